@@ -1,0 +1,116 @@
+//! Client addresses and the lists of addresses that may call (contract §2, step 1).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::problem::quote;
+
+/// Addresses and CIDR ranges, IPv4 and IPv6.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressList(Vec<IpNet>);
+
+impl AddressList {
+    /// Reads a comma-separated list; spaces around an entry are passed over. An empty text is an empty list.
+    ///
+    /// # Errors
+    /// Names the first entry that is neither an address nor a range.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        text.split(',')
+            .map(|entry| {
+                let entry = entry.trim();
+                range(entry).ok_or_else(|| {
+                    alloc::format!(
+                        "expected addresses or CIDR ranges, separated by commas; got {}",
+                        quote(entry)
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an address is in one of the ranges. A text that is no address is in none.
+    #[must_use]
+    pub fn contains(&self, address: &str) -> bool {
+        address.trim().parse::<IpAddr>().is_ok_and(|address| {
+            // An IPv4 client on an IPv6 socket is written ::ffff:a.b.c.d.
+            let address = address.to_canonical();
+            self.0.iter().any(|range| range.contains(&address))
+        })
+    }
+
+    /// The ranges, as they are written in CIDR notation.
+    pub fn ranges(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter()
+    }
+}
+
+fn range(entry: &str) -> Option<IpNet> {
+    if entry.contains('/') {
+        entry.parse().ok()
+    } else {
+        entry
+            .parse::<IpAddr>()
+            .ok()
+            .map(|a| IpNet::from(a.to_canonical()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AddressList;
+
+    #[test]
+    fn addresses_are_found_in_their_ranges() {
+        let list = AddressList::parse("192.0.2.0/24, 2001:db8::/32,198.51.100.7").unwrap();
+        for inside in [
+            "192.0.2.0",
+            "192.0.2.255",
+            "::ffff:192.0.2.1",
+            "2001:db8::1",
+            "2001:DB8:0::",
+            "198.51.100.7",
+        ] {
+            assert!(list.contains(inside), "{inside}");
+        }
+        for outside in [
+            "192.0.3.0",
+            "2001:db9::",
+            "198.51.100.8",
+            "",
+            "unknown",
+            "192.0.2.1:80",
+            "192.0.2.01",
+        ] {
+            assert!(!list.contains(outside), "{outside}");
+        }
+        assert!(AddressList::parse(" ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_is_no_range_is_named() {
+        for (bad, named) in [
+            ("192.0.2.0/33", "`192.0.2.0/33`"),
+            ("10.0.0.1,x", "`x`"),
+            ("10.0.0.1,", "``"),
+            ("10.0.0.256", "`10.0.0.256`"),
+            ("2001:db8::/129", "`2001:db8::/129`"),
+            ("10.0.0.0/-1", "`10.0.0.0/-1`"),
+        ] {
+            let error = AddressList::parse(bad).unwrap_err();
+            assert!(error.ends_with(named), "{error}");
+        }
+    }
+}

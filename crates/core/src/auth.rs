@@ -1,0 +1,81 @@
+//! Who may call (contract §2): the key that a caller holds, and the signature of what it sends.
+//!
+//! What passes becomes a [`Caller`], and only a `Caller` can begin a statement. Whether the key still stands is then for the
+//! database to say, in the request's own batch.
+//!
+//! A signature covers the raw body alone: neither method, path nor time. Whoever can read a signed request can send its body
+//! again, to another route too; the transport (TLS) must keep it from being read.
+
+use alloc::string::String;
+
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::problem::{ApiError, Unauthorized};
+
+pub mod key;
+pub(crate) mod routes;
+pub mod signature;
+
+use key::ClaimedKey;
+
+/// The proof that a caller holds a key that this service issued and, where the route wants one, that it signed the body.
+#[derive(Debug)]
+pub struct Caller {
+    key: ClaimedKey,
+    now: Timestamp,
+}
+
+impl Caller {
+    /// Once the checks that the route wants have passed.
+    fn new(key: ClaimedKey, now: Timestamp) -> Self {
+        Self { key, now }
+    }
+
+    /// The key's row.
+    #[must_use]
+    pub fn key_id(&self) -> i64 {
+        self.key.id()
+    }
+
+    /// The key's digest, as `api_keys` holds it.
+    pub(crate) fn digest(&self) -> String {
+        self.key.digest()
+    }
+
+    /// When the request came.
+    pub(crate) fn now(&self) -> &Timestamp {
+        &self.now
+    }
+}
+
+/// Reads the key's form and checks its MAC: steps that cost no query.
+pub(crate) fn claim(config: &Config, header: Option<&str>) -> Result<ClaimedKey, ApiError> {
+    let secret = config.key_secret.as_ref().ok_or(ApiError::NotConfigured {
+        variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
+    })?;
+    let header = header.ok_or(ApiError::Unauthorized(Unauthorized::KeyMissing))?;
+    secret
+        .verify(header)
+        .map_err(|e| ApiError::Unauthorized(e.into()))
+}
+
+/// Checks the signature of the raw body, in the current dialect: a claimed key becomes a caller.
+pub(crate) fn verify(
+    config: &Config,
+    key: ClaimedKey,
+    header: Option<&str>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
+    let secret = config
+        .request_secret
+        .as_ref()
+        .ok_or(ApiError::NotConfigured {
+            variable: "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+        })?;
+    let header = header.ok_or(ApiError::Unauthorized(Unauthorized::SignatureMissing))?;
+    secret
+        .verify(header, body)
+        .map_err(|e| ApiError::Unauthorized(e.into()))?;
+    Ok(Caller::new(key, now))
+}

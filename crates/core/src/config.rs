@@ -1,0 +1,240 @@
+//! Configuration: named variables, read once, by Chevereto's own names (contract §9).
+//!
+//! A value that does not parse is refused with its variable's name, all of them at once; nothing runs on a half-read
+//! configuration. An empty value is as if absent.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::address::AddressList;
+use crate::auth::key::KeySecret;
+use crate::auth::signature::RequestSecret;
+use crate::hostname::Hostname;
+use crate::problem::quote;
+use crate::seal::{Sealer, SealingKey};
+use crate::secret::Secret;
+
+/// The names of all variables that [`Config::read`] asks for.
+pub const VARIABLES: &[&str] = &[
+    "CHEVERETO_ENCRYPTION_KEY",
+    "CHEVERETO_ENCRYPTION_KEY_PREVIOUS",
+    "CHEVERETO_INTERNAL_HOSTNAME",
+    "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
+    "CHEVERETO_TENANTS_API_KEY_SECRET",
+    "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+    "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
+    "CHEVERETO_TENANTS_PUBLIC_KEY",
+];
+
+/// What the service runs on.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who may call; empty means any.
+    pub(crate) allow_list: AddressList,
+    /// Issues and checks API keys; without it no key can be checked, and every route that wants one answers 503.
+    pub(crate) key_secret: Option<KeySecret>,
+    /// Checks the current dialect's signatures; without it every route that wants one answers 503.
+    pub(crate) request_secret: Option<RequestSecret>,
+    /// Seals and opens `env`; without it whatever has to answers 503.
+    pub(crate) sealer: Option<Sealer>,
+    /// The root's own name, which no tenant can have.
+    pub(crate) internal_hostname: Hostname,
+    /// Whether a legacy verifying key is configured; without one the legacy routes are not there.
+    pub(crate) legacy: bool,
+}
+
+/// A variable whose value does not parse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariableError {
+    /// The variable's name.
+    pub name: &'static str,
+    /// What was expected; of a secret, nothing of what came.
+    pub detail: String,
+}
+
+impl fmt::Display for VariableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.detail)
+    }
+}
+
+impl Config {
+    /// Reads the configuration; `variable` answers a variable's value by its name, one of [`VARIABLES`].
+    ///
+    /// # Errors
+    /// Every variable whose value does not parse.
+    pub fn read(
+        variable: impl FnMut(&'static str) -> Option<String>,
+    ) -> Result<Self, Vec<VariableError>> {
+        let mut reader = Reader {
+            variable,
+            errors: Vec::new(),
+        };
+        let config = Self {
+            allow_list: reader
+                .parsed("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", AddressList::parse)
+                .unwrap_or_default(),
+            key_secret: reader
+                .secret("CHEVERETO_TENANTS_API_KEY_SECRET")
+                .map(|secret| KeySecret::new(&secret)),
+            request_secret: reader
+                .secret("CHEVERETO_TENANTS_API_REQUEST_SECRET")
+                .map(|secret| RequestSecret::new(&secret)),
+            sealer: reader.sealer(),
+            internal_hostname: reader
+                .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
+                .unwrap_or_else(Hostname::localhost),
+            legacy: reader.value("CHEVERETO_TENANTS_PUBLIC_KEY").is_some(),
+        };
+        reader.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
+            "table" => Ok(()),
+            "database" => {
+                Err("`database` is not served by this version yet; expected `table`".to_string())
+            }
+            other => Err(format!("expected `table`; got {}", quote(other))),
+        });
+        if reader.errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(reader.errors)
+        }
+    }
+
+    /// Issues and checks API keys, where `CHEVERETO_TENANTS_API_KEY_SECRET` is configured.
+    #[must_use]
+    pub fn key_secret(&self) -> Option<&KeySecret> {
+        self.key_secret.as_ref()
+    }
+
+    /// Signs and checks bodies, where `CHEVERETO_TENANTS_API_REQUEST_SECRET` is configured.
+    #[must_use]
+    pub fn request_secret(&self) -> Option<&RequestSecret> {
+        self.request_secret.as_ref()
+    }
+}
+
+struct Reader<F> {
+    variable: F,
+    errors: Vec<VariableError>,
+}
+
+impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
+    fn value(&mut self, name: &'static str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = Zeroizing::new(self.value(name)?);
+        match parse(&value) {
+            Ok(parsed) => Some(parsed),
+            Err(detail) => {
+                self.errors.push(VariableError { name, detail });
+                None
+            }
+        }
+    }
+
+    fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        self.value(name).map(Secret::new)
+    }
+
+    fn sealer(&mut self) -> Option<Sealer> {
+        let current = self.parsed("CHEVERETO_ENCRYPTION_KEY", sealing_key);
+        let previous = self.parsed("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", sealing_key);
+        current.map(|current| Sealer::new(current, previous))
+    }
+}
+
+/// 32 bytes in base64 (RFC 4648 §4).
+fn sealing_key(text: &str) -> Result<SealingKey, String> {
+    let bytes = STANDARD
+        .decode(text.trim())
+        .map(Zeroizing::new)
+        .map_err(|_| "expected base64 of 32 bytes; it is not base64".to_string())?;
+    let key = <&[u8; SealingKey::BYTES]>::try_from(bytes.as_slice())
+        .map_err(|_| format!("expected base64 of 32 bytes; got {} bytes", bytes.len()))?;
+    Ok(SealingKey::new(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    use super::{Config, VARIABLES};
+
+    fn read(set: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        Config::read(|name| {
+            assert!(VARIABLES.contains(&name), "{name} is not in VARIABLES");
+            set.iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| (*v).into())
+        })
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_set_is_a_configuration() {
+        let config = read(&[]).unwrap();
+        assert!(config.key_secret.is_none());
+        assert!(config.sealer.is_none());
+        assert_eq!(config.internal_hostname.as_str(), "localhost");
+        assert!(!config.legacy);
+        assert!(
+            read(&[("CHEVERETO_TENANTS_API_KEY_SECRET", "")])
+                .unwrap()
+                .key_secret
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn every_value_that_does_not_parse_is_named_and_no_secret_shown() {
+        let errors = read(&[
+            ("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "10.0.0.0/8,nonsense"),
+            ("CHEVERETO_ENCRYPTION_KEY", "c2hvcnQ="),
+            ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", "&&&"),
+            ("CHEVERETO_INTERNAL_HOSTNAME", "a_b"),
+            ("CHEVERETO_TENANTS_DB_ISOLATION_MODE", "database"),
+        ])
+        .unwrap_err();
+        assert_eq!(
+            errors,
+            [
+                "CHEVERETO_TENANTS_API_IP_ALLOW_LIST: expected addresses or CIDR ranges, separated by commas; got `nonsense`",
+                "CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes",
+                "CHEVERETO_ENCRYPTION_KEY_PREVIOUS: expected base64 of 32 bytes; it is not base64",
+                "CHEVERETO_INTERNAL_HOSTNAME: expected labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, separated by dots; got `a_b`",
+                "CHEVERETO_TENANTS_DB_ISOLATION_MODE: `database` is not served by this version yet; expected `table`",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_secret_prints() {
+        let config = read(&[
+            ("CHEVERETO_TENANTS_API_KEY_SECRET", "hunter2"),
+            ("CHEVERETO_TENANTS_API_REQUEST_SECRET", "hunter2"),
+            (
+                "CHEVERETO_ENCRYPTION_KEY",
+                "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnQ=",
+            ),
+        ])
+        .unwrap();
+        let printed = alloc::format!("{config:?}");
+        assert!(
+            !printed.contains("hunter2") && !printed.contains("aHVud"),
+            "{printed}"
+        );
+    }
+}

@@ -1,0 +1,353 @@
+//! One request as one exchange, without I/O.
+//!
+//! [`Api::begin`] takes a request, the time and a source of randomness, and answers either *send this* or *run this batch and
+//! come back*. [`Exchange::resume`] consumes the exchange and takes the batch's rows, or the fact that it failed: again send,
+//! or run. A host that calls out of order does not compile.
+//!
+//! Every route of the registry is one batch: at the edge the database is the far end, and one trip costs more than all the
+//! computing. The caller's key is judged in that same batch.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::Serialize;
+
+use crate::auth::{self, Caller};
+use crate::clock::Timestamp;
+use crate::config::{Config, VariableError};
+use crate::dialect::Dialect;
+use crate::http::{Body, Method, Random, Request, Response, request_id};
+use crate::log::LogEntry;
+use crate::problem::{ApiError, Internal, Unauthorized};
+use crate::route::{Operation, Resource};
+use crate::sql::{Answers, Batch, Rows, Sql, key_stands};
+use crate::{plan, tenant};
+
+/// The API under one configuration.
+#[derive(Debug)]
+pub struct Api {
+    config: Result<Config, Vec<VariableError>>,
+}
+
+/// What the host does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this; the exchange is over.
+    Send(Box<Answer>),
+    /// Run the batch of this, in one transaction, and call [`Exchange::resume`] with what came of it.
+    Run(Box<Exchange>),
+}
+
+/// An answer, and the line of the log that goes with it.
+#[derive(Debug)]
+pub struct Answer {
+    /// What to send.
+    pub response: Response,
+    /// What to log.
+    pub log: LogEntry,
+}
+
+/// A request that waits for its batch.
+pub struct Exchange {
+    batch: Batch,
+    trace: Trace,
+    finish: Finish,
+}
+
+/// What to do with the rows.
+type Finish = Box<dyn FnOnce(&Config, &mut Answers) -> Result<Response, ApiError>>;
+
+/// A batch, and what to do with its rows.
+pub(crate) struct Pending {
+    pub(crate) batch: Batch,
+    finish: Finish,
+}
+
+impl Pending {
+    pub(crate) fn new(
+        batch: Batch,
+        finish: impl FnOnce(&Config, &mut Answers) -> Result<Response, ApiError> + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(finish),
+        }
+    }
+}
+
+/// What a request's answer carries besides what it says, whatever becomes of it.
+#[derive(Debug)]
+struct Trace {
+    request_id: String,
+    method: String,
+    route: Option<&'static str>,
+    legacy: bool,
+    key_id: Option<i64>,
+    head: bool,
+}
+
+/// A request whose caller is verified, on its way to an operation.
+pub(crate) struct Call<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) dialect: Dialect,
+    pub(crate) caller: Caller,
+    pub(crate) request_id: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) body: &'a [u8],
+    pub(crate) random: &'a mut dyn Random,
+}
+
+impl Api {
+    /// Reads the configuration; see [`Config::read`]. Where a value does not parse, every request is answered 503, and the log
+    /// names the variable.
+    pub fn new(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
+        Self {
+            config: Config::read(variable),
+        }
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// What of it does not parse: a host that can should refuse to start.
+    pub fn config(&self) -> Result<&Config, &[VariableError]> {
+        self.config.as_ref().map_err(Vec::as_slice)
+    }
+
+    /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.
+    pub fn begin(&self, request: &Request<'_>, unix_seconds: i64, random: &mut dyn Random) -> Step {
+        let (id, random_failed) = match request_id(request.headers.request_id, random) {
+            Ok(id) => (id, false),
+            Err(_) => ("unavailable".to_string(), true),
+        };
+        let mut trace = Trace {
+            request_id: id,
+            method: request.method.into(),
+            route: None,
+            legacy: false,
+            key_id: None,
+            head: request.method == "HEAD",
+        };
+        let begun = if random_failed {
+            Err(ApiError::Internal(Internal::Random))
+        } else {
+            self.plan(request, unix_seconds, random, &mut trace)
+        };
+        match begun {
+            Ok(Pending { batch, finish }) => Step::Run(Box::new(Exchange {
+                batch,
+                trace,
+                finish,
+            })),
+            Err(error) => trace.send(Err(error)),
+        }
+    }
+
+    /// The checks of contract §2 in their order, then the operation's own.
+    fn plan(
+        &self,
+        request: &Request<'_>,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+        trace: &mut Trace,
+    ) -> Result<Pending, ApiError> {
+        let config = self
+            .config
+            .as_ref()
+            .map_err(|errors| misconfigured(errors))?;
+        if !config.allow_list.is_empty()
+            && !request
+                .client_address
+                .is_some_and(|a| config.allow_list.contains(a))
+        {
+            return Err(ApiError::AddressRefused);
+        }
+
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((request.target, ""));
+        let (dialect, resource) = Resource::find(path).ok_or(ApiError::NoRoute)?;
+        trace.legacy = dialect == Dialect::Legacy;
+        if trace.legacy && !config.legacy {
+            return Err(ApiError::NoRoute);
+        }
+        trace.route = Some(resource.template());
+        let operation = resource
+            .operation(dialect, Method::new(request.method))
+            .ok_or(ApiError::MethodNotAllowed {
+                allow: resource.allow(dialect),
+            })?;
+        if trace.legacy || operation.is_to_come() {
+            return Err(ApiError::NotImplemented);
+        }
+
+        let key = auth::claim(config, request.headers.api_key)?;
+        trace.key_id = Some(key.id());
+        let Body::Bytes(body) = request.body else {
+            return Err(ApiError::BodyTooLarge);
+        };
+        let now =
+            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let caller = auth::verify(config, key, request.headers.signature, body, now)?;
+
+        let mut call = Call {
+            config,
+            dialect,
+            caller,
+            request_id: &trace.request_id,
+            query,
+            content_type: request.headers.content_type,
+            body,
+            random,
+        };
+        match operation {
+            Operation::VerifyKey => Ok(auth::routes::verify(&call)),
+            Operation::ListTenants => tenant::routes::list(&call),
+            Operation::CreateTenant => tenant::routes::create(&mut call),
+            Operation::GetTenant(id) => Ok(tenant::routes::get(&call, id)),
+            Operation::EditTenant(id) => tenant::routes::edit(&mut call, id),
+            Operation::DeleteTenant(id) => tenant::routes::delete(&call, id),
+            Operation::ListPlans => plan::routes::list(&call),
+            Operation::CreatePlan => plan::routes::create(&mut call),
+            Operation::GetPlan(id) => Ok(plan::routes::get(&call, id)),
+            Operation::EditPlan(id) => plan::routes::edit(&mut call, id),
+            Operation::DeletePlan(id) => Ok(plan::routes::delete(&call, id)),
+            Operation::TraefikConfig
+            | Operation::InstallTenant(_)
+            | Operation::ResetUserPassword(_) => Err(ApiError::NotImplemented),
+        }
+    }
+}
+
+impl Exchange {
+    /// What to run.
+    #[must_use]
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Goes on with the rows of each statement of the batch, or with the reason why it failed, which goes to the log. A batch
+    /// that failed is always our fault or the machine's: 500.
+    pub fn resume(self, api: &Api, result: Result<Vec<Rows>, String>) -> Step {
+        let Self {
+            batch,
+            trace,
+            finish,
+        } = self;
+        let response = api
+            .config
+            .as_ref()
+            .map_err(|errors| misconfigured(errors))
+            .and_then(|config| {
+                let rows =
+                    result.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
+                let mut answers = Answers::new(rows, batch.statements().len())?;
+                finish(config, &mut answers)
+            });
+        trace.send(response)
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A batch holds what callers sent: its texts alone are shown.
+        let texts: Vec<&str> = self.batch.statements().iter().map(|s| s.text()).collect();
+        f.debug_struct("Exchange")
+            .field("trace", &self.trace)
+            .field("statements", &texts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Trace {
+    fn send(self, result: Result<Response, ApiError>) -> Step {
+        let (mut response, cause) = match result {
+            Ok(response) => (response, None),
+            Err(error) => (error.respond(&self.request_id), error.cause()),
+        };
+        if self.head {
+            response.body = Vec::new();
+        }
+        let response = response
+            .with("x-request-id", self.request_id.clone())
+            .with("cache-control", "no-store")
+            .with("x-content-type-options", "nosniff");
+        let log = LogEntry {
+            request_id: self.request_id,
+            method: self.method,
+            route: self.route,
+            legacy: self.legacy,
+            status: response.status,
+            key_id: self.key_id,
+            cause,
+        };
+        Step::Send(Box::new(Answer { response, log }))
+    }
+}
+
+fn misconfigured(errors: &[VariableError]) -> ApiError {
+    let all: Vec<String> = errors.iter().map(|e| format!("{e}")).collect();
+    ApiError::Misconfigured {
+        detail: all.join("; "),
+    }
+}
+
+/// The answer to a caller whose key is unknown, deleted or expired.
+pub(crate) fn key_dead() -> ApiError {
+    ApiError::Unauthorized(Unauthorized::KeyDead)
+}
+
+/// Of an identifier that nothing can have: 404 for whoever holds a key that stands.
+pub(crate) fn absent(caller: &Caller, what: &'static str) -> Pending {
+    Pending::new(
+        Batch::read(whether_key_stands(caller)),
+        move |_, answers| nothing_changed(answers, what),
+    )
+}
+
+/// Reads whether the caller's key stands.
+pub(crate) fn whether_key_stands(caller: &Caller) -> Sql {
+    Sql::of(
+        caller,
+        concat!(
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE ",
+            key_stands!(),
+            ") AS key_stands"
+        ),
+    )
+}
+
+/// The outcome of a write that answers what it changed, of its audit entry, and [`whether_key_stands`].
+pub(crate) fn changed(answers: &mut Answers, what: &'static str) -> Result<Response, ApiError> {
+    if answers.row()?.is_some() {
+        return Ok(Response::empty(204));
+    }
+    answers.skip()?;
+    nothing_changed(answers, what)
+}
+
+/// The outcome where there is nothing: 404, or 401.
+pub(crate) fn nothing_changed(
+    answers: &mut Answers,
+    what: &'static str,
+) -> Result<Response, ApiError> {
+    let stands = match answers.row()? {
+        Some(mut row) => row.boolean("key_stands")?,
+        None => false,
+    };
+    Err(if stands {
+        ApiError::NotFound { what }
+    } else {
+        key_dead()
+    })
+}
+
+/// Writes an answer's body.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(value).map_err(|e| ApiError::Internal(Internal::Encoding(e.to_string())))
+}

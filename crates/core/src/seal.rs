@@ -1,0 +1,281 @@
+//! Sealing: what is stored but must not be readable where it is stored (contract §5).
+//!
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) under a key of 32 bytes, a random nonce of 24 bytes each time, with the
+//! place (table, row, column) as associated data, so that a text moved to another place does not open. A sealed text is
+//! `1.<key>.<base64url of nonce and ciphertext>`: a version, the key's fingerprint (which key opens it, without trying; what a
+//! rotation still has to seal again), and the rest.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::http::{Random, RandomUnavailable};
+
+const VERSION: &str = "1";
+const NONCE_BYTES: usize = 24;
+
+/// Where a sealed text belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The table's name.
+    pub table: &'static str,
+    /// The row's identifier, folded to lower case: the same for every way to write it.
+    pub row: &'a str,
+    /// The column's name.
+    pub column: &'static str,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.table, self.row, self.column)
+    }
+}
+
+/// One key, ready for use.
+#[derive(Clone)]
+pub struct SealingKey {
+    cipher: XChaCha20Poly1305,
+    fingerprint: String,
+}
+
+impl SealingKey {
+    /// How long a key is, in bytes.
+    pub const BYTES: usize = 32;
+
+    /// Takes a key of 32 random bytes.
+    #[must_use]
+    pub fn new(key: &[u8; Self::BYTES]) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"tenants sealing key");
+        digest.update(key);
+        let digest = digest.finalize();
+        Self {
+            cipher: XChaCha20Poly1305::new(key.into()),
+            fingerprint: hex::encode(&digest[..4]),
+        }
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingKey({}…)", self.fingerprint)
+    }
+}
+
+/// Seals under one key, and opens what that one or an earlier one sealed.
+#[derive(Debug, Clone)]
+pub struct Sealer {
+    current: SealingKey,
+    previous: Option<SealingKey>,
+}
+
+/// Why a text cannot be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealError {
+    /// The host has no randomness for a nonce.
+    Random,
+    /// The text is longer than the cipher takes.
+    TooLong,
+}
+
+/// Why a text does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// It is not of the form that [`Sealer::seal`] writes.
+    Malformed,
+    /// It was sealed under a key that is not configured.
+    UnknownKey,
+    /// It was changed, or moved here from another place.
+    Forged,
+}
+
+impl OpenError {
+    /// What it means, for the log.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "is not a sealed text",
+            Self::UnknownKey => "was sealed under a key that is not configured",
+            Self::Forged => "does not open: it was changed, or moved here from another place",
+        }
+    }
+}
+
+impl Sealer {
+    /// Seals under `current`; opens what `current` or `previous` sealed.
+    #[must_use]
+    pub fn new(current: SealingKey, previous: Option<SealingKey>) -> Self {
+        Self { current, previous }
+    }
+
+    /// Seals a text for a place.
+    ///
+    /// # Errors
+    /// Where the host has no randomness, or the text is longer than the cipher takes (256 GiB).
+    pub fn seal(
+        &self,
+        place: Place<'_>,
+        plain: &str,
+        random: &mut dyn Random,
+    ) -> Result<String, SealError> {
+        let mut nonce = [0; NONCE_BYTES];
+        random
+            .fill(&mut nonce)
+            .map_err(|RandomUnavailable| SealError::Random)?;
+        let place = place_bytes(place);
+        let payload = Payload {
+            msg: plain.as_bytes(),
+            aad: place.as_bytes(),
+        };
+        let sealed = self
+            .current
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| SealError::TooLong)?;
+        let mut bytes = Vec::with_capacity(NONCE_BYTES + sealed.len());
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&sealed);
+        Ok(format!(
+            "{VERSION}.{}.{}",
+            self.current.fingerprint,
+            URL_SAFE_NO_PAD.encode(bytes)
+        ))
+    }
+
+    /// Opens a text at its place. The plain text is wiped from memory when dropped.
+    ///
+    /// # Errors
+    /// Where it does not open; never an empty text instead.
+    pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Zeroizing<String>, OpenError> {
+        let mut parts = sealed.splitn(3, '.');
+        let (Some(VERSION), Some(fingerprint), Some(rest)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(OpenError::Malformed);
+        };
+        let key = [Some(&self.current), self.previous.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|key| key.fingerprint == fingerprint)
+            .ok_or(OpenError::UnknownKey)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(rest)
+            .map_err(|_| OpenError::Malformed)?;
+        let Some((nonce, ciphertext)) = bytes.split_first_chunk::<NONCE_BYTES>() else {
+            return Err(OpenError::Malformed);
+        };
+        let place = place_bytes(place);
+        let payload = Payload {
+            msg: ciphertext,
+            aad: place.as_bytes(),
+        };
+        let plain = key
+            .cipher
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| OpenError::Forged)?;
+        String::from_utf8(plain)
+            .map(Zeroizing::new)
+            .map_err(|_| OpenError::Malformed)
+    }
+}
+
+/// A place as associated data: its parts cannot run into one another, since no part has a `/`.
+fn place_bytes(place: Place<'_>) -> String {
+    format!("{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::{OpenError, Place, Sealer, SealingKey};
+    use crate::testing::Counter;
+
+    const HERE: Place<'_> = Place {
+        table: "tenants",
+        row: "a",
+        column: "env",
+    };
+
+    fn sealer(key: u8, previous: Option<u8>) -> Sealer {
+        Sealer::new(
+            SealingKey::new(&[key; 32]),
+            previous.map(|k| SealingKey::new(&[k; 32])),
+        )
+    }
+
+    #[test]
+    fn what_was_sealed_opens_at_its_place_alone() {
+        let sealer = sealer(1, None);
+        let sealed = sealer
+            .seal(HERE, "plain é", &mut Counter::default())
+            .unwrap();
+        assert!(!sealed.contains("plain"));
+        assert_eq!(sealer.open(HERE, &sealed).unwrap().as_str(), "plain é");
+        for elsewhere in [
+            Place {
+                table: "tenants_plans",
+                ..HERE
+            },
+            Place { row: "b", ..HERE },
+            Place {
+                column: "limits",
+                ..HERE
+            },
+        ] {
+            assert_eq!(sealer.open(elsewhere, &sealed), Err(OpenError::Forged));
+        }
+    }
+
+    #[test]
+    fn a_changed_text_does_not_open() {
+        let sealer = sealer(1, None);
+        let sealed = sealer.seal(HERE, "plain", &mut Counter::default()).unwrap();
+        for (at, c) in sealed.char_indices() {
+            let other = if c == 'A' { 'B' } else { 'A' };
+            let changed: String = sealed
+                .char_indices()
+                .map(|(i, c)| if i == at { other } else { c })
+                .collect();
+            assert!(sealer.open(HERE, &changed).is_err(), "character {at}");
+        }
+        for bad in [
+            "",
+            "1",
+            "1..",
+            "2.00000000.AAAA",
+            &sealed[..sealed.len() - 2],
+        ] {
+            assert!(sealer.open(HERE, bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_previous_key_opens_and_never_seals() {
+        let random = &mut Counter::default();
+        let old = sealer(1, None).seal(HERE, "x", random).unwrap();
+        let rotating = sealer(2, Some(1));
+        assert_eq!(rotating.open(HERE, &old).unwrap().as_str(), "x");
+        let new = rotating.seal(HERE, "x", random).unwrap();
+        assert_eq!(sealer(2, None).open(HERE, &new).unwrap().as_str(), "x");
+        assert_eq!(sealer(2, None).open(HERE, &old), Err(OpenError::UnknownKey));
+    }
+
+    #[test]
+    fn the_same_text_is_sealed_differently_each_time() {
+        let random = &mut Counter::default();
+        let sealer = sealer(1, None);
+        assert_ne!(
+            sealer.seal(HERE, "x", random).unwrap(),
+            sealer.seal(HERE, "x", random).unwrap()
+        );
+    }
+}

@@ -1,0 +1,359 @@
+//! Statements and rows: what the core asks of a database, and what it gets.
+//!
+//! A statement is text and values. Its text grows from `&'static str` alone, so that nothing a caller sends can become part
+//! of it; values are bound to numbered placeholders. A write exists only as [`Guarded`], which holds the condition that the
+//! caller's key stands; a [`Batch`] of writes takes nothing else.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::{self, Vec};
+use core::fmt::Write as _;
+
+use crate::auth::Caller;
+use crate::problem::{ApiError, Internal};
+
+pub mod json;
+
+/// How many values D1 binds to one statement
+/// (<https://developers.cloudflare.com/d1/platform/limits/>: "Maximum number of bound parameters for a query: 100").
+pub const MAX_BOUND_VALUES: usize = 100;
+
+/// A value bound to a placeholder, or found in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `NULL`
+    Null,
+    /// An integer; the core binds none beyond ±2^53, the last that a JavaScript number holds exactly.
+    Integer(i64),
+    /// Text in UTF-8.
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Self {
+        Self::Integer(n)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(b: bool) -> Self {
+        Self::Integer(b.into())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(s: &str) -> Self {
+        Self::Text(s.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(s: String) -> Self {
+        Self::Text(s)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(v: Option<T>) -> Self {
+        v.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One statement in SQLite's SQL: placeholders are `?1`, `?2`, … and as many as there are values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    text: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values, `?1` first.
+    #[must_use]
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+/// Which database a batch runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// The service's own: `schema.sql`.
+    Registry,
+}
+
+/// Statements to run in one transaction, all or nothing, in their order, on one database. The answer to it has the rows of
+/// each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    database: Database,
+    statements: Vec<Statement>,
+}
+
+impl Batch {
+    /// Which database.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        self.database
+    }
+
+    /// What to run.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// A single statement that reads, and that itself looks at the caller's key.
+    pub(crate) fn read(read: Sql) -> Self {
+        Self {
+            database: Database::Registry,
+            statements: [read.into_statement()].into(),
+        }
+    }
+
+    /// The beginning of a transaction that writes.
+    pub(crate) fn write() -> Self {
+        Self {
+            database: Database::Registry,
+            statements: Vec::new(),
+        }
+    }
+
+    /// Adds a write.
+    pub(crate) fn then(mut self, write: Guarded) -> Self {
+        self.statements.push(write.0.into_statement());
+        self
+    }
+
+    /// Adds the audit entry of the write before it: made only if that one changed something.
+    pub(crate) fn audit(
+        mut self,
+        caller: &Caller,
+        action: &'static str,
+        subject: &str,
+        request_id: &str,
+    ) -> Self {
+        self.statements.push(Statement {
+            text: Cow::Borrowed(
+                "INSERT INTO audit_log (key_id, action, subject, request_id, created_at) \
+                 SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0",
+            ),
+            values: [
+                caller.key_id().into(),
+                action.into(),
+                subject.into(),
+                request_id.into(),
+                caller.now().as_str().into(),
+            ]
+            .into(),
+        });
+        self
+    }
+
+    /// Adds a read that says why a write before it did nothing.
+    pub(crate) fn explain(mut self, read: Sql) -> Self {
+        self.statements.push(read.into_statement());
+        self
+    }
+}
+
+/// The condition that the caller's key stands, for the columns of `api_keys`: `?1` its id, `?2` its digest, `?3` now.
+macro_rules! key_stands {
+    () => {
+        "id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)"
+    };
+}
+
+/// A table of one row where the caller's key stands, and of none where it does not: what reads begin with.
+macro_rules! standing_key {
+    () => {
+        concat!(
+            "(SELECT 1 AS stands FROM api_keys WHERE ",
+            $crate::sql::key_stands!(),
+            ")"
+        )
+    };
+}
+
+pub(crate) use {key_stands, standing_key};
+
+/// A statement being written. `?1`, `?2` and `?3` are the caller's key id, its digest and now; each [`Sql::bind`] takes the
+/// next number.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    /// Begins a statement of the caller's.
+    pub(crate) fn of(caller: &Caller, text: &'static str) -> Self {
+        Self {
+            text: text.into(),
+            values: [
+                caller.key_id().into(),
+                caller.digest().into(),
+                caller.now().as_str().into(),
+            ]
+            .into(),
+        }
+    }
+
+    /// Adds text.
+    pub(crate) fn sql(mut self, text: &'static str) -> Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds a placeholder, and binds a value to it.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        // Writing to a String does not fail.
+        let _ = write!(self.text, "?{}", self.values.len());
+        self
+    }
+
+    /// Binds values to the placeholders that the text already has.
+    pub(crate) fn values(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    /// Ends what is written, and begins the conditions under which it is: the first is that the caller's key stands.
+    pub(crate) fn guarded(self) -> Guarded {
+        Guarded(self.sql(concat!(
+            " WHERE EXISTS (SELECT 1 FROM api_keys WHERE ",
+            key_stands!(),
+            ")"
+        )))
+    }
+
+    fn into_statement(self) -> Statement {
+        Statement {
+            text: self.text.into(),
+            values: self.values,
+        }
+    }
+}
+
+/// A write that happens only if the caller's key stands. Conditions may be added, none taken away.
+#[derive(Debug)]
+pub(crate) struct Guarded(Sql);
+
+impl Guarded {
+    /// Adds text.
+    pub(crate) fn sql(self, text: &'static str) -> Self {
+        Self(self.0.sql(text))
+    }
+
+    /// Adds a placeholder, and binds a value to it.
+    pub(crate) fn bind(self, value: impl Into<Value>) -> Self {
+        Self(self.0.bind(value))
+    }
+}
+
+/// A row: its values in the order of the statement's columns.
+pub type Row = Vec<Value>;
+
+/// The rows of one statement.
+pub type Rows = Vec<Row>;
+
+/// The rows of each statement of a batch.
+#[derive(Debug)]
+pub(crate) struct Answers(vec::IntoIter<Rows>);
+
+impl Answers {
+    /// Of a batch of `expected` statements.
+    pub(crate) fn new(results: Vec<Rows>, expected: usize) -> Result<Self, ApiError> {
+        if results.len() == expected {
+            Ok(Self(results.into_iter()))
+        } else {
+            Err(bad_rows(format!(
+                "{} results of {expected} statements",
+                results.len()
+            )))
+        }
+    }
+
+    /// The next statement's rows.
+    pub(crate) fn rows(&mut self) -> Result<Rows, ApiError> {
+        self.0
+            .next()
+            .ok_or_else(|| bad_rows("one result too few".into()))
+    }
+
+    /// The next statement's only row, if it has one.
+    pub(crate) fn row(&mut self) -> Result<Option<Columns>, ApiError> {
+        Ok(self.rows()?.into_iter().next().map(Columns::new))
+    }
+
+    /// Passes over a statement that answers nothing.
+    pub(crate) fn skip(&mut self) -> Result<(), ApiError> {
+        self.rows().map(drop)
+    }
+}
+
+/// A row's columns, taken one by one in their order.
+#[derive(Debug)]
+pub(crate) struct Columns(vec::IntoIter<Value>);
+
+impl Columns {
+    pub(crate) fn new(row: Row) -> Self {
+        Self(row.into_iter())
+    }
+
+    /// The next column, a text.
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<String, ApiError> {
+        match self.0.next() {
+            Some(Value::Text(text)) => Ok(text),
+            other => Err(unexpected(name, "a text", other.as_ref())),
+        }
+    }
+
+    /// The next column, a text or `NULL`.
+    pub(crate) fn optional_text(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
+        match self.0.next() {
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected(name, "a text or NULL", other.as_ref())),
+        }
+    }
+
+    /// The next column, an integer.
+    pub(crate) fn integer(&mut self, name: &'static str) -> Result<i64, ApiError> {
+        match self.0.next() {
+            Some(Value::Integer(n)) => Ok(n),
+            other => Err(unexpected(name, "an integer", other.as_ref())),
+        }
+    }
+
+    /// The next column, 0 or 1.
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Result<bool, ApiError> {
+        match self.0.next() {
+            Some(Value::Integer(0)) => Ok(false),
+            Some(Value::Integer(1)) => Ok(true),
+            other => Err(unexpected(name, "0 or 1", other.as_ref())),
+        }
+    }
+}
+
+fn unexpected(name: &str, expected: &str, got: Option<&Value>) -> ApiError {
+    // The kind alone: a value may be a secret.
+    let got = match got {
+        None => "no column",
+        Some(Value::Null) => "NULL",
+        Some(Value::Integer(_)) => "an integer",
+        Some(Value::Text(_)) => "a text",
+    };
+    bad_rows(format!("column {name}: expected {expected}; got {got}"))
+}
+
+fn bad_rows(reason: String) -> ApiError {
+    ApiError::Internal(Internal::Rows(reason))
+}

@@ -1,0 +1,139 @@
+//! Batches and rows as JSON, for hosts whose database speaks JavaScript: one text out, one text in.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, SerializeTuple as _, Serializer};
+
+use super::{Batch, Rows, Statement, Value};
+
+impl Batch {
+    /// `[[text, [value, …]], …]`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings, integers and nulls: there is nothing in it that JSON cannot say.
+        serde_json::to_string(self.statements()).unwrap_or_default()
+    }
+}
+
+/// Reads the rows of a batch's statements: `[[[value, …], …], …]`, a list of rows for each statement. Numbers that are whole are
+/// integers; `true` and `false` are 1 and 0.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn rows_from_json(text: &str) -> Result<Vec<Rows>, String> {
+    serde_json::from_str(text).map_err(|e| format!("rows in JSON: {e}"))
+}
+
+impl Serialize for Statement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pair = serializer.serialize_tuple(2)?;
+        pair.serialize_element(self.text())?;
+        pair.serialize_element(self.values())?;
+        pair.end()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Integer(n) => serializer.serialize_i64(*n),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+
+        impl Visitor<'_> for AnyValue {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("null, a whole number, a boolean or a string")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_bool<E>(self, b: bool) -> Result<Value, E> {
+                Ok(b.into())
+            }
+
+            fn visit_i64<E>(self, n: i64) -> Result<Value, E> {
+                Ok(Value::Integer(n))
+            }
+
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Value, E> {
+                i64::try_from(n).map(Value::Integer).map_err(E::custom)
+            }
+
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Value, E> {
+                const LAST_EXACT: f64 = 9_007_199_254_740_992.0;
+                if n.abs() <= LAST_EXACT {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_precision_loss,
+                        reason = "compared with what it came from"
+                    )]
+                    {
+                        let whole = n as i64;
+                        if whole as f64 == n {
+                            return Ok(Value::Integer(whole));
+                        }
+                    }
+                }
+                Err(E::custom("a number that is not whole"))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(text.into())
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Value, E> {
+                Ok(text.into())
+            }
+        }
+
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::super::Value;
+    use super::rows_from_json;
+
+    #[test]
+    fn rows_are_read_value_by_value() {
+        assert_eq!(
+            rows_from_json(r#"[[],[[1,"a\"b",null],[2.0,"é",true]]]"#).unwrap(),
+            vec![
+                vec![],
+                vec![
+                    vec![Value::Integer(1), "a\"b".into(), Value::Null],
+                    vec![Value::Integer(2), "é".into(), Value::Integer(1)],
+                ]
+            ]
+        );
+        for bad in [
+            "",
+            "{}",
+            "[[[1.5]]]",
+            "[[[1e300]]]",
+            "[[[{}]]]",
+            "[[[18446744073709551615]]]",
+            "[[]",
+        ] {
+            assert!(rows_from_json(bad).is_err(), "{bad}");
+        }
+    }
+}

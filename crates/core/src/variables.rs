@@ -1,0 +1,181 @@
+//! The maps `limits` and `env` (contract §5): names and values of variables.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::body::{Checked, Json, Wrong, members, pointer_token};
+use crate::problem::quote;
+
+/// How many entries a map may have.
+pub const MAX_ENTRIES: usize = 256;
+
+/// How long a name may be, in characters.
+pub const MAX_NAME_LENGTH: usize = 128;
+
+/// A map of variables, sorted by name: each name `[A-Z][A-Z0-9_]*` of at most [`MAX_NAME_LENGTH`] characters, at most
+/// [`MAX_ENTRIES`] of them, each value a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Reads a map from a request: an object of strings; a number or a boolean is taken as its text.
+    pub(crate) fn read(value: Json<'_>) -> Checked<Self> {
+        let Json::Object(raw) = value else {
+            return Err(format!("expected an object; got {}", value.kind()).into());
+        };
+        let members = members(raw)?;
+        if members.len() > MAX_ENTRIES {
+            return Err(format!(
+                "expected at most {MAX_ENTRIES} entries; got {}",
+                members.len()
+            )
+            .into());
+        }
+        let mut map = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for (name, raw) in members {
+            let value = check_name(&name).and_then(|()| match Json::of(raw)? {
+                Json::String(text) => Ok(text.into_owned()),
+                Json::Number(text) => Ok(text.into()),
+                Json::Boolean(b) => Ok(if b { "true" } else { "false" }.into()),
+                // The kind alone: a value may be a secret.
+                other => Err(format!(
+                    "expected a string, a number or a boolean; got {}",
+                    other.kind()
+                )),
+            });
+            match value {
+                Ok(value) => {
+                    map.insert(name.into_owned(), value);
+                }
+                Err(detail) => wrong.push((format!("/{}", pointer_token(&name)), detail)),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self(map))
+        } else {
+            Err(Wrong(wrong))
+        }
+    }
+
+    /// Reads a map that was stored by [`Variables::to_stored`].
+    ///
+    /// # Errors
+    /// A sentence, without anything of the text, where it is not one.
+    pub fn from_stored(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Stored(BTreeMap<String, String>);
+
+        let Stored(map) = serde_json::from_str(text)
+            .map_err(|_| String::from("is not a JSON object of strings"))?;
+        if map.keys().all(|name| check_name(name).is_ok()) {
+            Ok(Self(map))
+        } else {
+            Err("has a name that is not of [A-Z][A-Z0-9_]*".into())
+        }
+    }
+
+    /// The map as a text to store.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        // Strings alone: there is nothing in it that JSON cannot say.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and values, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let bytes = name.as_bytes();
+    let ok = bytes.len() <= MAX_NAME_LENGTH
+        && bytes.first().is_some_and(u8::is_ascii_uppercase)
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+    if ok {
+        Ok(())
+    } else {
+        Err(format!(
+            "expected a name of [A-Z][A-Z0-9_]*, at most {MAX_NAME_LENGTH} characters; got {}",
+            quote(name)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use serde_json::value::RawValue;
+
+    use super::Variables;
+    use crate::body::{Json, Wrong};
+
+    fn read(text: &str) -> Result<Variables, Vec<(String, String)>> {
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        Json::of(raw)
+            .map_err(Wrong::from)
+            .and_then(Variables::read)
+            .map_err(|Wrong(list)| list)
+    }
+
+    #[test]
+    fn numbers_and_booleans_are_taken_as_their_text() {
+        let map = read(r#"{"B":1.50,"A":true,"C":"é\n","D":-0,"E":1e3}"#).unwrap();
+        assert_eq!(
+            map.to_stored(),
+            r#"{"A":"true","B":"1.50","C":"é\n","D":"-0","E":"1e3"}"#
+        );
+        assert_eq!(Variables::from_stored(&map.to_stored()).unwrap(), map);
+    }
+
+    #[test]
+    fn every_wrong_entry_is_named() {
+        let wrong =
+            read(r#"{"a":"1","B":null,"C/~":"x","D":["secret"],"E":"x\u0000","_F":"1","G":"1"}"#)
+                .unwrap_err();
+        let at: Vec<&str> = wrong.iter().map(|(at, _)| at.as_str()).collect();
+        assert_eq!(at, ["/a", "/B", "/C~1~0", "/D", "/E", "/_F"]);
+        assert!(!format!("{wrong:?}").contains("secret"));
+        assert!(read("[]").is_err());
+        assert!(read(r#"{"A":"1","A":"2"}"#).is_err());
+    }
+
+    #[test]
+    fn the_bounds_are_where_the_contract_puts_them() {
+        let entries = |n: usize| {
+            let all: Vec<String> = (0..n).map(|i| format!(r#""V{i}":"""#)).collect();
+            format!("{{{}}}", all.join(","))
+        };
+        assert!(read(&entries(256)).is_ok());
+        assert!(read(&entries(257)).is_err());
+        let name = |n: usize| format!(r#"{{"{}":""}}"#, "N".repeat(n));
+        assert!(read(&name(128)).is_ok());
+        assert!(read(&name(129)).is_err());
+    }
+
+    #[test]
+    fn stored_text_is_checked() {
+        for bad in ["", "[]", r#"{"a":"1"}"#, r#"{"A":1}"#] {
+            assert!(Variables::from_stored(bad).is_err(), "{bad}");
+        }
+    }
+}
