@@ -21,25 +21,30 @@ use key::ClaimedKey;
 /// The proof that a caller holds a key that this service issued and, where the route wants one, that it signed the body.
 #[derive(Debug)]
 pub struct Caller {
-    key: ClaimedKey,
+    key_id: i64,
+    digest: String,
     now: Timestamp,
 }
 
 impl Caller {
     /// Once the checks that the route wants have passed.
-    fn new(key: ClaimedKey, now: Timestamp) -> Self {
-        Self { key, now }
+    fn new(key: &ClaimedKey<'_>, now: Timestamp) -> Self {
+        Self {
+            key_id: key.id(),
+            digest: key.digest(),
+            now,
+        }
     }
 
     /// The key's row.
     #[must_use]
     pub fn key_id(&self) -> i64 {
-        self.key.id()
+        self.key_id
     }
 
     /// The key's digest, as `api_keys` holds it.
-    pub(crate) fn digest(&self) -> String {
-        self.key.digest()
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// When the request came.
@@ -49,7 +54,10 @@ impl Caller {
 }
 
 /// Reads the key's form and checks its MAC: steps that cost no query.
-pub(crate) fn claim(config: &Config, header: Option<&str>) -> Result<ClaimedKey, ApiError> {
+pub(crate) fn claim<'k>(
+    config: &Config,
+    header: Option<&'k str>,
+) -> Result<ClaimedKey<'k>, ApiError> {
     let secret = config.key_secret.as_ref().ok_or(ApiError::NotConfigured {
         variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
     })?;
@@ -62,7 +70,7 @@ pub(crate) fn claim(config: &Config, header: Option<&str>) -> Result<ClaimedKey,
 /// Checks the signature of the raw body, in the current dialect: a claimed key becomes a caller.
 pub(crate) fn verify(
     config: &Config,
-    key: ClaimedKey,
+    key: &ClaimedKey<'_>,
     header: Option<&str>,
     body: &[u8],
     now: Timestamp,

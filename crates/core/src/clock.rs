@@ -2,6 +2,7 @@
 //!
 //! The core never asks for the time; a host hands it in with each request.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -34,7 +35,16 @@ impl Timestamp {
         if !(0..=9999).contains(&at.year()) {
             return Err(NotATime);
         }
-        at.format(FORMAT).map(Self).map_err(|_| NotATime)
+        // Not `time`'s own formatting, which needs `std`.
+        Ok(Self(format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+            at.year(),
+            u8::from(at.month()),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second()
+        )))
     }
 
     /// Reads `YYYY-MM-DD HH:MM:SS`, a date and time that exist.

@@ -19,6 +19,7 @@ use crate::hostname::Hostname;
 use crate::problem::quote;
 use crate::seal::{Sealer, SealingKey};
 use crate::secret::Secret;
+use crate::variables::Variables;
 
 /// The names of all variables that [`Config::read`] asks for.
 pub const VARIABLES: &[&str] = &[
@@ -30,6 +31,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_API_REQUEST_SECRET",
     "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
     "CHEVERETO_TENANTS_PUBLIC_KEY",
+    "CHEVERETO_TENANT_ENFORCED",
 ];
 
 /// What the service runs on.
@@ -43,6 +45,8 @@ pub struct Config {
     pub(crate) request_secret: Option<RequestSecret>,
     /// Seals and opens `env`; without it whatever has to answers 503.
     pub(crate) sealer: Option<Sealer>,
+    /// Settings that go before every tenant's own (contract §6).
+    pub(crate) enforced: Variables,
     /// The root's own name, which no tenant can have.
     pub(crate) internal_hostname: Hostname,
     /// Whether a legacy verifying key is configured; without one the legacy routes are not there.
@@ -87,6 +91,9 @@ impl Config {
                 .secret("CHEVERETO_TENANTS_API_REQUEST_SECRET")
                 .map(|secret| RequestSecret::new(&secret)),
             sealer: reader.sealer(),
+            enforced: reader
+                .parsed("CHEVERETO_TENANT_ENFORCED", Variables::parse)
+                .unwrap_or_default(),
             internal_hostname: reader
                 .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
                 .unwrap_or_else(Hostname::localhost),
@@ -110,6 +117,12 @@ impl Config {
     #[must_use]
     pub fn key_secret(&self) -> Option<&KeySecret> {
         self.key_secret.as_ref()
+    }
+
+    /// Settings that go before every tenant's own: `CHEVERETO_TENANT_ENFORCED`, a JSON object (contract §6).
+    #[must_use]
+    pub fn enforced(&self) -> &Variables {
+        &self.enforced
     }
 
     /// Signs and checks bodies, where `CHEVERETO_TENANTS_API_REQUEST_SECRET` is configured.
@@ -206,6 +219,7 @@ mod tests {
             ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", "&&&"),
             ("CHEVERETO_INTERNAL_HOSTNAME", "a_b"),
             ("CHEVERETO_TENANTS_DB_ISOLATION_MODE", "database"),
+            ("CHEVERETO_TENANT_ENFORCED", r#"{"a":"secret"}"#),
         ])
         .unwrap_err();
         assert_eq!(
@@ -214,6 +228,7 @@ mod tests {
                 "CHEVERETO_TENANTS_API_IP_ALLOW_LIST: expected addresses or CIDR ranges, separated by commas; got `nonsense`",
                 "CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes",
                 "CHEVERETO_ENCRYPTION_KEY_PREVIOUS: expected base64 of 32 bytes; it is not base64",
+                "CHEVERETO_TENANT_ENFORCED: /a: expected a name of [A-Z][A-Z0-9_]*, at most 128 characters; got `a`",
                 "CHEVERETO_INTERNAL_HOSTNAME: expected labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, separated by dots; got `a_b`",
                 "CHEVERETO_TENANTS_DB_ISOLATION_MODE: `database` is not served by this version yet; expected `table`",
             ]

@@ -193,7 +193,7 @@ impl Api {
         };
         let now =
             Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
-        let caller = auth::verify(config, key, request.headers.signature, body, now)?;
+        let caller = auth::verify(config, &key, request.headers.signature, body, now)?;
 
         let mut call = Call {
             config,
@@ -271,7 +271,7 @@ impl Trace {
             Err(error) => (error.respond(&self.request_id), error.cause()),
         };
         if self.head {
-            response.body = Vec::new();
+            response.body = String::new();
         }
         let response = response
             .with("x-request-id", self.request_id.clone())
@@ -348,6 +348,6 @@ pub(crate) fn nothing_changed(
 }
 
 /// Writes an answer's body.
-pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
-    serde_json::to_vec(value).map_err(|e| ApiError::Internal(Internal::Encoding(e.to_string())))
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String, ApiError> {
+    serde_json::to_string(value).map_err(|e| ApiError::Internal(Internal::Encoding(e.to_string())))
 }

@@ -90,7 +90,7 @@ pub struct Response {
     /// Names in lower case, each once.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// Empty where the status or the method has none.
-    pub body: Vec<u8>,
+    pub body: String,
 }
 
 impl Response {
@@ -99,12 +99,12 @@ impl Response {
         Self {
             status,
             headers: Vec::new(),
-            body: Vec::new(),
+            body: String::new(),
         }
     }
 
     /// An answer with a body in JSON.
-    pub(crate) fn json(status: u16, body: Vec<u8>) -> Self {
+    pub(crate) fn json(status: u16, body: String) -> Self {
         Self {
             status,
             headers: [("content-type", Cow::Borrowed("application/json"))].into(),

@@ -30,7 +30,12 @@ impl Page {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "limit" => match value.parse() {
-                    Ok(n) if (1..=MAX_LIMIT).contains(&n) => page.limit = Some(n),
+                    Ok(n)
+                        if value.bytes().all(|b| b.is_ascii_digit())
+                            && (1..=MAX_LIMIT).contains(&n) =>
+                    {
+                        page.limit = Some(n)
+                    }
                     _ => errors.push(FieldError::parameter(
                         "limit",
                         format!(
@@ -116,6 +121,7 @@ mod tests {
             ("limit=10001", 1),
             ("limit=x&after=_", 2),
             ("limit", 1),
+            ("limit=+1", 1),
             ("after=", 1),
             ("limit=%31", 1),
         ] {

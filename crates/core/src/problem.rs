@@ -255,7 +255,7 @@ impl ApiError {
             Self::Invalid(errors) | Self::Conflict(errors) => errors,
             _ => &[],
         };
-        let body = serde_json::to_vec(&Body {
+        let body = serde_json::to_string(&Body {
             r#type: "about:blank",
             title,
             status,
@@ -330,7 +330,7 @@ mod tests {
     use super::{ApiError, FieldError, Internal, Unauthorized, quote};
 
     fn text(error: &ApiError) -> String {
-        String::from_utf8(error.respond("r-1").body).unwrap()
+        error.respond("r-1").body
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Batch {
     }
 
     /// Adds the audit entry of the write before it: made only if that one changed something.
+    /// Subjects are folded to lower case: one subject, one spelling.
     pub(crate) fn audit(
         mut self,
         caller: &Caller,
@@ -147,7 +148,7 @@ impl Batch {
             values: [
                 caller.key_id().into(),
                 action.into(),
-                subject.into(),
+                subject.to_ascii_lowercase().into(),
                 request_id.into(),
                 caller.now().as_str().into(),
             ]

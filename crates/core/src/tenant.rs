@@ -2,10 +2,11 @@
 
 use alloc::string::String;
 
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::Serialize;
 
 use crate::body::{Checked, Fields, Json};
 use crate::config::Config;
+use crate::exchange::to_json;
 use crate::hostname::Hostname;
 use crate::id::{PlanId, TenantId};
 use crate::patch::Edit;
@@ -154,7 +155,8 @@ pub(crate) struct Tenant {
     plan_id: Option<String>,
     limits: Variables,
     env: Variables,
-    stats: Stats,
+    /// `None` until they were first counted: all zero.
+    stats: Option<Stats>,
     last_job_at: Option<String>,
 }
 
@@ -173,15 +175,16 @@ impl Tenant {
             stored::limits("tenants", &id, row.optional_text("limits")?)?.unwrap_or_default();
         let env = stored::open_env("tenants", &id, row.optional_text("env")?, sealer)?
             .unwrap_or_default();
-        let stats = match row.optional_text("stats")? {
-            None => Stats::default(),
-            Some(text) => Stats::from_stored(&text).map_err(|reason| {
+        let stats = row
+            .optional_text("stats")?
+            .map(|text| Stats::from_stored(&text))
+            .transpose()
+            .map_err(|reason| {
                 ApiError::Internal(Internal::Stored {
                     place: alloc::format!("tenants/{id}/stats"),
                     reason,
                 })
-            })?,
-        };
+            })?;
         Ok(Some(Self {
             hostname,
             is_enabled,
@@ -197,19 +200,74 @@ impl Tenant {
     }
 }
 
-impl Serialize for Tenant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &self.id)?;
-        map.serialize_entry("hostname", &self.hostname)?;
-        map.serialize_entry("is_enabled", &self.is_enabled)?;
-        map.serialize_entry("created_at", &self.created_at)?;
-        map.serialize_entry("updated_at", &self.updated_at)?;
-        map.serialize_entry("plan_id", &self.plan_id)?;
-        map.serialize_entry("limits", &self.limits)?;
-        map.serialize_entry("env", &self.env)?;
-        map.serialize_entry("stats", &self.stats)?;
-        map.serialize_entry("last_job_at", &self.last_job_at)?;
-        map.end()
+impl Tenant {
+    /// It as JSON.
+    fn to_json(&self) -> Result<String, ApiError> {
+        let mut out = String::with_capacity(512);
+        self.write_json(&mut out)?;
+        Ok(out)
     }
+
+    /// Writes it as JSON: by hand, since a list has thousands of them, and most of each is names that never change.
+    fn write_json(&self, out: &mut String) -> Result<(), ApiError> {
+        out.push_str("{\"id\":");
+        push_text(out, &self.id)?;
+        out.push_str(",\"hostname\":");
+        push_text(out, &self.hostname)?;
+        out.push_str(if self.is_enabled {
+            ",\"is_enabled\":true,\"created_at\":"
+        } else {
+            ",\"is_enabled\":false,\"created_at\":"
+        });
+        push_text(out, &self.created_at)?;
+        out.push_str(",\"updated_at\":");
+        push_text(out, &self.updated_at)?;
+        out.push_str(",\"plan_id\":");
+        push_json(out, &self.plan_id)?;
+        out.push_str(",\"limits\":");
+        push_json(out, &self.limits)?;
+        out.push_str(",\"env\":");
+        push_json(out, &self.env)?;
+        out.push_str(",\"stats\":");
+        match &self.stats {
+            None => out.push_str(Stats::ZERO),
+            Some(stats) => push_json(out, stats)?,
+        }
+        out.push_str(",\"last_job_at\":");
+        push_json(out, &self.last_job_at)?;
+        out.push('}');
+        Ok(())
+    }
+}
+
+/// An array of tenants, in JSON.
+fn list_json(tenants: &[Tenant]) -> Result<String, ApiError> {
+    // About what one takes with a handful of variables.
+    let mut out = String::with_capacity(2 + tenants.len() * 512);
+    out.push('[');
+    for (i, tenant) in tenants.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        tenant.write_json(&mut out)?;
+    }
+    out.push(']');
+    Ok(out)
+}
+
+/// Writes a text that hardly ever has anything to escape.
+fn push_text(out: &mut String, text: &str) -> Result<(), ApiError> {
+    if text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
+        return push_json(out, &text);
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
+    Ok(())
+}
+
+/// Writes a value at the end of a text.
+fn push_json(out: &mut String, value: &impl Serialize) -> Result<(), ApiError> {
+    out.push_str(&to_json(value)?);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::body::{Checked, Json, Wrong, members, pointer_token};
 use crate::problem::quote;
@@ -61,6 +62,25 @@ impl Variables {
         } else {
             Err(Wrong(wrong))
         }
+    }
+
+    /// Reads a map from a variable of the configuration: a JSON object, as in a request.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it, without any value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let raw: &RawValue =
+            serde_json::from_str(text).map_err(|e| format!("expected a JSON object: {e}"))?;
+        Json::of(raw)
+            .map_err(Wrong::from)
+            .and_then(Self::read)
+            .map_err(|Wrong(list)| {
+                let all: Vec<String> = list
+                    .iter()
+                    .map(|(at, detail)| format!("{at}: {detail}").trim_start_matches(": ").into())
+                    .collect();
+                all.join("; ")
+            })
     }
 
     /// Reads a map that was stored by [`Variables::to_stored`].

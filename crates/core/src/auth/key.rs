@@ -59,7 +59,7 @@ impl KeySecret {
     ///
     /// # Errors
     /// [`KeyError`], by what is wrong with it.
-    pub fn verify(&self, key: &str) -> Result<ClaimedKey, KeyError> {
+    pub fn verify<'k>(&self, key: &'k str) -> Result<ClaimedKey<'k>, KeyError> {
         let (id, secret) = key
             .strip_prefix("chv_")
             .and_then(|rest| rest.split_once('_'))
@@ -82,10 +82,7 @@ impl KeySecret {
         self.mac(prefix, random)
             .verify_slice(mac)
             .map_err(|_| KeyError::Forged)?;
-        Ok(ClaimedKey {
-            id: number,
-            digest: Sha256::digest(key).into(),
-        })
+        Ok(ClaimedKey { id: number, key })
     }
 
     fn mac(&self, prefix: &str, random: &[u8]) -> Hmac<Sha256> {
@@ -142,13 +139,13 @@ impl fmt::Debug for IssuedKey {
 }
 
 /// A key whose form and MAC are right: issued under this secret, and perhaps deleted or expired since.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedKey {
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClaimedKey<'k> {
     id: i64,
-    digest: [u8; 32],
+    key: &'k str,
 }
 
-impl ClaimedKey {
+impl ClaimedKey<'_> {
     /// The row's id, 1 to 15 digits.
     #[must_use]
     pub fn id(&self) -> i64 {
@@ -158,7 +155,13 @@ impl ClaimedKey {
     /// The key's digest, as the row has it.
     #[must_use]
     pub fn digest(&self) -> String {
-        hex::encode(self.digest)
+        digest(self.key)
+    }
+}
+
+impl fmt::Debug for ClaimedKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClaimedKey({}, …)", self.id)
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::body::Fields;
-use crate::exchange::{Call, Pending, absent, changed, key_dead, to_json, whether_key_stands};
+use crate::exchange::{Call, Pending, absent, changed, key_dead, whether_key_stands};
 use crate::http::Response;
 use crate::id::TenantId;
 use crate::page::Page;
@@ -14,7 +14,7 @@ use crate::patch::Edit;
 use crate::problem::{ApiError, FieldError, Internal, quote};
 use crate::sql::{Answers, Batch, Columns, Sql, Value, key_stands, standing_key};
 use crate::stored;
-use crate::tenant::{NewTenant, Stats, Tenant, TenantPatch, read_drop_tables};
+use crate::tenant::{NewTenant, Tenant, TenantPatch, list_json, read_drop_tables};
 
 const TABLE: &str = "tenants";
 
@@ -51,7 +51,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
             .filter_map(|row| Tenant::decode(Columns::new(row), config.sealer.as_ref()).transpose())
             .collect::<Result<_, _>>()?;
         let more = page.cut(&mut tenants);
-        let response = Response::json(200, to_json(&tenants)?);
+        let response = Response::json(200, list_json(&tenants)?);
         Ok(match tenants.last() {
             Some(last) if more => response.with("link", page.next(&path, &last.id)),
             _ => response,
@@ -68,7 +68,7 @@ pub(crate) fn get(call: &Call<'_>, id: &str) -> Pending {
     Pending::new(Batch::read(read), |config, answers| {
         let row = answers.row()?.ok_or_else(key_dead)?;
         let tenant = Tenant::decode(row, config.sealer.as_ref())?.ok_or(NOT_FOUND)?;
-        Ok(Response::json(200, to_json(&tenant)?))
+        Ok(Response::json(200, tenant.to_json()?))
     })
 }
 
@@ -121,6 +121,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             &call.caller,
             new.id.as_str(),
             new.hostname.as_str().into(),
+            false,
             plan_id,
         ));
     let location = call.path(&format!("/tenants/{}", new.id));
@@ -139,10 +140,10 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             is_enabled: new.is_enabled,
             limits: new.limits,
             env: new.env,
-            stats: Stats::default(),
+            stats: None,
             last_job_at: None,
         };
-        Ok(Response::json(201, to_json(&tenant)?).with("location", location))
+        Ok(Response::json(201, tenant.to_json()?).with("location", location))
     }))
 }
 
@@ -208,7 +209,13 @@ pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
     let batch = Batch::write()
         .then(update)
         .audit(&call.caller, "tenant.update", id.as_str(), call.request_id)
-        .explain(why_not(&call.caller, id.as_str(), hostname, plan_id.into()));
+        .explain(why_not(
+            &call.caller,
+            id.as_str(),
+            hostname,
+            true,
+            plan_id.into(),
+        ));
     Ok(Pending::new(batch, move |_, answers| {
         if answers.row()?.is_some() {
             return Ok(Response::empty(204));
@@ -239,8 +246,9 @@ pub(crate) fn delete(call: &Call<'_>, id: &str) -> Result<Pending, ApiError> {
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
 
-/// Reads what can stand against a write: the key, the tenant that has the id, another that has the hostname, the plan.
-fn why_not(caller: &Caller, id: &str, hostname: Value, plan_id: Value) -> Sql {
+/// Reads what can stand against a write: the key, the tenant that has the id, the one that has the hostname (when that tenant
+/// is edited: another one), the plan.
+fn why_not(caller: &Caller, id: &str, hostname: Value, edits: bool, plan_id: Value) -> Sql {
     Sql::of(
         caller,
         concat!(
@@ -248,11 +256,11 @@ fn why_not(caller: &Caller, id: &str, hostname: Value, plan_id: Value) -> Sql {
             key_stands!(),
             ") AS key_stands, \
              EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS id_is_there, \
-             EXISTS (SELECT 1 FROM tenants WHERE hostname = ?5 AND id <> ?4) AS hostname_is_taken, \
-             ?6 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?6) AS plan_is_there"
+             EXISTS (SELECT 1 FROM tenants WHERE hostname = ?5 AND (?6 = 0 OR id <> ?4)) AS hostname_is_taken, \
+             ?7 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?7) AS plan_is_there"
         ),
     )
-    .values([id.into(), hostname, plan_id])
+    .values([id.into(), hostname, edits.into(), plan_id])
 }
 
 /// A row of [`why_not`].

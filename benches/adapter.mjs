@@ -1,0 +1,24 @@
+// How the side-by-side benchmark sets up this Worker: its secrets, and an API key, written as the command line writes it.
+// The harness stands beside the project; from its directory:
+//   node harness/run.mjs --candidate <this file>
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+
+export default {
+  name: 'tenants',
+  dir: '..',
+  schema: ['schema.sql'],
+  secrets: () => ({
+    CHEVERETO_TENANTS_API_KEY_SECRET: randomBytes(32).toString('hex'),
+    CHEVERETO_TENANTS_API_REQUEST_SECRET: randomBytes(32).toString('hex'),
+    CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+  }),
+  async apiKey({ secrets, sql }) {
+    const prefix = 'chv_1_'
+    const random = randomBytes(16)
+    const mac = createHmac('sha256', secrets.CHEVERETO_TENANTS_API_KEY_SECRET).update(prefix).update(random).digest()
+    const key = prefix + Buffer.concat([random, mac]).toString('base64url')
+    const digest = createHash('sha256').update(key).digest('hex')
+    await sql("INSERT INTO api_keys (id, name, digest, created_at) VALUES (1, 'bench', ?, '2026-01-01 00:00:00')", [digest])
+    return key
+  },
+}

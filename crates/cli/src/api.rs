@@ -1,0 +1,382 @@
+//! The API over HTTP: signed requests out, answers in.
+//!
+//! A signature is of the body alone (contract §1). Redirects are not followed: they would carry the key elsewhere.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tenants_core::auth::signature::RequestSecret;
+use tenants_core::secret::Secret;
+use ureq::http::{HeaderValue, Response};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder};
+
+use crate::address::{Address, BASE_PATH};
+use crate::error::{Error, Problem};
+use crate::output::World;
+use crate::random;
+use crate::settings::{Found, Settings};
+
+/// How long the connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long all of it may take, the answer's last byte included.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest answer that is read: a thousand tenants, each with two maps of the 64 KiB that a request may bring.
+const ANSWER_LIMIT_BYTES: u64 = 1000 * 2 * 64 * 1024;
+/// How many rows of a list are asked for at a time.
+const PAGE_ROWS: u32 = 1000;
+
+/// A caller of the API.
+pub struct Client {
+    agent: Agent,
+    address: Address,
+    key: Secret,
+    secret: RequestSecret,
+    used: String,
+}
+
+/// What is asked of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// `GET`
+    Get,
+    /// `POST` with a body; an empty one is none
+    Post(&'a [u8]),
+    /// `PATCH` with a body
+    Patch(&'a [u8]),
+    /// `DELETE` with a body; an empty one is none
+    Delete(&'a [u8]),
+}
+
+/// A success.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its body, of JSON or empty.
+    pub body: String,
+    /// The path of the list's next page.
+    next: Option<String>,
+}
+
+impl Client {
+    /// A caller with the key and the secret of the settings.
+    ///
+    /// # Errors
+    /// Where one of them is missing or cannot be sent.
+    pub fn new(settings: &Settings<'_>, world: &mut World<'_>) -> Result<Self, Error> {
+        let address = settings.address()?;
+        let key = settings.api_key(&address)?;
+        let secret = settings.request_secret(address.is_loopback())?;
+        if address.is_readable_on_the_way() {
+            world.note(
+                "warning: the address begins with http://: whoever is on the way can read the key",
+            );
+        }
+        Self::with(address, key, &secret)
+    }
+
+    fn with(address: Address, key: Found, secret: &Found) -> Result<Self, Error> {
+        if HeaderValue::from_str(key.secret.text()).is_err() {
+            return Err(Error::Configuration(format!(
+                "the API key from {} has characters that no key has",
+                key.from
+            )));
+        }
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(WHOLE_TIMEOUT))
+            .user_agent(concat!("tenants-cli/", env!("CARGO_PKG_VERSION")));
+        if address.is_loopback() {
+            // A proxy has another idea of what 127.0.0.1 is.
+            config = config.proxy(None);
+        }
+        Ok(Self {
+            agent: config.build().into(),
+            address,
+            used: format!(
+                "  the key came from {}, the request secret from {}",
+                key.from, secret.from
+            ),
+            key: key.secret,
+            secret: RequestSecret::new(&secret.secret),
+        })
+    }
+
+    /// Calls a route.
+    ///
+    /// # Errors
+    /// Where the answer is not a success, or does not come.
+    pub fn call(&self, request: Request<'_>, path: &str) -> Result<Answer, Error> {
+        self.call_at(request, &format!("{BASE_PATH}{path}"))
+    }
+
+    /// Reads a list whole, page by page.
+    ///
+    /// # Errors
+    /// Where one of its pages is not answered.
+    pub fn list(&self, path: &str) -> Result<Vec<Box<RawValue>>, Error> {
+        let mut rows = Vec::new();
+        let mut target = format!("{BASE_PATH}{path}?limit={PAGE_ROWS}");
+        loop {
+            let answer = self.call_at(Request::Get, &target)?;
+            let page: Vec<Box<RawValue>> = serde_json::from_str(&answer.body)
+                .map_err(|_| strange("the list is not a JSON array"))?;
+            rows.extend(page);
+            match answer.next {
+                None => return Ok(rows),
+                Some(next) if next == target => {
+                    return Err(strange("the list's next page is the same page"));
+                }
+                Some(next) => target = next,
+            }
+        }
+    }
+
+    fn call_at(&self, request: Request<'_>, target: &str) -> Result<Answer, Error> {
+        let id = random::request_id()?;
+        let url = self.address.at(target);
+        let response = match request {
+            Request::Get => self.with_headers(self.agent.get(&url), b"", &id).call(),
+            Request::Delete(b"") => self.with_headers(self.agent.delete(&url), b"", &id).call(),
+            Request::Delete(body) => {
+                let delete = self.agent.delete(&url).force_send_body();
+                self.with_headers(with_json(delete), body, &id).send(body)
+            }
+            Request::Post(b"") => self
+                .with_headers(self.agent.post(&url), b"", &id)
+                .send_empty(),
+            Request::Post(body) => {
+                let post = with_json(self.agent.post(&url));
+                self.with_headers(post, body, &id).send(body)
+            }
+            Request::Patch(body) => {
+                let patch = with_json(self.agent.patch(&url));
+                self.with_headers(patch, body, &id).send(body)
+            }
+        };
+        let writes = request != Request::Get;
+        let mut response = response.map_err(|e| self.unreachable(&e, &id, writes))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_LIMIT_BYTES)
+            .read_to_vec()
+            .map_err(|e| self.unreachable(&e, &id, writes))?;
+        self.judge(&response, body, id)
+    }
+
+    fn with_headers<B>(
+        &self,
+        request: RequestBuilder<B>,
+        body: &[u8],
+        id: &str,
+    ) -> RequestBuilder<B> {
+        request
+            .header("accept", "application/json")
+            .header("x-api-key", self.key.text())
+            .header("x-signature", self.secret.sign(body))
+            .header("x-request-id", id)
+    }
+
+    fn judge(
+        &self,
+        response: &Response<Body>,
+        body: Vec<u8>,
+        request_id: String,
+    ) -> Result<Answer, Error> {
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(Error::Strange {
+                detail: format!(
+                    "{} answers with a redirect (status {}), which is not followed; is the address right?",
+                    self.address.origin(),
+                    status.as_u16()
+                ),
+                request_id,
+            });
+        }
+        if !status.is_success() {
+            return Err(Error::Answer {
+                problem: Box::new(Problem::of_answer(status.as_u16(), &body, &request_id)),
+                used: (status == 401).then(|| self.used.clone()),
+            });
+        }
+        let is_json =
+            |text: &String| text.is_empty() || serde_json::from_str::<&RawValue>(text).is_ok();
+        match String::from_utf8(body).ok().filter(is_json) {
+            Some(body) => Ok(Answer {
+                body,
+                next: next_page(response)?,
+            }),
+            None => Err(Error::Strange {
+                detail: format!(
+                    "{} answers, and not with JSON; is the address right?",
+                    self.address.origin()
+                ),
+                request_id,
+            }),
+        }
+    }
+
+    fn unreachable(&self, error: &ureq::Error, request_id: &str, writes: bool) -> Error {
+        let origin = self.address.origin();
+        let mut detail = match error {
+            ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => format!(
+                "{origin} cannot be reached: no connection within {} s",
+                CONNECT_TIMEOUT.as_secs()
+            ),
+            ureq::Error::Timeout(_) => {
+                format!(
+                    "{origin} gave no answer within {} s",
+                    WHOLE_TIMEOUT.as_secs()
+                )
+            }
+            ureq::Error::Io(error) => format!("{origin} cannot be reached: {error}"),
+            error => format!("{origin} cannot be reached: {error}"),
+        };
+        if self.address.is_loopback()
+            && matches!(error, ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused)
+        {
+            detail += ". `npm start` serves the API on this machine";
+        }
+        if writes
+            && matches!(
+                error,
+                ureq::Error::Timeout(ureq::Timeout::Global | ureq::Timeout::RecvResponse)
+            )
+        {
+            detail += ". Whether it was carried out is not known";
+        }
+        Error::Unreachable {
+            detail,
+            request_id: request_id.into(),
+        }
+    }
+}
+
+fn with_json(request: RequestBuilder<WithBody>) -> RequestBuilder<WithBody> {
+    request.header("content-type", "application/json")
+}
+
+/// The target of `Link: <…>; rel="next"` (RFC 8288), a path of the same origin.
+fn next_page(response: &Response<Body>) -> Result<Option<String>, Error> {
+    let links = response.headers().get_all("link");
+    let next = links
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(next_in);
+    match next {
+        // `//` would be another host's.
+        Some(path) if !path.starts_with('/') || path.starts_with("//") => {
+            Err(strange("the list's next page is not a path of the API"))
+        }
+        next => Ok(next.map(str::to_owned)),
+    }
+}
+
+/// The first target with `rel="next"` in a `Link` header.
+fn next_in(header: &str) -> Option<&str> {
+    let mut rest = header;
+    while let Some((target, after)) = rest.split_once('<').and_then(|(_, r)| r.split_once('>')) {
+        let (parameters, following) = after.split_at(after.find('<').unwrap_or(after.len()));
+        let is_next = parameters.split([';', ',']).any(|parameter| {
+            parameter.split_once('=').is_some_and(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("rel")
+                    && value
+                        .trim()
+                        .trim_matches('"')
+                        .split(' ')
+                        .any(|rel| rel == "next")
+            })
+        });
+        if is_next {
+            return Some(target);
+        }
+        rest = following;
+    }
+    None
+}
+
+fn strange(detail: &str) -> Error {
+    Error::Strange {
+        detail: detail.into(),
+        request_id: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenants_core::secret::Secret;
+
+    use super::{Client, next_in};
+    use crate::address::Address;
+    use crate::error::Exit;
+    use crate::settings::Found;
+
+    fn found(text: &str) -> Found {
+        Found {
+            secret: Secret::new(text.into()),
+            from: "a test".into(),
+        }
+    }
+
+    fn client(key: &str) -> Result<Client, crate::error::Error> {
+        let address = Address::parse("https://tenants.example").unwrap();
+        Client::with(address, found(key), &found("secret"))
+    }
+
+    #[test]
+    fn the_signature_is_of_the_body_alone() {
+        // openssl dgst -sha256 -hmac secret, of nothing and of {}.
+        for (body, signature) in [
+            (
+                "",
+                "f9e66e179b6747ae54108f82f8ade8b3c25d76fd30afde6c395822c530196169",
+            ),
+            (
+                "{}",
+                "77325902caca812dc259733aacd046b73817372c777b8d95b402647474516e13",
+            ),
+        ] {
+            let client = client("chv_1_x").unwrap();
+            let request = client.with_headers(
+                client.agent.get("https://a.example/b"),
+                body.as_bytes(),
+                "id",
+            );
+            let headers = request.headers_ref().unwrap();
+            assert_eq!(headers["x-signature"], signature);
+            assert_eq!(headers["x-api-key"], "chv_1_x");
+            assert_eq!(headers["x-request-id"], "id");
+        }
+    }
+
+    #[test]
+    fn a_key_that_no_header_can_carry_is_refused_and_not_shown() {
+        let error = client("chv_1_x\ninjected: 1").err().unwrap();
+        assert_eq!(error.exit(), Exit::Configuration);
+        assert!(!error.problem().to_json().contains("injected"));
+    }
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        for (header, next) in [
+            (
+                r#"</_/api/4/tenants?limit=2&after=b>; rel="next""#,
+                Some("/_/api/4/tenants?limit=2&after=b"),
+            ),
+            (
+                r#"</x>; rel="successor-version", </y>; title="a"; rel=next"#,
+                Some("/y"),
+            ),
+            (r#"</x>; rel="prev""#, None),
+            ("", None),
+            ("<", None),
+        ] {
+            assert_eq!(next_in(header), next, "{header}");
+        }
+    }
+}

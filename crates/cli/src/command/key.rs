@@ -1,0 +1,372 @@
+//! `api:key:create`, `api:key:verify`, `api:key:delete` and `api:key:list`: API keys, in the database.
+//!
+//! A key is issued here and shown once; the database is given its digest.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tenants_core::auth::key::{IssuedKey, KeyError, KeySecret};
+use tenants_core::clock::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::database::{Database, DatabaseArgs};
+use crate::error::Error;
+use crate::output::{Format, World};
+use crate::random::{SystemRandom, request_id, unavailable};
+use crate::session::{Session, now, to_json};
+use crate::sql::{self, KeyChoice, Trace};
+
+/// How often an id that was given away in between is replaced by the next one.
+const ATTEMPTS: usize = 5;
+/// How long a key's name may be.
+const MAX_NAME_CHARACTERS: usize = 255;
+
+/// What to know of a new key.
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    /// What it is for, 1 to 255 characters
+    #[arg(long, value_parser = name)]
+    pub name: Option<String>,
+
+    /// From when on it opens nothing, in UTC
+    #[arg(long, value_name = "YYYY-MM-DD HH:MM:SS", value_parser = timestamp)]
+    pub expires: Option<Timestamp>,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// Which key to judge.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The key; `-` reads it from standard input, where other users of this machine cannot see it
+    #[arg(long, allow_hyphen_values = true)]
+    pub key: String,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// Which keys go.
+#[derive(Debug, Clone, Args)]
+#[group(id = "choice", required = true, multiple = true, args = ["id", "name"])]
+pub struct DeleteArgs {
+    /// The key with this id
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_ID))]
+    pub id: Option<u64>,
+
+    /// All keys with this name; with --id, that key if it has this name
+    #[arg(long, value_parser = name)]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// Which database's keys to show.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// The highest row id of SQLite: 2^63 - 1.
+const MAX_ID: u64 = i64::MAX.unsigned_abs();
+
+#[derive(Deserialize)]
+struct Id {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: u64,
+    name: Option<String>,
+    created_at: String,
+    expires_at: Option<String>,
+    deleted_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: u64,
+    name: Option<&'a str>,
+    state: &'static str,
+    created_at: &'a str,
+    expires_at: Option<&'a str>,
+    deleted_at: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Created<'a> {
+    id: u64,
+    name: Option<&'a str>,
+    created_at: &'a str,
+    expires_at: Option<&'a str>,
+    key: &'a str,
+}
+
+#[derive(Serialize)]
+struct Verified<'a> {
+    valid: bool,
+    key: Shown<'a>,
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    deleted: Vec<u64>,
+}
+
+impl Row {
+    fn shown(&self, now: &Timestamp) -> Shown<'_> {
+        let expired = self
+            .expires_at
+            .as_deref()
+            .is_some_and(|at| at <= now.as_str());
+        Shown {
+            id: self.id,
+            name: self.name.as_deref(),
+            state: match (&self.deleted_at, expired) {
+                (Some(_), _) => "deleted",
+                (None, true) => "expired",
+                (None, false) => "active",
+            },
+            created_at: &self.created_at,
+            expires_at: self.expires_at.as_deref(),
+            deleted_at: self.deleted_at.as_deref(),
+        }
+    }
+}
+
+/// Makes a key and shows it, this one time.
+///
+/// # Errors
+/// Where it is to expire in the past, the secret is missing, or the database fails.
+pub fn create(
+    args: &CreateArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let now = now(world)?;
+    if let Some(expires) = args.expires.as_ref().filter(|at| **at <= now) {
+        return Err(Error::Usage(format!(
+            "--expires: expected a time to come, in UTC; `{expires}` is past, it is {now}"
+        )));
+    }
+    let database = Database::open(&session.settings, &args.database)?;
+    let found = session.settings.key_secret(!args.database.remote)?;
+    let secret = KeySecret::new(&found.secret);
+    let (id, key) = insert(args, &database, &secret, &now)?;
+    let shown = match session.format {
+        // Alone on standard output, so that `KEY=$(tenants api:key:create)` is all a script needs.
+        Format::Table => world.print(key.text()),
+        Format::Json => {
+            let created = Created {
+                id,
+                name: args.name.as_deref(),
+                created_at: now.as_str(),
+                expires_at: args.expires.as_ref().map(Timestamp::as_str),
+                key: key.text(),
+            };
+            let json = Zeroizing::new(to_json(&created)?);
+            world.print(&json)
+        }
+    };
+    if shown.is_err() {
+        world.note(&format!(
+            "warning: key {id} was made and could not be shown: `tenants api:key:delete --id {id}` removes it"
+        ));
+    } else if session.format == Format::Table {
+        world.note(&format!(
+            "This is key {id}. It is not shown again: the database has only its digest."
+        ));
+    }
+    shown
+}
+
+/// Issues a key for the next id and inserts it; once more where that id was given away in between.
+fn insert(
+    args: &CreateArgs,
+    database: &Database,
+    secret: &KeySecret,
+    now: &Timestamp,
+) -> Result<(u64, IssuedKey), Error> {
+    let request_id = request_id()?;
+    let trace = Trace {
+        request_id: &request_id,
+        now,
+    };
+    for _ in 0..ATTEMPTS {
+        let next = database.execute(sql::NEXT_KEY_ID)?.rows::<Id>(0)?;
+        let Some(Id { id }) = next.first() else {
+            return Err(Error::Database(
+                "the database did not tell the next key's id".into(),
+            ));
+        };
+        let key = secret.issue(*id, &mut SystemRandom).map_err(unavailable)?;
+        let name = args.name.as_deref();
+        let statements = sql::insert_key(*id, &key, name, args.expires.as_ref(), trace);
+        if !database.execute(&statements)?.rows::<Id>(0)?.is_empty() {
+            return Ok((*id, key));
+        }
+    }
+    Err(Error::Refused {
+        code: "conflict",
+        detail: format!("others made keys at the same time, {ATTEMPTS} times over; try again"),
+    })
+}
+
+/// Says whether a key is valid, and of one that is not, why.
+///
+/// # Errors
+/// Where it is not valid, the secret is missing, or the database fails.
+pub fn verify(
+    args: &VerifyArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let mut key = Zeroizing::new(args.key.clone());
+    if *key == "-" {
+        key.clear();
+        let read = world.input.read_to_string(&mut key);
+        read.map_err(|e| Error::Machine(format!("standard input cannot be read: {e}")))?;
+    }
+    let local = !args.database.remote;
+    let secret = KeySecret::new(&session.settings.key_secret(local)?.secret);
+    let claimed = secret.verify(key.trim()).map_err(|error| match error {
+        KeyError::Malformed => invalid("key_malformed", "it is not of the form chv_<id>_<secret>"),
+        KeyError::Forged => invalid("key_forged", "it was not issued under this secret"),
+    })?;
+    let database = Database::open(&session.settings, &args.database)?;
+    let row = sql::key_row(claimed.id(), &claimed.digest());
+    let rows: Vec<Row> = database.execute(&row)?.rows(0)?;
+    let row = rows
+        .first()
+        .ok_or_else(|| invalid("key_unknown", "this database does not have it"))?;
+    let now = now(world)?;
+    let shown = row.shown(&now);
+    if let Some(at) = shown.deleted_at {
+        return Err(invalid("key_deleted", &format!("it was deleted, {at} UTC")));
+    }
+    if let ("expired", Some(at)) = (shown.state, shown.expires_at) {
+        return Err(invalid("key_expired", &format!("it has expired, {at} UTC")));
+    }
+    match session.format {
+        Format::Table => session.show_own(&shown, world),
+        Format::Json => session.show_own(
+            &Verified {
+                valid: true,
+                key: shown,
+            },
+            world,
+        ),
+    }
+}
+
+fn invalid(code: &'static str, why: &str) -> Error {
+    Error::Refused {
+        code,
+        detail: format!("the key is not valid: {why}"),
+    }
+}
+
+/// Deletes the keys that are meant; their rows stay, marked.
+///
+/// # Errors
+/// Where there is none to delete, or the database fails.
+pub fn delete(
+    args: &DeleteArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let database = Database::open(&session.settings, &args.database)?;
+    let request_id = request_id()?;
+    let now = now(world)?;
+    let choice = KeyChoice {
+        id: args.id,
+        name: args.name.as_deref(),
+    };
+    let trace = Trace {
+        request_id: &request_id,
+        now: &now,
+    };
+    let rows: Vec<Id> = database
+        .execute(&sql::delete_keys(choice, trace))?
+        .rows(1)?;
+    let deleted: Vec<u64> = rows.iter().map(|row| row.id).collect();
+    if deleted.is_empty() {
+        return Err(Error::Refused {
+            code: "not_found",
+            detail: "there is no such key, or it was deleted before".into(),
+        });
+    }
+    match session.format {
+        Format::Json => session.show_own(&Deleted { deleted }, world),
+        Format::Table => {
+            let ids: Vec<String> = deleted.iter().map(u64::to_string).collect();
+            session.say(&format!("deleted key {}", ids.join(", ")), world)
+        }
+    }
+}
+
+/// Shows all keys, those that were deleted too; never what they open anything with.
+///
+/// # Errors
+/// Where the database fails.
+pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    const COLUMNS: &[(&str, &str)] = &[
+        ("ID", "/id"),
+        ("NAME", "/name"),
+        ("STATE", "/state"),
+        ("CREATED", "/created_at"),
+        ("EXPIRES", "/expires_at"),
+        ("DELETED", "/deleted_at"),
+    ];
+    let database = Database::open(&session.settings, &args.database)?;
+    let rows: Vec<Row> = database.execute(sql::KEYS)?.rows(0)?;
+    let now = now(world)?;
+    let rows = rows
+        .iter()
+        .map(|row| {
+            RawValue::from_string(to_json(&row.shown(&now))?)
+                .map_err(|e| Error::Machine(e.to_string()))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    session.show_list(&rows, COLUMNS, "keys", world)
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if text.contains('\0') {
+        Err("expected a text without U+0000".into())
+    } else if (1..=MAX_NAME_CHARACTERS).contains(&length) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "expected 1 to {MAX_NAME_CHARACTERS} characters; got {length}"
+        ))
+    }
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|_| {
+        "expected a date and a time that exist, such as \"2027-01-31 00:00:00\"".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{name, timestamp};
+
+    #[test]
+    fn names_and_times_at_the_edges_of_their_rules() {
+        assert!(name(&"世".repeat(255)).is_ok());
+        for bad in ["", "a\0b", &"a".repeat(256)] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+        assert!(timestamp("2027-01-31 00:00:00").is_ok());
+        for bad in ["2027-02-31 00:00:00", "2027-01-31", "tomorrow"] {
+            assert!(timestamp(bad).is_err(), "{bad}");
+        }
+    }
+}

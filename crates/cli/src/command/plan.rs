@@ -1,0 +1,146 @@
+//! `plan:create`, `plan:get`, `plan:list`, `plan:edit` and `plan:delete`: plans, through the API.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tenants_core::id::PlanId;
+
+use super::{body, json};
+use crate::api::{Client, Request};
+use crate::error::Error;
+use crate::output::World;
+use crate::session::Session;
+
+/// What a plan is made of.
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    /// Its identifier: 1 to 64 letters, digits, `_` and `-`
+    #[arg(long)]
+    pub id: String,
+
+    #[command(flatten)]
+    settings: PlanSettings,
+}
+
+/// What to change of a plan.
+#[derive(Debug, Clone, Args)]
+pub struct EditArgs {
+    /// Its identifier
+    #[arg(long, value_parser = PlanId::parse)]
+    pub id: PlanId,
+
+    #[command(flatten)]
+    settings: PlanSettings,
+}
+
+#[derive(Debug, Clone, Args)]
+struct PlanSettings {
+    /// Taken for the sake of scripts, with a warning: the current API gives plans no names
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Its limits, an object in JSON, in place of all it had; null is none
+    #[arg(long, value_name = "JSON")]
+    limits: Option<String>,
+
+    /// Its environment variables, an object in JSON, in place of all it had; null is none
+    #[arg(long, value_name = "JSON")]
+    env: Option<String>,
+}
+
+/// Which plan.
+#[derive(Debug, Clone, Args)]
+pub struct ChoiceArgs {
+    /// Its identifier
+    #[arg(long, value_parser = PlanId::parse)]
+    pub id: PlanId,
+}
+
+#[derive(Serialize)]
+struct Fields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<Box<RawValue>>,
+}
+
+impl PlanSettings {
+    fn body(&self, id: Option<&str>, world: &mut World<'_>) -> Result<Vec<u8>, Error> {
+        let fields = Fields {
+            id,
+            limits: json("--limits", self.limits.as_deref())?,
+            env: json("--env", self.env.as_deref())?,
+        };
+        if self.name.is_some() {
+            world.note("warning: --name is not sent: the current API gives plans no names");
+        }
+        body(&fields)
+    }
+}
+
+/// Creates a plan and shows it.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn create(
+    args: &CreateArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let body = args.settings.body(Some(&args.id), world)?;
+    let client = Client::new(&session.settings, world)?;
+    let answer = client.call(Request::Post(&body), "/tenants-plans")?;
+    session.show(&answer.body, world)
+}
+
+/// Shows a plan.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let path = format!("/tenants-plans/{}", args.id);
+    let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
+    session.show(&answer.body, world)
+}
+
+/// Shows all plans.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn list(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    const COLUMNS: &[(&str, &str)] = &[
+        ("ID", "/id"),
+        ("LIMITS", "/limits"),
+        ("CREATED", "/created_at"),
+        ("UPDATED", "/updated_at"),
+    ];
+    let rows = Client::new(&session.settings, world)?.list("/tenants-plans")?;
+    session.show_list(&rows, COLUMNS, "plans", world)
+}
+
+/// Changes what the options name of a plan, and nothing else.
+///
+/// # Errors
+/// Where the API does not do it, or nothing is to be changed.
+pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let body = args.settings.body(None, world)?;
+    let path = format!("/tenants-plans/{}", args.id);
+    Client::new(&session.settings, world)?.call(Request::Patch(&body), &path)?;
+    session.say(&format!("edited plan `{}`", args.id), world)
+}
+
+/// Deletes a plan; its tenants keep running with none.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn delete(
+    args: &ChoiceArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let path = format!("/tenants-plans/{}", args.id);
+    Client::new(&session.settings, world)?.call(Request::Delete(b""), &path)?;
+    session.say(&format!("deleted plan `{}`", args.id), world)
+}

@@ -1,0 +1,202 @@
+//! `create`, `get`, `list`, `edit` and `delete`: tenants, through the API.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tenants_core::id::TenantId;
+
+use super::{body, json};
+use crate::api::{Client, Request};
+use crate::error::Error;
+use crate::output::World;
+use crate::session::Session;
+
+/// What a tenant is made of.
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    /// Its identifier: 1 to 16 letters, digits, `_` and `-`
+    #[arg(long)]
+    pub id: String,
+
+    /// Its hostname
+    #[arg(long)]
+    pub hostname: String,
+
+    /// Whether it is served
+    #[arg(long = "is_enabled", alias = "is-enabled", value_name = "1|0", value_parser = flag, action = clap::ArgAction::Set)]
+    pub is_enabled: bool,
+
+    #[command(flatten)]
+    settings: TenantSettings,
+}
+
+/// What to change of a tenant.
+#[derive(Debug, Clone, Args)]
+pub struct EditArgs {
+    /// Its identifier
+    #[arg(long, value_parser = TenantId::parse)]
+    pub id: TenantId,
+
+    /// Its new hostname
+    #[arg(long)]
+    pub hostname: Option<String>,
+
+    /// Whether it is served from now on
+    #[arg(long = "is_enabled", alias = "is-enabled", value_name = "1|0", value_parser = flag, action = clap::ArgAction::Set)]
+    pub is_enabled: Option<bool>,
+
+    #[command(flatten)]
+    settings: TenantSettings,
+}
+
+#[derive(Debug, Clone, Args)]
+struct TenantSettings {
+    /// Its plan; '' is none
+    #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
+    plan_id: Option<String>,
+
+    /// Its limits, an object in JSON, in place of all it had; null empties them
+    #[arg(long, value_name = "JSON")]
+    limits: Option<String>,
+
+    /// Its environment variables, an object in JSON, in place of all it had; null empties them
+    #[arg(long, value_name = "JSON")]
+    env: Option<String>,
+}
+
+/// Which tenant.
+#[derive(Debug, Clone, Args)]
+pub struct ChoiceArgs {
+    /// Its identifier
+    #[arg(long, value_parser = TenantId::parse)]
+    pub id: TenantId,
+}
+
+/// Which tenant goes, and what with it.
+#[derive(Debug, Clone, Args)]
+pub struct DeleteArgs {
+    /// Its identifier
+    #[arg(long, value_parser = TenantId::parse)]
+    pub id: TenantId,
+
+    /// Drop its tables too: all that its users ever made is gone
+    #[arg(long, alias = "drop_tables")]
+    pub drop_tables: bool,
+}
+
+#[derive(Serialize)]
+struct Fields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<Box<RawValue>>,
+}
+
+/// Creates a tenant and shows it.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn create(
+    args: &CreateArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let body = body(&Fields {
+        id: Some(&args.id),
+        hostname: Some(&args.hostname),
+        is_enabled: Some(args.is_enabled),
+        plan_id: args.settings.plan_id.as_deref(),
+        limits: json("--limits", args.settings.limits.as_deref())?,
+        env: json("--env", args.settings.env.as_deref())?,
+    })?;
+    let answer = Client::new(&session.settings, world)?.call(Request::Post(&body), "/tenants")?;
+    session.show(&answer.body, world)
+}
+
+/// Shows a tenant.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let path = format!("/tenants/{}", args.id);
+    let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
+    session.show(&answer.body, world)
+}
+
+/// Shows all tenants.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn list(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    const COLUMNS: &[(&str, &str)] = &[
+        ("ID", "/id"),
+        ("HOSTNAME", "/hostname"),
+        ("ENABLED", "/is_enabled"),
+        ("PLAN", "/plan_id"),
+        ("USERS", "/stats/users"),
+        ("FILES", "/stats/files"),
+        ("BYTES", "/stats/storage_used"),
+        ("CREATED", "/created_at"),
+    ];
+    let rows = Client::new(&session.settings, world)?.list("/tenants")?;
+    session.show_list(&rows, COLUMNS, "tenants", world)
+}
+
+/// Changes what the options name of a tenant, and nothing else.
+///
+/// # Errors
+/// Where the API does not do it, or nothing is to be changed.
+pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let TenantSettings {
+        plan_id,
+        limits,
+        env,
+    } = &args.settings;
+    let fields = Fields {
+        id: None,
+        hostname: args.hostname.as_deref(),
+        is_enabled: args.is_enabled,
+        plan_id: plan_id.as_deref(),
+        limits: json("--limits", limits.as_deref())?,
+        env: json("--env", env.as_deref())?,
+    };
+    let path = format!("/tenants/{}", args.id);
+    Client::new(&session.settings, world)?.call(Request::Patch(&body(&fields)?), &path)?;
+    session.say(&format!("edited tenant `{}`", args.id), world)
+}
+
+/// Deletes a tenant.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn delete(
+    args: &DeleteArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let body: &[u8] = if args.drop_tables {
+        br#"{"drop_tables":true}"#
+    } else {
+        b""
+    };
+    let path = format!("/tenants/{}", args.id);
+    Client::new(&session.settings, world)?.call(Request::Delete(body), &path)?;
+    session.say(&format!("deleted tenant `{}`", args.id), world)
+}
+
+/// Reads 1 or 0, as Chevereto's own command line takes it, or their words.
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("expected 1 or 0".into()),
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line of the Tenants API: a drop-in for Chevereto's own.
+//!
+//! Tenants and plans go through the API ([`api`]), keys through the database by way of wrangler ([`database`]). Rules are the
+//! core's: this crate moves bytes between it, the API and a terminal. [`run`] is all of the program but its process.
+
+pub mod address;
+pub mod api;
+pub mod cli;
+pub mod command;
+pub mod database;
+pub mod error;
+pub mod output;
+pub mod random;
+pub mod session;
+pub mod settings;
+pub mod sql;
+#[cfg(test)]
+mod testing;
+pub mod vars;
+
+use std::ffi::OsString;
+use std::io;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use error::{Error, Exit};
+use output::{Format, World};
+use session::Session;
+use settings::Settings;
+
+/// Runs the program: reads its arguments (the first is its own name), does what they say, and tells how it went.
+pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error, &args, world),
+    };
+    let Err(error) = perform(&cli, world) else {
+        return Exit::Done;
+    };
+    match &error {
+        // Whoever read the output has seen enough: `tenants list | head`.
+        Error::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
+        _ => {}
+    }
+    let problem = error.problem();
+    match cli.options.format {
+        Format::Json => world.note(&problem.to_json()),
+        Format::Table => {
+            world.note(&problem.to_text());
+            if let Some(note) = error.note() {
+                world.note(note);
+            }
+        }
+    }
+    error.exit()
+}
+
+fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
+    let session = &Session {
+        settings: Settings::new(&cli.options, world.variable, world.folder.clone())?,
+        format: cli.options.format,
+    };
+    match &cli.command {
+        Command::Init(args) => command::init::run(args, session, world),
+        Command::KeyCreate(args) => command::key::create(args, session, world),
+        Command::KeyVerify(args) => command::key::verify(args, session, world),
+        Command::KeyDelete(args) => command::key::delete(args, session, world),
+        Command::KeyList(args) => command::key::list(args, session, world),
+        Command::Create(args) => command::tenant::create(args, session, world),
+        Command::Get(args) => command::tenant::get(args, session, world),
+        Command::List => command::tenant::list(session, world),
+        Command::Edit(args) => command::tenant::edit(args, session, world),
+        Command::Delete(args) => command::tenant::delete(args, session, world),
+        Command::PlanCreate(args) => command::plan::create(args, session, world),
+        Command::PlanGet(args) => command::plan::get(args, session, world),
+        Command::PlanList => command::plan::list(session, world),
+        Command::PlanEdit(args) => command::plan::edit(args, session, world),
+        Command::PlanDelete(args) => command::plan::delete(args, session, world),
+        Command::AuthVerify => command::auth::verify(session, world),
+        Command::Sign => command::auth::sign(session, world),
+    }
+}
+
+/// Help and version were asked for, or the command line is not as expected.
+fn not_parsed(error: &clap::Error, args: &[OsString], world: &mut World<'_>) -> Exit {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return match world.print(text.trim_end()) {
+            Ok(()) => Exit::Done,
+            Err(_) => Exit::Failed,
+        };
+    }
+    if wants_json(args) {
+        let detail = text.trim().trim_start_matches("error: ").to_owned();
+        world.note(&Error::Usage(detail).problem().to_json());
+    } else {
+        world.note(text.trim_end());
+    }
+    Exit::Usage
+}
+
+/// Whether the output is for a program, where the arguments as a whole cannot be read.
+fn wants_json(args: &[OsString]) -> bool {
+    args.iter().any(|arg| arg == "--format=json")
+        || args
+            .windows(2)
+            .any(|pair| pair[0] == "--format" && pair[1] == "json")
+}

@@ -1,0 +1,281 @@
+//! Where the project, the API and the secrets are: options first, then the environment, then the project's own files.
+//!
+//! A value's first source that has it counts, and an empty value is as if absent:
+//!
+//! 1. the option,
+//! 2. the file that `--vars-file` names,
+//! 3. the environment,
+//! 4. `.dev.vars` in the project's folder, and for the API key `.dev.key.local`: only for an API or a database on this machine.
+//!    A deployed Worker has other secrets, and a key issued under the local ones would be refused there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tenants_core::secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::address::Address;
+use crate::error::Error;
+use crate::output::Format;
+use crate::vars;
+
+/// The variable of the API's address.
+pub const URL: &str = "TENANTS_URL";
+/// The variable of the API key.
+pub const API_KEY: &str = "TENANTS_API_KEY";
+/// The variable of the secret that requests are signed with.
+pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
+/// The variable of the secret that keys are issued under.
+pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
+/// The variable of the project's folder.
+pub const PROJECT: &str = "TENANTS_PROJECT";
+
+/// Where `npm start` serves the API.
+const DEFAULT_URL: &str = "http://127.0.0.1:8787";
+/// Where `npm start` keeps the local Worker's secrets.
+const DEV_VARS: &str = ".dev.vars";
+/// Where `npm start` keeps the key that it made.
+const DEV_KEY: &str = ".dev.key.local";
+
+/// The options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Options {
+    /// The API's address [env: TENANTS_URL] [default: http://127.0.0.1:8787]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// The API key [env: TENANTS_API_KEY]. Other users of this machine can read a command's options: prefer the variable
+    #[arg(long, global = true, value_name = "KEY")]
+    pub api_key: Option<String>,
+
+    /// The secret that requests are signed with [env: CHEVERETO_TENANTS_API_REQUEST_SECRET]. Prefer the variable
+    #[arg(long, global = true, value_name = "SECRET")]
+    pub request_secret: Option<String>,
+
+    /// The secret that API keys are issued under [env: CHEVERETO_TENANTS_API_KEY_SECRET]. Prefer the variable
+    #[arg(long, global = true, value_name = "SECRET")]
+    pub key_secret: Option<String>,
+
+    /// A file of NAME=value lines with any of the variables above [default, for what is on this machine: .dev.vars of the
+    /// project]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub vars_file: Option<PathBuf>,
+
+    /// The project's folder [env: TENANTS_PROJECT] [default: the nearest one upwards with a wrangler.toml]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+
+    /// For whom the output is
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// The settings of one run of the program.
+pub struct Settings<'a> {
+    options: &'a Options,
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    folder: PathBuf,
+    named_file: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// A secret, and where it was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The secret.
+    pub secret: Secret,
+    /// Where it was found, for people.
+    pub from: String,
+}
+
+impl<'a> Settings<'a> {
+    /// Reads the file that `--vars-file` names, if it does.
+    ///
+    /// # Errors
+    /// Where that file cannot be read.
+    pub fn new(
+        options: &'a Options,
+        variable: &'a dyn Fn(&str) -> Option<String>,
+        folder: PathBuf,
+    ) -> Result<Self, Error> {
+        let named_file = match &options.vars_file {
+            Some(file) => read_vars(&folder.join(file))?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self {
+            options,
+            variable,
+            folder,
+            named_file,
+        })
+    }
+
+    /// A path as it is meant from the folder that the command was given in.
+    #[must_use]
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// An environment variable that says something.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The project's folder, if there is one.
+    ///
+    /// # Errors
+    /// Where a folder is named that is no project's.
+    pub fn project(&self) -> Result<Option<PathBuf>, Error> {
+        let named = match &self.options.project {
+            Some(folder) => Some((folder.clone(), "--project")),
+            None => self.variable(PROJECT).map(|f| (f.into(), PROJECT)),
+        };
+        if let Some((folder, from)) = named {
+            let folder = self.path(&folder);
+            return if is_project(&folder) {
+                Ok(Some(folder))
+            } else {
+                Err(Error::Configuration(format!(
+                    "{from}: there is no wrangler.toml in {}",
+                    folder.display()
+                )))
+            };
+        }
+        let up = self.folder.ancestors().find(|folder| is_project(folder));
+        Ok(up.map(Path::to_path_buf))
+    }
+
+    /// The API's address.
+    ///
+    /// # Errors
+    /// Where it is not one.
+    pub fn address(&self) -> Result<Address, Error> {
+        let (url, from) = match (&self.options.url, self.named_file.get(URL)) {
+            (Some(url), _) => (url.clone(), "--url"),
+            (None, Some(url)) => (url.to_string(), URL),
+            (None, None) => match self.variable(URL) {
+                Some(url) => (url, URL),
+                None => (DEFAULT_URL.into(), URL),
+            },
+        };
+        Address::parse(&url).map_err(|detail| match from {
+            "--url" => Error::Usage(format!("{from}: {detail}")),
+            _ => Error::Configuration(format!("{from}: {detail}")),
+        })
+    }
+
+    /// The key to call an API with.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn api_key(&self, address: &Address) -> Result<Found, Error> {
+        if let Some(found) = self.given(self.options.api_key.as_deref(), "--api-key", API_KEY) {
+            return Ok(found);
+        }
+        if address.is_loopback()
+            && let Some(project) = self.project()?
+            && let Ok(text) = fs::read_to_string(project.join(DEV_KEY))
+            && !text.trim().is_empty()
+        {
+            return Ok(Found {
+                secret: Secret::new(text.trim().to_owned()),
+                from: DEV_KEY.into(),
+            });
+        }
+        Err(Error::Configuration(format!(
+            "no API key for {}: set {API_KEY}, or give --api-key. `tenants api:key:create` makes one; for a local server \
+             `npm start` does",
+            address.origin()
+        )))
+    }
+
+    /// The secret to sign requests with, for an API on this machine (`local`) or elsewhere.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn request_secret(&self, local: bool) -> Result<Found, Error> {
+        let option = self.options.request_secret.as_deref();
+        self.secret(option, "--request-secret", REQUEST_SECRET, local)
+    }
+
+    /// The secret to issue and check keys under, for a database on this machine (`local`) or elsewhere.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn key_secret(&self, local: bool) -> Result<Found, Error> {
+        let option = self.options.key_secret.as_deref();
+        self.secret(option, "--key-secret", KEY_SECRET, local)
+    }
+
+    fn secret(
+        &self,
+        option: Option<&str>,
+        option_name: &str,
+        name: &'static str,
+        local: bool,
+    ) -> Result<Found, Error> {
+        if let Some(found) = self.given(option, option_name, name) {
+            return Ok(found);
+        }
+        if !local {
+            return Err(Error::Configuration(format!(
+                "{name} is not set. Set it to the deployed Worker's, or name a file with --vars-file: {DEV_VARS} has the \
+                 local Worker's secrets, which the deployed one does not accept"
+            )));
+        }
+        if let Some(project) = self.project()? {
+            let file = project.join(DEV_VARS);
+            if file.exists()
+                && let Some(value) = read_vars(&file)?.remove(name)
+            {
+                return Ok(Found {
+                    secret: Secret::new(value.to_string()),
+                    from: DEV_VARS.into(),
+                });
+            }
+        }
+        Err(Error::Configuration(format!(
+            "{name} is not set, neither in the environment nor in a project's {DEV_VARS} (`npm start` makes one)"
+        )))
+    }
+
+    /// What stands in the option, in the file that was named or in the environment.
+    fn given(&self, option: Option<&str>, option_name: &str, name: &str) -> Option<Found> {
+        let found = |text: &str, from: &str| Found {
+            secret: Secret::new(text.to_owned()),
+            from: from.to_owned(),
+        };
+        if let Some(text) = option.filter(|text| !text.is_empty()) {
+            return Some(found(text, option_name));
+        }
+        if let Some(text) = self.named_file.get(name) {
+            return Some(found(text, "--vars-file"));
+        }
+        let text = Zeroizing::new(self.variable(name)?);
+        Some(found(&text, name))
+    }
+}
+
+fn is_project(folder: &Path) -> bool {
+    folder.join("wrangler.toml").is_file()
+}
+
+/// Reads a file's variables, those that have a value.
+fn read_vars(file: &Path) -> Result<BTreeMap<String, Zeroizing<String>>, Error> {
+    let text = fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            Error::Configuration(format!("{} cannot be read: {error}", file.display()))
+        })?;
+    let vars = vars::parse(&text).into_iter();
+    Ok(vars
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name, Zeroizing::new(value)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;

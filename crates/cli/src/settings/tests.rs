@@ -1,0 +1,171 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{API_KEY, KEY_SECRET, Options, PROJECT, REQUEST_SECRET, Settings, URL};
+use crate::error::{Error, Exit};
+use crate::testing::Folder;
+
+fn project() -> Folder {
+    let folder = Folder::new();
+    fs::write(folder.path().join("wrangler.toml"), "").unwrap();
+    fs::write(
+        folder.path().join(".dev.vars"),
+        "CHEVERETO_TENANTS_API_REQUEST_SECRET=from-dev-vars\nCHEVERETO_TENANTS_API_KEY_SECRET='from-dev-vars'\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join(".dev.key.local"), "chv_dev\n").unwrap();
+    fs::write(
+        folder.path().join("named.vars"),
+        "CHEVERETO_TENANTS_API_REQUEST_SECRET=from-named\nTENANTS_API_KEY=chv_named\nTENANTS_URL=https://named.example\n",
+    )
+    .unwrap();
+    folder
+}
+
+fn with<T>(
+    folder: &Path,
+    options: &Options,
+    set: &[(&str, &str)],
+    ask: impl FnOnce(&Settings<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let variable = |name: &str| {
+        set.iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| (*v).to_owned())
+    };
+    ask(&Settings::new(options, &variable, folder.to_path_buf())?)
+}
+
+fn request_secret(folder: &Path, options: &Options, set: &[(&str, &str)]) -> (String, String) {
+    let found = with(folder, options, set, |s| s.request_secret(true)).unwrap();
+    (found.secret.text().to_owned(), found.from)
+}
+
+#[test]
+fn an_option_goes_before_a_named_file_before_the_environment_before_dev_vars() {
+    let project = project();
+    let environment = [(REQUEST_SECRET, "from-environment")];
+    let mut options = Options::default();
+    let read = |options: &Options, set: &[(&str, &str)]| {
+        let (text, from) = request_secret(project.path(), options, set);
+        format!("{text} {from}")
+    };
+    assert_eq!(read(&options, &[]), "from-dev-vars .dev.vars");
+    assert_eq!(
+        read(&options, &[(REQUEST_SECRET, "")]),
+        "from-dev-vars .dev.vars"
+    );
+    assert_eq!(
+        read(&options, &environment),
+        "from-environment CHEVERETO_TENANTS_API_REQUEST_SECRET"
+    );
+    options.vars_file = Some("named.vars".into());
+    assert_eq!(read(&options, &environment), "from-named --vars-file");
+    options.request_secret = Some("from-option".into());
+    assert_eq!(read(&options, &environment), "from-option --request-secret");
+}
+
+#[test]
+fn dev_vars_are_not_for_what_is_elsewhere() {
+    let project = project();
+    let options = Options::default();
+    for error in [
+        with(project.path(), &options, &[], |s| s.key_secret(false)).unwrap_err(),
+        with(project.path(), &options, &[], |s| s.request_secret(false)).unwrap_err(),
+    ] {
+        assert_eq!(error.exit(), Exit::Configuration);
+        assert!(error.problem().detail.contains("--vars-file"), "{error:?}");
+    }
+    let found = with(project.path(), &options, &[(KEY_SECRET, "k")], |s| {
+        s.key_secret(false)
+    });
+    assert_eq!(found.unwrap().secret.text(), "k");
+    // Named, the same file is meant.
+    let options = Options {
+        vars_file: Some(".dev.vars".into()),
+        ..Options::default()
+    };
+    let found = with(project.path(), &options, &[], |s| s.key_secret(false));
+    assert_eq!(found.unwrap().secret.text(), "from-dev-vars");
+}
+
+#[test]
+fn the_development_key_is_for_this_machine_alone() {
+    let project = project();
+    let key = |url: &str, set: &[(&str, &str)]| {
+        let options = Options {
+            url: Some(url.into()),
+            ..Options::default()
+        };
+        with(project.path(), &options, set, |s| s.api_key(&s.address()?))
+            .map(|found| found.secret.text().to_owned())
+    };
+    assert_eq!(key("http://127.0.0.1:1", &[]).unwrap(), "chv_dev");
+    assert_eq!(
+        key("http://127.0.0.1:1", &[(API_KEY, "chv_env")]).unwrap(),
+        "chv_env"
+    );
+    let error = key("https://tenants.example", &[]).unwrap_err();
+    assert_eq!(error.exit(), Exit::Configuration);
+    assert!(!error.problem().to_json().contains("chv_dev"));
+}
+
+#[test]
+fn the_address_comes_from_an_option_a_named_file_the_environment_or_nowhere() {
+    let project = project();
+    let address = |options: &Options, set: &[(&str, &str)]| {
+        with(project.path(), options, set, |s| s.address())
+            .unwrap()
+            .origin()
+            .to_owned()
+    };
+    let mut options = Options::default();
+    assert_eq!(address(&options, &[]), "http://127.0.0.1:8787");
+    let set = [(URL, "https://env.example/")];
+    assert_eq!(address(&options, &set), "https://env.example");
+    options.vars_file = Some("named.vars".into());
+    assert_eq!(address(&options, &set), "https://named.example");
+    options.url = Some("http://option.example".into());
+    assert_eq!(address(&options, &set), "http://option.example");
+    options.url = Some("nonsense".into());
+    let error = with(project.path(), &options, &[], |s| s.address()).unwrap_err();
+    assert_eq!(error.exit(), Exit::Usage);
+}
+
+#[test]
+fn the_project_is_found_upwards_or_named() {
+    let project = project();
+    let deep = project.path().join("a").join("b");
+    fs::create_dir_all(&deep).unwrap();
+    let found = |folder: &Path, options: &Options, set: &[(&str, &str)]| {
+        with(folder, options, set, |s| s.project())
+    };
+    let options = Options::default();
+    let expected = Some(project.path().to_path_buf());
+    assert_eq!(found(&deep, &options, &[]).unwrap(), expected);
+    let elsewhere = Folder::new();
+    assert_eq!(found(elsewhere.path(), &options, &[]).unwrap(), None);
+    let text = project.path().to_str().unwrap().to_owned();
+    assert_eq!(
+        found(elsewhere.path(), &options, &[(PROJECT, &text)]).unwrap(),
+        expected
+    );
+    let options = Options {
+        project: Some(PathBuf::from("nowhere")),
+        ..Options::default()
+    };
+    assert_eq!(
+        found(&deep, &options, &[]).unwrap_err().exit(),
+        Exit::Configuration
+    );
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_an_error() {
+    let options = Options {
+        vars_file: Some("none.vars".into()),
+        ..Options::default()
+    };
+    let error = with(Folder::new().path(), &options, &[], |s| s.project()).unwrap_err();
+    assert_eq!(error.exit(), Exit::Configuration);
+}

@@ -1,0 +1,155 @@
+//! Every statement on SQLite itself, in the tables of `schema.sql`.
+
+use rusqlite::Connection;
+use tenants_core::auth::key::{IssuedKey, KeySecret};
+use tenants_core::clock::Timestamp;
+use tenants_core::secret::Secret;
+
+use super::{KEYS, KeyChoice, NEXT_KEY_ID, Trace, delete_keys, insert_key, key_row, text};
+use crate::random::SystemRandom;
+
+const NAMES: &[&str] = &[
+    "development",
+    "it's",
+    "'; DROP TABLE api_keys; --",
+    "BEGIN TRANSACTION;",
+    "COMMIT;",
+    "a\r\nb\nc",
+    "\\",
+    "\"`[x]",
+    "grüße 世界 🐘",
+    "$1 ?1 :a @b",
+    "",
+];
+
+fn database() -> Connection {
+    let database = Connection::open_in_memory().unwrap();
+    database
+        .execute_batch(include_str!("../../../../schema.sql"))
+        .unwrap();
+    database
+}
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+fn issue(id: u64) -> IssuedKey {
+    KeySecret::new(&Secret::new("s".into()))
+        .issue(id, &mut SystemRandom)
+        .unwrap()
+}
+
+/// Runs statements as D1 does: in one transaction, every one's rows kept. Answers the first column of each row.
+fn run(database: &mut Connection, sql: &str) -> Vec<Vec<i64>> {
+    let transaction = database.transaction().unwrap();
+    let mut results = Vec::new();
+    for statement in sql.split("; ") {
+        let mut prepared = transaction.prepare(statement).unwrap();
+        let rows = prepared.query_map([], |row| row.get(0)).unwrap();
+        results.push(rows.collect::<Result<Vec<i64>, _>>().unwrap());
+    }
+    transaction.commit().unwrap();
+    results
+}
+
+fn audit(database: &Connection) -> Vec<String> {
+    let sql = "SELECT action || ' ' || subject || ' ' || request_id || ' ' || created_at || ' ' || coalesce(key_id, 'operator') FROM audit_log ORDER BY id";
+    let mut prepared = database.prepare(sql).unwrap();
+    let rows = prepared.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn every_text_comes_back_as_it_went_in() {
+    let database = database();
+    for name in NAMES {
+        let sql = format!("SELECT {}", text(name));
+        let back: String = database.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(&back, name);
+        assert!(!sql.contains("BEGIN") && !sql.contains("COMMIT") && !sql.contains(';'));
+    }
+}
+
+#[test]
+fn plain_texts_stay_readable_and_nothing_else_is_plain() {
+    assert_eq!(text("2026-01-02 03:04:05"), "'2026-01-02 03:04:05'");
+    for c in '\0'..='\u{ff}' {
+        let literal = text(&c.to_string());
+        let plain = c.is_ascii_lowercase() || c.is_ascii_digit() || "-: ".contains(c);
+        assert_eq!(literal.starts_with('\''), plain, "{c:?}");
+    }
+}
+
+#[test]
+fn ids_count_up_and_are_never_given_twice() {
+    let mut database = database();
+    let now = at("2026-01-02 03:04:05");
+    let trace = Trace {
+        request_id: "cli-0a",
+        now: &now,
+    };
+    for id in 1..=2 {
+        assert_eq!(run(&mut database, NEXT_KEY_ID), [[id]]);
+        let id = u64::try_from(id).unwrap();
+        let sql = insert_key(id, &issue(id), Some("a"), Some(&now), trace);
+        assert_eq!(run(&mut database, &sql)[0].len(), 1);
+    }
+    database.execute("DELETE FROM api_keys", []).unwrap();
+    assert_eq!(run(&mut database, NEXT_KEY_ID), [[3]]);
+    // Taken in between: nothing is written, neither key nor entry.
+    let sql = insert_key(2, &issue(2), None, None, trace);
+    assert_eq!(run(&mut database, &sql), [[0; 0], [0; 0]]);
+    assert_eq!(
+        audit(&database),
+        [
+            "api_key.create 1 cli-0a 2026-01-02 03:04:05 operator",
+            "api_key.create 2 cli-0a 2026-01-02 03:04:05 operator"
+        ]
+    );
+}
+
+#[test]
+fn only_what_is_meant_is_deleted_and_only_once() {
+    let mut database = database();
+    let now = at("2026-01-02 03:04:05");
+    let trace = Trace {
+        request_id: "cli-0a",
+        now: &now,
+    };
+    for (id, name) in [(1, Some("O'Neil")), (2, Some("O'Neil")), (3, None)] {
+        let sql = insert_key(id, &issue(id), name, None, trace);
+        run(&mut database, &sql);
+    }
+    database.execute("DELETE FROM audit_log", []).unwrap();
+    let mut delete = |id, name| {
+        let sql = delete_keys(KeyChoice { id, name }, trace);
+        run(&mut database, &sql).remove(1)
+    };
+    assert_eq!(delete(Some(3), Some("O'Neil")), [0; 0]);
+    assert_eq!(delete(Some(1), Some("O'Neil")), [1]);
+    assert_eq!(delete(None, Some("O'Neil")), [2]);
+    assert_eq!(delete(None, Some("O'Neil")), [0; 0]);
+    assert_eq!(delete(Some(3), None), [3]);
+    assert_eq!(
+        audit(&database),
+        [1, 2, 3].map(|id| format!("api_key.delete {id} cli-0a 2026-01-02 03:04:05 operator"))
+    );
+    assert_eq!(run(&mut database, KEYS), [[1, 2, 3]]);
+}
+
+#[test]
+fn a_keys_row_is_found_by_id_and_digest_together() {
+    let mut database = database();
+    let now = at("2026-01-02 03:04:05");
+    let trace = Trace {
+        request_id: "cli-0a",
+        now: &now,
+    };
+    let key = issue(1);
+    let sql = insert_key(1, &key, None, None, trace);
+    run(&mut database, &sql);
+    assert_eq!(run(&mut database, &key_row(1, key.digest())), [[1]]);
+    assert_eq!(run(&mut database, &key_row(2, key.digest())), [[0; 0]]);
+    assert_eq!(run(&mut database, &key_row(1, issue(1).digest())), [[0; 0]]);
+}

@@ -1,0 +1,460 @@
+//! Tenants and plans against a server of the test's own: what is sent, byte for byte, and what is made of the answers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
+
+mod common;
+
+use std::net::TcpListener;
+
+use common::{API_KEY, Project, REQUEST_SECRET, Server, has_header, header};
+use tenants_core::auth::signature::RequestSecret;
+use tenants_core::secret::Secret;
+
+const CREATED: &str = "201 Created\ncontent-type: application/json";
+const OK: &str = "200 OK\ncontent-type: application/json";
+const NO_CONTENT: &str = "204 No Content";
+const TENANT: &str = r#"{"id":"a","hostname":"a.example.com","is_enabled":true,"created_at":"2026-08-17 23:15:57","updated_at":"2026-08-17 23:15:57","plan_id":null,"limits":{"Z":"1","A":"2"},"env":{},"stats":{"users":3,"files":9007199254740993,"storage_used":4},"last_job_at":null}"#;
+
+/// One command, one answer: the first line of the request, its body, and what the run came to.
+fn exchange(args: &[&str], answer: (&str, &str)) -> (String, String, common::Run) {
+    let server = Server::new(&[answer]);
+    let run = Project::calling(&server).run(args);
+    let request = server.request();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let secret = RequestSecret::new(&Secret::new(REQUEST_SECRET.into()));
+    assert!(has_header(head, "x-api-key", API_KEY), "{head}");
+    assert!(
+        has_header(head, "x-signature", &secret.sign(body.as_bytes())),
+        "{head}"
+    );
+    assert!(header(head, "x-request-id").unwrap().starts_with("cli-"));
+    let content_type = if body.is_empty() {
+        None
+    } else {
+        Some("application/json")
+    };
+    assert_eq!(header(head, "content-type"), content_type);
+    let line = head.lines().next().unwrap().to_owned();
+    (line, body.to_owned(), run)
+}
+
+/// Arguments, the answer, and the request line and body that are to be sent.
+type Case<'a> = (&'a [&'a str], (&'a str, &'a str), &'a str, &'a str);
+
+#[test]
+fn each_command_sends_its_request_and_shows_its_answer() {
+    let create = [
+        "create",
+        "--id",
+        "a",
+        "--hostname",
+        "a.example.com",
+        "--is_enabled",
+        "1",
+    ];
+    let full = [
+        "-C",
+        "create",
+        "--id=a",
+        "--hostname=a.example.com",
+        "--is_enabled=0",
+        "--plan_id=p",
+        r#"--limits={"A" : "1"}"#,
+        "--env",
+        r#"{"B":"\u00e9é"}"#,
+        "--format=json",
+    ];
+    let plan = r#"{"id":"p","limits":null,"env":null,"created_at":"x","updated_at":"x"}"#;
+    let cases: &[Case<'_>] = &[
+        (
+            &create,
+            (CREATED, TENANT),
+            "POST /_/api/4/tenants",
+            r#"{"id":"a","hostname":"a.example.com","is_enabled":true}"#,
+        ),
+        (
+            &full,
+            (CREATED, TENANT),
+            "POST /_/api/4/tenants",
+            r#"{"id":"a","hostname":"a.example.com","is_enabled":false,"plan_id":"p","limits":{"A" : "1"},"env":{"B":"\u00e9é"}}"#,
+        ),
+        (
+            &["get", "--id", "a"],
+            (OK, TENANT),
+            "GET /_/api/4/tenants/a",
+            "",
+        ),
+        (
+            &["edit", "--id", "a", "--is-enabled", "false"],
+            (NO_CONTENT, ""),
+            "PATCH /_/api/4/tenants/a",
+            r#"{"is_enabled":false}"#,
+        ),
+        (
+            &["edit", "--id", "a", "--plan_id", "", "--limits", "null"],
+            (NO_CONTENT, ""),
+            "PATCH /_/api/4/tenants/a",
+            r#"{"plan_id":"","limits":null}"#,
+        ),
+        (
+            &["delete", "--id", "a"],
+            (NO_CONTENT, ""),
+            "DELETE /_/api/4/tenants/a",
+            "",
+        ),
+        (
+            &["delete", "--id", "a", "--drop-tables"],
+            (NO_CONTENT, ""),
+            "DELETE /_/api/4/tenants/a",
+            r#"{"drop_tables":true}"#,
+        ),
+        (
+            &["plan:create", "--id", "p", "--name", "P", "--limits", "{}"],
+            (CREATED, plan),
+            "POST /_/api/4/tenants-plans",
+            r#"{"id":"p","limits":{}}"#,
+        ),
+        (
+            &["plan:get", "--id", "p"],
+            (OK, plan),
+            "GET /_/api/4/tenants-plans/p",
+            "",
+        ),
+        (
+            &["plan:edit", "--id", "p", "--env", "null"],
+            (NO_CONTENT, ""),
+            "PATCH /_/api/4/tenants-plans/p",
+            r#"{"env":null}"#,
+        ),
+        (
+            &["plan:delete", "--id", "p"],
+            (NO_CONTENT, ""),
+            "DELETE /_/api/4/tenants-plans/p",
+            "",
+        ),
+        (
+            &["auth:verify"],
+            (OK, r#"{"valid":true,"key":{"id":1}}"#),
+            "POST /_/api/4/auth/verify",
+            "",
+        ),
+        (&["list"], (OK, "[]"), "GET /_/api/4/tenants?limit=1000", ""),
+        (
+            &["plan:list"],
+            (OK, "[]"),
+            "GET /_/api/4/tenants-plans?limit=1000",
+            "",
+        ),
+    ];
+    for (args, answer, line, body) in cases {
+        let (sent_line, sent_body, run) = exchange(args, *answer);
+        assert_eq!(sent_line, format!("{line} HTTP/1.1"), "{args:?}");
+        assert_eq!(sent_body, *body, "{args:?}");
+        assert_eq!(run.code, 0, "{args:?}: {run:?}");
+    }
+}
+
+#[test]
+fn people_get_fields_and_programs_the_apis_own_bytes() {
+    let (_, _, run) = exchange(&["get", "--id", "a"], (OK, TENANT));
+    assert!(
+        run.output
+            .starts_with(" id            a\n hostname      a.example.com\n is_enabled    yes\n"),
+        "{}",
+        run.output
+    );
+    assert!(
+        run.output
+            .contains(" limits        Z=1\n               A=2\n env           –\n"),
+        "{}",
+        run.output
+    );
+    assert!(
+        run.output.contains("files=9007199254740993\n"),
+        "{}",
+        run.output
+    );
+    let (_, _, run) = exchange(&["get", "--id", "a", "--format", "json"], (OK, TENANT));
+    assert_eq!(run.output, format!("{TENANT}\n"));
+    let (_, _, run) = exchange(
+        &["edit", "--id", "a", "--is_enabled", "1"],
+        (NO_CONTENT, ""),
+    );
+    assert_eq!(
+        (run.output.as_str(), run.errors.as_str()),
+        ("edited tenant `a`\n", "")
+    );
+    let (_, _, run) = exchange(
+        &["--format", "json", "edit", "--id", "a", "--is_enabled", "1"],
+        (NO_CONTENT, ""),
+    );
+    assert_eq!((run.output.as_str(), run.errors.as_str()), ("", ""));
+}
+
+#[test]
+fn a_plans_name_is_taken_with_a_warning() {
+    let (_, _, run) = exchange(
+        &["plan:edit", "--id", "p", "--name", "P", "--limits", "{}"],
+        (NO_CONTENT, ""),
+    );
+    assert_eq!(run.code, 0);
+    assert!(
+        run.errors.starts_with("warning: --name is not sent"),
+        "{}",
+        run.errors
+    );
+}
+
+#[test]
+fn a_list_is_read_page_by_page() {
+    let next = "200 OK\ncontent-type: application/json\nlink: </_/api/4/tenants?limit=1000&after=b>; rel=\"next\"";
+    let pages = [
+        (next, r#"[{"id":"a"},{"id":"b"}]"#),
+        (OK, r#"[{"id":"c","plan_id":"p"}]"#),
+    ];
+    let server = Server::new(&pages);
+    let run = Project::calling(&server).run(&["list", "--format", "json"]);
+    assert_eq!(
+        run.output,
+        "[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\",\"plan_id\":\"p\"}]\n"
+    );
+    assert!(
+        server
+            .request()
+            .starts_with("GET /_/api/4/tenants?limit=1000 HTTP/1.1\r\n")
+    );
+    assert!(
+        server
+            .request()
+            .starts_with("GET /_/api/4/tenants?limit=1000&after=b HTTP/1.1\r\n")
+    );
+
+    let server = Server::new(&pages);
+    let run = Project::calling(&server).run(&["list"]);
+    let lines: Vec<&str> = run.output.lines().collect();
+    assert!(
+        lines[0].starts_with(" ID   HOSTNAME   ENABLED   PLAN"),
+        "{}",
+        run.output
+    );
+    assert_eq!(lines.len(), 5);
+}
+
+#[test]
+fn a_next_page_elsewhere_or_the_same_again_is_not_followed() {
+    for link in [
+        "https://evil.example/",
+        "//evil.example/",
+        "/_/api/4/tenants?limit=1000",
+    ] {
+        let head = format!("{OK}\nlink: <{link}>; rel=\"next\"");
+        let server = Server::new(&[(&head, "[]")]);
+        let run = Project::calling(&server).run(&["list"]);
+        assert_eq!((run.code, run.output.as_str()), (3, ""), "{link}");
+    }
+}
+
+#[test]
+fn a_refusal_is_shown_with_all_its_details() {
+    let problem = r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"2 fields are not as expected","code":"invalid","request_id":"r-1","errors":[{"pointer":"/id","detail":"expected 1 to 16"},{"pointer":"/hostname","detail":"expected a name"}]}"#;
+    let head = "422 Unprocessable Content\ncontent-type: application/problem+json";
+    let args = [
+        "create",
+        "--id",
+        "_",
+        "--hostname",
+        "_",
+        "--is_enabled",
+        "1",
+    ];
+    let (_, _, run) = exchange(&args, (head, problem));
+    assert_eq!((run.code, run.output.as_str()), (1, ""));
+    assert_eq!(
+        run.errors,
+        "error: Unprocessable Content: 2 fields are not as expected\n  /id: expected 1 to 16\n  /hostname: expected a name\n  \
+         (status 422, code invalid, request id r-1)\n"
+    );
+    let (_, _, run) = exchange(
+        &[&args[..], &["--format", "json"]].concat(),
+        (head, problem),
+    );
+    assert_eq!((run.code, run.output.as_str()), (1, ""));
+    assert_eq!(run.errors, format!("{problem}\n"));
+}
+
+#[test]
+fn a_401_tells_people_where_key_and_secret_came_from_and_not_what_they_are() {
+    let problem = r#"{"title":"Unauthorized","status":401,"detail":"no","code":"unauthorized","request_id":"r-1"}"#;
+    let (_, _, run) = exchange(&["auth:verify"], ("401 Unauthorized", problem));
+    assert_eq!(run.code, 1);
+    assert!(run.errors.ends_with("the key came from TENANTS_API_KEY, the request secret from CHEVERETO_TENANTS_API_REQUEST_SECRET\n"), "{}", run.errors);
+    assert!(!run.errors.contains(API_KEY) && !run.errors.contains(REQUEST_SECRET));
+}
+
+#[test]
+fn the_services_failures_are_3() {
+    let problem = r#"{"title":"Internal Server Error","status":500,"detail":"it failed","code":"internal","request_id":"r-1"}"#;
+    for (head, body) in [
+        ("500 Internal Server Error", problem),
+        ("502 Bad Gateway", "<html>"),
+        (
+            "301 Moved Permanently\nlocation: https://evil.example/",
+            "moved",
+        ),
+        (OK, "<html>not the API</html>"),
+    ] {
+        let (_, _, run) = exchange(&["get", "--id", "a"], (head, body));
+        assert_eq!((run.code, run.output.as_str()), (3, ""), "{head}");
+        assert!(
+            run.errors.contains("request id ") && !run.errors.contains("<html>"),
+            "{}",
+            run.errors
+        );
+    }
+}
+
+#[test]
+fn an_api_that_is_not_there_is_3_and_says_what_to_do() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    let run = Project::new().run(&["list", "--url", &url]);
+    assert_eq!((run.code, run.output.as_str()), (3, ""));
+    assert!(run.errors.contains("npm start"), "{}", run.errors);
+    let run = Project::new().run(&["list", "--url", &url, "--format", "json"]);
+    assert!(
+        run.errors.contains(r#""code":"unreachable""#),
+        "{}",
+        run.errors
+    );
+    assert_eq!(run.errors.lines().count(), 1);
+}
+
+#[test]
+fn what_is_not_configured_is_4_and_names_itself() {
+    let run = Project::new().without("TENANTS_API_KEY").run(&["list"]);
+    assert_eq!(run.code, 4);
+    assert!(run.errors.contains("TENANTS_API_KEY"), "{}", run.errors);
+    let run = Project::new()
+        .without("CHEVERETO_TENANTS_API_REQUEST_SECRET")
+        .run(&["list"]);
+    assert_eq!(run.code, 4);
+    assert!(
+        run.errors.contains("CHEVERETO_TENANTS_API_REQUEST_SECRET"),
+        "{}",
+        run.errors
+    );
+}
+
+#[test]
+fn a_command_line_that_cannot_be_is_2_before_anything_is_sent() {
+    let project = Project::new();
+    for args in [
+        &["nonsense"][..],
+        &["get"],
+        &["get", "--id", "../plans"],
+        &["get", "--id", ""],
+        &[
+            "create",
+            "--id",
+            "a",
+            "--hostname",
+            "a",
+            "--is_enabled",
+            "2",
+        ],
+        &["create", "--id", "a", "--hostname", "a"],
+        &["edit", "--id", "a", "--env", "{hunter2"],
+        &["list", "--url", "ftp://a"],
+        &["list", "--format", "xml"],
+        &["api:key:delete"],
+        &["api:key:delete", "--id", "0"],
+        &["api:key:create", "--expires", "tomorrow"],
+        &["api:key:create", "--expires", "2026-08-18 23:16:57"],
+        &["api:key:create", "--name", ""],
+        &["api:key:list", "--local", "--remote"],
+    ] {
+        let run = project.run(args);
+        assert_eq!(
+            (run.code, run.output.as_str()),
+            (2, ""),
+            "{args:?}: {run:?}"
+        );
+        assert!(
+            !run.errors.is_empty() && !run.errors.contains("hunter2"),
+            "{args:?}: {run:?}"
+        );
+    }
+    let run = project.run(&["get", "--format", "json"]);
+    assert!(
+        run.errors.starts_with(r#"{"title":"Usage","#),
+        "{}",
+        run.errors
+    );
+}
+
+#[test]
+fn a_body_is_signed_byte_for_byte() {
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        secret: String,
+        body: String,
+        signature: String,
+    }
+    let vectors: Vec<Vector> =
+        serde_json::from_str(include_str!("../../../tests/vectors/signatures.json")).unwrap();
+    for vector in vectors {
+        let mut project = Project::new();
+        project.input = vector.body.into_bytes();
+        let run = project.run(&["sign", "--request-secret", &vector.secret]);
+        assert_eq!(run.output, format!("{}\n", vector.signature));
+        let run = project.run(&[
+            "sign",
+            "--request-secret",
+            &vector.secret,
+            "--format",
+            "json",
+        ]);
+        assert_eq!(
+            run.output,
+            format!("{{\"signature\":\"{}\"}}\n", vector.signature)
+        );
+    }
+}
+
+#[test]
+fn help_is_on_standard_output_and_teaches() {
+    let run = Project::new().run(&["--help"]);
+    assert_eq!((run.code, run.errors.as_str()), (0, ""));
+    assert!(
+        run.output.contains("Exit codes:") && run.output.contains("Examples:"),
+        "{}",
+        run.output
+    );
+    for command in [
+        "init",
+        "api:key:create",
+        "api:key:verify",
+        "api:key:delete",
+        "api:key:list",
+        "create",
+        "get",
+        "list",
+        "edit",
+        "delete",
+        "plan:create",
+        "plan:get",
+        "plan:list",
+        "plan:edit",
+        "plan:delete",
+        "auth:verify",
+        "sign",
+    ] {
+        let run = Project::new().run(&[command, "--help"]);
+        assert_eq!(run.code, 0);
+        assert!(run.output.contains("Example"), "{command}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Runs the program inside the test, against a server or a wrangler of the test's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
+#![allow(dead_code, reason = "no test file uses all of it")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use tenants_cli::output::World;
+
+/// 2026-08-18 23:16:57 UTC
+pub(crate) const NOW: i64 = 1_787_095_017;
+pub(crate) const KEY_SECRET: &str = "a key secret";
+pub(crate) const REQUEST_SECRET: &str = "a request secret";
+/// What stands in for wrangler.
+pub(crate) const WRANGLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/wrangler");
+pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: u8,
+    pub(crate) output: String,
+    pub(crate) errors: String,
+}
+
+/// A folder with a wrangler.toml, gone with the value, and an environment.
+pub(crate) struct Project {
+    pub(crate) folder: PathBuf,
+    pub(crate) variables: Vec<(&'static str, String)>,
+    pub(crate) input: Vec<u8>,
+    pub(crate) width: Option<u16>,
+}
+
+impl Project {
+    pub(crate) fn new() -> Self {
+        let name = format!("tenants-cli-{:016x}", getrandom::u64().unwrap());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("wrangler.toml"), "").unwrap();
+        Self {
+            folder,
+            variables: vec![
+                ("TENANTS_API_KEY", API_KEY.into()),
+                (
+                    "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+                    REQUEST_SECRET.into(),
+                ),
+                ("CHEVERETO_TENANTS_API_KEY_SECRET", KEY_SECRET.into()),
+            ],
+            input: Vec::new(),
+            width: None,
+        }
+    }
+
+    pub(crate) fn calling(server: &Server) -> Self {
+        let mut project = Self::new();
+        project.variables.push(("TENANTS_URL", server.url.clone()));
+        project
+    }
+
+    pub(crate) fn without(mut self, variable: &str) -> Self {
+        self.variables.retain(|(name, _)| *name != variable);
+        self
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
+        let variable = |name: &str| {
+            let found = self.variables.iter().find(|(n, _)| *n == name);
+            found.map(|(_, value)| value.clone())
+        };
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let mut world = World {
+            variable: &variable,
+            folder: self.folder.clone(),
+            now: &|| NOW,
+            width: self.width,
+            input: &mut self.input.as_slice(),
+            output: &mut output,
+            errors: &mut errors,
+        };
+        let args = ["tenants"].iter().chain(args).map(|&arg| arg.into());
+        let exit = tenants_cli::run(args, &mut world);
+        Run {
+            code: exit.code(),
+            output: String::from_utf8(output).unwrap(),
+            errors: String::from_utf8(errors).unwrap(),
+        }
+    }
+
+    /// Puts a wrangler there that answers each call with the next of `answers` (exit code, standard output), keeps what it was
+    /// called with, and fails when it is called once more.
+    #[cfg(unix)]
+    pub(crate) fn with_wrangler(mut self, answers: &[(u8, &str)]) -> Self {
+        let folder = self.folder.join("fake");
+        fs::create_dir_all(&folder).unwrap();
+        for (number, (code, text)) in answers.iter().enumerate() {
+            fs::write(folder.join(format!("{}.out", number + 1)), text).unwrap();
+            fs::write(
+                folder.join(format!("{}.code", number + 1)),
+                code.to_string(),
+            )
+            .unwrap();
+        }
+        self.variables.push(("WRANGLER_BIN", WRANGLER.into()));
+        self
+    }
+
+    /// What the wrangler was called with, counted from 1: the folder it ran in, then its arguments.
+    pub(crate) fn wrangler_call(&self, number: usize) -> Option<Vec<String>> {
+        let file = self.folder.join("fake").join(format!("{number}.args"));
+        let text = fs::read_to_string(file).ok()?;
+        Some(text.split_terminator('\0').map(str::to_owned).collect())
+    }
+
+    pub(crate) fn wrangler_environment(&self, number: usize) -> String {
+        fs::read_to_string(self.folder.join("fake").join(format!("{number}.env"))).unwrap()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // One that stays behind in the system's own temporary folder harms no one.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A server on this machine that answers each request with the next of its answers.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    requests: Receiver<Vec<u8>>,
+}
+
+impl Server {
+    /// `answers`: status line and headers without the last empty line, and the body.
+    pub(crate) fn new(answers: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = channel();
+        let answers: Vec<String> = answers
+            .iter()
+            .map(|(head, body)| {
+                let head = head.replace('\n', "\r\n");
+                let length = match *body {
+                    "" => String::new(),
+                    body => format!("content-length: {}\r\n", body.len()),
+                };
+                format!("HTTP/1.1 {head}\r\n{length}connection: close\r\n\r\n{body}")
+            })
+            .collect();
+        thread::spawn(move || {
+            for answer in answers {
+                let (stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(&stream);
+                let mut request = Vec::new();
+                let mut length = 0;
+                while !request.ends_with(b"\r\n\r\n") {
+                    let start = request.len();
+                    if reader.read_until(b'\n', &mut request).unwrap() == 0 {
+                        break;
+                    }
+                    let line = String::from_utf8_lossy(&request[start..]).to_lowercase();
+                    if let Some(value) = line.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                request.extend(body);
+                (&stream).write_all(answer.as_bytes()).unwrap();
+                if sender.send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// The next request, byte for byte.
+    pub(crate) fn request(&self) -> String {
+        let request = self.requests.recv_timeout(Duration::from_secs(10)).unwrap();
+        String::from_utf8(request).unwrap()
+    }
+}
+
+/// Whether a request has a header, its value being exactly this.
+pub(crate) fn has_header(request: &str, name: &str, value: &str) -> bool {
+    header(request, name) == Some(value)
+}
+
+/// A request's header.
+pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    request
+        .split("\r\n")
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_once(':'))
+        .find(|(n, _)| n.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}

@@ -1,0 +1,326 @@
+//! Keys and `init` against a wrangler of the test's own: what it is called with, and what is made of its answers.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
+
+mod common;
+
+use common::{API_KEY, KEY_SECRET, Project, REQUEST_SECRET};
+use tenants_core::auth::key::{IssuedKey, KeySecret};
+use tenants_core::secret::Secret;
+
+const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
+
+/// What `wrangler d1 execute --json` prints of one statement's rows.
+fn rows(rows: &str) -> String {
+    format!("[\n  {{\"results\": [{rows}], \"success\": true, \"meta\": {{\"duration\": 0}}}}\n]\n")
+}
+
+fn two(first: &str, second: &str) -> String {
+    format!(
+        "[\n  {{\"results\": [{first}], \"success\": true}},\n  {{\"results\": [{second}], \"success\": true}}\n]\n"
+    )
+}
+
+fn key_secret() -> KeySecret {
+    KeySecret::new(&Secret::new(KEY_SECRET.into()))
+}
+
+fn issue(id: u64) -> IssuedKey {
+    key_secret()
+        .issue(id, &mut tenants_cli::random::SystemRandom)
+        .unwrap()
+}
+
+fn row(id: u64, expires_at: &str, deleted_at: &str) -> String {
+    rows(&format!(
+        r#"{{"id": {id}, "name": "ci", "created_at": "2026-01-01 00:00:00", "expires_at": {expires_at}, "deleted_at": {deleted_at}}}"#
+    ))
+}
+
+#[test]
+fn a_key_is_issued_for_the_next_id_and_shown_once() {
+    let project =
+        Project::new().with_wrangler(&[(0, &rows(r#"{"id": 7}"#)), (0, &two(r#"{"id": 7}"#, ""))]);
+    let run = project.run(&[
+        "-C",
+        "api:key:create",
+        "--name",
+        "it's",
+        "--expires",
+        "2027-01-31 00:00:00",
+    ]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let key = run.output.trim_end();
+    let claimed = key_secret().verify(key).unwrap();
+    assert_eq!(claimed.id(), 7);
+    assert!(!run.errors.contains(key));
+
+    let call = project.wrangler_call(2).unwrap();
+    assert_eq!(
+        call[0],
+        project.path().canonicalize().unwrap().to_str().unwrap()
+    );
+    assert_eq!(call[1..6], ["d1", "execute", "DB", "--json", "--command"]);
+    assert_eq!(call[7..], ["--local"]);
+    let sql = &call[6];
+    assert!(sql.contains(&format!("'{}'", claimed.digest())), "{sql}");
+    assert!(
+        sql.contains("'2027-01-31 00:00:00'") && sql.contains("'2026-08-18 23:16:57'"),
+        "{sql}"
+    );
+    assert!(sql.contains("'api_key.create', '7', 'cli-"), "{sql}");
+    assert!(!sql.contains(key) && !sql.contains("it's"), "{sql}");
+
+    let environment = project.wrangler_environment(2);
+    for setting in ["CI=true\n", "WRANGLER_SEND_METRICS=false\n"] {
+        assert!(environment.contains(setting), "{environment}");
+    }
+}
+
+#[test]
+fn a_key_for_programs_comes_with_all_that_is_known_of_it() {
+    let project =
+        Project::new().with_wrangler(&[(0, &rows(r#"{"id": 7}"#)), (0, &two(r#"{"id": 7}"#, ""))]);
+    let run = project.run(&["api:key:create", "--format", "json"]);
+    assert!(
+        run.output.starts_with(r#"{"id":7,"name":null,"created_at":"2026-08-18 23:16:57","expires_at":null,"key":"chv_7_"#),
+        "{}",
+        run.output
+    );
+    assert_eq!(run.errors, "");
+}
+
+#[test]
+fn an_id_that_was_given_away_in_between_is_replaced_by_the_next() {
+    let (seven, eight) = (rows(r#"{"id": 7}"#), rows(r#"{"id": 8}"#));
+    let inserted = two(r#"{"id": 8}"#, "");
+    let project = Project::new().with_wrangler(&[
+        (0, &seven),
+        (0, &two("", "")),
+        (0, &eight),
+        (0, &inserted),
+    ]);
+    let run = project.run(&["api:key:create"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(key_secret().verify(run.output.trim_end()).unwrap().id(), 8);
+
+    let taken = two("", "");
+    let always: Vec<(u8, &str)> = (0..5)
+        .flat_map(|_| [(0, seven.as_str()), (0, taken.as_str())])
+        .collect();
+    let run = Project::new()
+        .with_wrangler(&always)
+        .run(&["api:key:create"]);
+    assert_eq!((run.code, run.output.as_str()), (1, ""));
+}
+
+#[test]
+fn wranglers_failure_is_3_with_its_own_words() {
+    let json =
+        "\n{\n  \"error\": {\n    \"text\": \"no such table: api_keys: SQLITE_ERROR\"\n  }\n}\n";
+    let run = Project::new()
+        .with_wrangler(&[(1, json)])
+        .run(&["api:key:list"]);
+    assert_eq!((run.code, run.output.as_str()), (3, ""));
+    assert!(
+        run.errors.contains("no such table: api_keys") && run.errors.contains("tenants init"),
+        "{}",
+        run.errors
+    );
+    let run = Project::new()
+        .with_wrangler(&[(0, "nonsense")])
+        .run(&["api:key:list"]);
+    assert_eq!(run.code, 3);
+    let run = Project::new()
+        .with_wrangler(&[(1, "one\ntwo\u{1b}[2J\n")])
+        .run(&["init"]);
+    assert_eq!(run.code, 3);
+    assert!(run.errors.contains("two\\u{1b}[2J"), "{}", run.errors);
+}
+
+#[test]
+fn a_key_is_judged_by_form_mac_and_row_and_the_reason_is_said() {
+    let key = issue(7);
+    let verify = |project: &Project, key: &str| project.run(&["api:key:verify", "--key", key]);
+    let fresh = Project::new;
+    // These two cost no query.
+    for (bad, why) in [
+        ("nonsense", "form"),
+        (&*issue(7).text().replace("chv_7_", "chv_8_"), "issued"),
+    ] {
+        let run = verify(&fresh(), bad);
+        assert_eq!(run.code, 1);
+        assert!(
+            run.errors.contains(why) && !run.errors.contains(bad),
+            "{}",
+            run.errors
+        );
+    }
+    for (answer, code, why) in [
+        (NONE.to_owned(), 1, "does not have it"),
+        (
+            row(7, "null", "\"2026-02-02 00:00:00\""),
+            1,
+            "it was deleted, 2026-02-02 00:00:00 UTC",
+        ),
+        (
+            row(7, "\"2026-08-18 23:16:57\"", "null"),
+            1,
+            "it has expired, 2026-08-18 23:16:57 UTC",
+        ),
+        (row(7, "\"2026-08-18 23:16:58\"", "null"), 0, ""),
+        (row(7, "null", "null"), 0, ""),
+    ] {
+        let project = fresh().with_wrangler(&[(0, &answer)]);
+        let run = verify(&project, key.text());
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(
+            run.errors.contains(why) && !run.errors.contains(key.text()),
+            "{}",
+            run.errors
+        );
+        assert!(project.wrangler_call(1).unwrap()[6].contains(key.digest()));
+    }
+    let mut project = fresh().with_wrangler(&[(0, &row(7, "null", "null"))]);
+    project.input = format!("{}\n", key.text()).into_bytes();
+    let run = project.run(&["api:key:verify", "--key", "-", "--format", "json"]);
+    assert!(
+        run.output
+            .starts_with(r#"{"valid":true,"key":{"id":7,"name":"ci","state":"active","#),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn keys_are_deleted_by_id_and_name_and_none_is_an_error() {
+    let project = Project::new().with_wrangler(&[(0, &two("", r#"{"id": 3}, {"id": 5}"#))]);
+    let run = project.run(&["api:key:delete", "--name", "ci"]);
+    assert_eq!((run.code, run.output.as_str()), (0, "deleted key 3, 5\n"));
+    let project = Project::new().with_wrangler(&[(0, &two("", r#"{"id": 3}"#))]);
+    let run = project.run(&[
+        "api:key:delete",
+        "--name",
+        "ci",
+        "--id",
+        "3",
+        "--format",
+        "json",
+    ]);
+    assert_eq!((run.code, run.output.as_str()), (0, "{\"deleted\":[3]}\n"));
+    let sql = &project.wrangler_call(1).unwrap()[6];
+    assert!(sql.contains("AND id = 3 AND name = 'ci'"), "{sql}");
+    let run =
+        Project::new()
+            .with_wrangler(&[(0, &two("", ""))])
+            .run(&["api:key:delete", "--id", "3"]);
+    assert_eq!((run.code, run.output.as_str()), (1, ""));
+}
+
+#[test]
+fn keys_are_listed_with_their_state() {
+    let answer = row(7, "\"2026-01-02 00:00:00\"", "null");
+    let run = Project::new()
+        .with_wrangler(&[(0, &answer)])
+        .run(&["api:key:list"]);
+    assert_eq!(
+        run.output
+            .lines()
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+        ["ID", "NAME", "STATE", "CREATED", "EXPIRES", "DELETED"]
+    );
+    assert!(run.output.contains("expired"), "{}", run.output);
+    let run =
+        Project::new()
+            .with_wrangler(&[(0, &answer)])
+            .run(&["api:key:list", "--format", "json"]);
+    assert_eq!(
+        run.output,
+        "[{\"id\":7,\"name\":\"ci\",\"state\":\"expired\",\"created_at\":\"2026-01-01 00:00:00\",\"expires_at\":\"2026-01-02 00:00:00\",\"deleted_at\":null}]\n"
+    );
+}
+
+#[test]
+fn init_applies_the_migrations_where_it_is_told() {
+    let project = Project::new().with_wrangler(&[(0, ""), (0, ""), (0, "")]);
+    assert_eq!(
+        project.run(&["init"]).output,
+        "the local database is ready\n"
+    );
+    project.run(&["init", "--persist-to", "state", "--config", "other.toml"]);
+    project.run(&["init", "--remote"]);
+    let arguments = |number| project.wrangler_call(number).unwrap()[1..].join(" ");
+    let folder = project.path().to_str().unwrap();
+    assert_eq!(arguments(1), "d1 migrations apply DB --local");
+    assert_eq!(
+        arguments(2),
+        format!(
+            "d1 migrations apply DB --local --persist-to {folder}/state --config {folder}/other.toml"
+        )
+    );
+    assert_eq!(arguments(3), "d1 migrations apply DB --remote");
+}
+
+#[test]
+fn a_remote_database_never_takes_the_local_secret() {
+    let answers = [(0, rows(r#"{"id": 1}"#)), (0, two(r#"{"id": 1}"#, ""))];
+    let answers: Vec<(u8, &str)> = answers
+        .iter()
+        .map(|(code, text)| (*code, text.as_str()))
+        .collect();
+    let project = Project::new()
+        .with_wrangler(&answers)
+        .without("CHEVERETO_TENANTS_API_KEY_SECRET");
+    let secret = format!("CHEVERETO_TENANTS_API_KEY_SECRET={KEY_SECRET}\n");
+    std::fs::write(project.path().join(".dev.vars"), secret).unwrap();
+    let run = project.run(&["api:key:create", "--remote"]);
+    assert_eq!((run.code, run.output.as_str()), (4, ""));
+    assert!(
+        run.errors
+            .contains(".dev.vars has the local Worker's secrets"),
+        "{}",
+        run.errors
+    );
+    assert!(project.wrangler_call(1).is_none());
+    let run = project.run(&["api:key:create", "--remote", "--vars-file", ".dev.vars"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(project.wrangler_call(1).unwrap()[7..], ["--remote"]);
+}
+
+#[test]
+fn without_a_project_or_wrangler_it_is_4() {
+    let project = Project::new();
+    let run = project.run(&["init"]);
+    assert_eq!(run.code, 4);
+    assert!(
+        run.errors.contains("wrangler is not installed"),
+        "{}",
+        run.errors
+    );
+    std::fs::remove_file(project.path().join("wrangler.toml")).unwrap();
+    let run = project.run(&["init"]);
+    assert_eq!(run.code, 4);
+    assert!(run.errors.contains("--project"), "{}", run.errors);
+}
+
+#[test]
+fn wrangler_is_given_no_secret() {
+    // In a process of its own, whose environment has them.
+    let project = Project::new().with_wrangler(&[(0, "")]);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tenants"))
+        .args(["init", "--format", "json"])
+        .current_dir(project.path())
+        .env("WRANGLER_BIN", common::WRANGLER)
+        .env("TENANTS_API_KEY", API_KEY)
+        .env("CHEVERETO_TENANTS_API_KEY_SECRET", KEY_SECRET)
+        .env("CHEVERETO_TENANTS_API_REQUEST_SECRET", REQUEST_SECRET)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let environment = project.wrangler_environment(1);
+    for secret in [API_KEY, KEY_SECRET, REQUEST_SECRET] {
+        assert!(!environment.contains(secret), "{environment}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Requests, as a test writes them.
+
+/// A request that is in order, but for what a test says.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: String,
+    /// Taken as it is, below no base path.
+    pub(crate) target: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) too_large: bool,
+    pub(crate) address: Option<String>,
+    pub(crate) key: Header,
+    pub(crate) signature: Header,
+    pub(crate) content_type: Header,
+    pub(crate) request_id: Option<String>,
+}
+
+/// A header that the host sets as it should be, unless it is told otherwise.
+#[derive(Debug, Clone)]
+pub(crate) enum Header {
+    Right,
+    Absent,
+    Is(String),
+}
+
+pub(crate) const BASE: &str = "/_/api/4";
+
+impl Ask {
+    pub(crate) fn new(method: &str, target: impl Into<String>) -> Self {
+        Self {
+            method: method.into(),
+            target: target.into(),
+            body: Vec::new(),
+            too_large: false,
+            address: None,
+            key: Header::Right,
+            signature: Header::Right,
+            content_type: Header::Right,
+            request_id: Some("r-1".into()),
+        }
+    }
+
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().into();
+        self
+    }
+
+    pub(crate) fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Header::Is(key.into());
+        self
+    }
+
+    pub(crate) fn no_key(mut self) -> Self {
+        self.key = Header::Absent;
+        self
+    }
+
+    pub(crate) fn signature(mut self, signature: impl Into<String>) -> Self {
+        self.signature = Header::Is(signature.into());
+        self
+    }
+
+    pub(crate) fn no_signature(mut self) -> Self {
+        self.signature = Header::Absent;
+        self
+    }
+
+    pub(crate) fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Header::Is(content_type.into());
+        self
+    }
+
+    pub(crate) fn no_content_type(mut self) -> Self {
+        self.content_type = Header::Absent;
+        self
+    }
+
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    pub(crate) fn request_id(mut self, id: impl Into<String>) -> Self {
+        self.request_id = Some(id.into());
+        self
+    }
+
+    pub(crate) fn no_request_id(mut self) -> Self {
+        self.request_id = None;
+        self
+    }
+
+    pub(crate) fn too_large(mut self) -> Self {
+        self.too_large = true;
+        self
+    }
+}
+
+/// A GET of a path below the base path; the others alike.
+pub(crate) fn get(path: &str) -> Ask {
+    Ask::new("GET", format!("{BASE}{path}"))
+}
+
+pub(crate) fn head(path: &str) -> Ask {
+    Ask::new("HEAD", format!("{BASE}{path}"))
+}
+
+pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Ask {
+    Ask::new("POST", format!("{BASE}{path}")).body(body)
+}
+
+pub(crate) fn patch(path: &str, body: impl AsRef<[u8]>) -> Ask {
+    Ask::new("PATCH", format!("{BASE}{path}")).body(body)
+}
+
+pub(crate) fn delete(path: &str) -> Ask {
+    Ask::new("DELETE", format!("{BASE}{path}"))
+}
+
+/// Creates a tenant `id` at `<id>.example.com`.
+pub(crate) fn new_tenant(id: &str) -> Ask {
+    post(
+        "/tenants",
+        format!(
+            r#"{{"id":"{id}","hostname":"{}.example.com","is_enabled":true}}"#,
+            id.replace('_', "-")
+        ),
+    )
+}
+
+/// Creates a plan `id` with limits and an env.
+pub(crate) fn new_plan(id: &str) -> Ask {
+    post(
+        "/tenants-plans",
+        format!(r#"{{"id":"{id}","limits":{{"L":"1"}},"env":{{"E":"hidden-plan"}}}}"#),
+    )
+}

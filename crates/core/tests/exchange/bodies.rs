@@ -1,0 +1,151 @@
+//! Bodies as such (contract §2 step 5, §10): refused before the database is asked.
+
+use crate::ask::{Ask, delete, new_tenant, patch, post};
+use crate::host::{Host, problem};
+
+const GOOD: &str = r#"{"id":"a","hostname":"a.example.com","is_enabled":true}"#;
+
+fn with_body() -> [Ask; 4] {
+    [
+        post("/tenants", ""),
+        patch("/tenants/a", ""),
+        post("/tenants-plans", ""),
+        patch("/tenants-plans/a", ""),
+    ]
+}
+
+#[test]
+fn a_body_that_is_needed_and_absent_is_400() {
+    let mut host = Host::new();
+    let expected = problem(
+        400,
+        "Bad Request",
+        "expected a JSON object as the body; none came",
+        "body_required",
+        "",
+    );
+    for ask in with_body() {
+        assert_eq!(host.refuse(400, &ask).body, expected);
+        let said = ask.content_type("text/plain");
+        assert_eq!(host.refuse(400, &said).body, expected);
+    }
+}
+
+#[test]
+fn a_body_that_is_not_said_to_be_json_is_415() {
+    let mut host = Host::new();
+    for ask in with_body() {
+        let ask = ask.body(GOOD);
+        let got = host.refuse(415, &ask.clone().no_content_type());
+        assert_eq!(
+            got.body,
+            problem(
+                415,
+                "Unsupported Media Type",
+                "expected a Content-Type of application/json; none came",
+                "unsupported_media_type",
+                ""
+            )
+        );
+        for bad in ["", "text/json", "application/jsonx", "application/+json", "json"] {
+            let got = host.refuse(415, &ask.clone().content_type(bad));
+            let detail = format!("expected a Content-Type of application/json; got `{bad}`");
+            assert_eq!(got.json()["detail"], *detail);
+        }
+    }
+    let mut drop = delete("/tenants/a").body("{}");
+    drop = drop.no_content_type();
+    host.refuse(415, &drop);
+    for (id, good) in [
+        ("a", "application/json; charset=utf-8"),
+        ("b", "APPLICATION/JSON"),
+        ("c", "application/merge-patch+json"),
+    ] {
+        host.expect(201, &new_tenant(id).content_type(good));
+    }
+}
+
+#[test]
+fn a_body_that_is_no_json_object_is_400_and_says_where() {
+    let mut host = Host::new();
+    for (body, detail) in [
+        (&b"x"[..], "expected JSON: expected value at line 1 column 1"),
+        (
+            b"{\"id\":\"a\"",
+            "expected JSON: EOF while parsing an object at line 1 column 9",
+        ),
+        (b"\xff", "expected UTF-8; byte 0 is not"),
+        (b"{\"id\":\"\xc3\x28\"}", "expected UTF-8; byte 7 is not"),
+        (b"[]", "expected a JSON object; got another kind of JSON"),
+        (b"null", "expected a JSON object; got another kind of JSON"),
+        (b"\"{}\"", "expected a JSON object; got another kind of JSON"),
+        (
+            b"{} {}",
+            "expected JSON: trailing characters at line 1 column 4",
+        ),
+        (
+            br#"{"id":"a","id":"b"}"#,
+            "expected JSON: the name `id` comes twice at line 1 column 19",
+        ),
+        (
+            br#"{"id":"a","\u0069d":"b"}"#,
+            "expected JSON: the name `id` comes twice at line 1 column 24",
+        ),
+    ] {
+        for ask in with_body() {
+            let got = host.refuse(400, &ask.body(body));
+            assert_eq!(
+                got.body,
+                problem(400, "Bad Request", detail, "malformed_json", "")
+            );
+        }
+    }
+    // JSON's blanks, and no others, may stand around.
+    host.expect(201, &post("/tenants", format!(" \t\r\n{GOOD}\n")));
+    for blank in ["\u{b}", "\u{c}", "\u{feff}", "\u{a0}"] {
+        host.refuse(400, &post("/tenants", format!("{blank}{GOOD}")));
+    }
+}
+
+#[test]
+fn a_body_that_is_too_large_is_413_before_its_signature() {
+    let mut host = Host::new();
+    for ask in with_body() {
+        let got = host.refuse(413, &ask.signature("x").too_large());
+        assert_eq!(
+            got.body,
+            problem(
+                413,
+                "Content Too Large",
+                "expected a body of at most 65536 bytes",
+                "payload_too_large",
+                ""
+            )
+        );
+    }
+}
+
+#[test]
+fn a_body_nested_deeper_than_anybody_reads_does_not_bring_the_host_down() {
+    let mut host = Host::new();
+    for (open, close) in [("[", "]"), (r#"{"A":"#, "}")] {
+        let deep = open.repeat(9_000) + "1" + &close.repeat(9_000);
+        let body = format!(r#"{{"id":"a","hostname":"a","is_enabled":true,"limits":{deep}}}"#);
+        assert!(body.len() < 64 * 1024);
+        let got = host.ask(&post("/tenants", body));
+        assert!(matches!(got.status, 400 | 422), "{got:?}");
+    }
+}
+
+#[test]
+fn an_escape_of_no_character_is_422_where_it_stands() {
+    let mut host = Host::new();
+    for lone in [r"\ud800", r"\udc00", r"\ud800\u0041"] {
+        let body = format!(r#"{{"id":"{lone}","hostname":"a","is_enabled":true}}"#);
+        let got = host.refuse(422, &post("/tenants", body));
+        assert_eq!(got.named(), ["/id"]);
+        // In a name there is no place to point at.
+        let body = format!(r#"{{"{lone}":1}}"#);
+        host.refuse(400, &post("/tenants", body));
+    }
+}

@@ -1,0 +1,381 @@
+//! A host of the core on SQLite in memory, as D1 would run it: each batch one transaction, all or nothing.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use serde_json::Value as Json;
+use tenants_core::auth::signature::RequestSecret;
+use tenants_core::log::LogEntry;
+use tenants_core::secret::Secret;
+use tenants_core::sql::{Batch, Database, Rows, Value};
+use tenants_core::{
+    Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
+};
+
+use crate::ask::{Ask, Header};
+use crate::invariants;
+
+/// 2026-08-18 23:16:57 UTC: what the clock says until a test moves it.
+pub(crate) const NOW: i64 = 1_787_095_017;
+pub(crate) const NOW_TEXT: &str = "2026-08-18 23:16:57";
+
+/// What no log line, no problem and no row may show in clear: every `env` of these tests has it in each of its values.
+pub(crate) const HIDDEN: &str = "hidden";
+
+/// A secret for each variable that has one.
+pub(crate) const SECRETS: [(&str, &str); 3] = [
+    ("CHEVERETO_TENANTS_API_KEY_SECRET", "the-secret-of-keys"),
+    (
+        "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+        "the-secret-of-requests",
+    ),
+    (
+        "CHEVERETO_ENCRYPTION_KEY",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    ),
+];
+
+/// Bytes that can be foreseen and that hardly ever repeat: xorshift64 (Marsaglia 2003).
+pub(crate) struct Foreseen(pub(crate) u64);
+
+impl Random for Foreseen {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+        for byte in bytes {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            *byte = self.0.to_le_bytes()[3];
+        }
+        Ok(())
+    }
+}
+
+/// A host without randomness.
+pub(crate) struct Exhausted;
+
+impl Random for Exhausted {
+    fn fill(&mut self, _: &mut [u8]) -> Result<(), RandomUnavailable> {
+        Err(RandomUnavailable)
+    }
+}
+
+pub(crate) struct Host {
+    pub(crate) api: Api,
+    pub(crate) db: Connection,
+    pub(crate) random: Box<dyn Random>,
+    pub(crate) now: i64,
+    /// A key that stands.
+    pub(crate) key: String,
+    pub(crate) key_id: i64,
+    variables: BTreeMap<&'static str, String>,
+    /// What nothing that leaves may hold.
+    pub(crate) secrets: Vec<String>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) response: Response,
+    pub(crate) log: LogEntry,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// A host with variables beside, or instead of, [`SECRETS`]; an empty value is none.
+    pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
+        let db = Connection::open_in_memory().unwrap();
+        // D1 enforces them (https://developers.cloudflare.com/d1/sql-api/foreign-keys/).
+        db.pragma_update(None, "foreign_keys", true).unwrap();
+        db.execute_batch(include_str!("../../../../schema.sql"))
+            .unwrap();
+        let mut host = Self {
+            api: Api::new(|_| None),
+            db,
+            random: Box::new(Foreseen(88_172_645_463_325_252)),
+            now: NOW,
+            key: String::new(),
+            key_id: 0,
+            variables: BTreeMap::new(),
+            secrets: Vec::new(),
+        };
+        host.configure(&SECRETS);
+        (host.key_id, host.key) = host.issue("first", None);
+        host.configure(variables);
+        host
+    }
+
+    /// Changes variables: the same database, under another configuration.
+    pub(crate) fn configure(&mut self, variables: &[(&'static str, &str)]) {
+        for (name, value) in variables {
+            self.variables.insert(name, (*value).into());
+            if (name.contains("SECRET") || name.contains("ENCRYPTION")) && !value.is_empty() {
+                self.secrets.push((*value).into());
+            }
+        }
+        self.api = Api::new(|name| self.variables.get(name).cloned());
+    }
+
+    /// Issues a key, as the command line does.
+    pub(crate) fn issue(&mut self, name: &str, expires_at: Option<&str>) -> (i64, String) {
+        self.sql(
+            "INSERT INTO api_keys (name, digest, created_at, expires_at) VALUES (?1, '', ?2, ?3)",
+            &[name.into(), "2026-01-02 03:04:05".into(), expires_at.into()],
+        );
+        let id = self.db.last_insert_rowid();
+        let secret = self.api.config().unwrap().key_secret().unwrap();
+        let issued = secret
+            .issue(u64::try_from(id).unwrap(), self.random.as_mut())
+            .unwrap();
+        let (text, digest) = (issued.text().to_owned(), issued.digest().to_owned());
+        self.sql(
+            "UPDATE api_keys SET digest = ?1 WHERE id = ?2",
+            &[digest.as_str().into(), id.into()],
+        );
+        self.secrets.push(text.splitn(3, '_').nth(2).unwrap().into());
+        self.secrets.push(digest);
+        (id, text)
+    }
+
+    /// Runs a statement of the test's own, past the core; its rows.
+    pub(crate) fn sql(&self, text: &str, values: &[Value]) -> Rows {
+        rows_of(&self.db, text, values).unwrap()
+    }
+
+    /// The only value of a statement of the test's own.
+    pub(crate) fn one(&self, text: &str) -> Value {
+        let rows = self.sql(text, &[]);
+        assert_eq!((rows.len(), rows[0].len()), (1, 1), "{text}");
+        rows[0][0].clone()
+    }
+
+    /// Every row of every table.
+    pub(crate) fn dump(&self) -> String {
+        let mut out = String::new();
+        for name in self.sql(
+            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+            &[],
+        ) {
+            let Value::Text(name) = &name[0] else {
+                panic!("{name:?}")
+            };
+            for row in self.sql(&format!("SELECT * FROM {name} ORDER BY rowid"), &[]) {
+                out.push_str(&format!("{name} {row:?}\n"));
+            }
+        }
+        out
+    }
+
+    pub(crate) fn sign(&self, body: &[u8]) -> String {
+        let secret = self
+            .variables
+            .get("CHEVERETO_TENANTS_API_REQUEST_SECRET")
+            .cloned()
+            .unwrap_or_default();
+        RequestSecret::new(&Secret::new(secret)).sign(body)
+    }
+
+    /// Begins a request.
+    pub(crate) fn begin(&mut self, ask: &Ask) -> Step {
+        let is = |header: &Header, right: Option<String>| match header {
+            Header::Right => right,
+            Header::Absent => None,
+            Header::Is(value) => Some(value.clone()),
+        };
+        let key = is(&ask.key, Some(self.key.clone()));
+        let signature = is(&ask.signature, Some(self.sign(&ask.body)));
+        let json = (!ask.body.is_empty()).then(|| "application/json".into());
+        let content_type = is(&ask.content_type, json);
+        let request = Request {
+            method: &ask.method,
+            target: &ask.target,
+            client_address: ask.address.as_deref(),
+            headers: Headers {
+                api_key: key.as_deref(),
+                signature: signature.as_deref(),
+                content_type: content_type.as_deref(),
+                request_id: ask.request_id.as_deref(),
+                ..Headers::default()
+            },
+            body: if ask.too_large {
+                Body::TooLarge
+            } else {
+                Body::Bytes(&ask.body)
+            },
+        };
+        self.api.begin(&request, self.now, self.random.as_mut())
+    }
+
+    /// Begins a request that must reach the database.
+    pub(crate) fn exchange(&mut self, ask: &Ask) -> Exchange {
+        match self.begin(ask) {
+            Step::Run(exchange) => *exchange,
+            Step::Send(answer) => panic!("{ask:?} did not reach the database: {answer:?}"),
+        }
+    }
+
+    /// Runs a batch in one transaction, which is taken back where a statement fails.
+    pub(crate) fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, String> {
+        assert_eq!(batch.database(), Database::Registry);
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .unwrap();
+        let mut results = Vec::new();
+        for statement in batch.statements() {
+            invariants::of_statement(&transaction, statement);
+            let rows = rows_of(&transaction, statement.text(), statement.values())
+                .map_err(|e| e.to_string())?;
+            results.push(rows);
+        }
+        transaction.commit().map_err(|e| e.to_string())?;
+        Ok(results)
+    }
+
+    /// Ends an exchange.
+    pub(crate) fn finish(
+        &self,
+        ask: &Ask,
+        exchange: Exchange,
+        result: Result<Vec<Rows>, String>,
+    ) -> Got {
+        let step = exchange.resume(&self.api, result);
+        self.sent(ask, step)
+            .unwrap_or_else(|| panic!("{ask:?} wants a second round trip"))
+    }
+
+    fn sent(&self, ask: &Ask, step: Step) -> Option<Got> {
+        let Step::Send(answer) = step else {
+            return None;
+        };
+        let got = Got {
+            status: answer.response.status,
+            body: answer.response.body.clone(),
+            response: answer.response,
+            log: answer.log,
+        };
+        invariants::of_answer(ask, &got, &self.secrets);
+        Some(got)
+    }
+
+    /// A request that is answered without the database, or with one batch.
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Got {
+        let before = self.dump();
+        let got = match self.begin(ask) {
+            Step::Run(exchange) => {
+                let result = self.run(exchange.batch());
+                assert!(result.is_ok(), "{ask:?}: {result:?}");
+                self.finish(ask, *exchange, result)
+            }
+            step @ Step::Send(_) => self.sent(ask, step).unwrap(),
+        };
+        invariants::of_change(self, ask, &got, &before);
+        got
+    }
+
+    /// A request that must be answered with this status, without the database.
+    pub(crate) fn refuse(&mut self, status: u16, ask: &Ask) -> Got {
+        let step = self.begin(ask);
+        let got = self
+            .sent(ask, step)
+            .unwrap_or_else(|| panic!("{ask:?} reached the database"));
+        assert_eq!(got.status, status, "{ask:?}: {got:?}");
+        got
+    }
+
+    /// A request that must be answered with this status, after one batch.
+    pub(crate) fn expect(&mut self, status: u16, ask: &Ask) -> Got {
+        self.expect_after(status, ask, |_| ())
+    }
+
+    /// The same, where something happens to the database after the request has begun.
+    pub(crate) fn expect_after(
+        &mut self,
+        status: u16,
+        ask: &Ask,
+        between: impl FnOnce(&Self),
+    ) -> Got {
+        let exchange = self.exchange(ask);
+        between(self);
+        let before = self.dump();
+        let result = self.run(exchange.batch());
+        assert!(result.is_ok(), "{ask:?}: {result:?}");
+        let got = self.finish(ask, exchange, result);
+        assert_eq!(got.status, status, "{ask:?}: {got:?}");
+        invariants::of_change(self, ask, &got, &before);
+        got
+    }
+
+    /// The body of an answer, in JSON.
+    pub(crate) fn json(&mut self, status: u16, ask: &Ask) -> Json {
+        serde_json::from_str(&self.expect(status, ask).body).unwrap()
+    }
+}
+
+impl Got {
+    pub(crate) fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response.header(name)
+    }
+
+    pub(crate) fn cause(&self) -> &str {
+        self.log.cause.as_deref().unwrap_or_default()
+    }
+
+    /// The places that a 409 or 422 names, in its order.
+    pub(crate) fn named(&self) -> Vec<String> {
+        self.json()["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| {
+                let at = e.get("pointer").or_else(|| e.get("parameter"));
+                at.and_then(Json::as_str).unwrap().into()
+            })
+            .collect()
+    }
+}
+
+/// The problem that a request with the id `r-1` is answered with.
+pub(crate) fn problem(status: u16, title: &str, detail: &str, code: &str, errors: &str) -> String {
+    let errors = if errors.is_empty() {
+        String::new()
+    } else {
+        format!(r#","errors":{errors}"#)
+    };
+    format!(
+        r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}","request_id":"r-1"{errors}}}"#
+    )
+}
+
+fn rows_of(db: &Connection, text: &str, values: &[Value]) -> rusqlite::Result<Rows> {
+    let mut statement = db.prepare(text)?;
+    let values = values.iter().map(|value| match value {
+        Value::Null => rusqlite::types::Value::Null,
+        Value::Integer(n) => (*n).into(),
+        Value::Text(text) => text.clone().into(),
+    });
+    let columns = statement.column_count();
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let row = (0..columns).map(|i| {
+            Ok(match row.get_ref(i)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(n) => n.into(),
+                ValueRef::Text(text) => std::str::from_utf8(text).expect("UTF-8").into(),
+                other => panic!("{text}: the core knows no {other:?}"),
+            })
+        });
+        all.push(row.collect::<rusqlite::Result<_>>()?);
+    }
+    Ok(all)
+}

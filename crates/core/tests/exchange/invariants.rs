@@ -1,0 +1,164 @@
+//! What holds for every statement, every answer and every change of the database, whatever was asked.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use serde_json::Value as Json;
+use tenants_core::clock::Timestamp;
+use tenants_core::sql::{MAX_BOUND_VALUES, Statement, Value};
+
+use crate::ask::Ask;
+use crate::host::{Got, HIDDEN, Host};
+
+/// Values are bound and never written into the text, as many as it has placeholders, and within D1's limit; columns can be told
+/// apart by their names, as the Worker's adapter of D1 needs it.
+pub(crate) fn of_statement(db: &Connection, statement: &Statement) {
+    let text = statement.text();
+    assert!(
+        !text.contains([';', '\'', '"', '\0']),
+        "one statement, and no text of anybody's in it: {text}"
+    );
+    let used: BTreeSet<usize> = text
+        .split('?')
+        .skip(1)
+        .map(|rest| {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            rest[..digits].parse().expect("a numbered placeholder")
+        })
+        .collect();
+    let bound = statement.values().len();
+    assert_eq!(used, (1..=bound).collect(), "{text}");
+    assert!(bound <= MAX_BOUND_VALUES, "{text}");
+    for value in statement.values() {
+        if let Value::Integer(n) = value {
+            assert!(n.unsigned_abs() <= 1 << 53, "a JavaScript number: {n}");
+        }
+    }
+
+    let prepared = db.prepare(text).expect(text);
+    assert_eq!(prepared.parameter_count(), bound, "{text}");
+    let columns: BTreeSet<&str> = prepared.column_names().into_iter().collect();
+    assert_eq!(columns.len(), prepared.column_count(), "{text}");
+    for column in columns {
+        assert!(column.parse::<f64>().is_err(), "{column} in {text}");
+    }
+}
+
+/// Contract §3, and that nothing secret leaves.
+pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String]) {
+    let (status, body) = (got.status, &got.body);
+    let request_id = got.header("x-request-id").expect("a request id");
+    assert!((1..=64).contains(&request_id.len()), "{request_id}");
+    assert!(
+        request_id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+        "{request_id}"
+    );
+    assert_eq!(got.header("cache-control"), Some("no-store"));
+    assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
+    let names: BTreeSet<_> = got.response.headers.iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), got.response.headers.len(), "each once");
+    for (name, value) in &got.response.headers {
+        assert_eq!(**name, name.to_ascii_lowercase());
+        assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
+    }
+    let content_type = match status {
+        204 => None,
+        200..=299 => Some("application/json"),
+        _ => Some("application/problem+json"),
+    };
+    assert_eq!(got.header("content-type"), content_type);
+    assert_eq!(got.header("www-authenticate").is_some(), status == 401);
+    assert_eq!(got.header("allow").is_some(), status == 405);
+    assert_eq!(got.header("location").is_some(), status == 201);
+
+    if status == 204 || ask.method == "HEAD" {
+        assert_eq!(body, "");
+    } else {
+        let json: Json = serde_json::from_str(body).expect(body);
+        if status >= 400 {
+            of_problem(&json, status, request_id);
+        }
+    }
+
+    let line = got.log.line(0);
+    assert!(!line.contains('\n'), "{line}");
+    let line_json: Json = serde_json::from_str(&line).expect(&line);
+    assert_eq!(line_json["status"], status);
+    assert_eq!(line_json["request_id"], request_id);
+    assert_eq!(
+        got.log.cause.is_some(),
+        matches!(status, 401 | 500 | 503),
+        "{line}"
+    );
+    if let Some(cause) = &got.log.cause {
+        assert!(!body.contains(cause.as_str()), "{body}");
+    }
+    let everything = format!("{body}\n{:?}\n{line}", got.response.headers);
+    for secret in secrets {
+        assert!(!everything.contains(secret.as_str()), "{everything}");
+    }
+    assert!(!line.contains(HIDDEN), "{line}");
+    assert!(status < 400 || !body.contains(HIDDEN), "{body}");
+}
+
+/// RFC 9457, with the members of contract §3.
+fn of_problem(json: &Json, status: u16, request_id: &str) {
+    let members: Vec<&String> = json.as_object().expect("an object").keys().collect();
+    let errors = matches!(status, 409 | 422);
+    let mut expected = vec!["code", "detail", "request_id", "status", "title", "type"];
+    if errors {
+        expected.insert(2, "errors");
+    }
+    assert_eq!(members, expected, "{json}");
+    assert_eq!(json["status"], status);
+    assert_eq!(json["request_id"], request_id);
+    for member in ["type", "title", "detail", "code"] {
+        assert!(
+            json[member].as_str().is_some_and(|text| !text.is_empty()),
+            "{json}"
+        );
+    }
+    if errors {
+        let list = json["errors"].as_array().expect("a list");
+        assert!(!list.is_empty(), "{json}");
+        for error in list {
+            assert!(error["pointer"].is_string() != error["parameter"].is_string());
+            assert!(error["detail"].as_str().is_some_and(|d| !d.is_empty()));
+            assert_eq!(error.as_object().expect("an object").len(), 2, "{json}");
+        }
+    }
+}
+
+/// What reads, and what is refused, writes nothing; what writes leaves exactly one audit entry, with who, when and which request.
+/// No table has a secret, a key or an `env` in clear.
+pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
+    let after = host.dump();
+    let writes = matches!(ask.method.as_str(), "POST" | "PATCH" | "DELETE")
+        && !ask.target.ends_with("/auth/verify");
+    if writes && got.status < 300 {
+        let count = |dump: &str| dump.lines().filter(|l| l.starts_with("audit_log ")).count();
+        assert_eq!(count(&after), count(before) + 1, "{ask:?}");
+        let last = host.sql(
+            "SELECT key_id, request_id, created_at FROM audit_log ORDER BY id DESC LIMIT 1",
+            &[],
+        );
+        let now = Timestamp::from_unix(host.now).expect("a time");
+        let key_id = got.log.key_id.expect("a key");
+        let expected: [Value; 3] = [
+            key_id.into(),
+            got.log.request_id.as_str().into(),
+            now.as_str().into(),
+        ];
+        assert_eq!(last, [expected], "{ask:?}");
+    } else {
+        assert_eq!(before, after, "{ask:?} is {} and wrote", got.status);
+    }
+    assert!(!after.contains(HIDDEN), "{after}");
+    for secret in &host.secrets {
+        // The digests of keys alone are there.
+        let stored = secret.len() == 64 && secret.bytes().all(|b| b.is_ascii_hexdigit());
+        assert!(stored || !after.contains(secret.as_str()), "{after}");
+    }
+}

@@ -1,0 +1,302 @@
+//! Paths, methods, and the order of the checks (contract §2, §4, §10). None of it asks the database.
+
+use crate::ask::{Ask, BASE, get, head, patch, post};
+use crate::host::{Exhausted, Host, SECRETS, problem};
+
+#[test]
+fn no_route_is_404_whatever_the_method_and_the_key() {
+    let mut host = Host::new();
+    let expected = problem(
+        404,
+        "Not Found",
+        "no route has this path",
+        "not_found",
+        "",
+    );
+    for path in [
+        "",
+        "/",
+        "/nothing",
+        "/Tenants",
+        "/tenants/",
+        "/tenants//",
+        "/tenants/a/",
+        "/tenants/a/x",
+        "/tenants/a/install/x",
+        "/tenants-plans/a/b",
+        "/auth",
+        "/auth/verify/",
+        "/config",
+        "/tenants%2Fa",
+        "?/tenants",
+        "#/tenants",
+    ] {
+        for method in ["GET", "POST", "PATCH", "DELETE", "PUT", "x"] {
+            let ask = Ask::new(method, format!("{BASE}{path}"));
+            let got = host.refuse(404, &ask);
+            assert_eq!(got.body, expected);
+            assert_eq!(got.log.route, None);
+            host.refuse(404, &ask.no_key().no_signature());
+        }
+    }
+    for target in ["", "/", "*", "/_/api/5/tenants", "/tenants", "tenants"] {
+        assert_eq!(host.refuse(404, &Ask::new("GET", target)).body, expected);
+    }
+}
+
+#[test]
+fn another_method_is_405_and_names_those_there_are() {
+    let mut host = Host::new();
+    for (path, allow, template) in [
+        ("/auth/verify", "POST", "/auth/verify"),
+        ("/config/traefik", "GET, HEAD", "/config/traefik"),
+        ("/tenants", "GET, HEAD, POST", "/tenants"),
+        ("/tenants/a", "GET, HEAD, PATCH, DELETE", "/tenants/{id}"),
+        ("/tenants/a/install", "POST", "/tenants/{id}/install"),
+        (
+            "/tenants/a/user-password-reset",
+            "PATCH",
+            "/tenants/{id}/user-password-reset",
+        ),
+        ("/tenants-plans", "GET, HEAD, POST", "/tenants-plans"),
+        (
+            "/tenants-plans/a",
+            "GET, HEAD, PATCH, DELETE",
+            "/tenants-plans/{id}",
+        ),
+    ] {
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "get", "Post",
+            "", "GET ",
+        ] {
+            if allow.split(", ").any(|m| m == method) {
+                continue;
+            }
+            let got = host.refuse(405, &Ask::new(method, format!("{BASE}{path}")).no_key());
+            assert_eq!(got.header("allow"), Some(allow), "{method} {path}");
+            assert_eq!(got.log.route, Some(template));
+            if method != "HEAD" {
+                let detail = format!("this path answers {allow}");
+                assert_eq!(
+                    got.body,
+                    problem(405, "Method Not Allowed", &detail, "method_not_allowed", "")
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_address_that_may_not_call_is_403_before_anything_else() {
+    let mut host = Host::with(&[(
+        "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
+        "192.0.2.0/24, 2001:db8::1",
+    )]);
+    let expected = problem(403, "Forbidden", "this address may not call", "forbidden", "");
+    for ask in [
+        get("/tenants"),
+        get("/tenants").from("192.0.3.1"),
+        get("/tenants").from(""),
+        get("/tenants").from("unknown"),
+        get("/nothing"),
+        Ask::new("PUT", format!("{BASE}/tenants")),
+        get("/tenants").no_key(),
+        get("/tenants").too_large(),
+    ] {
+        assert_eq!(host.refuse(403, &ask).body, expected, "{ask:?}");
+    }
+    for address in ["192.0.2.255", "2001:db8:0::1", "::ffff:192.0.2.1"] {
+        host.expect(200, &get("/tenants").from(address));
+    }
+}
+
+/// Everything is wrong, and is put right step by step: each answer is of the first check that still fails.
+#[test]
+fn the_checks_run_in_the_contracts_order() {
+    let mut host = Host::with(&[("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "192.0.2.1")]);
+    let key = host.key.clone();
+    let ask = Ask::new("PUT", format!("{BASE}/nothing"))
+        .key("x")
+        .signature("x")
+        .content_type("text/plain")
+        .body("x")
+        .too_large();
+    host.refuse(403, &ask);
+    let ask = ask.from("192.0.2.1");
+    host.refuse(404, &ask);
+    let mut ask = ask;
+    ask.target = format!("{BASE}/tenants");
+    host.refuse(405, &ask);
+    ask.method = "POST".into();
+    assert_eq!(host.refuse(401, &ask).cause(), "X-API-Key is malformed");
+    let mut ask = ask.key(key);
+    host.refuse(413, &ask);
+    ask.too_large = false;
+    assert_eq!(host.refuse(401, &ask).cause(), "X-Signature is malformed");
+    let signed = |host: &Host, ask: &Ask| ask.clone().signature(host.sign(&ask.body));
+    let unsigned = ask.clone();
+    host.refuse(415, &signed(&host, &unsigned));
+    let json = unsigned.content_type("application/json");
+    host.refuse(400, &signed(&host, &json));
+    let object = json.body("{}");
+    host.refuse(422, &signed(&host, &object));
+    let right = object.body(r#"{"id":"a","hostname":"a.example.com","is_enabled":true}"#);
+    let dead = signed(&host, &right);
+    host.sql("UPDATE api_keys SET deleted_at = created_at", &[]);
+    host.expect(401, &dead);
+    host.sql("UPDATE api_keys SET deleted_at = NULL", &[]);
+    host.expect(201, &dead);
+    host.expect(409, &dead);
+}
+
+#[test]
+fn the_body_is_judged_before_the_tenant_is_looked_for() {
+    let mut host = Host::new();
+    for path in ["/tenants/nobody", "/tenants-plans/nobody", "/tenants/a%20b"] {
+        host.refuse(400, &patch(path, ""));
+        host.refuse(422, &patch(path, "{}"));
+        host.refuse(415, &patch(path, "{}").content_type("text/plain"));
+    }
+    for path in ["/tenants/nobody", "/tenants/a%20b"] {
+        let mut ask = patch(path, r#"{"drop_tables":1}"#);
+        ask.method = "DELETE".into();
+        host.refuse(422, &ask);
+    }
+}
+
+#[test]
+fn routes_of_the_next_version_are_501() {
+    let mut host = Host::with(&[("CHEVERETO_TENANTS_PUBLIC_KEY", "anything")]);
+    let expected = problem(
+        501,
+        "Not Implemented",
+        "this version does not serve this route yet",
+        "not_implemented",
+        "",
+    );
+    for ask in [
+        get("/config/traefik"),
+        post("/tenants/a/install", "{}"),
+        patch("/tenants/a/user-password-reset", "{}"),
+        Ask::new("GET", "/api/4/_/tenants/a"),
+        Ask::new("POST", "/api/4/_/tenants"),
+        Ask::new("GET", "/api/4/_/tenants-plans"),
+    ] {
+        assert_eq!(host.refuse(501, &ask).body, expected);
+    }
+    assert_eq!(host.refuse(501, &head("/config/traefik")).body, "");
+    host.refuse(405, &Ask::new("GET", "/api/4/_/tenants"));
+    host.refuse(404, &Ask::new("POST", "/api/4/_/auth/verify"));
+}
+
+#[test]
+fn without_a_verifying_key_the_legacy_routes_are_not_there() {
+    let mut host = Host::new();
+    for method in ["GET", "POST", "PUT"] {
+        let got = host.refuse(404, &Ask::new(method, "/api/4/_/tenants"));
+        assert!(got.log.legacy);
+    }
+}
+
+#[test]
+fn a_request_id_is_the_callers_or_a_new_one() {
+    let mut host = Host::new();
+    let longest = "x".repeat(64);
+    for id in ["a", "A.b_c-1", "-", "..", &longest] {
+        let got = host.refuse(404, &get("/nothing").request_id(id));
+        assert_eq!(got.log.request_id, id);
+    }
+    let too_long = "x".repeat(65);
+    let mut seen = std::collections::BTreeSet::new();
+    for id in ["", "a b", "a/b", "é", "a\r\nSet-Cookie: x", &too_long] {
+        let got = host.refuse(404, &get("/nothing").request_id(id));
+        assert!(seen.insert(got.log.request_id.clone()), "{got:?}");
+        assert_eq!(got.log.request_id.len(), 32);
+    }
+    let got = host.expect(200, &get("/tenants").no_request_id());
+    assert!(seen.insert(got.log.request_id));
+}
+
+#[test]
+fn without_randomness_a_request_that_needs_some_is_500() {
+    let mut host = Host::new();
+    host.random = Box::new(Exhausted);
+    let got = host.refuse(500, &get("/tenants").no_request_id());
+    assert_eq!(got.cause(), "the host has no randomness");
+    assert_eq!(got.log.request_id, "unavailable");
+    host.expect(200, &get("/tenants"));
+    let sealed = r#"{"id":"a","hostname":"a.example.com","is_enabled":true,"env":{"A":"hidden"}}"#;
+    assert_eq!(
+        host.refuse(500, &post("/tenants", sealed)).body,
+        problem(
+            500,
+            "Internal Server Error",
+            "something failed on this side; the log has it under the request id",
+            "internal",
+            ""
+        )
+    );
+    host.expect(201, &crate::ask::new_tenant("a"));
+    host.refuse(500, &patch("/tenants/a", r#"{"env":{"A":"hidden"}}"#));
+    host.refuse(500, &post("/tenants-plans", r#"{"id":"a","env":{}}"#));
+}
+
+#[test]
+fn a_clock_that_cannot_be_written_is_500() {
+    let mut host = Host::new();
+    for now in [i64::MIN, -62_167_219_201, 253_402_300_800, i64::MAX] {
+        host.now = now;
+        let got = host.refuse(500, &get("/tenants"));
+        assert_eq!(
+            got.cause(),
+            "the host's clock is outside of the years 0000 to 9999"
+        );
+    }
+    host.now = 253_402_300_799;
+    host.expect(200, &get("/tenants"));
+}
+
+#[test]
+fn nothing_is_answered_under_a_configuration_that_cannot_be_read() {
+    let mut host = Host::new();
+    host.configure(&[
+        ("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "nonsense"),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", "a-broken-secret"),
+    ]);
+    let expected = problem(
+        503,
+        "Service Unavailable",
+        "the service is not configured for this; its log has the reason under the request id",
+        "not_configured",
+        "",
+    );
+    for ask in [get("/tenants"), get("/nothing"), get("/tenants").no_key()] {
+        let got = host.refuse(503, &ask);
+        assert_eq!(got.body, expected);
+        for name in [
+            "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
+            "CHEVERETO_ENCRYPTION_KEY_PREVIOUS",
+        ] {
+            assert!(got.cause().contains(name), "{}", got.cause());
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_configured_is_503_and_named_in_the_log_alone() {
+    for (name, _) in &SECRETS[..2] {
+        let mut host = Host::with(&[(name, "")]);
+        for ask in [
+            get("/tenants"),
+            post("/auth/verify", ""),
+            crate::ask::new_tenant("a"),
+            head("/tenants-plans/a"),
+        ] {
+            let got = host.refuse(503, &ask);
+            assert_eq!(got.cause(), format!("{name} is not configured"));
+            assert!(!got.body.contains("CHEVERETO"), "{}", got.body);
+        }
+        host.refuse(404, &get("/nothing"));
+        host.refuse(405, &Ask::new("PUT", format!("{BASE}/tenants")));
+    }
+}

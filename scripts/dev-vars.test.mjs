@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { completeDevVars, devVars, parseVars } from './lib/dev-vars.mjs';
+
+function inFolder(body) {
+  const folder = mkdtempSync(join(tmpdir(), 'tenants-'));
+  try {
+    body(join(folder, '.dev.vars'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('the first time all secrets are made, for the owner’s eyes', () => {
+  inFolder((file) => {
+    assert.equal(completeDevVars(file).length, 3);
+    const vars = devVars(file);
+    assert.match(vars.CHEVERETO_TENANTS_API_KEY_SECRET, /^[0-9a-f]{64}$/);
+    assert.match(vars.CHEVERETO_TENANTS_API_REQUEST_SECRET, /^[0-9a-f]{64}$/);
+    assert.equal(Buffer.from(vars.CHEVERETO_ENCRYPTION_KEY, 'base64').length, 32);
+    if (process.platform !== 'win32') assert.equal(statSync(file).mode & 0o777, 0o600);
+  });
+});
+
+test('the second time nothing changes', () => {
+  inFolder((file) => {
+    completeDevVars(file);
+    const before = readFileSync(file, 'utf8');
+    assert.deepEqual(completeDevVars(file), []);
+    assert.equal(readFileSync(file, 'utf8'), before);
+  });
+});
+
+test('what the user wrote stays, and only what is missing is added', () => {
+  inFolder((file) => {
+    writeFileSync(file, '# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1');
+    assert.deepEqual(completeDevVars(file), ['CHEVERETO_TENANTS_API_REQUEST_SECRET']);
+    assert.ok(readFileSync(file, 'utf8').startsWith('# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1\n'));
+    assert.deepEqual({ ...devVars(file), CHEVERETO_TENANTS_API_REQUEST_SECRET: '' }, {
+      CHEVERETO_TENANTS_API_KEY_SECRET: 'abc',
+      CHEVERETO_ENCRYPTION_KEY: '',
+      OTHER: '1',
+      CHEVERETO_TENANTS_API_REQUEST_SECRET: '',
+    });
+  });
+});
+
+test('comments, quotes and base64’s `=` are read as wrangler reads them', () => {
+  assert.deepEqual(parseVars('# A=1\nA=x==\nB = "y # z" # w\nexport C=\'v\'\nD=u # t\n'), { A: 'x==', B: 'y # z', C: 'v', D: 'u' });
+});

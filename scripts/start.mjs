@@ -1,0 +1,169 @@
+// `npm start`: the API on this machine, ready to be called. The same Worker as deployed, on workerd, with a local D1.
+
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { parseArgs } from 'node:util';
+import { build } from './build.mjs';
+import { completeDevVars, devVars } from './lib/dev-vars.mjs';
+import { developmentKey, keyFile, migrateLocally, newDevelopmentKey, sign } from './lib/development.mjs';
+import { environment, nodeForWrangler, wranglerScript } from './lib/environment.mjs';
+import { Stop, isMain, main, root, say } from './lib/run.mjs';
+
+const DEFAULT_PORT = 8787;
+
+const help = `npm start -- [--port N]
+
+Starts the API on http://127.0.0.1:${DEFAULT_PORT}, with a local database, and prints a request that works.
+The first time it installs and compiles what it needs (five to ten minutes on two cores); later it takes seconds.
+Data, secrets and the key stay between starts: in .wrangler/state, .dev.vars and .dev.key.local (all ignored by git).
+
+  --port N   the port to listen on; so does the variable PORT. Without either, the first free one from ${DEFAULT_PORT} up
+  --help     this text
+
+Ctrl-C stops it.`;
+
+async function start() {
+  const { values } = options();
+  if (values.help) return void console.log(help);
+  const port = await choosePort(values.port ?? process.env.PORT);
+  await build();
+  const added = completeDevVars();
+  if (added.length > 0) say(`Wrote ${added.join(', ')} to .dev.vars.`);
+  await migrateLocally();
+  const key = await developmentKey();
+  return serve(port, key);
+}
+
+function options() {
+  try {
+    return parseArgs({ options: { port: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  } catch (error) {
+    throw new Stop(`${error.message}\n\n${help}`, 2);
+  }
+}
+
+async function choosePort(asked) {
+  if (asked !== undefined && asked !== '') {
+    const port = Number(asked);
+    if (!/^\d+$/.test(asked) || port < 1 || port > 65535) throw new Stop(`a port is a number from 1 to 65535, not \`${asked}\``, 2);
+    if (!(await isFree(port))) throw new Stop(`port ${port} is taken. Choose another: npm start -- --port ${port === 65535 ? 8787 : port + 1}`);
+    return port;
+  }
+  for (let port = DEFAULT_PORT; port < DEFAULT_PORT + 20; port += 1) {
+    if (!(await isFree(port))) continue;
+    if (port !== DEFAULT_PORT) say(`Port ${DEFAULT_PORT} is taken; using ${port}. (npm start -- --port N chooses one.)`);
+    return port;
+  }
+  throw new Stop(`ports ${DEFAULT_PORT} to ${DEFAULT_PORT + 19} are all taken. Choose another: npm start -- --port N`);
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+}
+
+/** Runs `wrangler dev` until it ends, and resolves with its exit code. */
+function serve(port, key) {
+  say('Starting the server…');
+  const args = ['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0', '--show-interactive-dev-session=false'];
+  const child = spawn(nodeForWrangler(), [wranglerScript, ...args], {
+    cwd: root,
+    env: environment(),
+    stdio: ['ignore', 'inherit', 'inherit'],
+    // A process group of its own, so that Ctrl-C reaches it once, from us, and so do signals that only we were sent.
+    detached: process.platform !== 'win32',
+  });
+  const ended = new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
+  });
+  stopWith(child, ended);
+  greet(port, key, child).catch((error) => {
+    say(error instanceof Stop ? `\nerror: ${error.message}` : error.stack);
+    signalGroup(child, 'SIGTERM');
+    ended.then(() => process.exit(1));
+  });
+  return ended;
+}
+
+function stopWith(child, ended) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      signalGroup(child, signal);
+      // wrangler has a few seconds to put things away; a server that stays is worse than one that is cut off.
+      const last = setTimeout(() => signalGroup(child, 'SIGKILL'), 5_000);
+      ended.then(() => clearTimeout(last));
+    });
+  }
+}
+
+function signalGroup(child, signal) {
+  try {
+    if (process.platform === 'win32') child.kill(signal);
+    else process.kill(-child.pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** Waits for the first answer, makes sure that the key opens it, and says how to call it. */
+async function greet(port, key, child) {
+  const base = `http://127.0.0.1:${port}/_/api/4`;
+  const secret = devVars().CHEVERETO_TENANTS_API_REQUEST_SECRET;
+  let status = await firstAnswer(base, key, secret, child);
+  if (status === undefined) return; // wrangler ended, and has said why
+  if (status === 401) {
+    // The database is another than the key was made for, or the secrets were changed.
+    say(`The key in ${keyFile} opens nothing here any more.`);
+    key = await newDevelopmentKey();
+    status = await callTenants(base, key, secret);
+  }
+  if (status !== 200) throw new Stop(`the server answered ${status} to a signed GET /tenants. What it logged is above.`);
+  console.log(instructions(base, key, secret));
+}
+
+async function firstAnswer(base, key, secret, child) {
+  const end = Date.now() + 180_000;
+  while (Date.now() < end && child.exitCode === null && child.signalCode === null) {
+    try {
+      return await callTenants(base, key, secret);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  if (child.exitCode === null && child.signalCode === null) throw new Stop('the server did not answer within three minutes');
+  return undefined;
+}
+
+async function callTenants(base, key, secret) {
+  const answer = await fetch(`${base}/tenants`, {
+    headers: { 'X-API-Key': key, 'X-Signature': sign(secret) },
+    signal: AbortSignal.timeout(30_000),
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+function instructions(base, key, secret) {
+  return `
+The Tenants API answers at ${base}. Paste one of these into another terminal.
+
+List the tenants (the signature is that of an empty body):
+
+  curl -s ${base}/tenants -H 'X-API-Key: ${key}' -H 'X-Signature: ${sign(secret)}'
+
+Create one (openssl signs the body):
+
+  BODY='{"id":"tenant123","hostname":"tenant123.example.com","is_enabled":true}'
+  SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${secret}' | sed 's/.* //')
+  curl -s -X POST ${base}/tenants -H 'Content-Type: application/json' \\
+    -H 'X-API-Key: ${key}' -H "X-Signature: $SIGNATURE" -d "$BODY"
+
+The key is in .dev.key.local, the secrets are in .dev.vars, the data is in .wrangler/state. Ctrl-C stops the server.
+`;
+}
+
+if (isMain(import.meta)) await main(start);

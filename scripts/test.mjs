@@ -1,0 +1,90 @@
+// `npm test`: every check there is, one step after another, and a summary. CI runs the same.
+
+import { parseArgs } from 'node:util';
+import { Stop, isMain, main, say } from './lib/run.mjs';
+import { steps } from './lib/steps.mjs';
+import { ensurePrograms } from './lib/system.mjs';
+import { ensure } from './setup.mjs';
+
+const help = `npm test -- [--only STEP]… [--keep-going] [--list]
+
+  --only STEP    only this step; may be given several times, or as a list with commas
+  --keep-going   does not stop at the first failure
+  --list         the steps, and nothing else`;
+
+async function test() {
+  const values = options();
+  if (values.help) return void console.log(help);
+  if (values.list) return void steps.forEach(({ name, about }) => console.log(`${name.padEnd(14)}${about}`));
+  const chosen = choose(values.only ?? []);
+
+  await ensure();
+  const results = [];
+  for (const step of chosen) {
+    const result = await perform(step);
+    results.push(result);
+    if (result.outcome === 'failed' && !values['keep-going']) break;
+  }
+  return summarize(results, chosen);
+}
+
+function options() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: 'string', multiple: true },
+        'keep-going': { type: 'boolean' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw new Stop(`${error.message}\n\n${help}`, 2);
+  }
+}
+
+function choose(only) {
+  const names = only.flatMap((list) => list.split(','));
+  const unknown = names.filter((name) => !steps.some((step) => step.name === name));
+  if (unknown.length > 0) throw new Stop(`there is no step \`${unknown.join('`, `')}\`; npm test -- --list names them`, 2);
+  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name));
+}
+
+async function perform(step) {
+  const started = Date.now();
+  const ended = (outcome, why) => ({ name: step.name, outcome, why, seconds: (Date.now() - started) / 1000 });
+  console.log(`\n── ${step.name}: ${step.about}`);
+  const missing = await ensurePrograms([...(step.programs ?? []), ...(step.helpers ?? [])]);
+  if (missing.length > 0) {
+    // CI's word must mean that everything was run. Elsewhere nobody should need a browser to try a change.
+    if (inCi()) return ended('failed', `not installed: ${missing.join(', ')}`);
+    if (missing.some((name) => step.programs?.includes(name))) return ended('skipped', `not installed: ${missing.join(', ')}`);
+    console.log(`(not installed: ${missing.join(', ')}; the tests that need it are left out)`);
+  }
+  try {
+    await step.run();
+    return ended('passed');
+  } catch (error) {
+    say(error instanceof Stop ? error.message : error.stack);
+    return ended('failed', 'see above');
+  }
+}
+
+function inCi() {
+  return !['', '0', 'false'].includes(process.env.CI ?? '');
+}
+
+function summarize(results, chosen) {
+  console.log('');
+  for (const { name, outcome, why, seconds } of results) {
+    console.log(`${outcome.padEnd(8)}${name.padEnd(14)}${seconds.toFixed(1).padStart(7)} s${why ? `   ${why}` : ''}`);
+  }
+  for (const { name } of chosen.slice(results.length)) console.log(`not run ${name}`);
+  const count = (outcome) => results.filter((result) => result.outcome === outcome).length;
+  const skipped = count('skipped');
+  console.log(`\n${count('passed')} passed, ${count('failed')} failed${skipped ? `, ${skipped} skipped` : ''}`);
+  return count('failed') === 0 ? 0 : 1;
+}
+
+if (isMain(import.meta)) await main(test);

@@ -1,0 +1,31 @@
+// A request's body, never more of it than the limit.
+
+const EMPTY = new Uint8Array()
+
+/** The body's bytes, or `undefined` where it is longer than `limit`. */
+export function readBody(request, limit) {
+  const declared = request.headers.get('content-length')
+  if (declared === null) return request.body === null ? EMPTY : readStream(request.body, limit)
+  const length = Number(declared)
+  if (length === 0) return EMPTY
+  return length > limit ? undefined : request.bytes()
+}
+
+async function readStream(stream, limit) {
+  const chunks = []
+  let length = 0
+  for await (const chunk of stream) {
+    length += chunk.length
+    // Leaving the loop cancels the stream.
+    if (length > limit) return undefined
+    chunks.push(chunk)
+  }
+  if (chunks.length === 1) return chunks[0]
+  const all = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.length
+  }
+  return all
+}

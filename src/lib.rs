@@ -1,0 +1,262 @@
+//! The Tenants API as a Cloudflare Worker: Cloudflare's types in, the core's types out. No rule of the API is here.
+//!
+//! The Worker's main module is `src/worker.js`. It hands each request over in one call ([`begin`]), runs the batch that comes
+//! back on D1 (`src/d1.js`), and hands the rows over in another ([`resume`]). Both calls are synchronous: the core awaits
+//! nothing, and a future crossing between wasm and JavaScript costs more than everything the core computes
+//! (docs/ARCHITECTURE.md has the numbers).
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use tenants_core::http::BODY_LIMIT_BYTES;
+use tenants_core::{
+    Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step, sql,
+};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::{Env, event};
+
+/// How long a request waits for its rows at the most. One that is not resumed by then never will be: its client went away, and
+/// the platform dropped what ran for it.
+const WAIT_LIMIT_MS: f64 = 120_000.0;
+
+/// A request that waits for its rows.
+struct Waiting {
+    exchange: Exchange,
+    began_ms: f64,
+}
+
+thread_local! {
+    static API: RefCell<Option<Rc<Api>>> = const { RefCell::new(None) };
+    static WAITING: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
+    static NEXT_HANDLE: Cell<u32> = const { Cell::new(0) };
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+#[event(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
+}
+
+/// What the last panic said, once; empty where a trap was no panic.
+#[wasm_bindgen(js_name = takePanic)]
+#[must_use]
+pub fn take_panic() -> String {
+    LAST_PANIC.take()
+}
+
+/// Reads the configuration from the Worker's variables and secrets, once for all requests of an isolate. What does not parse is
+/// answered, and logged, with each request.
+#[wasm_bindgen]
+pub fn configure(env: &Env) {
+    let api = Api::new(|name| variable(env, name));
+    API.set(Some(Rc::new(api)));
+}
+
+/// The longest body that [`begin`] takes, in bytes.
+#[wasm_bindgen(js_name = bodyLimitBytes)]
+#[must_use]
+pub fn body_limit_bytes() -> usize {
+    BODY_LIMIT_BYTES
+}
+
+/// Begins a request.
+///
+/// `head` is eight lines: method, URL, client address, X-API-Key, X-Signature, Content-Type, X-Request-Id, If-None-Match; an
+/// empty line where there is none. `body` is `undefined` where it is longer than [`body_limit_bytes`]. `now_ms` is `Date.now()`.
+///
+/// Answers one text, since each further value that crosses over costs as much as a request's whole computation:
+/// - to be sent: `S` and the status, the content type, the request's id, the log's line; then names and values of further
+///   headers, a line each; an empty line; the body;
+/// - to be run: `R`, the handle for [`resume`]; then, on the next line, the batch: `[[text, [value, …]], …]` in JSON.
+///
+/// # Panics
+/// Where `head` is not eight lines, or before [`configure`].
+#[wasm_bindgen]
+#[must_use]
+pub fn begin(head: &str, body: Option<Vec<u8>>, now_ms: f64) -> String {
+    let mut lines = head.split('\n');
+    let mut line = || lines.next().filter(|l| !l.is_empty());
+    let (Some(method), Some(url)) = (line(), line()) else {
+        panic!("a request without a method or a URL");
+    };
+    let client_address = line();
+    let headers = Headers {
+        api_key: line(),
+        signature: line(),
+        content_type: line(),
+        request_id: line(),
+        if_none_match: line(),
+    };
+    assert!(
+        lines.next().is_none(),
+        "a request's head of more than eight lines"
+    );
+    let request = Request {
+        method,
+        target: target(url),
+        client_address,
+        headers,
+        body: body.as_deref().map_or(Body::TooLarge, Body::Bytes),
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a number saturates, and the core judges it"
+    )]
+    let unix_seconds = (now_ms / 1000.0) as i64;
+    next(
+        api().begin(&request, unix_seconds, &mut HostRandom),
+        now_ms,
+        now_ms,
+    )
+}
+
+/// Goes on with the rows of the batch of a handle, which is then no more: `[[[value, …], …], …]` in JSON, or why it `failed`.
+/// Answers as [`begin`] does.
+///
+/// # Panics
+/// Where no request waits under the handle.
+#[wasm_bindgen]
+#[must_use]
+pub fn resume(handle: u32, rows: &[u8], failed: bool, now_ms: f64) -> String {
+    let Some(Waiting { exchange, began_ms }) = WAITING.with_borrow_mut(|all| all.remove(&handle))
+    else {
+        panic!("no request waits under the handle {handle}");
+    };
+    let rows = match str::from_utf8(rows) {
+        Ok(text) if !failed => sql::json::rows_from_json(text),
+        Ok(reason) => Err(reason.into()),
+        Err(error) => Err(error.to_string()),
+    };
+    next(exchange.resume(&api(), rows), began_ms, now_ms)
+}
+
+fn next(step: Step, began_ms: f64, now_ms: f64) -> String {
+    match step {
+        Step::Run(exchange) => {
+            let batch = exchange.batch().to_json();
+            let handle = wait(
+                Waiting {
+                    exchange: *exchange,
+                    began_ms,
+                },
+                now_ms,
+            );
+            format!("R{handle}\n{batch}")
+        }
+        Step::Send(answer) => {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "milliseconds of one request"
+            )]
+            let duration_ms = (now_ms - began_ms) as i64;
+            text(&answer, duration_ms)
+        }
+    }
+}
+
+fn wait(waiting: Waiting, now_ms: f64) -> u32 {
+    let handle = NEXT_HANDLE.get();
+    NEXT_HANDLE.set(handle.wrapping_add(1));
+    WAITING.with_borrow_mut(|all| {
+        // Handles count up, so that the first is the oldest (but for once in four billion).
+        while let Some(first) = all.first_entry()
+            && now_ms - first.get().began_ms > WAIT_LIMIT_MS
+        {
+            first.remove();
+        }
+        all.insert(handle, waiting);
+    });
+    handle
+}
+
+fn text(answer: &Answer, duration_ms: i64) -> String {
+    let response = &answer.response;
+    let mut text = String::with_capacity(response.body.len() + 640);
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "S{}", response.status);
+    text.push_str(response.header("content-type").unwrap_or_default());
+    text.push('\n');
+    text.push_str(&answer.log.request_id);
+    text.push('\n');
+    text.push_str(&answer.log.line(duration_ms));
+    text.push('\n');
+    for (name, value) in &response.headers {
+        if !COMMON_HEADERS.contains(name) {
+            for part in [*name, "\n", value, "\n"] {
+                text.push_str(part);
+            }
+        }
+    }
+    text.push('\n');
+    text.push_str(&response.body);
+    text
+}
+
+/// The headers that every answer has, or has a line of its own for: `src/worker.js` sets them without being told, since an
+/// object of one shape costs the runtime less than one that is made up as it goes.
+const COMMON_HEADERS: [&str; 4] = [
+    "content-type",
+    "x-request-id",
+    "cache-control",
+    "x-content-type-options",
+];
+
+fn api() -> Rc<Api> {
+    API.with_borrow(Clone::clone)
+        .unwrap_or_else(|| panic!("a request before configure"))
+}
+
+/// Path and query of an absolute URL.
+fn target(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + "://".len());
+    url[after_scheme..]
+        .find('/')
+        .map_or("/", |at| &url[after_scheme + at..])
+}
+
+/// A variable's or a secret's value. One that `wrangler.toml` has as a number, a boolean or an object is its JSON.
+fn variable(env: &Env, name: &str) -> Option<String> {
+    let value = js_sys::Reflect::get(env.unchecked_ref::<JsValue>(), &name.into()).ok()?;
+    if value.is_undefined() || value.is_null() {
+        return None;
+    }
+    value
+        .as_string()
+        .or_else(|| js_sys::JSON::stringify(&value).ok().map(String::from))
+}
+
+/// The platform's randomness, `crypto.getRandomValues`, a kilobyte at a time: asking costs more than what it gives.
+struct HostRandom;
+
+/// Randomness that was asked for and not yet given out, and where that begins.
+struct Pool {
+    bytes: [u8; 1024],
+    at: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; 1024], at: 1024 }) };
+}
+
+impl Random for HostRandom {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomUnavailable> {
+        POOL.with_borrow_mut(|pool| {
+            if out.len() > pool.bytes.len() {
+                return getrandom::fill(out).map_err(|_| RandomUnavailable);
+            }
+            if pool.at + out.len() > pool.bytes.len() {
+                getrandom::fill(&mut pool.bytes).map_err(|_| RandomUnavailable)?;
+                pool.at = 0;
+            }
+            let given = &mut pool.bytes[pool.at..pool.at + out.len()];
+            out.copy_from_slice(given);
+            // Given out once, and kept nowhere.
+            given.fill(0);
+            pool.at += out.len();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,49 @@
+// What becomes of requests when the wasm trapped: a panic, or memory or stack that ran out. The request that trapped is answered
+// 500 and logged with its id; those that wait for their rows go on in the same instance; then the wasm starts anew.
+import { configure, instantiate, takePanic } from '../build/index.js'
+
+/** How many requests wait for their rows. */
+export const waiting = { count: 0 }
+
+/** For how long the instance that trapped is kept for them, at the most. */
+const PATIENCE_MS = 10_000
+
+let configured = false
+let trappedAt = 0
+
+/** Before each request: sets the wasm up, once for an isolate and again after a trap. */
+export function prepare(env, now) {
+  if (trappedAt !== 0 && (waiting.count === 0 || now - trappedAt > PATIENCE_MS)) {
+    instantiate()
+    trappedAt = 0
+    configured = false
+  }
+  if (!configured) {
+    configure(env)
+    configured = true
+  }
+}
+
+/** The answer to a request that the wasm did not live to answer. */
+export function failed(error, request, began) {
+  const trapped = error instanceof WebAssembly.RuntimeError
+  if (trapped) trappedAt ||= Date.now()
+  const cause = (trapped && takePanic()) || String(error?.stack ?? error)
+  const asked = request.headers.get('x-request-id') ?? ''
+  const requestId = /^[A-Za-z0-9._-]{1,64}$/.test(asked) ? asked : crypto.randomUUID()
+  console.error(JSON.stringify({
+    level: 'error', method: request.method, route: null, status: 500, key_id: null, duration_ms: Date.now() - began,
+    request_id: requestId, cause,
+  }))
+  const problem = {
+    type: 'about:blank', title: 'Internal Server Error', status: 500,
+    detail: 'something failed on this side; the log has it under the request id', code: 'internal', request_id: requestId,
+  }
+  return new Response(request.method === 'HEAD' ? null : JSON.stringify(problem), {
+    status: 500,
+    headers: {
+      'content-type': 'application/problem+json', 'x-request-id': requestId, 'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    },
+  })
+}

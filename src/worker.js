@@ -1,0 +1,75 @@
+// The Worker: what Cloudflare calls. Moves bytes between a request, the core (wasm, src/lib.rs) and D1, and decides nothing
+// but what becomes of a request whose wasm trapped.
+import { begin, bodyLimitBytes, resume } from '../build/index.js'
+import { readBody } from './body.js'
+import { run } from './d1.js'
+import { failed, prepare, waiting } from './recovery.js'
+
+const limit = bodyLimitBytes()
+
+export default {
+  async fetch(request, env) {
+    const began = Date.now()
+    try {
+      prepare(env, began)
+      const reading = readBody(request, limit)
+      const body = reading instanceof Promise ? await reading : reading
+      let step = begin(head(request, body), body, began)
+      while (step.startsWith('R')) step = await proceed(step, env.DB)
+      return send(step)
+    } catch (error) {
+      return failed(error, request, began)
+    }
+  },
+}
+
+/** The request's head, as `begin` reads it. No header's value and no URL has a line break. */
+function head({ method, url, headers }, body) {
+  const get = (name) => headers.get(name) ?? ''
+  return `${method}\n${url}\n${get('cf-connecting-ip')}\n${get('x-api-key')}\n${get('x-signature')}\n${
+    body?.length === 0 ? '' : get('content-type')}\n${get('x-request-id')}\n`
+}
+
+const encoder = new TextEncoder()
+
+/** Runs the batch that a request waits for, and goes on with its rows. */
+async function proceed(step, db) {
+  const at = step.indexOf('\n')
+  let rows
+  let broke = false
+  waiting.count++
+  try {
+    rows = await run(db, step.slice(at + 1))
+  } catch (error) {
+    rows = String(error?.message ?? error)
+    broke = true
+  } finally {
+    waiting.count--
+  }
+  return resume(Number(step.slice(1, at)), encoder.encode(rows), broke, Date.now())
+}
+
+/** Logs the line, and makes the Response. Of the headers, those that are always there are not spelled out in the text. */
+function send(step) {
+  const statusEnd = step.indexOf('\n')
+  const typeEnd = step.indexOf('\n', statusEnd + 1)
+  const idEnd = step.indexOf('\n', typeEnd + 1)
+  const logEnd = step.indexOf('\n', idEnd + 1)
+  const status = Number(step.slice(1, statusEnd))
+  const contentType = step.slice(statusEnd + 1, typeEnd)
+  const requestId = step.slice(typeEnd + 1, idEnd)
+  const log = step.slice(idEnd + 1, logEnd)
+  if (status < 500) console.log(log)
+  else console.error(log)
+  const headers = contentType === ''
+    ? { 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
+    : { 'content-type': contentType, 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
+  let at = logEnd + 1
+  while (step[at] !== '\n') {
+    const nameEnd = step.indexOf('\n', at)
+    const valueEnd = step.indexOf('\n', nameEnd + 1)
+    headers[step.slice(at, nameEnd)] = step.slice(nameEnd + 1, valueEnd)
+    at = valueEnd + 1
+  }
+  return new Response(at + 1 === step.length ? null : step.slice(at + 1), { status, headers })
+}

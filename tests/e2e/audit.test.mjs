@@ -1,0 +1,86 @@
+// Who did what: one entry for every write that happened, in its transaction, and none for any other (API.md §3, DESIGN.md "Trust").
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startApi, TIME } from './harness.mjs'
+
+const api = await startApi()
+const other = await api.makeKey({ name: 'another' })
+const lastId = async () => (await api.sql('SELECT coalesce(max(id), 0) AS id FROM audit_log'))[0].id
+const since = (id) => api.sql('SELECT * FROM audit_log WHERE id > ? ORDER BY id', id)
+let requests = 0
+
+test('every write leaves exactly one entry: which key, what, on what, with which request', async () => {
+  const body = api.fresh()
+  const tenant = `Audited${body.id.slice(0, 5)}`
+  const plan = 'AuditedPlan'
+  const writes = [
+    ['plan.create', plan, 201, 'POST', '/tenants-plans', { body: { id: plan, env: { S: 'plan secret' } } }],
+    ['plan.update', plan, 204, 'PATCH', `/tenants-plans/${plan.toUpperCase()}`, { body: { limits: {} } }],
+    ['tenant.create', tenant, 201, 'POST', '/tenants', { body: { ...body, id: tenant, plan_id: plan, env: { S: 'tenant secret' } } }],
+    ['tenant.update', tenant, 204, 'PATCH', `/tenants/${tenant.toUpperCase()}`, { body: { is_enabled: false } }],
+    ['plan.delete', plan, 204, 'DELETE', `/tenants-plans/${plan.toLowerCase()}`],
+    ['tenant.delete', tenant, 204, 'DELETE', `/tenants/${tenant.toLowerCase()}`],
+  ]
+  for (const [action, subject, status, method, where, options] of writes) {
+    const before = await lastId()
+    const requestId = `audit.${requests++}`
+    await api.expect(status, method, where, { ...options, key: other.key, headers: { 'X-Request-Id': requestId } })
+    const entries = await since(before)
+    assert.equal(entries.length, 1, action)
+    assert.match(entries[0].created_at, TIME)
+    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject, request_id: requestId, created_at: entries[0].created_at })
+  }
+})
+
+test('a request id made by the service is the one in the entry', async () => {
+  const before = await lastId()
+  const { headers } = await api.expect(201, 'POST', '/tenants', { body: api.fresh() })
+  assert.deepEqual((await since(before)).map((e) => e.request_id), [headers['x-request-id']])
+})
+
+test('reads and writes that were refused leave no entry', async () => {
+  const { id, hostname } = await api.tenant()
+  const plan = await api.plan()
+  const before = await lastId()
+  const table = [
+    [200, 'POST', '/auth/verify'], [200, 'GET', '/tenants'], [200, 'GET', `/tenants/${id}`], [200, 'GET', '/tenants-plans'], [200, 'HEAD', `/tenants-plans/${plan.id}`],
+    [401, 'POST', '/tenants', { body: api.fresh(), key: null }], [401, 'DELETE', `/tenants/${id}`, { signature: null }], [400, 'POST', '/tenants', { body: '{' }], [413, 'POST', '/tenants', { body: 'x'.repeat(65_537) }],
+    [415, 'POST', '/tenants', { body: '{}', headers: { 'Content-Type': 'text/plain' } }], [422, 'POST', '/tenants', { body: {} }], [422, 'POST', '/tenants', { body: { ...api.fresh(), plan_id: 'nobody' } }],
+    [409, 'POST', '/tenants', { body: { ...api.fresh(), id } }], [409, 'POST', '/tenants', { body: { ...api.fresh(), hostname } }], [409, 'POST', '/tenants-plans', { body: { id: plan.id } }],
+    [422, 'PATCH', `/tenants/${id}`, { body: {} }], [422, 'PATCH', `/tenants/${id}`, { body: { plan_id: 'nobody' } }], [404, 'PATCH', '/tenants/nobody', { body: { is_enabled: true } }],
+    [404, 'DELETE', '/tenants/nobody'], [404, 'DELETE', '/tenants-plans/nobody'], [404, 'PATCH', '/tenants-plans/nobody', { body: { limits: {} } }], [405, 'PUT', `/tenants/${id}`],
+  ]
+  for (const [status, ...request] of table) await api.expect(status, ...request)
+  assert.deepEqual(await since(before), [])
+})
+
+test('a write whose entry cannot be written is a 500 and did not happen', async () => {
+  const tenant = await api.tenant({ env: { A: '1' } })
+  const plan = await api.plan({ limits: { A: '1' } })
+  const unborn = api.fresh()
+  const before = await lastId()
+  await api.sql("CREATE TRIGGER broken BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+  try {
+    for (const [method, where, body] of [
+      ['POST', '/tenants', unborn], ['PATCH', `/tenants/${tenant.id}`, { env: { B: '2' }, is_enabled: false }], ['DELETE', `/tenants/${tenant.id}`],
+      ['POST', '/tenants-plans', { id: unborn.id }], ['PATCH', `/tenants-plans/${plan.id}`, { limits: {} }], ['DELETE', `/tenants-plans/${plan.id}`],
+    ]) {
+      const { text } = await api.refuse(500, 'internal', method, where, { body })
+      assert.ok(!text.includes('disk is full'), text)
+    }
+    await api.expect(404, 'GET', `/tenants/${unborn.id}`)
+    await api.expect(404, 'GET', `/tenants-plans/${unborn.id}`)
+    assert.deepEqual((await api.expect(200, 'GET', `/tenants/${tenant.id}`)).json, tenant)
+    assert.deepEqual((await api.expect(200, 'GET', `/tenants-plans/${plan.id}`)).json, plan)
+  } finally {
+    await api.sql('DROP TRIGGER broken')
+  }
+  await api.logged('the disk is full')
+  assert.deepEqual(await since(before), [])
+  await api.expect(201, 'POST', '/tenants', { body: unborn })
+})
+
+test('an entry holds nothing of a body', async () => {
+  const text = JSON.stringify(await api.sql('SELECT * FROM audit_log'))
+  for (const value of ['plan secret', 'tenant secret', 'example.com']) assert.ok(!text.includes(value))
+})

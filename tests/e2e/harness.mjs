@@ -1,0 +1,327 @@
+// Starts the built Worker in workerd with a local D1 of its own, and speaks HTTP with it.
+//
+// What every answer must have (request id, caching, sniffing, content type, the form of a problem) is checked in `call`, for every
+// answer of every test. What no console line may hold is checked when an instance stops.
+import assert from 'node:assert/strict'
+import { execFile, spawnSync } from 'node:child_process'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import os from 'node:os'
+import path from 'node:path'
+import { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { Log, LogLevel, Miniflare } from 'miniflare'
+import { parse as parseToml } from 'smol-toml'
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+export const CURRENT = '/_/api/4'
+export const BODY_LIMIT = 64 * 1024
+export const TIME = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
+export const NO_STATS = {
+  tags: 0, files: 0, pages: 0, users: 0, admins: 0, albums: 0, managers: 0, storages: 0, cron_time: 0, categories: 0,
+  file_likes: 0, file_views: 0, album_likes: 0, album_views: 0, storage_used: 0, login_providers: 0,
+}
+
+/** A file of tests/vectors. */
+export const vectors = (name) => JSON.parse(readFileSync(path.join(ROOT, 'tests/vectors', `${name}.json`), 'utf8'))
+
+/** The database's text form of a time. */
+export const utc = (date) => date.toISOString().slice(0, 19).replace('T', ' ')
+
+/** Lower-case hex of HMAC-SHA256, as X-Signature wants it. */
+export const hmac = (secret, body) => createHmac('sha256', secret).update(body).digest('hex')
+
+/** Variables and secrets of one instance, made for it alone. */
+export const freshSecrets = () => ({
+  CHEVERETO_TENANTS_API_KEY_SECRET: randomBytes(32).toString('hex'),
+  CHEVERETO_TENANTS_API_REQUEST_SECRET: randomBytes(32).toString('hex'),
+  CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+})
+
+/** `chv_<id>_<secret>` with a MAC that holds, whether or not a row stands behind it. */
+export function forgeKey(keySecret, id, random = randomBytes(16)) {
+  const mac = createHmac('sha256', keySecret).update(`chv_${id}_`).update(random).digest()
+  return `chv_${id}_${Buffer.concat([random, mac]).toString('base64url')}`
+}
+
+export const digestOf = (key) => createHash('sha256').update(key).digest('hex')
+
+/** The statements of an SQL file, without its comments. No text in them holds `--` or `;`. */
+export const statements = (file) => readFileSync(file, 'utf8').replace(/--.*$/gm, '').split(';').map((s) => s.trim()).filter(Boolean)
+
+export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
+  .map((f) => path.join(ROOT, 'migrations', f))
+
+/** Every file below a directory. */
+export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true })
+  .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
+
+/**
+ * Whether a program that a test needs is there. If not, the test is skipped with a plain message; where CI=true it fails instead.
+ * @returns {string | false} for `{ skip }`
+ */
+export function missing(program, ...args) {
+  if (!spawnSync(program, args).error) return false
+  assert.notEqual(process.env.CI, 'true', `${program} is missing, and CI must have it`)
+  return `${program} is not installed`
+}
+
+/** Runs a program, with `input` on its standard input. */
+export const run = (program, args, input = '') => new Promise((resolve, reject) => {
+  const child = execFile(program, args, { encoding: 'utf8' }, (error, stdout, stderr) => {
+    if (error) reject(new Error(`${program}: ${stderr || error.message}`))
+    else resolve(stdout)
+  })
+  child.stdin.end(input)
+})
+
+/**
+ * One running Worker. It ends by itself with the test file that started it.
+ * @param {object} [options]
+ * @param {Record<string, string | undefined>} [options.vars] beside those of wrangler.toml and fresh secrets; `undefined` takes one away
+ * @param {string} [options.persist] the database's directory; by default a temporary one of its own
+ * @param {boolean} [options.schema] whether the migrations are applied
+ * @param {string} [options.front] a module in front of the Worker's own, which it imports as './worker.js'
+ */
+export async function startApi({ vars = {}, persist, schema = true, front } = {}) {
+  const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
+  const config = parseToml(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8'))
+  const secrets = { ...freshSecrets(), ...vars }
+  const bindings = Object.fromEntries(Object.entries({ ...config.vars, ...secrets }).filter(([, v]) => v !== undefined))
+  const keySecret = secrets.CHEVERETO_TENANTS_API_KEY_SECRET ?? ''
+  const requestSecret = secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET ?? ''
+  const logs = []
+  const miniflare = new Miniflare({
+    workers: [{
+      config: {
+        name: config.name,
+        compatibilityDate: config.compatibility_date,
+        compatibilityFlags: config.compatibility_flags ?? [],
+        manifest: await bundle(path.join(ROOT, config.main), front),
+        env: {
+          ...Object.fromEntries(Object.entries(bindings).map(([name, value]) => [name, { type: 'text', value }])),
+          ...Object.fromEntries(config.d1_databases.map((d) => [d.binding, { type: 'd1', id: d.database_id }])),
+        },
+      },
+      // Past Miniflare's own entry, which gives every request a CF-Connecting-IP: this is how a request without one is made.
+      dev: { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] },
+    }],
+    resourcePersistencePath: own,
+    host: '127.0.0.1',
+    port: 0,
+    cf: false,
+    enableDevRegistry: false,
+    log: new Log(LogLevel.NONE),
+    handleStructuredLogs: ({ message }) => logs.push(message),
+    telemetry: { enabled: false },
+  })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
+  let stopped = false
+  const stop = async () => {
+    if (stopped) return
+    stopped = true
+    agent.destroy()
+    try {
+      await miniflare.dispose()
+    } finally {
+      if (!persist) rmSync(own, { recursive: true, force: true })
+    }
+  }
+  after(stop)
+  const url = (await miniflare.ready).origin
+  const direct = (await miniflare.unsafeGetDirectURL()).origin
+  const db = await miniflare.getD1Database('DB')
+  const issued = []
+
+  const api = {
+    url, direct, secrets, logs, stop, dir: own,
+
+    /** A batch of one statement; its rows. */
+    sql: async (text, ...params) => (await db.prepare(text).bind(...params).all()).results,
+
+    /** Makes a key in the database as the CLI does. */
+    async makeKey({ name = null, expires_at = null, deleted_at = null } = {}) {
+      const [{ id }] = await api.sql(
+        "INSERT INTO api_keys (name, digest, created_at, expires_at, deleted_at) VALUES (?, '', ?, ?, ?) RETURNING id",
+        name, utc(new Date()), expires_at, deleted_at)
+      const key = forgeKey(keySecret, id)
+      await api.sql('UPDATE api_keys SET digest = ? WHERE id = ?', digestOf(key), id)
+      issued.push(key)
+      return { id, key }
+    },
+
+    sign: (body) => hmac(requestSecret, body),
+
+    /**
+     * One request, signed and with a key unless told otherwise (`null` leaves a header out).
+     * @param {string} where below /_/api/4; taken as it is, nothing is encoded
+     * @param {object} [o]
+     * @param {unknown} [o.body] text and bytes as they are, anything else as JSON
+     * @param {boolean} [o.chunked] sends the body without a Content-Length
+     */
+    async call(method, where, { body, headers = {}, key = api.key, signature, chunked = false, base = CURRENT, origin = url } = {}) {
+      const bytes = body === undefined ? Buffer.alloc(0)
+        : Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+      const all = {
+        'X-API-Key': key,
+        'X-Signature': signature === undefined ? api.sign(bytes) : signature,
+        'Content-Type': body === undefined ? null : 'application/json',
+        'Content-Length': body === undefined || chunked ? null : String(bytes.length),
+        'Transfer-Encoding': chunked ? 'chunked' : null,
+        ...headers,
+      }
+      const sent = Object.fromEntries(Object.entries(all).filter(([, v]) => v !== null && v !== undefined))
+      const answer = await exchange({ method, url: origin + base + where, headers: sent, bytes, agent })
+      assertEveryAnswersRules(answer, `${method} ${where}`)
+      return answer
+    },
+
+    /** The same, with the status that must come. */
+    async expect(status, method, where, options) {
+      const answer = await api.call(method, where, options)
+      assert.equal(answer.status, status, `${method} ${where}: ${answer.status} instead of ${status}: ${answer.text}`)
+      return answer
+    },
+
+    /** A call that must be refused with this problem; `errors` are the pointers (or parameters) named, in any order. */
+    async refuse(status, code, method, where, options, errors) {
+      const answer = await api.expect(status, method, where, options)
+      assert.equal(answer.json.code, code, answer.text)
+      const named = answer.json.errors?.map((e) => e.pointer ?? e.parameter).sort()
+      assert.deepEqual(named, errors && [...errors].sort(), answer.text)
+      return answer
+    },
+
+    /** An identifier and a hostname that no other test has. */
+    fresh() {
+      const id = `t${randomBytes(6).toString('hex')}`
+      return { id, hostname: `${id}.example.com`, is_enabled: true }
+    },
+
+    /** A tenant made through the API. */
+    tenant: async (fields = {}) => (await api.expect(201, 'POST', '/tenants', { body: { ...api.fresh(), ...fields } })).json,
+
+    /** A plan made through the API. */
+    plan: async (fields = {}) => (await api.expect(201, 'POST', '/tenants-plans', { body: { id: api.fresh().id, ...fields } })).json,
+
+    /** The log lines of one request, parsed; waits until the request's own line has come through workerd's pipe. */
+    async linesOf(requestId) {
+      const found = () => logs.map(parsed).filter((l) => l?.request_id === requestId && 'status' in l)
+      for (let tries = 0; found().length === 0 && tries < 100; tries++) await sleep(20)
+      // A later request's line comes after anything that this one may still have written.
+      await sleep(50)
+      return found()
+    },
+
+    /** Waits until a console line holds the text. */
+    async logged(text) {
+      for (let tries = 0; tries < 100; tries++) {
+        const line = logs.find((l) => l.includes(text))
+        if (line) return line
+        await sleep(20)
+      }
+      assert.fail(`no console line holds ${text}:\n${logs.join('\n')}`)
+    },
+
+    /** No console line holds a secret, a key or a key's secret part. */
+    assertNothingSecretLogged(...more) {
+      const hidden = [...Object.entries(secrets).filter(([n]) => /SECRET|ENCRYPTION/.test(n)).map(([, v]) => v),
+        ...issued, ...issued.map((k) => k.split('_').slice(2).join('_')), ...more].filter((v) => v?.length >= 8)
+      for (const line of logs) for (const value of hidden) assert.ok(!line.includes(value), `a console line holds ${value}: ${line}`)
+    },
+  }
+  after(() => api.assertNothingSecretLogged())
+  if (schema) {
+    await db.batch(migrations().flatMap(statements).map((s) => db.prepare(s)))
+    const first = await api.makeKey({ name: 'end to end' })
+    api.key = first.key
+    api.keyId = first.id
+  } else api.key = forgeKey(keySecret, 1)
+  return api
+}
+
+/** The Worker's modules, put together as `wrangler deploy` does: JavaScript in one, every .wasm beside it. */
+async function bundle(main, front) {
+  const modules = {}
+  const { outputFiles: [{ text }] } = await build({
+    ...(front ? { stdin: { contents: front, resolveDir: path.dirname(main) } } : { entryPoints: [main] }),
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2024',
+    conditions: ['workerd', 'worker'],
+    external: ['cloudflare:*', 'node:*'],
+    logLevel: 'silent',
+    plugins: [{
+      name: 'wasm',
+      setup: (b) => b.onResolve({ filter: /\.wasm(\?module)?$/ }, (args) => {
+        const file = path.resolve(args.resolveDir, args.path.replace(/\?.*$/, ''))
+        const name = path.basename(file)
+        modules[name] = { type: 'wasm', contents: new Uint8Array(readFileSync(file)) }
+        return { path: `./${name}`, external: true }
+      }),
+    }],
+  })
+  return { mainModule: 'worker.js', modules: { 'worker.js': { type: 'esm', contents: text }, ...modules } }
+}
+
+function parsed(line) {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+/** One HTTP exchange, byte for byte: no normalised paths, and a GET may have a body. */
+const exchange = ({ method, url, headers, bytes, agent }) => new Promise((resolve, reject) => {
+  const { hostname, port } = new URL(url)
+  const request = http.request({ method, hostname, port, path: url.slice(new URL(url).origin.length), headers, agent, timeout: 20_000 })
+  let answered = false
+  request.on('response', (response) => {
+    answered = true
+    const chunks = []
+    response.on('data', (c) => chunks.push(c))
+    response.on('error', reject)
+    response.on('end', () => {
+      const text = Buffer.concat(chunks).toString()
+      const type = response.headers['content-type'] ?? ''
+      resolve({ method, status: response.statusCode, headers: response.headers, text, json: /json$/.test(type) && text ? JSON.parse(text) : undefined })
+    })
+  })
+  request.on('timeout', () => request.destroy(new Error(`${method} ${url}: no answer`)))
+  // An answer that came before the whole body was sent is an answer.
+  request.on('error', (error) => answered || reject(error))
+  request.end(bytes.length ? bytes : undefined)
+})
+
+/** What API.md §3 says of every answer. */
+function assertEveryAnswersRules({ method, status, headers, text, json }, what) {
+  assert.match(headers['x-request-id'] ?? '', /^[A-Za-z0-9._-]{1,64}$/, `${what}: X-Request-Id`)
+  assert.equal(headers['cache-control'], 'no-store', `${what}: Cache-Control`)
+  assert.equal(headers['x-content-type-options'], 'nosniff', `${what}: X-Content-Type-Options`)
+  if (status === 204) {
+    assert.equal(text, '', `${what}: 204 has no body`)
+    assert.equal(headers['content-type'], undefined, `${what}: nothing, and so no type of it`)
+    return
+  }
+  assert.equal(headers['content-type'], status < 400 ? 'application/json' : 'application/problem+json', `${what}: Content-Type`)
+  if (method === 'HEAD') return assert.equal(text, '', `${what}: HEAD has no body`)
+  if (status < 400) return
+  const members = ['code', 'detail', ...('errors' in json ? ['errors'] : []), 'request_id', 'status', 'title', 'type']
+  assert.deepEqual(Object.keys(json).sort(), members, `${what}: ${text}`)
+  for (const member of ['type', 'title', 'detail', 'code']) assert.ok(typeof json[member] === 'string' && json[member], `${what}: ${member} of ${text}`)
+  assert.equal(json.status, status)
+  assert.equal(json.request_id, headers['x-request-id'])
+  if (status === 401) assert.ok(headers['www-authenticate'], `${what}: WWW-Authenticate`)
+  if (status === 405) assert.ok(headers.allow, `${what}: Allow`)
+  if (status === 422 || status === 409) assert.ok(json.errors?.length, `${what}: ${text}`)
+  else assert.ok(!('errors' in json), `${what}: ${text}`)
+  for (const error of json.errors ?? []) {
+    assert.deepEqual(Object.keys(error).sort(), 'parameter' in error ? ['detail', 'parameter'] : ['detail', 'pointer'], `${what}: ${text}`)
+    assert.ok(typeof error.detail === 'string' && error.detail, `${what}: ${text}`)
+  }
+}

@@ -1,0 +1,89 @@
+// One JSON line a request, and nothing secret in any of them (issue 2, "Worker").
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { forgeKey, startApi } from './harness.mjs'
+
+const api = await startApi()
+const mark = () => `mark${randomBytes(8).toString('hex')}`
+let n = 0
+
+/** The one line of a request. */
+async function lineOf(status, method, where, options = {}) {
+  const id = `log-${n++}`
+  await api.expect(status, method, where, { ...options, headers: { ...options.headers, 'X-Request-Id': id } })
+  const lines = await api.linesOf(id)
+  assert.equal(lines.length, 1, `one line for ${method} ${where}: ${JSON.stringify(lines)}`)
+  return lines[0]
+}
+
+test('every request has one line: method, route template, status, key, duration, request', async () => {
+  const { id } = await api.tenant()
+  const plan = await api.plan()
+  const table = [
+    [200, 'POST', '/auth/verify', '/auth/verify'], [200, 'GET', '/tenants', '/tenants'], [200, 'GET', '/tenants?limit=3', '/tenants'], [201, 'POST', '/tenants', '/tenants', { body: api.fresh() }],
+    [200, 'GET', `/tenants/${id}`, '/tenants/{id}'], [200, 'HEAD', `/tenants/${id}`, '/tenants/{id}'], [204, 'PATCH', `/tenants/${id}`, '/tenants/{id}', { body: { is_enabled: true } }],
+    [404, 'GET', '/tenants/nobody', '/tenants/{id}'], [409, 'POST', '/tenants', '/tenants', { body: { ...api.fresh(), id } }], [422, 'POST', '/tenants', '/tenants', { body: {} }],
+    [200, 'GET', '/tenants-plans', '/tenants-plans'], [200, 'GET', `/tenants-plans/${plan.id}`, '/tenants-plans/{id}'], [204, 'DELETE', `/tenants-plans/${plan.id}`, '/tenants-plans/{id}'], [204, 'DELETE', `/tenants/${id}`, '/tenants/{id}'],
+  ]
+  for (const [status, method, where, route, options] of table) {
+    const { duration_ms, request_id, ...line } = await lineOf(status, method, where, options)
+    assert.ok(typeof duration_ms === 'number' && duration_ms >= 0 && duration_ms < 60_000, `${duration_ms}`)
+    assert.deepEqual({ method: line.method, route: line.route, status: line.status, key_id: line.key_id }, { method, route, status, key_id: api.keyId })
+  }
+})
+
+test('a request that was refused has its line too; a key that was not verified is no key', async () => {
+  const forged = forgeKey(randomBytes(16).toString('hex'), 77)
+  for (const [status, method, where, options] of [
+    [404, 'GET', '/nothing', { key: null }], [405, 'PUT', '/tenants', { key: null }], [401, 'GET', '/tenants', { key: null }], [401, 'GET', '/tenants', { key: forged }], [401, 'GET', '/tenants', { key: 'x' }],
+  ]) {
+    const line = await lineOf(status, method, where, options)
+    assert.deepEqual([line.method, line.status, line.key_id ?? null], [method, status, null])
+  }
+  for (const [status, options] of [[413, { body: 'x'.repeat(65_537) }], [401, { signature: null }], [415, { body: '{}', headers: { 'Content-Type': 'text/plain' } }], [400, { body: '{' }]]) {
+    assert.equal((await lineOf(status, 'POST', '/tenants', options)).status, status)
+  }
+})
+
+test('the line carries the request id that the answer has when the caller gave none', async () => {
+  const { headers } = await api.expect(200, 'GET', '/tenants')
+  assert.equal((await api.linesOf(headers['x-request-id'])).length, 1)
+})
+
+test('no console line holds anything of a body, of a header or of a query', async () => {
+  const marks = []
+  const put = () => (marks.push(mark()), marks.at(-1))
+  const key = forgeKey(put(), 5)
+  const headers = () => ({ 'X-Custom': put(), 'User-Agent': put(), Authorization: `Bearer ${put()}`, Cookie: `a=${put()}`, 'X-Request-Id': `${put()} !` })
+  const signature = randomBytes(32).toString('hex')
+  marks.push(key, key.split('_')[2], signature)
+  const made = { ...api.fresh(), hostname: `${put()}.example.com`, limits: { A: put() }, env: { B: put() } }
+  await api.expect(201, 'POST', '/tenants', { body: made, headers: headers() })
+  await api.expect(204, 'PATCH', `/tenants/${made.id}`, { body: { env: { C: put() }, limits: { D: put() }, hostname: `${put()}.example.com` }, headers: headers() })
+  await api.expect(409, 'POST', '/tenants', { body: { ...made, env: { E: put() } }, headers: headers() })
+  await api.expect(422, 'POST', '/tenants', { body: { [put()]: put(), env: { [put()]: put() }, id: `${put()}!`, hostname: `${put()}!`, plan_id: `${put()}!` }, headers: headers() })
+  await api.expect(400, 'POST', '/tenants', { body: `{"${put()}": ${put()}`, headers: headers() })
+  await api.expect(401, 'POST', '/tenants', { body: put(), key, headers: headers() })
+  await api.expect(401, 'POST', '/tenants', { body: put(), key: put(), headers: headers() })
+  await api.expect(401, 'POST', '/tenants', { body: put(), signature, headers: headers() })
+  await api.expect(401, 'POST', '/tenants', { body: put(), signature: put(), headers: headers() })
+  await api.expect(415, 'POST', '/tenants', { body: put(), headers: { ...headers(), 'Content-Type': `text/${put()}` } })
+  await api.expect(422, 'GET', `/tenants?limit=${put()}&after=${put()}!`, { headers: headers() })
+  await api.expect(404, 'GET', `/tenants/nobody?q=${put()}`, { headers: headers() })
+  await api.expect(200, 'GET', '/tenants', { headers: headers() })
+  await lineOf(200, 'GET', '/tenants') // and with this one's line, theirs have come
+  assert.ok(api.logs.length > 13 && marks.length > 80)
+  api.assertNothingSecretLogged(...marks)
+})
+
+test('no problem repeats a key, a signature or an env value', async () => {
+  const env = mark()
+  const bad = { ...api.fresh(), is_enabled: 1, env: { A: env, b: env, C: [env] } }
+  const { text } = await api.expect(422, 'POST', '/tenants', { body: bad })
+  assert.ok(!text.includes(env), text)
+  for (const options of [{ key: `${api.key}x` }, { signature: 'f'.repeat(63) }]) {
+    const { text: refused } = await api.expect(401, 'GET', '/tenants', options)
+    assert.ok(!refused.includes(api.key) && !refused.includes('f'.repeat(63)), refused)
+  }
+})

@@ -1,0 +1,64 @@
+// The curl lines of Chevereto's documentation, typed as they stand there; only address, key and signature are filled in.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { missing, ROOT, run, startApi } from './harness.mjs'
+
+const blocks = readFileSync(path.join(ROOT, 'tests/vectors/seed_requests.txt'), 'utf8').trim().split('\n\n')
+const skip = missing('curl', '--version') || missing('openssl', 'version') || missing('bash', '--version')
+const api = await startApi()
+
+/** Signs the block's body with openssl, runs the block in a shell, and answers what curl printed. */
+async function type(start) {
+  const block = blocks.find((b) => b.startsWith(`curl -X ${start}" \\\n`))
+  assert.ok(block, `${start} is in the documentation`)
+  const body = /-d '([^']*)'/.exec(block)?.[1] ?? ''
+  const signature = (await run('openssl', ['dgst', '-sha256', '-hmac', api.secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET], body)).trim().split(' ').pop()
+  const line = block.replace('"/_/', `"${api.url}/_/`).replace('your_api_key', api.key).replace('request_signature', signature)
+  const printed = await run('bash', ['-c', `${line} -sS -w '\\n%{http_code}'`])
+  const [, text, status] = /^([^]*)\n(\d{3})$/.exec(printed)
+  return { status: Number(status), json: text ? JSON.parse(text) : undefined }
+}
+
+test('every request of the documentation is one of those below', { skip }, () => {
+  assert.deepEqual(blocks.map((b) => /^curl -X (\w+ "[^"]+)"/.exec(b)[1]), [
+    'POST "/_/api/4/auth/verify', 'GET "/_/api/4/tenants', 'POST "/_/api/4/tenants', 'GET "/_/api/4/tenants/tenant123', 'PATCH "/_/api/4/tenants/tenant123', 'DELETE "/_/api/4/tenants/tenant123',
+    'GET "/_/api/4/tenants-plans', 'POST "/_/api/4/tenants-plans', 'GET "/_/api/4/tenants-plans/basic_plan', 'PATCH "/_/api/4/tenants-plans/basic_plan', 'DELETE "/_/api/4/tenants-plans/basic_plan',
+  ])
+})
+
+test('the documentation from its first line to its last', { skip }, async () => {
+  const verified = await type('POST "/_/api/4/auth/verify')
+  assert.deepEqual([verified.status, verified.json.valid], [200, true])
+
+  const plan = await type('POST "/_/api/4/tenants-plans')
+  assert.deepEqual([plan.status, plan.json.id, plan.json.limits, plan.json.env], [201, 'basic_plan', { CHEVERETO_MAX_USERS: '2' }, null])
+  await api.plan({ id: 'premium_plan' })
+
+  const made = await type('POST "/_/api/4/tenants')
+  assert.equal(made.status, 201)
+  assert.deepEqual(
+    [made.json.id, made.json.hostname, made.json.is_enabled, made.json.plan_id, made.json.limits, made.json.env],
+    ['tenant123', 'tenant123.example.com', true, 'basic_plan', { CHEVERETO_MAX_USERS: '2' }, { CUSTOM_VAR: 'value' }])
+  assert.deepEqual(await type('GET "/_/api/4/tenants/tenant123'), { status: 200, json: made.json })
+  assert.deepEqual(await type('GET "/_/api/4/tenants'), { status: 200, json: [made.json] })
+
+  assert.deepEqual(await type('PATCH "/_/api/4/tenants/tenant123'), { status: 204, json: undefined })
+  const { json: edited } = await type('GET "/_/api/4/tenants/tenant123')
+  assert.deepEqual(edited, {
+    ...made.json, hostname: 'new-tenant123.example.com', plan_id: 'premium_plan', limits: { CHEVERETO_MAX_USERS: '5' }, env: { CUSTOM_VAR: 'new_value' }, updated_at: edited.updated_at,
+  })
+
+  assert.deepEqual(await type('PATCH "/_/api/4/tenants-plans/basic_plan'), { status: 204, json: undefined })
+  const changed = await type('GET "/_/api/4/tenants-plans/basic_plan')
+  assert.deepEqual([changed.status, changed.json.limits], [200, { CHEVERETO_MAX_USERS: '3' }])
+  assert.deepEqual((await type('GET "/_/api/4/tenants-plans')).json.map((p) => p.id), ['basic_plan', 'premium_plan'])
+  assert.deepEqual(await type('DELETE "/_/api/4/tenants-plans/basic_plan'), { status: 204, json: undefined })
+  assert.equal((await type('GET "/_/api/4/tenants-plans/basic_plan')).status, 404)
+
+  assert.deepEqual(await type('DELETE "/_/api/4/tenants/tenant123'), { status: 204, json: undefined })
+  assert.equal((await type('GET "/_/api/4/tenants/tenant123')).status, 404)
+  assert.equal((await type('PATCH "/_/api/4/tenants/tenant123')).status, 404)
+  assert.equal((await type('DELETE "/_/api/4/tenants/tenant123')).status, 404)
+})

@@ -1,0 +1,63 @@
+// X-Signature: HMAC-SHA256 of the raw body in hex (seeds/tenants-api.md, "Request signing"), made by the programs that callers use.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { missing, run, startApi, vectors } from './harness.mjs'
+
+const golden = vectors('signatures')
+const secret = golden[0].secret
+const api = await startApi({ vars: { CHEVERETO_TENANTS_API_REQUEST_SECRET: secret } })
+const bodies = [...golden.map((v) => v.body), '{"id":"a"}', JSON.stringify({ env: { A: 'x'.repeat(60_000) } }), '\ufeff{}', 'no JSON at all']
+
+const openssl = async (body) => (await run('openssl', ['dgst', '-sha256', '-hmac', secret], body)).trim().split(' ').pop()
+const php = (body) => run('php', ['-r', "echo hash_hmac('sha256', file_get_contents('php://stdin'), $argv[1]);", '--', secret], body)
+
+test('a missing, malformed or wrong signature is 401', async () => {
+  const body = '{"id":"a"}'
+  const good = api.sign(body)
+  const bad = {
+    missing: null, empty: '', 'not hex': 'x'.repeat(64), zeros: '0'.repeat(64), short: good.slice(0, -1), 'short by a byte': good.slice(0, -2), long: `${good}0`, 'long by a byte': `${good}00`,
+    'of another body': api.sign('{"id":"b"}'), 'of the body with a line end': api.sign(`${body}\n`), 'of no body': api.sign(''), 'in base64': Buffer.from(good, 'hex').toString('base64'),
+    'a flipped bit': (good[0] === '0' ? '1' : '0') + good.slice(1), 'a prefix': `sha256=${good}`, 'given twice': `${good}, ${good}`, 'hex of 0x': `0x${good.slice(2)}`,
+  }
+  for (const [what, signature] of Object.entries(bad)) {
+    for (const [method, where] of [['POST', '/auth/verify'], ['POST', '/tenants'], ['PATCH', '/tenants/a'], ['DELETE', '/tenants/a'], ['POST', '/tenants-plans'], ['DELETE', '/tenants-plans/a']]) {
+      const answer = await api.call(method, where, { body, signature })
+      assert.equal(answer.status, 401, `${what}: ${method} ${where}: ${answer.text}`)
+    }
+  }
+  await api.expect(401, 'GET', '/tenants', { signature: api.sign('x') })
+  await api.expect(401, 'GET', '/tenants', { signature: null })
+})
+
+test('lower-case, upper-case and mixed hex are the same signature', async () => {
+  for (const body of bodies) {
+    const good = api.sign(body)
+    for (const signature of [good, good.toUpperCase(), good.slice(0, 32) + good.slice(32).toUpperCase()]) await api.expect(200, 'POST', '/auth/verify', { body, signature })
+  }
+})
+
+test('the golden signatures of openssl and PHP are accepted', async () => {
+  for (const { name, body, signature } of golden) {
+    const { status, text } = await api.call('POST', '/auth/verify', { body, signature })
+    assert.equal(status, 200, `${name}: ${text}`)
+  }
+})
+
+test('openssl dgst -sha256 -hmac signs', { skip: missing('openssl', 'version') }, async () => {
+  for (const body of bodies) await api.expect(200, 'POST', '/auth/verify', { body, signature: await openssl(body) })
+})
+
+test("PHP's hash_hmac signs", { skip: missing('php', '--version') }, async () => {
+  for (const body of bodies) await api.expect(200, 'POST', '/auth/verify', { body, signature: await php(body) })
+})
+
+test('an absent body is signed as the empty string', async () => {
+  await api.expect(200, 'POST', '/auth/verify', { signature: golden.find((v) => v.body === '').signature })
+})
+
+test('the signature is of the bytes sent, not of what they mean', async () => {
+  const { id, hostname } = api.fresh()
+  const body = `{ "is_enabled":true,\r\n\t"hostname":"${hostname}", "id":"${id}" }\n`
+  await api.expect(401, 'POST', '/tenants', { body, signature: api.sign(JSON.stringify(JSON.parse(body))) })
+  await api.expect(201, 'POST', '/tenants', { body })
+})
