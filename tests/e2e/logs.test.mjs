@@ -1,4 +1,4 @@
-// One JSON line a request, and nothing secret in any of them (issue 2, "Worker").
+// One JSON line a request, and nothing secret in any of them (docs/ARCHITECTURE.md).
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'

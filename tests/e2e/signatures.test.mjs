@@ -1,4 +1,4 @@
-// X-Signature: HMAC-SHA256 of the raw body in hex (seeds/tenants-api.md, "Request signing"), made by the programs that callers use.
+// X-Signature: HMAC-SHA256 of the raw body in hex (docs/API.md §1), made by the programs that callers use.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { missing, run, startApi, vectors } from './harness.mjs'

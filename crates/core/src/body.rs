@@ -6,15 +6,29 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::problem::{ApiError, FieldError, quote};
 
-/// A JSON object's members, unread, in their order. A name that comes twice is refused: two readers of such a body could
-/// read two things.
+/// A JSON object's members, unread, in their order.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Members<'_> {
+    /// Refuses a name that comes twice: two readers of such an object could read two things.
+    fn once_each(self) -> Result<Self, String> {
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(format!(
+                "expected each name once; {} comes twice",
+                quote(twice[0])
+            )),
+            None => Ok(self),
+        }
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -32,14 +46,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 while let Some(Name(name)) = map.next_key()? {
                     members.push((name, map.next_value()?));
                 }
-                let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
-                names.sort_unstable();
-                if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-                    return Err(A::Error::custom(format!(
-                        "the name {} comes twice",
-                        quote(twice[0])
-                    )));
-                }
                 Ok(Members(members))
             }
         }
@@ -48,8 +54,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A member's name: borrowed where it has no escapes.
-struct Name<'a>(Cow<'a, str>);
+/// A text, such as a member's name: borrowed where it has no escapes.
+pub(crate) struct Name<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -108,10 +114,10 @@ impl<'a> Fields<'a> {
                 "expected a JSON object; got another kind of JSON".into(),
             ));
         }
-        let members =
+        let members: Members<'_> =
             serde_json::from_str(text).map_err(|e| malformed(format!("expected JSON: {e}")))?;
         Ok(Self {
-            members,
+            members: members.once_each().map_err(malformed)?,
             errors: Vec::new(),
         })
     }
@@ -298,8 +304,9 @@ impl<'a> Json<'a> {
 /// The members of an object that is already known to be one.
 pub(crate) fn members(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, String> {
     serde_json::from_str::<Members<'_>>(raw.get())
-        .map(|m| m.0)
-        .map_err(|e| format!("expected an object: {e}"))
+        .map_err(|e| format!("expected an object: {e}"))?
+        .once_each()
+        .map(|members| members.0)
 }
 
 /// A name as a token of a JSON pointer (RFC 6901 §3), cut where it is longer than anybody reads.

@@ -336,11 +336,13 @@ pub(crate) fn nothing_changed(
     answers: &mut Answers,
     what: &'static str,
 ) -> Result<Response, ApiError> {
-    let stands = match answers.row()? {
-        Some(mut row) => row.boolean("key_stands")?,
-        None => false,
-    };
-    Err(if stands {
+    // The statement always has its one row: without it nobody knows, and a dead key is not to be guessed.
+    let mut row = answers.row()?.ok_or_else(|| {
+        ApiError::Internal(Internal::Rows(
+            "no row of whether the key stands".to_string(),
+        ))
+    })?;
+    Err(if row.boolean("key_stands")? {
         ApiError::NotFound { what }
     } else {
         key_dead()

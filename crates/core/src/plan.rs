@@ -12,7 +12,7 @@ use crate::seal::Sealer;
 use crate::sql::Columns;
 use crate::stored;
 use crate::tenant::unnoted;
-use crate::variables::Variables;
+use crate::variables::{Variables, VariablesText};
 
 pub(crate) mod routes;
 
@@ -80,8 +80,8 @@ impl PlanPatch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Plan {
     id: String,
-    limits: Option<Variables>,
-    env: Option<Variables>,
+    limits: Option<VariablesText>,
+    env: Option<VariablesText>,
     created_at: String,
     updated_at: String,
 }

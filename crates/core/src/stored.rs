@@ -8,15 +8,15 @@ use zeroize::Zeroizing;
 use crate::http::Random;
 use crate::problem::{ApiError, Internal};
 use crate::seal::{Place, SealError, Sealer};
-use crate::variables::Variables;
+use crate::variables::{Variables, VariablesText};
 
 /// Reads the column `limits` of a row.
 pub(crate) fn limits(
     table: &'static str,
     id: &str,
     text: Option<String>,
-) -> Result<Option<Variables>, ApiError> {
-    text.map(|text| Variables::from_stored(&text))
+) -> Result<Option<VariablesText>, ApiError> {
+    text.map(|text| VariablesText::from_stored(Zeroizing::new(text)))
         .transpose()
         .map_err(|reason| {
             ApiError::Internal(Internal::Stored {
@@ -41,7 +41,7 @@ pub(crate) fn open_env(
     id: &str,
     sealed: Option<String>,
     sealer: Option<&Sealer>,
-) -> Result<Option<Variables>, ApiError> {
+) -> Result<Option<VariablesText>, ApiError> {
     let Some(sealed) = sealed else {
         return Ok(None);
     };
@@ -57,7 +57,7 @@ pub(crate) fn open_env(
     let plain = sealer
         .open(place, &sealed)
         .map_err(|e| stored(e.reason().into()))?;
-    Variables::from_stored(&plain).map(Some).map_err(stored)
+    VariablesText::from_stored(plain).map(Some).map_err(stored)
 }
 
 /// Seals a map for the column `env` of a row.

@@ -14,7 +14,7 @@ use crate::problem::{ApiError, FieldError, Internal};
 use crate::seal::Sealer;
 use crate::sql::Columns;
 use crate::stored;
-use crate::variables::Variables;
+use crate::variables::{Variables, VariablesText};
 
 pub(crate) mod routes;
 mod stats;
@@ -153,8 +153,8 @@ pub(crate) struct Tenant {
     created_at: String,
     updated_at: String,
     plan_id: Option<String>,
-    limits: Variables,
-    env: Variables,
+    limits: VariablesText,
+    env: VariablesText,
     /// `None` until they were first counted: all zero.
     stats: Option<Stats>,
     last_job_at: Option<String>,
@@ -171,10 +171,10 @@ impl Tenant {
         let created_at = row.text("created_at")?;
         let updated_at = row.text("updated_at")?;
         let plan_id = row.optional_text("plan_id")?;
-        let limits =
-            stored::limits("tenants", &id, row.optional_text("limits")?)?.unwrap_or_default();
+        let limits = stored::limits("tenants", &id, row.optional_text("limits")?)?
+            .unwrap_or_else(VariablesText::empty);
         let env = stored::open_env("tenants", &id, row.optional_text("env")?, sealer)?
-            .unwrap_or_default();
+            .unwrap_or_else(VariablesText::empty);
         let stats = row
             .optional_text("stats")?
             .map(|text| Stats::from_stored(&text))
@@ -225,9 +225,9 @@ impl Tenant {
         out.push_str(",\"plan_id\":");
         push_json(out, &self.plan_id)?;
         out.push_str(",\"limits\":");
-        push_json(out, &self.limits)?;
+        out.push_str(self.limits.as_str());
         out.push_str(",\"env\":");
-        push_json(out, &self.env)?;
+        out.push_str(self.env.as_str());
         out.push_str(",\"stats\":");
         match &self.stats {
             None => out.push_str(Stats::ZERO),

@@ -4,11 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
-use crate::body::{Checked, Json, Wrong, members, pointer_token};
+use crate::body::{self, Json, Name, Wrong, members, pointer_token};
 use crate::problem::quote;
 
 /// How many entries a map may have.
@@ -19,13 +22,13 @@ pub const MAX_NAME_LENGTH: usize = 128;
 
 /// A map of variables, sorted by name: each name `[A-Z][A-Z0-9_]*` of at most [`MAX_NAME_LENGTH`] characters, at most
 /// [`MAX_ENTRIES`] of them, each value a text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
     /// Reads a map from a request: an object of strings; a number or a boolean is taken as its text.
-    pub(crate) fn read(value: Json<'_>) -> Checked<Self> {
+    pub(crate) fn read(value: Json<'_>) -> body::Checked<Self> {
         let Json::Object(raw) = value else {
             return Err(format!("expected an object; got {}", value.kind()).into());
         };
@@ -88,15 +91,14 @@ impl Variables {
     /// # Errors
     /// A sentence, without anything of the text, where it is not one.
     pub fn from_stored(text: &str) -> Result<Self, String> {
-        #[derive(Deserialize)]
+        #[derive(serde::Deserialize)]
         struct Stored(BTreeMap<String, String>);
 
-        let Stored(map) = serde_json::from_str(text)
-            .map_err(|_| String::from("is not a JSON object of strings"))?;
+        let Stored(map) = serde_json::from_str(text).map_err(|_| NOT_STORED)?;
         if map.keys().all(|name| check_name(name).is_ok()) {
             Ok(Self(map))
         } else {
-            Err("has a name that is not of [A-Z][A-Z0-9_]*".into())
+            Err(NOT_NAMED.into())
         }
     }
 
@@ -118,6 +120,82 @@ impl Variables {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// A map as its JSON text, checked and not taken apart: what is stored is answered as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VariablesText(Zeroizing<String>);
+
+impl VariablesText {
+    /// No entry.
+    pub(crate) fn empty() -> Self {
+        Self(Zeroizing::new("{}".into()))
+    }
+
+    /// Checks a text that [`Variables::to_stored`] wrote.
+    ///
+    /// # Errors
+    /// A sentence, without anything of the text, where it is not one.
+    pub(crate) fn from_stored(text: Zeroizing<String>) -> Result<Self, String> {
+        let Checked { names_ok } = serde_json::from_str(&text).map_err(|_| NOT_STORED)?;
+        if names_ok {
+            Ok(Self(text))
+        } else {
+            Err(NOT_NAMED.into())
+        }
+    }
+
+    /// The text: a JSON object of strings.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Variables> for VariablesText {
+    fn from(map: &Variables) -> Self {
+        Self(Zeroizing::new(map.to_stored()))
+    }
+}
+
+impl Serialize for VariablesText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+const NOT_STORED: &str = "is not a JSON object of strings";
+const NOT_NAMED: &str = "has a name that is not of [A-Z][A-Z0-9_]*";
+
+/// What was seen of an object of strings, of which nothing was kept.
+struct Checked {
+    names_ok: bool,
+}
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyObject;
+
+        impl<'de> Visitor<'de> for AnyObject {
+            type Value = Checked;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Checked, A::Error> {
+                let mut names_ok = true;
+                while let Some(Name(name)) = map.next_key()? {
+                    names_ok &= check_name(&name).is_ok();
+                    let Name(_) = map.next_value()?;
+                }
+                Ok(Checked { names_ok })
+            }
+        }
+
+        deserializer.deserialize_map(AnyObject)
     }
 }
 
@@ -145,8 +223,9 @@ mod tests {
     use alloc::vec::Vec;
 
     use serde_json::value::RawValue;
+    use zeroize::Zeroizing;
 
-    use super::Variables;
+    use super::{Variables, VariablesText};
     use crate::body::{Json, Wrong};
 
     fn read(text: &str) -> Result<Variables, Vec<(String, String)>> {
@@ -194,8 +273,22 @@ mod tests {
 
     #[test]
     fn stored_text_is_checked() {
-        for bad in ["", "[]", r#"{"a":"1"}"#, r#"{"A":1}"#] {
+        for bad in [
+            "",
+            "[]",
+            "{",
+            r#"{"a":"1"}"#,
+            r#"{"A":1}"#,
+            r#"{"A":null}"#,
+            r#"{"A":"\ud800"}"#,
+        ] {
             assert!(Variables::from_stored(bad).is_err(), "{bad}");
+            let text = Zeroizing::new(String::from(bad));
+            assert!(VariablesText::from_stored(text).is_err(), "{bad}");
         }
+        let map = read(r#"{"A":"é\"\n","B":""}"#).unwrap();
+        let text = VariablesText::from_stored(Zeroizing::new(map.to_stored())).unwrap();
+        assert_eq!(text.as_str(), map.to_stored());
+        assert_eq!(serde_json::to_string(&text).unwrap(), map.to_stored());
     }
 }

@@ -119,8 +119,8 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             created_at: row.text("created_at")?,
             updated_at: row.text("updated_at")?,
             id: new.id.as_str().into(),
-            limits: new.limits,
-            env: new.env,
+            limits: new.limits.as_ref().map(Into::into),
+            env: new.env.as_ref().map(Into::into),
         };
         Ok(Response::json(201, to_json(&plan)?).with("location", location))
     }))

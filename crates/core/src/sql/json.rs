@@ -7,6 +7,7 @@ use core::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
+use serde_json::error::Category;
 
 use super::{Batch, Rows, Statement, Value};
 
@@ -23,9 +24,20 @@ impl Batch {
 /// integers; `true` and `false` are 1 and 0.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the text.
+/// A sentence that says where the text is wrong, without anything of it: it goes to the log, and rows are nobody's business there.
 pub fn rows_from_json(text: &str) -> Result<Vec<Rows>, String> {
-    serde_json::from_str(text).map_err(|e| format!("rows in JSON: {e}"))
+    serde_json::from_str(text).map_err(|e| {
+        let what = match e.classify() {
+            Category::Data => "another value than lists of rows of values",
+            Category::Eof => "an early end",
+            Category::Syntax | Category::Io => "no JSON",
+        };
+        format!(
+            "rows in JSON: {what} at column {} of {}",
+            e.column(),
+            text.len()
+        )
+    })
 }
 
 impl Serialize for Statement {

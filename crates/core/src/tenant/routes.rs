@@ -138,8 +138,8 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             id: new.id.as_str().into(),
             hostname: new.hostname.as_str().into(),
             is_enabled: new.is_enabled,
-            limits: new.limits,
-            env: new.env,
+            limits: (&new.limits).into(),
+            env: (&new.env).into(),
             stats: None,
             last_job_at: None,
         };

@@ -123,7 +123,7 @@ pub(crate) fn new_tenant(id: &str) -> Ask {
         "/tenants",
         format!(
             r#"{{"id":"{id}","hostname":"{}.example.com","is_enabled":true}}"#,
-            id.replace('_', "-")
+            id.replace('_', "--")
         ),
     )
 }

@@ -36,7 +36,10 @@ fn every_route() -> Vec<Ask> {
         patch("/tenants/a", r#"{"plan_id":null,"limits":null,"env":null}"#),
         delete("/tenants/a"),
         new_plan("q"),
-        patch("/tenants-plans/p", r#"{"limits":{"A":1},"env":{"A":"hidden"}}"#),
+        patch(
+            "/tenants-plans/p",
+            r#"{"limits":{"A":1},"env":{"A":"hidden"}}"#,
+        ),
         patch("/tenants-plans/p", r#"{"limits":null,"env":null}"#),
         delete("/tenants-plans/p"),
         // What no row can answer to asks whether the key stands all the same.
@@ -109,12 +112,18 @@ fn what_is_no_signature_of_the_body_is_401_without_the_database() {
         for (wrong, cause) in [
             (ask.clone().no_signature(), "X-Signature is missing"),
             (ask.clone().signature(""), "X-Signature is malformed"),
-            (ask.clone().signature(&right[2..]), "X-Signature is malformed"),
+            (
+                ask.clone().signature(&right[2..]),
+                "X-Signature is malformed",
+            ),
             (
                 ask.clone().signature(format!("sha256={right}")),
                 "X-Signature is malformed",
             ),
-            (ask.clone().signature(other), "X-Signature is not of this body"),
+            (
+                ask.clone().signature(other),
+                "X-Signature is not of this body",
+            ),
         ] {
             let got = host.refuse(401, &wrong);
             assert_eq!(got.cause(), cause);
@@ -222,7 +231,10 @@ fn one_key_does_not_stand_for_another() {
 #[test]
 fn no_secret_prints() {
     let mut host = filled();
-    let exchange = host.exchange(&patch("/tenants/a", r#"{"env":{"A":"hidden"},"limits":{"B":"clear"}}"#));
+    let exchange = host.exchange(&patch(
+        "/tenants/a",
+        r#"{"env":{"A":"hidden"},"limits":{"B":"clear"}}"#,
+    ));
     let printed = format!("{exchange:?} {:?}", host.api);
     assert!(printed.contains("UPDATE tenants"), "{printed}");
     for (_, secret) in SECRETS {

@@ -137,7 +137,8 @@ impl Host {
             "UPDATE api_keys SET digest = ?1 WHERE id = ?2",
             &[digest.as_str().into(), id.into()],
         );
-        self.secrets.push(text.splitn(3, '_').nth(2).unwrap().into());
+        self.secrets
+            .push(text.splitn(3, '_').nth(2).unwrap().into());
         self.secrets.push(digest);
         (id, text)
     }
@@ -154,11 +155,11 @@ impl Host {
         rows[0][0].clone()
     }
 
-    /// Every row of every table.
+    /// Every row of every table, but for SQLite's own.
     pub(crate) fn dump(&self) -> String {
         let mut out = String::new();
         for name in self.sql(
-            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
             &[],
         ) {
             let Value::Text(name) = &name[0] else {

@@ -24,3 +24,4 @@ mod statements;
 mod tenants_create;
 mod tenants_edit;
 mod tenants_read;
+mod vectors;

@@ -6,13 +6,7 @@ use crate::host::{Exhausted, Host, SECRETS, problem};
 #[test]
 fn no_route_is_404_whatever_the_method_and_the_key() {
     let mut host = Host::new();
-    let expected = problem(
-        404,
-        "Not Found",
-        "no route has this path",
-        "not_found",
-        "",
-    );
+    let expected = problem(404, "Not Found", "no route has this path", "not_found", "");
     for path in [
         "",
         "/",
@@ -92,7 +86,13 @@ fn an_address_that_may_not_call_is_403_before_anything_else() {
         "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
         "192.0.2.0/24, 2001:db8::1",
     )]);
-    let expected = problem(403, "Forbidden", "this address may not call", "forbidden", "");
+    let expected = problem(
+        403,
+        "Forbidden",
+        "this address may not call",
+        "forbidden",
+        "",
+    );
     for ask in [
         get("/tenants"),
         get("/tenants").from("192.0.3.1"),

@@ -1,0 +1,190 @@
+//! A database that fails (contract §3): before it committed nothing is left behind, after it all of the change is there with its
+//! one audit entry; the answer is 500 both times, and the request can be repeated.
+
+use tenants_core::sql::{Rows, Value};
+
+use crate::ask::{Ask, delete, get, new_plan, new_tenant, patch, post};
+use crate::host::{Host, problem};
+
+const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
+
+/// A host with a plan `p` that the tenant `a` has.
+fn filled() -> Host {
+    let mut host = Host::new();
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    let body = r#"{"plan_id":"p","limits":{"A":"1"},"env":{"A":"hidden-a"}}"#;
+    host.expect(204, &patch("/tenants/a", body));
+    host
+}
+
+/// Every route that writes; what a first answer to it is, and what one is after the change has been made.
+fn writes() -> Vec<(Ask, u16, u16)> {
+    vec![
+        (new_tenant("b"), 201, 409),
+        (
+            post(
+                "/tenants",
+                r#"{"id":"b","hostname":"b","is_enabled":true,"plan_id":"P","limits":{"A":"1"},"env":{"A":"hidden"}}"#,
+            ),
+            201,
+            409,
+        ),
+        (
+            patch(
+                "/tenants/a",
+                r#"{"hostname":"c","is_enabled":false,"plan_id":null,"limits":null,"env":{"A":"hidden"}}"#,
+            ),
+            204,
+            204,
+        ),
+        (patch("/tenants/a", r#"{"plan_id":"P"}"#), 204, 204),
+        (delete("/tenants/a"), 204, 404),
+        (
+            delete("/tenants/a").body(r#"{"drop_tables":true}"#),
+            204,
+            404,
+        ),
+        (new_plan("q"), 201, 409),
+        (
+            patch(
+                "/tenants-plans/p",
+                r#"{"limits":null,"env":{"A":"hidden"}}"#,
+            ),
+            204,
+            204,
+        ),
+        (delete("/tenants-plans/p"), 204, 404),
+    ]
+}
+
+fn failed(host: &Host, ask: &Ask, exchange: tenants_core::Exchange, reason: &str) {
+    let got = host.finish(ask, exchange, Err(reason.into()));
+    assert_eq!(got.status, 500, "{ask:?}");
+    assert_eq!(got.cause(), format!("the database failed: {reason}"));
+    if ask.method != "HEAD" {
+        assert_eq!(
+            got.body,
+            problem(
+                500,
+                "Internal Server Error",
+                "something failed on this side; the log has it under the request id",
+                "internal",
+                ""
+            )
+        );
+    }
+}
+
+fn audit_entries(host: &Host) -> i64 {
+    match host.one("SELECT count(*) FROM audit_log") {
+        Value::Integer(n) => n,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_database_that_fails_before_it_committed_has_changed_nothing() {
+    for (ask, first, again) in writes() {
+        let mut host = filled();
+        let before = host.dump();
+        let exchange = host.exchange(&ask);
+        host.sql("SAVEPOINT here", &[]);
+        for statement in exchange.batch().statements() {
+            host.sql(statement.text(), statement.values());
+        }
+        assert_ne!(host.dump(), before, "it was on its way");
+        host.sql("ROLLBACK TO here", &[]);
+        host.sql("RELEASE here", &[]);
+        failed(&host, &ask, exchange, REASON);
+        assert_eq!(host.dump(), before);
+        host.expect(first, &ask);
+        host.expect(again, &ask);
+    }
+}
+
+/// The last of the writes fails, as it does where the disk is full: those before it are taken back by the transaction.
+#[test]
+fn a_batch_whose_audit_entry_cannot_be_written_changes_nothing() {
+    for (ask, first, _) in writes() {
+        let mut host = filled();
+        host.sql(
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON audit_log \
+             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+            &[],
+        );
+        let before = host.dump();
+        let exchange = host.exchange(&ask);
+        let reason = host.run(exchange.batch()).unwrap_err();
+        assert!(reason.contains("disk is full"), "{reason}");
+        failed(&host, &ask, exchange, &reason);
+        assert_eq!(host.dump(), before);
+        host.sql("DROP TRIGGER full", &[]);
+        host.expect(first, &ask);
+    }
+}
+
+#[test]
+fn a_database_that_fails_after_it_committed_has_changed_all_and_the_answer_is_no_success() {
+    for (ask, first, again) in writes() {
+        // What the change is, seen where nothing fails.
+        let mut whole = filled();
+        whole.expect(first, &ask);
+
+        let mut host = filled();
+        let entries = audit_entries(&host);
+        let exchange = host.exchange(&ask);
+        host.run(exchange.batch()).unwrap();
+        failed(&host, &ask, exchange, REASON);
+        assert_eq!(host.dump(), whole.dump(), "{ask:?}");
+        assert_eq!(audit_entries(&host), entries + 1);
+        host.expect(again, &ask);
+    }
+}
+
+#[test]
+fn a_read_that_fails_is_500_and_no_empty_answer() {
+    for ask in [
+        post("/auth/verify", ""),
+        get("/tenants"),
+        get("/tenants/a"),
+        crate::ask::head("/tenants/a"),
+        get("/tenants/nobody"),
+        get("/tenants/_"),
+        get("/tenants-plans"),
+        get("/tenants-plans/p"),
+    ] {
+        let mut host = filled();
+        let exchange = host.exchange(&ask);
+        failed(&host, &ask, exchange, REASON);
+        host.ask(&ask);
+    }
+}
+
+/// 40 at once, as far as SQLite knows such a thing: all have begun before the first is run.
+#[test]
+fn of_many_that_begin_together_one_wins() {
+    let creates: [fn(usize) -> Ask; 3] = [
+        |n| {
+            let body = format!(r#"{{"id":"same","hostname":"h{n}","is_enabled":true}}"#);
+            post("/tenants", body)
+        },
+        |n| {
+            let body = format!(r#"{{"id":"t{n}","hostname":"same","is_enabled":true}}"#);
+            post("/tenants", body)
+        },
+        |_| new_plan("same"),
+    ];
+    for create in creates {
+        let mut host = filled();
+        let asks: Vec<Ask> = (0..40).map(create).collect();
+        let begun: Vec<_> = asks.iter().map(|ask| host.exchange(ask)).collect();
+        let mut statuses = Vec::new();
+        for (ask, exchange) in asks.iter().zip(begun) {
+            let rows: Vec<Rows> = host.run(exchange.batch()).unwrap();
+            statuses.push(host.finish(ask, exchange, Ok(rows)).status);
+        }
+        assert_eq!(statuses[0], 201);
+        assert_eq!(statuses[1..], [409; 39]);
+    }
+}

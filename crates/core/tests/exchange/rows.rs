@@ -1,0 +1,217 @@
+//! A database that answers what its statements cannot have: 500, with the cause in the log alone, and never a wrong success.
+
+use tenants_core::sql::json::rows_from_json;
+use tenants_core::sql::{Rows, Value};
+
+use crate::ask::{Ask, delete, get, head, new_plan, new_tenant, patch, post};
+use crate::host::{Got, Host};
+
+fn filled() -> Host {
+    let mut host = Host::new();
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    host.expect(201, &new_tenant("b"));
+    host
+}
+
+/// A request; which of its statements has a row that is read; and of each column of that row whether it is a text (`t`), a text or
+/// NULL (`T`), an integer (`i`), 0 or 1 (`b`), or never read (`_`).
+fn read_rows() -> Vec<(Ask, usize, &'static str)> {
+    vec![
+        (post("/auth/verify", ""), 0, "iTtT"),
+        (get("/tenants"), 0, "TtbttTTTTT"),
+        (get("/tenants?limit=1"), 0, "TtbttTTTTT"),
+        (get("/tenants/a"), 0, "TtbttTTTTT"),
+        (head("/tenants/a"), 0, "TtbttTTTTT"),
+        (get("/tenants/_"), 0, "b"),
+        (get("/tenants-plans"), 0, "TTTtt"),
+        (get("/tenants-plans/p"), 0, "TTTtt"),
+        (new_tenant("c"), 0, "ttT"),
+        (new_tenant("a"), 2, "bbbb"),
+        (patch("/tenants/a", r#"{"limits":null}"#), 0, "_"),
+        (patch("/tenants/c", r#"{"limits":null}"#), 2, "bbbb"),
+        (patch("/tenants/a", r#"{"plan_id":"q"}"#), 2, "bbbb"),
+        (
+            patch("/tenants/a", r#"{"hostname":"b.example.com"}"#),
+            2,
+            "bbbb",
+        ),
+        (delete("/tenants/a"), 0, "_"),
+        (delete("/tenants/c"), 2, "b"),
+        (new_plan("q"), 0, "tt"),
+        (new_plan("p"), 2, "b"),
+        (patch("/tenants-plans/p", r#"{"limits":null}"#), 0, "_"),
+        (patch("/tenants-plans/q", r#"{"limits":null}"#), 2, "b"),
+        (delete("/tenants-plans/p"), 1, "_"),
+        (delete("/tenants-plans/q"), 3, "b"),
+    ]
+}
+
+/// Runs a request for real, and changes what came.
+fn tampered(ask: &Ask, tamper: impl FnOnce(&mut Vec<Rows>)) -> Got {
+    let mut host = filled();
+    let exchange = host.exchange(ask);
+    let mut rows = host.run(exchange.batch()).unwrap();
+    tamper(&mut rows);
+    host.finish(ask, exchange, Ok(rows))
+}
+
+fn is_refused(got: &Got, why: &str) {
+    assert_eq!(got.status, 500, "{why}: {got:?}");
+    assert!(
+        got.cause()
+            .starts_with("the database's answer is not its statement's: "),
+        "{why}: {}",
+        got.cause()
+    );
+}
+
+#[test]
+fn a_column_that_is_missing_null_or_of_another_type_is_500_and_named() {
+    for (ask, statement, kinds) in read_rows() {
+        let mut host = filled();
+        let exchange = host.exchange(&ask);
+        let text = exchange.batch().statements()[statement].text();
+        let prepared = host.db.prepare(text).unwrap();
+        let names: Vec<String> = prepared.column_names().map(Into::into).collect();
+        assert_eq!(names.len(), kinds.len(), "{text}");
+        for (column, (name, kind)) in names.iter().zip(kinds.chars()).enumerate() {
+            for wrong in [Value::Null, Value::Integer(7), "x".into()] {
+                let fits = matches!(
+                    (kind, &wrong),
+                    ('_', _)
+                        | ('t' | 'T', Value::Text(_))
+                        | ('T', Value::Null)
+                        | ('i', Value::Integer(_))
+                );
+                let why = format!("{name} of {ask:?} is {wrong:?}");
+                let got = tampered(&ask, |rows| rows[statement][0][column] = wrong);
+                if !fits {
+                    is_refused(&got, &why);
+                    assert!(got.cause().contains(&format!(" column {name}: expected ")));
+                }
+            }
+            if kind != '_' {
+                let got = tampered(&ask, |rows| rows[statement][0].truncate(column));
+                is_refused(&got, name);
+                assert!(got.cause().ends_with("got no column"), "{}", got.cause());
+            }
+        }
+    }
+}
+
+#[test]
+fn results_that_are_too_few_or_too_many_are_500() {
+    for (ask, ..) in read_rows() {
+        let why = format!("{ask:?}");
+        is_refused(&tampered(&ask, Vec::clear), &why);
+        is_refused(&tampered(&ask, |rows| drop(rows.pop())), &why);
+        is_refused(&tampered(&ask, |rows| rows.push(Rows::new())), &why);
+    }
+}
+
+/// The row that explains is always there: a host that loses it must not be taken for a dead key or a free name.
+#[test]
+fn a_write_that_did_nothing_and_is_not_explained_is_500() {
+    for (ask, ..) in read_rows() {
+        if matches!(ask.method.as_str(), "POST" | "PATCH" | "DELETE")
+            && !ask.target.ends_with("verify")
+        {
+            let got = tampered(&ask, |rows| rows.iter_mut().for_each(Vec::clear));
+            is_refused(&got, &format!("{ask:?}"));
+        }
+    }
+}
+
+/// Nothing was written, and everything speaks for it: the statements contradict each other.
+#[test]
+fn a_write_that_did_nothing_for_no_reason_is_500() {
+    let yes = Value::Integer(1);
+    let no = Value::Integer(0);
+    for (ask, row) in [
+        (
+            new_tenant("c"),
+            [yes.clone(), no.clone(), no.clone(), yes.clone()],
+        ),
+        (
+            patch("/tenants/a", r#"{"hostname":"c","plan_id":"p"}"#),
+            [yes.clone(), yes.clone(), no, yes],
+        ),
+    ] {
+        let got = tampered(&ask, |rows| {
+            rows[0].clear();
+            rows[2] = vec![row.into()];
+        });
+        is_refused(&got, &format!("{ask:?}"));
+    }
+}
+
+#[test]
+fn rows_that_are_no_json_are_500_and_nothing_of_them_is_told() {
+    for text in [
+        "",
+        "hidden",
+        "null",
+        "{}",
+        r#""hidden""#,
+        r#"["hidden"]"#,
+        r#"[["hidden"]]"#,
+        r#"[[{"hidden":"hidden"}]]"#,
+        r#"[[["hidden"#,
+        r#"[[["hidden"]]]]"#,
+        "[[[1.5]]]",
+        "[[[1e400]]]",
+        "[[[9223372036854775808]]]",
+        r#"[[[["hidden"]]]]"#,
+        r#"[[["\ud800"]]]"#,
+    ] {
+        for ask in [get("/tenants/a"), new_tenant("c"), get("/tenants")] {
+            let mut host = filled();
+            let exchange = host.exchange(&ask);
+            let rows = rows_from_json(text);
+            assert!(rows.is_err(), "{text}");
+            let got = host.finish(&ask, exchange, rows);
+            assert_eq!(got.status, 500, "{text}");
+            assert!(
+                got.cause()
+                    .starts_with("the database failed: rows in JSON: "),
+                "{}",
+                got.cause()
+            );
+        }
+    }
+}
+
+/// A batch and its rows survive the way through JSON.
+#[test]
+fn rows_through_json_give_the_same_answer() {
+    for (ask, ..) in read_rows() {
+        let mut host = filled();
+        let exchange = host.exchange(&ask);
+        let batch: serde_json::Value = serde_json::from_str(&exchange.batch().to_json()).unwrap();
+        let sent: Vec<&str> = batch
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pair| pair[0].as_str().unwrap())
+            .collect();
+        let statements = exchange.batch().statements();
+        assert!(
+            sent.iter().eq(statements
+                .iter()
+                .map(|s| s.text())
+                .collect::<Vec<_>>()
+                .iter())
+        );
+        for (pair, statement) in batch.as_array().unwrap().iter().zip(statements) {
+            let values = serde_json::to_value(statement.values()).unwrap();
+            assert_eq!(pair[1], values);
+        }
+        let rows = host.run(exchange.batch()).unwrap();
+        let text = serde_json::to_string(&rows).unwrap();
+        let read = rows_from_json(&text).unwrap();
+        assert_eq!(read, rows);
+        let got = host.finish(&ask, exchange, Ok(read));
+        assert!(got.status < 500, "{got:?}");
+    }
+}

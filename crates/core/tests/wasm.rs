@@ -1,0 +1,216 @@
+//! The core as WebAssembly, in Node and in a browser: what depends on the machine (cryptography, encodings, integers) gives the
+//! same there. Nothing is configured here, so that one build runs in both.
+#![cfg(target_arch = "wasm32")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of a test end it as the test itself may"
+)]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tenants_core::auth::key::{KeyError, KeySecret};
+use tenants_core::auth::signature::{RequestSecret, SignatureError};
+use tenants_core::clock::Timestamp;
+use tenants_core::seal::{OpenError, Place, Sealer, SealingKey};
+use tenants_core::secret::Secret;
+use tenants_core::sql::json::rows_from_json;
+use tenants_core::{
+    Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step,
+};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+const NOW: i64 = 1_787_095_017;
+
+/// Bytes that count up.
+struct Counter(u8);
+
+impl Random for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+        for byte in bytes {
+            self.0 = self.0.wrapping_add(1);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.into())
+}
+
+fn api() -> Api {
+    Api::new(|name| {
+        let value = match name {
+            "CHEVERETO_TENANTS_API_KEY_SECRET" => "keys",
+            "CHEVERETO_TENANTS_API_REQUEST_SECRET" => "requests",
+            "CHEVERETO_ENCRYPTION_KEY" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            _ => return None,
+        };
+        Some(value.into())
+    })
+}
+
+fn begin(api: &Api, method: &str, path: &str, body: &str) -> Step {
+    let issued = KeySecret::new(&secret("keys"))
+        .issue(1, &mut Counter(0))
+        .unwrap();
+    let signature = RequestSecret::new(&secret("requests")).sign(body.as_bytes());
+    let request = Request {
+        method,
+        target: path,
+        client_address: None,
+        headers: Headers {
+            api_key: Some(issued.text()),
+            signature: Some(&signature),
+            content_type: Some("application/json"),
+            request_id: Some("r-1"),
+            ..Headers::default()
+        },
+        body: Body::Bytes(body.as_bytes()),
+    };
+    api.begin(&request, NOW, &mut Counter(100))
+}
+
+fn exchange(api: &Api, method: &str, path: &str, body: &str) -> Exchange {
+    match begin(api, method, path, body) {
+        Step::Run(exchange) => *exchange,
+        Step::Send(answer) => panic!("{answer:?}"),
+    }
+}
+
+fn answer(step: Step) -> Answer {
+    match step {
+        Step::Send(answer) => *answer,
+        Step::Run(exchange) => panic!("{exchange:?}"),
+    }
+}
+
+/// RFC 4231 §4.3, test case 2.
+#[wasm_bindgen_test]
+fn the_rfcs_signature_is_made_and_verified() {
+    const RFC: &str = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+    const BODY: &[u8] = b"what do ya want for nothing?";
+    let secret = RequestSecret::new(&secret("Jefe"));
+    assert_eq!(secret.sign(BODY), RFC);
+    assert_eq!(secret.verify(RFC, BODY), Ok(()));
+    assert_eq!(secret.verify(RFC, b""), Err(SignatureError::Wrong));
+}
+
+#[wasm_bindgen_test]
+fn a_key_is_issued_and_verified_beyond_32_bits() {
+    let keys = KeySecret::new(&secret("keys"));
+    let id = 999_999_999_999_999;
+    let issued = keys.issue(id, &mut Counter(0)).unwrap();
+    let claimed = keys.verify(issued.text()).unwrap();
+    assert_eq!(claimed.id(), id.cast_signed());
+    assert_eq!(claimed.digest(), issued.digest());
+    let forged = issued.text().replacen("chv_9", "chv_8", 1);
+    assert_eq!(keys.verify(&forged), Err(KeyError::Forged));
+}
+
+#[wasm_bindgen_test]
+fn a_text_is_sealed_and_opens_at_its_place_alone() {
+    let sealer = Sealer::new(SealingKey::new(&[1; 32]), None);
+    let place = |row| Place {
+        table: "tenants",
+        row,
+        column: "env",
+    };
+    let plain = "grüße 🐘".repeat(100);
+    let sealed = sealer.seal(place("a"), &plain, &mut Counter(0)).unwrap();
+    assert_eq!(sealer.open(place("a"), &sealed).unwrap().as_str(), plain);
+    assert_eq!(sealer.open(place("b"), &sealed), Err(OpenError::Forged));
+}
+
+/// What a nonce is made of.
+struct Fixed(Vec<u8>);
+
+impl Random for Fixed {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+        bytes.copy_from_slice(&self.0);
+        Ok(())
+    }
+}
+
+/// As the native tests have it: one database serves every host.
+#[wasm_bindgen_test]
+fn a_text_is_sealed_as_every_host_seals_it() {
+    let vectors = include_str!("../../../tests/vectors/sealed.json");
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
+    assert!(!vectors.is_empty());
+    for vector in vectors {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let key = STANDARD.decode(text("key")).unwrap();
+        let sealer = Sealer::new(SealingKey::new(&key.try_into().unwrap()), None);
+        let place = Place {
+            table: if text("table") == "tenants" {
+                "tenants"
+            } else {
+                "tenants_plans"
+            },
+            row: text("row"),
+            column: "env",
+        };
+        let nonce = &mut Fixed(hex::decode(text("nonce")).unwrap());
+        let sealed = sealer.seal(place, text("plain"), nonce).unwrap();
+        assert_eq!(sealed, text("sealed"));
+        assert_eq!(*sealer.open(place, &sealed).unwrap(), text("plain"));
+    }
+}
+
+#[wasm_bindgen_test]
+fn a_clock_reading_is_written_as_the_contract_does() {
+    let text = |seconds| Timestamp::from_unix(seconds).map(|t| t.as_str().to_owned());
+    assert_eq!(text(NOW).unwrap(), "2026-08-18 23:16:57");
+    assert_eq!(text(253_402_300_799).unwrap(), "9999-12-31 23:59:59");
+    assert!(text(253_402_300_800).is_err());
+    assert!(text(i64::MIN).is_err());
+}
+
+#[wasm_bindgen_test]
+fn a_tenant_is_created_in_one_round_trip() {
+    let api = api();
+    let body = r#"{"id":"Abc","hostname":"A.example.com","is_enabled":true,"env":{"A":"é"}}"#;
+    let exchange = exchange(&api, "POST", "/_/api/4/tenants", body);
+    let batch: serde_json::Value = serde_json::from_str(&exchange.batch().to_json()).unwrap();
+    assert_eq!(batch.as_array().unwrap().len(), 3);
+    assert_eq!(batch[0][1][3], "Abc");
+    assert_eq!(batch[0][1][4], "a.example.com");
+    assert!(!batch.to_string().contains('é'), "it is sealed");
+    let rows =
+        rows_from_json(r#"[[["2026-08-18 23:16:57","2026-08-18 23:16:57",null]],[],[[1,1,1,1]]]"#);
+    let answer = answer(exchange.resume(&api, rows));
+    assert_eq!(answer.response.status, 201);
+    assert_eq!(
+        answer.response.header("location"),
+        Some("/_/api/4/tenants/Abc")
+    );
+    let made: serde_json::Value = serde_json::from_str(&answer.response.body).unwrap();
+    assert_eq!(made["env"]["A"], "é");
+    assert_eq!(answer.log.key_id, Some(1));
+}
+
+#[wasm_bindgen_test]
+fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
+    let api = api();
+    let exchange = exchange(&api, "GET", "/_/api/4/tenants/a", "");
+    let stats = r#"{"tags":0,"files":0,"pages":0,"users":0,"admins":0,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":9007199254740993,"album_likes":0,"album_views":0,"storage_used":0,"login_providers":0}"#;
+    let row = serde_json::json!([[["a", "a", 0, "t", "t", null, null, null, stats, null]]]);
+    let answer = answer(exchange.resume(&api, rows_from_json(&row.to_string())));
+    assert_eq!(answer.response.status, 200, "{answer:?}");
+    assert!(answer.response.body.contains("9007199254740993"));
+}
+
+#[wasm_bindgen_test]
+fn what_fails_is_told_to_the_log_alone() {
+    let api = api();
+    let failed = exchange(&api, "GET", "/_/api/4/tenants", "");
+    let failed = answer(failed.resume(&api, Err("disk I/O error".into())));
+    assert_eq!(failed.response.status, 500);
+    assert!(!failed.response.body.contains("disk"));
+    assert!(failed.log.line(1).contains("disk I/O error"));
+    let refused = answer(begin(&api, "POST", "/_/api/4/tenants", "{}"));
+    assert_eq!(refused.response.status, 422);
+    let missing = answer(begin(&api, "GET", "/_/api/4/nothing", ""));
+    assert_eq!(missing.response.status, 404);
+}
