@@ -1,8 +1,9 @@
 // The only code that knows D1: a batch in, its rows out.
 
-/** Runs a batch, `[[text, [value, …]], …]` in JSON, as one transaction; answers `[[[value, …], …], …]` in JSON. */
-export async function run(db, batch) {
-  const statements = JSON.parse(batch).map(([text, values]) => db.prepare(text).bind(...values))
+/** Runs a batch, each statement's text and its values in JSON, a line each, as one transaction; answers `[[[value, …], …], …]` in JSON. */
+export async function run(db, lines) {
+  const statements = []
+  for (let i = 0; i < lines.length; i += 2) statements.push(db.prepare(lines[i]).bind(...JSON.parse(lines[i + 1])))
   // One statement is a transaction by itself; `raw` spares an object for each row.
   if (statements.length === 1) return `[${JSON.stringify(await statements[0].raw())}]`
   const results = await db.batch(statements)

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
+use tenants_core::config::Config;
 use tenants_core::http::BODY_LIMIT_BYTES;
 use tenants_core::{
     Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step, sql,
@@ -48,11 +49,15 @@ pub fn take_panic() -> String {
 }
 
 /// Reads the configuration from the Worker's variables and secrets, once for all requests of an isolate. What does not parse is
-/// answered, and logged, with each request.
+/// answered, and logged, with each request. Answers whether [`begin`] is to be told clients' addresses: reading a header that
+/// nothing looks at costs, too.
 #[wasm_bindgen]
-pub fn configure(env: &Env) {
+#[must_use]
+pub fn configure(env: &Env) -> bool {
     let api = Api::new(|name| variable(env, name));
+    let needs_address = api.config().is_ok_and(Config::needs_client_address);
     API.set(Some(Rc::new(api)));
+    needs_address
 }
 
 /// The longest body that [`begin`] takes, in bytes.
@@ -70,7 +75,7 @@ pub fn body_limit_bytes() -> usize {
 /// Answers one text, since each further value that crosses over costs as much as a request's whole computation:
 /// - to be sent: `S` and the status, the content type, the request's id, the log's line; then names and values of further
 ///   headers, a line each; an empty line; the body;
-/// - to be run: `R`, the handle for [`resume`]; then, on the next line, the batch: `[[text, [value, …]], …]` in JSON.
+/// - to be run: `R` and the handle for [`resume`]; then each statement's text and its values, `[value, …]` in JSON, a line each.
 ///
 /// # Panics
 /// Where `head` is not eight lines, or before [`configure`].
@@ -136,7 +141,13 @@ pub fn resume(handle: u32, rows: &[u8], failed: bool, now_ms: f64) -> String {
 fn next(step: Step, began_ms: f64, now_ms: f64) -> String {
     match step {
         Step::Run(exchange) => {
-            let batch = exchange.batch().to_json();
+            let mut lines = String::with_capacity(2048);
+            for statement in exchange.batch().statements() {
+                // A statement's text has no line break, and JSON writes none.
+                for part in ["\n", statement.text(), "\n", &statement.values_to_json()] {
+                    lines.push_str(part);
+                }
+            }
             let handle = wait(
                 Waiting {
                     exchange: *exchange,
@@ -144,7 +155,7 @@ fn next(step: Step, began_ms: f64, now_ms: f64) -> String {
                 },
                 now_ms,
             );
-            format!("R{handle}\n{batch}")
+            format!("R{handle}{lines}")
         }
         Step::Send(answer) => {
             #[expect(

@@ -5,6 +5,9 @@ import { configure, instantiate, takePanic } from '../build/index.js'
 /** How many requests wait for their rows. */
 export const waiting = { count: 0 }
 
+/** What the configuration has `begin` be told. */
+export const needs = { address: true }
+
 /** For how long the instance that trapped is kept for them, at the most. */
 const PATIENCE_MS = 10_000
 
@@ -19,7 +22,7 @@ export function prepare(env, now) {
     configured = false
   }
   if (!configured) {
-    configure(env)
+    needs.address = configure(env)
     configured = true
   }
 }

@@ -3,7 +3,7 @@
 import { begin, bodyLimitBytes, resume } from '../build/index.js'
 import { readBody } from './body.js'
 import { run } from './d1.js'
-import { failed, prepare, waiting } from './recovery.js'
+import { failed, needs, prepare, waiting } from './recovery.js'
 
 const limit = bodyLimitBytes()
 
@@ -26,7 +26,7 @@ export default {
 /** The request's head, as `begin` reads it. No header's value and no URL has a line break. */
 function head({ method, url, headers }, body) {
   const get = (name) => headers.get(name) ?? ''
-  return `${method}\n${url}\n${get('cf-connecting-ip')}\n${get('x-api-key')}\n${get('x-signature')}\n${
+  return `${method}\n${url}\n${needs.address ? get('cf-connecting-ip') : ''}\n${get('x-api-key')}\n${get('x-signature')}\n${
     body?.length === 0 ? '' : get('content-type')}\n${get('x-request-id')}\n`
 }
 
@@ -34,19 +34,19 @@ const encoder = new TextEncoder()
 
 /** Runs the batch that a request waits for, and goes on with its rows. */
 async function proceed(step, db) {
-  const at = step.indexOf('\n')
+  const [first, ...lines] = step.split('\n')
   let rows
   let broke = false
   waiting.count++
   try {
-    rows = await run(db, step.slice(at + 1))
+    rows = await run(db, lines)
   } catch (error) {
     rows = String(error?.message ?? error)
     broke = true
   } finally {
     waiting.count--
   }
-  return resume(Number(step.slice(1, at)), encoder.encode(rows), broke, Date.now())
+  return resume(Number(first.slice(1)), encoder.encode(rows), broke, Date.now())
 }
 
 /** Logs the line, and makes the Response. Of the headers, those that are always there are not spelled out in the text. */

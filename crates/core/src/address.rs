@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::problem::quote;
 
@@ -59,13 +59,23 @@ impl AddressList {
 
 fn range(entry: &str) -> Option<IpNet> {
     if entry.contains('/') {
-        entry.parse().ok()
+        entry.parse().ok().map(canonical)
     } else {
         entry
             .parse::<IpAddr>()
             .ok()
             .map(|a| IpNet::from(a.to_canonical()))
     }
+}
+
+/// A range of IPv4-mapped addresses (`::ffff:a.b.c.d/96` to `/128`) as the IPv4 range that it is: clients are compared so.
+fn canonical(range: IpNet) -> IpNet {
+    let IpNet::V6(v6) = range else { return range };
+    v6.addr()
+        .to_ipv4_mapped()
+        .zip(v6.prefix_len().checked_sub(96))
+        .and_then(|(address, length)| Ipv4Net::new(address, length).ok())
+        .map_or(range, IpNet::V4)
 }
 
 #[cfg(test)]
@@ -97,6 +107,13 @@ mod tests {
             assert!(!list.contains(outside), "{outside}");
         }
         assert!(AddressList::parse(" ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_range_of_mapped_addresses_is_the_ipv4_range() {
+        let list = AddressList::parse("::ffff:192.0.2.0/120").unwrap();
+        assert!(list.contains("192.0.2.9") && list.contains("::ffff:192.0.2.9"));
+        assert!(!list.contains("192.0.3.9"));
     }
 
     #[test]

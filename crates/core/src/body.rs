@@ -141,7 +141,7 @@ impl<'a> Fields<'a> {
 
     fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let at = self.members.0.iter().position(|(n, _)| n == name)?;
-        Some(self.members.0.swap_remove(at).1)
+        Some(self.members.0.remove(at).1)
     }
 
     /// Says that something is wrong.

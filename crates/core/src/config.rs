@@ -119,6 +119,12 @@ impl Config {
         self.key_secret.as_ref()
     }
 
+    /// Whether the client's address decides anything.
+    #[must_use]
+    pub fn needs_client_address(&self) -> bool {
+        !self.allow_list.is_empty()
+    }
+
     /// Settings that go before every tenant's own: `CHEVERETO_TENANT_ENFORCED`, a JSON object (contract §6).
     #[must_use]
     pub fn enforced(&self) -> &Variables {

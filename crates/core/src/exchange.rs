@@ -19,7 +19,7 @@ use crate::auth::{self, Caller};
 use crate::clock::Timestamp;
 use crate::config::{Config, VariableError};
 use crate::dialect::Dialect;
-use crate::http::{Body, Method, Random, Request, Response, request_id};
+use crate::http::{BODY_LIMIT_BYTES, Body, Method, Random, Request, Response, request_id};
 use crate::log::LogEntry;
 use crate::problem::{ApiError, Internal, Unauthorized};
 use crate::route::{Operation, Resource};
@@ -188,8 +188,9 @@ impl Api {
 
         let key = auth::claim(config, request.headers.api_key)?;
         trace.key_id = Some(key.id());
-        let Body::Bytes(body) = request.body else {
-            return Err(ApiError::BodyTooLarge);
+        let body = match request.body {
+            Body::Bytes(body) if body.len() <= BODY_LIMIT_BYTES => body,
+            Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
         };
         let now =
             Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;

@@ -157,5 +157,13 @@ pub(crate) fn request_id(
     }
     let mut bytes = [0; 16];
     random.fill(&mut bytes)?;
-    Ok(hex::encode(bytes))
+    Ok(hex_text(&bytes))
+}
+
+/// Bytes as lower-case hexadecimal digits: at once, where `hex::encode` goes digit by digit.
+pub(crate) fn hex_text(bytes: &[u8]) -> String {
+    let mut digits = alloc::vec![0; 2 * bytes.len()];
+    // The room is exactly what it takes, and digits are ASCII.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::http::{Random, RandomUnavailable};
+use crate::http::{Random, RandomUnavailable, hex_text};
 use crate::problem::Unauthorized;
 use crate::secret::Secret;
 
@@ -109,7 +109,7 @@ pub(super) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
 }
 
 fn digest(key: &str) -> String {
-    hex::encode(Sha256::digest(key))
+    hex_text(&Sha256::digest(key))
 }
 
 /// A key that was just issued: the one moment at which its text is known.

@@ -163,7 +163,9 @@ pub(crate) fn delete(call: &Call<'_>, id: &str) -> Pending {
     // Said here and not left to the foreign key, which not every host's SQLite enforces.
     let release = Sql::of(&call.caller, "UPDATE tenants SET plan_id = NULL")
         .guarded()
-        .sql(" AND plan_id = ")
+        .sql(" AND EXISTS (SELECT 1 FROM tenants_plans WHERE id = ")
+        .bind(id.as_str())
+        .sql(") AND plan_id = ")
         .bind(id.as_str());
     let delete = Sql::of(&call.caller, "DELETE FROM tenants_plans")
         .guarded()

@@ -20,6 +20,15 @@ impl Batch {
     }
 }
 
+impl Statement {
+    /// The values: `[value, …]`.
+    #[must_use]
+    pub fn values_to_json(&self) -> String {
+        // Strings, integers and nulls: there is nothing in it that JSON cannot say.
+        serde_json::to_string(self.values()).unwrap_or_default()
+    }
+}
+
 /// Reads the rows of a batch's statements: `[[[value, …], …], …]`, a list of rows for each statement. Numbers that are whole are
 /// integers; `true` and `false` are 1 and 0.
 ///

@@ -51,7 +51,7 @@ INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands;
 
 -- DELETE /tenants-plans/{id}
-UPDATE tenants SET plan_id = NULL WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND plan_id = ?4;
+UPDATE tenants SET plan_id = NULL WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?4) AND plan_id = ?5;
 DELETE FROM tenants_plans WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND id = ?4 RETURNING id;
 INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands;
