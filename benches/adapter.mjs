@@ -11,6 +11,8 @@ export default {
     CHEVERETO_TENANTS_API_KEY_SECRET: randomBytes(32).toString('hex'),
     CHEVERETO_TENANTS_API_REQUEST_SECRET: randomBytes(32).toString('hex'),
     CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    // The harness asks for Traefik's configuration from loopback and without a key.
+    TENANTS_DEVELOPMENT: 'true',
   }),
   async apiKey({ secrets, sql }) {
     const prefix = 'chv_1_'

@@ -27,7 +27,8 @@ export default {
 function head({ method, url, headers }, body) {
   const get = (name) => headers.get(name) ?? ''
   return `${method}\n${url}\n${needs.address ? get('cf-connecting-ip') : ''}\n${get('x-api-key')}\n${get('x-signature')}\n${
-    body?.length === 0 ? '' : get('content-type')}\n${get('x-request-id')}\n`
+    body?.length === 0 ? '' : get('content-type')}\n${get('x-request-id')}\n${
+    url.endsWith('/config/traefik') ? get('if-none-match') : ''}`
 }
 
 const encoder = new TextEncoder()

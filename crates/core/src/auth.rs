@@ -7,6 +7,7 @@
 //! again, to another route too; the transport (TLS) must keep it from being read.
 
 use alloc::string::String;
+use core::ops::Deref;
 
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -18,17 +19,17 @@ pub mod signature;
 
 use key::ClaimedKey;
 
-/// The proof that a caller holds a key that this service issued and, where the route wants one, that it signed the body.
+/// The proof that a caller holds a key that this service issued: enough to read what needs no signature.
 #[derive(Debug)]
-pub struct Caller {
+pub struct KeyHolder {
     key_id: i64,
     digest: String,
     now: Timestamp,
 }
 
-impl Caller {
-    /// Once the checks that the route wants have passed.
-    fn new(key: &ClaimedKey<'_>, now: Timestamp) -> Self {
+impl KeyHolder {
+    /// Of a key whose MAC is right.
+    pub(crate) fn new(key: &ClaimedKey<'_>, now: Timestamp) -> Self {
         Self {
             key_id: key.id(),
             digest: key.digest(),
@@ -50,6 +51,18 @@ impl Caller {
     /// When the request came.
     pub(crate) fn now(&self) -> &Timestamp {
         &self.now
+    }
+}
+
+/// The proof that a caller holds a key and signed the body.
+#[derive(Debug)]
+pub struct Caller(KeyHolder);
+
+impl Deref for Caller {
+    type Target = KeyHolder;
+
+    fn deref(&self) -> &KeyHolder {
+        &self.0
     }
 }
 
@@ -85,5 +98,5 @@ pub(crate) fn verify(
     secret
         .verify(header, body)
         .map_err(|e| ApiError::Unauthorized(e.into()))?;
-    Ok(Caller::new(key, now))
+    Ok(Caller(KeyHolder::new(key, now)))
 }

@@ -19,6 +19,7 @@ use crate::hostname::Hostname;
 use crate::problem::quote;
 use crate::seal::{Sealer, SealingKey};
 use crate::secret::Secret;
+use crate::traefik::{self, CLOUDFLARE_RANGES};
 use crate::variables::Variables;
 
 /// The names of all variables that [`Config::read`] asks for.
@@ -26,12 +27,18 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_ENCRYPTION_KEY",
     "CHEVERETO_ENCRYPTION_KEY_PREVIOUS",
     "CHEVERETO_INTERNAL_HOSTNAME",
+    "CHEVERETO_PROXY_ENTRYPOINT",
+    "CHEVERETO_PROXY_IP_ALLOW_LIST",
+    "CHEVERETO_SERVICE_NAME",
+    "CHEVERETO_SERVICE_PORT",
     "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
     "CHEVERETO_TENANTS_API_KEY_SECRET",
     "CHEVERETO_TENANTS_API_REQUEST_SECRET",
     "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
     "CHEVERETO_TENANTS_PUBLIC_KEY",
+    "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
+    "TENANTS_DEVELOPMENT",
 ];
 
 /// What the service runs on.
@@ -49,6 +56,12 @@ pub struct Config {
     pub(crate) enforced: Variables,
     /// The root's own name, which no tenant can have.
     pub(crate) internal_hostname: Hostname,
+    /// From where Traefik's configuration may be read, with a key.
+    pub(crate) traefik_allow_list: AddressList,
+    /// Whether this is a developer's own machine, whose programs may read Traefik's configuration without a key.
+    pub(crate) development: bool,
+    /// Traefik's configuration but for the tenants.
+    pub(crate) traefik: traefik::Settings,
     /// Whether a legacy verifying key is configured; without one the legacy routes are not there.
     pub(crate) legacy: bool,
 }
@@ -80,6 +93,10 @@ impl Config {
             variable,
             errors: Vec::new(),
         };
+        let internal_hostname = reader
+            .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
+            .unwrap_or_else(Hostname::localhost);
+        let traefik = reader.traefik(&internal_hostname);
         let config = Self {
             allow_list: reader
                 .parsed("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", AddressList::parse)
@@ -94,9 +111,21 @@ impl Config {
             enforced: reader
                 .parsed("CHEVERETO_TENANT_ENFORCED", Variables::parse)
                 .unwrap_or_default(),
-            internal_hostname: reader
-                .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
-                .unwrap_or_else(Hostname::localhost),
+            internal_hostname,
+            traefik_allow_list: reader
+                .parsed(
+                    "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
+                    AddressList::parse,
+                )
+                .unwrap_or_default(),
+            development: reader
+                .parsed("TENANTS_DEVELOPMENT", |text| match text {
+                    "true" => Ok(true),
+                    "false" => Ok(false),
+                    other => Err(format!("expected `true` or `false`; got {}", quote(other))),
+                })
+                .unwrap_or_default(),
+            traefik,
             legacy: reader.value("CHEVERETO_TENANTS_PUBLIC_KEY").is_some(),
         };
         reader.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
@@ -122,7 +151,7 @@ impl Config {
     /// Whether the client's address decides anything.
     #[must_use]
     pub fn needs_client_address(&self) -> bool {
-        !self.allow_list.is_empty()
+        !self.allow_list.is_empty() || self.development || !self.traefik_allow_list.is_empty()
     }
 
     /// Settings that go before every tenant's own: `CHEVERETO_TENANT_ENFORCED`, a JSON object (contract §6).
@@ -167,10 +196,58 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         self.value(name).map(Secret::new)
     }
 
+    fn traefik(&mut self, root: &Hostname) -> traefik::Settings {
+        let entry_point = self.parsed("CHEVERETO_PROXY_ENTRYPOINT", name);
+        let service = self.parsed("CHEVERETO_SERVICE_NAME", name);
+        let port = self.parsed("CHEVERETO_SERVICE_PORT", |text| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            match text.parse::<u16>() {
+                Ok(port) if digits && port != 0 => Ok(port),
+                _ => Err(format!("expected a port, 1 to 65535; got {}", quote(text))),
+            }
+        });
+        let ranges = self
+            .parsed("CHEVERETO_PROXY_IP_ALLOW_LIST", |text| {
+                // Traefik refuses every router of a middleware without ranges.
+                AddressList::parse(text).and_then(|list| {
+                    if list.is_empty() {
+                        Err("expected at least one address or CIDR range".into())
+                    } else {
+                        Ok(list)
+                    }
+                })
+            })
+            .or_else(|| AddressList::parse(CLOUDFLARE_RANGES).ok())
+            .unwrap_or_default();
+        traefik::Settings::new(
+            root,
+            entry_point.as_deref().unwrap_or("websecure"),
+            service.as_deref().unwrap_or("php"),
+            port.unwrap_or(8080),
+            &ranges,
+        )
+    }
+
     fn sealer(&mut self) -> Option<Sealer> {
         let current = self.parsed("CHEVERETO_ENCRYPTION_KEY", sealing_key);
         let previous = self.parsed("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", sealing_key);
         current.map(|current| Sealer::new(current, previous))
+    }
+}
+
+/// A name that Traefik takes for an entry point or a service, and a URL for a host: no `@`, which would name another provider.
+fn name(text: &str) -> Result<String, String> {
+    let ok = (1..=253).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if ok {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "expected 1 to 253 of [A-Za-z0-9._-]; got {}",
+            quote(text)
+        ))
     }
 }
 
@@ -231,13 +308,40 @@ mod tests {
         assert_eq!(
             errors,
             [
+                "CHEVERETO_INTERNAL_HOSTNAME: expected labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, separated by dots; got `a_b`",
                 "CHEVERETO_TENANTS_API_IP_ALLOW_LIST: expected addresses or CIDR ranges, separated by commas; got `nonsense`",
                 "CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes",
                 "CHEVERETO_ENCRYPTION_KEY_PREVIOUS: expected base64 of 32 bytes; it is not base64",
                 "CHEVERETO_TENANT_ENFORCED: /a: expected a name of [A-Z][A-Z0-9_]*, at most 128 characters; got `a`",
-                "CHEVERETO_INTERNAL_HOSTNAME: expected labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, separated by dots; got `a_b`",
                 "CHEVERETO_TENANTS_DB_ISOLATION_MODE: `database` is not served by this version yet; expected `table`",
             ]
+        );
+    }
+
+    #[test]
+    fn what_goes_into_traefiks_configuration_is_checked_here() {
+        for (name, bad) in [
+            ("CHEVERETO_PROXY_ENTRYPOINT", "web secure"),
+            ("CHEVERETO_SERVICE_NAME", "php@docker"),
+            ("CHEVERETO_SERVICE_NAME", "a`b"),
+            ("CHEVERETO_SERVICE_PORT", "0"),
+            ("CHEVERETO_SERVICE_PORT", "65536"),
+            ("CHEVERETO_SERVICE_PORT", "+80"),
+            ("CHEVERETO_PROXY_IP_ALLOW_LIST", "10.0.0.0/8,"),
+            ("CHEVERETO_PROXY_IP_ALLOW_LIST", " "),
+            ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "localhost"),
+            ("TENANTS_DEVELOPMENT", "yes"),
+        ] {
+            let errors = read(&[(name, bad)]).unwrap_err();
+            assert_eq!(errors.len(), 1, "{name}={bad}");
+            assert!(errors[0].starts_with(name), "{errors:?}");
+        }
+        assert!(
+            read(&[
+                ("CHEVERETO_SERVICE_NAME", "my_php.internal"),
+                ("CHEVERETO_SERVICE_PORT", "65535")
+            ])
+            .is_ok()
         );
     }
 

@@ -24,7 +24,7 @@ use crate::log::LogEntry;
 use crate::problem::{ApiError, Internal, Unauthorized};
 use crate::route::{Operation, Resource};
 use crate::sql::{Answers, Batch, Rows, Sql, key_stands};
-use crate::{plan, tenant};
+use crate::{plan, tenant, traefik};
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Api {
                 trace,
                 finish,
             })),
-            Err(error) => trace.send(Err(error)),
+            Err(error) => trace.send(Err(error), None),
         }
     }
 
@@ -186,14 +186,17 @@ impl Api {
             return Err(ApiError::NotImplemented);
         }
 
+        let now =
+            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        if operation == Operation::TraefikConfig {
+            return traefik::config(config, request, now, |id| trace.key_id = Some(id));
+        }
         let key = auth::claim(config, request.headers.api_key)?;
         trace.key_id = Some(key.id());
         let body = match request.body {
             Body::Bytes(body) if body.len() <= BODY_LIMIT_BYTES => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
         };
-        let now =
-            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
         let caller = auth::verify(config, &key, request.headers.signature, body, now)?;
 
         let mut call = Call {
@@ -240,6 +243,7 @@ impl Exchange {
             trace,
             finish,
         } = self;
+        let mut note = None;
         let response = api
             .config
             .as_ref()
@@ -248,9 +252,11 @@ impl Exchange {
                 let rows =
                     result.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
                 let mut answers = Answers::new(rows, batch.statements().len())?;
-                finish(config, &mut answers)
+                let response = finish(config, &mut answers);
+                note = answers.into_note();
+                response
             });
-        trace.send(response)
+        trace.send(response, note)
     }
 }
 
@@ -266,9 +272,9 @@ impl fmt::Debug for Exchange {
 }
 
 impl Trace {
-    fn send(self, result: Result<Response, ApiError>) -> Step {
+    fn send(self, result: Result<Response, ApiError>, note: Option<String>) -> Step {
         let (mut response, cause) = match result {
-            Ok(response) => (response, None),
+            Ok(response) => (response, note),
             Err(error) => (error.respond(&self.request_id), error.cause()),
         };
         if self.head {

@@ -34,6 +34,7 @@ mod stored;
 pub mod tenant;
 #[cfg(test)]
 mod testing;
+pub mod traefik;
 pub mod variables;
 
 pub use exchange::{Answer, Api, Exchange, Step};

@@ -49,9 +49,9 @@ impl LogEntry {
     #[must_use]
     pub fn line(&self, duration_ms: i64) -> String {
         let line = Line {
-            level: match self.status {
-                500.. => "error",
-                401 | 403 => "warn",
+            level: match (self.status, &self.cause) {
+                (500.., _) => "error",
+                (401 | 403, _) | (_, Some(_)) => "warn",
                 _ => "info",
             },
             method: &self.method,

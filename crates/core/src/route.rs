@@ -128,10 +128,7 @@ pub(crate) enum Operation<'a> {
 impl Operation<'_> {
     /// Whether this version does not serve it yet.
     pub(crate) fn is_to_come(self) -> bool {
-        matches!(
-            self,
-            Self::TraefikConfig | Self::InstallTenant(_) | Self::ResetUserPassword(_)
-        )
+        matches!(self, Self::InstallTenant(_) | Self::ResetUserPassword(_))
     }
 }
 

@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::{self, Vec};
 use core::fmt::Write as _;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, KeyHolder};
 use crate::problem::{ApiError, Internal};
 
 pub mod json;
@@ -195,6 +195,19 @@ pub(crate) struct Sql {
 impl Sql {
     /// Begins a statement of the caller's.
     pub(crate) fn of(caller: &Caller, text: &'static str) -> Self {
+        Self::held_by(caller, text)
+    }
+
+    /// Begins a statement that reads what needs no key.
+    pub(crate) fn of_nobody(text: &'static str) -> Self {
+        Self {
+            text: text.into(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Begins a statement that reads what needs no signature.
+    pub(crate) fn held_by(caller: &KeyHolder, text: &'static str) -> Self {
         Self {
             text: text.into(),
             values: [
@@ -267,13 +280,19 @@ pub type Rows = Vec<Row>;
 
 /// The rows of each statement of a batch.
 #[derive(Debug)]
-pub(crate) struct Answers(vec::IntoIter<Rows>);
+pub(crate) struct Answers {
+    results: vec::IntoIter<Rows>,
+    note: Option<String>,
+}
 
 impl Answers {
     /// Of a batch of `expected` statements.
     pub(crate) fn new(results: Vec<Rows>, expected: usize) -> Result<Self, ApiError> {
         if results.len() == expected {
-            Ok(Self(results.into_iter()))
+            Ok(Self {
+                results: results.into_iter(),
+                note: None,
+            })
         } else {
             Err(bad_rows(format!(
                 "{} results of {expected} statements",
@@ -284,9 +303,19 @@ impl Answers {
 
     /// The next statement's rows.
     pub(crate) fn rows(&mut self) -> Result<Rows, ApiError> {
-        self.0
+        self.results
             .next()
             .ok_or_else(|| bad_rows("one result too few".into()))
+    }
+
+    /// Notes what the log is to say of an answer that is none the worse for it.
+    pub(crate) fn note(&mut self, text: String) {
+        self.note = Some(text);
+    }
+
+    /// What was noted.
+    pub(crate) fn into_note(self) -> Option<String> {
+        self.note
     }
 
     /// The next statement's only row, if it has one.

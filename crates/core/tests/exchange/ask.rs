@@ -13,6 +13,7 @@ pub(crate) struct Ask {
     pub(crate) signature: Header,
     pub(crate) content_type: Header,
     pub(crate) request_id: Option<String>,
+    pub(crate) if_none_match: Option<String>,
 }
 
 /// A header that the host sets as it should be, unless it is told otherwise.
@@ -37,6 +38,7 @@ impl Ask {
             signature: Header::Right,
             content_type: Header::Right,
             request_id: Some("r-1".into()),
+            if_none_match: None,
         }
     }
 
@@ -87,6 +89,11 @@ impl Ask {
 
     pub(crate) fn no_request_id(mut self) -> Self {
         self.request_id = None;
+        self
+    }
+
+    pub(crate) fn if_none_match(mut self, tag: impl Into<String>) -> Self {
+        self.if_none_match = Some(tag.into());
         self
     }
 

@@ -201,7 +201,7 @@ impl Host {
                 signature: signature.as_deref(),
                 content_type: content_type.as_deref(),
                 request_id: ask.request_id.as_deref(),
-                ..Headers::default()
+                if_none_match: ask.if_none_match.as_deref(),
             },
             body: if ask.too_large {
                 Body::TooLarge

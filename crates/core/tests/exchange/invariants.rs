@@ -64,7 +64,7 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String]) {
         assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
     }
     let content_type = match status {
-        204 => None,
+        204 | 304 => None,
         200..=299 => Some("application/json"),
         _ => Some("application/problem+json"),
     };
@@ -73,7 +73,7 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String]) {
     assert_eq!(got.header("allow").is_some(), status == 405);
     assert_eq!(got.header("location").is_some(), status == 201);
 
-    if status == 204 || ask.method == "HEAD" {
+    if matches!(status, 204 | 304) || ask.method == "HEAD" {
         assert_eq!(body, "");
     } else {
         let json: Json = serde_json::from_str(body).expect(body);
@@ -87,11 +87,14 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String]) {
     let line_json: Json = serde_json::from_str(&line).expect(&line);
     assert_eq!(line_json["status"], status);
     assert_eq!(line_json["request_id"], request_id);
-    assert_eq!(
-        got.log.cause.is_some(),
-        matches!(status, 401 | 500 | 503),
-        "{line}"
-    );
+    // An answer of Traefik's configuration may say what was left out of it.
+    if got.log.route != Some("/config/traefik") || status != 200 {
+        assert_eq!(
+            got.log.cause.is_some(),
+            matches!(status, 401 | 500 | 503),
+            "{line}"
+        );
+    }
     if let Some(cause) = &got.log.cause {
         assert!(!body.contains(cause.as_str()), "{body}");
     }

@@ -24,4 +24,5 @@ mod statements;
 mod tenants_create;
 mod tenants_edit;
 mod tenants_read;
+mod traefik;
 mod vectors;

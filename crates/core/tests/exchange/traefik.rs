@@ -1,0 +1,194 @@
+//! `GET /config/traefik` (contract §2, §7): who may read it, what it says, and that one bad row harms no other.
+
+use tenants_core::Step;
+
+use crate::ask::{Ask, get, head, new_tenant, patch, post};
+use crate::host::Host;
+
+const PATH: &str = "/config/traefik";
+const SETTINGS: &str =
+    r#""service":"php","entryPoints":["websecure"],"middlewares":["allow-range"]"#;
+
+fn local() -> Host {
+    Host::with(&[
+        ("TENANTS_DEVELOPMENT", "true"),
+        ("CHEVERETO_PROXY_IP_ALLOW_LIST", "192.0.2.0/24"),
+    ])
+}
+
+/// As Traefik asks: no signature, and here from the developer's own machine and without a key.
+fn poll() -> Ask {
+    get(PATH).no_key().no_signature().from("127.0.0.1")
+}
+
+fn body(routers: &str) -> String {
+    format!(
+        r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`localhost`)",{SETTINGS}}}{routers}}},"services":{{"php":{{"loadBalancer":{{"passHostHeader":true,"servers":[{{"url":"http://php:8080"}}]}}}}}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":["192.0.2.0/24"]}}}}}}}}}}"#
+    )
+}
+
+fn router(id: &str, hostname: &str) -> String {
+    format!(r#","{id}":{{"rule":"Host(`{hostname}`)",{SETTINGS}}}"#)
+}
+
+#[test]
+fn to_everybody_else_it_is_not_there() {
+    let listed = (
+        "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
+        "198.51.100.7,2001:db8::/32",
+    );
+    for (variables, address) in [
+        (vec![], Some("127.0.0.1")),
+        (vec![], None),
+        (vec![("TENANTS_DEVELOPMENT", "false")], Some("::1")),
+        (vec![("TENANTS_DEVELOPMENT", "true")], Some("192.0.2.1")),
+        (vec![("TENANTS_DEVELOPMENT", "true")], Some("localhost")),
+        (vec![("TENANTS_DEVELOPMENT", "true")], None),
+        (vec![listed], Some("127.0.0.1")),
+        (vec![listed], Some("198.51.100.8")),
+    ] {
+        let mut host = Host::with(&variables);
+        // A key opens nothing from elsewhere, and what is missing is not told apart.
+        for ask in [get(PATH), get(PATH).no_key()] {
+            let mut ask = ask;
+            ask.address = address.map(Into::into);
+            host.refuse(404, &ask);
+        }
+    }
+}
+
+#[test]
+fn a_listed_address_reads_it_with_a_key_and_without_a_signature() {
+    let mut host = Host::with(&[(
+        "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
+        "198.51.100.7,2001:db8::/32",
+    )]);
+    for address in ["198.51.100.7", "::ffff:198.51.100.7", "2001:db8::1"] {
+        let ask = get(PATH).no_signature().from(address);
+        let got = host.expect(200, &ask);
+        assert_eq!(got.log.key_id, Some(host.key_id));
+        host.refuse(401, &ask.clone().no_key());
+        host.refuse(401, &ask.clone().key("chv_1_x"));
+    }
+    let (id, key) = host.issue("expired", Some("2026-01-01 00:00:00"));
+    let ask = get(PATH).no_signature().from("198.51.100.7").key(key);
+    let got = host.expect(401, &ask);
+    assert_eq!(got.log.key_id, Some(id));
+    host.refuse(401, &ask.if_none_match("*").no_key());
+}
+
+#[test]
+fn the_list_of_all_callers_goes_before_its_own() {
+    let mut host = Host::with(&[
+        ("TENANTS_DEVELOPMENT", "true"),
+        ("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "192.0.2.1"),
+    ]);
+    host.refuse(403, &poll());
+}
+
+#[test]
+fn it_has_the_root_and_every_enabled_tenant_in_a_stable_order() {
+    let mut host = local();
+    assert_eq!(host.expect(200, &poll()).body, body(""));
+    for (id, enabled) in [("b", true), ("C", true), ("a", true), ("off", false)] {
+        let fields = format!(r#"{{"id":"{id}","hostname":"{id}.example","is_enabled":{enabled}}}"#);
+        host.expect(201, &post("/tenants", fields).from("127.0.0.1"));
+    }
+    let all = [("a", "a.example"), ("b", "b.example"), ("C", "c.example")]
+        .map(|(i, h)| router(i, h))
+        .concat();
+    let got = host.expect(200, &poll().from("::1"));
+    assert_eq!(got.body, body(&all));
+    assert_eq!(got.log.route, Some("/config/traefik"));
+    let etag = got.header("etag").unwrap().to_owned();
+    let got = host.expect(200, &head(PATH).no_key().no_signature().from("::1"));
+    assert_eq!(got.header("etag"), Some(etag.as_str()));
+}
+
+#[test]
+fn what_is_known_is_304_until_something_is_written() {
+    let mut host = local();
+    host.expect(201, &new_tenant("a"));
+    let etag = host.expect(200, &poll()).header("etag").unwrap().to_owned();
+    for known in [
+        etag.clone(),
+        format!("W/{etag}"),
+        format!("\"x\", {etag}"),
+        "*".into(),
+    ] {
+        let got = host.expect(304, &poll().if_none_match(known));
+        assert_eq!(got.header("etag"), Some(etag.as_str()));
+        assert_eq!(got.body, "");
+    }
+    host.expect(204, &patch("/tenants/a", r#"{"is_enabled":false}"#));
+    let got = host.expect(200, &poll().if_none_match(etag.clone()));
+    assert_eq!(got.body, body(""));
+    assert_ne!(got.header("etag"), Some(etag.as_str()));
+    // Other settings make another text of the same rows.
+    let etag = got.header("etag").unwrap().to_owned();
+    host.configure(&[("CHEVERETO_SERVICE_PORT", "81")]);
+    host.expect(200, &poll().if_none_match(etag));
+}
+
+#[test]
+fn a_row_that_cannot_be_a_router_is_left_out_and_named() {
+    let mut host = local();
+    for id in ["a", "b", "c", "d"] {
+        host.expect(201, &new_tenant(id));
+    }
+    let b = host.one("SELECT hostname FROM tenants WHERE id = 'b'");
+    let b = format!("{b:?}");
+    let hostname = b.trim_start_matches("Text(\"").trim_end_matches("\")");
+    host.sql(
+        "UPDATE tenants SET hostname = 'x`) || Host(`y' WHERE id = 'a'",
+        &[],
+    );
+    host.sql(
+        "UPDATE tenants SET hostname = 'localhost' WHERE id = 'c'",
+        &[],
+    );
+    host.sql("UPDATE tenants SET id = 'd@file' WHERE id = 'd'", &[]);
+    let got = host.expect(200, &poll());
+    assert_eq!(got.body, body(&router("b", hostname)));
+    for named in [
+        "tenants/a/hostname",
+        "tenants/c/hostname",
+        "tenants/`d@file`",
+    ] {
+        assert!(got.cause().contains(named), "{}", got.cause());
+    }
+}
+
+#[test]
+fn a_database_that_fails_is_never_a_200() {
+    let mut host = local();
+    for known in [None, Some("*")] {
+        let mut ask = poll();
+        ask.if_none_match = known.map(Into::into);
+        for result in [
+            Err("gone".to_owned()),
+            Ok(vec![vec![]]),
+            Ok(vec![]),
+            Ok(vec![vec![vec![]]]),
+        ] {
+            let exchange = host.exchange(&ask);
+            let Step::Send(answer) = exchange.resume(&host.api, result) else {
+                panic!("a second batch")
+            };
+            assert!(answer.response.status >= 401, "{}", answer.response.status);
+        }
+    }
+}
+
+#[test]
+fn a_deployed_services_rows_come_in_order_without_a_sort() {
+    let mut host = Host::with(&[("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7")]);
+    let exchange = host.exchange(&get(PATH).no_signature().from("198.51.100.7"));
+    let [statement] = exchange.batch().statements() else {
+        panic!("more than one statement")
+    };
+    let plan = format!("EXPLAIN QUERY PLAN {}", statement.text());
+    let rows = format!("{:?}", host.sql(&plan, statement.values()));
+    assert!(rows.contains("SEARCH api_keys"), "{rows}");
+    assert!(!rows.contains("TEMP B-TREE"), "{rows}");
+}
