@@ -142,6 +142,13 @@ pub enum Command {
     )]
     PlanDelete(plan::ChoiceArgs),
 
+    /// Show the configuration that Traefik is given, as JSON
+    #[command(
+        name = "config:traefik",
+        after_help = "Example:\n  tenants config:traefik | jq '.http.routers | keys'\n\nThe API shows it to listed addresses alone (docs/TRAEFIK.md), and to the developer's own machine."
+    )]
+    ConfigTraefik,
+
     /// Ask the API whether key and signature are in order
     #[command(name = "auth:verify", after_help = "Example:\n  tenants auth:verify")]
     AuthVerify,

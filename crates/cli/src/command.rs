@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 
 pub mod auth;
+pub mod config;
 pub mod init;
 pub mod key;
 pub mod plan;

@@ -78,6 +78,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::PlanList => command::plan::list(session, world),
         Command::PlanEdit(args) => command::plan::edit(args, session, world),
         Command::PlanDelete(args) => command::plan::delete(args, session, world),
+        Command::ConfigTraefik => command::config::traefik(session, world),
         Command::AuthVerify => command::auth::verify(session, world),
         Command::Sign => command::auth::sign(session, world),
     }

@@ -137,6 +137,12 @@ fn each_command_sends_its_request_and_shows_its_answer() {
             "POST /_/api/4/auth/verify",
             "",
         ),
+        (
+            &["config:traefik"],
+            (OK, r#"{"http":{}}"#),
+            "GET /_/api/4/config/traefik",
+            "",
+        ),
         (&["list"], (OK, "[]"), "GET /_/api/4/tenants?limit=1000", ""),
         (
             &["plan:list"],
