@@ -24,6 +24,7 @@ async function deploy() {
   await build();
   if (values['dry-run']) return wrangler(['deploy', '--dry-run', '--outdir', join('.wrangler', 'dry-run')]);
 
+  checkNotDevelopment();
   checkDatabase();
   await checkSecrets();
   say('Bringing the tables of the remote database up to date…');
@@ -48,6 +49,12 @@ function checkDatabase() {
       '  npm run -s wrangler -- d1 create tenants\n\n' +
       `and put the id it prints where wrangler.toml has database_id = "${placeholder}".`,
   );
+}
+
+/** On a deployed Worker it would let whoever claims a loopback address read the routing without a key. */
+function checkNotDevelopment() {
+  if (!/^\s*TENANTS_DEVELOPMENT\s*=/m.test(readFileSync(join(root, 'wrangler.toml'), 'utf8'))) return;
+  throw new Stop('wrangler.toml sets TENANTS_DEVELOPMENT, which is for a developer\'s own machine alone. Take it out; .dev.vars is its place.');
 }
 
 async function checkSecrets() {

@@ -14,13 +14,14 @@ function inFolder(body) {
   }
 }
 
-test('the first time all secrets are made, for the owner’s eyes', () => {
+test('the first time all secrets are made, for the owner’s eyes, and the mark of a development machine', () => {
   inFolder((file) => {
-    assert.equal(completeDevVars(file).length, 3);
+    assert.equal(completeDevVars(file).length, 4);
     const vars = devVars(file);
     assert.match(vars.CHEVERETO_TENANTS_API_KEY_SECRET, /^[0-9a-f]{64}$/);
     assert.match(vars.CHEVERETO_TENANTS_API_REQUEST_SECRET, /^[0-9a-f]{64}$/);
     assert.equal(Buffer.from(vars.CHEVERETO_ENCRYPTION_KEY, 'base64').length, 32);
+    assert.equal(vars.TENANTS_DEVELOPMENT, 'true');
     if (process.platform !== 'win32') assert.equal(statSync(file).mode & 0o777, 0o600);
   });
 });
@@ -36,15 +37,25 @@ test('the second time nothing changes', () => {
 
 test('what the user wrote stays, and only what is missing is added', () => {
   inFolder((file) => {
-    writeFileSync(file, '# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1');
+    writeFileSync(file, '# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1\nTENANTS_DEVELOPMENT=false');
     assert.deepEqual(completeDevVars(file), ['CHEVERETO_TENANTS_API_REQUEST_SECRET']);
-    assert.ok(readFileSync(file, 'utf8').startsWith('# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1\n'));
+    assert.ok(readFileSync(file, 'utf8').startsWith('# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1\nTENANTS_DEVELOPMENT=false\n'));
     assert.deepEqual({ ...devVars(file), CHEVERETO_TENANTS_API_REQUEST_SECRET: '' }, {
       CHEVERETO_TENANTS_API_KEY_SECRET: 'abc',
       CHEVERETO_ENCRYPTION_KEY: '',
       OTHER: '1',
+      TENANTS_DEVELOPMENT: 'false',
       CHEVERETO_TENANTS_API_REQUEST_SECRET: '',
     });
+  });
+});
+
+test('a file of before, with the secrets alone, is completed', () => {
+  inFolder((file) => {
+    const before = 'CHEVERETO_TENANTS_API_KEY_SECRET=a\nCHEVERETO_TENANTS_API_REQUEST_SECRET=b\nCHEVERETO_ENCRYPTION_KEY=c\n';
+    writeFileSync(file, before);
+    assert.deepEqual(completeDevVars(file), ['TENANTS_DEVELOPMENT']);
+    assert.equal(readFileSync(file, 'utf8'), `${before}TENANTS_DEVELOPMENT=true\n`);
   });
 });
 

@@ -23,12 +23,13 @@ export default {
   },
 }
 
-/** The request's head, as `begin` reads it. No header's value and no URL has a line break. */
+/** The request's head, as `begin` reads it. No header's value and no URL has a line break. What nothing reads is not asked for. */
 function head({ method, url, headers }, body) {
   const get = (name) => headers.get(name) ?? ''
-  return `${method}\n${url}\n${needs.address ? get('cf-connecting-ip') : ''}\n${get('x-api-key')}\n${get('x-signature')}\n${
+  const traefik = url.includes('/config/traefik')
+  return `${method}\n${url}\n${needs.address || traefik ? get('cf-connecting-ip') : ''}\n${get('x-api-key')}\n${get('x-signature')}\n${
     body?.length === 0 ? '' : get('content-type')}\n${get('x-request-id')}\n${
-    url.endsWith('/config/traefik') ? get('if-none-match') : ''}`
+    traefik ? get('if-none-match') : ''}`
 }
 
 const encoder = new TextEncoder()

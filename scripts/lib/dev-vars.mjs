@@ -1,4 +1,4 @@
-// .dev.vars: the local Worker's secrets, where wrangler looks for them. Made once, ignored by git, for this machine alone.
+// .dev.vars: the local Worker's secrets and that it is local, where wrangler looks for them. Made once, ignored by git, for this machine alone.
 
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { root } from './run.mjs';
 
 export const devVarsFile = join(root, '.dev.vars');
 
-const header = `# Secrets for local development, made by \`npm start\`. Any value may be changed; what is missing is made again.
+const header = `# For local development, made by \`npm start\`. Any value may be changed; what is missing is made again.
 # Whoever changes CHEVERETO_ENCRYPTION_KEY loses what is sealed in the local database, and CHEVERETO_TENANTS_API_KEY_SECRET its keys.
 `;
 
@@ -15,10 +15,12 @@ const makers = {
   CHEVERETO_TENANTS_API_KEY_SECRET: () => randomBytes(32).toString('hex'),
   CHEVERETO_TENANTS_API_REQUEST_SECRET: () => randomBytes(32).toString('hex'),
   CHEVERETO_ENCRYPTION_KEY: () => randomBytes(32).toString('base64'),
+  // Never on a deployed Worker: there nobody is on loopback.
+  TENANTS_DEVELOPMENT: () => 'true',
 };
 
 /**
- * Adds the secrets that are not there, and leaves everything else as it is.
+ * Adds what is not there, and leaves everything else as it is.
  * @returns {string[]} the names of those that were added
  */
 export function completeDevVars(file = devVarsFile) {

@@ -9,6 +9,7 @@ const plan = await api.plan({ id: 'abc' })
 
 const routes = [
   ['/auth/verify', 'POST'],
+  ['/config/traefik', 'GET, HEAD'],
   ['/tenants', 'GET, HEAD, POST'],
   [`/tenants/${tenant.id}`, 'GET, HEAD, PATCH, DELETE'],
   ['/tenants-plans', 'GET, HEAD, POST'],

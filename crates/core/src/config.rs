@@ -148,10 +148,10 @@ impl Config {
         self.key_secret.as_ref()
     }
 
-    /// Whether the client's address decides anything.
+    /// Whether the client's address decides anything on every route; on Traefik's it always does.
     #[must_use]
     pub fn needs_client_address(&self) -> bool {
-        !self.allow_list.is_empty() || self.development || !self.traefik_allow_list.is_empty()
+        !self.allow_list.is_empty()
     }
 
     /// Settings that go before every tenant's own: `CHEVERETO_TENANT_ENFORCED`, a JSON object (contract §6).

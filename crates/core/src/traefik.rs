@@ -9,7 +9,6 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use serde_json::{Value as JsonValue, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::address::AddressList;
@@ -29,7 +28,8 @@ pub const CLOUDFLARE_RANGES: &str = "173.245.48.0/20,103.21.244.0/22,103.22.200.
     104.24.0.0/14,172.64.0.0/13,131.0.72.0/22,2400:cb00::/32,2606:4700::/32,2803:f800::/32,2405:b500::/32,2405:8100::/32,\
     2a06:98c0::/29,2c0f:f248::/32";
 
-const MIDDLEWARE: &str = "allow-range";
+/// How many rows that were left out a line of the log names.
+const MAX_NAMED: usize = 20;
 
 /// What the body has besides the tenants: written once, when the configuration is read.
 #[derive(Debug, Clone)]
@@ -45,7 +45,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// From checked values: none of them holds a backtick, a quote or an `@`.
+    /// INVARIANT: `entry_point` and `service` were checked by `config`: letters, digits, `.`, `_` and `-`, so that they stand in
+    /// JSON and in a URL as they are.
     pub(crate) fn new(
         root: &Hostname,
         entry_point: &str,
@@ -53,19 +54,18 @@ impl Settings {
         port: u16,
         ranges: &AddressList,
     ) -> Self {
-        let ranges: Vec<String> = ranges.ranges().map(|r| r.trunc().to_string()).collect();
+        let ranges: Vec<String> = ranges
+            .ranges()
+            .map(|range| format!("\"{}\"", range.trunc()))
+            .collect();
+        let ranges = ranges.join(",");
         let router = format!(
-            r#","service":{},"entryPoints":[{}],"middlewares":["{MIDDLEWARE}"]}}"#,
-            text(service),
-            text(entry_point)
+            r#","service":"{service}","entryPoints":["{entry_point}"],"middlewares":["allow-range"]}}"#
         );
         let head = format!(r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`{root}`)"{router}"#);
-        let services = object(
-            service,
-            json!({"loadBalancer": {"servers": [{"url": format!("http://{service}:{port}")}], "passHostHeader": true}}),
+        let tail = format!(
+            r#"}},"services":{{"{service}":{{"loadBalancer":{{"servers":[{{"url":"http://{service}:{port}"}}],"passHostHeader":true}}}}}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":[{ranges}]}}}}}}}}}}"#
         );
-        let middlewares = object(MIDDLEWARE, json!({"ipAllowList": {"sourceRange": ranges}}));
-        let tail = format!(r#"}},"services":{services},"middlewares":{middlewares}}}}}"#);
         let mut digest = Sha256::new();
         for part in [&head, &tail] {
             digest.update(part);
@@ -82,14 +82,6 @@ impl Settings {
     fn etag(&self, revision: i64) -> String {
         format!("\"{}-{revision}\"", self.tag)
     }
-}
-
-fn text(value: &str) -> JsonValue {
-    JsonValue::String(value.into())
-}
-
-fn object(name: &str, value: JsonValue) -> JsonValue {
-    JsonValue::Object([(String::from(name), value)].into_iter().collect())
 }
 
 /// Who asks.
@@ -121,32 +113,47 @@ fn is_loopback(address: &str) -> bool {
 }
 
 /// What the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Known {
-    Nothing,
+    /// Whatever there is: `*`.
     Anything,
-    Revision(i64),
+    /// These revisions under the present settings; perhaps none.
+    Revisions(Vec<i64>),
 }
 
 impl Known {
     fn of(header: Option<&str>, tag: &str) -> Self {
-        let Some(header) = header else {
-            return Self::Nothing;
-        };
+        let header = header.unwrap_or("");
         if header.trim() == "*" {
             return Self::Anything;
         }
-        header
-            .split(',')
-            .filter_map(|entry| {
-                let entry = entry.trim();
-                let opaque = entry.strip_prefix("W/").unwrap_or(entry);
-                let inside = opaque.strip_prefix('"')?.strip_suffix('"')?;
-                let digits = inside.strip_prefix(tag)?.strip_prefix('-')?;
-                digits.parse().ok().filter(|n| *n >= 0)
-            })
-            .max()
-            .map_or(Self::Nothing, Self::Revision)
+        let revision = |entry: &str| {
+            let entry = entry.trim();
+            let opaque = entry.strip_prefix("W/").unwrap_or(entry);
+            let inside = opaque.strip_prefix('"')?.strip_suffix('"')?;
+            let digits = inside.strip_prefix(tag)?.strip_prefix('-')?;
+            // A tag is compared as a text: 07 and +7 are not 7.
+            digits
+                .parse::<i64>()
+                .ok()
+                .filter(|n| *n >= 0 && n.to_string() == digits)
+        };
+        Self::Revisions(header.split(',').filter_map(revision).collect())
+    }
+
+    /// A revision that is known, and with which no tenant need be read; -1, which none is, where there is none.
+    fn newest(&self) -> i64 {
+        match self {
+            Self::Anything => -1,
+            Self::Revisions(all) => all.iter().copied().max().unwrap_or(-1),
+        }
+    }
+
+    fn has(&self, revision: i64) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Revisions(all) => all.contains(&revision),
+        }
     }
 }
 
@@ -172,11 +179,6 @@ pub(crate) fn config(
     log_key: impl FnOnce(i64),
 ) -> Result<Pending, ApiError> {
     let known = Known::of(request.headers.if_none_match, &config.traefik.tag);
-    let revision = match known {
-        Known::Revision(n) => n,
-        // No revision: all tenants are read.
-        Known::Nothing | Known::Anything => -1,
-    };
     let read = match reader(config, request, now)? {
         Reader::Developer => Sql::of_nobody(select_routes!("(SELECT 1)", "?1")),
         Reader::Holder(holder) => {
@@ -184,7 +186,7 @@ pub(crate) fn config(
             Sql::held_by(&holder, select_routes!(standing_key!(), "?4"))
         }
     }
-    .values([revision.into()]);
+    .values([known.newest().into()]);
     Ok(Pending::new(Batch::read(read), move |config, answers| {
         let rows = answers.rows()?;
         let settings = &config.traefik;
@@ -215,12 +217,20 @@ pub(crate) fn config(
             }
         }
         if !left_out.is_empty() {
-            answers.note(format!("left out of the routing: {}", left_out.join("; ")));
+            let named = &left_out[..left_out.len().min(MAX_NAMED)];
+            let more = match left_out.len() - named.len() {
+                0 => String::new(),
+                n => format!("; and {n} more"),
+            };
+            answers.note(format!(
+                "left out of the routing: {}{more}",
+                named.join("; ")
+            ));
         }
         // Not one row: the key does not stand.
         let revision = revision.ok_or_else(key_dead)?;
         let etag = settings.etag(revision);
-        if known == Known::Anything || known == Known::Revision(revision) {
+        if known.has(revision) {
             return Ok(Response::empty(304).with("etag", etag));
         }
         body.push_str(&settings.tail);
@@ -232,6 +242,13 @@ pub(crate) fn config(
 fn router(id: &str, hostname: &str, root: &Hostname) -> Result<Hostname, String> {
     TenantId::parse(id).map_err(|e| format!("tenants/{}: {e}", quote(id)))?;
     let parsed = Hostname::parse(hostname).map_err(|e| format!("tenants/{id}/hostname: {e}"))?;
+    // Two rows that differ in case alone would be two routers for one name, and the column only keeps equal texts apart.
+    if parsed.as_str() != hostname {
+        return Err(format!(
+            "tenants/{id}/hostname: {} is not in lower case",
+            quote(hostname)
+        ));
+    }
     if parsed == *root {
         return Err(format!(
             "tenants/{id}/hostname: {} is the root's own",
@@ -253,7 +270,7 @@ mod tests {
         let settings = Settings::new(&Hostname::localhost(), "websecure", "php", 8080, &ranges);
         assert_eq!(
             settings.head.clone() + &settings.tail,
-            r#"{"http":{"routers":{"*":{"rule":"Host(`localhost`)","service":"php","entryPoints":["websecure"],"middlewares":["allow-range"]}},"services":{"php":{"loadBalancer":{"passHostHeader":true,"servers":[{"url":"http://php:8080"}]}}},"middlewares":{"allow-range":{"ipAllowList":{"sourceRange":["192.0.2.7/32","2001:db8::/32"]}}}}}"#
+            r#"{"http":{"routers":{"*":{"rule":"Host(`localhost`)","service":"php","entryPoints":["websecure"],"middlewares":["allow-range"]}},"services":{"php":{"loadBalancer":{"servers":[{"url":"http://php:8080"}],"passHostHeader":true}}},"middlewares":{"allow-range":{"ipAllowList":{"sourceRange":["192.0.2.7/32","2001:db8::/32"]}}}}}"#
         );
         assert_eq!(settings.tag.len(), 16);
         let other = Settings::new(&Hostname::localhost(), "web", "php", 8080, &ranges);
@@ -269,19 +286,23 @@ mod tests {
 
     #[test]
     fn if_none_match_is_read_as_the_rfc_has_it() {
-        for (header, known) in [
-            (None, Known::Nothing),
-            (Some("*"), Known::Anything),
-            (Some("\"t-7\""), Known::Revision(7)),
-            (Some("W/\"t-7\""), Known::Revision(7)),
-            (Some("\"x\", \"t-3\" , W/\"t-12\""), Known::Revision(12)),
-            (Some("\"u-7\""), Known::Nothing),
-            (Some("t-7"), Known::Nothing),
-            (Some("\"t--7\""), Known::Nothing),
-            (Some("\"t-x\""), Known::Nothing),
-            (Some(""), Known::Nothing),
+        for (header, revisions) in [
+            (None, &[][..]),
+            (Some("\"t-7\""), &[7]),
+            (Some("W/\"t-7\""), &[7]),
+            (Some("\"x\", \"t-12\" , W/\"t-3\""), &[12, 3]),
+            (Some("\"u-7\""), &[]),
+            (Some("t-7"), &[]),
+            (Some("\"t--7\""), &[]),
+            (Some("\"t-+7\""), &[]),
+            (Some("\"t-07\""), &[]),
+            (Some("\"t-x\""), &[]),
+            (Some(""), &[]),
         ] {
+            let known = Known::Revisions(revisions.into());
             assert_eq!(Known::of(header, "t"), known, "{header:?}");
         }
+        assert_eq!(Known::of(Some(" * "), "t"), Known::Anything);
+        assert_eq!(Known::Revisions([3, 12].into()).newest(), 12);
     }
 }

@@ -23,7 +23,7 @@ fn poll() -> Ask {
 
 fn body(routers: &str) -> String {
     format!(
-        r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`localhost`)",{SETTINGS}}}{routers}}},"services":{{"php":{{"loadBalancer":{{"passHostHeader":true,"servers":[{{"url":"http://php:8080"}}]}}}}}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":["192.0.2.0/24"]}}}}}}}}}}"#
+        r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`localhost`)",{SETTINGS}}}{routers}}},"services":{{"php":{{"loadBalancer":{{"servers":[{{"url":"http://php:8080"}}],"passHostHeader":true}}}}}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":["192.0.2.0/24"]}}}}}}}}}}"#
     )
 }
 
@@ -157,6 +157,40 @@ fn a_row_that_cannot_be_a_router_is_left_out_and_named() {
     ] {
         assert!(got.cause().contains(named), "{}", got.cause());
     }
+}
+
+#[test]
+fn a_name_that_differs_in_case_alone_is_no_second_router() {
+    let mut host = local();
+    host.expect(201, &new_tenant("a"));
+    let twice = "INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) \
+                 SELECT 'z' || id, upper(hostname), 1, created_at, updated_at FROM tenants";
+    host.sql(twice, &[]);
+    let got = host.expect(200, &poll());
+    assert_eq!(
+        got.body.matches("Host(").count(),
+        2,
+        "the root and `a`: {}",
+        got.body
+    );
+    assert!(
+        got.cause().contains("tenants/za/hostname"),
+        "{}",
+        got.cause()
+    );
+}
+
+#[test]
+fn the_log_names_the_first_rows_that_were_left_out() {
+    let mut host = local();
+    let many = "WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000) \
+                INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) \
+                SELECT 't' || i, 'bad_' || i, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM c";
+    host.sql(many, &[]);
+    let got = host.expect(200, &poll());
+    assert_eq!(got.body, body(""));
+    assert!(got.cause().ends_with("; and 980 more"), "{}", got.cause());
+    assert!(got.cause().len() < 4096);
 }
 
 #[test]

