@@ -5,6 +5,9 @@ import { configure, instantiate, takePanic } from '../build/index.js'
 /** How many requests wait for their rows. */
 export const waiting = { count: 0 }
 
+/** Which instance of the wasm serves: one more each time that it starts anew. A handle is of the instance that gave it. */
+export const instance = { number: 0 }
+
 /** What the configuration has `begin` be told. */
 export const needs = { address: true }
 
@@ -18,6 +21,7 @@ let trappedAt = 0
 export function prepare(env, now) {
   if (trappedAt !== 0 && (waiting.count === 0 || now - trappedAt > PATIENCE_MS)) {
     instantiate()
+    instance.number++
     trappedAt = 0
     configured = false
   }

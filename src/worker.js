@@ -3,7 +3,7 @@
 import { begin, bodyLimitBytes, resume } from '../build/index.js'
 import { readBody } from './body.js'
 import { run } from './d1.js'
-import { failed, needs, prepare, waiting } from './recovery.js'
+import { failed, instance, needs, prepare, waiting } from './recovery.js'
 
 const limit = bodyLimitBytes()
 
@@ -37,6 +37,7 @@ const encoder = new TextEncoder()
 /** Runs the batch that a request waits for, and goes on with its rows. */
 async function proceed(step, db) {
   const [first, ...lines] = step.split('\n')
+  const { number } = instance
   let rows
   let broke = false
   waiting.count++
@@ -48,6 +49,8 @@ async function proceed(step, db) {
   } finally {
     waiting.count--
   }
+  // Another instance's handle may be another request's there.
+  if (instance.number !== number) throw new Error('the wasm started anew while this request waited for its rows')
   return resume(Number(first.slice(1)), encoder.encode(rows), broke, Date.now())
 }
 
