@@ -58,14 +58,12 @@ impl AddressList {
 }
 
 fn range(entry: &str) -> Option<IpNet> {
-    if entry.contains('/') {
-        entry.parse().ok().map(canonical)
+    let range = if entry.contains('/') {
+        entry.parse().ok()?
     } else {
-        entry
-            .parse::<IpAddr>()
-            .ok()
-            .map(|a| IpNet::from(a.to_canonical()))
-    }
+        IpNet::from(entry.parse::<IpAddr>().ok()?)
+    };
+    Some(canonical(range))
 }
 
 /// A range of IPv4-mapped addresses (`::ffff:a.b.c.d/96` to `/128`) as the IPv4 range that it is: clients are compared so.

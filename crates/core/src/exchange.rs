@@ -187,9 +187,9 @@ impl Api {
         }
 
         let now =
-            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+            || Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock));
         if operation == Operation::TraefikConfig {
-            return traefik::config(config, request, now, |id| trace.key_id = Some(id));
+            return traefik::config(config, request, now()?, |id| trace.key_id = Some(id));
         }
         let key = auth::claim(config, request.headers.api_key)?;
         trace.key_id = Some(key.id());
@@ -197,7 +197,7 @@ impl Api {
             Body::Bytes(body) if body.len() <= BODY_LIMIT_BYTES => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
         };
-        let caller = auth::verify(config, &key, request.headers.signature, body, now)?;
+        let caller = auth::verify(config, &key, request.headers.signature, body, now()?)?;
 
         let mut call = Call {
             config,

@@ -4,9 +4,11 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use crate::exchange::Call;
+use crate::exchange::{Call, key_dead};
+use crate::http::Response;
 use crate::id::Id;
 use crate::problem::{ApiError, FieldError, quote};
+use crate::sql::{Answers, Columns};
 
 /// How many rows one page may have.
 pub(crate) const MAX_LIMIT: i64 = 10_000;
@@ -68,8 +70,36 @@ impl Page {
         self.limit.map_or(-1, |n| n + 1)
     }
 
+    /// Decodes the rows of the page, and whether others follow. `decode` answers `None` for the row of `NULL`s that stands where the
+    /// caller's key does and nothing was found; not one row means that the key does not stand.
+    pub(crate) fn decode<T>(
+        &self,
+        answers: &mut Answers,
+        decode: impl Fn(Columns) -> Result<Option<T>, ApiError>,
+    ) -> Result<(Vec<T>, bool), ApiError> {
+        let rows = answers.rows()?;
+        if rows.is_empty() {
+            return Err(key_dead());
+        }
+        let mut list: Vec<T> = rows
+            .into_iter()
+            .filter_map(|row| decode(Columns::new(row)).transpose())
+            .collect::<Result<_, _>>()?;
+        let more = self.cut(&mut list);
+        Ok((list, more))
+    }
+
+    /// The answer: a list's body, and where others follow the `Link` to them.
+    pub(crate) fn respond(&self, body: String, path: &str, next_after: Option<&str>) -> Response {
+        let response = Response::json(200, body);
+        match next_after {
+            Some(last) => response.with("link", self.next(path, last)),
+            None => response,
+        }
+    }
+
     /// Cuts what was read down to the page. Answers whether others follow.
-    pub(crate) fn cut<T>(&self, rows: &mut Vec<T>) -> bool {
+    fn cut<T>(&self, rows: &mut Vec<T>) -> bool {
         let Some(limit) = self.limit.and_then(|n| usize::try_from(n).ok()) else {
             return false;
         };
@@ -79,7 +109,7 @@ impl Page {
     }
 
     /// The `Link` to the page after `last` (RFC 8288).
-    pub(crate) fn next(&self, list: &str, last: &str) -> String {
+    fn next(&self, list: &str, last: &str) -> String {
         format!(
             "<{list}?limit={}&after={last}>; rel=\"next\"",
             self.limit.unwrap_or(MAX_LIMIT)

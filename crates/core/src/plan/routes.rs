@@ -1,7 +1,6 @@
 //! `/tenants-plans` and `/tenants-plans/{id}` (contract §4).
 
 use alloc::format;
-use alloc::vec::Vec;
 
 use crate::body::Fields;
 use crate::exchange::{
@@ -13,7 +12,7 @@ use crate::page::Page;
 use crate::patch::Edit;
 use crate::plan::{NewPlan, Plan, PlanPatch};
 use crate::problem::{ApiError, FieldError, quote};
-use crate::sql::{Batch, Columns, Sql, standing_key};
+use crate::sql::{Batch, Sql, standing_key};
 use crate::stored;
 use crate::variables::Variables;
 
@@ -41,20 +40,10 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
     .values([page.after().into(), page.rows_to_read().into()]);
     let path = call.path("/tenants-plans");
     Ok(Pending::new(Batch::read(read), move |config, answers| {
-        let rows = answers.rows()?;
-        if rows.is_empty() {
-            return Err(key_dead());
-        }
-        let mut plans: Vec<Plan> = rows
-            .into_iter()
-            .filter_map(|row| Plan::decode(Columns::new(row), config.sealer.as_ref()).transpose())
-            .collect::<Result<_, _>>()?;
-        let more = page.cut(&mut plans);
-        let response = Response::json(200, to_json(&plans)?);
-        Ok(match plans.last() {
-            Some(last) if more => response.with("link", page.next(&path, &last.id)),
-            _ => response,
-        })
+        let (plans, more) =
+            page.decode(answers, |row| Plan::decode(row, config.sealer.as_ref()))?;
+        let last = plans.last().filter(|_| more).map(|last| last.id.as_str());
+        Ok(page.respond(to_json(&plans)?, &path, last))
     }))
 }
 

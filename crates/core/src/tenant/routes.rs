@@ -12,7 +12,7 @@ use crate::id::TenantId;
 use crate::page::Page;
 use crate::patch::Edit;
 use crate::problem::{ApiError, FieldError, Internal, quote};
-use crate::sql::{Answers, Batch, Columns, Sql, Value, key_stands, standing_key};
+use crate::sql::{Answers, Batch, Sql, Value, key_stands, standing_key};
 use crate::stored;
 use crate::tenant::{NewTenant, Tenant, TenantPatch, list_json, read_drop_tables};
 
@@ -42,20 +42,10 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
     .values([page.after().into(), page.rows_to_read().into()]);
     let path = call.path("/tenants");
     Ok(Pending::new(Batch::read(read), move |config, answers| {
-        let rows = answers.rows()?;
-        if rows.is_empty() {
-            return Err(key_dead());
-        }
-        let mut tenants: Vec<Tenant> = rows
-            .into_iter()
-            .filter_map(|row| Tenant::decode(Columns::new(row), config.sealer.as_ref()).transpose())
-            .collect::<Result<_, _>>()?;
-        let more = page.cut(&mut tenants);
-        let response = Response::json(200, list_json(&tenants)?);
-        Ok(match tenants.last() {
-            Some(last) if more => response.with("link", page.next(&path, &last.id)),
-            _ => response,
-        })
+        let (tenants, more) =
+            page.decode(answers, |row| Tenant::decode(row, config.sealer.as_ref()))?;
+        let last = tenants.last().filter(|_| more).map(|last| last.id.as_str());
+        Ok(page.respond(list_json(&tenants)?, &path, last))
     }))
 }
 
