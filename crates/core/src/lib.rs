@@ -21,6 +21,7 @@ pub mod exchange;
 pub mod hostname;
 pub mod http;
 pub mod id;
+pub mod job;
 pub mod log;
 mod page;
 pub mod patch;

@@ -184,7 +184,7 @@ impl ApiError {
     }
 
     /// What the caller is told.
-    fn detail(&self) -> Cow<'_, str> {
+    pub(crate) fn detail(&self) -> Cow<'_, str> {
         match self {
             Self::AddressRefused => "this address may not call".into(),
             Self::NoRoute => "no route has this path".into(),
