@@ -27,6 +27,7 @@ mod page;
 pub mod patch;
 pub mod plan;
 pub mod problem;
+pub mod reseal;
 mod route;
 pub mod seal;
 pub mod secret;

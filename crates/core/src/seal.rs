@@ -21,6 +21,9 @@ use crate::http::{Random, RandomUnavailable};
 
 const VERSION: &str = "1";
 const NONCE_BYTES: usize = 24;
+/// How long a [`mark`] is: version, dot, 8 digits of the key's fingerprint, dot, and the nonce in base64url (24 bytes are 32
+/// characters to the bit).
+const MARK_BYTES: usize = 1 + 1 + 8 + 1 + NONCE_BYTES / 3 * 4;
 
 /// Where a sealed text belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,10 @@ impl SealingKey {
             cipher: XChaCha20Poly1305::new(key.into()),
             fingerprint: hex::encode(&digest[..4]),
         }
+    }
+
+    fn prefix(&self) -> String {
+        format!("{VERSION}.{}.", self.fingerprint)
     }
 }
 
@@ -116,6 +123,21 @@ impl Sealer {
         Self { current, previous }
     }
 
+    /// The fingerprint of the key that seals: 8 hexadecimal digits, in every text that it sealed.
+    pub(crate) fn current_fingerprint(&self) -> &str {
+        &self.current.fingerprint
+    }
+
+    /// How every text begins that the current key sealed: 11 characters.
+    pub(crate) fn current_prefix(&self) -> String {
+        self.current.prefix()
+    }
+
+    /// How every text begins that the previous key sealed, where there is one.
+    pub(crate) fn previous_prefix(&self) -> Option<String> {
+        self.previous.as_ref().map(SealingKey::prefix)
+    }
+
     /// Seals a text for a place.
     ///
     /// # Errors
@@ -144,8 +166,8 @@ impl Sealer {
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&sealed);
         Ok(format!(
-            "{VERSION}.{}.{}",
-            self.current.fingerprint,
+            "{}{}",
+            self.current.prefix(),
             URL_SAFE_NO_PAD.encode(bytes)
         ))
     }
@@ -185,6 +207,11 @@ impl Sealer {
             .map(Zeroizing::new)
             .map_err(|_| OpenError::Malformed)
     }
+}
+
+/// What tells a sealed text from every other, without the rest of it: all that stands before its ciphertext. The nonce is in it.
+pub(crate) fn mark(sealed: &str) -> Option<&str> {
+    sealed.get(..MARK_BYTES)
 }
 
 /// A place as associated data: its parts cannot run into one another, since no part has a `/`.

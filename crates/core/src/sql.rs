@@ -1,8 +1,8 @@
 //! Statements and rows: what the core asks of a database, and what it gets.
 //!
 //! A statement is text and values. Its text grows from `&'static str` alone, so that nothing a caller sends can become part
-//! of it; values are bound to numbered placeholders. A write exists only as [`Guarded`], which holds the condition that the
-//! caller's key stands; a [`Batch`] of writes takes nothing else.
+//! of it; values are bound to numbered placeholders. A caller's write exists only as [`Guarded`], which holds the condition that
+//! its key stands; a [`Batch`] of a caller's writes takes nothing else. A job's batch ([`Batch::of_job`]) has no caller.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -117,6 +117,14 @@ impl Batch {
         }
     }
 
+    /// What a job does, which no caller asked for.
+    pub(crate) fn of_job(statements: impl IntoIterator<Item = Sql>) -> Self {
+        Self {
+            database: Database::Registry,
+            statements: statements.into_iter().map(Sql::into_statement).collect(),
+        }
+    }
+
     /// The beginning of a transaction that writes.
     pub(crate) fn write() -> Self {
         Self {
@@ -198,7 +206,7 @@ impl Sql {
         Self::held_by(caller, text)
     }
 
-    /// Begins a statement that reads what needs no key.
+    /// Begins a statement that no caller's key stands behind: a read that needs none, or a job's.
     pub(crate) fn of_nobody(text: &'static str) -> Self {
         Self {
             text: text.into(),

@@ -27,7 +27,7 @@ pub(crate) fn limits(
 }
 
 /// The place of the column `env` of a row.
-fn env_place<'a>(table: &'static str, folded: &'a str) -> Place<'a> {
+pub(crate) fn env_place<'a>(table: &'static str, folded: &'a str) -> Place<'a> {
     Place {
         table,
         row: folded,
@@ -70,16 +70,30 @@ pub(crate) fn seal_env(
 ) -> Result<String, ApiError> {
     let sealer = sealer.ok_or(NO_ENCRYPTION_KEY)?;
     let plain = Zeroizing::new(env.to_stored());
-    sealer
-        .seal(env_place(table, &id.to_ascii_lowercase()), &plain, random)
-        .map_err(|error| {
-            ApiError::Internal(match error {
-                SealError::Random => Internal::Random,
-                SealError::TooLong => Internal::Encoding("too long to be sealed".into()),
-            })
-        })
+    seal_text(
+        env_place(table, &id.to_ascii_lowercase()),
+        &plain,
+        sealer,
+        random,
+    )
 }
 
-const NO_ENCRYPTION_KEY: ApiError = ApiError::NotConfigured {
+/// Seals a text for its place.
+pub(crate) fn seal_text(
+    place: Place<'_>,
+    plain: &str,
+    sealer: &Sealer,
+    random: &mut dyn Random,
+) -> Result<String, ApiError> {
+    sealer.seal(place, plain, random).map_err(|error| {
+        ApiError::Internal(match error {
+            SealError::Random => Internal::Random,
+            SealError::TooLong => Internal::Encoding("too long to be sealed".into()),
+        })
+    })
+}
+
+/// What is answered where something has to be sealed or opened and no key is configured.
+pub(crate) const NO_ENCRYPTION_KEY: ApiError = ApiError::NotConfigured {
     variable: "CHEVERETO_ENCRYPTION_KEY",
 };

@@ -20,6 +20,7 @@ use crate::hostname::Hostname;
 use crate::http::{Request, Response, hex_text};
 use crate::id::TenantId;
 use crate::problem::{ApiError, quote};
+use crate::reseal;
 use crate::sql::{Batch, Columns, Sql, standing_key};
 
 /// The addresses that Cloudflare's proxies call from: <https://www.cloudflare.com/ips/>, read 2026-11.
@@ -157,16 +158,30 @@ impl Known {
     }
 }
 
-/// The newest audit entry is the revision: every write leaves one in its own transaction. Where the caller has that revision,
-/// no tenant is read.
+/// The newest audit entry is the revision: every write leaves one in its own transaction. Sealing again ([`reseal`]) is passed
+/// over, since nothing that can be read changes by it. Where the caller has that revision, no tenant is read.
 macro_rules! select_routes {
-    ($from:expr, $known:literal) => {
+    ($from:expr, $known:literal, $reseal:literal) => {
         concat!(
-            "SELECT (SELECT coalesce(max(id), 0) FROM audit_log) AS revision, t.id, t.hostname FROM ",
+            "SELECT ",
+            revision!($reseal),
+            " AS revision, t.id, t.hostname FROM ",
             $from,
-            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log) <> ",
+            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND ",
+            revision!($reseal),
+            " <> ",
             $known,
             " ORDER BY t.id"
+        )
+    };
+}
+
+macro_rules! revision {
+    ($reseal:literal) => {
+        concat!(
+            "(SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ",
+            $reseal,
+            ")"
         )
     };
 }
@@ -180,13 +195,13 @@ pub(crate) fn config(
 ) -> Result<Pending, ApiError> {
     let known = Known::of(request.headers.if_none_match, &config.traefik.tag);
     let read = match reader(config, request, now)? {
-        Reader::Developer => Sql::of_nobody(select_routes!("(SELECT 1)", "?1")),
+        Reader::Developer => Sql::of_nobody(select_routes!("(SELECT 1)", "?1", "?2")),
         Reader::Holder(holder) => {
             log_key(holder.key_id());
-            Sql::held_by(&holder, select_routes!(standing_key!(), "?4"))
+            Sql::held_by(&holder, select_routes!(standing_key!(), "?4", "?5"))
         }
     }
-    .values([known.newest().into()]);
+    .values([known.newest().into(), reseal::ACTION.into()]);
     Ok(Pending::new(Batch::read(read), move |config, answers| {
         let rows = answers.rows()?;
         let settings = &config.traefik;

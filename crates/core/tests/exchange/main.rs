@@ -17,6 +17,7 @@ mod host;
 mod invariants;
 mod plans;
 mod properties;
+mod reseal;
 mod routing;
 mod rows;
 mod sealed_env;

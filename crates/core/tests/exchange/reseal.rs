@@ -1,0 +1,494 @@
+//! Sealing again, on a real SQLite: what it changes, what it leaves, and that it may be interrupted anywhere.
+
+use std::collections::BTreeMap;
+
+use tenants_core::clock::Timestamp;
+use tenants_core::job::{Job, JobStep};
+use tenants_core::reseal::{Count, Counts, Report, Reseal, Survey, Table, Unreadable};
+use tenants_core::sql::Value;
+
+use crate::ask::{get, patch, post};
+use crate::host::{Exhausted, HIDDEN, Host, NOW, SECRETS};
+
+const NEWER: &str = "//////////////////////////////////////////8=";
+const THIRD: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const OLDER: &str = SECRETS[2].1;
+const ROOMY: u32 = 96_000;
+
+/// Tenants and plans whose `env` is sealed under [`OLDER`], then the configuration of a rotation.
+fn rotating(tenants: usize, plans: usize) -> Host {
+    let mut host = Host::new();
+    for n in 0..tenants {
+        host.expect(201, &with_env("/tenants", &format!("T{n:04}"), "hidden"));
+    }
+    for n in 0..plans {
+        host.expect(
+            201,
+            &with_env("/tenants-plans", &format!("P{n:04}"), "hidden"),
+        );
+    }
+    rotate(&mut host, NEWER, OLDER);
+    host
+}
+
+fn rotate(host: &mut Host, current: &str, previous: &str) {
+    host.configure(&[
+        ("CHEVERETO_ENCRYPTION_KEY", &current.to_owned()),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", &previous.to_owned()),
+    ]);
+}
+
+fn with_env(path: &str, id: &str, value: &str) -> crate::ask::Ask {
+    let more = if path == "/tenants" {
+        format!(
+            r#""hostname":"{}.example.com","is_enabled":true,"#,
+            id.to_lowercase()
+        )
+    } else {
+        String::new()
+    };
+    post(
+        path,
+        format!(r#"{{"id":"{id}",{more}"env":{{"A":"{value}-{id}"}}}}"#),
+    )
+}
+
+fn begin(host: &Host, slice_bytes: u32) -> Reseal {
+    let now = Timestamp::from_unix(NOW + 60).unwrap();
+    Reseal::begin(host.api.config().unwrap(), "cli-1", &now, slice_bytes).unwrap()
+}
+
+/// Runs one batch of a job, and what another did before it and after it was committed.
+fn step<J: Job>(host: &mut Host, job: J) -> JobStep<J, J::Report> {
+    let rows = host.run(job.batch());
+    assert!(rows.is_ok(), "{rows:?}");
+    job.resume(rows, host.random.as_mut()).unwrap()
+}
+
+fn to_the_end<J: Job>(host: &mut Host, mut job: J) -> J::Report {
+    loop {
+        match step(host, job) {
+            JobStep::Run(next) => job = next,
+            JobStep::Done(report) => return report,
+        }
+    }
+}
+
+fn reseal(host: &mut Host) -> Report {
+    let job = begin(host, ROOMY);
+    to_the_end(host, job)
+}
+
+fn survey(host: &mut Host) -> Counts {
+    let job = Survey::begin(host.api.config().unwrap()).unwrap();
+    to_the_end(host, job)
+}
+
+/// All that there is but for the sealed texts and the audit log.
+fn visible(host: &Host) -> String {
+    let tables = [
+        "SELECT id, hostname, is_enabled, plan_id, limits, stats, created_at, updated_at, last_job_at FROM tenants ORDER BY id",
+        "SELECT id, name, description, limits, created_at, updated_at FROM tenants_plans ORDER BY id",
+    ];
+    format!("{:?}", tables.map(|text| host.sql(text, &[])))
+}
+
+fn sealed(host: &Host) -> BTreeMap<String, Value> {
+    let rows = host.sql(
+        "SELECT 'tenants/' || id, env FROM tenants UNION ALL SELECT 'tenants_plans/' || id, env FROM tenants_plans",
+        &[],
+    );
+    rows.into_iter()
+        .map(|row| match &row[0] {
+            Value::Text(place) => (place.clone(), row[1].clone()),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn entries(host: &Host) -> Vec<Value> {
+    host.sql(
+        "SELECT coalesce(key_id, 0) || ' ' || subject || ' ' || request_id || ' ' || created_at FROM audit_log \
+         WHERE action = 'env.reseal' ORDER BY id",
+        &[],
+    )
+    .concat()
+}
+
+const NOTHING: Count = Count {
+    current: 0,
+    previous: 0,
+    other: 0,
+};
+
+#[test]
+fn what_the_previous_key_sealed_is_sealed_under_the_current_one_and_nothing_else_changes() {
+    let mut host = rotating(7, 3);
+    host.expect(201, &with_env("/tenants", "New", "hidden"));
+    host.expect(
+        201,
+        &post(
+            "/tenants",
+            r#"{"id":"none","hostname":"none","is_enabled":true}"#,
+        ),
+    );
+    let before = (visible(&host), sealed(&host));
+    let answers = [get("/tenants"), get("/tenants-plans")].map(|ask| host.expect(200, &ask).body);
+    let traefik = |host: &mut Host| {
+        host.configure(&[("TENANTS_DEVELOPMENT", "true")]);
+        let got = host.ask(&get("/config/traefik").from("127.0.0.1"));
+        got.header("etag").unwrap().to_owned()
+    };
+    let etag = traefik(&mut host);
+    let counts = Counts {
+        tenants: Count {
+            current: 1,
+            previous: 7,
+            other: 0,
+        },
+        plans: Count {
+            current: 0,
+            previous: 3,
+            other: 0,
+        },
+    };
+    assert_eq!(survey(&mut host), counts);
+
+    let report = reseal(&mut host);
+    assert_eq!(
+        report,
+        Report {
+            before: counts,
+            after: Counts {
+                tenants: Count {
+                    current: 8,
+                    ..NOTHING
+                },
+                plans: Count {
+                    current: 3,
+                    ..NOTHING
+                },
+            },
+            resealed: 10,
+            overtaken: 0,
+            unreadable: Vec::new(),
+        }
+    );
+    assert_eq!(visible(&host), before.0);
+    let after = sealed(&host);
+    for (place, old) in &before.1 {
+        let untouched = place.ends_with("/New") || place.ends_with("/none");
+        assert_eq!(after[place] == *old, untouched, "{place}");
+    }
+    assert_eq!(traefik(&mut host), etag);
+    assert_eq!(entries(&host).len(), 1);
+    let Value::Text(new) = &after["tenants/New"] else {
+        panic!("{after:?}")
+    };
+    let fingerprint = new.split('.').nth(1).unwrap();
+    assert_eq!(
+        entries(&host),
+        [format!("0 {fingerprint} cli-1 2026-08-18 23:17:57").into()]
+    );
+
+    // The previous key is not needed any more.
+    rotate(&mut host, NEWER, "");
+    for (ask, body) in [get("/tenants"), get("/tenants-plans")].iter().zip(answers) {
+        assert_eq!(host.expect(200, ask).body, body);
+    }
+}
+
+#[test]
+fn a_second_run_writes_nothing() {
+    let mut host = rotating(3, 1);
+    reseal(&mut host);
+    let all = host.dump();
+    let report = reseal(&mut host);
+    assert_eq!((report.resealed, report.before), (0, report.after));
+    assert_eq!(host.dump(), all);
+}
+
+#[test]
+fn interrupted_anywhere_and_run_again_it_is_complete() {
+    let whole = {
+        let mut host = rotating(9, 4);
+        let (mut batches, mut job) = (1, begin(&host, 1200));
+        while let JobStep::Run(next) = step(&mut host, job) {
+            job = next;
+            batches += 1;
+        }
+        batches
+    };
+    assert!(whole > 6, "{whole}");
+    for batches in 0..=whole {
+        // The last batch's rows are lost with the program: whether it was committed is all that remains.
+        for is_committed in [false, true] {
+            let mut host = rotating(9, 4);
+            let visible_before = visible(&host);
+            let mut job = begin(&host, 1200);
+            for _ in 0..batches {
+                match step(&mut host, job) {
+                    JobStep::Run(next) => job = next,
+                    JobStep::Done(_) => {
+                        job = begin(&host, 1200);
+                    }
+                }
+            }
+            if is_committed {
+                host.run(job.batch()).unwrap();
+            }
+            let report = reseal(&mut host);
+            assert_eq!(report.after.to_do(), 0, "{batches}");
+            assert_eq!(report.after.tenants.current, 9);
+            assert_eq!(report.after.plans.current, 4);
+            assert_eq!(
+                report.resealed,
+                u64::try_from(report.before.to_do()).unwrap()
+            );
+            assert_eq!(visible(&host), visible_before);
+            assert!((1..=2).contains(&entries(&host).len()), "{batches}");
+            rotate(&mut host, NEWER, "");
+            host.expect(200, &get("/tenants"));
+            host.expect(200, &get("/tenants-plans"));
+        }
+    }
+}
+
+fn edit(host: &mut Host, id: &str) {
+    let ask = patch(
+        &format!("/tenants/{id}"),
+        r#"{"env":{"A":"hidden-edited"}}"#,
+    );
+    host.expect(204, &ask);
+}
+
+/// Runs the first batches of a job that has more.
+fn steps(host: &mut Host, mut job: Reseal, batches: usize) -> Reseal {
+    for _ in 0..batches {
+        job = match step(host, job) {
+            JobStep::Run(next) => next,
+            JobStep::Done(report) => panic!("{report:?}"),
+        };
+    }
+    job
+}
+
+#[test]
+fn an_edit_made_meanwhile_wins() {
+    let mut host = rotating(4, 0);
+    // Counted; read; the first row written, and read again: the three others are about to be written.
+    let job = begin(&host, ROOMY);
+    let job = steps(&mut host, job, 3);
+    edit(&mut host, "T0001");
+    // By a Worker that still has the key of before.
+    rotate(&mut host, OLDER, "");
+    edit(&mut host, "T0003");
+    rotate(&mut host, NEWER, OLDER);
+    let before = sealed(&host);
+    let report = to_the_end(&mut host, job);
+    assert_eq!((report.resealed, report.overtaken), (2, 2));
+    let left = report.after.tenants;
+    assert_eq!((left.current, left.previous), (3, 1));
+    for (place, text) in sealed(&host) {
+        assert_eq!(text == before[&place], !place.ends_with("T0002"), "{place}");
+    }
+    assert_eq!(reseal(&mut host).after.to_do(), 0);
+    rotate(&mut host, NEWER, "");
+    let body = host.expect(200, &get("/tenants")).body;
+    assert_eq!(body.matches("hidden-edited").count(), 2, "{body}");
+}
+
+#[test]
+fn a_run_that_changed_nothing_leaves_no_entry() {
+    let mut host = rotating(2, 0);
+    let job = begin(&host, ROOMY);
+    let job = steps(&mut host, job, 2);
+    edit(&mut host, "T0000");
+    let job = steps(&mut host, job, 1);
+    assert!(entries(&host).is_empty());
+    edit(&mut host, "T0001");
+    let report = to_the_end(&mut host, job);
+    assert_eq!((report.resealed, report.overtaken), (0, 2));
+    assert!(entries(&host).is_empty());
+    assert_eq!(report.after.to_do(), 0);
+}
+
+#[test]
+fn a_row_that_is_gone_meanwhile_is_passed_over() {
+    let mut host = rotating(2, 0);
+    let job = begin(&host, ROOMY);
+    let job = steps(&mut host, job, 2);
+    host.sql("DELETE FROM tenants WHERE id = 'T0000'", &[]);
+    let report = to_the_end(&mut host, job);
+    assert_eq!((report.resealed, report.overtaken), (1, 1));
+    assert_eq!(report.after.tenants.current, 1);
+}
+
+#[test]
+fn what_does_not_open_is_named_and_left() {
+    let mut host = rotating(3, 2);
+    let put = |host: &Host, table: &str, id: &str, env: Value| {
+        host.sql(
+            &format!("UPDATE {table} SET env = ?1 WHERE id = ?2"),
+            &[env, id.into()],
+        );
+    };
+    let all = sealed(&host);
+    rotate(&mut host, THIRD, "");
+    host.expect(
+        204,
+        &patch("/tenants-plans/P0000", r#"{"env":{"A":"hidden"}}"#),
+    );
+    rotate(&mut host, NEWER, OLDER);
+    put(&host, "tenants", "T0000", all["tenants/T0001"].clone());
+    put(&host, "tenants", "T0002", r#"{"A":"hidden"}"#.into());
+    put(&host, "tenants_plans", "P0001", "".into());
+    let before = sealed(&host);
+    let report = reseal(&mut host);
+    let row = |place: &str, reason| Unreadable {
+        place: place.into(),
+        reason,
+    };
+    assert_eq!(
+        report.unreadable,
+        [
+            row(
+                "tenants/t0000/env",
+                "does not open: it was changed, or moved here from another place"
+            ),
+            row("tenants/t0002/env", "is not a sealed text"),
+            row(
+                "tenants_plans/p0000/env",
+                "was sealed under a key that is not configured"
+            ),
+            row("tenants_plans/p0001/env", "is not a sealed text"),
+        ]
+    );
+    assert_eq!(report.resealed, 1);
+    assert_eq!(report.after.to_do(), 4);
+    assert_eq!(report.after.of(Table::Plans).other, 2);
+    assert!(!format!("{report:?}").contains(HIDDEN));
+    for (place, text) in sealed(&host) {
+        assert_eq!(text == before[&place], place != "tenants/T0001", "{place}");
+    }
+}
+
+#[test]
+fn without_the_previous_key_nothing_opens_and_nothing_is_written() {
+    let mut host = rotating(30, 1);
+    rotate(&mut host, NEWER, "");
+    let all = host.dump();
+    let job = begin(&host, ROOMY);
+    // All thirty in one slice: none of them is worth one of its own.
+    let job = steps(&mut host, job, 2);
+    assert_eq!(job.progress(), (30, 31));
+    let report = to_the_end(&mut host, job);
+    assert_eq!(report.unreadable.len(), 31);
+    assert_eq!(host.dump(), all);
+    host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
+    let now = Timestamp::from_unix(NOW).unwrap();
+    let error = Reseal::begin(host.api.config().unwrap(), "cli-1", &now, ROOMY).unwrap_err();
+    assert_eq!(error.missing_variable(), Some("CHEVERETO_ENCRYPTION_KEY"));
+    assert_eq!(
+        error.to_string(),
+        "CHEVERETO_ENCRYPTION_KEY is not configured"
+    );
+}
+
+#[test]
+fn a_batch_stays_within_its_bytes_and_a_longer_row_goes_alone() {
+    let mut host = rotating(40, 0);
+    rotate(&mut host, OLDER, "");
+    let long = "x".repeat(60_000);
+    host.expect(
+        204,
+        &patch(
+            "/tenants/T0020",
+            format!(r#"{{"env":{{"A":"hidden{long}"}}}}"#),
+        ),
+    );
+    rotate(&mut host, NEWER, OLDER);
+    let mut job = begin(&host, 4_000);
+    let mut alone = 0;
+    let mut most = 0;
+    loop {
+        let writes: Vec<usize> = job
+            .batch()
+            .statements()
+            .iter()
+            .filter(|statement| statement.text().starts_with("UPDATE"))
+            .map(|statement| {
+                let values = statement.values().iter().map(|value| match value {
+                    Value::Text(text) => text.len(),
+                    _ => 0,
+                });
+                statement.text().len() + values.sum::<usize>()
+            })
+            .collect();
+        most = most.max(writes.len());
+        if writes.iter().sum::<usize>() > 4_000 {
+            assert_eq!(writes.len(), 1);
+            alone += 1;
+        }
+        match step(&mut host, job) {
+            JobStep::Run(next) => job = next,
+            JobStep::Done(report) => {
+                assert_eq!(report.resealed, 40);
+                break;
+            }
+        }
+    }
+    assert_eq!(alone, 1);
+    assert!(most > 5, "{most}");
+}
+
+#[test]
+fn more_rows_than_a_slice_are_all_gone_through() {
+    let mut host = rotating(1, 0);
+    // Copies of one row would not open elsewhere: each is sealed for itself.
+    rotate(&mut host, OLDER, "");
+    for n in 1..1203 {
+        let ask = with_env("/tenants", &format!("T{n:04}"), "hidden");
+        let exchange = host.exchange(&ask);
+        host.run(exchange.batch()).unwrap();
+    }
+    rotate(&mut host, NEWER, OLDER);
+    let report = {
+        let job = begin(&host, 1_000_000);
+        to_the_end(&mut host, job)
+    };
+    assert_eq!((report.resealed, report.after.to_do()), (1203, 0));
+}
+
+#[test]
+fn a_failing_database_and_a_host_without_randomness_stop_it_and_lose_nothing() {
+    let mut host = rotating(3, 0);
+    let all = host.dump();
+    let error = begin(&host, ROOMY)
+        .resume(Err("disk I/O error".into()), &mut Exhausted)
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the database failed: disk I/O error");
+    let job = begin(&host, ROOMY);
+    let job = steps(&mut host, job, 1);
+    let rows = host.run(job.batch());
+    let error = job.resume(rows, &mut Exhausted).unwrap_err();
+    assert_eq!(error.to_string(), "the host has no randomness");
+    for wrong in [
+        vec![],
+        vec![vec![]],
+        vec![vec![vec![Value::Null; 3]; 2]],
+        vec![vec![vec![Value::Integer(1); 2]; 2]],
+        vec![vec![], vec![]],
+    ] {
+        let error = begin(&host, ROOMY)
+            .resume(Ok(wrong), &mut Exhausted)
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the database's answer is not its statement's"),
+            "{error}"
+        );
+    }
+    assert_eq!(host.dump(), all);
+}
