@@ -33,8 +33,8 @@ fn rotating(tenants: usize, plans: usize) -> Host {
 
 fn rotate(host: &mut Host, current: &str, previous: &str) {
     host.configure(&[
-        ("CHEVERETO_ENCRYPTION_KEY", &current.to_owned()),
-        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", &previous.to_owned()),
+        ("CHEVERETO_ENCRYPTION_KEY", current),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", previous),
     ]);
 }
 
