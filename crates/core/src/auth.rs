@@ -11,11 +11,13 @@ use core::ops::Deref;
 
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::dialect::Dialect;
 use crate::problem::{ApiError, Unauthorized};
 
 pub mod key;
 pub(crate) mod routes;
 pub mod signature;
+pub mod verifying_key;
 
 use key::ClaimedKey;
 
@@ -80,23 +82,30 @@ pub(crate) fn claim<'k>(
         .map_err(|e| ApiError::Unauthorized(e.into()))
 }
 
-/// Checks the signature of the raw body, in the current dialect: a claimed key becomes a caller.
+/// Checks the signature of the raw body, as its dialect has it: a claimed key becomes a caller.
 pub(crate) fn verify(
     config: &Config,
+    dialect: Dialect,
     key: &ClaimedKey<'_>,
     header: Option<&str>,
     body: &[u8],
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
-    let secret = config
-        .request_secret
-        .as_ref()
-        .ok_or(ApiError::NotConfigured {
-            variable: "CHEVERETO_TENANTS_API_REQUEST_SECRET",
-        })?;
-    let header = header.ok_or(ApiError::Unauthorized(Unauthorized::SignatureMissing))?;
-    secret
-        .verify(header, body)
-        .map_err(|e| ApiError::Unauthorized(e.into()))?;
+    let missing = ApiError::Unauthorized(Unauthorized::SignatureMissing);
+    match dialect {
+        Dialect::Current => config
+            .request_secret
+            .as_ref()
+            .ok_or(ApiError::NotConfigured {
+                variable: "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+            })?
+            .verify(header.ok_or(missing)?, body),
+        Dialect::Legacy => config
+            .verifying_keys
+            .as_ref()
+            .ok_or(ApiError::NoRoute)?
+            .verify(header.ok_or(missing)?, body),
+    }
+    .map_err(|e| ApiError::Unauthorized(e.into()))?;
     Ok(Caller(KeyHolder::new(key, now)))
 }

@@ -9,6 +9,7 @@ use core::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::dialect::Dialect;
 use crate::problem::{ApiError, FieldError, quote};
 
 /// A JSON object's members, unread, in their order.
@@ -87,6 +88,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
 pub(crate) struct Fields<'a> {
     members: Members<'a>,
     errors: Vec<FieldError>,
+    dialect: Dialect,
+    /// Whether any field was there that was asked for.
+    any: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -119,7 +123,26 @@ impl<'a> Fields<'a> {
         Ok(Self {
             members: members.once_each().map_err(malformed)?,
             errors: Vec::new(),
+            dialect: Dialect::Current,
+            any: false,
         })
+    }
+
+    /// The fields of a legacy body: its name for the identifier is `id` from here on, and unknown ones are passed over.
+    pub(crate) fn legacy(mut self, id_field: &str) -> Self {
+        self.members.0.retain(|(name, _)| name != "id");
+        for (name, _) in &mut self.members.0 {
+            if name == id_field {
+                *name = Cow::Borrowed("id");
+            }
+        }
+        self.dialect = Dialect::Legacy;
+        self
+    }
+
+    /// Which dialect's body it is.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Reads a body that may be absent: `None` then.
@@ -134,13 +157,23 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the body has no field at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.members.0.is_empty()
+    /// Wants at least one field of those that were asked for; `names` lists them. One that is unknown is told as such instead.
+    pub(crate) fn require_any(&mut self, names: &str) {
+        let nothing = match self.dialect {
+            Dialect::Current => self.members.0.is_empty(),
+            Dialect::Legacy => true,
+        };
+        if !self.any && nothing {
+            self.refuse(FieldError::field(
+                "",
+                format!("expected at least one of {names}"),
+            ));
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let at = self.members.0.iter().position(|(n, _)| n == name)?;
+        self.any = true;
         Some(self.members.0.remove(at).1)
     }
 
@@ -165,6 +198,16 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// A boolean that must be there: a legacy one may be `1` or `0`.
+    pub(crate) fn required_switch(&mut self, name: &'static str) -> Option<bool> {
+        self.required(name, self.dialect.switch())
+    }
+
+    /// A boolean that may be absent.
+    pub(crate) fn maybe_switch(&mut self, name: &'static str) -> Option<Option<bool>> {
+        self.maybe(name, self.dialect.switch())
     }
 
     /// A field that may be absent. The outer `None` means that it is wrong, and has been noted.
@@ -198,16 +241,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Ends the reading: every field that nothing asked for is unknown.
+    /// Ends the reading: every field that nothing asked for is unknown, and in the current dialect wrong for it.
     ///
     /// # Errors
     /// Everything that is wrong with the body.
     pub(crate) fn finish(mut self) -> Result<(), ApiError> {
-        for (name, _) in &self.members.0 {
-            self.errors.push(FieldError::field(
-                format!("/{}", pointer_token(name)),
-                "unknown field",
-            ));
+        if self.dialect == Dialect::Current {
+            for (name, _) in &self.members.0 {
+                self.errors.push(FieldError::field(
+                    format!("/{}", pointer_token(name)),
+                    "unknown field",
+                ));
+            }
         }
         if self.errors.is_empty() {
             Ok(())
@@ -289,6 +334,16 @@ impl<'a> Json<'a> {
         match self {
             Self::Boolean(b) => Ok(b),
             other => Err(format!("expected true or false; got {}", other.kind()).into()),
+        }
+    }
+
+    /// `1` or `0`, or a boolean.
+    pub(crate) fn legacy_boolean(self) -> Checked<bool> {
+        match self {
+            Self::Boolean(b) => Ok(b),
+            Self::Number("1") => Ok(true),
+            Self::Number("0") => Ok(false),
+            other => Err(format!("expected 1 or 0, or true or false; got {}", other.kind()).into()),
         }
     }
 

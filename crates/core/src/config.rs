@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::address::AddressList;
 use crate::auth::key::KeySecret;
 use crate::auth::signature::RequestSecret;
+use crate::auth::verifying_key::VerifyingKeys;
 use crate::hostname::Hostname;
 use crate::problem::quote;
 use crate::seal::{Sealer, SealingKey};
@@ -33,7 +34,9 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_SERVICE_PORT",
     "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
     "CHEVERETO_TENANTS_API_KEY_SECRET",
+    "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",
     "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+    "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
     "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
     "CHEVERETO_TENANTS_PUBLIC_KEY",
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
@@ -62,8 +65,8 @@ pub struct Config {
     pub(crate) development: bool,
     /// Traefik's configuration but for the tenants.
     pub(crate) traefik: traefik::Settings,
-    /// Whether a legacy verifying key is configured; without one the legacy routes are not there.
-    pub(crate) legacy: bool,
+    /// Check the legacy dialect's signatures; without them its routes are not there.
+    pub(crate) verifying_keys: Option<VerifyingKeys>,
 }
 
 /// A variable whose value does not parse.
@@ -101,12 +104,18 @@ impl Config {
             allow_list: reader
                 .parsed("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", AddressList::parse)
                 .unwrap_or_default(),
-            key_secret: reader
-                .secret("CHEVERETO_TENANTS_API_KEY_SECRET")
-                .map(|secret| KeySecret::new(&secret)),
-            request_secret: reader
-                .secret("CHEVERETO_TENANTS_API_REQUEST_SECRET")
-                .map(|secret| RequestSecret::new(&secret)),
+            key_secret: reader.rotating(
+                "CHEVERETO_TENANTS_API_KEY_SECRET",
+                "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",
+                KeySecret::new,
+                KeySecret::after,
+            ),
+            request_secret: reader.rotating(
+                "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+                "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
+                RequestSecret::new,
+                RequestSecret::after,
+            ),
             sealer: reader.sealer(),
             enforced: reader
                 .parsed("CHEVERETO_TENANT_ENFORCED", Variables::parse)
@@ -126,7 +135,7 @@ impl Config {
                 })
                 .unwrap_or_default(),
             traefik,
-            legacy: reader.value("CHEVERETO_TENANTS_PUBLIC_KEY").is_some(),
+            verifying_keys: reader.parsed("CHEVERETO_TENANTS_PUBLIC_KEY", VerifyingKeys::parse),
         };
         reader.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
             "table" => Ok(()),
@@ -194,6 +203,21 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
 
     fn secret(&mut self, name: &'static str) -> Option<Secret> {
         self.value(name).map(Secret::new)
+    }
+
+    /// A secret, and the one before it while it rotates: on its own that one does nothing.
+    fn rotating<T>(
+        &mut self,
+        name: &'static str,
+        previous: &'static str,
+        new: impl FnOnce(&Secret) -> T,
+        after: impl FnOnce(T, &Secret) -> T,
+    ) -> Option<T> {
+        let current = new(&self.secret(name)?);
+        Some(match self.secret(previous) {
+            Some(previous) => after(current, &previous),
+            None => current,
+        })
     }
 
     fn traefik(&mut self, root: &Hostname) -> traefik::Settings {
@@ -285,7 +309,7 @@ mod tests {
         assert!(config.key_secret.is_none());
         assert!(config.sealer.is_none());
         assert_eq!(config.internal_hostname.as_str(), "localhost");
-        assert!(!config.legacy);
+        assert!(config.verifying_keys.is_none());
         assert!(
             read(&[("CHEVERETO_TENANTS_API_KEY_SECRET", "")])
                 .unwrap()
@@ -349,7 +373,9 @@ mod tests {
     fn no_secret_prints() {
         let config = read(&[
             ("CHEVERETO_TENANTS_API_KEY_SECRET", "hunter2"),
+            ("CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS", "hunter2"),
             ("CHEVERETO_TENANTS_API_REQUEST_SECRET", "hunter2"),
+            ("CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS", "hunter2"),
             (
                 "CHEVERETO_ENCRYPTION_KEY",
                 "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnQ=",

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::auth::{self, Caller};
 use crate::clock::Timestamp;
 use crate::config::{Config, VariableError};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Legacy};
 use crate::http::{BODY_LIMIT_BYTES, Body, Method, Random, Request, Response, request_id};
 use crate::log::LogEntry;
 use crate::problem::{ApiError, Internal, Unauthorized};
@@ -85,6 +85,8 @@ struct Trace {
     method: String,
     route: Option<&'static str>,
     legacy: bool,
+    /// What becomes of the answer where a legacy route gives it.
+    legacy_end: Option<Legacy>,
     key_id: Option<i64>,
     head: bool,
 }
@@ -93,6 +95,7 @@ struct Trace {
 pub(crate) struct Call<'a> {
     pub(crate) config: &'a Config,
     pub(crate) dialect: Dialect,
+    pub(crate) resource: Resource<'a>,
     pub(crate) caller: Caller,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
@@ -129,6 +132,7 @@ impl Api {
             method: request.method.into(),
             route: None,
             legacy: false,
+            legacy_end: None,
             key_id: None,
             head: request.method == "HEAD",
         };
@@ -159,6 +163,16 @@ impl Api {
             .config
             .as_ref()
             .map_err(|errors| misconfigured(errors))?;
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((request.target, ""));
+        let found = Resource::find(path);
+        if let Some((Dialect::Legacy, resource)) = found {
+            trace.legacy = true;
+            // An answer to an address that may not call is a legacy one, too.
+            trace.legacy_end = config.verifying_keys.as_ref().map(|_| Legacy::of(resource));
+        }
         if !config.allow_list.is_empty()
             && !request
                 .client_address
@@ -166,14 +180,8 @@ impl Api {
         {
             return Err(ApiError::AddressRefused);
         }
-
-        let (path, query) = request
-            .target
-            .split_once('?')
-            .unwrap_or((request.target, ""));
-        let (dialect, resource) = Resource::find(path).ok_or(ApiError::NoRoute)?;
-        trace.legacy = dialect == Dialect::Legacy;
-        if trace.legacy && !config.legacy {
+        let (dialect, resource) = found.ok_or(ApiError::NoRoute)?;
+        if trace.legacy && trace.legacy_end.is_none() {
             return Err(ApiError::NoRoute);
         }
         trace.route = Some(resource.template());
@@ -182,7 +190,7 @@ impl Api {
             .ok_or(ApiError::MethodNotAllowed {
                 allow: resource.allow(dialect),
             })?;
-        if trace.legacy || operation.is_to_come() {
+        if operation.is_to_come() {
             return Err(ApiError::NotImplemented);
         }
 
@@ -197,11 +205,13 @@ impl Api {
             Body::Bytes(body) if body.len() <= BODY_LIMIT_BYTES => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
         };
-        let caller = auth::verify(config, &key, request.headers.signature, body, now()?)?;
+        let signature = request.headers.signature;
+        let caller = auth::verify(config, dialect, &key, signature, body, now()?)?;
 
         let mut call = Call {
             config,
             dialect,
+            resource,
             caller,
             request_id: &trace.request_id,
             query,
@@ -273,10 +283,20 @@ impl fmt::Debug for Exchange {
 
 impl Trace {
     fn send(self, result: Result<Response, ApiError>, note: Option<String>) -> Step {
+        let legacy = self.legacy_end;
         let (mut response, cause) = match result {
             Ok(response) => (response, note),
-            Err(error) => (error.respond(&self.request_id), error.cause()),
+            Err(error) => {
+                let error = match &legacy {
+                    Some(legacy) => legacy.error(error),
+                    None => error,
+                };
+                (error.respond(&self.request_id), error.cause())
+            }
         };
+        if let Some(legacy) = legacy {
+            response = legacy.response(response);
+        }
         if self.head {
             response.body = String::new();
         }

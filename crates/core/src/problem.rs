@@ -78,7 +78,7 @@ pub enum Unauthorized {
     KeyDead,
     /// No `X-Signature`.
     SignatureMissing,
-    /// `X-Signature` is not 64 hexadecimal digits.
+    /// `X-Signature` is not of its dialect's form.
     SignatureMalformed,
     /// The signature is not of this body.
     SignatureWrong,

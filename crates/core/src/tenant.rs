@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::body::{Checked, Fields, Json};
 use crate::config::Config;
+use crate::dialect::Dialect;
 use crate::exchange::to_json;
 use crate::hostname::Hostname;
 use crate::id::{PlanId, TenantId};
@@ -43,7 +44,7 @@ impl NewTenant {
     pub(crate) fn read(mut fields: Fields<'_>, config: &Config) -> Result<Self, ApiError> {
         let id = fields.required("id", |v| v.parsed(TenantId::parse));
         let hostname = fields.required("hostname", |v| read_hostname(v, config));
-        let is_enabled = fields.required("is_enabled", Json::boolean);
+        let is_enabled = fields.required_switch("is_enabled");
         let plan_id = fields.maybe("plan_id", read_plan_id);
         let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
         let env = fields.maybe("env", |v| v.nullable(Variables::read));
@@ -82,17 +83,12 @@ pub struct TenantPatch {
 impl TenantPatch {
     /// Reads a body; one without any field is refused.
     pub(crate) fn read(mut fields: Fields<'_>, config: &Config) -> Result<Self, ApiError> {
-        if fields.is_empty() {
-            fields.refuse(FieldError::field(
-                "",
-                "expected at least one of hostname, is_enabled, plan_id, limits, env",
-            ));
-        }
         let hostname = fields.maybe("hostname", |v| read_hostname(v, config));
-        let is_enabled = fields.maybe("is_enabled", Json::boolean);
+        let is_enabled = fields.maybe_switch("is_enabled");
         let plan_id = fields.maybe("plan_id", read_plan_id);
         let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
         let env = fields.maybe("env", |v| v.nullable(Variables::read));
+        fields.require_any("hostname, is_enabled, plan_id, limits, env");
         fields.finish()?;
         let (Some(hostname), Some(is_enabled), Some(plan_id), Some(limits), Some(env)) =
             (hostname, is_enabled, plan_id, limits, env)
@@ -202,22 +198,26 @@ impl Tenant {
 
 impl Tenant {
     /// It as JSON.
-    fn to_json(&self) -> Result<String, ApiError> {
+    fn to_json(&self, dialect: Dialect) -> Result<String, ApiError> {
         let mut out = String::with_capacity(512);
-        self.write_json(&mut out)?;
+        self.write_json(&mut out, dialect)?;
         Ok(out)
     }
 
     /// Writes it as JSON: by hand, since a list has thousands of them, and most of each is names that never change.
-    fn write_json(&self, out: &mut String) -> Result<(), ApiError> {
-        out.push_str("{\"id\":");
+    fn write_json(&self, out: &mut String, dialect: Dialect) -> Result<(), ApiError> {
+        out.push_str(match dialect {
+            Dialect::Current => "{\"id\":",
+            Dialect::Legacy => "{\"tenant_id\":",
+        });
         push_text(out, &self.id)?;
         out.push_str(",\"hostname\":");
         push_text(out, &self.hostname)?;
-        out.push_str(if self.is_enabled {
-            ",\"is_enabled\":true,\"created_at\":"
-        } else {
-            ",\"is_enabled\":false,\"created_at\":"
+        out.push_str(match (dialect, self.is_enabled) {
+            (Dialect::Current, true) => ",\"is_enabled\":true,\"created_at\":",
+            (Dialect::Current, false) => ",\"is_enabled\":false,\"created_at\":",
+            (Dialect::Legacy, true) => ",\"is_enabled\":1,\"created_at\":",
+            (Dialect::Legacy, false) => ",\"is_enabled\":0,\"created_at\":",
         });
         push_text(out, &self.created_at)?;
         out.push_str(",\"updated_at\":");
@@ -240,7 +240,7 @@ impl Tenant {
     }
 }
 
-/// An array of tenants, in JSON.
+/// An array of tenants, in JSON: the current dialect's, since the other has no such list.
 fn list_json(tenants: &[Tenant]) -> Result<String, ApiError> {
     // About what one takes with a handful of variables.
     let mut out = String::with_capacity(2 + tenants.len() * 512);
@@ -249,7 +249,7 @@ fn list_json(tenants: &[Tenant]) -> Result<String, ApiError> {
         if i > 0 {
             out.push(',');
         }
-        tenant.write_json(&mut out)?;
+        tenant.write_json(&mut out, Dialect::Current)?;
     }
     out.push(']');
     Ok(out)

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tenants_core::auth::key::{KeyError, KeySecret};
 use tenants_core::auth::signature::{RequestSecret, SignatureError};
+use tenants_core::auth::verifying_key::VerifyingKeys;
 use tenants_core::clock::Timestamp;
 use tenants_core::seal::{OpenError, Place, Sealer, SealingKey};
 use tenants_core::secret::Secret;
@@ -94,6 +95,31 @@ fn the_rfcs_signature_is_made_and_verified() {
     assert_eq!(secret.sign(BODY), RFC);
     assert_eq!(secret.verify(RFC, BODY), Ok(()));
     assert_eq!(secret.verify(RFC, b""), Err(SignatureError::Wrong));
+}
+
+/// As the native tests have it: what is strict on one machine is on every other.
+#[wasm_bindgen_test]
+fn ed25519_is_verified_as_on_every_host() {
+    let mut counts = [0; 3];
+    for text in [
+        include_str!("../../../tests/vectors/ed25519_speccheck.json"),
+        include_str!("../../../tests/vectors/ed25519_wycheproof.json"),
+    ] {
+        let file: serde_json::Value = serde_json::from_str(text).unwrap();
+        for vector in file["vectors"].as_array().unwrap() {
+            let bytes = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
+            let got = match VerifyingKeys::parse(vector["key"].as_str().unwrap()) {
+                Err(_) => Some("key"),
+                Ok(keys) => keys
+                    .verify(&STANDARD.encode(bytes("signature")), &bytes("message"))
+                    .err()
+                    .map(|_| "signature"),
+            };
+            assert_eq!(got, vector["refuse"].as_str(), "{vector}");
+            counts[got.map_or(0, |what| if what == "key" { 1 } else { 2 })] += 1;
+        }
+    }
+    assert_eq!(counts, [88, 10, 65]);
 }
 
 #[wasm_bindgen_test]

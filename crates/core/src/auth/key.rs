@@ -26,18 +26,31 @@ const SECRET_LENGTH: usize = (RANDOM_BYTES + MAC_BYTES) * 4 / 3;
 /// Ids are row ids of a table that counts up from 1; 15 digits stay below 2^53.
 const MAX_ID_DIGITS: usize = 15;
 
-/// The secret that keys are issued and checked under.
+/// The secret that keys are issued and checked under, and, while it rotates, the one before it, under which they are checked only.
 #[derive(Clone)]
-pub struct KeySecret(Hmac<Sha256>);
+pub struct KeySecret {
+    current: Hmac<Sha256>,
+    previous: Option<Hmac<Sha256>>,
+}
 
 impl KeySecret {
     /// Of the variable `CHEVERETO_TENANTS_API_KEY_SECRET`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        Self(keyed(secret.bytes()))
+        Self {
+            current: keyed(secret.bytes()),
+            previous: None,
+        }
     }
 
-    /// Issues the key of a row.
+    /// Has keys that were issued under the secret before it hold too (`CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS`).
+    #[must_use]
+    pub fn after(mut self, previous: &Secret) -> Self {
+        self.previous = Some(keyed(previous.bytes()));
+        self
+    }
+
+    /// Issues the key of a row, under the current secret.
     ///
     /// # Errors
     /// Where the host has no randomness.
@@ -45,8 +58,7 @@ impl KeySecret {
         let mut bytes = Zeroizing::new([0; RANDOM_BYTES + MAC_BYTES]);
         random.fill(&mut bytes[..RANDOM_BYTES])?;
         let prefix = format!("chv_{id}_");
-        let mac = self
-            .mac(&prefix, &bytes[..RANDOM_BYTES])
+        let mac = mac(&self.current, &prefix, &bytes[..RANDOM_BYTES])
             .finalize()
             .into_bytes();
         bytes[RANDOM_BYTES..].copy_from_slice(&mac);
@@ -76,21 +88,23 @@ impl KeySecret {
         URL_SAFE_NO_PAD
             .decode_slice(secret, bytes.as_mut_slice())
             .map_err(|_| KeyError::Malformed)?;
-        let (random, mac) = bytes.split_at(RANDOM_BYTES);
+        let (random, claimed) = bytes.split_at(RANDOM_BYTES);
         let prefix = &key[..key.len() - secret.len()];
         // Compares in constant time.
-        self.mac(prefix, random)
-            .verify_slice(mac)
-            .map_err(|_| KeyError::Forged)?;
-        Ok(ClaimedKey { id: number, key })
+        let holds = |secret| mac(secret, prefix, random).verify_slice(claimed).is_ok();
+        if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
+            Ok(ClaimedKey { id: number, key })
+        } else {
+            Err(KeyError::Forged)
+        }
     }
+}
 
-    fn mac(&self, prefix: &str, random: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
-        mac.update(prefix.as_bytes());
-        mac.update(random);
-        mac
-    }
+fn mac(secret: &Hmac<Sha256>, prefix: &str, random: &[u8]) -> Hmac<Sha256> {
+    let mut mac = secret.clone();
+    mac.update(prefix.as_bytes());
+    mac.update(random);
+    mac
 }
 
 impl fmt::Debug for KeySecret {
@@ -212,6 +226,18 @@ mod tests {
         assert_eq!(secret("t").verify(issued.text()), Err(KeyError::Forged));
         let other_id = issued.text().replace("chv_7_", "chv_8_");
         assert_eq!(secret("s").verify(&other_id), Err(KeyError::Forged));
+    }
+
+    #[test]
+    fn while_it_rotates_both_secrets_keys_hold_and_the_current_one_issues() {
+        let rotating = secret("new").after(&Secret::new("s".into()));
+        let old = secret("s").issue(7, &mut Counter::default()).unwrap();
+        assert_eq!(rotating.verify(old.text()).unwrap().digest(), old.digest());
+        let new = rotating.issue(8, &mut Counter::default()).unwrap();
+        assert!(secret("new").verify(new.text()).is_ok());
+        assert_eq!(secret("s").verify(new.text()), Err(KeyError::Forged));
+        let foreign = secret("t").issue(7, &mut Counter::default()).unwrap();
+        assert_eq!(rotating.verify(foreign.text()), Err(KeyError::Forged));
     }
 
     #[test]

@@ -10,40 +10,57 @@ use super::key::keyed;
 use crate::problem::Unauthorized;
 use crate::secret::Secret;
 
-/// The secret that requests are signed with.
+/// The secret that requests are signed with, and, while it rotates, the one before it.
 #[derive(Clone)]
-pub struct RequestSecret(Hmac<Sha256>);
+pub struct RequestSecret {
+    current: Hmac<Sha256>,
+    previous: Option<Hmac<Sha256>>,
+}
 
 impl RequestSecret {
     /// Of the variable `CHEVERETO_TENANTS_API_REQUEST_SECRET`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        Self(keyed(secret.bytes()))
+        Self {
+            current: keyed(secret.bytes()),
+            previous: None,
+        }
     }
 
-    /// Signs a body: what goes into `X-Signature`, in lower case.
+    /// Has signatures under the secret before it hold too (`CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS`).
+    #[must_use]
+    pub fn after(mut self, previous: &Secret) -> Self {
+        self.previous = Some(keyed(previous.bytes()));
+        self
+    }
+
+    /// Signs a body, under the current secret: what goes into `X-Signature`, in lower case.
     #[must_use]
     pub fn sign(&self, body: &[u8]) -> String {
-        hex::encode(self.mac(body).finalize().into_bytes())
+        hex::encode(mac(&self.current, body).finalize().into_bytes())
     }
 
-    /// Checks the signature of a body, in constant time.
+    /// Checks the signature of a body: each comparison in constant time, the previous secret's only where the current one's failed.
     ///
     /// # Errors
     /// [`SignatureError`], by what is wrong with it.
     pub fn verify(&self, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(signature, &mut bytes).map_err(|_| SignatureError::Malformed)?;
-        self.mac(body)
-            .verify_slice(&bytes)
-            .map_err(|_| SignatureError::Wrong)
+        if mac(&self.current, body).verify_slice(&bytes).is_ok() {
+            return Ok(());
+        }
+        match &self.previous {
+            Some(previous) if mac(previous, body).verify_slice(&bytes).is_ok() => Ok(()),
+            _ => Err(SignatureError::Wrong),
+        }
     }
+}
 
-    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
-        mac.update(body);
-        mac
-    }
+fn mac(secret: &Hmac<Sha256>, body: &[u8]) -> Hmac<Sha256> {
+    let mut mac = secret.clone();
+    mac.update(body);
+    mac
 }
 
 impl fmt::Debug for RequestSecret {
@@ -55,9 +72,9 @@ impl fmt::Debug for RequestSecret {
 /// Why a signature does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureError {
-    /// It is not 64 hexadecimal digits, of either case.
+    /// It is not of its dialect's form: 64 hexadecimal digits of either case, or base64 of 64 bytes.
     Malformed,
-    /// It is not of this body under this secret.
+    /// It is not of this body, under any of the secrets or keys.
     Wrong,
 }
 
@@ -88,6 +105,18 @@ mod tests {
         assert_eq!(secret().sign(BODY), RFC);
         assert_eq!(secret().verify(RFC, BODY), Ok(()));
         assert_eq!(secret().verify(&RFC.to_uppercase(), BODY), Ok(()));
+    }
+
+    #[test]
+    fn while_it_rotates_both_verify_and_the_current_one_signs() {
+        let other = |text: &str| Secret::new(text.into());
+        let rotating = RequestSecret::new(&other("new")).after(&other("Jefe"));
+        assert_eq!(rotating.verify(RFC, BODY), Ok(()));
+        let signed = rotating.sign(BODY);
+        assert_eq!(signed, RequestSecret::new(&other("new")).sign(BODY));
+        assert_eq!(rotating.verify(&signed, BODY), Ok(()));
+        assert_eq!(secret().verify(&signed, BODY), Err(SignatureError::Wrong));
+        assert_eq!(rotating.verify(RFC, b""), Err(SignatureError::Wrong));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `/tenants-plans` and `/tenants-plans/{id}` (contract §4).
 
 use alloc::format;
+use alloc::vec::Vec;
 
-use crate::body::Fields;
 use crate::exchange::{
     Call, Pending, absent, changed, key_dead, nothing_changed, to_json, whether_key_stands,
 };
@@ -22,7 +22,7 @@ pub(super) const TABLE: &str = "tenants_plans";
 macro_rules! select_plans {
     ($on:literal) => {
         concat!(
-            "SELECT p.id, p.limits, p.env, p.created_at, p.updated_at FROM ",
+            "SELECT p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
             standing_key!(),
             " AS k LEFT JOIN tenants_plans AS p ON ",
             $on
@@ -39,11 +39,13 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
     )
     .values([page.after().into(), page.rows_to_read().into()]);
     let path = call.path("/tenants-plans");
+    let dialect = call.dialect;
     Ok(Pending::new(Batch::read(read), move |config, answers| {
         let (plans, more) =
             page.decode(answers, |row| Plan::decode(row, config.sealer.as_ref()))?;
         let last = plans.last().filter(|_| more).map(|last| last.id.as_str());
-        Ok(page.respond(to_json(&plans)?, &path, last))
+        let shown: Vec<_> = plans.iter().map(|plan| plan.shown(dialect)).collect();
+        Ok(page.respond(to_json(&shown)?, &path, last))
     }))
 }
 
@@ -53,29 +55,33 @@ pub(crate) fn get(call: &Call<'_>, id: &str) -> Pending {
         return absent(&call.caller, "plan");
     };
     let read = Sql::of(&call.caller, select_plans!("p.id = ?4")).values([id.as_str().into()]);
-    Pending::new(Batch::read(read), |config, answers| {
+    let dialect = call.dialect;
+    Pending::new(Batch::read(read), move |config, answers| {
         let row = answers.row()?.ok_or_else(key_dead)?;
         let plan = Plan::decode(row, config.sealer.as_ref())?
             .ok_or(ApiError::NotFound { what: "plan" })?;
-        Ok(Response::json(200, to_json(&plan)?))
+        Ok(Response::json(200, to_json(&plan.shown(dialect))?))
     })
 }
 
 /// `POST /tenants-plans`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let new = NewPlan::read(Fields::of(call.body, call.content_type)?)?;
+    let new = NewPlan::read(call.fields()?)?;
     let env = match &new.env {
         None => None,
         Some(env) => Some(seal(call, &new.id, env)?),
     };
     let insert = Sql::of(
         &call.caller,
-        "INSERT INTO tenants_plans (id, limits, env, created_at, updated_at) SELECT ?4, ?5, ?6, ?3, ?3",
+        "INSERT INTO tenants_plans (id, limits, env, name, description, created_at, updated_at) \
+         SELECT ?4, ?5, ?6, ?7, ?8, ?3, ?3",
     )
     .values([
         new.id.as_str().into(),
         new.limits.as_ref().map(Variables::to_stored).into(),
         env.into(),
+        new.name.as_deref().into(),
+        new.description.as_deref().into(),
     ])
     .guarded()
     .sql(" ON CONFLICT DO NOTHING RETURNING created_at, updated_at");
@@ -89,6 +95,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         )
         .explain(whether_key_stands(&call.caller));
     let location = call.path(&format!("/tenants-plans/{}", new.id));
+    let dialect = call.dialect;
     Ok(Pending::new(batch, move |_, answers| {
         let Some(mut row) = answers.row()? else {
             answers.skip()?;
@@ -108,20 +115,30 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             created_at: row.text("created_at")?,
             updated_at: row.text("updated_at")?,
             id: new.id.as_str().into(),
+            name: new.name,
+            description: new.description,
             limits: new.limits.as_ref().map(Into::into),
             env: new.env.as_ref().map(Into::into),
         };
-        Ok(Response::json(201, to_json(&plan)?).with("location", location))
+        Ok(Response::json(201, to_json(&plan.shown(dialect))?).with("location", location))
     }))
 }
 
 /// `PATCH /tenants-plans/{id}`
 pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
-    let patch = PlanPatch::read(Fields::of(call.body, call.content_type)?)?;
+    let patch = PlanPatch::read(call.fields()?)?;
     let Ok(id) = PlanId::parse(id) else {
         return Ok(absent(&call.caller, "plan"));
     };
     let mut update = Sql::of(&call.caller, "UPDATE tenants_plans SET updated_at = ?3");
+    if let Some(name) = &patch.name {
+        update = update.sql(", name = ").bind(name.as_str());
+    }
+    match &patch.description {
+        Edit::Keep => {}
+        Edit::Clear => update = update.sql(", description = NULL"),
+        Edit::Set(text) => update = update.sql(", description = ").bind(text.as_str()),
+    }
     match &patch.limits {
         Edit::Keep => {}
         Edit::Clear => update = update.sql(", limits = NULL"),

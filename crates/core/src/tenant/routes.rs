@@ -5,7 +5,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::auth::Caller;
-use crate::body::Fields;
 use crate::exchange::{Call, Pending, absent, changed, key_dead, whether_key_stands};
 use crate::http::Response;
 use crate::id::TenantId;
@@ -55,16 +54,17 @@ pub(crate) fn get(call: &Call<'_>, id: &str) -> Pending {
         return absent(&call.caller, "tenant");
     };
     let read = Sql::of(&call.caller, select_tenants!("t.id = ?4")).values([id.as_str().into()]);
-    Pending::new(Batch::read(read), |config, answers| {
+    let dialect = call.dialect;
+    Pending::new(Batch::read(read), move |config, answers| {
         let row = answers.row()?.ok_or_else(key_dead)?;
         let tenant = Tenant::decode(row, config.sealer.as_ref())?.ok_or(NOT_FOUND)?;
-        Ok(Response::json(200, tenant.to_json()?))
+        Ok(Response::json(200, tenant.to_json(dialect)?))
     })
 }
 
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let new = NewTenant::read(Fields::of(call.body, call.content_type)?, call.config)?;
+    let new = NewTenant::read(call.fields()?, call.config)?;
     let limits = (!new.limits.is_empty()).then(|| new.limits.to_stored());
     let env = if new.env.is_empty() {
         None
@@ -115,6 +115,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             plan_id,
         ));
     let location = call.path(&format!("/tenants/{}", new.id));
+    let dialect = call.dialect;
     Ok(Pending::new(batch, move |_, answers| {
         let Some(mut row) = answers.row()? else {
             answers.skip()?;
@@ -133,13 +134,13 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             stats: None,
             last_job_at: None,
         };
-        Ok(Response::json(201, tenant.to_json()?).with("location", location))
+        Ok(Response::json(201, tenant.to_json(dialect)?).with("location", location))
     }))
 }
 
 /// `PATCH /tenants/{id}`
 pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
-    let patch = TenantPatch::read(Fields::of(call.body, call.content_type)?, call.config)?;
+    let patch = TenantPatch::read(call.fields()?, call.config)?;
     let Ok(id) = TenantId::parse(id) else {
         return Ok(absent(&call.caller, "tenant"));
     };
@@ -218,7 +219,7 @@ pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
 /// `DELETE /tenants/{id}`
 pub(crate) fn delete(call: &Call<'_>, id: &str) -> Result<Pending, ApiError> {
     // No tenant has tables of its own yet, so that there is nothing to drop.
-    let _drop_tables = read_drop_tables(Fields::optional(call.body, call.content_type)?)?;
+    let _drop_tables = read_drop_tables(call.optional_fields()?)?;
     let Ok(id) = TenantId::parse(id) else {
         return Ok(absent(&call.caller, "tenant"));
     };

@@ -25,6 +25,7 @@ pub(crate) enum Header {
 }
 
 pub(crate) const BASE: &str = "/_/api/4";
+pub(crate) const LEGACY_BASE: &str = "/api/4/_";
 
 impl Ask {
     pub(crate) fn new(method: &str, target: impl Into<String>) -> Self {
@@ -95,6 +96,16 @@ impl Ask {
     pub(crate) fn if_none_match(mut self, tag: impl Into<String>) -> Self {
         self.if_none_match = Some(tag.into());
         self
+    }
+
+    /// The same below the legacy base path, and signed as it is there.
+    pub(crate) fn legacy(mut self) -> Self {
+        self.target = self.target.replacen(BASE, LEGACY_BASE, 1);
+        self
+    }
+
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.target.starts_with(LEGACY_BASE)
     }
 
     pub(crate) fn too_large(mut self) -> Self {

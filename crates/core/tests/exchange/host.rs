@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signer as _, SigningKey};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 use serde_json::Value as Json;
@@ -35,6 +38,11 @@ pub(crate) const SECRETS: [(&str, &str); 3] = [
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     ),
 ];
+
+/// What legacy requests are signed with where [`Host::legacy`] has them.
+pub(crate) fn legacy_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
 
 /// Bytes that can be foreseen and that hardly ever repeat: xorshift64 (Marsaglia 2003).
 pub(crate) struct Foreseen(pub(crate) u64);
@@ -107,6 +115,14 @@ impl Host {
         host.configure(&SECRETS);
         (host.key_id, host.key) = host.issue("first", None);
         host.configure(variables);
+        host
+    }
+
+    /// A host that serves the legacy dialect, with variables beside.
+    pub(crate) fn legacy(variables: &[(&'static str, &str)]) -> Self {
+        let mut host = Self::with(variables);
+        let key = hex::encode(legacy_key().verifying_key().as_bytes());
+        host.configure(&[("CHEVERETO_TENANTS_PUBLIC_KEY", &key)]);
         host
     }
 
@@ -189,7 +205,12 @@ impl Host {
             Header::Is(value) => Some(value.clone()),
         };
         let key = is(&ask.key, Some(self.key.clone()));
-        let signature = is(&ask.signature, Some(self.sign(&ask.body)));
+        let right = if ask.is_legacy() {
+            STANDARD.encode(legacy_key().sign(&ask.body).to_bytes())
+        } else {
+            self.sign(&ask.body)
+        };
+        let signature = is(&ask.signature, Some(right));
         let json = (!ask.body.is_empty()).then(|| "application/json".into());
         let content_type = is(&ask.content_type, json);
         let request = Request {
@@ -261,6 +282,9 @@ impl Host {
             log: answer.log,
         };
         invariants::of_answer(ask, &got, &self.secrets);
+        let served = self.variables.get("CHEVERETO_TENANTS_PUBLIC_KEY");
+        let served = served.is_some_and(|key| !key.is_empty()) && self.api.config().is_ok();
+        invariants::of_dialect(&got, served && got.log.legacy);
         Some(got)
     }
 

@@ -106,6 +106,22 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String]) {
     assert!(status < 400 || !body.contains(HIDDEN), "{body}");
 }
 
+/// Contract §1: every answer of a legacy route, and no other, says that it is deprecated and by what.
+pub(crate) fn of_dialect(got: &Got, legacy: bool) {
+    let deprecation = got.header("deprecation");
+    let link = got.header("link").unwrap_or_default();
+    if legacy {
+        assert_eq!(deprecation, Some("@1765238400"), "{got:?}");
+        assert!(
+            link.ends_with(r#">; rel="successor-version""#) && link.contains("</_/api/4/tenants"),
+            "{got:?}"
+        );
+    } else {
+        assert_eq!(deprecation, None, "{got:?}");
+        assert!(!link.contains("successor"), "{got:?}");
+    }
+}
+
 /// RFC 9457, with the members of contract §3.
 fn of_problem(json: &Json, status: u16, request_id: &str) {
     let members: Vec<&String> = json.as_object().expect("an object").keys().collect();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
@@ -15,6 +16,8 @@ use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
 use serde_json::{Value as Json, json};
 use tenants_core::address::AddressList;
 use tenants_core::auth::key::{KeyError, KeySecret};
+use tenants_core::auth::signature::SignatureError;
+use tenants_core::auth::verifying_key::VerifyingKeys;
 use tenants_core::hostname::Hostname;
 use tenants_core::id::{PlanId, TenantId};
 use tenants_core::seal::{OpenError, Place, Sealer, SealingKey};
@@ -22,7 +25,7 @@ use tenants_core::secret::Secret;
 use tenants_core::sql::json::rows_from_json;
 use tenants_core::variables::Variables;
 
-use crate::ask::{get, patch, post};
+use crate::ask::{BASE, LEGACY_BASE, get, patch, post};
 use crate::host::{Foreseen, Host};
 
 fn config(cases: u32) -> ProptestConfig {
@@ -266,6 +269,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config(64))]
+
+    /// Ed25519 as its library signs it: of that body alone, by that key alone, in that one form.
+    #[test]
+    fn a_legacy_signature_is_of_one_body_by_one_key(
+        seed in any::<[u8; 32]>(),
+        body in vec(any::<u8>(), 0..300),
+        other in vec(any::<u8>(), 0..300),
+        bit in 0_usize..512,
+    ) {
+        let signer = SigningKey::from_bytes(&seed);
+        let keys = VerifyingKeys::parse(&hex::encode(signer.verifying_key().as_bytes())).unwrap();
+        let mut signature = signer.sign(&body).to_bytes();
+        prop_assert_eq!(keys.verify(&STANDARD.encode(signature), &body), Ok(()));
+        prop_assert!(body == other || keys.verify(&STANDARD.encode(signature), &other).is_err());
+        signature[bit / 8] ^= 1 << (bit % 8);
+        prop_assert_eq!(keys.verify(&STANDARD.encode(signature), &body), Err(SignatureError::Wrong));
+    }
+
+    #[test]
+    fn no_text_brings_verifying_keys_down(
+        keys in prop_oneof![any::<String>(), regex("(ssh-ed25519 |-----BEGIN PUBLIC KEY-----\n)?[A-Za-z0-9+/=\n ]{0,90}(-----END PUBLIC KEY-----)?")],
+        signature in any::<String>(),
+    ) {
+        if let Ok(keys) = VerifyingKeys::parse(&keys) {
+            prop_assert!(keys.verify(&signature, b"").is_err());
+        }
+    }
+}
+
 fn keys() -> KeySecret {
     KeySecret::new(&Secret::new("the-secret-of-keys".into()))
 }
@@ -332,13 +366,14 @@ fn route() -> impl Strategy<Value = (String, String)> {
         ("POST", "/auth/verify"),
         ("POST", "/tenants/a/install"),
     ];
+    let base = prop_oneof![2 => Just(BASE), 1 => Just(LEGACY_BASE)];
     let rest = prop_oneof![
         8 => Just(String::new()),
         1 => any::<String>(),
         2 => regex("\\?(limit|after)=[a-c0-9]{0,5}")
     ];
-    let known = (select(routes), rest)
-        .prop_map(|((method, path), rest)| (method.into(), format!("/_/api/4{path}{rest}")));
+    let known = (base, select(routes), rest)
+        .prop_map(|(base, (method, path), rest)| (method.into(), format!("{base}{path}{rest}")));
     prop_oneof![8 => known, 1 => any::<(String, String)>()]
 }
 
@@ -440,7 +475,7 @@ proptest! {
         request_id in any::<String>(),
         address in any::<String>(),
     ) {
-        let mut host = Host::new();
+        let mut host = Host::legacy(&[]);
         host.expect(201, &crate::ask::new_plan("a"));
         host.expect(201, &crate::ask::new_tenant("a"));
         let mut ask = crate::ask::Ask::new(&method, target).body(body).request_id(request_id).from(&address);
@@ -459,6 +494,7 @@ proptest! {
         // Whatever was written can be read.
         host.expect(200, &get("/tenants"));
         host.expect(200, &get("/tenants-plans"));
+        host.expect(200, &get("/tenants-plans").legacy());
     }
 
     /// Rows that no statement of ours has: an answer all the same, and never a write that succeeded where nothing says so.

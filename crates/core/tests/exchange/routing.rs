@@ -166,7 +166,7 @@ fn the_body_is_judged_before_the_tenant_is_looked_for() {
 
 #[test]
 fn routes_of_the_next_version_are_501() {
-    let mut host = Host::with(&[("CHEVERETO_TENANTS_PUBLIC_KEY", "anything")]);
+    let mut host = Host::new();
     let expected = problem(
         501,
         "Not Implemented",
@@ -177,27 +177,8 @@ fn routes_of_the_next_version_are_501() {
     for ask in [
         post("/tenants/a/install", "{}"),
         patch("/tenants/a/user-password-reset", "{}"),
-        Ask::new("GET", "/api/4/_/tenants/a"),
-        Ask::new("POST", "/api/4/_/tenants"),
-        Ask::new("GET", "/api/4/_/tenants-plans"),
     ] {
         assert_eq!(host.refuse(501, &ask).body, expected);
-    }
-    assert_eq!(
-        host.refuse(501, &Ask::new("HEAD", "/api/4/_/tenants/a"))
-            .body,
-        ""
-    );
-    host.refuse(405, &Ask::new("GET", "/api/4/_/tenants"));
-    host.refuse(404, &Ask::new("POST", "/api/4/_/auth/verify"));
-}
-
-#[test]
-fn without_a_verifying_key_the_legacy_routes_are_not_there() {
-    let mut host = Host::new();
-    for method in ["GET", "POST", "PUT"] {
-        let got = host.refuse(404, &Ask::new(method, "/api/4/_/tenants"));
-        assert!(got.log.legacy);
     }
 }
 

@@ -47,6 +47,18 @@ fn requests() -> Vec<(&'static str, Ask)> {
             "PATCH /tenants-plans/{id}, everything cleared",
             patch("/tenants-plans/p", r#"{"limits":null,"env":null}"#),
         ),
+        (
+            "PATCH /tenants-plans/{id} in the legacy dialect, everything set",
+            patch(
+                "/tenants-plans/p",
+                r#"{"name":"P","description":"D","limits":{"A":1},"env":{"A":"hidden"}}"#,
+            )
+            .legacy(),
+        ),
+        (
+            "PATCH /tenants-plans/{id} in the legacy dialect, the description cleared",
+            patch("/tenants-plans/p", r#"{"description":null}"#).legacy(),
+        ),
         ("DELETE /tenants-plans/{id}", delete("/tenants-plans/p")),
         (
             "any, of an identifier that none can have",
@@ -93,12 +105,20 @@ fn patches() -> Vec<Ask> {
                     }
                 }
             }
-            all.push(("/tenants-plans/p", maps));
+            for name in or_none(&[r#""name":"P","#]) {
+                for description in or_none(&[r#""description":null,"#, r#""description":"D","#]) {
+                    all.push(("/tenants-plans/p", format!("{name}{description}{maps}")));
+                }
+            }
         }
     }
     all.into_iter()
         .filter(|(_, fields)| !fields.is_empty())
-        .map(|(path, fields)| patch(path, format!("{{{}}}", fields.trim_end_matches(','))))
+        .map(|(path, fields)| {
+            let ask = patch(path, format!("{{{}}}", fields.trim_end_matches(',')));
+            let named = fields.contains("name\":\"P") || fields.contains("description");
+            if named { ask.legacy() } else { ask }
+        })
         .collect()
 }
 
@@ -108,7 +128,7 @@ fn statements_of(host: &mut Host, ask: &Ask) -> Vec<Statement> {
 
 #[test]
 fn the_text_of_every_statement_is_the_one_that_was_read() {
-    let mut host = Host::new();
+    let mut host = Host::legacy(&[]);
     let mut text = String::from(
         "-- Every statement of every kind of request, as the core writes it. A test holds this file equal; UPDATE=1 writes it.\n",
     );
@@ -131,7 +151,7 @@ fn the_text_of_every_statement_is_the_one_that_was_read() {
 /// No text grows with what a caller sends: another identifier, other values and other maps give the same statements.
 #[test]
 fn a_statements_text_does_not_depend_on_values() {
-    let mut host = Host::new();
+    let mut host = Host::legacy(&[]);
     let texts = |host: &mut Host, ask: &Ask| -> Vec<String> {
         let all = statements_of(host, ask);
         all.iter().map(|s| s.text().to_owned()).collect()
@@ -161,21 +181,21 @@ fn a_statements_text_does_not_depend_on_values() {
 fn every_patch_there_is_is_a_statement_that_sqlite_runs() {
     let mut distinct = BTreeSet::new();
     for ask in patches() {
-        let mut host = Host::new();
+        let mut host = Host::legacy(&[]);
         host.expect(201, &new_plan("p"));
         host.expect(201, &new_tenant("a"));
         let statements = statements_of(&mut host, &ask);
         distinct.insert(statements[0].text().to_owned());
         host.expect(204, &ask);
     }
-    // 2 hostnames · 2 is_enabled · 3 plan_id · 3 limits · 3 env, and 3 limits · 3 env of a plan; less the two empty ones.
-    // `limits` of a tenant is bound where it is `{}`, and so is `env` of a plan.
-    assert_eq!(distinct.len(), (108 - 1) + (9 - 1));
+    // 2 hostnames · 2 is_enabled · 3 plan_id · 3 limits · 3 env, and 2 names · 3 descriptions · 3 limits · 3 env of a plan; less
+    // the two empty ones. `limits` of a tenant is bound where it is `{}`, and so is `env` of a plan.
+    assert_eq!(distinct.len(), (108 - 1) + (54 - 1));
 }
 
 #[test]
 fn every_lookup_goes_through_an_index_and_lists_need_no_sorting() {
-    let mut host = Host::new();
+    let mut host = Host::legacy(&[]);
     let mut asks: Vec<Ask> = requests().into_iter().map(|(_, ask)| ask).collect();
     asks.extend(patches());
     asks.push(get("/tenants?limit=10&after=a"));
@@ -257,7 +277,7 @@ fn nothing_walks_through_a_whole_table() {
         steps("SELECT * FROM tenants WHERE last_job_at = 'x'", &[]) > 100,
         "it counts"
     );
-    let mut begun = Host::new();
+    let mut begun = Host::legacy(&[]);
     for (name, ask) in requests() {
         for statement in statements_of(&mut begun, &ask) {
             let text = statement.text();

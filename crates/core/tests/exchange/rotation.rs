@@ -1,0 +1,97 @@
+//! Secrets that rotate without a gap: `…_PREVIOUS` holds too while it is set (contract §5, §9).
+
+use tenants_core::auth::key::KeySecret;
+use tenants_core::auth::signature::RequestSecret;
+use tenants_core::secret::Secret;
+
+use crate::ask::{get, new_tenant};
+use crate::host::{Host, SECRETS};
+
+const KEY: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
+const KEY_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
+const REQUEST: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
+const REQUEST_PREVIOUS: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS";
+
+fn old(name: &str) -> &'static str {
+    SECRETS.iter().find(|(n, _)| *n == name).unwrap().1
+}
+
+#[test]
+fn a_request_secret_rotates_without_a_gap() {
+    let mut host = Host::new();
+    let sign = |secret: &str| RequestSecret::new(&Secret::new(secret.into())).sign(b"");
+    let status =
+        |host: &mut Host, secret: &str| host.ask(&get("/tenants").signature(sign(secret))).status;
+    let before = old(REQUEST);
+    assert_eq!(
+        (
+            status(&mut host, before),
+            status(&mut host, "new-request-secret")
+        ),
+        (200, 401)
+    );
+    host.configure(&[(REQUEST, "new-request-secret"), (REQUEST_PREVIOUS, before)]);
+    assert_eq!(
+        (
+            status(&mut host, before),
+            status(&mut host, "new-request-secret")
+        ),
+        (200, 200)
+    );
+    assert_eq!(status(&mut host, "neither"), 401);
+    host.configure(&[(REQUEST_PREVIOUS, "")]);
+    assert_eq!(
+        (
+            status(&mut host, before),
+            status(&mut host, "new-request-secret")
+        ),
+        (401, 200)
+    );
+}
+
+#[test]
+fn a_key_secret_rotates_without_a_gap() {
+    let mut host = Host::new();
+    let first = host.key.clone();
+    let before = old(KEY);
+    let status = |host: &mut Host, key: &str| host.ask(&get("/tenants").key(key)).status;
+    host.configure(&[(KEY, "new-key-secret"), (KEY_PREVIOUS, before)]);
+    let (_, second) = host.issue("second", None);
+    assert_eq!(
+        (status(&mut host, &first), status(&mut host, &second)),
+        (200, 200)
+    );
+    let foreign = KeySecret::new(&Secret::new("neither".into()));
+    let forged = foreign.issue(1, host.random.as_mut()).unwrap();
+    let got = host.refuse(401, &get("/tenants").key(forged.text()));
+    assert_eq!(got.cause(), "X-API-Key is forged");
+    // Issued under the new secret alone.
+    let only = |secret: &str| KeySecret::new(&Secret::new(secret.into()));
+    assert!(only("new-key-secret").verify(&second).is_ok());
+    assert!(only(before).verify(&second).is_err());
+    host.configure(&[(KEY_PREVIOUS, "")]);
+    assert_eq!(
+        (status(&mut host, &first), status(&mut host, &second)),
+        (401, 200)
+    );
+}
+
+#[test]
+fn a_key_of_the_previous_secret_is_still_judged_by_its_row() {
+    let mut host = Host::new();
+    host.configure(&[(KEY, "new-key-secret"), (KEY_PREVIOUS, old(KEY))]);
+    host.expect(201, &new_tenant("a"));
+    host.sql("UPDATE api_keys SET deleted_at = created_at", &[]);
+    host.expect(401, &new_tenant("b"));
+}
+
+/// The one before a secret is no secret by itself: nothing would issue keys or sign.
+#[test]
+fn a_previous_secret_alone_is_none() {
+    for (name, previous) in [(KEY, KEY_PREVIOUS), (REQUEST, REQUEST_PREVIOUS)] {
+        let mut host = Host::new();
+        host.configure(&[(name, ""), (previous, old(name))]);
+        let got = host.refuse(503, &get("/tenants"));
+        assert_eq!(got.cause(), format!("{name} is not configured"));
+    }
+}
