@@ -48,7 +48,7 @@ export const steps = [
   {
     name: 'e2e',
     about: 'the built Worker in workerd, over HTTP',
-    helpers: ['openssl', 'php', 'curl'],
+    helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl'],
     run: () => nodeTests('tests/e2e', () => true),
   },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },

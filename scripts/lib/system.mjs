@@ -1,18 +1,22 @@
-// Programs of the system that some tests need and that no registry of ours has: a browser, PHP, openssl.
+// Programs of the system that some tests need and that no registry of ours has: a browser, PHP and a library of it, openssl.
 
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { quiet, say } from './run.mjs';
 
-/** program -> Debian's package of it */
-const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', openssl: 'openssl', php: 'php-cli' };
+/** program, or library -> Debian's package of it */
+const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client' };
+
+/** library of PHP -> a file of it, as PHP's own search finds it */
+const libraries = { phpseclib3: 'phpseclib3/autoload.php' };
 
 /**
- * Makes sure that programs are there: installs what is missing where that is possible without asking (root, on Debian and its kin).
+ * Makes sure that programs and libraries are there: installs what is missing where that is possible without asking (root, on Debian and its kin).
  * @returns {Promise<string[]>} those that are still missing
  */
 export async function ensurePrograms(names) {
-  const missing = names.filter((name) => !programPath(name));
+  const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0) return [];
   if (process.getuid?.() === 0 && programPath('apt-get')) {
     say(`  installing ${missing.join(', ')} with apt-get (up to two minutes)…`);
@@ -25,7 +29,13 @@ export async function ensurePrograms(names) {
       say(error.message);
     }
   }
-  return names.filter((name) => !programPath(name));
+  return names.filter((name) => !isThere(name));
+}
+
+function isThere(name) {
+  if (!(name in libraries)) return programPath(name) !== undefined;
+  const code = 'exit(stream_resolve_include_path($argv[1]) === false ? 1 : 0);';
+  return spawnSync('php', ['-r', code, '--', libraries[name]]).status === 0;
 }
 
 /** Where a program is: on the PATH, or, for Chrome's two, under its other names too. */

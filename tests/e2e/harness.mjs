@@ -18,6 +18,7 @@ import { parse as parseToml } from 'smol-toml'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export const CURRENT = '/_/api/4'
+export const LEGACY = '/api/4/_'
 export const BODY_LIMIT = 64 * 1024
 export const TIME = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
 export const NO_STATS = {
@@ -60,18 +61,21 @@ export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileT
   .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
 
 /**
- * Whether a program that a test needs is there. If not, the test is skipped with a plain message; where CI=true it fails instead.
+ * Whether a program that a test needs is there, and does what is asked of it. If not, the test is skipped with a plain message; where CI=true it
+ * fails instead.
  * @returns {string | false} for `{ skip }`
  */
 export function missing(program, ...args) {
-  if (!spawnSync(program, args).error) return false
-  assert.notEqual(process.env.CI, 'true', `${program} is missing, and CI must have it`)
-  return `${program} is not installed`
+  const { error, status } = spawnSync(program, args)
+  if (!error && status === 0) return false
+  const what = error ? program : [program, ...args].join(' ')
+  assert.notEqual(process.env.CI, 'true', `${what} is missing, and CI must have it`)
+  return `${what} is not installed`
 }
 
-/** Runs a program, with `input` on its standard input. */
-export const run = (program, args, input = '') => new Promise((resolve, reject) => {
-  const child = execFile(program, args, { encoding: 'utf8' }, (error, stdout, stderr) => {
+/** Runs a program, with `input` on its standard input; what it prints, in `encoding`. */
+export const run = (program, args, input = '', encoding = 'utf8') => new Promise((resolve, reject) => {
+  const child = execFile(program, args, { encoding }, (error, stdout, stderr) => {
     if (error) reject(new Error(`${program}: ${stderr || error.message}`))
     else resolve(stdout)
   })

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::settings::{API_KEY, KEY_SECRET, REQUEST_SECRET, Settings};
+use crate::settings::{API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, REQUEST_SECRET, Settings};
 
 /// The variable that names another wrangler: a program, or a script for Node.
 pub const WRANGLER_BIN: &str = "WRANGLER_BIN";
@@ -160,7 +160,9 @@ impl Database {
         for secret in [
             API_KEY,
             KEY_SECRET,
+            KEY_SECRET_PREVIOUS,
             REQUEST_SECRET,
+            "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
             "CHEVERETO_ENCRYPTION_KEY",
         ] {
             command.env_remove(secret);

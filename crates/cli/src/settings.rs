@@ -29,6 +29,8 @@ pub const API_KEY: &str = "TENANTS_API_KEY";
 pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
 /// The variable of the secret that keys are issued under.
 pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
+/// The variable of the secret that keys were issued under before, while it rotates.
+pub const KEY_SECRET_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
 /// The variable of the project's folder.
 pub const PROJECT: &str = "TENANTS_PROJECT";
 
@@ -210,6 +212,18 @@ impl<'a> Settings<'a> {
         self.secret(option, "--key-secret", KEY_SECRET, local)
     }
 
+    /// The secret that keys were issued under before: where the API has one, its keys are valid too.
+    ///
+    /// # Errors
+    /// Where the project's own file cannot be read.
+    pub fn previous_key_secret(&self, local: bool) -> Result<Option<Secret>, Error> {
+        let found = match self.given(None, "", KEY_SECRET_PREVIOUS) {
+            None if local => self.dev_var(KEY_SECRET_PREVIOUS)?,
+            found => found,
+        };
+        Ok(found.map(|found| found.secret))
+    }
+
     fn secret(
         &self,
         option: Option<&str>,
@@ -226,20 +240,26 @@ impl<'a> Settings<'a> {
                  local Worker's secrets, which the deployed one does not accept"
             )));
         }
-        if let Some(project) = self.project()? {
-            let file = project.join(DEV_VARS);
-            if file.exists()
-                && let Some(value) = read_vars(&file)?.remove(name)
-            {
-                return Ok(Found {
-                    secret: Secret::new(value.to_string()),
-                    from: DEV_VARS.into(),
-                });
-            }
+        self.dev_var(name)?.ok_or_else(|| {
+            Error::Configuration(format!(
+                "{name} is not set, neither in the environment nor in a project's {DEV_VARS} (`npm start` makes one)"
+            ))
+        })
+    }
+
+    /// What stands in the project's own file.
+    fn dev_var(&self, name: &str) -> Result<Option<Found>, Error> {
+        let Some(project) = self.project()? else {
+            return Ok(None);
+        };
+        let file = project.join(DEV_VARS);
+        if !file.exists() {
+            return Ok(None);
         }
-        Err(Error::Configuration(format!(
-            "{name} is not set, neither in the environment nor in a project's {DEV_VARS} (`npm start` makes one)"
-        )))
+        Ok(read_vars(&file)?.remove(name).map(|value| Found {
+            secret: Secret::new(value.to_string()),
+            from: DEV_VARS.into(),
+        }))
     }
 
     /// What stands in the option, in the file that was named or in the environment.

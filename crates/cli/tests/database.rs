@@ -263,6 +263,57 @@ fn init_applies_the_migrations_where_it_is_told() {
     assert_eq!(arguments(3), "d1 migrations apply DB --remote");
 }
 
+/// As the API does while the secret rotates; from a file, the environment or, for a local database, `.dev.vars`.
+#[test]
+fn a_key_of_the_previous_secret_is_valid_and_none_is_issued_under_it() {
+    let previous = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
+    let old = KeySecret::new(&Secret::new("the secret before".into()));
+    let key = old
+        .issue(7, &mut tenants_cli::random::SystemRandom)
+        .unwrap();
+    let found = row(7, "null", "null");
+    let verify = |project: Project, more: &[&str]| {
+        let project = project.with_wrangler(&[(0, &found)]);
+        let run = project.run(&[&["api:key:verify", "--key", key.text()], more].concat());
+        (run.code, run.errors)
+    };
+    let (code, errors) = verify(Project::new(), &[]);
+    assert_eq!(code, 1);
+    assert!(
+        errors.contains("it was not issued under this secret"),
+        "{errors}"
+    );
+
+    let mut project = Project::new();
+    project
+        .variables
+        .push((previous, "the secret before".into()));
+    assert_eq!(verify(project, &[]), (0, String::new()));
+
+    let written = || {
+        let project = Project::new();
+        let text = format!("{previous}='the secret before'\n");
+        std::fs::write(project.path().join(".dev.vars"), text).unwrap();
+        project
+    };
+    assert_eq!(verify(written(), &[]), (0, String::new()));
+    // A deployed Worker has other secrets than the local one.
+    assert_eq!(verify(written(), &["--remote"]).0, 1);
+    let named = ["--remote", "--vars-file", ".dev.vars"];
+    assert_eq!(verify(written(), &named), (0, String::new()));
+
+    let mut project =
+        Project::new().with_wrangler(&[(0, &rows(r#"{"id": 8}"#)), (0, &two(r#"{"id": 8}"#, ""))]);
+    project
+        .variables
+        .push((previous, "the secret before".into()));
+    let run = project.run(&["api:key:create"]);
+    assert!(
+        key_secret().verify(run.output.trim_end()).is_ok(),
+        "{run:?}"
+    );
+}
+
 #[test]
 fn a_remote_database_never_takes_the_local_secret() {
     let answers = [(0, rows(r#"{"id": 1}"#)), (0, two(r#"{"id": 1}"#, ""))];
@@ -316,6 +367,11 @@ fn wrangler_is_given_no_secret() {
         .env("TENANTS_API_KEY", API_KEY)
         .env("CHEVERETO_TENANTS_API_KEY_SECRET", KEY_SECRET)
         .env("CHEVERETO_TENANTS_API_REQUEST_SECRET", REQUEST_SECRET)
+        .env("CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS", KEY_SECRET)
+        .env(
+            "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
+            REQUEST_SECRET,
+        )
         .output()
         .unwrap();
     assert!(output.status.success());

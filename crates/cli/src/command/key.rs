@@ -232,7 +232,10 @@ pub fn verify(
         read.map_err(|e| Error::Machine(format!("standard input cannot be read: {e}")))?;
     }
     let local = !args.database.remote;
-    let secret = KeySecret::new(&session.settings.key_secret(local)?.secret);
+    let mut secret = KeySecret::new(&session.settings.key_secret(local)?.secret);
+    if let Some(previous) = session.settings.previous_key_secret(local)? {
+        secret = secret.after(&previous);
+    }
     let claimed = secret.verify(key.trim()).map_err(|error| match error {
         KeyError::Malformed => invalid("key_malformed", "it is not of the form chv_<id>_<secret>"),
         KeyError::Forged => invalid("key_forged", "it was not issued under this secret"),

@@ -1,0 +1,62 @@
+// Secrets change without a gap (docs/ROTATION.md): what holds before each step holds after it, on one database.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { freshSecrets, hmac, startApi } from './harness.mjs'
+
+const persist = mkdtempSync(path.join(os.tmpdir(), 'tenants-rotation-'))
+after(() => rmSync(persist, { recursive: true, force: true }))
+
+const [before, next] = [freshSecrets(), freshSecrets()]
+const names = Object.keys(before)
+let schema = true
+
+/** Runs steps of a rotation one after the other: variables, and what is asked under them. */
+async function under(vars, ask) {
+  const api = await startApi({ persist, vars, schema })
+  try {
+    await ask(api)
+  } finally {
+    await api.stop()
+  }
+}
+
+test('request secret, key secret and encryption key rotate, all at once, and nothing is refused in between', async () => {
+  let oldKey
+  let newKey
+  const tenant = { id: 'kept', hostname: 'kept.example.com', is_enabled: true, env: { TOKEN: 'sealed before' } }
+  const ask = (api, status, secrets, key, method = 'GET', where = '/tenants/kept', body) =>
+    api.expect(status, method, where, { key, body, signature: hmac(secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET, body ?? '') })
+
+  await under(before, async (api) => {
+    oldKey = api.key
+    await api.expect(201, 'POST', '/tenants', { body: tenant })
+  })
+  schema = false
+  const keptAs = (secrets) => Object.fromEntries(names.map((name) => [`${name}_PREVIOUS`, secrets[name]]))
+
+  // Each `…_PREVIOUS` is set first: it is the current one, still.
+  await under({ ...before, ...keptAs(before) }, async (api) => {
+    assert.deepEqual((await ask(api, 200, before, oldKey)).json.env, tenant.env)
+  })
+
+  await under({ ...next, ...keptAs(before) }, async (api) => {
+    newKey = (await api.makeKey({ name: 'new' })).key
+    for (const secrets of [before, next]) {
+      for (const key of [oldKey, newKey]) assert.deepEqual((await ask(api, 200, secrets, key)).json.env, tenant.env)
+    }
+    await ask(api, 401, freshSecrets(), newKey)
+    await ask(api, 204, before, oldKey, 'PATCH', '/tenants/kept', '{"env":{"TOKEN":"sealed after"}}')
+    api.assertNothingSecretLogged(...Object.values(before))
+  })
+
+  await under(next, async (api) => {
+    assert.deepEqual((await ask(api, 200, next, newKey)).json.env, { TOKEN: 'sealed after' })
+    await ask(api, 401, before, newKey)
+    await ask(api, 401, next, oldKey)
+    await api.logged('X-API-Key is forged')
+    await api.logged('X-Signature is not of this body')
+  })
+})
