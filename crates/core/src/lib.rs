@@ -31,6 +31,7 @@ pub mod reseal;
 mod route;
 pub mod seal;
 pub mod secret;
+pub mod settings;
 pub mod sql;
 mod stored;
 pub mod tenant;

@@ -1,0 +1,213 @@
+//! A tenant's effective settings: what its site runs under (contract §6).
+//!
+//! Owns which of several values of one name counts. Highest first: `CHEVERETO_TENANT_ENFORCED`, the tenant's own, its plan's.
+//! Within a tenant and within a plan `limits` go before `env`: a limit is what a plan is sold by, and a variable beside it must
+//! not lift it.
+//!
+//! Reads nothing: the database is the source of truth, and whoever has its rows or the API's answers hands in the maps. No answer
+//! of the API shows effective settings; programs that embed the core and start tenants' sites need them.
+//!
+//! ```
+//! use tenants_core::config::Config;
+//! use tenants_core::settings::{Maps, Source, effective};
+//! use tenants_core::variables::Variables;
+//!
+//! # fn main() -> Result<(), String> {
+//! let config = Config::read(|name| {
+//!     (name == "CHEVERETO_TENANT_ENFORCED").then(|| r#"{"CHEVERETO_DEBUG_LEVEL": "0"}"#.into())
+//! })
+//! .map_err(|errors| format!("{errors:?}"))?;
+//! // As the API answers them.
+//! let own = Variables::parse(r#"{"CHEVERETO_MAX_USERS": "5", "CHEVERETO_DEBUG_LEVEL": "3"}"#)?;
+//! let plans = Variables::parse(r#"{"CHEVERETO_MAX_USERS": "2", "CHEVERETO_MAX_FILES": "100"}"#)?;
+//!
+//! let tenant = Maps { limits: Some(&own), env: None };
+//! let plan = Maps { limits: Some(&plans), env: None };
+//! let settings = effective(config.enforced(), tenant, Some(plan));
+//! let shown: Vec<_> = settings.iter().map(|(name, s)| (name, s.value, s.source)).collect();
+//! assert_eq!(
+//!     shown,
+//!     [
+//!         ("CHEVERETO_DEBUG_LEVEL", "0", Source::Enforced),
+//!         ("CHEVERETO_MAX_FILES", "100", Source::PlanLimits),
+//!         ("CHEVERETO_MAX_USERS", "5", Source::TenantLimits),
+//!     ]
+//! );
+//! # Ok(())
+//! # }
+//! ```
+
+use alloc::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::variables::Variables;
+
+/// The two maps of a tenant or a plan; `None` where one was never set, which is as if it were empty. `env` is in clear here.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Maps<'a> {
+    /// Its limits.
+    pub limits: Option<&'a Variables>,
+    /// Its environment.
+    pub env: Option<&'a Variables>,
+}
+
+/// Where a setting comes from; the first of them that has a name counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `CHEVERETO_TENANT_ENFORCED`
+    Enforced,
+    /// The tenant's own `limits`.
+    TenantLimits,
+    /// The tenant's own `env`.
+    TenantEnv,
+    /// The `limits` of its plan.
+    PlanLimits,
+    /// The `env` of its plan.
+    PlanEnv,
+}
+
+/// A setting that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Setting<'a> {
+    /// Its value.
+    pub value: &'a str,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Settings that count, by name. In JSON `{"NAME": {"value": "…", "source": "tenant_limits"}, …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Effective<'a>(BTreeMap<&'a str, Setting<'a>>);
+
+impl<'a> Effective<'a> {
+    /// The setting of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Setting<'a>> {
+        self.0.get(name).copied()
+    }
+
+    /// Names and settings, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Setting<'a>)> {
+        self.0.iter().map(|(name, setting)| (*name, *setting))
+    }
+}
+
+/// The settings that a tenant's site runs under. `enforced` is [`crate::config::Config::enforced`]; `plan` is `None` for a tenant
+/// without one.
+#[must_use]
+pub fn effective<'a>(
+    enforced: &'a Variables,
+    tenant: Maps<'a>,
+    plan: Option<Maps<'a>>,
+) -> Effective<'a> {
+    let plan = plan.unwrap_or_default();
+    // The lowest first: what comes later takes its place.
+    let layers = [
+        (Source::PlanEnv, plan.env),
+        (Source::PlanLimits, plan.limits),
+        (Source::TenantEnv, tenant.env),
+        (Source::TenantLimits, tenant.limits),
+        (Source::Enforced, Some(enforced)),
+    ];
+    let mut settings = BTreeMap::new();
+    for (source, map) in layers {
+        for (name, value) in map.into_iter().flat_map(Variables::iter) {
+            settings.insert(name, Setting { value, source });
+        }
+    }
+    Effective(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+
+    use super::{Maps, Setting, Source, effective};
+    use crate::variables::Variables;
+
+    /// Highest first (contract §6).
+    const PRECEDENCE: [Source; 5] = [
+        Source::Enforced,
+        Source::TenantLimits,
+        Source::TenantEnv,
+        Source::PlanLimits,
+        Source::PlanEnv,
+    ];
+
+    fn map(json: &str) -> Variables {
+        Variables::parse(json).unwrap()
+    }
+
+    /// Every way in which five maps can have a name or not have it, all in one: the name says which have it.
+    #[test]
+    fn of_several_values_the_highest_counts() {
+        let maps: Vec<Variables> = (0..5)
+            .map(|layer| {
+                let entries: Vec<_> = (0..32)
+                    .filter(|which| which & (1 << layer) != 0)
+                    .map(|which| format!(r#""N{which}":"{layer}""#))
+                    .collect();
+                map(&format!("{{{}}}", entries.join(",")))
+            })
+            .collect();
+        let (tenant, plan) = (
+            Maps {
+                limits: Some(&maps[1]),
+                env: Some(&maps[2]),
+            },
+            Maps {
+                limits: Some(&maps[3]),
+                env: Some(&maps[4]),
+            },
+        );
+        let settings = effective(&maps[0], tenant, Some(plan));
+        assert_eq!(settings.iter().count(), 31, "what none has is not there");
+        for which in 1_usize..32 {
+            let layer = which.trailing_zeros() as usize;
+            let setting = settings.get(&format!("N{which}")).unwrap();
+            assert_eq!(setting.source, PRECEDENCE[layer], "{which:b}");
+            assert_eq!(setting.value, format!("{layer}"), "{which:b}");
+        }
+        assert!(PRECEDENCE.is_sorted());
+    }
+
+    #[test]
+    fn a_tenant_without_a_plan_has_its_own_and_what_is_enforced() {
+        let (enforced, own) = (map(r#"{"A":"0"}"#), map(r#"{"A":"1","B":"1"}"#));
+        let tenant = Maps {
+            limits: None,
+            env: Some(&own),
+        };
+        let settings = effective(&enforced, tenant, None);
+        let expected = effective(&enforced, tenant, Some(Maps::default()));
+        assert_eq!(settings, expected, "as under a plan that sets nothing");
+        assert_eq!(
+            settings.get("B"),
+            Some(Setting {
+                value: "1",
+                source: Source::TenantEnv
+            })
+        );
+        assert_eq!(
+            serde_json::to_string(&settings).unwrap(),
+            r#"{"A":{"value":"0","source":"enforced"},"B":{"value":"1","source":"tenant_env"}}"#
+        );
+    }
+
+    /// An empty value is a value: it takes the place of a plan's, and does not uncover it.
+    #[test]
+    fn an_empty_value_counts() {
+        let (none, own, plans) = (map("{}"), map(r#"{"A":""}"#), map(r#"{"A":"1"}"#));
+        let limits = |limits| Maps {
+            limits: Some(limits),
+            env: None,
+        };
+        let settings = effective(&none, limits(&own), Some(limits(&plans)));
+        assert_eq!(settings.get("A").unwrap().value, "");
+        assert_eq!(effective(&none, Maps::default(), None).iter().count(), 0);
+    }
+}
