@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{key, plan, tenant};
+use crate::command::{env, key, plan, tenant};
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
 
@@ -49,6 +49,13 @@ pub enum Command {
     /// Bring the database's tables up to date
     #[command(after_help = "Examples:\n  tenants init\n  tenants init --remote")]
     Init(DatabaseArgs),
+
+    /// Seal again, under the current CHEVERETO_ENCRYPTION_KEY, what the previous one sealed
+    #[command(
+        name = "env:reseal",
+        after_help = "Examples:\n  tenants env:reseal --dry-run\n  tenants env:reseal\n  tenants env:reseal --remote --vars-file .production.local"
+    )]
+    EnvReseal(env::ResealArgs),
 
     /// Make an API key, and show it this one time
     #[command(

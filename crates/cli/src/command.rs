@@ -6,6 +6,7 @@ use crate::error::Error;
 
 pub mod auth;
 pub mod config;
+pub mod env;
 pub mod init;
 pub mod key;
 pub mod plan;

@@ -10,9 +10,14 @@ use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use tenants_core::config::VARIABLES;
+use tenants_core::sql::{self as core_sql, Batch};
 
 use crate::error::Error;
-use crate::settings::{API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, REQUEST_SECRET, Settings};
+use crate::output::Fields;
+use crate::settings::{API_KEY, Settings};
+use crate::sql;
 
 /// The variable that names another wrangler: a program, or a script for Node.
 pub const WRANGLER_BIN: &str = "WRANGLER_BIN";
@@ -54,7 +59,7 @@ pub struct Database {
 /// What one statement answered.
 #[derive(Debug, Deserialize)]
 struct Rows {
-    results: Vec<Value>,
+    results: Vec<Box<RawValue>>,
 }
 
 /// What each statement of a call answered.
@@ -72,8 +77,24 @@ impl Results {
             .get_mut(statement)
             .map(|r| std::mem::take(&mut r.results));
         let rows = rows.ok_or_else(|| unreadable("a statement's result is missing"))?;
-        rows.into_iter()
-            .map(|row| serde_json::from_value(row).map_err(|e| unreadable(&e.to_string())))
+        rows.iter()
+            .map(|row| serde_json::from_str(row.get()).map_err(|e| unreadable(&e.to_string())))
+            .collect()
+    }
+
+    /// The rows of every statement, as the core has them: a row's values in the order of its columns.
+    fn into_core(self) -> Result<Vec<core_sql::Rows>, Error> {
+        let value = |raw: Box<RawValue>| {
+            serde_json::from_str(raw.get())
+                .map_err(|_| unreadable("a value is neither NULL, a whole number nor a text"))
+        };
+        let row = |row: Box<RawValue>| {
+            let fields: Fields =
+                serde_json::from_str(row.get()).map_err(|e| unreadable(&e.to_string()))?;
+            fields.0.into_iter().map(|(_, raw)| value(raw)).collect()
+        };
+        let all = self.0.into_iter();
+        all.map(|rows| rows.results.into_iter().map(row).collect())
             .collect()
     }
 }
@@ -125,6 +146,14 @@ impl Database {
             .map_err(|e| unreadable(&e.to_string()))
     }
 
+    /// Runs a batch of the core.
+    ///
+    /// # Errors
+    /// Where wrangler or the database fails.
+    pub fn run_batch(&self, batch: &Batch) -> Result<Vec<core_sql::Rows>, Error> {
+        self.execute(&sql::script(batch))?.into_core()
+    }
+
     /// Applies the migrations that were not applied yet.
     ///
     /// # Errors
@@ -157,15 +186,8 @@ impl Database {
             )
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
             .env_remove("FORCE_COLOR");
-        for secret in [
-            API_KEY,
-            KEY_SECRET,
-            KEY_SECRET_PREVIOUS,
-            REQUEST_SECRET,
-            "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
-            "CHEVERETO_ENCRYPTION_KEY",
-        ] {
-            command.env_remove(secret);
+        for ours in VARIABLES.iter().chain(&[API_KEY]) {
+            command.env_remove(ours);
         }
         command.output().map_err(|error| {
             Error::Database(format!(

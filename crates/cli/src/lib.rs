@@ -9,7 +9,9 @@ pub mod cli;
 pub mod command;
 pub mod database;
 pub mod error;
+pub mod job;
 pub mod output;
+pub mod progress;
 pub mod random;
 pub mod session;
 pub mod settings;
@@ -36,6 +38,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> E
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error, &args, world),
     };
+    world.is_quiet = cli.options.quiet;
     let Err(error) = perform(&cli, world) else {
         return Exit::Done;
     };
@@ -46,11 +49,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> E
     }
     let problem = error.problem();
     match cli.options.format {
-        Format::Json => world.note(&problem.to_json()),
+        Format::Json => world.complain(&problem.to_json()),
         Format::Table => {
-            world.note(&problem.to_text());
+            world.complain(&problem.to_text());
             if let Some(note) = error.note() {
-                world.note(note);
+                world.complain(note);
             }
         }
     }
@@ -64,6 +67,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
     };
     match &cli.command {
         Command::Init(args) => command::init::run(args, session, world),
+        Command::EnvReseal(args) => command::env::reseal(args, session, world),
         Command::KeyCreate(args) => command::key::create(args, session, world),
         Command::KeyVerify(args) => command::key::verify(args, session, world),
         Command::KeyDelete(args) => command::key::delete(args, session, world),
@@ -95,9 +99,9 @@ fn not_parsed(error: &clap::Error, args: &[OsString], world: &mut World<'_>) -> 
     }
     if wants_json(args) {
         let detail = text.trim().trim_start_matches("error: ").to_owned();
-        world.note(&Error::Usage(detail).problem().to_json());
+        world.complain(&Error::Usage(detail).problem().to_json());
     } else {
-        world.note(text.trim_end());
+        world.complain(text.trim_end());
     }
     Exit::Usage
 }

@@ -1,7 +1,7 @@
 //! `tenants`: see `tenants --help`, and docs/CLI.md.
 
 use std::env;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         input: &mut io::stdin(),
         output: &mut io::stdout(),
         errors: &mut io::stderr(),
+        is_watched: io::stderr().is_terminal(),
+        is_quiet: false,
     };
     let exit = tenants_cli::run(env::args_os(), &mut world);
     ExitCode::from(exit.code())

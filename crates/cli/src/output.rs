@@ -38,6 +38,10 @@ pub struct World<'a> {
     pub output: &'a mut dyn Write,
     /// Standard error: errors, warnings, notes.
     pub errors: &'a mut dyn Write,
+    /// Whether standard error is a terminal.
+    pub is_watched: bool,
+    /// Whether notes, warnings and progress are left out.
+    pub is_quiet: bool,
 }
 
 impl World<'_> {
@@ -51,8 +55,16 @@ impl World<'_> {
             .map_err(Error::Output)
     }
 
-    /// Tells people something besides the answer. That it cannot be told is no reason to stop.
+    /// Tells people something besides the answer, unless they want nothing but that. That it cannot be told is no reason to
+    /// stop.
     pub fn note(&mut self, line: &str) {
+        if !self.is_quiet {
+            self.complain(line);
+        }
+    }
+
+    /// Tells what went wrong.
+    pub fn complain(&mut self, line: &str) {
         let _: io::Result<()> = writeln!(self.errors, "{line}");
     }
 }

@@ -67,14 +67,14 @@ impl Session<'_> {
         self.show(&to_json(value)?, world)
     }
 
-    /// Tells people that something was done. Programs see it by the exit code.
+    /// Tells people that something was done, unless they want to hear nothing. Programs see it by the exit code.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn say(&self, sentence: &str, world: &mut World<'_>) -> Result<(), Error> {
         match self.format {
-            Format::Table => world.print(sentence),
-            Format::Json => Ok(()),
+            Format::Table if !world.is_quiet => world.print(sentence),
+            Format::Table | Format::Json => Ok(()),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tenants_core::config::Config;
 use tenants_core::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -73,6 +74,10 @@ pub struct Options {
     /// For whom the output is
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
+
+    /// Say nothing but the answer and errors: no notes, no warnings, no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
 }
 
 /// The settings of one run of the program.
@@ -217,10 +222,7 @@ impl<'a> Settings<'a> {
     /// # Errors
     /// Where the project's own file cannot be read.
     pub fn previous_key_secret(&self, local: bool) -> Result<Option<Secret>, Error> {
-        let found = match self.given(None, "", KEY_SECRET_PREVIOUS) {
-            None if local => self.dev_var(KEY_SECRET_PREVIOUS)?,
-            found => found,
-        };
+        let found = self.found(None, "", KEY_SECRET_PREVIOUS, local)?;
         Ok(found.map(|found| found.secret))
     }
 
@@ -231,20 +233,49 @@ impl<'a> Settings<'a> {
         name: &'static str,
         local: bool,
     ) -> Result<Found, Error> {
+        self.found(option, option_name, name, local)?
+            .ok_or_else(|| not_set(name, local))
+    }
+
+    /// A value, for a Worker on this machine (`local`) or elsewhere.
+    fn found(
+        &self,
+        option: Option<&str>,
+        option_name: &str,
+        name: &'static str,
+        local: bool,
+    ) -> Result<Option<Found>, Error> {
         if let Some(found) = self.given(option, option_name, name) {
-            return Ok(found);
+            return Ok(Some(found));
         }
-        if !local {
-            return Err(Error::Configuration(format!(
-                "{name} is not set. Set it to the deployed Worker's, or name a file with --vars-file: {DEV_VARS} has the \
-                 local Worker's secrets, which the deployed one does not accept"
-            )));
+        if local { self.dev_var(name) } else { Ok(None) }
+    }
+
+    /// The core's configuration, as far as a job needs it, for a database on this machine (`local`) or elsewhere: `required`
+    /// and `optional` are the variables that are read.
+    ///
+    /// # Errors
+    /// Where a required one is missing, or one cannot be read.
+    pub fn config(
+        &self,
+        required: &[&'static str],
+        optional: &[&'static str],
+        local: bool,
+    ) -> Result<Config, Error> {
+        let mut values = BTreeMap::new();
+        for &name in required.iter().chain(optional) {
+            if let Some(found) = self.found(None, "", name, local)? {
+                values.insert(name, found.secret);
+            } else if required.contains(&name) {
+                return Err(not_set(name, local));
+            }
         }
-        self.dev_var(name)?.ok_or_else(|| {
-            Error::Configuration(format!(
-                "{name} is not set, neither in the environment nor in a project's {DEV_VARS} (`npm start` makes one)"
-            ))
-        })
+        Config::read(|name| values.get(name).map(|value| value.text().to_owned())).map_err(
+            |errors| {
+                let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                Error::Configuration(all.join("\n"))
+            },
+        )
     }
 
     /// What stands in the project's own file.
@@ -277,6 +308,19 @@ impl<'a> Settings<'a> {
         let text = Zeroizing::new(self.variable(name)?);
         Some(found(&text, name))
     }
+}
+
+fn not_set(name: &str, local: bool) -> Error {
+    Error::Configuration(if local {
+        format!(
+            "{name} is not set, neither in the environment nor in a project's {DEV_VARS} (`npm start` makes one)"
+        )
+    } else {
+        format!(
+            "{name} is not set. Set it to the deployed Worker's, or name a file with --vars-file: {DEV_VARS} has the local \
+             Worker's secrets, which the deployed one does not accept"
+        )
+    })
 }
 
 fn is_project(folder: &Path) -> bool {

@@ -1,19 +1,28 @@
 //! The statements that the command line runs, as text: wrangler binds no values.
 //!
-//! [`text`] is the one place where a value becomes part of a statement.
+//! [`text`] is the one place where a value becomes part of a statement; [`script`] writes the core's own statements with it.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
 
 use tenants_core::auth::key::IssuedKey;
 use tenants_core::clock::Timestamp;
+use tenants_core::sql::{Batch, Statement, Value};
 
 /// A text as a literal of SQL.
 ///
-/// Where it is more than lower-case letters, digits and the marks of a time, it is written as the bytes of its UTF-8. Quotes
-/// doubled would do for SQLite, but wrangler edits a statement before SQLite sees it: it takes `BEGIN TRANSACTION;` and
+/// Where it is more than one word (as identifiers and sealed texts are) or a time, it is written as the bytes of its UTF-8.
+/// Quotes doubled would do for SQLite, but wrangler edits a statement before SQLite sees it: it takes `BEGIN TRANSACTION;` and
 /// `COMMIT;` out of it wherever they stand, and for a remote database it rewrites line ends. U+0000, at which SQLite's own
 /// functions end a text, is for the caller to refuse.
 fn text(value: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-: ".contains(&b);
-    if value.bytes().all(is_plain) {
+    let is_word = value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let is_time = value
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"-: ".contains(&b));
+    if is_word || is_time {
         format!("'{value}'")
     } else {
         format!("CAST(X'{}' AS TEXT)", hex::encode(value))
@@ -22,6 +31,46 @@ fn text(value: &str) -> String {
 
 fn nullable(value: Option<&str>) -> String {
     value.map_or_else(|| "NULL".into(), text)
+}
+
+/// A batch's statements as text, values and all: what wrangler is given.
+#[must_use]
+pub fn script(batch: &Batch) -> String {
+    let statements: Vec<String> = batch.statements().iter().map(statement).collect();
+    statements.join("; ")
+}
+
+/// A statement with its values in the place of `?1`, `?2`, …
+fn statement(statement: &Statement) -> String {
+    let text = statement.text();
+    let mut sql = String::with_capacity(text.len());
+    let mut chars = text.char_indices().peekable();
+    while let Some((_, c)) = chars.next() {
+        if c == '?' {
+            // INVARIANT: the core numbers its placeholders, binds a value to each, and writes no other `?` (its tests hold it).
+            let value = number(&mut chars, text).and_then(|n| statement.values().get(n - 1));
+            sql += &value.map_or_else(|| "?".into(), literal);
+        } else {
+            sql.push(c);
+        }
+    }
+    sql
+}
+
+/// Reads the digits that follow.
+fn number(chars: &mut Peekable<CharIndices<'_>>, text: &str) -> Option<usize> {
+    let (start, _) = *chars.peek()?;
+    while chars.next_if(|(_, c)| c.is_ascii_digit()).is_some() {}
+    let end = chars.peek().map_or(text.len(), |(at, _)| *at);
+    text[start..end].parse().ok().filter(|n| *n > 0)
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".into(),
+        Value::Integer(n) => n.to_string(),
+        Value::Text(value) => text(value),
+    }
 }
 
 /// What is written down of who did it: an operator at the command line, who has no key.

@@ -133,9 +133,10 @@ impl Sealer {
         self.current.prefix()
     }
 
-    /// How every text begins that the previous key sealed, where there is one.
+    /// How every text begins that the previous key sealed, where there is one and it is another.
     pub(crate) fn previous_prefix(&self) -> Option<String> {
-        self.previous.as_ref().map(SealingKey::prefix)
+        let previous = self.previous.as_ref()?.prefix();
+        (previous != self.current_prefix()).then_some(previous)
     }
 
     /// Seals a text for a place.

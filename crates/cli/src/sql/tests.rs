@@ -3,9 +3,13 @@
 use rusqlite::Connection;
 use tenants_core::auth::key::{IssuedKey, KeySecret};
 use tenants_core::clock::Timestamp;
+use tenants_core::config::Config;
+use tenants_core::job::{Job as _, JobStep};
+use tenants_core::reseal::Reseal;
 use tenants_core::secret::Secret;
+use tenants_core::sql::Value;
 
-use super::{KEYS, KeyChoice, NEXT_KEY_ID, Trace, delete_keys, insert_key, key_row, text};
+use super::{KEYS, KeyChoice, NEXT_KEY_ID, Trace, delete_keys, insert_key, key_row, script, text};
 use crate::random::SystemRandom;
 
 const NAMES: &[&str] = &[
@@ -73,10 +77,14 @@ fn every_text_comes_back_as_it_went_in() {
 
 #[test]
 fn plain_texts_stay_readable_and_nothing_else_is_plain() {
-    assert_eq!(text("2026-01-02 03:04:05"), "'2026-01-02 03:04:05'");
+    for plain in ["2026-01-02 03:04:05", "Tenant_1", "1.b8afdba8.AvL_Oc59-q"] {
+        assert_eq!(text(plain), format!("'{plain}'"));
+    }
+    // A space is in no word.
+    assert!(text("BEGIN TRANSACTION").starts_with("CAST("));
     for c in '\0'..='\u{ff}' {
         let literal = text(&c.to_string());
-        let plain = c.is_ascii_lowercase() || c.is_ascii_digit() || "-: ".contains(c);
+        let plain = c.is_ascii_alphanumeric() || "._-: ".contains(c);
         assert_eq!(literal.starts_with('\''), plain, "{c:?}");
     }
 }
@@ -152,4 +160,79 @@ fn a_keys_row_is_found_by_id_and_digest_together() {
     assert_eq!(run(&mut database, &key_row(1, key.digest())), [[1]]);
     assert_eq!(run(&mut database, &key_row(2, key.digest())), [[0; 0]]);
     assert_eq!(run(&mut database, &key_row(1, issue(1).digest())), [[0; 0]]);
+}
+
+fn config() -> Config {
+    let key = |name: &str| match name {
+        "CHEVERETO_ENCRYPTION_KEY" => {
+            Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned())
+        }
+        _ => None,
+    };
+    Config::read(key).unwrap()
+}
+
+/// The first rows of a script's last statement, as the core has them.
+fn last_rows(database: &Connection, sql: &str) -> Vec<Vec<Value>> {
+    let mut all = Vec::new();
+    for statement in sql.split("; ") {
+        let mut prepared = database.prepare(statement).unwrap();
+        let columns = prepared.column_count();
+        let rows = prepared.query_map([], |row| {
+            (0..columns)
+                .map(|column| {
+                    Ok(match row.get_ref(column)? {
+                        rusqlite::types::ValueRef::Integer(n) => Value::Integer(n),
+                        rusqlite::types::ValueRef::Text(text) => {
+                            String::from_utf8(text.to_vec()).unwrap().into()
+                        }
+                        _ => Value::Null,
+                    })
+                })
+                .collect()
+        });
+        all = rows.unwrap().collect::<Result<_, _>>().unwrap();
+    }
+    all
+}
+
+#[test]
+fn a_batch_of_the_core_becomes_text_with_its_values_in_their_places() {
+    let database = database();
+    database
+        .execute_batch(
+            "INSERT INTO tenants (id, hostname, is_enabled, env, created_at, updated_at) VALUES \
+             ('it''s; a', 'a', 1, 'not sealed', '', ''), ('b', 'b', 1, NULL, '', '')",
+        )
+        .unwrap();
+    let now = at("2026-01-02 03:04:05");
+    let job = Reseal::begin(&config(), "cli-0a", &now, 1000).unwrap();
+    let counts = script(job.batch());
+    assert!(!counts.contains('?'), "{counts}");
+    // `?2` is the previous key's, which is not there.
+    assert!(counts.contains("substr(env, 1, 11) = NULL"), "{counts}");
+    let rows = last_rows(&database, &counts);
+    assert_eq!(
+        rows,
+        [[1, 0, 0], [0, 0, 0]].map(|row| row.map(Value::Integer))
+    );
+    let Ok(JobStep::Run(job)) = job.resume(Ok(vec![rows]), &mut SystemRandom) else {
+        panic!("nothing to do")
+    };
+    let slice = script(job.batch());
+    assert!(
+        slice.contains("WHERE id > '' AND") && slice.contains("LIMIT 500"),
+        "{slice}"
+    );
+    let rows = last_rows(&database, &slice);
+    assert_eq!(rows, [["it's; a".into(), Value::from("not sealed")]]);
+    let Ok(JobStep::Run(job)) = job.resume(Ok(vec![rows]), &mut SystemRandom) else {
+        panic!("one slice more")
+    };
+    let next = script(job.batch());
+    assert!(
+        next.contains("WHERE id > CAST(X'697427733b2061' AS TEXT) AND"),
+        "{next}"
+    );
+    assert!(last_rows(&database, &next).is_empty());
 }

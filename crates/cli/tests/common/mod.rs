@@ -82,6 +82,8 @@ impl Project {
             input: &mut self.input.as_slice(),
             output: &mut output,
             errors: &mut errors,
+            is_watched: false,
+            is_quiet: false,
         };
         let args = ["tenants"].iter().chain(args).map(|&arg| arg.into());
         let exit = tenants_cli::run(args, &mut world);

@@ -208,6 +208,22 @@ fn a_second_run_writes_nothing() {
     assert_eq!(host.dump(), all);
 }
 
+/// In the middle of a change both variables are the old key.
+#[test]
+fn with_the_same_key_twice_nothing_is_counted_twice() {
+    let mut host = rotating(3, 1);
+    rotate(&mut host, OLDER, OLDER);
+    let report = reseal(&mut host);
+    assert_eq!((report.resealed, report.before), (0, report.after));
+    assert_eq!(
+        report.after.tenants,
+        Count {
+            current: 3,
+            ..NOTHING
+        }
+    );
+}
+
 #[test]
 fn interrupted_anywhere_and_run_again_it_is_complete() {
     let whole = {

@@ -1,0 +1,203 @@
+//! `env:reseal`: after a new encryption key, seals again what the previous one sealed.
+//!
+//! The keys stay in this program: wrangler sees sealed texts alone.
+
+use clap::Args;
+use serde::Serialize;
+use tenants_core::config::Config;
+use tenants_core::reseal::{Count, Counts, Report, Reseal, Survey, Table};
+
+use crate::database::{Database, DatabaseArgs};
+use crate::error::Error;
+use crate::job;
+use crate::output::{Format, World, table};
+use crate::progress::Progress;
+use crate::random::request_id;
+use crate::session::{Session, now};
+
+/// How long a batch may become. Linux takes 128 KiB for one argument of a program, Windows 32 KiB for all of them. A single row
+/// may be longer (up to 90 KB).
+const SLICE_BYTES: u32 = if cfg!(windows) { 24_000 } else { 96_000 };
+/// How many rows that do not open are named for people.
+const SHOWN_ROWS: usize = 20;
+
+/// What to seal again, and where.
+#[derive(Debug, Clone, Args)]
+pub struct ResealArgs {
+    /// Count what is sealed under which key, and change nothing
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// A table's count, for programs.
+#[derive(Serialize)]
+struct Sealed {
+    current: i64,
+    previous: i64,
+    other: i64,
+}
+
+#[derive(Serialize)]
+struct Tables {
+    tenants: Sealed,
+    plans: Sealed,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    place: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    resealed: u64,
+    overtaken: u64,
+    unreadable: Vec<Place<'a>>,
+    before: Tables,
+    after: Tables,
+}
+
+impl From<Count> for Sealed {
+    fn from(count: Count) -> Self {
+        Self {
+            current: count.current,
+            previous: count.previous,
+            other: count.other,
+        }
+    }
+}
+
+impl From<Counts> for Tables {
+    fn from(counts: Counts) -> Self {
+        Self {
+            tenants: counts.tenants.into(),
+            plans: counts.plans.into(),
+        }
+    }
+}
+
+/// Seals again what the previous key sealed, or counts it.
+///
+/// # Errors
+/// Where a key is missing, the database fails, or something is left that is not under the current key.
+pub fn reseal(
+    args: &ResealArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let config = session.settings.config(
+        &["CHEVERETO_ENCRYPTION_KEY"],
+        &["CHEVERETO_ENCRYPTION_KEY_PREVIOUS"],
+        !args.database.remote,
+    )?;
+    let database = Database::open(&session.settings, &args.database)?;
+    if args.dry_run {
+        let job = Survey::begin(&config).map_err(job::stopped)?;
+        return show_counts(job::run(&database, job, |_| ())?, session, world);
+    }
+    let report = run(&config, &database, world)?;
+    show(&report, session, world)?;
+    judge(&report)
+}
+
+fn run(config: &Config, database: &Database, world: &mut World<'_>) -> Result<Report, Error> {
+    let now = now(world)?;
+    let job = Reseal::begin(config, &request_id()?, &now, SLICE_BYTES).map_err(job::stopped)?;
+    let mut progress = Progress::new("sealing again", world);
+    job::run(database, job, |job| {
+        let (done, total) = job.progress();
+        progress.show(done, total);
+    })
+}
+
+fn show_counts(counts: Counts, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    if session.format == Format::Json {
+        return session.show_own(&Tables::from(counts), world);
+    }
+    let rows = Table::ALL.map(|of| {
+        let count = counts.of(of);
+        let numbers = [count.current, count.previous, count.other].map(|n| n.to_string());
+        [of.name().to_owned()].into_iter().chain(numbers).collect()
+    });
+    let text = table(
+        &["TABLE", "CURRENT KEY", "PREVIOUS KEY", "NEITHER"],
+        rows.into(),
+        world.width,
+    );
+    world.print(&text)
+}
+
+fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    if session.format == Format::Json {
+        let unreadable = report.unreadable.iter();
+        let outcome = Outcome {
+            resealed: report.resealed,
+            overtaken: report.overtaken,
+            unreadable: unreadable
+                .map(|row| Place {
+                    place: &row.place,
+                    reason: row.reason,
+                })
+                .collect(),
+            before: report.before.into(),
+            after: report.after.into(),
+        };
+        return session.show_own(&outcome, world);
+    }
+    let mut sentence = format!("sealed {} again", rows(report.resealed));
+    if report.overtaken > 0 {
+        sentence += &format!(
+            "; {} changed meanwhile, left as edited",
+            rows(report.overtaken)
+        );
+    }
+    if report.after.to_do() == 0 {
+        let all = report.after.tenants.current + report.after.plans.current;
+        sentence += &format!("; all that is sealed ({all}) is under the current key");
+    }
+    session.say(&sentence, world)
+}
+
+fn rows(n: u64) -> String {
+    if n == 1 {
+        "1 row".into()
+    } else {
+        format!("{n} rows")
+    }
+}
+
+/// Done is what leaves nothing under another key.
+fn judge(report: &Report) -> Result<(), Error> {
+    let left = report.after.to_do();
+    if left == 0 {
+        return Ok(());
+    }
+    let mut detail = format!(
+        "{} not under the current key",
+        match left {
+            1 => "1 row is".into(),
+            n => format!("{n} rows are"),
+        }
+    );
+    if report.unreadable.is_empty() {
+        detail += ": edited meanwhile by a Worker that has another key? Deploy the new key everywhere, and run this again";
+    } else {
+        detail += ", and these do not open:";
+        for row in report.unreadable.iter().take(SHOWN_ROWS) {
+            detail += &format!("\n{} {}", row.place, row.reason);
+        }
+        match report.unreadable.len().checked_sub(SHOWN_ROWS) {
+            None | Some(0) => {}
+            Some(more) => detail += &format!("\n… and {more} more (--format json names all)"),
+        }
+        detail += "\nWas another key in use before? CHEVERETO_ENCRYPTION_KEY_PREVIOUS takes it. They were left as they are";
+    }
+    Err(Error::Refused {
+        code: "incomplete",
+        detail,
+    })
+}

@@ -1,0 +1,68 @@
+//! Progress of what takes long, on standard error: a bar on a terminal, else a line now and then.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output::World;
+
+/// How much further it must have come, in hundredths, for another line.
+const STEP_PERCENT: u64 = 10;
+
+/// How far something has come.
+pub struct Progress<'a, 'b> {
+    what: &'static str,
+    world: &'a mut World<'b>,
+    bar: Option<ProgressBar>,
+    said_percent: Option<u64>,
+}
+
+impl<'a, 'b> Progress<'a, 'b> {
+    /// Of what is named: `sealing again`.
+    pub fn new(what: &'static str, world: &'a mut World<'b>) -> Self {
+        let bar = (world.is_watched && !world.is_quiet).then(|| {
+            // Draws on standard error, which was found to be a terminal.
+            let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
+            let bar = ProgressBar::new(0).with_message(what);
+            match style {
+                Ok(style) => bar.with_style(style),
+                // Ours is a template; without it the bar has its own style.
+                Err(_) => bar,
+            }
+        });
+        Self {
+            what,
+            world,
+            bar,
+            said_percent: None,
+        }
+    }
+
+    /// Shows how far it has come.
+    pub fn show(&mut self, done: u64, total: u64) {
+        if total == 0 {
+            return;
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            return;
+        }
+        let percent = done.saturating_mul(100) / total;
+        let is_due = match self.said_percent {
+            None => true,
+            Some(said) => percent >= said + STEP_PERCENT || (done == total && percent > said),
+        };
+        if is_due {
+            self.said_percent = Some(percent);
+            self.world
+                .note(&format!("{}: {done} of {total}", self.what));
+        }
+    }
+}
+
+impl Drop for Progress<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

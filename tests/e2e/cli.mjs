@@ -1,0 +1,49 @@
+// Runs the command line program, as it is built from this checkout.
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import path from 'node:path'
+import { environment } from '../../scripts/lib/environment.mjs'
+import { ROOT } from './harness.mjs'
+
+let program
+function built() {
+  if (!program) {
+    execFileSync('cargo', ['build', '--locked', '--quiet', '-p', 'tenants-cli'], { cwd: ROOT, env: environment(), stdio: ['ignore', 'ignore', 'inherit'] })
+    program = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'debug', process.platform === 'win32' ? 'tenants.exe' : 'tenants')
+  }
+  return program
+}
+
+/**
+ * Runs `tenants`. Nothing of this machine's own settings gets to it.
+ * @param {string[]} args
+ * @param {object} [o]
+ * @param {Record<string, string>} [o.vars] its variables, beside those that a program needs to run
+ * @param {string} [o.input] standard input
+ * @param {(text: string, child: import('node:child_process').ChildProcess) => void} [o.onErrors] sees standard error grow
+ * @returns {Promise<{code: number | null, signal: string | null, output: string, errors: string}>}
+ */
+export function tenants(args, { vars = {}, input = '', onErrors } = {}) {
+  const env = { ...Object.fromEntries(Object.entries(environment()).filter(([name]) => !/^(CHEVERETO|TENANTS)_/.test(name))), TENANTS_PROJECT: ROOT, ...vars }
+  return new Promise((resolve, reject) => {
+    const child = spawn(built(), args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+    let [output, errors] = ['', '']
+    child.stdout.on('data', (data) => (output += data))
+    child.stderr.on('data', (data) => {
+      errors += data
+      onErrors?.(errors, child)
+    })
+    child.on('error', reject)
+    child.on('close', (code, signal) => resolve({ code, signal, output, errors }))
+    // One that does not read its input may have ended before it was written.
+    child.stdin.on('error', () => {})
+    child.stdin.end(input)
+  })
+}
+
+/** The same, which must end with this exit code; standard output. */
+export async function expectTenants(code, args, options) {
+  const run = await tenants(args, options)
+  assert.equal(run.code, code, `tenants ${args.join(' ')}: exit code ${run.code}\n${run.errors}\n${run.output}`)
+  return run
+}

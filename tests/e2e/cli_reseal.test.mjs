@@ -1,0 +1,106 @@
+// `tenants env:reseal`: the built program, the real wrangler, and the database of the built Worker.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { expectTenants, tenants } from './cli.mjs'
+import { freshSecrets, startApi } from './harness.mjs'
+import { wranglerScript } from '../../scripts/lib/environment.mjs'
+
+const kept = mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
+after(() => rmSync(kept, { recursive: true, force: true }))
+
+// wrangler keeps the state of `--persist-to DIR` in DIR/v3, and Miniflare in the folder that it is given.
+const folder = mkdtempSync(path.join(kept, 'reseal-'))
+const persist = path.join(folder, 'v3')
+const { CHEVERETO_ENCRYPTION_KEY: older, ...secrets } = freshSecrets()
+const newer = freshSecrets().CHEVERETO_ENCRYPTION_KEY
+// wrangler itself, behind a script that writes down what it is called with.
+const record = path.join(kept, 'record')
+const recorder = path.join(kept, 'wrangler.mjs')
+writeFileSync(recorder, `import { appendFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+appendFileSync(${JSON.stringify(record)}, JSON.stringify([process.argv, process.env]) + String.fromCharCode(10))
+process.exit(spawnSync(process.execPath, [${JSON.stringify(wranglerScript)}, ...process.argv.slice(2)], { stdio: 'inherit' }).status)
+`)
+const rotating = { CHEVERETO_ENCRYPTION_KEY: newer, CHEVERETO_ENCRYPTION_KEY_PREVIOUS: older, WRANGLER_BIN: recorder }
+const reseal = (...more) => ['env:reseal', '--persist-to', folder, ...more]
+const json = (run) => JSON.parse(run.output)
+
+test('what the previous key sealed is sealed under the current one: counted, interrupted, run again, and run once more', async () => {
+  const marker = `plain-${randomBytes(12).toString('hex')}`
+  const before = await startApi({ persist, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: older } })
+  // As long as a request can bring: with its statement near the 100 kB that D1 takes, and each in a batch of its own.
+  const long = () => ({ LONG: marker + 'é'.repeat(32_600) })
+  const created = []
+  for (const env of [{ A: marker }, long(), long(), long(), { B: marker }]) created.push(await before.tenant({ env }))
+  const plan = await before.plan({ env: { P: marker } })
+  const none = await before.tenant()
+  const rows = () => Promise.all([before.sql('SELECT * FROM tenants ORDER BY id'), before.sql('SELECT * FROM tenants_plans')])
+  const without = (all) => all.flat().map(({ env, ...rest }) => rest)
+  const visible = without(await rows())
+  await before.stop()
+
+  const counted = await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating })
+  assert.deepEqual(json(counted), { tenants: { current: 0, previous: 5, other: 0 }, plans: { current: 0, previous: 1, other: 0 } })
+  const shown = await expectTenants(0, reseal('-n'), { vars: rotating })
+  assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n$/)
+
+  // Killed, with some rows done and others not.
+  const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, child) => /sealing again: [1-9]/.test(text) && child.kill('SIGKILL') })
+  assert.equal(killed.signal, 'SIGKILL', killed.errors)
+  const between = json(await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating }))
+  assert.ok(between.tenants.current > 0 && between.tenants.previous > 0, JSON.stringify(between))
+
+  const run = await expectTenants(0, reseal(), { vars: rotating })
+  const left = between.tenants.previous + between.plans.previous
+  assert.equal(run.output, `sealed ${left} rows again; all that is sealed (6) is under the current key\n`)
+  assert.match(run.errors, new RegExp(`sealing again: ${left} of ${left}\n$`))
+
+  const again = json(await expectTenants(0, reseal('--format', 'json', '--quiet'), { vars: rotating }))
+  const all = { tenants: { current: 5, previous: 0, other: 0 }, plans: { current: 1, previous: 0, other: 0 } }
+  assert.deepEqual(again, { resealed: 0, overtaken: 0, unreadable: [], before: all, after: all })
+
+  const later = await startApi({ persist, schema: false, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: newer } })
+  const { key } = before
+  for (const tenant of [...created, none]) {
+    assert.deepEqual((await later.expect(200, 'GET', `/tenants/${tenant.id}`, { key })).json, tenant)
+  }
+  assert.deepEqual((await later.expect(200, 'GET', `/tenants-plans/${plan.id}`, { key })).json, plan)
+  assert.deepEqual(without(await Promise.all([later.sql('SELECT * FROM tenants ORDER BY id'), later.sql('SELECT * FROM tenants_plans')])), visible)
+  const entries = await later.sql("SELECT key_id, request_id FROM audit_log WHERE action = 'env.reseal'")
+  assert.equal(entries.length, 2, 'one for each run that changed something')
+  for (const entry of entries) assert.match(entry.request_id, /^cli-[0-9a-f]{32}$/)
+  await later.stop()
+
+  const calls = readFileSync(record, 'utf8')
+  assert.ok(calls.includes('UPDATE tenants SET env'), 'what is looked through is what wrangler was given')
+  for (const text of [calls, killed.errors, run.errors, run.output]) {
+    for (const secret of [marker, older, newer, Buffer.from(marker).toString('hex')]) assert.ok(!text.includes(secret), `${secret} was given away`)
+  }
+})
+
+test('what does not open is named, and the exit code says so; so does a missing key', async () => {
+  const other = freshSecrets().CHEVERETO_ENCRYPTION_KEY
+  const api = await startApi({ persist, schema: false, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: other } })
+  const [row] = await api.sql('SELECT id FROM tenants WHERE env IS NOT NULL ORDER BY id LIMIT 1')
+  const { id } = row
+  await api.sql('UPDATE tenants SET env = ? WHERE id = ?', 'in clear', id)
+  await api.stop()
+  const run = await expectTenants(1, reseal(), { vars: { CHEVERETO_ENCRYPTION_KEY: newer } })
+  assert.equal(run.output, 'sealed 0 rows again\n')
+  assert.match(run.errors, new RegExp(`error: 1 row is not under the current key, and these do not open:\n +tenants/${id}/env is not a sealed text\n`))
+  assert.ok(!run.errors.includes('in clear'))
+
+  const wrong = await expectTenants(1, reseal('--format', 'json'), { vars: { CHEVERETO_ENCRYPTION_KEY: other } })
+  const { unreadable, resealed, after: left } = json(wrong)
+  assert.deepEqual([resealed, unreadable.length, left.tenants.other, left.plans.other], [0, 6, 5, 1])
+  assert.equal(JSON.parse(wrong.errors.split('\n').at(-2)).code, 'incomplete')
+
+  const none = await expectTenants(4, [...reseal(), '--remote'].filter((arg) => arg !== '--persist-to' && arg !== folder))
+  assert.match(none.errors, /CHEVERETO_ENCRYPTION_KEY is not set/)
+  const bad = await expectTenants(4, reseal(), { vars: { CHEVERETO_ENCRYPTION_KEY: 'c2hvcnQ=' } })
+  assert.match(bad.errors, /CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes/)
+})
