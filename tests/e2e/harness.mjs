@@ -322,7 +322,8 @@ function assertEveryAnswersRules({ method, status, headers, text, json }, what) 
   assert.equal(json.request_id, headers['x-request-id'])
   if (status === 401) assert.ok(headers['www-authenticate'], `${what}: WWW-Authenticate`)
   if (status === 405) assert.ok(headers.allow, `${what}: Allow`)
-  if (status === 422 || status === 409) assert.ok(json.errors?.length, `${what}: ${text}`)
+  // That a tenant is installed already is no field's fault.
+  if (status === 422 || (status === 409 && !/\/install$/.test(what))) assert.ok(json.errors?.length, `${what}: ${text}`)
   else assert.ok(!('errors' in json), `${what}: ${text}`)
   for (const error of json.errors ?? []) {
     assert.deepEqual(Object.keys(error).sort(), 'parameter' in error ? ['detail', 'parameter'] : ['detail', 'pointer'], `${what}: ${text}`)

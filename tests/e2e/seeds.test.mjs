@@ -24,6 +24,7 @@ async function type(start) {
 test('every request of the documentation is one of those below', { skip }, () => {
   assert.deepEqual(blocks.map((b) => /^curl -X (\w+ "[^"]+)"/.exec(b)[1]), [
     'POST "/_/api/4/auth/verify', 'GET "/_/api/4/tenants', 'POST "/_/api/4/tenants', 'GET "/_/api/4/tenants/tenant123', 'PATCH "/_/api/4/tenants/tenant123', 'DELETE "/_/api/4/tenants/tenant123',
+    'POST "/_/api/4/tenants/tenant123/install', 'PATCH "/_/api/4/tenants/tenant123/user-password-reset',
     'GET "/_/api/4/tenants-plans', 'POST "/_/api/4/tenants-plans', 'GET "/_/api/4/tenants-plans/basic_plan', 'PATCH "/_/api/4/tenants-plans/basic_plan', 'DELETE "/_/api/4/tenants-plans/basic_plan',
   ])
 })
@@ -50,6 +51,13 @@ test('the documentation from its first line to its last', { skip }, async () => 
     ...made.json, hostname: 'new-tenant123.example.com', plan_id: 'premium_plan', limits: { CHEVERETO_MAX_USERS: '5' }, env: { CUSTOM_VAR: 'new_value' }, updated_at: edited.updated_at,
   })
 
+  assert.equal((await type('PATCH "/_/api/4/tenants/tenant123/user-password-reset')).status, 404)
+  assert.deepEqual(await type('POST "/_/api/4/tenants/tenant123/install'), { status: 201, json: { id: 'tenant123', username: 'admin', email: 'admin@example.com' } })
+  assert.equal((await type('POST "/_/api/4/tenants/tenant123/install')).status, 409)
+  assert.equal((await type('PATCH "/_/api/4/tenants/tenant123/user-password-reset')).status, 404)
+  await api.sql("INSERT INTO chv_tenant123_users (username, email, password_hash, is_admin, is_manager, created_at) VALUES ('rodolfo', 'rodolfo@example.com', '', 0, 0, '')")
+  assert.deepEqual(await type('PATCH "/_/api/4/tenants/tenant123/user-password-reset'), { status: 200, json: { username: 'rodolfo', password: 'mypassword' } })
+
   assert.deepEqual(await type('PATCH "/_/api/4/tenants-plans/basic_plan'), { status: 204, json: undefined })
   const changed = await type('GET "/_/api/4/tenants-plans/basic_plan')
   assert.deepEqual([changed.status, changed.json.limits], [200, { CHEVERETO_MAX_USERS: '3' }])
@@ -61,4 +69,6 @@ test('the documentation from its first line to its last', { skip }, async () => 
   assert.equal((await type('GET "/_/api/4/tenants/tenant123')).status, 404)
   assert.equal((await type('PATCH "/_/api/4/tenants/tenant123')).status, 404)
   assert.equal((await type('DELETE "/_/api/4/tenants/tenant123')).status, 404)
+  assert.equal((await type('POST "/_/api/4/tenants/tenant123/install')).status, 404)
+  assert.deepEqual(await api.sql("SELECT name FROM sqlite_master WHERE name GLOB 'chv_*'"), [])
 })

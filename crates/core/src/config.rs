@@ -20,11 +20,14 @@ use crate::hostname::Hostname;
 use crate::problem::quote;
 use crate::seal::{Sealer, SealingKey};
 use crate::secret::Secret;
+use crate::site::name::TablePrefix;
+use crate::site::password::Hashing;
 use crate::traefik::{self, CLOUDFLARE_RANGES};
 use crate::variables::Variables;
 
 /// The names of all variables that [`Config::read`] asks for.
 pub const VARIABLES: &[&str] = &[
+    "CHEVERETO_DB_TABLE_PREFIX",
     "CHEVERETO_ENCRYPTION_KEY",
     "CHEVERETO_ENCRYPTION_KEY_PREVIOUS",
     "CHEVERETO_INTERNAL_HOSTNAME",
@@ -42,6 +45,8 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
     "TENANTS_DEVELOPMENT",
+    "TENANTS_PASSWORD_MEMORY_KIB",
+    "TENANTS_PASSWORD_PASSES",
 ];
 
 /// What the service runs on.
@@ -67,6 +72,10 @@ pub struct Config {
     pub(crate) traefik: traefik::Settings,
     /// Check the legacy dialect's signatures; without them its routes are not there.
     pub(crate) verifying_keys: Option<VerifyingKeys>,
+    /// What the names of tenants' own tables begin with.
+    pub(crate) table_prefix: TablePrefix,
+    /// What the hash of a user's password costs.
+    pub(crate) hashing: Hashing,
 }
 
 /// A variable whose value does not parse.
@@ -136,6 +145,10 @@ impl Config {
                 .unwrap_or_default(),
             traefik,
             verifying_keys: reader.parsed("CHEVERETO_TENANTS_PUBLIC_KEY", VerifyingKeys::parse),
+            table_prefix: reader
+                .parsed("CHEVERETO_DB_TABLE_PREFIX", TablePrefix::parse)
+                .unwrap_or_default(),
+            hashing: reader.hashing(),
         };
         reader.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
             "table" => Ok(()),
@@ -249,6 +262,30 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             service.as_deref().unwrap_or("php"),
             port.unwrap_or(8080),
             &ranges,
+        )
+    }
+
+    fn whole(&mut self, name: &'static str) -> Option<u32> {
+        self.parsed(name, |text| match text.parse() {
+            Ok(n) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
+            _ => Err(format!("expected a whole number; got {}", quote(text))),
+        })
+    }
+
+    fn hashing(&mut self) -> Hashing {
+        let memory_kib = self.whole("TENANTS_PASSWORD_MEMORY_KIB");
+        let passes = self.whole("TENANTS_PASSWORD_PASSES");
+        let name = match (memory_kib, passes) {
+            (None, None) => return Hashing::default(),
+            (Some(_), None) => "TENANTS_PASSWORD_MEMORY_KIB",
+            (_, Some(_)) => "TENANTS_PASSWORD_PASSES",
+        };
+        let memory_kib = memory_kib.unwrap_or(Hashing::DEFAULT_MEMORY_KIB);
+        Hashing::new(memory_kib, passes.unwrap_or(Hashing::DEFAULT_PASSES)).unwrap_or_else(
+            |detail| {
+                self.errors.push(VariableError { name, detail });
+                Hashing::default()
+            },
         )
     }
 
@@ -367,6 +404,64 @@ mod tests {
             ])
             .is_ok()
         );
+    }
+
+    #[test]
+    fn what_a_tenants_site_is_made_with_is_checked_here() {
+        for (set, named) in [
+            (
+                &[("CHEVERETO_DB_TABLE_PREFIX", "chv")][..],
+                "CHEVERETO_DB_TABLE_PREFIX",
+            ),
+            (
+                &[("CHEVERETO_DB_TABLE_PREFIX", "d1_")],
+                "CHEVERETO_DB_TABLE_PREFIX",
+            ),
+            (
+                &[("TENANTS_PASSWORD_MEMORY_KIB", "7168")],
+                "TENANTS_PASSWORD_MEMORY_KIB",
+            ),
+            (
+                &[("TENANTS_PASSWORD_MEMORY_KIB", "65537")],
+                "TENANTS_PASSWORD_MEMORY_KIB",
+            ),
+            (
+                &[("TENANTS_PASSWORD_MEMORY_KIB", "19 MiB")],
+                "TENANTS_PASSWORD_MEMORY_KIB",
+            ),
+            (
+                &[("TENANTS_PASSWORD_MEMORY_KIB", "+47104")],
+                "TENANTS_PASSWORD_MEMORY_KIB",
+            ),
+            (
+                &[("TENANTS_PASSWORD_PASSES", "1")],
+                "TENANTS_PASSWORD_PASSES",
+            ),
+            (
+                &[("TENANTS_PASSWORD_PASSES", "-3")],
+                "TENANTS_PASSWORD_PASSES",
+            ),
+            (
+                &[
+                    ("TENANTS_PASSWORD_MEMORY_KIB", "7168"),
+                    ("TENANTS_PASSWORD_PASSES", "4"),
+                ],
+                "TENANTS_PASSWORD_PASSES",
+            ),
+        ] {
+            let errors = read(set).unwrap_err();
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            assert!(
+                errors[0].starts_with(&alloc::format!("{named}: expected ")),
+                "{errors:?}"
+            );
+        }
+        let read = read(&[
+            ("CHEVERETO_DB_TABLE_PREFIX", "my_"),
+            ("TENANTS_PASSWORD_MEMORY_KIB", "7168"),
+            ("TENANTS_PASSWORD_PASSES", "5"),
+        ]);
+        assert_eq!(read.unwrap().table_prefix.as_str(), "my_");
     }
 
     #[test]

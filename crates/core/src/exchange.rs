@@ -5,7 +5,8 @@
 //! or run. A host that calls out of order does not compile.
 //!
 //! Every route of the registry is one batch: at the edge the database is the far end, and one trip costs more than all the
-//! computing. The caller's key is judged in that same batch.
+//! computing. The caller's key is judged in that same batch. A second batch is run where the first one failed and such a
+//! failure is nothing extraordinary: it reads what stood against the first ([`Pending::or_explain`]).
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -24,7 +25,7 @@ use crate::log::LogEntry;
 use crate::problem::{ApiError, Internal, Unauthorized};
 use crate::route::{Operation, Resource};
 use crate::sql::{Answers, Batch, Rows, Sql, key_stands};
-use crate::{plan, tenant, traefik};
+use crate::{plan, site, tenant, traefik};
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -52,13 +53,22 @@ pub struct Answer {
 
 /// A request that waits for its batch.
 pub struct Exchange {
-    batch: Batch,
+    pending: Pending,
     trace: Trace,
-    finish: Finish,
+    /// Why the batch before this one failed.
+    failure: Option<String>,
 }
 
-/// What to do with the rows.
-type Finish = Box<dyn FnOnce(&Config, &mut Answers) -> Result<Response, ApiError>>;
+/// What to do with the rows, or with the reason why the batch failed.
+type Finish = Box<dyn FnOnce(&Config, Result<&mut Answers, String>) -> Result<Next, ApiError>>;
+
+/// What comes after a batch.
+enum Next {
+    /// The answer.
+    Send(Response),
+    /// Another batch, and why the one before it failed.
+    Run(Pending, String),
+}
 
 /// A batch, and what to do with its rows.
 pub(crate) struct Pending {
@@ -73,7 +83,38 @@ impl Pending {
     ) -> Self {
         Self {
             batch,
-            finish: Box::new(finish),
+            finish: Box::new(|config, answers| {
+                let answers = answers.map_err(failed)?;
+                finish(config, answers).map(Next::Send)
+            }),
+        }
+    }
+
+    /// Where the batch fails, `read` is run, and `judge` answers with what stood against it. Where nothing did, the failure was
+    /// the database's own: 500.
+    pub(crate) fn or_explain(
+        self,
+        read: Sql,
+        judge: impl FnOnce(&mut Answers) -> Result<(), ApiError> + 'static,
+    ) -> Self {
+        let Self { batch, finish } = self;
+        Self {
+            batch,
+            finish: Box::new(|config, answers| {
+                let reason = match answers {
+                    Ok(answers) => return finish(config, Ok(answers)),
+                    Err(reason) => reason,
+                };
+                let first = reason.clone();
+                let explanation = Self {
+                    batch: Batch::read(read),
+                    finish: Box::new(|_, answers| match answers {
+                        Ok(answers) => judge(answers).and(Err(failed(first))),
+                        Err(second) => Err(failed(format!("{first}; and then: {second}"))),
+                    }),
+                };
+                Ok(Next::Run(explanation, reason))
+            }),
         }
     }
 }
@@ -142,10 +183,10 @@ impl Api {
             self.plan(request, unix_seconds, random, &mut trace)
         };
         match begun {
-            Ok(Pending { batch, finish }) => Step::Run(Box::new(Exchange {
-                batch,
+            Ok(pending) => Step::Run(Box::new(Exchange {
+                pending,
                 trace,
-                finish,
+                failure: None,
             })),
             Err(error) => trace.send(Err(error), None),
         }
@@ -190,9 +231,6 @@ impl Api {
             .ok_or(ApiError::MethodNotAllowed {
                 allow: resource.allow(dialect),
             })?;
-        if operation.is_to_come() {
-            return Err(ApiError::NotImplemented);
-        }
 
         let now =
             || Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock));
@@ -231,9 +269,10 @@ impl Api {
             Operation::GetPlan(id) => Ok(plan::routes::get(&call, id)),
             Operation::EditPlan(id) => plan::routes::edit(&mut call, id),
             Operation::DeletePlan(id) => Ok(plan::routes::delete(&call, id)),
-            Operation::TraefikConfig
-            | Operation::InstallTenant(_)
-            | Operation::ResetUserPassword(_) => Err(ApiError::NotImplemented),
+            Operation::InstallTenant(id) => site::routes::install(&mut call, id),
+            Operation::ResetUserPassword(id) => site::routes::reset_password(&mut call, id),
+            // Answered above, since it needs no signature.
+            Operation::TraefikConfig => Err(ApiError::NoRoute),
         }
     }
 }
@@ -242,38 +281,52 @@ impl Exchange {
     /// What to run.
     #[must_use]
     pub fn batch(&self) -> &Batch {
-        &self.batch
+        &self.pending.batch
     }
 
-    /// Goes on with the rows of each statement of the batch, or with the reason why it failed, which goes to the log. A batch
-    /// that failed is always our fault or the machine's: 500.
+    /// Goes on with the rows of each statement of the batch, or with the reason why it failed, which goes to the log and
+    /// decides nothing. A batch that failed is our fault or the machine's, 500, unless another one's rows tell otherwise.
     pub fn resume(self, api: &Api, result: Result<Vec<Rows>, String>) -> Step {
         let Self {
-            batch,
+            pending: Pending { batch, finish },
             trace,
-            finish,
+            failure,
         } = self;
         let mut note = None;
-        let response = api
+        let next = api
             .config
             .as_ref()
             .map_err(|errors| misconfigured(errors))
             .and_then(|config| {
-                let rows =
-                    result.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
+                let rows = match result {
+                    Ok(rows) => rows,
+                    Err(reason) => return finish(config, Err(reason)),
+                };
                 let mut answers = Answers::new(rows, batch.statements().len())?;
-                let response = finish(config, &mut answers);
+                let next = finish(config, Ok(&mut answers));
                 note = answers.into_note();
-                response
+                next
             });
-        trace.send(response, note)
+        match next {
+            Ok(Next::Run(pending, reason)) => Step::Run(Box::new(Self {
+                pending,
+                trace,
+                failure: Some(reason),
+            })),
+            Ok(Next::Send(response)) => trace.send(Ok(response), note),
+            Err(error) => {
+                let note = failure.map(|reason| format!("the first batch failed: {reason}"));
+                trace.send(Err(error), note)
+            }
+        }
     }
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A batch holds what callers sent: its texts alone are shown.
-        let texts: Vec<&str> = self.batch.statements().iter().map(|s| s.text()).collect();
+        let statements = self.pending.batch.statements();
+        let texts: Vec<&str> = statements.iter().map(|s| s.text()).collect();
         f.debug_struct("Exchange")
             .field("trace", &self.trace)
             .field("statements", &texts)
@@ -291,7 +344,7 @@ impl Trace {
                     Some(legacy) => legacy.error(error),
                     None => error,
                 };
-                (error.respond(&self.request_id), error.cause())
+                (error.respond(&self.request_id), error.cause().or(note))
             }
         };
         if let Some(legacy) = legacy {
@@ -322,6 +375,10 @@ fn misconfigured(errors: &[VariableError]) -> ApiError {
     ApiError::Misconfigured {
         detail: all.join("; "),
     }
+}
+
+fn failed(reason: String) -> ApiError {
+    ApiError::Internal(Internal::Database(reason))
 }
 
 /// The answer to a caller whose key is unknown, deleted or expired.

@@ -32,6 +32,7 @@ mod route;
 pub mod seal;
 pub mod secret;
 pub mod settings;
+pub mod site;
 pub mod sql;
 mod stored;
 pub mod tenant;

@@ -44,11 +44,13 @@ pub enum ApiError {
     Invalid(Vec<FieldError>),
     /// There is no such thing.
     NotFound {
-        /// What was looked for: `tenant`, `plan`.
+        /// What was looked for: `tenant`, `plan`, `user`.
         what: &'static str,
     },
     /// It is taken.
     Conflict(Vec<FieldError>),
+    /// The tenant's tables are there already.
+    AlreadyInstalled,
     /// A secret that this operation needs is not configured.
     NotConfigured {
         /// The variable's name; for the log only.
@@ -59,8 +61,6 @@ pub enum ApiError {
         /// Each variable's name and what is wrong with it; for the log only.
         detail: String,
     },
-    /// A route of the contract that this version does not serve yet.
-    NotImplemented,
     /// Our fault, or the machine's.
     Internal(Internal),
 }
@@ -102,6 +102,8 @@ pub enum Internal {
     Random,
     /// The host's clock is outside of the years 0000 to 9999.
     Clock,
+    /// A password could not be hashed: the host has no memory for it.
+    Hashing(String),
     /// A value could not be written as JSON.
     Encoding(String),
 }
@@ -171,12 +173,11 @@ impl ApiError {
             Self::AddressRefused => (403, "forbidden", "Forbidden"),
             Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
-            Self::Conflict(_) => (409, "conflict", "Conflict"),
+            Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
             Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
             Self::MediaType { .. } => (415, "unsupported_media_type", "Unsupported Media Type"),
             Self::Invalid(_) => (422, "invalid", "Unprocessable Content"),
             Self::Internal(_) => (500, "internal", "Internal Server Error"),
-            Self::NotImplemented => (501, "not_implemented", "Not Implemented"),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 (503, "not_configured", "Service Unavailable")
             }
@@ -216,11 +217,11 @@ impl ApiError {
                     .collect();
                 format!("already taken: {}", what.join(", ")).into()
             }
+            Self::AlreadyInstalled => "the tenant is installed already".into(),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 "the service is not configured for this; its log has the reason under the request id"
                     .into()
             }
-            Self::NotImplemented => "this version does not serve this route yet".into(),
             Self::Internal(_) => {
                 "something failed on this side; the log has it under the request id".into()
             }
@@ -244,7 +245,7 @@ impl ApiError {
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)
-            | Self::NotImplemented => None,
+            | Self::AlreadyInstalled => None,
         }
     }
 
@@ -299,6 +300,7 @@ impl Internal {
             Self::Stored { place, reason } => format!("{place}: {reason}"),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside of the years 0000 to 9999".to_string(),
+            Self::Hashing(reason) => format!("a password could not be hashed: {reason}"),
             Self::Encoding(reason) => format!("could not be written as JSON: {reason}"),
         }
     }

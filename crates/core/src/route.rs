@@ -125,13 +125,6 @@ pub(crate) enum Operation<'a> {
     DeletePlan(&'a str),
 }
 
-impl Operation<'_> {
-    /// Whether this version does not serve it yet.
-    pub(crate) fn is_to_come(self) -> bool {
-        matches!(self, Self::InstallTenant(_) | Self::ResetUserPassword(_))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Operation, Resource};

@@ -1,8 +1,10 @@
 //! Statements and rows: what the core asks of a database, and what it gets.
 //!
-//! A statement is text and values. Its text grows from `&'static str` alone, so that nothing a caller sends can become part
-//! of it; values are bound to numbered placeholders. A caller's write exists only as [`Guarded`], which holds the condition that
-//! its key stands; a [`Batch`] of a caller's writes takes nothing else. A job's batch ([`Batch::of_job`]) has no caller.
+//! A statement is text and values. Its text grows from `&'static str` alone, and from names of tenants' tables, which have a
+//! type of their own; so nothing that a caller sends can become part of it. Values are bound to numbered placeholders. A
+//! caller's write exists only as [`Guarded`], which holds the condition that its key stands, and a [`Batch`] of a caller's writes
+//! takes nothing else; or it stands behind an entry that cannot be written where that condition does not hold
+//! ([`Batch::entered`]). A job's batch ([`Batch::of_job`]) has no caller.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -12,6 +14,7 @@ use core::fmt::Write as _;
 
 use crate::auth::{Caller, KeyHolder};
 use crate::problem::{ApiError, Internal};
+use crate::site::name::Name;
 
 pub mod json;
 
@@ -172,6 +175,56 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// The beginning of a transaction whose writes cannot carry a condition: its first statement is the audit entry, and where
+    /// the caller's key does not stand, or `provided` does not hold, the entry's action is `NULL`, which the table refuses, and
+    /// with that the whole transaction. In `provided`, `?6` is the subject.
+    pub(crate) fn entered(
+        caller: &Caller,
+        action: &'static str,
+        subject: &str,
+        request_id: &str,
+        provided: &'static str,
+    ) -> Entered {
+        let entry = Sql::of(
+            caller,
+            concat!(
+                "INSERT INTO audit_log (key_id, action, subject, request_id, created_at) \
+                 SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE ",
+                key_stands!(),
+                ") AND "
+            ),
+        )
+        .sql(provided)
+        .sql(" THEN ?4 END, ?6, ?5, ?3")
+        .values([
+            action.into(),
+            request_id.into(),
+            subject.to_ascii_lowercase().into(),
+        ]);
+        Entered(Self {
+            database: Database::Registry,
+            statements: [entry.into_statement()].into(),
+        })
+    }
+}
+
+/// A transaction that began with [`Batch::entered`].
+#[derive(Debug)]
+pub(crate) struct Entered(Batch);
+
+impl Entered {
+    /// Adds a statement: it happens only if the entry could be written.
+    pub(crate) fn then(mut self, statement: Sql) -> Self {
+        self.0.statements.push(statement.into_statement());
+        self
+    }
+
+    pub(crate) fn into_batch(self) -> Batch {
+        self.0
+    }
+}
+
 /// The condition that the caller's key stands, for the columns of `api_keys`: `?1` its id, `?2` its digest, `?3` now.
 macro_rules! key_stands {
     () => {
@@ -230,6 +283,13 @@ impl Sql {
     /// Adds text.
     pub(crate) fn sql(mut self, text: &'static str) -> Self {
         self.text.push_str(text);
+        self
+    }
+
+    /// Adds the name of a tenant's table, quoted.
+    pub(crate) fn name(mut self, name: &Name) -> Self {
+        // Writing to a String does not fail.
+        let _ = write!(self.text, "{name}");
         self
     }
 
@@ -329,6 +389,13 @@ impl Answers {
     /// The next statement's only row, if it has one.
     pub(crate) fn row(&mut self) -> Result<Option<Columns>, ApiError> {
         Ok(self.rows()?.into_iter().next().map(Columns::new))
+    }
+
+    /// The last statement's only row, if it has one; those before it answer nothing.
+    pub(crate) fn last(&mut self) -> Result<Option<Columns>, ApiError> {
+        let rows = self.results.next_back();
+        let rows = rows.ok_or_else(|| bad_rows("one result too few".into()))?;
+        Ok(rows.into_iter().next().map(Columns::new))
     }
 
     /// Passes over a statement that answers nothing.

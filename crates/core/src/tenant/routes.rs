@@ -12,8 +12,8 @@ use crate::page::Page;
 use crate::patch::Edit;
 use crate::problem::{ApiError, FieldError, Internal, quote};
 use crate::sql::{Answers, Batch, Sql, Value, key_stands, standing_key};
-use crate::stored;
 use crate::tenant::{NewTenant, Tenant, TenantPatch, list_json, read_drop_tables};
+use crate::{site, stored};
 
 const TABLE: &str = "tenants";
 
@@ -218,11 +218,13 @@ pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
 
 /// `DELETE /tenants/{id}`
 pub(crate) fn delete(call: &Call<'_>, id: &str) -> Result<Pending, ApiError> {
-    // No tenant has tables of its own yet, so that there is nothing to drop.
-    let _drop_tables = read_drop_tables(call.optional_fields()?)?;
+    let drop_tables = read_drop_tables(call.optional_fields()?)?;
     let Ok(id) = TenantId::parse(id) else {
         return Ok(absent(&call.caller, "tenant"));
     };
+    if drop_tables {
+        return Ok(site::routes::delete_with_tables(call, &id));
+    }
     let delete = Sql::of(&call.caller, "DELETE FROM tenants")
         .guarded()
         .sql(" AND id = ")

@@ -153,3 +153,24 @@ pub(crate) fn new_plan(id: &str) -> Ask {
         format!(r#"{{"id":"{id}","limits":{{"L":"1"}},"env":{{"E":"hidden-plan"}}}}"#),
     )
 }
+
+/// Installs the tenant `id`, with the administrator `admin`.
+pub(crate) fn install(id: &str) -> Ask {
+    post(
+        &format!("/tenants/{id}/install"),
+        r#"{"username":"admin","email":"admin@example.com","password":"hidden password"}"#,
+    )
+}
+
+/// Gives the user `admin` of the tenant `id` another password.
+pub(crate) fn reset(id: &str) -> Ask {
+    patch(
+        &format!("/tenants/{id}/user-password-reset"),
+        r#"{"username":"admin","password":"another hidden one"}"#,
+    )
+}
+
+/// Deletes the tenant `id` with its tables.
+pub(crate) fn delete_with_tables(id: &str) -> Ask {
+    delete(&format!("/tenants/{id}")).body(r#"{"drop_tables":true}"#)
+}

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use tenants_core::auth::signature::RequestSecret;
 use tenants_core::log::LogEntry;
 use tenants_core::secret::Secret;
-use tenants_core::sql::{Batch, Database, Rows, Value};
+use tenants_core::sql::{Batch, Database, Row, Rows, Value};
 use tenants_core::{
     Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
 };
@@ -171,21 +171,38 @@ impl Host {
         rows[0][0].clone()
     }
 
-    /// Every row of every table, but for SQLite's own.
+    /// Every table and index, and every row, but for SQLite's own.
     pub(crate) fn dump(&self) -> String {
         let mut out = String::new();
-        for name in self.sql(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
+        for object in self.sql(
+            "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY name",
             &[],
         ) {
-            let Value::Text(name) = &name[0] else {
-                panic!("{name:?}")
+            let [Value::Text(kind), Value::Text(name)] = object.as_slice() else {
+                panic!("{object:?}")
             };
-            for row in self.sql(&format!("SELECT * FROM {name} ORDER BY rowid"), &[]) {
+            out.push_str(&format!("{kind} {name}\n"));
+            if kind != "table" {
+                continue;
+            }
+            for row in self.sql(&format!("SELECT * FROM \"{name}\" ORDER BY 1, 2"), &[]) {
                 out.push_str(&format!("{name} {row:?}\n"));
             }
         }
         out
+    }
+
+    /// The names of all tables and indexes that begin like a tenant's own.
+    pub(crate) fn own_tables(&self) -> Vec<String> {
+        let rows = self.sql(
+            "SELECT name FROM sqlite_master WHERE substr(name, 1, 4) = 'chv_' ORDER BY name",
+            &[],
+        );
+        let name = |row: &Row| match &row[0] {
+            Value::Text(name) => name.clone(),
+            other => panic!("{other:?}"),
+        };
+        rows.iter().map(name).collect()
     }
 
     pub(crate) fn sign(&self, body: &[u8]) -> String {
@@ -267,11 +284,31 @@ impl Host {
         result: Result<Vec<Rows>, String>,
     ) -> Got {
         let step = exchange.resume(&self.api, result);
-        self.sent(ask, step)
+        self.sent(ask, step, false)
             .unwrap_or_else(|| panic!("{ask:?} wants a second round trip"))
     }
 
-    fn sent(&self, ask: &Ask, step: Step) -> Option<Got> {
+    /// Goes on with an exchange whose batch failed, and which wants to know why; what it asks for then.
+    pub(crate) fn ask_why(&self, ask: &Ask, exchange: Exchange, reason: &str) -> Exchange {
+        match exchange.resume(&self.api, Err(reason.into())) {
+            Step::Run(exchange) => *exchange,
+            Step::Send(answer) => panic!("{ask:?} does not ask why: {answer:?}"),
+        }
+    }
+
+    /// Ends an exchange whose batch failed, with what the reading of the reason gave.
+    pub(crate) fn finish_why(
+        &self,
+        ask: &Ask,
+        exchange: Exchange,
+        result: Result<Vec<Rows>, String>,
+    ) -> Got {
+        let step = exchange.resume(&self.api, result);
+        self.sent(ask, step, true)
+            .unwrap_or_else(|| panic!("{ask:?} wants a third round trip"))
+    }
+
+    fn sent(&self, ask: &Ask, step: Step, failed: bool) -> Option<Got> {
         let Step::Send(answer) = step else {
             return None;
         };
@@ -281,23 +318,22 @@ impl Host {
             response: answer.response,
             log: answer.log,
         };
-        invariants::of_answer(ask, &got, &self.secrets);
+        invariants::of_answer(ask, &got, &self.secrets, failed);
         let served = self.variables.get("CHEVERETO_TENANTS_PUBLIC_KEY");
         let served = served.is_some_and(|key| !key.is_empty()) && self.api.config().is_ok();
         invariants::of_dialect(&got, served && got.log.legacy);
         Some(got)
     }
 
-    /// A request that is answered without the database, or with one batch.
+    /// A request that is answered without the database, with one batch, or with one that failed and one that read why.
     pub(crate) fn ask(&mut self, ask: &Ask) -> Got {
         let before = self.dump();
         let got = match self.begin(ask) {
-            Step::Run(exchange) => {
-                let result = self.run(exchange.batch());
-                assert!(result.is_ok(), "{ask:?}: {result:?}");
-                self.finish(ask, *exchange, result)
-            }
-            step @ Step::Send(_) => self.sent(ask, step).unwrap(),
+            Step::Run(exchange) => match self.run(exchange.batch()) {
+                Ok(rows) => self.finish(ask, *exchange, Ok(rows)),
+                Err(reason) => self.explain(ask, *exchange, &reason),
+            },
+            step @ Step::Send(_) => self.sent(ask, step, false).unwrap(),
         };
         invariants::of_change(self, ask, &got, &before);
         got
@@ -307,7 +343,7 @@ impl Host {
     pub(crate) fn refuse(&mut self, status: u16, ask: &Ask) -> Got {
         let step = self.begin(ask);
         let got = self
-            .sent(ask, step)
+            .sent(ask, step, false)
             .unwrap_or_else(|| panic!("{ask:?} reached the database"));
         assert_eq!(got.status, status, "{ask:?}: {got:?}");
         got
@@ -331,6 +367,37 @@ impl Host {
         let result = self.run(exchange.batch());
         assert!(result.is_ok(), "{ask:?}: {result:?}");
         let got = self.finish(ask, exchange, result);
+        assert_eq!(got.status, status, "{ask:?}: {got:?}");
+        invariants::of_change(self, ask, &got, &before);
+        got
+    }
+
+    fn explain(&mut self, ask: &Ask, exchange: Exchange, reason: &str) -> Got {
+        let why = self.ask_why(ask, exchange, reason);
+        let rows = self.run(why.batch());
+        assert!(rows.is_ok(), "{ask:?}: {rows:?}");
+        let got = self.finish_why(ask, why, rows);
+        assert!(got.status == 401 || got.cause().contains(reason), "{got:?}");
+        got
+    }
+
+    /// A request whose batch must fail, and which must be answered with this status after another.
+    pub(crate) fn expect_failing(&mut self, status: u16, ask: &Ask) -> Got {
+        self.expect_failing_after(status, ask, |_| ())
+    }
+
+    /// The same, where something happens to the database after the request has begun.
+    pub(crate) fn expect_failing_after(
+        &mut self,
+        status: u16,
+        ask: &Ask,
+        between: impl FnOnce(&Self),
+    ) -> Got {
+        let exchange = self.exchange(ask);
+        between(self);
+        let before = self.dump();
+        let reason = self.run(exchange.batch()).expect_err("it must fail");
+        let got = self.explain(ask, exchange, &reason);
         assert_eq!(got.status, status, "{ask:?}: {got:?}");
         invariants::of_change(self, ask, &got, &before);
         got

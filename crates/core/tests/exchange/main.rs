@@ -23,6 +23,7 @@ mod rotation;
 mod routing;
 mod rows;
 mod sealed_env;
+mod site;
 mod statements;
 mod tenants_create;
 mod tenants_edit;

@@ -165,24 +165,6 @@ fn the_body_is_judged_before_the_tenant_is_looked_for() {
 }
 
 #[test]
-fn routes_of_the_next_version_are_501() {
-    let mut host = Host::new();
-    let expected = problem(
-        501,
-        "Not Implemented",
-        "this version does not serve this route yet",
-        "not_implemented",
-        "",
-    );
-    for ask in [
-        post("/tenants/a/install", "{}"),
-        patch("/tenants/a/user-password-reset", "{}"),
-    ] {
-        assert_eq!(host.refuse(501, &ask).body, expected);
-    }
-}
-
-#[test]
 fn a_request_id_is_the_callers_or_a_new_one() {
     let mut host = Host::new();
     let longest = "x".repeat(64);

@@ -29,6 +29,48 @@ DELETE FROM tenants WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND diges
 INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands;
 
+-- DELETE /tenants/{id}, drop_tables
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3;
+DELETE FROM tenants WHERE id = ?1;
+DROP TABLE IF EXISTS "chv_a_users";
+DROP TABLE IF EXISTS "chv_a_settings";
+DROP TABLE IF EXISTS "chv_a_jobs";
+DROP TABLE IF EXISTS "chv_a_storages";
+DROP TABLE IF EXISTS "chv_a_categories";
+DROP TABLE IF EXISTS "chv_a_albums";
+DROP TABLE IF EXISTS "chv_a_files";
+DROP TABLE IF EXISTS "chv_a_tags";
+DROP TABLE IF EXISTS "chv_a_tagged";
+DROP TABLE IF EXISTS "chv_a_likes";
+DROP TABLE IF EXISTS "chv_a_pages";
+DROP TABLE IF EXISTS "chv_a_login_providers";
+DROP TABLE IF EXISTS "chv_a_connections";
+
+-- POST /tenants/{id}/install
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3;
+CREATE TABLE "chv_not-yet_users" (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE COLLATE NOCASE, email TEXT NOT NULL UNIQUE COLLATE NOCASE, password_hash TEXT NOT NULL, is_admin INTEGER NOT NULL CHECK (is_admin IN (0, 1)), is_manager INTEGER NOT NULL CHECK (is_manager IN (0, 1)), created_at TEXT NOT NULL) STRICT;
+CREATE TABLE "chv_not-yet_settings" (name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID;
+CREATE TABLE "chv_not-yet_jobs" (name TEXT NOT NULL PRIMARY KEY, last_ran_at TEXT NOT NULL, duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID;
+CREATE TABLE "chv_not-yet_storages" (id INTEGER PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT;
+CREATE TABLE "chv_not-yet_categories" (id INTEGER PRIMARY KEY, name TEXT NOT NULL, url_key TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE "chv_not-yet_albums" (id INTEGER PRIMARY KEY, user_id INTEGER, title TEXT NOT NULL, description TEXT, is_private INTEGER NOT NULL CHECK (is_private IN (0, 1)), views INTEGER NOT NULL DEFAULT 0 CHECK (views >= 0), created_at TEXT NOT NULL) STRICT;
+CREATE INDEX "chv_not-yet_albums_by_user" ON "chv_not-yet_albums" (user_id);
+CREATE TABLE "chv_not-yet_files" (id INTEGER PRIMARY KEY, user_id INTEGER, album_id INTEGER, category_id INTEGER, storage_id INTEGER, name TEXT NOT NULL, media_type TEXT NOT NULL, size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), width_px INTEGER, height_px INTEGER, title TEXT, description TEXT, views INTEGER NOT NULL DEFAULT 0 CHECK (views >= 0), created_at TEXT NOT NULL) STRICT;
+CREATE INDEX "chv_not-yet_files_by_album" ON "chv_not-yet_files" (album_id);
+CREATE INDEX "chv_not-yet_files_by_user" ON "chv_not-yet_files" (user_id);
+CREATE TABLE "chv_not-yet_tags" (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE) STRICT;
+CREATE TABLE "chv_not-yet_tagged" (tag_id INTEGER NOT NULL, file_id INTEGER NOT NULL, PRIMARY KEY (tag_id, file_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE "chv_not-yet_likes" (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, file_id INTEGER, album_id INTEGER, created_at TEXT NOT NULL, UNIQUE (file_id, user_id), UNIQUE (album_id, user_id), CHECK ((file_id IS NULL) <> (album_id IS NULL))) STRICT;
+CREATE TABLE "chv_not-yet_pages" (id INTEGER PRIMARY KEY, url_key TEXT NOT NULL UNIQUE, title TEXT NOT NULL, body TEXT NOT NULL, is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT;
+CREATE TABLE "chv_not-yet_login_providers" (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT;
+CREATE TABLE "chv_not-yet_connections" (provider_id INTEGER NOT NULL, subject TEXT NOT NULL, user_id INTEGER NOT NULL, PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID;
+INSERT INTO "chv_not-yet_users" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (?1, ?2, ?3, 1, 0, ?4) RETURNING username, email, (SELECT id FROM tenants WHERE id = ?5) AS tenant_id;
+
+-- PATCH /tenants/{id}/user-password-reset
+UPDATE "chv_a_users" SET password_hash = ?4 WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AND username = ?6 RETURNING username;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
+SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
+
 -- GET /tenants-plans
 SELECT p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id > ?4 ORDER BY p.id LIMIT ?5;
 
@@ -68,3 +110,6 @@ SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_
 
 -- any, of an identifier that none can have
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands;
+
+-- any of what makes or drops tables or writes to them, where its batch failed
+SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;

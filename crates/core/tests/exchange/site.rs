@@ -1,0 +1,505 @@
+//! A tenant's own site (contract §8): install, a user's new password, and the drop of its tables.
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
+use rusqlite::Connection;
+use tenants_core::sql::{Rows, Value};
+
+use crate::ask::{
+    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
+};
+use crate::host::{Exhausted, Host, NOW_TEXT, problem};
+
+/// A host with these tenants, installed.
+fn installed(ids: &[&str]) -> Host {
+    let mut host = Host::new();
+    for id in ids {
+        host.expect(201, &new_tenant(id));
+        host.expect(201, &install(id));
+    }
+    host
+}
+
+/// Whether the password of a user is this one.
+fn opens(host: &Host, users: &str, username: &str, password: &str) -> bool {
+    let rows = host.sql(
+        &format!("SELECT password_hash FROM \"{users}\" WHERE username = ?1"),
+        &[username.into()],
+    );
+    let [row] = rows.as_slice() else {
+        panic!("{rows:?}")
+    };
+    let Value::Text(hash) = &row[0] else {
+        panic!("{row:?}")
+    };
+    assert!(
+        hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{hash}"
+    );
+    let hash = PasswordHash::new(hash).unwrap();
+    Argon2::default()
+        .verify_password(password.as_bytes(), &hash)
+        .is_ok()
+}
+
+fn reset_to(id: &str, username: &str, password: &str) -> Ask {
+    patch(
+        &format!("/tenants/{id}/user-password-reset"),
+        format!(r#"{{"username":"{username}","password":"{password}"}}"#),
+    )
+}
+
+fn not_found(what: &str) -> String {
+    problem(
+        404,
+        "Not Found",
+        &format!("there is no such {what}"),
+        "not_found",
+        "",
+    )
+}
+
+#[test]
+fn install_makes_the_tables_and_the_administrator() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("Abc-1"));
+    let body = r#"{"username":"Admin_1","email":"A.d+min@Example.com","password":"hidden é 🐘"}"#;
+    let got = host.expect(201, &post("/tenants/aBC-1/install", body));
+    assert_eq!(
+        got.body,
+        r#"{"id":"Abc-1","username":"Admin_1","email":"A.d+min@Example.com"}"#
+    );
+    assert_eq!(got.header("location"), Some("/_/api/4/tenants/aBC-1"));
+    let tables: Vec<Value> = host
+        .sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'chv%' ORDER BY name", &[])
+        .concat();
+    let expected = [
+        "albums",
+        "categories",
+        "connections",
+        "files",
+        "jobs",
+        "likes",
+        "login_providers",
+        "pages",
+        "settings",
+        "storages",
+        "tagged",
+        "tags",
+        "users",
+    ];
+    assert_eq!(
+        tables,
+        expected.map(|t| Value::from(format!("chv_abc-1_{t}")))
+    );
+    assert_eq!(
+        host.sql(
+            "SELECT id, username, email, is_admin, is_manager, created_at FROM \"chv_abc-1_users\"",
+            &[]
+        ),
+        [[
+            1.into(),
+            "Admin_1".into(),
+            "A.d+min@Example.com".into(),
+            true.into(),
+            false.into(),
+            NOW_TEXT.into()
+        ]]
+    );
+    assert!(opens(&host, "chv_abc-1_users", "admin_1", "hidden é 🐘"));
+    assert!(!opens(&host, "chv_abc-1_users", "admin_1", "hidden é"));
+    assert_eq!(
+        host.sql(
+            "SELECT action, subject FROM audit_log ORDER BY id DESC LIMIT 1",
+            &[]
+        ),
+        [["tenant.install".into(), "abc-1".into()]]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_named_and_a_password_never_told() {
+    let mut host = Host::new();
+    let url = "/tenants/nobody/install";
+    let got = host.refuse(
+        422,
+        &post(
+            url,
+            r#"{"username":"a-b","email":"hidden","password":"hid","x":1}"#,
+        )
+        .body(r#"{"username":"a-b","email":"a@b c","password":"xyzzy","x":1}"#),
+    );
+    assert_eq!(got.named(), ["/username", "/email", "/password", "/x"]);
+    assert!(!got.body.contains("xyzzy"), "{}", got.body);
+    assert!(
+        got.body.contains("expected 6 to 128 characters; got 5"),
+        "{}",
+        got.body
+    );
+    assert_eq!(
+        host.refuse(422, &post(url, "{}")).named(),
+        ["/username", "/email", "/password"]
+    );
+    for (password, ok) in [
+        (r#""12345""#, false),
+        (r#""123456""#, true),
+        (r#""🐘🐘🐘🐘🐘""#, false),
+        (r#""🐘🐘🐘🐘🐘🐘""#, true),
+        (&*format!("{:?}", "é".repeat(128)), true),
+        (&*format!("{:?}", "é".repeat(129)), false),
+        (r#""12345\u0000""#, false),
+        ("123456", false),
+        ("null", false),
+        (r#"["123456"]"#, false),
+        (r#""\ud800123456""#, false),
+    ] {
+        let body = format!(r#"{{"username":"abc","email":"a@b","password":{password}}}"#);
+        if ok {
+            host.expect_failing(404, &post(url, body));
+        } else {
+            assert_eq!(
+                host.refuse(422, &post(url, body)).named(),
+                ["/password"],
+                "{password}"
+            );
+        }
+    }
+    host.refuse(400, &post(url, ""));
+    host.refuse(415, &post(url, "{}").no_content_type());
+    host.refuse(400, &patch("/tenants/a/user-password-reset", ""));
+    let reset = |body: &str| patch("/tenants/nobody/user-password-reset", body);
+    assert_eq!(host.refuse(422, &reset("{}")).named(), ["/username"]);
+    let got = host.refuse(
+        422,
+        &reset(r#"{"username":"ab","password":"","email":"a@b"}"#),
+    );
+    assert_eq!(got.named(), ["/username", "/password", "/email"]);
+}
+
+#[test]
+fn of_two_installs_one_is_201_and_the_other_409_and_there_is_one_administrator() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    let asks: Vec<Ask> = (0..3)
+        .map(|n| {
+            let id = if n % 2 == 0 { "a" } else { "A" };
+            let body =
+                format!(r#"{{"username":"admin{n}","email":"a{n}@b","password":"hidden {n}"}}"#);
+            post(&format!("/tenants/{id}/install"), body)
+        })
+        .collect();
+    // All have begun before the first is run.
+    let begun: Vec<_> = asks.iter().map(|ask| host.exchange(ask)).collect();
+    let mut statuses = Vec::new();
+    for (ask, exchange) in asks.iter().zip(begun) {
+        let got = match host.run(exchange.batch()) {
+            Ok(rows) => host.finish(ask, exchange, Ok(rows)),
+            Err(reason) => {
+                let why = host.ask_why(ask, exchange, &reason);
+                let rows = host.run(why.batch());
+                host.finish_why(ask, why, rows)
+            }
+        };
+        statuses.push(got.status);
+    }
+    assert_eq!(statuses, [201, 409, 409]);
+    assert_eq!(
+        host.sql("SELECT username FROM chv_a_users", &[]),
+        [["admin0".into()]]
+    );
+    let got = host.expect_failing(409, &install("A"));
+    assert_eq!(
+        got.body,
+        problem(
+            409,
+            "Conflict",
+            "the tenant is installed already",
+            "conflict",
+            ""
+        )
+    );
+    assert!(got.cause().contains("already exists"), "{}", got.cause());
+    assert!(
+        got.log.line(0).starts_with(r#"{"level":"warn""#),
+        "{}",
+        got.log.line(0)
+    );
+}
+
+#[test]
+fn without_a_tenant_or_a_key_nothing_is_made_changed_or_dropped() {
+    let mut host = installed(&["a"]);
+    for id in ["nobody", "a_", "b"] {
+        for ask in [install(id), reset(id), delete_with_tables(id)] {
+            assert_eq!(host.expect_failing(404, &ask).body, not_found("tenant"));
+        }
+    }
+    // No tenant can have these.
+    for id in ["_", "a%20b", "aaaaaaaaaaaaaaaaa"] {
+        for ask in [install(id), reset(id), delete_with_tables(id)] {
+            assert_eq!(host.expect(404, &ask).body, not_found("tenant"));
+        }
+    }
+    host.expect(201, &new_tenant("b"));
+    let kill = |host: &Host| {
+        drop(host.sql(
+            "UPDATE api_keys SET deleted_at = '2026-01-01 00:00:00'",
+            &[],
+        ))
+    };
+    for ask in [
+        install("b"),
+        delete_with_tables("a"),
+        delete_with_tables("b"),
+        install("a"),
+        install("nobody"),
+        reset("b"),
+    ] {
+        host.expect_failing_after(401, &ask, kill);
+        host.sql("UPDATE api_keys SET deleted_at = NULL", &[]);
+    }
+    host.expect_after(401, &reset("a"), kill);
+    assert!(opens(&host, "chv_a_users", "admin", "hidden password"));
+}
+
+#[test]
+fn a_tenant_that_goes_while_the_request_is_on_its_way_is_404() {
+    let gone = |host: &Host| drop(host.sql("DELETE FROM tenants", &[]));
+    for ask in [install("a"), delete_with_tables("a"), reset("a")] {
+        let mut host = Host::new();
+        host.expect(201, &new_tenant("a"));
+        assert_eq!(
+            host.expect_failing_after(404, &ask, gone).body,
+            not_found("tenant")
+        );
+        assert_eq!(host.own_tables(), [""; 0]);
+    }
+    // Its tables stay, and nobody's password is changed in them.
+    let mut host = installed(&["a"]);
+    assert_eq!(
+        host.expect_after(404, &reset("a"), gone).body,
+        not_found("tenant")
+    );
+    assert!(opens(&host, "chv_a_users", "admin", "hidden password"));
+}
+
+#[test]
+fn a_users_password_is_set_to_the_one_that_is_sent() {
+    let mut host = installed(&["a"]);
+    host.sql("INSERT INTO chv_a_users (username, email, password_hash, is_admin, is_manager, created_at) VALUES ('Rodolfo', 'r@b', 'x', 0, 0, '')", &[]);
+    let got = host.expect(200, &reset_to("A", "rODOLFO", "a hidden \\\" 🐘"));
+    assert_eq!(
+        got.body,
+        r#"{"username":"Rodolfo","password":"a hidden \" 🐘"}"#
+    );
+    assert!(opens(&host, "chv_a_users", "Rodolfo", "a hidden \" 🐘"));
+    assert!(
+        opens(&host, "chv_a_users", "admin", "hidden password"),
+        "another user's stays"
+    );
+    assert_eq!(
+        host.sql(
+            "SELECT action, subject FROM audit_log ORDER BY id DESC LIMIT 1",
+            &[]
+        ),
+        [["tenant.user_password_reset".into(), "a".into()]]
+    );
+    assert_eq!(
+        host.expect(404, &reset_to("a", "nobody", "hidden hidden"))
+            .body,
+        not_found("user")
+    );
+    host.expect(201, &new_tenant("b"));
+    let got = host.expect_failing(404, &reset("b"));
+    assert_eq!(
+        got.body,
+        not_found("user: nothing is installed for this tenant")
+    );
+    assert!(got.log.line(0).starts_with(r#"{"level":"warn""#));
+}
+
+#[test]
+fn a_password_that_is_not_sent_is_generated() {
+    let mut host = installed(&["a"]);
+    let mut seen = std::collections::BTreeSet::new();
+    for body in [
+        r#"{"username":"admin"}"#,
+        r#"{"username":"admin","password":null}"#,
+    ] {
+        let made = host.json(200, &patch("/tenants/a/user-password-reset", body));
+        let password = made["password"].as_str().unwrap();
+        assert_eq!(password.len(), 20);
+        assert!(
+            password
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        );
+        assert!(opens(&host, "chv_a_users", "admin", password));
+        assert!(seen.insert(password.to_owned()));
+    }
+    host.random = Box::new(Exhausted);
+    host.refuse(
+        500,
+        &patch("/tenants/a/user-password-reset", r#"{"username":"admin"}"#),
+    );
+    host.refuse(500, &reset("a"));
+    host.refuse(500, &install("a"));
+}
+
+#[test]
+fn a_drop_names_its_tables_and_leaves_every_other_whole() {
+    let others = [
+        "a_b",
+        "a-b",
+        "a__b",
+        "ab",
+        "b_a",
+        "aa",
+        "a_users",
+        "users",
+        "tenants",
+        "api",
+        "audit",
+        "tenants_plans",
+    ];
+    let mut ids = vec!["A"];
+    ids.extend(others);
+    let mut host = installed(&ids);
+    host.expect(201, &new_plan("p"));
+    // Full, as a real one is.
+    host.sql("INSERT INTO chv_a_files (name, media_type, size_bytes, created_at) VALUES ('f', 'image/png', 1, '')", &[]);
+    let of_a = |name: &String| {
+        !others
+            .iter()
+            .any(|other| name.starts_with(&format!("chv_{}_", other)))
+    };
+    let all = host.own_tables();
+    let left: Vec<String> = all.iter().filter(|name| !of_a(name)).cloned().collect();
+    assert_eq!(
+        all.len() - left.len(),
+        all.len() / ids.len(),
+        "each has as many"
+    );
+    let rows = |host: &Host| -> Vec<Rows> {
+        left.iter()
+            .map(|name| host.sql(&format!("SELECT * FROM pragma_table_info('{name}')"), &[]))
+            .collect()
+    };
+    let before = rows(&host);
+    host.expect(204, &delete_with_tables("a"));
+    assert_eq!(host.own_tables(), left);
+    assert_eq!(rows(&host), before);
+    for other in others {
+        host.expect(200, &reset(other));
+    }
+    host.expect(404, &get("/tenants/a"));
+    host.expect_failing(404, &delete_with_tables("a"));
+    // And anew, as if it had never been.
+    host.expect(201, &new_tenant("a"));
+    host.expect(201, &install("a"));
+    assert_eq!(host.own_tables(), all);
+    assert_eq!(
+        host.one("SELECT count(*) FROM chv_a_files"),
+        Value::Integer(0)
+    );
+}
+
+#[test]
+fn tables_are_dropped_where_nothing_or_not_all_was_installed() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    host.expect(204, &delete_with_tables("a"));
+    let mut host = installed(&["a"]);
+    host.sql("DROP TABLE chv_a_users", &[]);
+    host.sql("DROP TABLE chv_a_files", &[]);
+    host.expect(204, &delete_with_tables("A"));
+    assert_eq!(host.own_tables(), [""; 0]);
+}
+
+#[test]
+fn without_drop_tables_they_stay_and_are_found_again() {
+    let mut host = installed(&["A-b"]);
+    let all = host.own_tables();
+    for ask in [
+        delete("/tenants/a-b"),
+        delete("/tenants/a-b").body("{}"),
+        delete("/tenants/a-b").body(r#"{"drop_tables":false}"#),
+    ] {
+        host.expect(204, &ask);
+        assert_eq!(host.own_tables(), all);
+        host.expect_failing(404, &install("a-b"));
+        host.expect_after(404, &reset("a-b"), |_| ());
+        host.expect(201, &new_tenant("a-B"));
+        host.expect_failing(409, &install("A-B"));
+    }
+    assert!(opens(&host, "chv_a-b_users", "admin", "hidden password"));
+    host.expect(200, &reset("a-b"));
+}
+
+/// What stands in the way is no tenant's users: our fault, or an operator's, and all of it is undone.
+#[test]
+fn a_table_that_is_there_without_users_is_500_and_named_in_the_log() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    host.sql("CREATE TABLE chv_a_pages (id INTEGER, x TEXT)", &[]);
+    let got = host.expect_failing(500, &install("a"));
+    assert!(got.cause().contains("chv_a_pages"), "{}", got.cause());
+    assert_eq!(host.own_tables(), ["chv_a_pages"]);
+}
+
+#[test]
+fn another_prefix_is_another_room() {
+    let mut host = installed(&["a"]);
+    host.configure(&[("CHEVERETO_DB_TABLE_PREFIX", "chv_other_")]);
+    host.expect_failing(404, &reset("a"));
+    host.expect(201, &install("a"));
+    assert!(host.own_tables().contains(&"chv_other_a_users".to_owned()));
+}
+
+/// Names of indexes share the room of the tables' names: every pair of tenants whose names could run into one another.
+#[test]
+fn no_two_tenants_tables_or_indexes_run_into_one_another() {
+    let mut host = installed(&["a"]);
+    let parts: Vec<String> = host
+        .own_tables()
+        .iter()
+        .map(|n| n.replacen("chv_a_", "", 1))
+        .collect();
+    let ids: Vec<String> = parts
+        .iter()
+        .flat_map(|part| {
+            part.split('_').scan(String::from("a"), |id, word| {
+                id.push('_');
+                id.push_str(word);
+                Some(id.clone())
+            })
+        })
+        .filter(|id| id.len() <= 16)
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    assert!(ids.len() > 12, "{ids:?}");
+    for id in &ids {
+        host.expect(201, &new_tenant(id));
+        host.expect(201, &install(id));
+    }
+    assert_eq!(host.own_tables().len(), parts.len() * (ids.len() + 1));
+}
+
+/// How much memory a tenant's definitions take in the one database that has them all.
+#[test]
+fn a_tenants_definitions_are_small() {
+    let pages = |db: &Connection| -> i64 {
+        db.query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap()
+    };
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    let before = pages(&host.db);
+    host.expect(201, &install("a"));
+    // 13 tables and what is indexed of them, a page of 4 KiB each.
+    assert!(
+        pages(&host.db) - before < 32,
+        "{}",
+        pages(&host.db) - before
+    );
+}
