@@ -126,6 +126,20 @@ fn signatures() {
     }
 }
 
+#[test]
+fn legacy_signatures() {
+    for vector in vectors("legacy_signatures") {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let mut host = Host::with(&[("CHEVERETO_TENANTS_PUBLIC_KEY", text("key"))]);
+        let ask = get("/tenants-plans")
+            .legacy()
+            .signature(text("signature"))
+            .body(text("body"));
+        host.expect(200, &ask);
+        host.refuse(401, &ask.body(format!("{} ", text("body"))));
+    }
+}
+
 /// What a nonce is made of.
 struct Fixed(Vec<u8>);
 
