@@ -51,6 +51,7 @@ export const steps = [
     helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl'],
     run: () => nodeTests('tests/e2e', () => true),
   },
+  { name: 'conformance', about: 'the conformance set on every host', run: () => nodeTests('tests/conformance', () => true) },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },
 ];
 

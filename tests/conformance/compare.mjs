@@ -1,0 +1,68 @@
+// What every runner in JavaScript shares: a step's request as the platform has it, and what differs from what is expected of its
+// answer. Nothing of a platform is in here, so that it runs in all of them.
+
+const MARKS = {
+  '<request-id>': '[A-Za-z0-9._-]{1,64}',
+  '<time>': '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d',
+  '<password>': '[A-Za-z0-9_-]{16,128}',
+}
+
+/** A request's body in bytes; undefined where there is none. */
+export function bytesOf(body) {
+  if (body === undefined) return undefined
+  if (typeof body === 'string') return new TextEncoder().encode(body)
+  if ('base64' in body) return Uint8Array.from(atob(body.base64), (c) => c.charCodeAt(0))
+  return new TextEncoder().encode(body.repeat.repeat(body.times))
+}
+
+/**
+ * What is otherwise than expected, a line each.
+ * @param {{status: number, header: (name: string) => string | null | undefined, body: string}} answer
+ */
+export function differences(expect, answer) {
+  const found = []
+  if (answer.status !== expect.status) found.push(`status ${answer.status} instead of ${expect.status}`)
+  for (const [name, expected] of Object.entries(expect.headers)) {
+    const got = answer.header(name) ?? null
+    if (expected === null ? got !== null : got === null || !matches(expected, got)) found.push(`${name}: ${got} instead of ${expected}`)
+  }
+  const id = answer.header('x-request-id') ?? ''
+  if (!matches(expect.body.replaceAll('"request_id":"<request-id>"', () => `"request_id":"${id}"`), answer.body)) {
+    found.push(`body ${answer.body}\n  instead of ${expect.body}`)
+  }
+  return found
+}
+
+function matches(expected, got) {
+  const pattern = expected.split(/(<request-id>|<time>|<password>)/).map((part) => MARKS[part] ?? part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('')
+  return new RegExp(`^${pattern}$`).test(got)
+}
+
+/**
+ * Runs scenarios on a host.
+ * @param {(scenario: object) => Promise<{run(statements: object[]): unknown, send(request: object, bytes?: Uint8Array): Promise<object>, stop?(): unknown}>} start
+ * @returns {Promise<{passed: number, failed: number, failures: string[]}>} numbers of requests
+ */
+export async function runAll(scenarios, start) {
+  const result = { passed: 0, failed: 0, failures: [] }
+  for (const scenario of scenarios) {
+    const host = await start(scenario)
+    try {
+      await host.run(scenario.setup)
+      for (const step of scenario.steps) {
+        if (step.setup) await host.run(step.setup)
+        else {
+          const found = differences(step.expect, await host.send(step.request, bytesOf(step.request.body)))
+          if (found.length === 0) result.passed++
+          else {
+            result.failed++
+            result.failures.push(`${scenario.name}: ${step.name}: ${found.join('; ')}`)
+          }
+        }
+      }
+    } finally {
+      await host.stop?.()
+    }
+  }
+  return result
+}

@@ -1,0 +1,58 @@
+// Writes the conformance set: `node tests/conformance/make.mjs`. README.md here has the form of what it writes.
+import assert from 'node:assert/strict'
+import { readdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from '../../scripts/build.mjs'
+import { bytesOf } from './compare.mjs'
+import { folder, startWorker, stopWorkers } from './worker.mjs'
+
+/** Which headers of an answer are taken down besides those that every answer has. */
+const TAKEN = ['allow', 'deprecation', 'etag', 'link', 'location', 'www-authenticate']
+
+await build()
+const sources = readdirSync(path.join(folder, 'sources')).filter((name) => name.endsWith('.mjs') && name !== 'source.mjs').sort()
+for (const name of sources) {
+  const { default: scenarios } = await import(pathToFileURL(path.join(folder, 'sources', name)).href)
+  const lines = []
+  for (const scenario of scenarios) lines.push(...await written(scenario))
+  const file = name.replace(/\.mjs$/, '.json')
+  writeFileSync(path.join(folder, file), `[\n${lines.join('\n').replace(/,$/, '')}\n]\n`)
+  console.log(`${file}: ${scenarios.length} scenarios`)
+}
+await stopWorkers()
+
+/** A scenario, a step a line. */
+async function written({ name, config, setup, steps }) {
+  const host = await startWorker({ config })
+  await host.run(setup)
+  const lines = []
+  for (const step of steps) {
+    if (step.setup) {
+      await host.run(step.setup)
+      lines.push(step)
+    } else lines.push({ name: step.name, request: step.request, expect: await taken(host, name, step) })
+  }
+  return [
+    `{"name": ${JSON.stringify(name)}, "config": ${JSON.stringify(config)},`,
+    ` "setup": [\n${setup.map((s) => `  ${JSON.stringify(s)}`).join(',\n')}\n ],`,
+    ` "steps": [\n${lines.map((l) => `  ${JSON.stringify(l)}`).join(',\n')}\n ]},`,
+  ]
+}
+
+async function taken(host, scenario, { name, request, expected }) {
+  const answer = await host.send(request, bytesOf(request.body))
+  const what = `${scenario}: ${name}: ${answer.status} ${answer.body}`
+  assert.equal(answer.status, expected.status, what)
+  if (expected.json !== undefined) assert.deepEqual(JSON.parse(answer.body), expected.json(JSON.parse(answer.body)), what)
+  const headers = Object.fromEntries(
+    ['content-type', 'x-request-id', 'cache-control', 'x-content-type-options', ...TAKEN.filter((h) => answer.header(h))].map((h) => [h, answer.header(h) ?? null]))
+  for (const [header, value] of Object.entries(expected.headers ?? {})) assert.equal(answer.header(header) ?? null, value, `${what}: ${header}`)
+  const id = headers['x-request-id']
+  if (request.headers['x-request-id'] !== id) headers['x-request-id'] = '<request-id>'
+  const marked = answer.body
+    .replaceAll(`"request_id":"${id}"`, '"request_id":"<request-id>"')
+    .replace(/"(created_at|updated_at|last_job_at|expires_at)":"20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d"/g, '"$1":"<time>"')
+  const body = expected.generated ? marked.replace(/"password":"[^"]*"/, '"password":"<password>"') : marked
+  return { status: answer.status, headers, body }
+}

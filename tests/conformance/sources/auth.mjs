@@ -1,0 +1,60 @@
+// Who may call (API.md §2): keys, signatures, addresses, and the order of the checks.
+import { BODY_LIMIT, KEYS, refuse, request, scenario, vectors } from './source.mjs'
+
+const verify = (name, options, status = 200) => (status === 200 ? request(name, 200, 'POST', '/auth/verify', { json: { valid: true }, ...options }) : refuse(name, status, 'unauthorized', 'POST', '/auth/verify', options))
+const golden = vectors('signatures')
+const addresses = vectors('allow_list')
+const large = { repeat: 'x', times: BODY_LIMIT + 1 }
+const text = { 'content-type': 'text/plain' }
+
+export default [
+  scenario('keys', {},
+    request('a good key and a good signature', 200, 'POST', '/auth/verify', { json: { valid: true, key: { id: 1, name: 'good', created_at: '2026-01-02 03:04:05', expires_at: '9999-12-31 23:59:59' } } }),
+    Object.entries({ missing: null, empty: '', ...KEYS }).filter(([name]) => name !== 'good').map(([name, key]) => verify(`a key that is ${name}`, { key }, 401)),
+    Object.entries(KEYS).filter(([name]) => name !== 'good').map(([name, key]) => refuse(`a write with a key that is ${name}`, 401, 'unauthorized', 'POST', '/tenants', { key, body: { id: 'a', hostname: 'a.example.com', is_enabled: true } })),
+    request('and nothing was written', 200, 'GET', '/tenants', { json: [] }),
+    verify("the caller's own request id", { headers: { 'x-request-id': 'my-id_1.2' }, answer: { 'x-request-id': 'my-id_1.2' } }),
+    verify('a request id that is none', { headers: { 'x-request-id': 'a b' } }),
+  ),
+  scenario('signatures', { CHEVERETO_TENANTS_API_REQUEST_SECRET: golden[0].secret },
+    golden.map(({ name, body, signature }) => verify(`of openssl and PHP: ${name}`, { body: body || undefined, signature })),
+    verify('in upper case', { signature: golden[0].signature.toUpperCase() }),
+    Object.entries({ missing: null, empty: '', 'not hex': 'x'.repeat(64), short: golden[0].signature.slice(2), long: `${golden[0].signature}00`, 'of another body': golden[1].signature })
+      .map(([name, signature]) => verify(`a signature that is ${name}`, { signature }, 401)),
+  ),
+  scenario('allow list', { CHEVERETO_TENANTS_API_IP_ALLOW_LIST: addresses[0].list },
+    addresses.map(({ name, address, allowed }) => (allowed ? verify(name, { address }) : refuse(name, 403, 'forbidden', 'POST', '/auth/verify', { address }))),
+    refuse('an address that is not known', 403, 'forbidden', 'POST', '/auth/verify'),
+    refuse('the address before the route', 403, 'forbidden', 'GET', '/nothing', { address: '203.0.113.9', key: null, signature: null }),
+  ),
+  scenario('the order of the checks', {},
+    refuse('route before key', 404, 'not_found', 'POST', '/nothing', { key: null, body: large }),
+    refuse('method before key', 405, 'method_not_allowed', 'PUT', '/tenants', { key: null, body: large, answer: { allow: 'GET, HEAD, POST' } }),
+    refuse("the key's MAC before the size", 401, 'unauthorized', 'POST', '/tenants', { key: KEYS.forged, body: large }),
+    refuse('size before signature', 413, 'payload_too_large', 'POST', '/tenants', { body: large, signature: null }),
+    refuse("size before the key's row", 413, 'payload_too_large', 'POST', '/tenants', { body: large, key: KEYS.deleted }),
+    refuse('signature before type', 401, 'unauthorized', 'POST', '/tenants', { body: '{', headers: text, signed: '' }),
+    refuse('a missing body before its type', 400, 'body_required', 'POST', '/tenants', { headers: text }),
+    refuse('type before form', 415, 'unsupported_media_type', 'POST', '/tenants', { body: '{', headers: text }),
+    refuse("form before the key's row", 400, 'malformed_json', 'POST', '/tenants', { body: '{', key: KEYS.unknown }),
+    refuse("fields before the key's row", 422, 'invalid', 'POST', '/tenants', { body: {}, key: KEYS.deleted }, ['/id', '/hostname', '/is_enabled']),
+    refuse('fields before whether the tenant is there', 422, 'invalid', 'PATCH', '/tenants/nobody', { body: {} }),
+    refuse("the key's row before whether the tenant is there", 401, 'unauthorized', 'GET', '/tenants/nobody', { key: KEYS.deleted }),
+  ),
+  scenario('nothing is configured', { CHEVERETO_TENANTS_API_KEY_SECRET: '', CHEVERETO_TENANTS_API_REQUEST_SECRET: '' },
+    refuse('no key can be checked', 503, 'not_configured', 'GET', '/tenants'),
+    refuse('no legacy key, no legacy routes', 404, 'not_found', 'GET', '/tenants/a', { base: '/api/4/_' }),
+  ),
+  scenario('bodies', {},
+    request('64 KiB are taken', 200, 'POST', '/auth/verify', { body: { repeat: 'x', times: BODY_LIMIT } }),
+    refuse('one byte more is not', 413, 'payload_too_large', 'POST', '/auth/verify', { body: large }),
+    ['application/json', 'Application/JSON; charset=utf-8', 'application/merge-patch+json'].map((type, i) => request(`${type} is JSON`, 201, 'POST', '/tenants-plans', { body: { id: `p${i}` }, headers: { 'content-type': type } })),
+    ['text/plain', 'application/jsonx', 'application/xml'].map((type) => refuse(`${type} is not`, 415, 'unsupported_media_type', 'POST', '/tenants-plans', { body: { id: 'x' }, headers: { 'content-type': type } })),
+    Object.entries({
+      'an open brace': '{', 'two values': '{}{}', 'a list': '[]', null: 'null', 'a byte order mark': '\ufeff{"id":"a"}', 'Latin-1': Buffer.from('{"env":{"A":"\u00fc"}}', 'latin1'),
+      'a raw line end in a string': '{"env":{"A":"a\nb"}}', 'a nest of 30,000 lists': { repeat: '[', times: 30_000 }, 'a member twice': '{"id":"a","id":"a"}',
+    }).map(([name, body]) => refuse(`${name} is no JSON object`, 400, 'malformed_json', 'POST', '/tenants-plans', { body })),
+    refuse('half a character is no text', 422, 'invalid', 'POST', '/tenants-plans', { body: '{"id":"a","env":{"A":"\\ud800"}}' }, ['/env/A']),
+    refuse('a variable that comes twice', 422, 'invalid', 'POST', '/tenants-plans', { body: '{"id":"a","limits":{"A":"1","A":"2"}}' }, ['/limits']),
+  ),
+]

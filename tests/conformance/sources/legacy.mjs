@@ -1,0 +1,32 @@
+// The legacy dialect (API.md §1): its names in and out, Ed25519, the same data.
+import { KEYS, LEGACY, LEGACY_PUBLIC, refuse, request, scenario } from './source.mjs'
+
+const DEPRECATION = { deprecation: '@1765238400' }
+const old = (name, status, method, where, options = {}) => request(name, status, method, where, { base: LEGACY, ...options, answer: { ...DEPRECATION, ...options.answer } })
+
+export default [
+  scenario('the legacy dialect', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC },
+    old('a plan', 201, 'POST', '/tenants-plans', { body: { plan_id: 'basic', name: 'Basic', description: 'kept', limits: { CHEVERETO_MAX_USERS: '2' } }, json: { plan_id: 'basic', name: 'Basic' } }),
+    old('the plans', 200, 'GET', '/tenants-plans', { json: [{ plan_id: 'basic' }] }),
+    old('a plan without a name', 422, 'POST', '/tenants-plans', { body: { plan_id: 'x' }, code: 'invalid', pointers: ['/name'] }),
+    old('a tenant, with a field that nobody knows', 201, 'POST', '/tenants', { body: { tenant_id: 'old', hostname: 'old.example.com', is_enabled: 1, plan_id: 'basic', unknown: 1, env: { A: 'b' } }, json: { tenant_id: 'old', is_enabled: 1 } }),
+    old('the tenant', 200, 'GET', '/tenants/OLD', { json: { tenant_id: 'old', env: { A: 'b' } } }),
+    request('the tenant, in the current dialect', 200, 'GET', '/tenants/old', { json: { id: 'old', is_enabled: true } }),
+    old('its id again', 409, 'POST', '/tenants', { body: { tenant_id: 'OLD', hostname: 'other.example.com', is_enabled: 0 }, code: 'conflict', pointers: ['/tenant_id'] }),
+    old('everything wrong at once', 422, 'POST', '/tenants', { body: { hostname: 'a b', is_enabled: 'yes' }, code: 'invalid', pointers: ['/tenant_id', '/hostname', '/is_enabled'] }),
+    old('edited', 204, 'PATCH', '/tenants/old', { body: { is_enabled: 0 } }),
+    old('after it', 200, 'GET', '/tenants/old', { json: { is_enabled: 0 } }),
+    old('the plan, edited', 204, 'PATCH', '/tenants-plans/basic', { body: { name: 'Better' } }),
+    old('the plan, after it', 200, 'GET', '/tenants-plans/basic', { json: { plan_id: 'basic', name: 'Better' } }),
+    old("the current dialect's signature", 401, 'GET', '/tenants/old', { signature: '0'.repeat(64), code: 'unauthorized' }),
+    old('a signature of another body', 401, 'PATCH', '/tenants/old', { body: { is_enabled: 1 }, signed: 'another', code: 'unauthorized' }),
+    old('no signature', 401, 'GET', '/tenants/old', { signature: null, code: 'unauthorized' }),
+    old('a deleted key', 401, 'GET', '/tenants/old', { key: KEYS.deleted, code: 'unauthorized' }),
+    request('the legacy signature on the current route', 401, 'GET', '/tenants/old', { signature: 'A'.repeat(86) + '==', code: 'unauthorized' }),
+    old('the list of tenants is none of its routes', 405, 'GET', '/tenants', { code: 'method_not_allowed' }),
+    old('deleted', 204, 'DELETE', '/tenants/old'),
+    old('gone', 404, 'GET', '/tenants/old', { code: 'not_found' }),
+    old('the plan, deleted', 204, 'DELETE', '/tenants-plans/basic'),
+  ),
+  scenario('no legacy dialect', {}, refuse('its routes are not there', 404, 'not_found', 'GET', '/tenants/old', { base: LEGACY, answer: { deprecation: null } })),
+]

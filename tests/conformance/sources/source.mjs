@@ -1,0 +1,86 @@
+// What the sources are written with: fixed keys, signatures by Node's own cryptography, requests in short.
+import { createHash, createHmac, createPrivateKey, sign } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+export const CURRENT = '/_/api/4'
+export const LEGACY = '/api/4/_'
+export const BODY_LIMIT = 64 * 1024
+
+const REQUEST_SECRET = 'the request secret of the conformance set'
+const KEY_SECRET = 'the key secret of the conformance set'
+
+/** Secrets of nothing but these files. */
+export const SECRETS = {
+  CHEVERETO_TENANTS_API_KEY_SECRET: KEY_SECRET,
+  CHEVERETO_TENANTS_API_REQUEST_SECRET: REQUEST_SECRET,
+  CHEVERETO_ENCRYPTION_KEY: Buffer.from('the sealing key, of 32 bytes too').toString('base64'),
+}
+
+/** A key with a MAC that holds (API.md §2), of bytes that are everything but random. */
+const keyOf = (id, secret = KEY_SECRET) => {
+  const bytes = createHash('sha256').update(`key ${id}`).digest().subarray(0, 16)
+  const mac = createHmac('sha256', secret).update(`chv_${id}_`).update(bytes).digest()
+  return `chv_${id}_${Buffer.concat([bytes, mac]).toString('base64url')}`
+}
+export const KEYS = { good: keyOf(1), deleted: keyOf(2), expired: keyOf(3), unknown: keyOf(999), forged: keyOf(1, 'another secret'), malformed: 'chv_1_short' }
+
+const row = (id, name, expiresAt = null, deletedAt = null) => ({
+  sql: 'INSERT INTO api_keys (id, name, digest, created_at, expires_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)',
+  params: [id, name, createHash('sha256').update(keyOf(id)).digest('hex'), '2026-01-02 03:04:05', expiresAt, deletedAt],
+})
+const ROWS = [row(1, 'good', '9999-12-31 23:59:59'), row(2, 'deleted', null, '2026-01-03 00:00:00'), row(3, 'expired', '2026-01-03 00:00:00')]
+
+// The legacy dialect's key: its seed is a text, so that the files come out the same each time.
+const LEGACY_KEY = createPrivateKey({
+  key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), createHash('sha256').update('legacy').digest()]), format: 'der', type: 'pkcs8',
+})
+/** Its public half, as it is configured. */
+export const LEGACY_PUBLIC = Buffer.from(LEGACY_KEY.export({ format: 'jwk' }).x, 'base64url').toString('base64')
+
+/** A scenario; `steps` come from {@link request} and {@link sql}. */
+export const scenario = (name, config, ...steps) => ({ name, config: { ...SECRETS, ...config }, setup: ROWS, steps: steps.flat(Infinity) })
+
+export const sql = (text, ...params) => ({ setup: [{ sql: text, params }] })
+
+const vector = (name) => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8'))
+export { vector as vectors }
+
+/**
+ * A request, with a key and a signature unless told otherwise (`null` leaves a header out).
+ * @param {object} [o]
+ * @param {unknown} [o.body] text as it is, bytes in base64, `{repeat, times}` as it is, anything else as JSON
+ * @param {unknown} [o.json] what the answer's body must be, but for what changes from run to run; a function is given it
+ */
+export function request(name, status, method, where, { body, headers = {}, key = KEYS.good, signature, signed, address, base = CURRENT, json, code, pointers, answer = {}, generated } = {}) {
+  const form = body === undefined || typeof body === 'string' || body.repeat ? body : Buffer.isBuffer(body) ? { base64: body.toString('base64') } : JSON.stringify(body)
+  const bytes = signed ?? (form === undefined ? '' : form.repeat && form.times ? form.repeat.repeat(form.times) : form.base64 ? body : form)
+  const own = base === LEGACY ? sign(null, Buffer.from(bytes), LEGACY_KEY).toString('base64') : createHmac('sha256', REQUEST_SECRET).update(bytes).digest('hex')
+  const all = {
+    'x-api-key': key,
+    'x-signature': signature === undefined ? own : signature,
+    'content-type': form === undefined ? null : 'application/json',
+    ...headers,
+  }
+  return {
+    name,
+    request: {
+      method,
+      target: base + where,
+      headers: Object.fromEntries(Object.entries(all).filter(([, v]) => v !== null)),
+      ...(form === undefined ? {} : { body: form }),
+      ...(address === undefined ? {} : { client_address: address }),
+    },
+    expected: { status, headers: answer, generated, json: expectation({ json, code, pointers }) },
+  }
+}
+
+/** A request that must be refused with this problem; `pointers` are the fields named, in their order. */
+export const refuse = (name, status, code, method, where, options = {}, pointers = undefined) => request(name, status, method, where, { ...options, code, pointers })
+
+function expectation({ json, code, pointers }) {
+  if (code !== undefined) {
+    return (got) => ({ ...got, code, ...(pointers ? { errors: pointers.map((at, i) => ({ ...got.errors?.[i], [at.startsWith('/') ? 'pointer' : 'parameter']: at })) } : {}) })
+  }
+  if (json === undefined) return undefined
+  return typeof json === 'function' ? json : (got) => Array.isArray(json) ? json.map((one, i) => ({ ...got[i], ...one })) : { ...got, ...json }
+}

@@ -1,0 +1,80 @@
+// Tenants (API.md §4, §5): create, list, get, edit, delete; what is refused, and as what.
+import { refuse, request, scenario, sql, vectors } from './source.mjs'
+
+const create = (name, body, options) => request(name, 201, 'POST', '/tenants', { body, ...options })
+const get = (name, id, json) => request(name, 200, 'GET', `/tenants/${id}`, { json })
+const invalid = (name, body, pointers) => refuse(name, 422, 'invalid', 'POST', '/tenants', { body }, pointers)
+const fields = (id, more = {}) => ({ id, hostname: `${id.toLowerCase()}.example.com`, is_enabled: true, ...more })
+const unicode = { Z: '', A: 'grüße', B: '世界', C: '🐘👩‍👩‍👧‍👦', D: 'e\u0301 and \u00e9', E: '\u0001\b\t\n\r\u001f\u007f\u0085\u2028\u2029\ufeff\uffff', F: '"\\/\'`${x}$1?1', G: '\u{10ffff}', K: "'; DROP TABLE tenants; --" }
+
+export default [
+  scenario('tenants, from nothing to nothing', { CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com' },
+    request('no tenant', 200, 'GET', '/tenants', { json: [] }),
+    create('the smallest', fields('a'), { answer: { location: '/_/api/4/tenants/a' }, json: { id: 'a', plan_id: null, limits: {}, env: {}, last_job_at: null } }),
+    request('a plan', 201, 'POST', '/tenants-plans', { body: { id: 'Gold_Plan', limits: { CHEVERETO_MAX_USERS: '2' } } }),
+    create('the fullest', { id: 'Full', hostname: 'FULL.example.com', is_enabled: false, plan_id: 'gOLD_pLAN', limits: { CHEVERETO_MAX_USERS: 2, A: true }, env: { CUSTOM_VAR: 'value' } },
+      { json: { id: 'Full', hostname: 'full.example.com', is_enabled: false, plan_id: 'Gold_Plan', limits: { A: 'true', CHEVERETO_MAX_USERS: '2' }, env: { CUSTOM_VAR: 'value' } } }),
+    create('every Unicode text, and names sorted', fields('uni', { limits: unicode, env: unicode }), { json: { limits: unicode, env: unicode } }),
+    create('integers beyond 2^53 in a map', `{"id":"big","hostname":"big.example.com","is_enabled":true,"limits":{"A":9007199254740993,"B":18446744073709551615,"C":-1,"D":1.5}}`,
+      { json: { limits: { A: '9007199254740993', B: '18446744073709551615', C: '-1', D: '1.5' } } }),
+    get('in any case, as it was created', 'fULL', { id: 'Full' }),
+    request('HEAD has no body', 200, 'HEAD', '/tenants/a'),
+    request('the list', 200, 'GET', '/tenants', { json: [{ id: 'a' }, { id: 'big' }, { id: 'Full' }, { id: 'uni' }] }),
+    refuse('its id again', 409, 'conflict', 'POST', '/tenants', { body: fields('A', { hostname: 'other.example.com' }) }, ['/id']),
+    refuse('its hostname again', 409, 'conflict', 'POST', '/tenants', { body: fields('other', { hostname: 'A.EXAMPLE.com' }) }, ['/hostname']),
+    refuse('both', 409, 'conflict', 'POST', '/tenants', { body: fields('a', { hostname: 'full.example.com' }) }, ['/id', '/hostname']),
+    invalid('a plan that is not there', fields('x', { plan_id: 'nobody' }), ['/plan_id']),
+    invalid("the root's own hostname", fields('x', { hostname: 'ROOT.example.com' }), ['/hostname']),
+    invalid('everything wrong at once', { id: '', hostname: 'a b', is_enabled: 'yes', plan_id: 1, limits: [], env: 'x', nope: 1 }, ['/id', '/hostname', '/is_enabled', '/plan_id', '/limits', '/env', '/nope']),
+    invalid('names and values of variables', fields('x', { limits: { a: '1', B: null, 'a/b': '1' }, env: { 'm~n': '', C: 'a\0b' } }), ['/limits/a', '/limits/B', '/limits/a~1b', '/env/m~0n', '/env/C']),
+    invalid('257 entries', fields('x', { limits: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`V${i}`, ''])) }), ['/limits']),
+    request('edited: all at once', 204, 'PATCH', '/tenants/full', { body: { hostname: 'moved.example.com', is_enabled: true, plan_id: '', limits: null, env: { E: 'e' } } }),
+    get('after it', 'full', { hostname: 'moved.example.com', is_enabled: true, plan_id: null, limits: {}, env: { E: 'e' } }),
+    refuse('edited: nothing', 422, 'invalid', 'PATCH', '/tenants/full', { body: {} }),
+    refuse('edited: its id', 422, 'invalid', 'PATCH', '/tenants/full', { body: { id: 'other', is_enabled: 1 } }, ['/is_enabled', '/id']),
+    refuse("edited: another's hostname", 409, 'conflict', 'PATCH', '/tenants/full', { body: { hostname: 'a.example.com' } }, ['/hostname']),
+    refuse('edited: a plan that is not there', 422, 'invalid', 'PATCH', '/tenants/full', { body: { plan_id: 'nobody' } }, ['/plan_id']),
+    refuse('edited: nobody', 404, 'not_found', 'PATCH', '/tenants/nobody', { body: { is_enabled: true } }),
+    refuse('deleted: with something else', 422, 'invalid', 'DELETE', '/tenants/full', { body: { drop_tables: 1, force: true } }, ['/drop_tables', '/force']),
+    request('deleted', 204, 'DELETE', '/tenants/FULL', { body: { drop_tables: true } }),
+    refuse('deleted: again', 404, 'not_found', 'DELETE', '/tenants/FULL'),
+    refuse('gone', 404, 'not_found', 'GET', '/tenants/full'),
+    refuse('an id that none can have', 404, 'not_found', 'GET', `/tenants/${'a'.repeat(17)}`),
+    refuse('an id is not percent-decoded', 404, 'not_found', 'GET', '/tenants/%61'),
+    refuse('no trailing slash', 404, 'not_found', 'GET', '/tenants/'),
+    refuse('an unknown method', 405, 'method_not_allowed', 'PROPFIND', '/tenants/a', { answer: { allow: 'GET, HEAD, PATCH, DELETE' } }),
+  ),
+  scenario('what is stored comes back', {},
+    create('a', fields('a', { env: { MINE: 'of a' } })),
+    create('b', fields('b', { env: { MINE: 'of b' } })),
+    sql(`UPDATE tenants SET stats = '{"tags":1,"files":12,"pages":0,"users":2,"admins":1,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":0,"album_likes":0,"album_views":0,"storage_used":9007199254740993,"login_providers":0}', last_job_at = '2026-11-01 00:00:00' WHERE id = 'a'`),
+    get('statistics, integers beyond 2^53 exactly', 'a', (got) => ({ ...got, last_job_at: '2026-11-01 00:00:00' })),
+    sql("UPDATE tenants SET env = (SELECT env FROM tenants WHERE id = 'a') WHERE id = 'b'"),
+    refuse('an env moved to another row does not open', 500, 'internal', 'GET', '/tenants/b'),
+    refuse('nor in a list', 500, 'internal', 'GET', '/tenants'),
+    request('an edit of another field leaves it', 204, 'PATCH', '/tenants/b', { body: { is_enabled: false } }),
+    request('an edit of env repairs it', 204, 'PATCH', '/tenants/b', { body: { env: { NEW: '1' } } }),
+    get('repaired', 'b', { env: { NEW: '1' }, is_enabled: false }),
+    sql("UPDATE tenants SET is_enabled = 1, hostname = 'b.example.com', limits = '[]' WHERE id = 'b'"),
+    refuse('a map that is none', 500, 'internal', 'GET', '/tenants/b'),
+  ),
+  scenario('lists in pages', {},
+    ['a', 'B', 'c', 'D', 'e'].map((id) => create(id, fields(id))),
+    request('the first', 200, 'GET', '/tenants?limit=2', { json: [{ id: 'a' }, { id: 'B' }], answer: { link: '</_/api/4/tenants?limit=2&after=B>; rel="next"' } }),
+    request('the second', 200, 'GET', '/tenants?limit=2&after=b', { json: [{ id: 'c' }, { id: 'D' }], answer: { link: '</_/api/4/tenants?limit=2&after=D>; rel="next"' } }),
+    request('the last', 200, 'GET', '/tenants?limit=2&after=D', { json: [{ id: 'e' }], answer: { link: null } }),
+    request('after alone', 200, 'GET', '/tenants?after=c', { json: [{ id: 'D' }, { id: 'e' }] }),
+    refuse('both wrong', 422, 'invalid', 'GET', '/tenants?limit=0&after=.', {}, ['limit', 'after']),
+  ),
+  scenario('identifiers and hostnames of the vectors', {},
+    vectors('tenant_ids').map(({ name, value, expect }, i) => (expect === null
+      ? invalid(`id: ${name}`, fields('x', { id: value }), ['/id'])
+      : [create(`id: ${name}`, { id: value, hostname: `id${i}.example.org`, is_enabled: true }, { json: { id: expect } }), request(`id: ${name}, away`, 204, 'DELETE', `/tenants/${expect}`)])),
+    vectors('hostnames').map(({ name, value, expect }) => (expect === null
+      ? invalid(`hostname: ${name}`, fields('x', { hostname: value }), ['/hostname'])
+      : [create(`hostname: ${name}`, fields('x', { hostname: value }), { json: { hostname: expect } }), request(`hostname: ${name}, away`, 204, 'DELETE', '/tenants/x')])),
+    vectors('variable_names').map(({ name, value, expect }) => (expect === null
+      ? invalid(`variable: ${name}`, fields('x', { limits: { [value]: 'x' } }), [`/limits/${value.replaceAll('~', '~0').replaceAll('/', '~1')}`])
+      : [create(`variable: ${name}`, fields('x', { limits: { [value]: 'x' } }), { json: { limits: { [expect]: 'x' } } }), request(`variable: ${name}, away`, 204, 'DELETE', '/tenants/x')])),
+  ),
+]
