@@ -7,7 +7,7 @@ use ed25519_dalek::Signer as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha512};
 
-use crate::ask::{Ask, LEGACY_BASE, delete, get, head, patch, post};
+use crate::ask::{Ask, LEGACY_BASE, delete, delete_with_tables, get, head, install, patch, post};
 use crate::host::{Host, NOW, NOW_TEXT, legacy_key, problem};
 
 const SUCCESSOR: &str = r#">; rel="successor-version""#;
@@ -143,6 +143,18 @@ fn a_tenant_goes_in_and_comes_out_under_its_names() {
     host.expect(204, &delete("/tenants/abc").body("not json").legacy());
     host.expect(404, &get("/tenants/abc").legacy());
     host.expect(404, &get("/tenants/abc"));
+}
+
+/// The field is the current dialect's: what a legacy caller is not told of it must not lose anything.
+#[test]
+fn it_drops_no_tables() {
+    let mut host = Host::legacy(&[]);
+    host.expect(201, &crate::ask::new_tenant("a"));
+    host.expect(201, &install("a"));
+    let tables = host.own_tables();
+    assert!(!tables.is_empty());
+    host.expect(204, &delete_with_tables("a").legacy());
+    assert_eq!(host.own_tables(), tables);
 }
 
 #[test]
