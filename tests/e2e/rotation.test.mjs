@@ -37,8 +37,9 @@ test('request secret, key secret and encryption key rotate, all at once, and not
   schema = false
   const keptAs = (secrets) => Object.fromEntries(names.map((name) => [`${name}_PREVIOUS`, secrets[name]]))
 
-  // Each `…_PREVIOUS` is set first: it is the current one, still.
-  await under({ ...before, ...keptAs(before) }, async (api) => {
+  // Each `…_PREVIOUS` is set first: it is the current one, still; but for the encryption key, where it is the one to come.
+  const first = { ...before, ...keptAs(before), CHEVERETO_ENCRYPTION_KEY_PREVIOUS: next.CHEVERETO_ENCRYPTION_KEY }
+  await under(first, async (api) => {
     assert.deepEqual((await ask(api, 200, before, oldKey)).json.env, tenant.env)
   })
 
@@ -52,8 +53,19 @@ test('request secret, key secret and encryption key rotate, all at once, and not
     api.assertNothingSecretLogged(...Object.values(before))
   })
 
+  // An isolate that still runs under the step before reads what the others write, and writes what they read.
+  await under(first, async (api) => {
+    assert.deepEqual((await ask(api, 200, before, oldKey)).json.env, { TOKEN: 'sealed after' })
+    await ask(api, 201, before, oldKey, 'POST', '/tenants', '{"id":"late","hostname":"late.example.com","is_enabled":true,"env":{"TOKEN":"sealed late"}}')
+  })
+  await under({ ...next, ...keptAs(before) }, async (api) => {
+    assert.deepEqual((await ask(api, 200, next, newKey, 'GET', '/tenants/late')).json.env, { TOKEN: 'sealed late' })
+    await ask(api, 204, next, newKey, 'PATCH', '/tenants/late', '{"env":{"TOKEN":"sealed again"}}')
+  })
+
   await under(next, async (api) => {
     assert.deepEqual((await ask(api, 200, next, newKey)).json.env, { TOKEN: 'sealed after' })
+    assert.deepEqual((await ask(api, 200, next, newKey, 'GET', '/tenants/late')).json.env, { TOKEN: 'sealed again' })
     await ask(api, 401, before, newKey)
     await ask(api, 401, next, oldKey)
     await api.logged('X-API-Key is forged')
