@@ -28,7 +28,7 @@ export const steps = [
   {
     name: 'native',
     about: "every crate's tests on this machine",
-    helpers: ['openssl', 'php'],
+    helpers: ['openssl', 'php', 'zsh', 'fish'],
     // The Worker's crate is glue to a JavaScript runtime and has nothing that runs without one.
     run: () => cargo(['test', '--locked', '--workspace', '--exclude', workerPackage]),
   },

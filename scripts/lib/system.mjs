@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { quiet, say } from './run.mjs';
 
 /** program, or library -> Debian's package of it */
-const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client' };
+const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh' };
 
 /** library of PHP -> a file of it, as PHP's own search finds it */
 const libraries = { phpseclib3: 'phpseclib3/autoload.php' };

@@ -49,6 +49,23 @@ pub enum Request<'a> {
     Delete(&'a [u8]),
 }
 
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// How many rows at most.
+    pub limit: Option<u32>,
+    /// The identifier after which it begins; it need not exist.
+    pub after: Option<&'a str>,
+}
+
+impl Part<'_> {
+    /// The whole list.
+    pub const ALL: Self = Self {
+        limit: None,
+        after: None,
+    };
+}
+
 /// A success.
 #[derive(Debug)]
 pub struct Answer {
@@ -113,20 +130,36 @@ impl Client {
         self.call_at(request, &format!("{BASE_PATH}{path}"))
     }
 
-    /// Reads a list whole, page by page.
+    /// Reads a list, page by page: the whole of it, or a part. Answers its rows, and whether there are more after them.
     ///
     /// # Errors
     /// Where one of its pages is not answered.
-    pub fn list(&self, path: &str) -> Result<Vec<Box<RawValue>>, Error> {
+    pub fn list(&self, path: &str, part: Part<'_>) -> Result<(Vec<Box<RawValue>>, bool), Error> {
         let mut rows = Vec::new();
-        let mut target = format!("{BASE_PATH}{path}?limit={PAGE_ROWS}");
+        let mut left = part.limit;
+        let limit = left.map_or(PAGE_ROWS, |left| left.min(PAGE_ROWS));
+        let mut target = format!("{BASE_PATH}{path}?limit={limit}");
+        if let Some(after) = part.after {
+            target += &format!("&after={}", query_value(after));
+        }
         loop {
             let answer = self.call_at(Request::Get, &target)?;
-            let page: Vec<Box<RawValue>> = serde_json::from_str(&answer.body)
+            let mut page: Vec<Box<RawValue>> = serde_json::from_str(&answer.body)
                 .map_err(|_| strange("the list is not a JSON array"))?;
-            rows.extend(page);
+            if let Some(left) = &mut left {
+                let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
+                let is_cut = page.len() > wanted;
+                page.truncate(wanted);
+                *left -= u32::try_from(page.len()).unwrap_or(*left);
+                rows.extend(page);
+                if *left == 0 {
+                    return Ok((rows, is_cut || answer.next.is_some()));
+                }
+            } else {
+                rows.extend(page);
+            }
             match answer.next {
-                None => return Ok(rows),
+                None => return Ok((rows, false)),
                 Some(next) if next == target => {
                     return Err(strange("the list's next page is the same page"));
                 }
@@ -275,6 +308,21 @@ fn next_page(response: &Response<Body>) -> Result<Option<String>, Error> {
         }
         next => Ok(next.map(str::to_owned)),
     }
+}
+
+/// A value of a query: what could end it, or is not ASCII, as its bytes (RFC 3986 §2.1).
+fn query_value(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    text.bytes().fold(String::new(), |mut out, b| {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            out.push(b.into());
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(out, "%{b:02X}");
+        }
+        out
+    })
 }
 
 /// The first target with `rel="next"` in a `Link` header.

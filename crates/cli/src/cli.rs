@@ -1,17 +1,22 @@
 //! The command line itself: names, options and help.
 
-use clap::{Parser, Subcommand};
+use std::fmt::Write as _;
 
-use crate::command::{env, key, plan, tenant};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::command::{ListArgs, completions, env, init, key, plan, site, tenant};
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
 
 // No line longer than a narrow terminal: what is wrapped cannot be copied.
 const AFTER_HELP: &str = "\
+`tenants <command> --help` shows a command's options, with examples.
+
 Examples:
   tenants init
   tenants api:key:create --name ci --expires \"2027-01-31 00:00:00\"
   tenants create --id acme --hostname acme.example.com --is_enabled 1
+  tenants install --id acme -u admin -e admin@example.com -x - < password
   tenants edit --id acme --limits '{\"CHEVERETO_MAX_USERS\": \"2\"}'
   tenants list --format json
 
@@ -25,6 +30,49 @@ Exit codes:
 A setting comes from its option, else from the file of --vars-file, else
 from the environment, else, for what is on this machine, from .dev.vars and
 .dev.key.local, which `npm start` makes. docs/CLI.md has all of it.";
+
+/// The commands as `--help` groups them. A test holds that each is in one group.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Tenants", &["create", "get", "list", "edit", "delete"]),
+    ("A tenant's site", &["install", "user:password-reset"]),
+    (
+        "Plans",
+        &[
+            "plan:create",
+            "plan:get",
+            "plan:list",
+            "plan:edit",
+            "plan:delete",
+        ],
+    ),
+    (
+        "API keys",
+        &[
+            "api:key:create",
+            "api:key:verify",
+            "api:key:list",
+            "api:key:delete",
+        ],
+    ),
+    (
+        "The service",
+        &[
+            "init",
+            "database:migrate",
+            "env:reseal",
+            "cache",
+            "config:traefik",
+            "auth:verify",
+        ],
+    ),
+    (
+        "For your shell and scripts",
+        &["sign", "completions", "help"],
+    ),
+];
+
+/// How wide a group's first column is.
+const NAME_WIDTH: usize = 19;
 
 /// Manages tenants, plans and API keys of the Tenants API: the commands and options of Chevereto's own `tenants`.
 #[derive(Debug, Parser)]
@@ -43,19 +91,66 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Reads the arguments, the first of which is the program's own name.
+    ///
+    /// # Errors
+    /// Where they are not as expected, or ask for help or the version.
+    pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&command().try_get_matches_from(args)?)
+    }
+}
+
+/// The program's commands, their list grouped.
+#[must_use]
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+    for (group, names) in GROUPS {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "\n{group}:");
+        for name in *names {
+            let about = command
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {name:NAME_WIDTH$}  {about}");
+        }
+    }
+    text += "\nOptions:\n{options}{after-help}";
+    Cli::command().help_template(text)
+}
+
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring the database's tables up to date
+    /// Prepare the database
     #[command(after_help = "Examples:\n  tenants init\n  tenants init --remote")]
     Init(DatabaseArgs),
 
-    /// Seal again, under the current CHEVERETO_ENCRYPTION_KEY, what the previous one sealed
+    /// Bring the database's tables up to date
+    #[command(
+        name = "database:migrate",
+        after_help = "Examples:\n  tenants database:migrate\n  tenants database:migrate --remote --verbose"
+    )]
+    DatabaseMigrate(init::MigrateArgs),
+
+    /// Seal again under a new encryption key what the old one sealed
     #[command(
         name = "env:reseal",
-        after_help = "Examples:\n  tenants env:reseal --dry-run\n  tenants env:reseal\n  tenants env:reseal --remote --vars-file .production.local"
+        after_help = "Examples:\n  tenants env:reseal --dry-run\n  tenants env:reseal\n  tenants env:reseal --remote --vars-file .production.local\n\n\
+                      Seals under CHEVERETO_ENCRYPTION_KEY the env of every tenant and plan that\n\
+                      CHEVERETO_ENCRYPTION_KEY_PREVIOUS sealed. It may be interrupted and run again.\n\
+                      Exit code 0: all that is sealed is under the current key; 1: some is not."
     )]
     EnvReseal(env::ResealArgs),
+
+    /// Check that all data can be read; nothing is cached here
+    #[command(
+        after_help = "Example:\n  tenants cache\n\nChevereto's own program regenerates a cache here. This service has none."
+    )]
+    Cache,
 
     /// Make an API key, and show it this one time
     #[command(
@@ -102,8 +197,10 @@ pub enum Command {
     Get(tenant::ChoiceArgs),
 
     /// List the tenants
-    #[command(after_help = "Examples:\n  tenants list\n  tenants list --format json")]
-    List,
+    #[command(
+        after_help = "Examples:\n  tenants list\n  tenants list --format json\n  tenants list --limit 100 --after acme"
+    )]
+    List(ListArgs),
 
     /// Change what the options name of a tenant, and nothing else
     #[command(
@@ -116,6 +213,24 @@ pub enum Command {
         after_help = "Examples:\n  tenants delete --id acme\n  tenants delete --id acme --drop-tables"
     )]
     Delete(tenant::DeleteArgs),
+
+    /// Make a tenant's tables and its first user, an admin
+    #[command(
+        after_help = "Examples:\n  tenants install --id acme -u admin -e admin@example.com -x - < password\n  \
+                      CHEVERETO_TENANT=acme tenants install -u admin \\\n    -e admin@example.com -x \"$PASSWORD\""
+    )]
+    Install(site::InstallArgs),
+
+    /// Set a user's password, or make a new one and show it once
+    #[command(
+        name = "user:password-reset",
+        visible_alias = "password-reset",
+        after_help = "Examples:\n  tenants user:password-reset --id acme -u admin\n  \
+                      PASSWORD=$(tenants password-reset --id acme -u admin)\n  \
+                      tenants user:password-reset --id acme -u admin -x - < password\n\n\
+                      Without -x the new password is alone on standard output."
+    )]
+    UserPasswordReset(site::ResetArgs),
 
     /// Create a plan
     #[command(
@@ -132,8 +247,11 @@ pub enum Command {
     PlanGet(plan::ChoiceArgs),
 
     /// List the plans
-    #[command(name = "plan:list", after_help = "Example:\n  tenants plan:list")]
-    PlanList,
+    #[command(
+        name = "plan:list",
+        after_help = "Examples:\n  tenants plan:list\n  tenants plan:list --limit 100 --after basic"
+    )]
+    PlanList(ListArgs),
 
     /// Change what the options name of a plan, and nothing else
     #[command(
@@ -152,7 +270,7 @@ pub enum Command {
     /// Show the configuration that Traefik is given, as JSON
     #[command(
         name = "config:traefik",
-        after_help = "Example:\n  tenants config:traefik | jq '.http.routers | keys'\n\nThe API shows it to listed addresses alone (docs/TRAEFIK.md), and to the developer's own machine."
+        after_help = "Example:\n  tenants config:traefik | jq '.http.routers | keys'\n\nThe API shows it to listed addresses alone (docs/TRAEFIK.md),\nand to the developer's own machine."
     )]
     ConfigTraefik,
 
@@ -165,4 +283,10 @@ pub enum Command {
         after_help = "Examples:\n  printf '%s' \"$BODY\" | tenants sign\n  tenants sign < /dev/null\n\nEvery byte counts: `echo` adds a line end that the body does not have."
     )]
     Sign,
+
+    /// Print a script that has your shell complete commands
+    #[command(after_help = "Examples:\n  source <(tenants completions bash)\n  \
+                      tenants completions zsh > \"${fpath[1]}/_tenants\"\n  \
+                      tenants completions fish > ~/.config/fish/completions/tenants.fish")]
+    Completions(completions::CompletionsArgs),
 }

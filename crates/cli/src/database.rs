@@ -47,6 +47,14 @@ pub struct DatabaseArgs {
     pub config: Option<PathBuf>,
 }
 
+impl DatabaseArgs {
+    /// What it is called: `local` or `remote`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        if self.remote { "remote" } else { "local" }
+    }
+}
+
 /// A database, ready to be asked.
 #[derive(Debug)]
 pub struct Database {
@@ -154,16 +162,17 @@ impl Database {
         self.execute(&sql::script(batch))?.into_core()
     }
 
-    /// Applies the migrations that were not applied yet.
+    /// Applies the migrations that were not applied yet. Answers what wrangler said.
     ///
     /// # Errors
     /// Where wrangler or the database fails.
-    pub fn migrate(&self) -> Result<(), Error> {
+    pub fn migrate(&self) -> Result<String, Error> {
         let output = self.run(&["d1", "migrations", "apply", BINDING])?;
+        let said = String::from_utf8_lossy(&output.stdout);
         if output.status.success() {
-            return Ok(());
+            return Ok(said.into_owned());
         }
-        Err(failure(&String::from_utf8_lossy(&output.stdout), &output))
+        Err(failure(&said, &output))
     }
 
     fn run(&self, args: &[&str]) -> Result<Output, Error> {

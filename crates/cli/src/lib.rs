@@ -23,8 +23,6 @@ pub mod vars;
 use std::ffi::OsString;
 use std::io;
 
-use clap::Parser as _;
-
 use cli::{Cli, Command};
 use error::{Error, Exit};
 use output::{Format, World};
@@ -34,7 +32,7 @@ use settings::Settings;
 /// Runs the program: reads its arguments (the first is its own name), does what they say, and tells how it went.
 pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match Cli::read(args.iter().cloned()) {
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error, &args, world),
     };
@@ -67,6 +65,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
     };
     match &cli.command {
         Command::Init(args) => command::init::run(args, session, world),
+        Command::DatabaseMigrate(args) => command::init::migrate(args, session, world),
+        Command::Cache => command::cache::run(session, world),
         Command::EnvReseal(args) => command::env::reseal(args, session, world),
         Command::KeyCreate(args) => command::key::create(args, session, world),
         Command::KeyVerify(args) => command::key::verify(args, session, world),
@@ -74,17 +74,20 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::KeyList(args) => command::key::list(args, session, world),
         Command::Create(args) => command::tenant::create(args, session, world),
         Command::Get(args) => command::tenant::get(args, session, world),
-        Command::List => command::tenant::list(session, world),
+        Command::List(args) => command::tenant::list(args, session, world),
         Command::Edit(args) => command::tenant::edit(args, session, world),
         Command::Delete(args) => command::tenant::delete(args, session, world),
+        Command::Install(args) => command::site::install(args, session, world),
+        Command::UserPasswordReset(args) => command::site::reset(args, session, world),
         Command::PlanCreate(args) => command::plan::create(args, session, world),
         Command::PlanGet(args) => command::plan::get(args, session, world),
-        Command::PlanList => command::plan::list(session, world),
+        Command::PlanList(args) => command::plan::list(args, session, world),
         Command::PlanEdit(args) => command::plan::edit(args, session, world),
         Command::PlanDelete(args) => command::plan::delete(args, session, world),
         Command::ConfigTraefik => command::config::traefik(session, world),
         Command::AuthVerify => command::auth::verify(session, world),
         Command::Sign => command::auth::sign(session, world),
+        Command::Completions(args) => command::completions::run(args, world),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::id::PlanId;
 
-use super::{body, json};
+use super::{ListArgs, body, json};
 use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
@@ -105,19 +105,18 @@ pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     session.show(&answer.body, world)
 }
 
-/// Shows all plans.
+/// Shows all plans, or a part of them.
 ///
 /// # Errors
 /// Where the API does not do it.
-pub fn list(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[
         ("ID", "/id"),
         ("LIMITS", "/limits"),
         ("CREATED", "/created_at"),
         ("UPDATED", "/updated_at"),
     ];
-    let rows = Client::new(&session.settings, world)?.list("/tenants-plans")?;
-    session.show_list(&rows, COLUMNS, "plans", world)
+    super::list("/tenants-plans", "plans", COLUMNS, args, session, world)
 }
 
 /// Changes what the options name of a plan, and nothing else.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::id::TenantId;
 
-use super::{body, json};
+use super::{ListArgs, body, json};
 use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
@@ -131,11 +131,11 @@ pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     session.show(&answer.body, world)
 }
 
-/// Shows all tenants.
+/// Shows all tenants, or a part of them.
 ///
 /// # Errors
 /// Where the API does not do it.
-pub fn list(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[
         ("ID", "/id"),
         ("HOSTNAME", "/hostname"),
@@ -146,8 +146,7 @@ pub fn list(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
         ("BYTES", "/stats/storage_used"),
         ("CREATED", "/created_at"),
     ];
-    let rows = Client::new(&session.settings, world)?.list("/tenants")?;
-    session.show_list(&rows, COLUMNS, "tenants", world)
+    super::list("/tenants", "tenants", COLUMNS, args, session, world)
 }
 
 /// Changes what the options name of a tenant, and nothing else.

@@ -1,0 +1,74 @@
+//! `completions`: scripts that have a shell complete commands and options.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::cli;
+use crate::error::Error;
+use crate::output::World;
+
+/// For which shell.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Bash takes `:` for the end of a word (`COMP_WORDBREAKS`), and our commands have it inside. So what it has taken apart is put
+/// together before clap's own function is asked, and what that answers is cut to what bash is going to replace: the part after
+/// the last `:`.
+const BASH: &str = r#"
+_tenants_with_colons() {
+    local i last=0 at=0 glue=0
+    local -a words=()
+    for ((i = 0; i < ${#COMP_WORDS[@]}; i++)); do
+        # A colon belongs to the word before it, and what follows it to the colon.
+        if ((i > 1)) && { ((glue)) || [[ ${COMP_WORDS[i]} == :* ]]; }; then
+            words[last]+="${COMP_WORDS[i]}"
+        else
+            last=${#words[@]}
+            words[last]="${COMP_WORDS[i]}"
+        fi
+        if [[ ${COMP_WORDS[i]} == *: ]]; then glue=1; else glue=0; fi
+        if ((i == COMP_CWORD)); then at=$last; fi
+    done
+    local whole="${words[at]}"
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$at
+    _tenants "$1" "$whole" "${words[at > 0 ? at - 1 : 0]}"
+    if [[ $whole == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        # Bash replaces what stands after the last colon.
+        for i in "${!COMPREPLY[@]}"; do
+            COMPREPLY[i]="${COMPREPLY[i]#"${whole%"${whole##*:}"}"}"
+        done
+    fi
+}
+
+complete -F _tenants_with_colons -o bashdefault -o default tenants
+"#;
+
+/// Prints the script.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn run(args: &CompletionsArgs, world: &mut World<'_>) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut cli::command(), "tenants", &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    match args.shell {
+        Shell::Bash => script += BASH,
+        // In `'name:what it is'` zsh takes the first bare `:` for the end of the name.
+        Shell::Zsh => {
+            for command in cli::command().get_subcommands() {
+                let name = command.get_name();
+                script = script.replace(
+                    &format!("'{name}:"),
+                    &format!("'{}:", name.replace(':', "\\:")),
+                );
+            }
+        }
+        _ => {}
+    }
+    world.print(script.trim_end())
+}

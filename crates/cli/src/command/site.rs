@@ -1,0 +1,181 @@
+//! `install` and `user:password-reset`: a tenant's own site, through the API.
+
+use std::convert::Infallible;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tenants_core::id::TenantId;
+use tenants_core::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::body;
+use crate::api::{Client, Request};
+use crate::error::Error;
+use crate::output::{Format, World};
+use crate::session::Session;
+
+/// The variable that names the tenant, as Chevereto's own program takes it.
+pub const TENANT: &str = "CHEVERETO_TENANT";
+/// What stands for "on standard input".
+const INPUT: &str = "-";
+/// How much of standard input is read: far more than a password may have.
+const INPUT_LIMIT_BYTES: u64 = 4096;
+
+/// Which site to install, and its first user.
+#[derive(Debug, Clone, Args)]
+pub struct InstallArgs {
+    #[command(flatten)]
+    tenant: TenantChoice,
+
+    /// The name of its first user, an admin: 3 to 16 letters, digits and `_`
+    #[arg(long, short)]
+    pub username: String,
+
+    /// That user's address
+    #[arg(long, short)]
+    pub email: String,
+
+    /// That user's password, 6 to 128 characters; `-` reads it from standard input, where other users of this machine cannot
+    /// see it
+    #[arg(long, short = 'x', allow_hyphen_values = true, value_parser = secret)]
+    password: Secret,
+}
+
+/// Whose password to set.
+#[derive(Debug, Clone, Args)]
+pub struct ResetArgs {
+    #[command(flatten)]
+    tenant: TenantChoice,
+
+    /// The user's name
+    #[arg(long, short)]
+    pub username: String,
+
+    /// The new password, 6 to 128 characters; `-` reads it from standard input, where other users of this machine cannot see it
+    /// [default: a generated one, which is printed]
+    #[arg(long, short = 'x', allow_hyphen_values = true, value_parser = secret)]
+    password: Option<Secret>,
+}
+
+#[derive(Debug, Clone, Args)]
+struct TenantChoice {
+    /// The tenant's identifier [env: CHEVERETO_TENANT]
+    #[arg(long, value_parser = TenantId::parse)]
+    id: Option<TenantId>,
+}
+
+impl TenantChoice {
+    fn find(&self, session: &Session<'_>) -> Result<TenantId, Error> {
+        if let Some(id) = &self.id {
+            return Ok(id.clone());
+        }
+        let Some(text) = session.settings.variable(TENANT) else {
+            return Err(Error::Usage(format!(
+                "which tenant? Give --id, or set {TENANT}"
+            )));
+        };
+        TenantId::parse(&text).map_err(|detail| Error::Configuration(format!("{TENANT}: {detail}")))
+    }
+}
+
+#[derive(Serialize)]
+struct Fields<'a> {
+    username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Reset {
+    password: String,
+}
+
+/// Creates a tenant's tables and its first user, and shows whose site it is.
+///
+/// # Errors
+/// Where the API does not do it.
+pub fn install(
+    args: &InstallArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let id = args.tenant.find(session)?;
+    let password = password(&args.password, world)?;
+    let body = Zeroizing::new(body(&Fields {
+        username: &args.username,
+        email: Some(&args.email),
+        password: Some(password.text()),
+    })?);
+    let path = format!("/tenants/{id}/install");
+    let answer = Client::new(&session.settings, world)?.call(Request::Post(&body), &path)?;
+    session.show(&answer.body, world)
+}
+
+/// Sets a user's password: the given one, or a new one that is shown this one time.
+///
+/// # Errors
+/// Where the API does not do it, or the new password cannot be shown.
+pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let id = args.tenant.find(session)?;
+    let given = match &args.password {
+        Some(text) => Some(password(text, world)?),
+        None => None,
+    };
+    let body = Zeroizing::new(body(&Fields {
+        username: &args.username,
+        email: None,
+        password: given.as_ref().map(Secret::text),
+    })?);
+    let path = format!("/tenants/{id}/user-password-reset");
+    let answer = Client::new(&session.settings, world)?.call(Request::Patch(&body), &path)?;
+    let text = Zeroizing::new(answer.body);
+    let user = format!("user `{}` of tenant `{id}`", args.username);
+    if session.format == Format::Json {
+        return world.print(text.trim());
+    }
+    if given.is_some() {
+        return session.say(&format!("set the password of {user}"), world);
+    }
+    let Reset { password } = serde_json::from_str(&text).map_err(|_| Error::Strange {
+        detail: "the password was reset, and the answer does not have it; reset it once more"
+            .into(),
+        request_id: String::new(),
+    })?;
+    // Alone on standard output, so that `PASSWORD=$(tenants user:password-reset …)` is all a script needs.
+    let password = Zeroizing::new(password);
+    let shown = world.print(&password);
+    world.note(&if shown.is_ok() {
+        format!("This is the new password of {user}. It is not shown again: the database has only its hash.")
+    } else {
+        format!("warning: the password of {user} was reset and could not be shown; reset it once more")
+    });
+    shown
+}
+
+/// The password that was given, or that standard input has: all of it but for one line end.
+fn password(given: &Secret, world: &mut World<'_>) -> Result<Secret, Error> {
+    use std::io::Read as _;
+
+    if given.text() != INPUT {
+        return Ok(given.clone());
+    }
+    let mut text = Zeroizing::new(String::new());
+    (&mut *world.input)
+        .take(INPUT_LIMIT_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|e| Error::Machine(format!("standard input cannot be read: {e}")))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(Error::Usage(
+            "--password -: expected a password on standard input; none came".into(),
+        ));
+    }
+    Ok(Secret::new(line.to_owned()))
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
