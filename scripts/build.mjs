@@ -1,21 +1,21 @@
 // `npm run build`, and wrangler.toml's build command: Rust to WebAssembly and its JavaScript, into build/.
 
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, tool } from './lib/environment.mjs';
+import { fingerprint } from './lib/inputs.mjs';
 import { isMain, main, quiet, root, say } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
 /** What the Worker is made from. A folder means every file below it. */
-const inputs = ['src', 'crates/core', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/build.mjs', 'scripts/lib/versions.mjs', 'package-lock.json'];
+const inputs = ['src', 'crates/core', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/build.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/versions.mjs', 'package-lock.json'];
 
 /** The inputs of the last successful build. In build/, so that it goes when the build goes. */
 const stamp = join(root, 'build', '.inputs');
 
 export async function build() {
   await ensure();
-  const wanted = fingerprint();
+  const wanted = fingerprint(inputs);
   // wrangler calls this at every start and every saved file; without a change worker-build would still take seconds.
   if (outputsExist() && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   say('Building the Worker (about two minutes the first time, seconds later)…');
@@ -34,25 +34,6 @@ async function bundle() {
 
 function outputsExist() {
   return ['worker.js', 'index.wasm'].every((name) => existsSync(join(root, 'build', 'worker', name)));
-}
-
-/** By content and not by date: a branch switched to and back is no change. */
-function fingerprint() {
-  const hash = createHash('sha256');
-  for (const input of inputs) {
-    for (const path of filesBelow(input)) hash.update(`${path}\0`).update(readFileSync(join(root, path))).update('\0');
-  }
-  return hash.digest('hex');
-}
-
-function filesBelow(path) {
-  if (!existsSync(join(root, path))) return [];
-  try {
-    return readdirSync(join(root, path)).sort().flatMap((name) => filesBelow(`${path}/${name}`));
-  } catch (error) {
-    if (error.code === 'ENOTDIR') return [path];
-    throw error;
-  }
 }
 
 if (isMain(import.meta)) await main(build);

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::problem::{ApiError, Unauthorized};
 
+pub mod creation;
 pub mod key;
 pub(crate) mod routes;
 pub mod signature;

@@ -23,9 +23,21 @@ pub struct LogEntry {
     pub cause: Option<String>,
 }
 
+/// How bad an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// A caller was refused for who it is, or something stored is not right.
+    Warn,
+    /// Our fault, or the machine's.
+    Error,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
-    level: &'static str,
+    level: Level,
     method: &'a str,
     route: Option<&'static str>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
@@ -42,18 +54,24 @@ impl LogEntry {
     /// Whether it is our fault, or the machine's.
     #[must_use]
     pub fn is_error(&self) -> bool {
-        self.status >= 500
+        self.level() == Level::Error
+    }
+
+    /// How bad it is.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match (self.status, &self.cause) {
+            (500.., _) => Level::Error,
+            (401 | 403, _) | (_, Some(_)) => Level::Warn,
+            _ => Level::Info,
+        }
     }
 
     /// The line: JSON, without a line break. `duration_ms` is the host's measure from the request to the answer.
     #[must_use]
     pub fn line(&self, duration_ms: i64) -> String {
         let line = Line {
-            level: match (self.status, &self.cause) {
-                (500.., _) => "error",
-                (401 | 403, _) | (_, Some(_)) => "warn",
-                _ => "info",
-            },
+            level: self.level(),
             method: &self.method,
             route: self.route,
             legacy: self.legacy,

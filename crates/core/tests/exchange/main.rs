@@ -15,6 +15,7 @@ mod bodies;
 mod failures;
 mod host;
 mod invariants;
+mod key_creation;
 mod legacy;
 mod plans;
 mod properties;

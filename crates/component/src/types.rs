@@ -1,0 +1,285 @@
+//! What both worlds speak of: `wit/types.wit` in Rust, and the core's own types from and to it.
+
+use std::borrow::Cow;
+
+use tenants_core::http::BODY_LIMIT_BYTES;
+use tenants_core::log::Level as CoreLevel;
+use tenants_core::sql::{self, Database, Rows};
+use tenants_core::{Answer as Answered, config};
+use tenants_core::{Api, Body as CoreBody, Headers, Random, RandomUnavailable, Request as Asked};
+use zeroize::Zeroizing;
+
+pub(crate) use bindings::tenants::api::types::{
+    Answer, BatchError, Body, Header, InvalidVariable, Level, LogEntry, Request, Response,
+    Statement, Value, Variable, VariableError,
+};
+
+#[allow(
+    unsafe_code,
+    reason = "generated; as WebAssembly it has a section of its own"
+)]
+pub(crate) mod bindings {
+    wit_bindgen::generate!({
+        // Both worlds' types, once: each world's own bindings are told to take these.
+        inline: "package tenants:both; world types { import tenants:api/types@0.1.0; }",
+        path: "wit",
+        generate_all,
+        generate_unused_types: true,
+    });
+}
+
+/// What came of a batch, as a host tells it.
+pub(crate) type Outcome = Result<Vec<Vec<Vec<Value>>>, BatchError>;
+
+// What wit/types.wit says of a body.
+const _: () = assert!(BODY_LIMIT_BYTES == 65_536);
+
+/// Reads a configuration; the error has everything that is wrong with it.
+pub(crate) fn configure(variables: Vec<Variable>) -> Result<Api, Vec<VariableError>> {
+    let mut errors = Vec::new();
+    for (at, variable) in variables.iter().enumerate() {
+        let name = &variable.name;
+        if !config::VARIABLES.contains(&name.as_str()) {
+            errors.push(VariableError::Unknown(name.clone()));
+        } else if variables[..at].iter().any(|v| v.name == *name) {
+            errors.push(VariableError::Repeated(name.clone()));
+        }
+    }
+    let variables: Vec<_> = variables
+        .into_iter()
+        .map(|v| (v.name, Zeroizing::new(v.value)))
+        .collect();
+    let api = Api::new(|name| {
+        let found = variables.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.to_string())
+    });
+    if let Err(invalid) = api.config() {
+        errors.extend(invalid.iter().map(|error| {
+            VariableError::Invalid(InvalidVariable {
+                name: error.name.into(),
+                detail: error.detail.clone(),
+            })
+        }));
+    }
+    if errors.is_empty() {
+        Ok(api)
+    } else {
+        Err(errors)
+    }
+}
+
+impl Request {
+    /// Hands the request over in the core's terms.
+    pub(crate) fn with<T>(&self, then: impl FnOnce(&Asked<'_>) -> T) -> T {
+        let [api_key, signature, content_type, request_id, if_none_match] = [
+            "x-api-key",
+            "x-signature",
+            "content-type",
+            "x-request-id",
+            "if-none-match",
+        ]
+        .map(|name| self.header(name));
+        then(&Asked {
+            method: &self.method,
+            target: &self.target,
+            client_address: self.client.as_deref(),
+            headers: Headers {
+                api_key: api_key.as_deref(),
+                signature: signature.as_deref(),
+                content_type: content_type.as_deref(),
+                request_id: request_id.as_deref(),
+                if_none_match: if_none_match.as_deref(),
+            },
+            body: match &self.body {
+                Body::Bytes(bytes) => CoreBody::Bytes(bytes),
+                Body::TooLarge => CoreBody::TooLarge,
+            },
+        })
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| Cow::Borrowed(header.value.as_str()))
+            .reduce(|all, next| Cow::Owned(format!("{all}, {next}")))
+    }
+}
+
+impl From<Answered> for Answer {
+    fn from(Answered { response, log }: Answered) -> Self {
+        let headers = response.headers.into_iter().map(|(name, value)| Header {
+            name: name.into(),
+            value: value.into_owned(),
+        });
+        Self {
+            response: Response {
+                status: response.status,
+                headers: headers.collect(),
+                body: response.body,
+            },
+            log: LogEntry {
+                level: match log.level() {
+                    CoreLevel::Info => Level::Info,
+                    CoreLevel::Warn => Level::Warn,
+                    CoreLevel::Error => Level::Error,
+                },
+                request_id: log.request_id,
+                method: log.method,
+                route: log.route.map(Into::into),
+                legacy: log.legacy,
+                status: log.status,
+                key_id: log.key_id,
+                cause: log.cause,
+            },
+        }
+    }
+}
+
+/// A batch, for the host to run.
+pub(crate) fn batch(batch: &sql::Batch) -> Vec<Statement> {
+    // Another database is another function of the worlds.
+    let Database::Registry = batch.database();
+    let statements = batch.statements().iter().map(|statement| Statement {
+        text: statement.text().into(),
+        values: statement.values().iter().map(Value::from).collect(),
+    });
+    statements.collect()
+}
+
+impl From<&sql::Value> for Value {
+    fn from(value: &sql::Value) -> Self {
+        match value {
+            sql::Value::Null => Self::Null,
+            sql::Value::Integer(n) => Self::Integer(*n),
+            sql::Value::Text(text) => Self::Text(text.clone()),
+        }
+    }
+}
+
+/// What came of a batch, for the core.
+pub(crate) fn rows(outcome: Outcome) -> Result<Vec<Rows>, String> {
+    let results = outcome.map_err(|BatchError::Failed(reason)| reason)?;
+    let row = |row: Vec<Value>| row.into_iter().map(sql::Value::from).collect();
+    let results = results
+        .into_iter()
+        .map(|rows| rows.into_iter().map(row).collect());
+    Ok(results.collect())
+}
+
+impl From<Value> for sql::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(n) => Self::Integer(n),
+            Value::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+/// Randomness that the host gave: each byte is used once.
+pub(crate) struct Given {
+    bytes: Zeroizing<Vec<u8>>,
+    used: usize,
+}
+
+impl Given {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: Zeroizing::new(bytes),
+            used: 0,
+        }
+    }
+}
+
+impl Random for Given {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomUnavailable> {
+        let end = self.used + out.len();
+        let bytes = self.bytes.get(self.used..end).ok_or(RandomUnavailable)?;
+        out.copy_from_slice(bytes);
+        self.used = end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenants_core::{Random as _, RandomUnavailable};
+
+    use super::{Body, Given, Header, Request, Variable, VariableError, configure};
+
+    fn variable(name: &str, value: &str) -> Variable {
+        Variable {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_a_configuration_is_said() {
+        let errors = configure(vec![
+            variable("CHEVERETO_SERVICE_PORT", "0"),
+            variable("CHEVERETO_SERVICE_PROT", "8080"),
+            variable("CHEVERETO_SERVICE_NAME", "php"),
+            variable("CHEVERETO_SERVICE_NAME", "php"),
+            variable("CHEVERETO_ENCRYPTION_KEY", "c2VjcmV0"),
+        ])
+        .unwrap_err();
+        let mut names: Vec<_> = errors
+            .iter()
+            .map(|error| match error {
+                VariableError::Unknown(name) => ("unknown", name.as_str()),
+                VariableError::Repeated(name) => ("repeated", name.as_str()),
+                VariableError::Invalid(invalid) => {
+                    assert!(!invalid.detail.contains("c2VjcmV0"), "{invalid:?}");
+                    ("invalid", invalid.name.as_str())
+                }
+            })
+            .collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                ("invalid", "CHEVERETO_ENCRYPTION_KEY"),
+                ("invalid", "CHEVERETO_SERVICE_PORT"),
+                ("repeated", "CHEVERETO_SERVICE_NAME"),
+                ("unknown", "CHEVERETO_SERVICE_PROT"),
+            ]
+        );
+        assert!(configure(vec![variable("CHEVERETO_SERVICE_PORT", "80")]).is_ok());
+    }
+
+    #[test]
+    fn a_header_is_found_in_any_case_and_joined_where_it_comes_twice() {
+        let header = |name: &str, value: &str| Header {
+            name: name.into(),
+            value: value.into(),
+        };
+        let request = Request {
+            method: "GET".into(),
+            target: "/".into(),
+            client: None,
+            headers: vec![
+                header("X-API-Key", "one"),
+                header("Host", "a"),
+                header("x-api-key", "two"),
+                header("X-SIGNATURE", "three"),
+            ],
+            body: Body::Bytes(Vec::new()),
+        };
+        request.with(|asked| {
+            assert_eq!(asked.headers.api_key, Some("one, two"));
+            assert_eq!(asked.headers.signature, Some("three"));
+            assert_eq!(asked.headers.request_id, None);
+        });
+    }
+
+    #[test]
+    fn no_random_byte_is_given_twice_and_none_made_up() {
+        let mut given = Given::new(vec![1, 2, 3]);
+        let mut out = [0; 2];
+        assert_eq!(given.fill(&mut out), Ok(()));
+        assert_eq!(out, [1, 2]);
+        assert_eq!(given.fill(&mut out), Err(RandomUnavailable));
+    }
+}

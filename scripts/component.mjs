@@ -1,0 +1,63 @@
+// `npm run component`: crates/component to WebAssembly components, one of each world, into target/component/.
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { environment, nodeForWrangler } from './lib/environment.mjs';
+import { fingerprint } from './lib/inputs.mjs';
+import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
+import { ensure } from './setup.mjs';
+
+/** Each is also a feature of the crate, which compiles it in. */
+export const worlds = ['exchange', 'service'];
+
+/** Of each component, gzipped: what it costs whoever embeds it. */
+const LIMIT_KIB = 300;
+
+const folder = join(root, 'target', 'component');
+
+/** The component of a world. */
+export const componentPath = (world) => join(folder, `${world}.wasm`);
+
+const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'package-lock.json'];
+/** The inputs of the last successful build. */
+const stamp = join(folder, '.inputs');
+
+export async function buildComponents() {
+  await ensure();
+  const wanted = fingerprint(inputs);
+  const built = existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && worlds.every((world) => existsSync(componentPath(world)));
+  if (!built) {
+    mkdirSync(folder, { recursive: true });
+    for (const world of worlds) await build(world);
+    writeFileSync(stamp, wanted);
+  }
+  for (const world of worlds) checkSize(world);
+}
+
+async function build(world) {
+  const target = 'wasm32-unknown-unknown';
+  await quiet('cargo', ['build', '--locked', '--release', '-p', 'tenants-component', '--target', target, '--no-default-features', '--features', world], {
+    label: `the component of the world ${world}`,
+    env: environment(),
+  });
+  const core = join(folder, `${world}.core.wasm`);
+  // Both worlds are built under one name.
+  copyFileSync(join(root, 'target', target, 'release', 'tenants_component.wasm'), core);
+  await quiet(nodeForWrangler(), [join(root, 'node_modules', 'binaryen', 'bin', 'wasm-opt'), '-Oz', ...features, core, '-o', core], { label: 'wasm-opt', env: environment() });
+  const { componentNew } = await import('@bytecodealliance/jco-transpile/wasm-tools');
+  writeFileSync(componentPath(world), await componentNew(readFileSync(core), []));
+}
+
+/** What Rust's target has on by itself, and every runtime of components takes. */
+const features = ['bulk-memory', 'mutable-globals', 'nontrapping-float-to-int', 'sign-ext', 'reference-types', 'multivalue'].map((name) => `--enable-${name}`);
+
+function checkSize(world) {
+  const bytes = readFileSync(componentPath(world));
+  const kib = (size) => (size / 1024).toFixed(1);
+  const gzipped = gzipSync(bytes, { level: 9 }).length;
+  say(`  ${world.padEnd(9)} ${kib(bytes.length)} KiB, gzipped ${kib(gzipped)} KiB (at most ${LIMIT_KIB})`);
+  if (gzipped > LIMIT_KIB * 1024) throw new Stop(`the component of the world ${world} is too large: ${gzipped} bytes gzipped; at most ${LIMIT_KIB * 1024} are allowed`);
+}
+
+if (isMain(import.meta)) await main(buildComponents);
