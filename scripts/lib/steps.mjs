@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from '../build.mjs';
+import { buildComponents } from '../component.mjs';
 import { environment, nodeForWrangler, tool } from './environment.mjs';
 import { Stop, inShort, root, show } from './run.mjs';
 import { programPath } from './system.mjs';
@@ -51,7 +52,22 @@ export const steps = [
     helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl'],
     run: () => nodeTests('tests/e2e', () => true),
   },
-  { name: 'conformance', about: 'the conformance set on every host', run: () => nodeTests('tests/conformance', () => true) },
+  {
+    name: 'component',
+    about: 'the core as WebAssembly components',
+    run: async () => {
+      await buildComponents();
+      await nodeTests('tests/component', () => true);
+    },
+  },
+  {
+    name: 'conformance',
+    about: 'the conformance set on every host',
+    run: async () => {
+      await buildComponents();
+      await nodeTests('tests/conformance', () => true);
+    },
+  },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },
 ];
 

@@ -1,0 +1,147 @@
+// The built components, looked at and used: what they import, how large they are, and what a host that misuses one is told.
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { readFileSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
+import { componentPath, worlds } from '../../scripts/component.mjs'
+import { root } from '../../scripts/lib/run.mjs'
+import { exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
+
+const SECRETS = {
+  CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys',
+  CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests',
+  CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+}
+
+const component = (world) => readFileSync(componentPath(world))
+
+/** The functions that a component imports, as `interface.function`. */
+async function importedFunctions(world) {
+  // What stands in the component itself, and not in the modules inside it: two spaces in.
+  const items = (await print(component(world))).split(/\n {2}(?=\()/)
+  return items.flatMap((item) => {
+    const [, name, kind] = item.match(/^\(import "([^"]+)" \((\w+)/) ?? []
+    if (name === undefined || kind === 'type') return []
+    if (kind !== 'instance') return [name]
+    const [, type] = item.match(/\(type ([^\s)]+)\)/)
+    const shape = items.find((other) => other.startsWith(`(type ${type} `)) ?? assert.fail(`no type ${type}`)
+    return [...shape.matchAll(/\(export \(;\d+;\) "([^"]+)" \(func/g)].map(([, func]) => `${name}.${func}`)
+  })
+}
+
+test('the worlds import what they name, and no file, socket or environment', async () => {
+  const imports = async (world) => [...(await componentWit(component(world))).matchAll(/^ {2}import ([^;]+);/gm)].map(([, name]) => name)
+  assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.1.0'])
+  assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.1.0`))
+  // `types` has none.
+  assert.deepEqual(await importedFunctions('exchange'), [])
+  assert.deepEqual(await importedFunctions('service'), [
+    'tenants:api/database@0.1.0.run', 'tenants:api/clock@0.1.0.now', 'tenants:api/randomness@0.1.0.bytes',
+  ])
+})
+
+test('the world service has one export', async () => {
+  const exports = [...(await componentWit(component('service'))).matchAll(/^ {2}export ([\w-]+)/gm)].map(([, name]) => name)
+  assert.deepEqual(exports, ['handle'])
+})
+
+test('each component is at most 300 KiB, gzipped', () => {
+  for (const world of worlds) assert.ok(gzipSync(component(world), { level: 9 }).length <= 300 * 1024, world)
+})
+
+test('every item of the WIT is documented', () => {
+  const folder = path.join(root, 'crates', 'component', 'wit')
+  for (const file of readdirSync(folder)) {
+    const lines = readFileSync(path.join(folder, file), 'utf8').split('\n')
+    lines.forEach((line, index) => {
+      const isItem = /^(package|interface|world|\s+(record|variant|enum|resource|type|export [\w-]+:)) ?|^\s+[a-z][\w-]*(: |\(.*\),$|,$)/.test(line)
+      if (isItem) assert.match(lines[index - 1] ?? '', /^\s*\/\/\/ /, `${file}:${index + 1}: ${line.trim()}`)
+    })
+  }
+})
+
+/** An API of the world `exchange`, a database, and a key that was made by the component. */
+async function started(variables = SECRETS) {
+  const { exchanges } = await instantiate('exchange')
+  const api = exchanges.Api.create(pairs(variables))
+  const database = freshDatabase()
+  let step = api.createApiKey('tests', undefined, nowSeconds(), randomBytes())
+  while (step.tag === 'run') step = exchanges.KeyCreation.resume(step.val.creation, runBatch(database, step.val.batch))
+  return { exchanges, api, database, key: step.val }
+}
+
+const get = (target, headers) => ({ method: 'GET', target, headers: pairs(headers), body: { tag: 'bytes', val: new Uint8Array() } })
+
+test('a key that the component created opens a request that it signed', async () => {
+  const { exchanges, api, database, key } = await started()
+  assert.equal(key.id, 1n)
+  const signature = api.sign(new Uint8Array())
+  assert.equal(signature, createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update('').digest('hex'))
+  const request = get('/_/api/4/tenants', { 'X-API-Key': key.text, 'x-signature': signature })
+  const { response, log } = exchange(exchanges, api, database, request)
+  assert.equal(response.status, 200, response.body)
+  assert.equal(response.body, '[]')
+  assert.deepEqual({ ...log, requestId: undefined }, {
+    level: 'info', requestId: undefined, method: 'GET', route: '/tenants', legacy: false, status: 200, keyId: 1n, cause: undefined,
+  })
+  assert.equal(log.requestId, response.headers.find(({ name }) => name === 'x-request-id').value)
+})
+
+test('an exchange cannot be resumed twice', async () => {
+  const { exchanges, api, database, key } = await started()
+  const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
+  assert.equal(step.tag, 'run')
+  const outcome = runBatch(database, step.val.batch)
+  assert.equal(exchanges.Exchange.resume(step.val.exchange, outcome).tag, 'send')
+  assert.throws(() => exchanges.Exchange.resume(step.val.exchange, outcome), TypeError)
+})
+
+test('a batch that failed is a 500 whose reason is in the log alone', async () => {
+  const { exchanges, api, key } = await started()
+  const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
+  const { val } = exchanges.Exchange.resume(step.val.exchange, { tag: 'err', val: { tag: 'failed', val: 'the disk is full' } })
+  assert.equal(val.response.status, 500)
+  assert.doesNotMatch(val.response.body, /disk/)
+  assert.equal(val.log.level, 'error')
+  assert.match(val.log.cause, /the disk is full/)
+})
+
+test('without randomness a request is answered 500, and no key is made', async () => {
+  const { api } = await started()
+  const { tag, val } = api.begin(get('/_/api/4/tenants', {}), nowSeconds(), new Uint8Array(15))
+  assert.equal(tag, 'send')
+  assert.equal(val.response.status, 500)
+  assert.throws(() => api.createApiKey(undefined, undefined, nowSeconds(), new Uint8Array(15)), ({ tag, val }) => tag === 'failed' && /random/.test(val))
+})
+
+test('what is wrong with a configuration is named, all of it', async () => {
+  const { exchanges } = await instantiate('exchange')
+  const variables = [...pairs({ ...SECRETS, CHEVERETO_SERVICE_PORT: 'many', CHEVERETO_ENCRYPTION_KEY: 'c2VjcmV0', PORT: '8080' }), { name: 'PORT', value: '' }]
+  assert.throws(() => exchanges.Api.create(variables), (errors) => {
+    assert.deepEqual(errors.map(({ tag, val }) => [tag, val.name ?? val]).sort(), [
+      ['invalid', 'CHEVERETO_ENCRYPTION_KEY'], ['invalid', 'CHEVERETO_SERVICE_PORT'], ['unknown', 'PORT'], ['unknown', 'PORT'],
+    ])
+    assert.doesNotMatch(JSON.stringify(errors), /c2VjcmV0/)
+    return true
+  })
+  assert.ok(exchanges.variableNames().includes('CHEVERETO_SERVICE_PORT'))
+})
+
+test('what is wanted of a key that cannot be made is named', async () => {
+  const { exchanges, api } = await started()
+  const refused = (api, name, expiresAt) => {
+    try {
+      api.createApiKey(name, expiresAt, nowSeconds(), randomBytes())
+    } catch (error) {
+      return error
+    }
+  }
+  assert.deepEqual(refused(api, ''), { tag: 'invalid-name' })
+  assert.deepEqual(refused(api, undefined, '2026-02-30 00:00:00'), { tag: 'invalid-expiry' })
+  const bare = exchanges.Api.create([])
+  assert.deepEqual(refused(bare), { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' })
+  assert.throws(() => bare.sign(new Uint8Array()), ({ val }) => val === 'CHEVERETO_TENANTS_API_REQUEST_SECRET')
+})

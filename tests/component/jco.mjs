@@ -1,0 +1,92 @@
+// The component in JavaScript: jco turns it into a module and core WebAssembly, and `node:sqlite` runs its batches.
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+import { transpile } from '@bytecodealliance/jco-transpile'
+import { componentPath } from '../../scripts/component.mjs'
+import { root } from '../../scripts/lib/run.mjs'
+
+export const jcoVersion = (() => {
+  const folder = path.dirname(createRequire(import.meta.url).resolve('@bytecodealliance/jco-transpile/wasm-tools'))
+  return JSON.parse(readFileSync(path.join(folder, '..', 'package.json'), 'utf8')).version
+})()
+
+/** Instantiates a world's component with these imports; its exports. */
+export async function instantiate(world, imports = {}) {
+  const folder = await transpiled(world)
+  const module = await import(pathToFileURL(path.join(folder, `${world}.js`)))
+  return module.instantiate((name) => WebAssembly.compile(readFileSync(path.join(folder, name))), imports)
+}
+
+/** Where the module of a world's component is: under the component's digest, so that an older one is never taken for it. */
+async function transpiled(world) {
+  const component = componentPath(world)
+  if (!existsSync(component)) throw new Error(`there is no ${component}: npm run component makes it`)
+  const digest = createHash('sha256').update(readFileSync(component)).update(jcoVersion).digest('hex').slice(0, 16)
+  const folder = path.join(path.dirname(component), `jco-${world}-${digest}`)
+  if (existsSync(folder)) return folder
+  const { files } = await transpile(component, { name: world, instantiation: 'async', outDir: '' })
+  const unfinished = `${folder}.${process.pid}`
+  for (const [name, bytes] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(unfinished, name)), { recursive: true })
+    writeFileSync(path.join(unfinished, name), bytes)
+  }
+  // The folder holds ES modules, and nothing above it says so.
+  writeFileSync(path.join(unfinished, 'package.json'), '{"type":"module"}\n')
+  try {
+    renameSync(unfinished, folder)
+  } catch (error) {
+    // Another test was faster.
+    if (!existsSync(folder)) throw error
+    rmSync(unfinished, { recursive: true })
+  }
+  return folder
+}
+
+/** A database in memory, as `schema.sql` makes it. */
+export function freshDatabase() {
+  const database = new DatabaseSync(':memory:')
+  database.exec('PRAGMA foreign_keys = ON')
+  database.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
+  return database
+}
+
+/** Runs a batch in one transaction: the outcome, in the component's terms. */
+export function runBatch(database, batch) {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const rows = batch.map(({ text, values }) => {
+      const statement = database.prepare(text)
+      statement.setReadBigInts(true)
+      return statement.all(...values.map(({ val }) => val ?? null)).map((row) => Object.values(row).map(value))
+    })
+    database.exec('COMMIT')
+    return { tag: 'ok', val: rows }
+  } catch (error) {
+    database.exec('ROLLBACK')
+    return { tag: 'err', val: { tag: 'failed', val: error.message } }
+  }
+}
+
+function value(found) {
+  if (found === null) return { tag: 'null' }
+  return typeof found === 'bigint' ? { tag: 'integer', val: found } : { tag: 'text', val: found }
+}
+
+/** A configuration, and a request's head, as the component has them. */
+export const pairs = (object) => Object.entries(object).map(([name, value]) => ({ name, value }))
+
+export const nowSeconds = () => BigInt(Math.floor(Date.now() / 1000))
+
+/** As many random bytes as `begin` asks for. */
+export const randomBytes = (count = 256) => crypto.getRandomValues(new Uint8Array(count))
+
+/** A request through the world `exchange`, to its answer. */
+export function exchange({ Exchange }, api, database, request) {
+  let step = api.begin(request, nowSeconds(), randomBytes())
+  while (step.tag === 'run') step = Exchange.resume(step.val.exchange, runBatch(database, step.val.batch))
+  return step.val
+}

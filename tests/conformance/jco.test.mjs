@@ -1,0 +1,44 @@
+// The component in JavaScript, by jco: each of its worlds, on node:sqlite.
+import { test } from 'node:test'
+import { exchange, freshDatabase, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch } from '../component/jco.mjs'
+import { runAll } from './compare.mjs'
+import { report, scenarios } from './results.mjs'
+
+const database = 'node:sqlite'
+
+/** A host whose `ask` takes a database and a request of the component, and answers with an answer of it. */
+const host = (ask) => {
+  const database = freshDatabase()
+  return {
+    run: (statements) => statements.forEach(({ sql, params }) => database.prepare(sql).run(...params)),
+    send({ method, target, headers, client_address: client }, bytes) {
+      const body = { tag: 'bytes', val: bytes ?? new Uint8Array() }
+      const { response } = ask(database, { method, target, client, headers: pairs(headers), body })
+      return { status: response.status, header: (name) => response.headers.find((h) => h.name === name)?.value, body: response.body }
+    },
+    stop: () => database.close(),
+  }
+}
+
+test('the world exchange answers the conformance set', async () => {
+  const { exchanges } = await instantiate('exchange')
+  const start = ({ config }) => {
+    const api = exchanges.Api.create(pairs(config))
+    return host((database, request) => exchange(exchanges, api, database, request))
+  }
+  report('jco-exchange', { host: 'The component in Node, by jco: `exchange`', version: jcoVersion, database }, await runAll(scenarios, start))
+})
+
+test('the world service answers the conformance set', async () => {
+  let current
+  const { handle } = await instantiate('service', {
+    'tenants:api/database': { run: (batch) => runBatch(current, batch) },
+    'tenants:api/clock': { now: nowSeconds },
+    'tenants:api/randomness': { bytes: randomBytes },
+  })
+  const start = ({ config }) => host((database, request) => {
+    current = database
+    return handle(pairs(config), request)
+  })
+  report('jco-service', { host: 'The component in Node, by jco: `service`', version: jcoVersion, database }, await runAll(scenarios, start))
+})
