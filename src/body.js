@@ -10,7 +10,12 @@ export function readBody(request, limit) {
   if (declared === null) return request.body === null ? EMPTY : readStream(request.body, limit)
   const length = Number(declared)
   if (length === 0) return EMPTY
-  return length > limit ? undefined : request.bytes()
+  return length > limit ? undefined : readWhole(request)
+}
+
+/** Not `bytes()`, which costs the runtime twice as much. */
+async function readWhole(request) {
+  return new Uint8Array(await request.arrayBuffer())
 }
 
 async function readStream(stream, limit) {

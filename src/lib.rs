@@ -33,6 +33,7 @@ thread_local! {
     static API: RefCell<Option<Rc<Api>>> = const { RefCell::new(None) };
     static WAITING: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
     static NEXT_HANDLE: Cell<u32> = const { Cell::new(0) };
+    static BODY: Cell<Option<String>> = const { Cell::new(None) };
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -74,7 +75,7 @@ pub fn body_limit_bytes() -> usize {
 ///
 /// Answers one text, since each further value that crosses over costs as much as a request's whole computation:
 /// - to be sent: `S` and the status, the content type, the request's id, the log's line; then names and values of further
-///   headers, a line each; an empty line; the body;
+///   headers, a line each; [`take_body`] has the body;
 /// - to be run: `R` and the handle for [`resume`]; then each statement's text and its values, `[value, …]` in JSON, a line each.
 ///
 /// # Panics
@@ -163,7 +164,7 @@ fn next(step: Step, began_ms: f64, now_ms: f64) -> String {
                 reason = "milliseconds of one request"
             )]
             let duration_ms = (now_ms - began_ms) as i64;
-            text(&answer, duration_ms)
+            text(*answer, duration_ms)
         }
     }
 }
@@ -183,27 +184,34 @@ fn wait(waiting: Waiting, now_ms: f64) -> u32 {
     handle
 }
 
-fn text(answer: &Answer, duration_ms: i64) -> String {
-    let response = &answer.response;
-    let mut text = String::with_capacity(response.body.len() + 640);
+fn text(answer: Answer, duration_ms: i64) -> String {
+    let Answer { response, log } = answer;
+    let mut text = String::with_capacity(640);
     // Writing to a String does not fail.
-    let _ = writeln!(text, "S{}", response.status);
-    text.push_str(response.header("content-type").unwrap_or_default());
-    text.push('\n');
-    text.push_str(&answer.log.request_id);
-    text.push('\n');
-    text.push_str(&answer.log.line(duration_ms));
-    text.push('\n');
+    let _ = write!(
+        text,
+        "S{}\n{}\n{}\n{}",
+        response.status,
+        response.header("content-type").unwrap_or_default(),
+        log.request_id,
+        log.line(duration_ms)
+    );
     for (name, value) in &response.headers {
         if !COMMON_HEADERS.contains(name) {
-            for part in [*name, "\n", value, "\n"] {
+            for part in ["\n", *name, "\n", value] {
                 text.push_str(part);
             }
         }
     }
-    text.push('\n');
-    text.push_str(&response.body);
+    BODY.set(Some(response.body).filter(|body| !body.is_empty()));
     text
+}
+
+/// The body of the answer that was just told, once; `undefined` where it has none. As bytes: a text would be copied twice more.
+#[wasm_bindgen(js_name = takeBody)]
+#[must_use]
+pub fn take_body() -> Option<Vec<u8>> {
+    BODY.take().map(String::into_bytes)
 }
 
 /// The headers that every answer has, or has a line of its own for: `src/worker.js` sets them without being told, since an

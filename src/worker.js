@@ -1,6 +1,6 @@
 // The Worker: what Cloudflare calls. Moves bytes between a request, the core (wasm, src/lib.rs) and D1, and decides nothing
 // but what becomes of a request whose wasm trapped.
-import { begin, bodyLimitBytes, resume } from '../build/index.js'
+import { begin, bodyLimitBytes, resume, takeBody } from '../build/index.js'
 import { readBody } from './body.js'
 import { run } from './d1.js'
 import { failed, instance, needs, prepare, waiting } from './recovery.js'
@@ -54,27 +54,19 @@ async function proceed(step, db) {
   return resume(Number(first.slice(1)), encoder.encode(rows), broke, Date.now())
 }
 
+/** What every answer has, or replaces: copying it costs the runtime less than reading an object's names and values. */
+const common = new Headers({ 'content-type': 'application/json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+
 /** Logs the line, and makes the Response. Of the headers, those that are always there are not spelled out in the text. */
 function send(step) {
-  const statusEnd = step.indexOf('\n')
-  const typeEnd = step.indexOf('\n', statusEnd + 1)
-  const idEnd = step.indexOf('\n', typeEnd + 1)
-  const logEnd = step.indexOf('\n', idEnd + 1)
-  const status = Number(step.slice(1, statusEnd))
-  const contentType = step.slice(statusEnd + 1, typeEnd)
-  const requestId = step.slice(typeEnd + 1, idEnd)
-  const log = step.slice(idEnd + 1, logEnd)
+  const [first, contentType, requestId, log, ...further] = step.split('\n')
+  const status = Number(first.slice(1))
   if (status < 500) console.log(log)
   else console.error(log)
-  const headers = contentType === ''
-    ? { 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
-    : { 'content-type': contentType, 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
-  let at = logEnd + 1
-  while (step[at] !== '\n') {
-    const nameEnd = step.indexOf('\n', at)
-    const valueEnd = step.indexOf('\n', nameEnd + 1)
-    headers[step.slice(at, nameEnd)] = step.slice(nameEnd + 1, valueEnd)
-    at = valueEnd + 1
-  }
-  return new Response(at + 1 === step.length ? null : step.slice(at + 1), { status, headers })
+  const headers = new Headers(common)
+  headers.set('x-request-id', requestId)
+  if (contentType === '') headers.delete('content-type')
+  else if (contentType !== 'application/json') headers.set('content-type', contentType)
+  for (let i = 0; i < further.length; i += 2) headers.set(further[i], further[i + 1])
+  return new Response(takeBody(), { status, headers })
 }

@@ -50,8 +50,9 @@ export function forgeKey(keySecret, id, random = randomBytes(16)) {
 
 export const digestOf = (key) => createHash('sha256').update(key).digest('hex')
 
-/** The statements of an SQL file, without its comments. No text in them holds `--` or `;`. */
-export const statements = (file) => readFileSync(file, 'utf8').replace(/--.*$/gm, '').split(';').map((s) => s.trim()).filter(Boolean)
+/** The statements of an SQL file, without its comments. No text in them holds `--` or `;`, but a trigger's, which ends with a line `END;`. */
+export const statements = (file) => readFileSync(file, 'utf8').replace(/--.*$/gm, '')
+  .match(/\s*CREATE TRIGGER[^]*?^END(?=;)|[^;]+/gm).map((s) => s.trim()).filter(Boolean)
 
 export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
   .map((f) => path.join(ROOT, 'migrations', f))

@@ -390,7 +390,13 @@ pub(crate) fn key_dead() -> ApiError {
 pub(crate) fn absent(caller: &Caller, what: &'static str) -> Pending {
     Pending::new(
         Batch::read(whether_key_stands(caller)),
-        move |_, answers| nothing_changed(answers, what),
+        move |_, answers| {
+            Err(if answers.outcome()?.boolean("key_stands")? {
+                ApiError::NotFound { what }
+            } else {
+                key_dead()
+            })
+        },
     )
 }
 
@@ -406,31 +412,16 @@ pub(crate) fn whether_key_stands(caller: &Caller) -> Sql {
     )
 }
 
-/// The outcome of a write that answers what it changed, of its audit entry, and [`whether_key_stands`].
+/// The outcome of a write of something that must be there: its row has `key_stands` and `id_is_there`.
 pub(crate) fn changed(answers: &mut Answers, what: &'static str) -> Result<Response, ApiError> {
-    if answers.row()?.is_some() {
-        return Ok(Response::empty(204));
-    }
-    answers.skip()?;
-    nothing_changed(answers, what)
-}
-
-/// The outcome where there is nothing: 404, or 401.
-pub(crate) fn nothing_changed(
-    answers: &mut Answers,
-    what: &'static str,
-) -> Result<Response, ApiError> {
-    // The statement always has its one row: without it nobody knows, and a dead key is not to be guessed.
-    let mut row = answers.row()?.ok_or_else(|| {
-        ApiError::Internal(Internal::Rows(
-            "no row of whether the key stands".to_string(),
-        ))
-    })?;
-    Err(if row.boolean("key_stands")? {
-        ApiError::NotFound { what }
+    let mut row = answers.outcome()?;
+    if !row.boolean("key_stands")? {
+        Err(key_dead())
+    } else if row.boolean("id_is_there")? {
+        Ok(Response::empty(204))
     } else {
-        key_dead()
-    })
+        Err(ApiError::NotFound { what })
+    }
 }
 
 /// Writes an answer's body.

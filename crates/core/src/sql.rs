@@ -128,6 +128,14 @@ impl Batch {
         }
     }
 
+    /// A single statement that writes, and answers one row: what stood against it, the caller's key first.
+    pub(crate) fn one(write: Write) -> Self {
+        Self {
+            database: Database::Registry,
+            statements: [write.0.into_statement()].into(),
+        }
+    }
+
     /// The beginning of a transaction that writes.
     pub(crate) fn write() -> Self {
         Self {
@@ -243,7 +251,45 @@ macro_rules! standing_key {
     };
 }
 
-pub(crate) use {key_stands, standing_key};
+/// The text of a [`Write`]: a row of one of `schema.sql`'s views, which does the rest, with the audit entry, where nothing stands
+/// against it. `?4` is the request's id. `$columns` and `$values` begin with what may stand against it besides the key;
+/// `$returning` names what of them is answered.
+macro_rules! write_into {
+    ($view:literal, $columns:literal, $values:literal, $returning:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $view,
+            " (key_id, request_id, now, key_stands, ",
+            $columns,
+            ") SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE ",
+            $crate::sql::key_stands!(),
+            "), ",
+            $values,
+            " RETURNING key_stands, ",
+            $returning
+        )
+    };
+}
+
+pub(crate) use {key_stands, standing_key, write_into};
+
+/// A write that is one statement: a row inserted into a view whose trigger carries it out. Its text is [`write_into!`]'s, so that the
+/// caller's key is always among its conditions.
+#[derive(Debug)]
+pub(crate) struct Write(Sql);
+
+impl Write {
+    /// Of a caller, in a request; `text` is [`write_into!`]'s, and `values` are bound from `?5` on.
+    pub(crate) fn of(
+        caller: &Caller,
+        request_id: &str,
+        text: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Self {
+        let sql = Sql::of(caller, text).values([request_id.into()]);
+        Self(sql.values(values))
+    }
+}
 
 /// A statement being written. `?1`, `?2` and `?3` are the caller's key id, its digest and now; each [`Sql::bind`] takes the
 /// next number.
@@ -396,6 +442,12 @@ impl Answers {
         let rows = self.results.next_back();
         let rows = rows.ok_or_else(|| bad_rows("one result too few".into()))?;
         Ok(rows.into_iter().next().map(Columns::new))
+    }
+
+    /// The one row of a statement that always has one: without it nobody knows what happened, and nothing is guessed.
+    pub(crate) fn outcome(&mut self) -> Result<Columns, ApiError> {
+        self.row()?
+            .ok_or_else(|| bad_rows("no row of what stood against it".into()))
     }
 
     /// Passes over a statement that answers nothing.

@@ -3,16 +3,14 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::exchange::{
-    Call, Pending, absent, changed, key_dead, nothing_changed, to_json, whether_key_stands,
-};
+use crate::exchange::{Call, Pending, absent, changed, key_dead, to_json};
 use crate::http::Response;
 use crate::id::PlanId;
 use crate::page::Page;
 use crate::patch::Edit;
 use crate::plan::{NewPlan, Plan, PlanPatch};
 use crate::problem::{ApiError, FieldError, quote};
-use crate::sql::{Batch, Sql, standing_key};
+use crate::sql::{Batch, Sql, Write, standing_key, write_into};
 use crate::stored;
 use crate::variables::Variables;
 
@@ -71,49 +69,40 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         None => None,
         Some(env) => Some(seal(call, &new.id, env)?),
     };
-    let insert = Sql::of(
+    let create = Write::of(
         &call.caller,
-        "INSERT INTO tenants_plans (id, limits, env, name, description, created_at, updated_at) \
-         SELECT ?4, ?5, ?6, ?7, ?8, ?3, ?3",
-    )
-    .values([
-        new.id.as_str().into(),
-        new.limits.as_ref().map(Variables::to_stored).into(),
-        env.into(),
-        new.name.as_deref().into(),
-        new.description.as_deref().into(),
-    ])
-    .guarded()
-    .sql(" ON CONFLICT DO NOTHING RETURNING created_at, updated_at");
-    let batch = Batch::write()
-        .then(insert)
-        .audit(
-            &call.caller,
-            "plan.create",
-            new.id.as_str(),
-            call.request_id,
-        )
-        .explain(whether_key_stands(&call.caller));
+        call.request_id,
+        write_into!(
+            "create_plan",
+            "id_is_there, id, name, description, limits, env",
+            "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9",
+            "id_is_there, now"
+        ),
+        [
+            new.id.as_str().into(),
+            new.name.as_deref().into(),
+            new.description.as_deref().into(),
+            new.limits.as_ref().map(Variables::to_stored).into(),
+            env.into(),
+        ],
+    );
     let location = call.path(&format!("/tenants-plans/{}", new.id));
     let dialect = call.dialect;
-    Ok(Pending::new(batch, move |_, answers| {
-        let Some(mut row) = answers.row()? else {
-            answers.skip()?;
-            // A key that stands, and still nothing written: the identifier is taken.
-            return nothing_changed(answers, "plan").map_err(|error| match error {
-                ApiError::NotFound { .. } => ApiError::Conflict(
-                    [FieldError::field(
-                        "/id",
-                        format!("{} is taken", quote(new.id.as_str())),
-                    )]
-                    .into(),
-                ),
-                other => other,
-            });
-        };
+    Ok(Pending::new(Batch::one(create), move |_, answers| {
+        let mut row = answers.outcome()?;
+        if !row.boolean("key_stands")? {
+            return Err(key_dead());
+        }
+        if row.boolean("id_is_there")? {
+            let detail = format!("{} is taken", quote(new.id.as_str()));
+            return Err(ApiError::Conflict(
+                [FieldError::field("/id", detail)].into(),
+            ));
+        }
+        let now = row.text("now")?;
         let plan = Plan {
-            created_at: row.text("created_at")?,
-            updated_at: row.text("updated_at")?,
+            created_at: now.clone(),
+            updated_at: now,
             id: new.id.as_str().into(),
             name: new.name,
             description: new.description,
@@ -130,35 +119,44 @@ pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
     let Ok(id) = PlanId::parse(id) else {
         return Ok(absent(&call.caller, "plan"));
     };
-    let mut update = Sql::of(&call.caller, "UPDATE tenants_plans SET updated_at = ?3");
-    if let Some(name) = &patch.name {
-        update = update.sql(", name = ").bind(name.as_str());
-    }
-    match &patch.description {
-        Edit::Keep => {}
-        Edit::Clear => update = update.sql(", description = NULL"),
-        Edit::Set(text) => update = update.sql(", description = ").bind(text.as_str()),
-    }
-    match &patch.limits {
-        Edit::Keep => {}
-        Edit::Clear => update = update.sql(", limits = NULL"),
-        Edit::Set(limits) => update = update.sql(", limits = ").bind(limits.to_stored()),
-    }
-    match &patch.env {
-        Edit::Keep => {}
-        Edit::Clear => update = update.sql(", env = NULL"),
-        Edit::Set(env) => update = update.sql(", env = ").bind(seal(call, &id, env)?),
-    }
-    let update = update
-        .guarded()
-        .sql(" AND id = ")
-        .bind(id.as_str())
-        .sql(" RETURNING id");
-    let batch = Batch::write()
-        .then(update)
-        .audit(&call.caller, "plan.update", id.as_str(), call.request_id)
-        .explain(whether_key_stands(&call.caller));
-    Ok(Pending::new(batch, |_, answers| changed(answers, "plan")))
+    let (sets_description, description) = match &patch.description {
+        Edit::Keep => (false, None),
+        Edit::Clear => (true, None),
+        Edit::Set(text) => (true, Some(text.as_str())),
+    };
+    let (sets_limits, limits) = match &patch.limits {
+        Edit::Keep => (false, None),
+        Edit::Clear => (true, None),
+        Edit::Set(limits) => (true, Some(limits.to_stored())),
+    };
+    let (sets_env, env) = match &patch.env {
+        Edit::Keep => (false, None),
+        Edit::Clear => (true, None),
+        Edit::Set(env) => (true, Some(seal(call, &id, env)?)),
+    };
+    let edit = Write::of(
+        &call.caller,
+        call.request_id,
+        write_into!(
+            "edit_plan",
+            "id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env",
+            "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12",
+            "id_is_there"
+        ),
+        [
+            id.as_str().into(),
+            patch.name.as_deref().into(),
+            sets_description.into(),
+            description.into(),
+            sets_limits.into(),
+            limits.into(),
+            sets_env.into(),
+            env.into(),
+        ],
+    );
+    Ok(Pending::new(Batch::one(edit), |_, answers| {
+        changed(answers, "plan")
+    }))
 }
 
 /// `DELETE /tenants-plans/{id}`: its tenants keep running with no plan.
@@ -166,27 +164,18 @@ pub(crate) fn delete(call: &Call<'_>, id: &str) -> Pending {
     let Ok(id) = PlanId::parse(id) else {
         return absent(&call.caller, "plan");
     };
-    // Said here and not left to the foreign key, which not every host's SQLite enforces.
-    let release = Sql::of(&call.caller, "UPDATE tenants SET plan_id = NULL")
-        .guarded()
-        .sql(" AND EXISTS (SELECT 1 FROM tenants_plans WHERE id = ")
-        .bind(id.as_str())
-        .sql(") AND plan_id = ")
-        .bind(id.as_str());
-    let delete = Sql::of(&call.caller, "DELETE FROM tenants_plans")
-        .guarded()
-        .sql(" AND id = ")
-        .bind(id.as_str())
-        .sql(" RETURNING id");
-    let batch = Batch::write()
-        .then(release)
-        .then(delete)
-        .audit(&call.caller, "plan.delete", id.as_str(), call.request_id)
-        .explain(whether_key_stands(&call.caller));
-    Pending::new(batch, |_, answers| {
-        answers.skip()?;
-        changed(answers, "plan")
-    })
+    let delete = Write::of(
+        &call.caller,
+        call.request_id,
+        write_into!(
+            "delete_plan",
+            "id_is_there, id",
+            "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5",
+            "id_is_there"
+        ),
+        [id.as_str().into()],
+    );
+    Pending::new(Batch::one(delete), |_, answers| changed(answers, "plan"))
 }
 
 fn seal(

@@ -200,9 +200,7 @@ impl Obstacles {
     /// # Errors
     /// 401 where the key does not stand, 404 where there is no such tenant.
     fn decode(answers: &mut Answers) -> Result<Self, ApiError> {
-        let mut row = answers
-            .row()?
-            .ok_or_else(|| unexpected("no row of what stood against it"))?;
+        let mut row = answers.outcome()?;
         let key_stands = row.boolean("key_stands")?;
         let tenant_is_there = row.boolean("tenant_is_there")?;
         let is_installed = row.boolean("is_installed")?;

@@ -1,17 +1,15 @@
 //! `/tenants` and `/tenants/{id}` (contract §4): from a verified call to a batch, and from its rows to an answer.
 
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::auth::Caller;
-use crate::exchange::{Call, Pending, absent, changed, key_dead, whether_key_stands};
+use crate::exchange::{Call, Pending, absent, changed, key_dead};
 use crate::http::Response;
 use crate::id::TenantId;
 use crate::page::Page;
 use crate::patch::Edit;
-use crate::problem::{ApiError, FieldError, Internal, quote};
-use crate::sql::{Answers, Batch, Sql, Value, key_stands, standing_key};
+use crate::problem::{ApiError, FieldError, quote};
+use crate::sql::{Batch, Columns, Sql, Write, standing_key, write_into};
 use crate::tenant::{NewTenant, Tenant, TenantPatch, list_json, read_drop_tables};
 use crate::{site, stored};
 
@@ -78,53 +76,38 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             call.random,
         )?)
     };
-    let plan_id: Value = new.plan_id.as_ref().map(|id| id.as_str()).into();
-    // `plan_id` is stored as the plan has it, whatever its case here. What stands against it is told apart further down, from
-    // rows: nothing here is told from an error's text.
-    let insert = Sql::of(
+    // `plan_id` is stored as the plan has it, whatever its case here.
+    let create = Write::of(
         &call.caller,
-        "INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at) \
-         SELECT ?4, ?5, ?6, (SELECT id FROM tenants_plans WHERE id = ?7), ?8, ?9, ?3, ?3",
-    )
-    .values([
-        new.id.as_str().into(),
-        new.hostname.as_str().into(),
-        new.is_enabled.into(),
-        plan_id.clone(),
-        limits.into(),
-        env.into(),
-    ])
-    .guarded()
-    .sql(
-        " AND (?7 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?7)) \
-         ON CONFLICT DO NOTHING RETURNING created_at, updated_at, plan_id",
-    );
-    let batch = Batch::write()
-        .then(insert)
-        .audit(
-            &call.caller,
-            "tenant.create",
-            new.id.as_str(),
-            call.request_id,
-        )
-        .explain(why_not(
-            &call.caller,
-            new.id.as_str(),
+        call.request_id,
+        write_into!(
+            "create_tenant",
+            "id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, plan_id, limits, env",
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6), \
+             ?8 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?8), \
+             ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10",
+            "id_is_there, hostname_is_taken, plan_is_there, now, plan_id"
+        ),
+        [
+            new.id.as_str().into(),
             new.hostname.as_str().into(),
-            false,
-            plan_id,
-        ));
+            new.is_enabled.into(),
+            new.plan_id.as_ref().map(|id| id.as_str()).into(),
+            limits.into(),
+            env.into(),
+        ],
+    );
     let location = call.path(&format!("/tenants/{}", new.id));
     let dialect = call.dialect;
-    Ok(Pending::new(batch, move |_, answers| {
-        let Some(mut row) = answers.row()? else {
-            answers.skip()?;
-            let obstacles = Obstacles::decode(answers)?;
-            return Err(obstacles.against_create(&new));
-        };
+    Ok(Pending::new(Batch::one(create), move |_, answers| {
+        let mut row = answers.outcome()?;
+        if let Some(error) = Obstacles::decode(&mut row)?.against_create(&new) {
+            return Err(error);
+        }
+        let now = row.text("now")?;
         let tenant = Tenant {
-            created_at: row.text("created_at")?,
-            updated_at: row.text("updated_at")?,
+            created_at: now.clone(),
+            updated_at: now,
             plan_id: row.optional_text("plan_id")?,
             id: new.id.as_str().into(),
             hostname: new.hostname.as_str().into(),
@@ -144,76 +127,56 @@ pub(crate) fn edit(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError> {
     let Ok(id) = TenantId::parse(id) else {
         return Ok(absent(&call.caller, "tenant"));
     };
-    let (plan_edited, plan_id) = match &patch.plan_id {
+    let (sets_plan_id, plan_id) = match &patch.plan_id {
         Edit::Keep => (false, None),
         Edit::Clear => (true, None),
         Edit::Set(id) => (true, Some(id.as_str())),
     };
-
-    let mut update = Sql::of(&call.caller, "UPDATE tenants SET updated_at = ?3");
-    if let Some(hostname) = &patch.hostname {
-        update = update.sql(", hostname = ").bind(hostname.as_str());
-    }
-    if let Some(is_enabled) = patch.is_enabled {
-        update = update.sql(", is_enabled = ").bind(is_enabled);
-    }
-    if plan_edited {
-        update = update
-            .sql(", plan_id = (SELECT id FROM tenants_plans WHERE id = ")
-            .bind(plan_id)
-            .sql(")");
-    }
-    match &patch.limits {
-        Edit::Keep => {}
-        Edit::Clear => update = update.sql(", limits = NULL"),
-        Edit::Set(limits) => {
-            update = update
-                .sql(", limits = ")
-                .bind((!limits.is_empty()).then(|| limits.to_stored()));
-        }
-    }
-    match &patch.env {
-        Edit::Keep => {}
+    let (sets_limits, limits) = match &patch.limits {
+        Edit::Keep => (false, None),
+        Edit::Set(limits) if !limits.is_empty() => (true, Some(limits.to_stored())),
+        Edit::Clear | Edit::Set(_) => (true, None),
+    };
+    let (sets_env, env) = match &patch.env {
+        Edit::Keep => (false, None),
         Edit::Set(env) if !env.is_empty() => {
             let sealer = call.config.sealer.as_ref();
             let sealed = stored::seal_env(TABLE, id.as_str(), env, sealer, call.random)?;
-            update = update.sql(", env = ").bind(sealed);
+            (true, Some(sealed))
         }
-        Edit::Clear | Edit::Set(_) => update = update.sql(", env = NULL"),
-    }
-    let mut update = update.guarded().sql(" AND id = ").bind(id.as_str());
-    if let Some(hostname) = &patch.hostname {
-        update = update
-            .sql(" AND NOT EXISTS (SELECT 1 FROM tenants AS other WHERE other.hostname = ")
-            .bind(hostname.as_str())
-            .sql(" AND other.id <> tenants.id)");
-    }
-    if let Some(plan_id) = plan_id {
-        update = update
-            .sql(" AND EXISTS (SELECT 1 FROM tenants_plans WHERE id = ")
-            .bind(plan_id)
-            .sql(")");
-    }
-    let update = update.sql(" RETURNING id");
-
-    let hostname: Value = patch.hostname.as_ref().map(|h| h.as_str()).into();
-    let batch = Batch::write()
-        .then(update)
-        .audit(&call.caller, "tenant.update", id.as_str(), call.request_id)
-        .explain(why_not(
-            &call.caller,
-            id.as_str(),
-            hostname,
-            true,
+        Edit::Clear | Edit::Set(_) => (true, None),
+    };
+    let edit = Write::of(
+        &call.caller,
+        call.request_id,
+        write_into!(
+            "edit_tenant",
+            "id_is_there, hostname_is_taken, plan_is_there, \
+             id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env",
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), \
+             ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
+             ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13",
+            "id_is_there, hostname_is_taken, plan_is_there"
+        ),
+        [
+            id.as_str().into(),
+            patch.hostname.as_ref().map(|h| h.as_str()).into(),
+            patch.is_enabled.into(),
+            sets_plan_id.into(),
             plan_id.into(),
-        ));
-    Ok(Pending::new(batch, move |_, answers| {
-        if answers.row()?.is_some() {
-            return Ok(Response::empty(204));
-        }
-        answers.skip()?;
-        Err(Obstacles::decode(answers)?.against_edit(&patch))
-    }))
+            sets_limits.into(),
+            limits.into(),
+            sets_env.into(),
+            env.into(),
+        ],
+    );
+    Ok(Pending::new(
+        Batch::one(edit),
+        move |_, answers| match Obstacles::decode(&mut answers.outcome()?)?.against_edit(&patch) {
+            Some(error) => Err(error),
+            None => Ok(Response::empty(204)),
+        },
+    ))
 }
 
 /// `DELETE /tenants/{id}`
@@ -225,38 +188,25 @@ pub(crate) fn delete(call: &Call<'_>, id: &str) -> Result<Pending, ApiError> {
     if drop_tables {
         return Ok(site::routes::delete_with_tables(call, &id));
     }
-    let delete = Sql::of(&call.caller, "DELETE FROM tenants")
-        .guarded()
-        .sql(" AND id = ")
-        .bind(id.as_str())
-        .sql(" RETURNING id");
-    let batch = Batch::write()
-        .then(delete)
-        .audit(&call.caller, "tenant.delete", id.as_str(), call.request_id)
-        .explain(whether_key_stands(&call.caller));
-    Ok(Pending::new(batch, |_, answers| changed(answers, "tenant")))
+    let delete = Write::of(
+        &call.caller,
+        call.request_id,
+        write_into!(
+            "delete_tenant",
+            "id_is_there, id",
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), ?5",
+            "id_is_there"
+        ),
+        [id.as_str().into()],
+    );
+    Ok(Pending::new(Batch::one(delete), |_, answers| {
+        changed(answers, "tenant")
+    }))
 }
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
 
-/// Reads what can stand against a write: the key, the tenant that has the id, the one that has the hostname (when that tenant
-/// is edited: another one), the plan.
-fn why_not(caller: &Caller, id: &str, hostname: Value, edits: bool, plan_id: Value) -> Sql {
-    Sql::of(
-        caller,
-        concat!(
-            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE ",
-            key_stands!(),
-            ") AS key_stands, \
-             EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS id_is_there, \
-             EXISTS (SELECT 1 FROM tenants WHERE hostname = ?5 AND (?6 = 0 OR id <> ?4)) AS hostname_is_taken, \
-             ?7 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?7) AS plan_is_there"
-        ),
-    )
-    .values([id.into(), hostname, edits.into(), plan_id])
-}
-
-/// A row of [`why_not`].
+/// What stood against a write of a tenant, as its row has it after `key_stands`.
 #[derive(Debug)]
 struct Obstacles {
     key_stands: bool,
@@ -266,8 +216,7 @@ struct Obstacles {
 }
 
 impl Obstacles {
-    fn decode(answers: &mut Answers) -> Result<Self, ApiError> {
-        let mut row = answers.row()?.ok_or_else(unexplained)?;
+    fn decode(row: &mut Columns) -> Result<Self, ApiError> {
         Ok(Self {
             key_stands: row.boolean("key_stands")?,
             id_is_there: row.boolean("id_is_there")?,
@@ -293,51 +242,36 @@ impl Obstacles {
         None
     }
 
-    fn against_create(&self, new: &NewTenant) -> ApiError {
-        if let Some(error) = self.against_write(new.plan_id.as_ref().map(|id| id.as_str())) {
-            return error;
-        }
-        let mut taken = Vec::new();
-        if self.id_is_there {
-            taken.push(taken_field("/id", new.id.as_str()));
-        }
-        if self.hostname_is_taken {
-            taken.push(taken_field("/hostname", new.hostname.as_str()));
-        }
-        if taken.is_empty() {
-            unexplained()
-        } else {
-            ApiError::Conflict(taken)
-        }
+    fn against_create(&self, new: &NewTenant) -> Option<ApiError> {
+        let taken: Vec<FieldError> = [
+            (self.id_is_there, "/id", new.id.as_str()),
+            (self.hostname_is_taken, "/hostname", new.hostname.as_str()),
+        ]
+        .into_iter()
+        .filter(|(taken, ..)| *taken)
+        .map(|(_, at, value)| taken_field(at, value))
+        .collect();
+        self.against_write(new.plan_id.as_ref().map(|id| id.as_str()))
+            .or_else(|| (!taken.is_empty()).then_some(ApiError::Conflict(taken)))
     }
 
-    fn against_edit(&self, patch: &TenantPatch) -> ApiError {
+    fn against_edit(&self, patch: &TenantPatch) -> Option<ApiError> {
+        if self.key_stands && !self.id_is_there {
+            return Some(NOT_FOUND);
+        }
         let plan_id = match &patch.plan_id {
             Edit::Set(id) => Some(id.as_str()),
             Edit::Keep | Edit::Clear => None,
         };
-        if self.key_stands && !self.id_is_there {
-            return NOT_FOUND;
-        }
-        if let Some(error) = self.against_write(plan_id) {
-            return error;
-        }
-        match &patch.hostname {
-            Some(hostname) if self.hostname_is_taken => {
-                ApiError::Conflict([taken_field("/hostname", hostname.as_str())].into())
-            }
-            _ => unexplained(),
-        }
+        self.against_write(plan_id).or_else(|| {
+            let hostname = patch.hostname.as_ref().filter(|_| self.hostname_is_taken)?;
+            Some(ApiError::Conflict(
+                [taken_field("/hostname", hostname.as_str())].into(),
+            ))
+        })
     }
 }
 
 fn taken_field(pointer: &'static str, value: &str) -> FieldError {
     FieldError::field(pointer, format!("{} is taken", quote(value)))
-}
-
-/// Nothing was written, and nothing stands against it: the statements do not say the same thing.
-fn unexplained() -> ApiError {
-    ApiError::Internal(Internal::Rows(String::from(
-        "nothing was written, and nothing stands against it",
-    )))
 }

@@ -236,7 +236,7 @@ fn no_secret_prints() {
         r#"{"env":{"A":"hidden"},"limits":{"B":"clear"}}"#,
     ));
     let printed = format!("{exchange:?} {:?}", host.api);
-    assert!(printed.contains("UPDATE tenants"), "{printed}");
+    assert!(printed.contains("INSERT INTO edit_tenant"), "{printed}");
     for (_, secret) in SECRETS {
         assert!(!printed.contains(secret), "{printed}");
     }

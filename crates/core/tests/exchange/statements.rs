@@ -217,9 +217,8 @@ fn every_patch_there_is_is_a_statement_that_sqlite_runs() {
         distinct.insert(statements[0].text().to_owned());
         host.expect(204, &ask);
     }
-    // 2 hostnames · 2 is_enabled · 3 plan_id · 3 limits · 3 env, and 2 names · 3 descriptions · 3 limits · 3 env of a plan; less
-    // the two empty ones. `limits` of a tenant is bound where it is `{}`, and so is `env` of a plan.
-    assert_eq!(distinct.len(), (108 - 1) + (54 - 1));
+    // One for a tenant and one for a plan, whatever is set: nothing is put together as it goes.
+    assert_eq!(distinct.len(), 2);
 }
 
 /// A host with the tenants `a`, which is installed, and `not-yet`.
@@ -282,7 +281,7 @@ fn every_lookup_goes_through_an_index_and_lists_need_no_sorting() {
             }
         }
     }
-    assert!(seen.len() > 100, "{}", seen.len());
+    assert!(seen.len() > 10, "{}", seen.len());
 }
 
 /// What [`every_lookup_goes_through_an_index_and_lists_need_no_sorting`] looks for is what SQLite says of a plan that is bad.
