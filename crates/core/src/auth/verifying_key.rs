@@ -65,6 +65,8 @@ impl VerifyingKeys {
                 } else {
                     Err(format!("expected a line `{PEM_END}` after it"))
                 }
+            } else if line.starts_with(PEM_BEGIN) {
+                Err(format!("expected a line end after `{PEM_BEGIN}`"))
             } else if line.starts_with("-----BEGIN ") {
                 Err(format!("expected `{PEM_BEGIN}`; got another kind of PEM"))
             } else {

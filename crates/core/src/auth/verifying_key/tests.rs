@@ -133,6 +133,10 @@ fn what_is_no_key_is_told_with_its_line_and_not_shown() {
             "line 1: expected `-----BEGIN PUBLIC KEY-----`; got another kind of PEM",
         ),
         (
+            &format!(r"-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----"),
+            "line 1: expected a line end after `-----BEGIN PUBLIC KEY-----`",
+        ),
+        (
             &format!("-----BEGIN PUBLIC KEY-----\n{spki}"),
             "line 1: expected a line `-----END PUBLIC KEY-----` after it",
         ),
