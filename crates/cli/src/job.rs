@@ -16,9 +16,11 @@ pub fn run<J: Job>(
     mut watch: impl FnMut(&J),
 ) -> Result<J::Report, Error> {
     loop {
-        // wrangler's failure is told as wrangler has it; the job would say the same with more words.
-        let rows = database.run_batch(job.batch())?;
-        match job.resume(Ok(rows), &mut SystemRandom).map_err(stopped)? {
+        let rows = match database.run_batch(job.batch()) {
+            Err(Error::Database(reason)) => Err(reason),
+            answered => Ok(answered?),
+        };
+        match job.resume(rows, &mut SystemRandom).map_err(stopped)? {
             JobStep::Run(next) => job = next,
             JobStep::Done(report) => return Ok(report),
         }

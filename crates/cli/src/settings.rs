@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Deserialize;
 use tenants_core::config::Config;
 use tenants_core::secret::Secret;
 use zeroize::Zeroizing;
@@ -37,6 +38,8 @@ pub const PROJECT: &str = "TENANTS_PROJECT";
 
 /// Where `npm start` serves the API.
 const DEFAULT_URL: &str = "http://127.0.0.1:8787";
+/// What makes a folder a project's.
+const WRANGLER_TOML: &str = "wrangler.toml";
 /// Where `npm start` keeps the local Worker's secrets.
 const DEV_VARS: &str = ".dev.vars";
 /// Where `npm start` keeps the key that it made.
@@ -86,6 +89,19 @@ pub struct Settings<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     folder: PathBuf,
     named_file: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// Which variables of the service a job needs.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    /// Secrets that it cannot do without.
+    pub secrets: &'static [&'static str],
+    /// Secrets that it takes where they are set.
+    pub optional_secrets: &'static [&'static str],
+    /// Plain variables. What is set nowhere else is read from `wrangler.toml`, as it is deployed.
+    pub plain: &'static [&'static str],
+    /// Another `wrangler.toml` than the project's.
+    pub wrangler_toml: Option<PathBuf>,
 }
 
 /// A secret, and where it was found.
@@ -251,24 +267,32 @@ impl<'a> Settings<'a> {
         if local { self.dev_var(name) } else { Ok(None) }
     }
 
-    /// The core's configuration, as far as a job needs it, for a database on this machine (`local`) or elsewhere: `required`
-    /// and `optional` are the variables that are read.
+    /// The core's configuration, as far as a job needs it, for a database on this machine (`local`) or elsewhere.
     ///
     /// # Errors
-    /// Where a required one is missing, or one cannot be read.
-    pub fn config(
-        &self,
-        required: &[&'static str],
-        optional: &[&'static str],
-        local: bool,
-    ) -> Result<Config, Error> {
+    /// Where a secret that is required is missing, or a value cannot be read.
+    pub fn config(&self, needs: &Needs, local: bool) -> Result<Config, Error> {
         let mut values = BTreeMap::new();
-        for &name in required.iter().chain(optional) {
+        for &name in needs.secrets.iter().chain(needs.optional_secrets) {
             if let Some(found) = self.found(None, "", name, local)? {
                 values.insert(name, found.secret);
-            } else if required.contains(&name) {
+            } else if needs.secrets.contains(&name) {
                 return Err(not_set(name, local));
             }
+        }
+        let mut plain = None;
+        for &name in needs.plain {
+            let found = match self.found(None, "", name, local)? {
+                Some(found) => Some(found.secret),
+                None => {
+                    let plain = match &mut plain {
+                        Some(plain) => plain,
+                        none => none.insert(self.plain_vars(needs.wrangler_toml.as_deref())?),
+                    };
+                    plain.remove(name).map(Secret::new)
+                }
+            };
+            values.extend(found.map(|value| (name, value)));
         }
         Config::read(|name| values.get(name).map(|value| value.text().to_owned())).map_err(
             |errors| {
@@ -276,6 +300,31 @@ impl<'a> Settings<'a> {
                 Error::Configuration(all.join("\n"))
             },
         )
+    }
+
+    /// The texts among the plain variables, `[vars]`, of the project's wrangler.toml, or of the one that is named.
+    fn plain_vars(&self, named: Option<&Path>) -> Result<BTreeMap<String, String>, Error> {
+        #[derive(Deserialize)]
+        struct Wrangler {
+            #[serde(default)]
+            vars: BTreeMap<String, toml::Value>,
+        }
+
+        let file = match (named, self.project()?) {
+            (Some(file), _) => self.path(file),
+            (None, Some(project)) => project.join(WRANGLER_TOML),
+            (None, None) => return Ok(BTreeMap::new()),
+        };
+        let unreadable = |error: &dyn std::fmt::Display| {
+            Error::Configuration(format!("{} cannot be read: {error}", file.display()))
+        };
+        let text = fs::read_to_string(&file).map_err(|e| unreadable(&e))?;
+        let Wrangler { vars } = toml::from_str(&text).map_err(|e| unreadable(&e))?;
+        let texts = vars.into_iter().filter_map(|(name, value)| match value {
+            toml::Value::String(text) if !text.is_empty() => Some((name, text)),
+            _ => None,
+        });
+        Ok(texts.collect())
     }
 
     /// What stands in the project's own file.
@@ -324,7 +373,7 @@ fn not_set(name: &str, local: bool) -> Error {
 }
 
 fn is_project(folder: &Path) -> bool {
-    folder.join("wrangler.toml").is_file()
+    folder.join(WRANGLER_TOML).is_file()
 }
 
 /// Reads a file's variables, those that have a value.

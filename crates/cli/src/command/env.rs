@@ -14,6 +14,7 @@ use crate::output::{Format, World, table};
 use crate::progress::Progress;
 use crate::random::request_id;
 use crate::session::{Session, now};
+use crate::settings::Needs;
 
 /// How long a batch may become. Linux takes 128 KiB for one argument of a program, Windows 32 KiB for all of them. A single row
 /// may be longer (up to 90 KB).
@@ -89,11 +90,12 @@ pub fn reseal(
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
-    let config = session.settings.config(
-        &["CHEVERETO_ENCRYPTION_KEY"],
-        &["CHEVERETO_ENCRYPTION_KEY_PREVIOUS"],
-        !args.database.remote,
-    )?;
+    let needs = Needs {
+        secrets: &["CHEVERETO_ENCRYPTION_KEY"],
+        optional_secrets: &["CHEVERETO_ENCRYPTION_KEY_PREVIOUS"],
+        ..Needs::default()
+    };
+    let config = session.settings.config(&needs, !args.database.remote)?;
     let database = Database::open(&session.settings, &args.database)?;
     if args.dry_run {
         let job = Survey::begin(&config).map_err(job::stopped)?;

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{API_KEY, KEY_SECRET, Options, PROJECT, REQUEST_SECRET, Settings, URL};
+use super::{API_KEY, KEY_SECRET, Needs, Options, PROJECT, REQUEST_SECRET, Settings, URL};
 use crate::error::{Error, Exit};
 use crate::testing::Folder;
 
@@ -168,4 +168,96 @@ fn a_named_file_that_is_not_there_is_an_error() {
     };
     let error = with(Folder::new().path(), &options, &[], |s| s.project()).unwrap_err();
     assert_eq!(error.exit(), Exit::Configuration);
+}
+
+#[test]
+fn plain_variables_are_also_read_from_wrangler_toml_and_checked() {
+    const HOSTNAME: &str = "CHEVERETO_INTERNAL_HOSTNAME";
+    let project = project();
+    let toml = |name: &str, value: &str| {
+        let text = format!("name = 'x'\n[vars]\nOTHER = {{ A = 1 }}\n{HOSTNAME} = \"{value}\"\n");
+        fs::write(project.path().join(name), text).unwrap();
+    };
+    toml("wrangler.toml", "in toml");
+    toml("other.toml", "in other");
+    let read = |named: Option<&str>, local: bool, set: &[(&str, &str)]| {
+        let needs = Needs {
+            plain: &[HOSTNAME],
+            wrangler_toml: named.map(Into::into),
+            ..Needs::default()
+        };
+        let config = with(project.path(), &Options::default(), set, |s| {
+            s.config(&needs, local)
+        });
+        config.map(|_| ()).map_err(|error| error.problem().detail)
+    };
+    // None of these is a hostname: the error says which one was read.
+    for (named, local, set, value) in [
+        (None, true, &[][..], "in toml"),
+        (None, false, &[], "in toml"),
+        (Some("other.toml"), false, &[], "in other"),
+        (
+            None,
+            true,
+            &[(HOSTNAME, "in environment")],
+            "in environment",
+        ),
+    ] {
+        let detail = read(named, local, set).unwrap_err();
+        assert!(
+            detail.starts_with(HOSTNAME) && detail.contains(&format!("`{value}`")),
+            "{detail}"
+        );
+    }
+    fs::write(
+        project.path().join(".dev.vars"),
+        format!("{HOSTNAME}=in dev-vars\n"),
+    )
+    .unwrap();
+    assert!(read(None, true, &[]).unwrap_err().contains("`in dev-vars`"));
+    assert!(read(None, false, &[]).unwrap_err().contains("`in toml`"));
+    toml("wrangler.toml", "a.example");
+    assert_eq!(read(None, false, &[]), Ok(()));
+    fs::write(project.path().join("wrangler.toml"), "[vars").unwrap();
+    assert!(
+        read(None, false, &[])
+            .unwrap_err()
+            .contains("wrangler.toml cannot be read")
+    );
+}
+
+#[test]
+fn a_job_goes_without_optional_secrets_and_not_without_required_ones() {
+    let project = project();
+    let needs = Needs {
+        secrets: &["CHEVERETO_ENCRYPTION_KEY"],
+        optional_secrets: &["CHEVERETO_ENCRYPTION_KEY_PREVIOUS"],
+        ..Needs::default()
+    };
+    let read = |set: &[(&str, &str)]| {
+        with(project.path(), &Options::default(), set, |s| {
+            s.config(&needs, false)
+        })
+        .map(|_| ())
+    };
+    let error = read(&[]).unwrap_err();
+    assert_eq!(error.exit(), Exit::Configuration);
+    assert!(
+        error
+            .problem()
+            .detail
+            .starts_with("CHEVERETO_ENCRYPTION_KEY is not set")
+    );
+    let good = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    assert!(read(&[("CHEVERETO_ENCRYPTION_KEY", good)]).is_ok());
+    let both = [
+        ("CHEVERETO_ENCRYPTION_KEY", good),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", "hunter2"),
+    ];
+    let detail = read(&both).unwrap_err().problem().detail;
+    assert!(
+        detail.starts_with("CHEVERETO_ENCRYPTION_KEY_PREVIOUS: expected base64"),
+        "{detail}"
+    );
+    assert!(!detail.contains("hunter2"));
 }

@@ -1,0 +1,74 @@
+// `tenants` against the built Worker: every command that goes through the API, with what it leaves in the database.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { expectTenants } from './cli.mjs'
+import { startApi } from './harness.mjs'
+
+const api = await startApi({ vars: { TENANTS_DEVELOPMENT: 'true' } })
+const vars = {
+  TENANTS_URL: api.url,
+  TENANTS_API_KEY: api.key,
+  CHEVERETO_TENANTS_API_REQUEST_SECRET: api.secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET,
+}
+const tenants = (args, more = {}) => expectTenants(0, args, { ...more, vars: { ...vars, ...more.vars } })
+const refused = (args, more = {}) => expectTenants(1, args, { ...more, vars: { ...vars, ...more.vars } })
+const json = async (args, more) => JSON.parse((await tenants([...args, '--format', 'json'], more)).output)
+const tables = async () => (await api.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'chv_acme_%' ORDER BY name")).map((r) => r.name)
+
+test('a tenant and its plan, from creation to deletion', async () => {
+  assert.equal((await json(['auth:verify'])).valid, true)
+  const plan = await json(['plan:create', '--id', 'basic', '--name', 'Basic', '--limits', '{"CHEVERETO_MAX_USERS": "2"}'])
+  assert.deepEqual(plan.limits, { CHEVERETO_MAX_USERS: '2' })
+  const created = await json(['-C', 'create', '--id=acme', '--hostname=acme.example.com', '--is_enabled=1', '--plan_id=basic', '--env={"A": "é世"}'])
+  assert.deepEqual([created.id, created.plan_id, created.env], ['acme', 'basic', { A: 'é世' }])
+  assert.match((await tenants(['get', '--id', 'ACME'])).output, /^ *id +acme\n *hostname +acme\.example\.com\n/)
+
+  assert.equal((await tenants(['edit', '--id', 'acme', '--hostname', 'new.example.com', '--plan_id', ''])).output, 'edited tenant `acme`\n')
+  assert.deepEqual(await json(['get', '--id', 'acme']).then(({ hostname, plan_id }) => [hostname, plan_id]), ['new.example.com', null])
+  assert.equal((await tenants(['plan:edit', '--id', 'basic', '--env', '{"B": 1}', '-q'])).output, '')
+  assert.deepEqual((await json(['plan:get', '--id', 'basic'])).env, { B: '1' })
+  assert.deepEqual((await json(['plan:list'])).map(({ id }) => id), ['basic'])
+
+  const routers = (await json(['config:traefik'])).http.routers
+  assert.equal(routers.acme.rule, 'Host(`new.example.com`)')
+
+  await tenants(['create', '--id', 'b', '--hostname', 'b', '--is_enabled', '0'])
+  await tenants(['create', '--id', 'c', '--hostname', 'c', '--is_enabled', '0'])
+  const part = await tenants(['list', '--limit', '1', '--after', 'acme', '--format', 'json'])
+  assert.deepEqual(JSON.parse(part.output).map(({ id }) => id), ['b'])
+  assert.equal(part.errors, 'There are more tenants: --after b goes on\n')
+  assert.deepEqual((await json(['list'])).map(({ id }) => id), ['acme', 'b', 'c'])
+  assert.deepEqual(await json(['cache']), { cached: 0, tenants: 3, plans: 1 })
+
+  const taken = await refused(['create', '--id', 'b', '--hostname', 'c', '--is_enabled', '1'])
+  assert.match(taken.errors, /^error: Conflict: already taken: id, hostname\n( +\/(id|hostname): .+\n){2} +\(status 409, code conflict, request id cli-[0-9a-f]{32}\)\n$/)
+  for (const id of ['b', 'c']) assert.equal((await tenants(['delete', '--id', id])).output, `deleted tenant \`${id}\`\n`)
+  await tenants(['plan:delete', '--id', 'basic'])
+  assert.match((await refused(['plan:get', '--id', 'basic'])).errors, /there is no such plan/)
+})
+
+test('a site is installed, its password reset, its tables dropped', async () => {
+  const install = ['install', '-u', 'Admin', '-e', 'admin@example.com', '-x', '-']
+  const password = 'a password of 24 letters'
+  const installed = await json(install, { input: `${password}\n`, vars: { CHEVERETO_TENANT: 'acme' } })
+  assert.deepEqual(installed, { id: 'acme', username: 'Admin', email: 'admin@example.com' })
+  assert.ok((await tables()).includes('chv_acme_users'))
+  const hash = async () => (await api.sql('SELECT * FROM chv_acme_users')).map((row) => Object.values(row).find((value) => /^\$argon2id\$/.test(value)))
+  const [first] = await hash()
+  assert.ok(first)
+  assert.match((await refused([...install, '--id', 'acme'], { input: password })).errors, /status 409, code conflict/)
+  assert.match((await refused(['install', '--id', 'acme', '-u', 'x', '-e', 'y', '-x', 'z'])).errors, /\/username: .+\n.*\/email: .+\n.*\/password: /)
+
+  const reset = await tenants(['password-reset', '--id', 'acme', '-u', 'admin'])
+  assert.match(reset.output, /^\S{16,}\n$/)
+  assert.ok(!reset.errors.includes(reset.output.trim()))
+  const [second] = await hash()
+  assert.notEqual(second, first)
+  const given = await tenants(['user:password-reset', '--id', 'acme', '-u', 'admin', '-x', '-'], { input: 'another one' })
+  assert.equal(given.output, 'set the password of user `admin` of tenant `acme`\n')
+  assert.notEqual((await hash())[0], second)
+  assert.match((await refused(['password-reset', '--id', 'acme', '-u', 'nobody'])).errors, /status 404/)
+
+  await tenants(['delete', '--id', 'acme', '--drop-tables'])
+  assert.deepEqual(await tables(), [])
+})
