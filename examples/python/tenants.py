@@ -1,0 +1,168 @@
+"""The Tenants API in a Python program: its component in wasmtime, its database in sqlite3.
+
+Either world of the component does: `Exchange` runs the batches that it is handed, `Service` is asked to. What a host has to do is
+`run_batch`; all else is translation of types. wasmtime's Python has no classes for a component's records: `Record` is a plain object
+whose attributes have WIT's names, hyphens included.
+"""
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from wasmtime import Engine, Store
+from wasmtime.component import Component, Linker, Record
+
+PACKAGE = "tenants:api/{}@0.1.0"
+# The longest body that the API takes. A longer one need not be read.
+BODY_LIMIT_BYTES = 65536
+# As many random bytes as one request may use.
+RANDOM_BYTES = 256
+
+
+@dataclass
+class Answer:
+    """What to send."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    # What to log: `level`, `request-id`, `route`, `cause` and so on, as attributes.
+    log: Record
+
+
+class Refused(Exception):
+    """The component answered an error: what is wrong with a variable, or why a key was not made."""
+
+
+def open_database(path: str, schema: str) -> sqlite3.Connection:
+    """Opens a database, and makes its tables where it has none. `schema` is the text of schema.sql."""
+    # Transactions are begun and ended by `run_batch` alone. One thread at a time is for whoever calls to see to.
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA foreign_keys = ON")
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+        db.executescript(schema)
+    return db
+
+
+def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
+    """Runs a batch in one transaction: the rows of each statement, or why it failed."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        # None, int and str are NULL, INTEGER and TEXT, on both sides.
+        rows = [[list(row) for row in db.execute(statement.text, statement.values)] for statement in batch]
+        db.execute("COMMIT")
+        return rows
+    except sqlite3.Error as error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        return str(error)
+
+
+def load(path: str) -> tuple[Engine, Component]:
+    """Compiles a component: about a second, once for as many APIs as are made of it."""
+    engine = Engine()
+    return engine, Component.from_file(engine, path)
+
+
+class Exchange:
+    """The world `exchange`: this program runs the batches, and hands the time and the randomness in."""
+
+    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
+        engine, component = loaded
+        self.db = db
+        self.store = Store(engine)
+        # It imports nothing.
+        self.instance = Linker(engine).instantiate(self.store, component)
+        interface = self.instance.get_export_index(self.store, PACKAGE.format("exchanges"))
+        self.functions = {}
+        for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.create-api-key",
+                     "[static]exchange.resume", "[static]key-creation.resume"):
+            index = self.instance.get_export_index(self.store, name, interface)
+            self.functions[name] = self.instance.get_func(self.store, index)
+        self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
+
+    def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
+        """Answers a request. `headers` are pairs; a body of None is one that is too long and was not read."""
+        request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
+        step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
+        while step.tag == "run":
+            rows = run_batch(self.db, step.payload.batch)
+            # The exchange is given away: wasmtime refuses it a second time.
+            step = self._call("[static]exchange.resume", step.payload.exchange, rows)
+        return _answer(step.payload)
+
+    def sign(self, body: bytes) -> str:
+        """What X-Signature is to be for a body."""
+        return _unwrap(self._call("[method]api.sign", self.api, body))
+
+    def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
+        """Creates an API key. The text of it is not kept anywhere."""
+        step = _unwrap(self._call("[method]api.create-api-key", self.api, name, expires_at, int(time.time()), os.urandom(RANDOM_BYTES)))
+        while step.tag == "run":
+            rows = run_batch(self.db, step.payload.batch)
+            step = _unwrap(self._call("[static]key-creation.resume", step.payload.creation, rows))
+        return step.payload.text
+
+    def _call(self, name: str, *arguments):
+        function = self.functions[name]
+        result = function(self.store, *arguments)
+        function.post_return(self.store)
+        return result
+
+
+class Service:
+    """The world `service`: the component asks this program for the database, the time and randomness."""
+
+    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
+        engine, component = loaded
+        self.variables = _pairs(variables.items())
+        self.store = Store(engine)
+        linker = Linker(engine)
+        imports = {
+            "database": ("run", lambda _store, batch: run_batch(db, batch)),
+            "clock": ("now", lambda _store: int(time.time())),
+            "randomness": ("bytes", lambda _store, count: os.urandom(count)),
+        }
+        with linker.root() as root:
+            for interface, (name, function) in imports.items():
+                with root.add_instance(PACKAGE.format(interface)) as instance:
+                    instance.add_func(name, function)
+        self.function = linker.instantiate(self.store, component).get_func(self.store, "handle")
+
+    def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
+        """Answers a request, as `Exchange.handle` does."""
+        request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
+        answer = self.function(self.store, self.variables, request)
+        self.function.post_return(self.store)
+        return _answer(_unwrap(answer))
+
+
+def _record(**fields) -> Record:
+    record = Record()
+    vars(record).update(fields)
+    return record
+
+
+def _pairs(items) -> list[Record]:
+    return [_record(name=name, value=value) for name, value in items]
+
+
+def _answer(answer: Record) -> Answer:
+    response = answer.response
+    return Answer(response.status, [(h.name, h.value) for h in response.headers], response.body.encode(), answer.log)
+
+
+def _unwrap(result):
+    """The value of a `result`, where it is one. wasmtime gives its two sides as they are where their types tell them apart."""
+    if isinstance(result, list):
+        raise Refused("; ".join(_sentence(error) for error in result))
+    if getattr(result, "tag", None) == "err":
+        raise Refused(_sentence(result.payload))
+    return result.payload if getattr(result, "tag", None) == "ok" else result
+
+
+def _sentence(error) -> str:
+    payload = error.payload if hasattr(error, "payload") else error
+    text = f"{payload.name}: {payload.detail}" if isinstance(payload, Record) else payload
+    return ": ".join(str(part) for part in (getattr(error, "tag", None), text) if part is not None)

@@ -1,0 +1,71 @@
+// The program in Python that serves the API by its component, over HTTP.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { root } from '../../scripts/lib/run.mjs'
+import { noPython, python } from './python.mjs'
+
+const SECRETS = {
+  CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys',
+  CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests',
+  CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+}
+/** No example of a test runs longer, whatever becomes of the test. */
+const LIFETIME = 60_000
+
+/** Starts a program that prints an API key and where it listens, and asks it; it is ended then. */
+async function served(command, args, ask) {
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
+  let log = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => (log += text))
+  const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)))
+  try {
+    let key
+    let url
+    for await (const line of createInterface({ input: child.stdout })) {
+      key ??= line.match(/chv_1_\S+/)?.[0]
+      url = line.match(/http:\S+/)?.[0]
+      if (url) break
+    }
+    assert.ok(key && url, `the program did not say where it listens: ${log}`)
+    await ask(async (method, target, body) => {
+      const text = body === undefined ? '' : JSON.stringify(body)
+      const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(text).digest('hex') }
+      if (body !== undefined) headers['Content-Type'] = 'application/json'
+      const answer = await fetch(url + target, { method, headers, body: text || undefined, signal: AbortSignal.timeout(10_000) })
+      return { status: answer.status, text: await answer.text(), headers: answer.headers }
+    })
+  } finally {
+    child.kill('SIGTERM')
+  }
+  assert.equal(await ended, 0, log)
+  return log
+}
+
+/** A tenant is made, read, changed and deleted; what is not allowed is refused. */
+async function aTenantsLife(ask) {
+  const tenant = { id: 'acme', hostname: 'acme.example.com', is_enabled: true, env: { COLOUR: 'blue' } }
+  const created = await ask('POST', '/_/api/4/tenants', tenant)
+  assert.equal(created.status, 201, created.text)
+  assert.equal(created.headers.get('location'), '/_/api/4/tenants/acme')
+  assert.equal((await ask('POST', '/_/api/4/tenants', tenant)).status, 409)
+  assert.equal((await ask('PATCH', '/_/api/4/tenants/ACME', { is_enabled: false })).status, 204)
+  const read = await ask('GET', '/_/api/4/tenants/acme')
+  assert.equal(read.status, 200)
+  assert.deepEqual(JSON.parse(read.text).env, { COLOUR: 'blue' })
+  assert.equal(JSON.parse(read.text).is_enabled, false)
+  assert.equal((await ask('DELETE', '/_/api/4/tenants/acme')).status, 204)
+  assert.equal((await ask('GET', '/_/api/4/tenants/acme')).status, 404)
+  assert.equal((await ask('POST', '/_/api/4/tenants', { ...tenant, env: { LONG: 'x'.repeat(70_000) } })).status, 413)
+  const verified = await ask('POST', '/_/api/4/auth/verify')
+  assert.equal(JSON.parse(verified.text).key.name, 'first')
+}
+
+test('the program in Python', { skip: noPython() }, async () => {
+  const log = await served(python, [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', ':memory:'], aTenantsLife)
+  assert.match(log, /'route': '\/tenants\/\{id\}'/)
+  assert.doesNotMatch(log, /blue/)
+})

@@ -1,0 +1,37 @@
+// A Python with wasmtime, in a virtual environment of the tests' own.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { programPath } from '../../scripts/lib/system.mjs'
+import { root } from '../../scripts/lib/run.mjs'
+
+const requirements = path.join(root, 'examples', 'python', 'requirements.txt')
+const folder = path.join(root, 'target', 'python')
+
+export const wasmtimeVersion = readFileSync(requirements, 'utf8').match(/^wasmtime==(\S+)$/m)[1]
+
+/** The environment's Python. */
+export const python = path.join(folder, 'bin', 'python')
+
+/**
+ * Makes the environment where there is none yet, from PyPI; it stays.
+ * @returns {string | false} why it can't be had, for `{ skip }`; where CI=true it is a failure
+ */
+export function noPython() {
+  const runs = () => existsSync(python) && spawnSync(python, ['-c', `import importlib.metadata as m; assert m.version("wasmtime") == "${wasmtimeVersion}"`]).status === 0
+  if (runs()) return false
+  const steps = [
+    [programPath('python3') ?? 'python3', ['-m', 'venv', folder]],
+    [python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--only-binary=:all:', '-r', requirements]],
+  ]
+  for (const [command, args] of steps) {
+    const { status, error, stderr, stdout } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000 })
+    if (status === 0) continue
+    const why = `no Python with wasmtime ${wasmtimeVersion} to run the component in: it needs python3 with venv and pip, and the network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${error?.message ?? `${stderr}${stdout}`.trim().split('\n').at(-1)})`
+    assert.ok(['', '0', 'false'].includes(process.env.CI ?? ''), why)
+    return why
+  }
+  assert.ok(runs(), `wasmtime ${wasmtimeVersion} is installed in ${folder} and cannot be imported`)
+  return false
+}

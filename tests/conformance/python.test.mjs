@@ -1,0 +1,43 @@
+// The component in Python, by wasmtime: each of its worlds, on sqlite3. The program there is a host; here is what it is asked, and compared.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { root } from '../../scripts/lib/run.mjs'
+import { noPython, python, wasmtimeVersion } from '../component/python.mjs'
+import { runAll } from './compare.mjs'
+import { report, scenarios } from './results.mjs'
+
+const skip = noPython()
+
+/** No program of a test runs longer. */
+const LIFETIME = 180_000
+
+for (const world of ['exchange', 'service']) {
+  test(`the world ${world} answers the conformance set`, { skip }, async () => {
+    const child = spawn(python, [path.join(root, 'tests', 'conformance', 'python', 'host.py'), world], { stdio: ['pipe', 'pipe', 'inherit'], timeout: LIFETIME })
+    try {
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+      const ask = async (command) => {
+        child.stdin.write(`${JSON.stringify(command)}\n`)
+        const { value, done } = await lines.next()
+        assert.ok(!done, 'the program in Python ended')
+        return JSON.parse(value)
+      }
+      const start = async ({ config }) => {
+        await ask({ config })
+        return {
+          run: (statements) => ask({ statements }),
+          async send(request, bytes = new Uint8Array()) {
+            const { status, headers, body } = await ask({ request: { ...request, body: undefined }, body: Buffer.from(bytes).toString('base64') })
+            return { status, header: (name) => headers[name], body }
+          },
+        }
+      }
+      report(`python-${world}`, { host: `The component in Python, by wasmtime: \`${world}\``, version: wasmtimeVersion, database: 'sqlite3' }, await runAll(scenarios, start))
+    } finally {
+      child.stdin.end()
+    }
+  })
+}

@@ -1,0 +1,40 @@
+"""A host of the conformance set in Python: JSON, one line a command, on standard input; one line an answer on standard output."""
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "examples" / "python"))
+
+from tenants import Exchange, Service, load, open_database  # noqa: E402
+
+WORLDS = {"exchange": Exchange, "service": Service}
+
+
+def main():
+    world = sys.argv[1]
+    loaded = load(str(ROOT / "target" / "component" / f"{world}.wasm"))
+    schema = (ROOT / "schema.sql").read_text()
+    db = api = None
+    for line in sys.stdin:
+        command = json.loads(line)
+        answer = {}
+        if "config" in command:
+            if db is not None:
+                db.close()
+            db = open_database(":memory:", schema)
+            api = WORLDS[world](loaded, command["config"], db)
+        elif "statements" in command:
+            for statement in command["statements"]:
+                db.execute(statement["sql"], statement["params"])
+        else:
+            request = command["request"]
+            body = base64.b64decode(command["body"])
+            got = api.handle(request["method"], request["target"], request["headers"].items(), body, request.get("client_address"))
+            answer = {"status": got.status, "headers": dict(got.headers), "body": got.body.decode()}
+        print(json.dumps(answer), flush=True)
+
+
+main()
