@@ -55,6 +55,7 @@ export const steps = [
   {
     name: 'component',
     about: 'the core as WebAssembly components',
+    helpers: ['python3-venv'],
     run: async () => {
       await buildComponents();
       await nodeTests('tests/component', () => true);
@@ -63,6 +64,7 @@ export const steps = [
   {
     name: 'conformance',
     about: 'the conformance set on every host',
+    helpers: ['python3-venv'],
     run: async () => {
       await buildComponents();
       await nodeTests('tests/conformance', () => true);

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { quiet, say } from './run.mjs';
 
 /** program, or library -> Debian's package of it */
-const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh' };
+const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh', 'python3-venv': 'python3-venv' };
 
 /** library of PHP -> a file of it, as PHP's own search finds it */
 const libraries = { phpseclib3: 'phpseclib3/autoload.php' };
@@ -33,6 +33,8 @@ export async function ensurePrograms(names) {
 }
 
 function isThere(name) {
+  // Debian's Python comes without the modules that make a virtual environment.
+  if (name === 'python3-venv') return spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0;
   if (!(name in libraries)) return programPath(name) !== undefined;
   const code = 'exit(stream_resolve_include_path($argv[1]) === false ? 1 : 0);';
   return spawnSync('php', ['-r', code, '--', libraries[name]]).status === 0;

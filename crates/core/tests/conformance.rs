@@ -1,0 +1,337 @@
+//! The conformance set (tests/conformance/README.md) on the core itself: natively, on rusqlite.
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the helpers of a test end it as the test itself may"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use serde::Deserialize;
+use tenants_core::sql::{Batch, Rows, Value};
+use tenants_core::{Api, Body, Headers, Random, RandomUnavailable, Request, Response, Step};
+
+#[derive(Deserialize)]
+struct Scenario {
+    name: String,
+    config: BTreeMap<String, String>,
+    setup: Vec<Statement>,
+    steps: Vec<ScenarioStep>,
+}
+
+#[derive(Deserialize)]
+struct Statement {
+    sql: String,
+    params: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ScenarioStep {
+    Statements {
+        setup: Vec<Statement>,
+    },
+    Asked {
+        name: String,
+        request: Box<Asked>,
+        expect: Expected,
+    },
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    method: String,
+    target: String,
+    headers: BTreeMap<String, String>,
+    body: Option<AskedBody>,
+    client_address: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AskedBody {
+    Text(String),
+    Bytes { base64: String },
+    Repeated { repeat: String, times: usize },
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    status: u16,
+    headers: BTreeMap<String, Option<String>>,
+    body: String,
+}
+
+#[test]
+fn the_core_answers_the_conformance_set() {
+    let scenarios = scenarios();
+    let (mut passed, mut failures) = (0, Vec::new());
+    for scenario in &scenarios {
+        let host = Host::new(scenario);
+        for step in &scenario.steps {
+            match step {
+                ScenarioStep::Statements { setup } => host.prepare(setup),
+                ScenarioStep::Asked {
+                    name,
+                    request,
+                    expect,
+                } => {
+                    let differences = expect.differences(&host.ask(request));
+                    if differences.is_empty() {
+                        passed += 1;
+                    } else {
+                        let what = differences.join("; ");
+                        failures.push(format!("{}: {name}: {what}", scenario.name));
+                    }
+                }
+            }
+        }
+    }
+    report(passed, failures.len());
+    assert_eq!(failures, Vec::<String>::new());
+    assert!(passed > 0, "a runner that asked nothing passes nothing");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let folder = root().join("tests/conformance");
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    files.sort();
+    let read = |path: &PathBuf| -> Vec<Scenario> {
+        serde_json::from_str(&fs::read_to_string(path).unwrap())
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    files.iter().flat_map(read).collect()
+}
+
+/// For the table of all hosts.
+fn report(passed: usize, failed: usize) {
+    let folder = root().join("build/conformance");
+    fs::create_dir_all(&folder).unwrap();
+    let result = serde_json::json!({
+        "host": "The core itself, natively",
+        "version": env!("CARGO_PKG_VERSION"),
+        "database": format!("rusqlite, SQLite {}", rusqlite::version()),
+        "passed": passed,
+        "failed": failed,
+    });
+    fs::write(folder.join("native.json"), format!("{result}\n")).unwrap();
+}
+
+struct Host {
+    api: Api,
+    db: Connection,
+}
+
+impl Host {
+    fn new(scenario: &Scenario) -> Self {
+        let db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "foreign_keys", true).unwrap();
+        db.execute_batch(include_str!("../../../schema.sql"))
+            .unwrap();
+        let host = Self {
+            api: Api::new(|name| scenario.config.get(name).cloned()),
+            db,
+        };
+        host.prepare(&scenario.setup);
+        host
+    }
+
+    fn prepare(&self, statements: &[Statement]) {
+        for Statement { sql, params } in statements {
+            let values = params.iter().map(|value| match value {
+                serde_json::Value::Null => Value::Null,
+                serde_json::Value::String(text) => text.as_str().into(),
+                number => Value::Integer(number.as_i64().expect("an integer")),
+            });
+            rows_of(&self.db, sql, &values.collect::<Vec<_>>()).unwrap();
+        }
+    }
+
+    fn ask(&self, asked: &Asked) -> Response {
+        let header = |name: &str| asked.headers.get(name).map(String::as_str);
+        let body = match &asked.body {
+            None => Vec::new(),
+            Some(AskedBody::Text(text)) => text.clone().into_bytes(),
+            Some(AskedBody::Bytes { base64 }) => STANDARD.decode(base64).unwrap(),
+            Some(AskedBody::Repeated { repeat, times }) => repeat.repeat(*times).into_bytes(),
+        };
+        let request = Request {
+            method: &asked.method,
+            target: &asked.target,
+            client_address: asked.client_address.as_deref(),
+            headers: Headers {
+                api_key: header("x-api-key"),
+                signature: header("x-signature"),
+                content_type: header("content-type"),
+                request_id: header("x-request-id"),
+                if_none_match: header("if-none-match"),
+            },
+            body: Body::Bytes(&body),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = i64::try_from(now.as_secs()).unwrap();
+        let mut step = self.api.begin(&request, now, &mut SqliteRandom(&self.db));
+        loop {
+            match step {
+                Step::Send(answer) => return answer.response,
+                Step::Run(exchange) => {
+                    let rows = self.run(exchange.batch());
+                    step = exchange.resume(&self.api, rows);
+                }
+            }
+        }
+    }
+
+    fn run(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
+        let run = || {
+            let transaction =
+                rusqlite::Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+            let statements = batch.statements().iter();
+            let rows = statements
+                .map(|statement| rows_of(&transaction, statement.text(), statement.values()))
+                .collect::<Result<_, _>>()?;
+            transaction.commit()?;
+            Ok(rows)
+        };
+        run().map_err(|e: rusqlite::Error| e.to_string())
+    }
+}
+
+fn rows_of(db: &Connection, text: &str, values: &[Value]) -> rusqlite::Result<Rows> {
+    let mut statement = db.prepare(text)?;
+    let columns = statement.column_count();
+    let values = values.iter().map(|value| match value {
+        Value::Null => rusqlite::types::Value::Null,
+        Value::Integer(n) => (*n).into(),
+        Value::Text(text) => text.clone().into(),
+    });
+    let rows = statement.query_map(params_from_iter(values), |row| {
+        (0..columns)
+            .map(|i| {
+                Ok(match row.get_ref(i)? {
+                    ValueRef::Null => Value::Null,
+                    ValueRef::Integer(n) => Value::Integer(n),
+                    ValueRef::Text(text) => str::from_utf8(text)?.into(),
+                    other => panic!("a column of type {}", other.data_type()),
+                })
+            })
+            .collect()
+    })?;
+    rows.collect()
+}
+
+/// SQLite's own randomness, which the system's is the seed of.
+struct SqliteRandom<'a>(&'a Connection);
+
+impl Random for SqliteRandom<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+        let count = i64::try_from(bytes.len()).map_err(|_| RandomUnavailable)?;
+        let blob: Result<Vec<u8>, _> = self
+            .0
+            .query_row("SELECT randomblob(?1)", [count], |row| row.get(0));
+        bytes.copy_from_slice(&blob.map_err(|_| RandomUnavailable)?);
+        Ok(())
+    }
+}
+
+impl Expected {
+    /// What is otherwise than expected.
+    fn differences(&self, response: &Response) -> Vec<String> {
+        let mut found = Vec::new();
+        if response.status != self.status {
+            found.push(format!(
+                "status {} instead of {}",
+                response.status, self.status
+            ));
+        }
+        for (name, expected) in &self.headers {
+            let got = response.header(name);
+            let same = match (expected, got) {
+                (None, None) => true,
+                (Some(expected), Some(got)) => matches(expected, got),
+                _ => false,
+            };
+            if !same {
+                found.push(format!("{name}: {got:?} instead of {expected:?}"));
+            }
+        }
+        let id = response.header("x-request-id").unwrap_or_default();
+        let body = self.body.replace(
+            r#""request_id":"<request-id>""#,
+            &format!(r#""request_id":"{id}""#),
+        );
+        if !matches(&body, &response.body) {
+            found.push(format!("body {} instead of {}", response.body, self.body));
+        }
+        found
+    }
+}
+
+/// Whether a text is the expected one, in which a mark stands for what differs from run to run.
+fn matches(expected: &str, got: &str) -> bool {
+    let Some(at) = expected.find('<') else {
+        return expected == got;
+    };
+    let (literal, rest) = expected.split_at(at);
+    let Some(got) = got.strip_prefix(literal) else {
+        return false;
+    };
+    let word = |range: RangeInclusive<usize>, more: &[u8], rest: &str| {
+        let length = got
+            .bytes()
+            .take_while(|b| b.is_ascii_alphanumeric() || more.contains(b))
+            .count();
+        range.contains(&length) && matches(rest, &got[length..])
+    };
+    if let Some(rest) = rest.strip_prefix("<request-id>") {
+        word(1..=64, b"._-", rest)
+    } else if let Some(rest) = rest.strip_prefix("<password>") {
+        word(16..=128, b"_-", rest)
+    } else if let Some(rest) = rest.strip_prefix("<time>") {
+        let shape = "0000-00-00 00:00:00".len();
+        got.len() >= shape && is_time(&got.as_bytes()[..shape]) && matches(rest, &got[shape..])
+    } else {
+        got.strip_prefix('<')
+            .is_some_and(|got| matches(&rest[1..], got))
+    }
+}
+
+fn is_time(text: &[u8]) -> bool {
+    text.iter().enumerate().all(|(i, byte)| match i {
+        4 | 7 => *byte == b'-',
+        10 => *byte == b' ',
+        13 | 16 => *byte == b':',
+        _ => byte.is_ascii_digit(),
+    })
+}
+
+#[test]
+fn a_mark_stands_for_what_it_says_and_nothing_else() {
+    assert!(matches(
+        r#"{"a":"<time>","b":"<b>"}"#,
+        r#"{"a":"2026-01-02 03:04:05","b":"<b>"}"#
+    ));
+    assert!(!matches("<time>", "2026-01-02T03:04:05"));
+    assert!(!matches("<time>", "2026-01-02 03:04"));
+    assert!(!matches("<password>", "short"));
+    assert!(matches("<password>", "0123456789abcdef"));
+    assert!(!matches("a", "b"));
+    assert!(!matches("a<request-id>", "a"));
+}
