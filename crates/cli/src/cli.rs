@@ -76,7 +76,7 @@ const NAME_WIDTH: usize = 19;
 
 /// Manages tenants, plans and API keys of the Tenants API: the commands and options of Chevereto's own `tenants`.
 #[derive(Debug, Parser)]
-#[command(name = "tenants", version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(name = "tenants", version, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = true)]
 pub struct Cli {
     /// Accepted before a command, as Chevereto's own program has it; changes nothing
     #[arg(short = 'C')]

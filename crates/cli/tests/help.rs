@@ -100,6 +100,16 @@ fn the_help_of_all_groups_every_command_once_and_fits_a_terminal() {
 }
 
 #[test]
+fn no_command_at_all_is_told_all_of_them() {
+    let run = Project::new().run(&[]);
+    assert_eq!((run.code, run.output.as_str()), (2, ""));
+    assert_eq!(run.errors, Project::new().run(&["-h"]).output);
+    let run = Project::new().run(&["creat"]);
+    assert_eq!(run.code, 2);
+    assert!(run.errors.contains("'create'"), "{}", run.errors);
+}
+
+#[test]
 fn every_command_has_an_example_and_every_example_is_taken() {
     let mut seen = 0;
     for name in names() {
