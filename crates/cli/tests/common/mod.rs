@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use tenants_cli::output::World;
+use tenants_core::auth::signature::RequestSecret;
+use tenants_core::secret::Secret;
 
 /// 2026-08-18 23:16:57 UTC
 pub(crate) const NOW: i64 = 1_787_095_017;
@@ -19,6 +21,9 @@ pub(crate) const REQUEST_SECRET: &str = "a request secret";
 /// What stands in for wrangler.
 pub(crate) const WRANGLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/wrangler");
 pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";
+
+pub(crate) const CREATED: &str = "201 Created\ncontent-type: application/json";
+pub(crate) const OK: &str = "200 OK\ncontent-type: application/json";
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -206,4 +211,27 @@ pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
         .filter_map(|line| line.split_once(':'))
         .find(|(n, _)| n.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.trim())
+}
+
+/// One command, one answer: the first line of the request, its body, and what the run came to.
+pub(crate) fn exchange(args: &[&str], answer: (&str, &str)) -> (String, String, Run) {
+    let server = Server::new(&[answer]);
+    let run = Project::calling(&server).run(args);
+    let request = server.request();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let secret = RequestSecret::new(&Secret::new(REQUEST_SECRET.into()));
+    assert!(has_header(head, "x-api-key", API_KEY), "{head}");
+    assert!(
+        has_header(head, "x-signature", &secret.sign(body.as_bytes())),
+        "{head}"
+    );
+    assert!(header(head, "x-request-id").unwrap().starts_with("cli-"));
+    let content_type = if body.is_empty() {
+        None
+    } else {
+        Some("application/json")
+    };
+    assert_eq!(header(head, "content-type"), content_type);
+    let line = head.lines().next().unwrap().to_owned();
+    (line, body.to_owned(), run)
 }
