@@ -1,5 +1,4 @@
 //! Tenants and plans against a server of the test's own: what is sent, byte for byte, and what is made of the answers.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! A tenant's site, parts of lists, and `cache`, against a server of the test's own.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
 
 mod common;
 
