@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use tenants_core::config::VariableError;
 
 use crate::output::printable;
 
@@ -208,6 +209,13 @@ fn lines(text: &str) -> String {
 }
 
 impl Error {
+    /// Of variables that cannot be read.
+    #[must_use]
+    pub fn of_variables(errors: Vec<VariableError>) -> Self {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Self::Configuration(all.join("\n"))
+    }
+
     /// How the process ends with it.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -294,12 +294,8 @@ impl<'a> Settings<'a> {
             };
             values.extend(found.map(|value| (name, value)));
         }
-        Config::read(|name| values.get(name).map(|value| value.text().to_owned())).map_err(
-            |errors| {
-                let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                Error::Configuration(all.join("\n"))
-            },
-        )
+        Config::read(|name| values.get(name).map(|value| value.text().to_owned()))
+            .map_err(Error::of_variables)
     }
 
     /// The texts among the plain variables, `[vars]`, of the project's wrangler.toml, or of the one that is named.

@@ -5,7 +5,6 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use tenants_core::auth::key::IssuedKey;
 use tenants_core::clock::Timestamp;
 use tenants_core::sql::{Batch, Statement, Value};
 
@@ -27,10 +26,6 @@ fn text(value: &str) -> String {
     } else {
         format!("CAST(X'{}' AS TEXT)", hex::encode(value))
     }
-}
-
-fn nullable(value: Option<&str>) -> String {
-    value.map_or_else(|| "NULL".into(), text)
 }
 
 /// A batch's statements as text, values and all: what wrangler is given.
@@ -92,32 +87,6 @@ impl Trace<'_> {
             text(self.now.as_str()),
         )
     }
-}
-
-/// The id that the next key is to have: ids count up and are never given twice.
-pub const NEXT_KEY_ID: &str =
-    "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'api_keys'), 0) + 1 AS id";
-
-/// Inserts a key under the id it was issued for, unless that id was given away since [`NEXT_KEY_ID`] was asked. The first
-/// result has a row where it was inserted.
-#[must_use]
-pub fn insert_key(
-    id: u64,
-    key: &IssuedKey,
-    name: Option<&str>,
-    expires_at: Option<&Timestamp>,
-    trace: Trace<'_>,
-) -> String {
-    let digest = text(key.digest());
-    let now = text(trace.now.as_str());
-    let name = nullable(name);
-    let expires_at = nullable(expires_at.map(Timestamp::as_str));
-    let entry = trace.entry("api_key.create", &format!("'{id}'"));
-    format!(
-        "INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT {id}, {name}, {digest}, {now}, {expires_at} \
-         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'api_keys' AND seq >= {id}) RETURNING id; \
-         {entry} FROM api_keys WHERE id = {id} AND digest = {digest}"
-    )
 }
 
 /// Which keys are meant: by id, by name, or by both at once.

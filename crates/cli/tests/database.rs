@@ -68,7 +68,10 @@ fn a_key_is_issued_for_the_next_id_and_shown_once() {
         sql.contains("'2027-01-31 00:00:00'") && sql.contains("'2026-08-18 23:16:57'"),
         "{sql}"
     );
-    assert!(sql.contains("'api_key.create', '7', 'cli-"), "{sql}");
+    assert!(
+        sql.contains("'api_key.create', CAST(7 AS TEXT), 'cli-"),
+        "{sql}"
+    );
     assert!(!sql.contains(key) && !sql.contains("it's"), "{sql}");
 
     let environment = project.wrangler_environment(2);
@@ -111,7 +114,12 @@ fn an_id_that_was_given_away_in_between_is_replaced_by_the_next() {
     let run = Project::new()
         .with_wrangler(&always)
         .run(&["api:key:create"]);
-    assert_eq!((run.code, run.output.as_str()), (1, ""));
+    assert_eq!((run.code, run.output.as_str()), (3, ""));
+    assert!(
+        run.errors.contains("another's a moment later"),
+        "{}",
+        run.errors
+    );
 }
 
 #[test]

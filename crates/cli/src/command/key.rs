@@ -5,21 +5,20 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tenants_core::auth::key::{IssuedKey, KeyError, KeySecret};
+use tenants_core::auth::creation::{CreatedKey, KeyCreation, KeyName};
+use tenants_core::auth::key::{KeyError, KeySecret};
 use tenants_core::clock::Timestamp;
+use tenants_core::config::Config;
 use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
+use crate::job;
 use crate::output::{Format, World};
-use crate::random::{SystemRandom, request_id, unavailable};
+use crate::random::{SystemRandom, request_id};
 use crate::session::{Session, now, to_json};
+use crate::settings::KEY_SECRET;
 use crate::sql::{self, KeyChoice, Trace};
-
-/// How often an id that was given away in between is replaced by the next one.
-const ATTEMPTS: usize = 5;
-/// How long a key's name may be.
-const MAX_NAME_CHARACTERS: usize = 255;
 
 /// What to know of a new key.
 #[derive(Debug, Clone, Args)]
@@ -155,8 +154,19 @@ pub fn create(
     }
     let database = Database::open(&session.settings, &args.database)?;
     let found = session.settings.key_secret(!args.database.remote)?;
-    let secret = KeySecret::new(&found.secret);
-    let (id, key) = insert(args, &database, &secret, &now)?;
+    let config = Config::read(|name| (name == KEY_SECRET).then(|| found.secret.text().to_owned()))
+        .map_err(Error::of_variables)?;
+    let job = KeyCreation::begin(
+        &config,
+        args.name
+            .as_deref()
+            .and_then(|name| KeyName::parse(name).ok()),
+        args.expires.clone(),
+        (world.now)(),
+        &mut SystemRandom,
+    );
+    let job = job.map_err(job::stopped)?.under(&request_id()?);
+    let CreatedKey { id, key } = job::run(&database, job, |_| ())?;
     let shown = match session.format {
         // Alone on standard output, so that `KEY=$(tenants api:key:create)` is all a script needs.
         Format::Table => world.print(key.text()),
@@ -182,38 +192,6 @@ pub fn create(
         ));
     }
     shown
-}
-
-/// Issues a key for the next id and inserts it; once more where that id was given away in between.
-fn insert(
-    args: &CreateArgs,
-    database: &Database,
-    secret: &KeySecret,
-    now: &Timestamp,
-) -> Result<(u64, IssuedKey), Error> {
-    let request_id = request_id()?;
-    let trace = Trace {
-        request_id: &request_id,
-        now,
-    };
-    for _ in 0..ATTEMPTS {
-        let next = database.execute(sql::NEXT_KEY_ID)?.rows::<Id>(0)?;
-        let Some(Id { id }) = next.first() else {
-            return Err(Error::Database(
-                "the database did not tell the next key's id".into(),
-            ));
-        };
-        let key = secret.issue(*id, &mut SystemRandom).map_err(unavailable)?;
-        let name = args.name.as_deref();
-        let statements = sql::insert_key(*id, &key, name, args.expires.as_ref(), trace);
-        if !database.execute(&statements)?.rows::<Id>(0)?.is_empty() {
-            return Ok((*id, key));
-        }
-    }
-    Err(Error::Refused {
-        code: "conflict",
-        detail: format!("others made keys at the same time, {ATTEMPTS} times over; try again"),
-    })
 }
 
 /// Says whether a key is valid, and of one that is not, why.
@@ -339,15 +317,9 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let length = text.chars().count();
-    if text.contains('\0') {
-        Err("expected a text without U+0000".into())
-    } else if (1..=MAX_NAME_CHARACTERS).contains(&length) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "expected 1 to {MAX_NAME_CHARACTERS} characters; got {length}"
-        ))
+    match KeyName::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -110,6 +110,13 @@ impl KeyCreation {
         })
     }
 
+    /// Has the audit log know it by an id of the host's: its run's.
+    #[must_use]
+    pub fn under(mut self, run_id: &str) -> Self {
+        self.wanted.request_id = run_id.into();
+        self
+    }
+
     fn insert(mut self, id: u64, random: &mut dyn Random) -> Result<Self, ApiError> {
         let key = self
             .secret

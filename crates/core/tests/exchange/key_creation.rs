@@ -143,3 +143,14 @@ fn a_name_is_1_to_255_characters_and_has_no_nul() {
         assert!(KeyName::parse(bad).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn a_hosts_own_id_stands_in_the_audit_log() {
+    let mut host = Host::new();
+    let job = begin(&mut host, None, None).under("cli-1");
+    to_the_end(&mut host, job);
+    assert_eq!(
+        host.one("SELECT request_id FROM audit_log WHERE action = 'api_key.create'"),
+        "cli-1".into()
+    );
+}
