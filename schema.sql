@@ -33,17 +33,22 @@ CREATE TABLE tenants (
   stats TEXT,                      -- JSON object of the sixteen counters; NULL: never counted, all zero
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
-  last_job_at TEXT                 -- when the statistics were last counted
+  last_job_at TEXT,                -- when the statistics were last counted
+  stats_turn_at TEXT               -- when it was last their turn to be counted, whatever came of it; NULL: never
 ) STRICT;
 
 -- For "which tenants have this plan", when a plan goes.
 CREATE INDEX tenants_by_plan ON tenants (plan_id) WHERE plan_id IS NOT NULL;
+
+-- For "whose turn is it".
+CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at);
 
 -- Who did what, on which subject, when, with which request. Never a body. Written in the transaction of what it tells of.
 -- AUTOINCREMENT: ids only ever grow, so the newest is also the revision of everything above.
 CREATE TABLE audit_log (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   key_id INTEGER,                  -- api_keys.id; NULL: an operator at the command line
+  -- NOT NULL is also what stops a transaction whose entry stands under a condition that does not hold: sql.rs, `Batch::entered`.
   action TEXT NOT NULL,            -- "tenant.create", "plan.update", "api_key.delete", …
   subject TEXT NOT NULL,           -- the identifier of what was changed
   request_id TEXT NOT NULL,

@@ -3,7 +3,7 @@
 //! The Worker's main module is `src/worker.js`. It hands each request over in one call ([`begin`]), runs the batch that comes
 //! back on D1 (`src/d1.js`), and hands the rows over in another ([`resume`]). Both calls are synchronous: the core awaits
 //! nothing, and a future crossing between wasm and JavaScript costs more than everything the core computes
-//! (docs/ARCHITECTURE.md has the numbers).
+//! (docs/ARCHITECTURE.md has the numbers). The cron trigger's counting of statistics goes the same way ([`begin_stats`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,6 +12,9 @@ use std::rc::Rc;
 
 use tenants_core::config::Config;
 use tenants_core::http::BODY_LIMIT_BYTES;
+use tenants_core::job::{Job as _, JobError, JobStep};
+use tenants_core::log::JobEntry;
+use tenants_core::site::stats::{Refresh, Report};
 use tenants_core::{
     Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step, sql,
 };
@@ -19,14 +22,29 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Env, event};
 
-/// How long a request waits for its rows at the most. One that is not resumed by then never will be: its client went away, and
-/// the platform dropped what ran for it.
+/// How long anything waits for its rows at the most. What is not resumed by then never will be: its client went away, and the
+/// platform dropped what ran for it.
 const WAIT_LIMIT_MS: f64 = 120_000.0;
 
-/// A request that waits for its rows.
+/// A request or a job that waits for its rows.
 struct Waiting {
-    exchange: Exchange,
+    work: Work,
     began_ms: f64,
+    waits_since_ms: f64,
+}
+
+enum Work {
+    Request(Exchange),
+    Stats(Refresh),
+}
+
+impl Work {
+    fn batch(&self) -> &sql::Batch {
+        match self {
+            Self::Request(exchange) => exchange.batch(),
+            Self::Stats(job) => job.batch(),
+        }
+    }
 }
 
 thread_local! {
@@ -107,13 +125,8 @@ pub fn begin(head: &str, body: Option<Vec<u8>>, now_ms: f64) -> String {
         headers,
         body: body.as_deref().map_or(Body::TooLarge, Body::Bytes),
     };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a number saturates, and the core judges it"
-    )]
-    let unix_seconds = (now_ms / 1000.0) as i64;
     next(
-        api().begin(&request, unix_seconds, &mut HostRandom),
+        api().begin(&request, unix_seconds(now_ms), &mut HostRandom),
         now_ms,
         now_ms,
     )
@@ -127,61 +140,100 @@ pub fn begin(head: &str, body: Option<Vec<u8>>, now_ms: f64) -> String {
 #[wasm_bindgen]
 #[must_use]
 pub fn resume(handle: u32, rows: &[u8], failed: bool, now_ms: f64) -> String {
-    let Some(Waiting { exchange, began_ms }) = WAITING.with_borrow_mut(|all| all.remove(&handle))
+    let Some(Waiting { work, began_ms, .. }) = WAITING.with_borrow_mut(|all| all.remove(&handle))
     else {
-        panic!("no request waits under the handle {handle}");
+        panic!("nothing waits under the handle {handle}");
     };
     let rows = match str::from_utf8(rows) {
         Ok(text) if !failed => sql::json::rows_from_json(text),
         Ok(reason) => Err(reason.into()),
         Err(error) => Err(error.to_string()),
     };
-    next(exchange.resume(&api(), rows), began_ms, now_ms)
+    match work {
+        Work::Request(exchange) => next(exchange.resume(&api(), rows), began_ms, now_ms),
+        Work::Stats(job) => next_stats(job.resume(rows, &mut HostRandom), began_ms, now_ms),
+    }
+}
+
+/// Begins the counting of statistics; goes on with [`resume`], as a request does. Where it is over, `D` and the log's line; `E`
+/// where the line is of an error.
+///
+/// # Panics
+/// Before [`configure`].
+#[wasm_bindgen(js_name = beginStats)]
+#[must_use]
+pub fn begin_stats(now_ms: f64) -> String {
+    let begun = api().begin_stats(unix_seconds(now_ms)).map(JobStep::Run);
+    next_stats(begun, now_ms, now_ms)
+}
+
+fn next_stats(
+    step: Result<JobStep<Refresh, Report>, JobError>,
+    began_ms: f64,
+    now_ms: f64,
+) -> String {
+    let outcome = match step {
+        Ok(JobStep::Run(job)) => return run(Work::Stats(job), began_ms, now_ms),
+        Ok(JobStep::Done(report)) => Ok(report),
+        Err(error) => Err(error),
+    };
+    let entry = JobEntry::of_stats(outcome);
+    let kind = if entry.is_error() { 'E' } else { 'D' };
+    format!("{kind}{}", entry.line(duration_ms(began_ms, now_ms)))
 }
 
 fn next(step: Step, began_ms: f64, now_ms: f64) -> String {
     match step {
-        Step::Run(exchange) => {
-            let mut lines = String::with_capacity(2048);
-            for statement in exchange.batch().statements() {
-                // A statement's text has no line break, and JSON writes none.
-                for part in ["\n", statement.text(), "\n", &statement.values_to_json()] {
-                    lines.push_str(part);
-                }
-            }
-            let handle = wait(
-                Waiting {
-                    exchange: *exchange,
-                    began_ms,
-                },
-                now_ms,
-            );
-            format!("R{handle}{lines}")
-        }
-        Step::Send(answer) => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "milliseconds of one request"
-            )]
-            let duration_ms = (now_ms - began_ms) as i64;
-            text(*answer, duration_ms)
-        }
+        Step::Run(exchange) => run(Work::Request(*exchange), began_ms, now_ms),
+        Step::Send(answer) => text(*answer, duration_ms(began_ms, now_ms)),
     }
 }
 
-fn wait(waiting: Waiting, now_ms: f64) -> u32 {
+fn run(work: Work, began_ms: f64, now_ms: f64) -> String {
+    let mut lines = String::with_capacity(2048);
+    for statement in work.batch().statements() {
+        // A statement's text has no line break, and JSON writes none.
+        for part in ["\n", statement.text(), "\n", &statement.values_to_json()] {
+            lines.push_str(part);
+        }
+    }
     let handle = NEXT_HANDLE.get();
     NEXT_HANDLE.set(handle.wrapping_add(1));
     WAITING.with_borrow_mut(|all| {
         // Handles count up, so that the first is the oldest (but for once in four billion).
         while let Some(first) = all.first_entry()
-            && now_ms - first.get().began_ms > WAIT_LIMIT_MS
+            && now_ms - first.get().waits_since_ms > WAIT_LIMIT_MS
         {
             first.remove();
         }
+        let waiting = Waiting {
+            work,
+            began_ms,
+            waits_since_ms: now_ms,
+        };
         all.insert(handle, waiting);
     });
-    handle
+    format!("R{handle}{lines}")
+}
+
+fn unix_seconds(now_ms: f64) -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a number saturates, and the core judges it"
+    )]
+    {
+        (now_ms / 1000.0) as i64
+    }
+}
+
+fn duration_ms(began_ms: f64, now_ms: f64) -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "milliseconds of one request or run"
+    )]
+    {
+        (now_ms - began_ms) as i64
+    }
 }
 
 fn text(answer: Answer, duration_ms: i64) -> String {

@@ -31,11 +31,16 @@ export function prepare(env, now) {
   }
 }
 
-/** The answer to a request that the wasm did not live to answer. */
-export function failed(error, request, began) {
+/** What the log says of an error; where it is a trap, the wasm is to start anew. */
+export function causeOf(error) {
   const trapped = error instanceof WebAssembly.RuntimeError
   if (trapped) trappedAt ||= Date.now()
-  const cause = (trapped && takePanic()) || String(error?.stack ?? error)
+  return (trapped && takePanic()) || String(error?.stack ?? error)
+}
+
+/** The answer to a request that the wasm did not live to answer. */
+export function failed(error, request, began) {
+  const cause = causeOf(error)
   const asked = request.headers.get('x-request-id') ?? ''
   const requestId = /^[A-Za-z0-9._-]{1,64}$/.test(asked) ? asked : crypto.randomUUID()
   console.error(JSON.stringify({

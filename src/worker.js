@@ -1,9 +1,9 @@
 // The Worker: what Cloudflare calls. Moves bytes between a request, the core (wasm, src/lib.rs) and D1, and decides nothing
 // but what becomes of a request whose wasm trapped.
-import { begin, bodyLimitBytes, resume, takeBody } from '../build/index.js'
+import { begin, beginStats, bodyLimitBytes, resume, takeBody } from '../build/index.js'
 import { readBody } from './body.js'
 import { run } from './d1.js'
-import { failed, instance, needs, prepare, waiting } from './recovery.js'
+import { causeOf, failed, instance, needs, prepare, waiting } from './recovery.js'
 
 const limit = bodyLimitBytes()
 
@@ -21,6 +21,20 @@ export default {
       return failed(error, request, began)
     }
   },
+
+  /** The cron trigger: counts some tenants' statistics. */
+  async scheduled(_controller, env) {
+    const began = Date.now()
+    try {
+      prepare(env, began)
+      let step = beginStats(began)
+      while (step.startsWith('R')) step = await proceed(step, env.DB)
+      if (step.startsWith('E')) console.error(step.slice(1))
+      else console.log(step.slice(1))
+    } catch (error) {
+      console.error(JSON.stringify({ level: 'error', job: 'stats', duration_ms: Date.now() - began, cause: causeOf(error) }))
+    }
+  },
 }
 
 /** The request's head, as `begin` reads it. No header's value and no URL has a line break. What nothing reads is not asked for. */
@@ -34,7 +48,7 @@ function head({ method, url, headers }, body) {
 
 const encoder = new TextEncoder()
 
-/** Runs the batch that a request waits for, and goes on with its rows. */
+/** Runs the batch that a request or a job waits for, and goes on with its rows. */
 async function proceed(step, db) {
   const [first, ...lines] = step.split('\n')
   const { number } = instance
@@ -50,7 +64,7 @@ async function proceed(step, db) {
     waiting.count--
   }
   // Another instance's handle may be another request's there.
-  if (instance.number !== number) throw new Error('the wasm started anew while this request waited for its rows')
+  if (instance.number !== number) throw new Error('the wasm started anew while this waited for its rows')
   return resume(Number(first.slice(1)), encoder.encode(rows), broke, Date.now())
 }
 

@@ -147,6 +147,19 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
     /** A batch of one statement; its rows. */
     sql: async (text, ...params) => (await db.prepare(text).bind(...params).all()).results,
 
+    /** One run of the cron trigger, as the platform makes it; the log's line of it. */
+    async cron() {
+      const ran = () => logs.map(parsed).filter((l) => l?.job === 'stats')
+      const before = ran().length
+      const [cron] = config.triggers.crons
+      const { outcome } = await (await miniflare.getWorker()).scheduled({ cron })
+      assert.equal(outcome, 'ok')
+      for (let tries = 0; ran().length === before && tries < 100; tries++) await sleep(20)
+      const lines = ran().slice(before)
+      assert.equal(lines.length, 1, `one line a run: ${JSON.stringify(lines)}`)
+      return lines[0]
+    },
+
     /** Makes a key in the database as the CLI does. */
     async makeKey({ name = null, expires_at = null, deleted_at = null } = {}) {
       const [{ id }] = await api.sql(

@@ -47,7 +47,14 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_DEVELOPMENT",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
+    "TENANTS_STATS_PER_RUN",
 ];
+
+/// How many tenants a run of the cron trigger may count. D1 lets one call of a Worker make 50 queries on the free plan and 1000 on
+/// the paid one (<https://developers.cloudflare.com/d1/platform/limits/>), and a run takes 1 + 2 × as many at the worst:
+/// 1 + 2 × 24 = 49, 1 + 2 × 499 = 999.
+const DEFAULT_STATS_PER_RUN: u32 = 24;
+const MAX_STATS_PER_RUN: u32 = 499;
 
 /// What the service runs on.
 #[derive(Debug, Clone)]
@@ -76,6 +83,8 @@ pub struct Config {
     pub(crate) table_prefix: TablePrefix,
     /// What the hash of a user's password costs.
     pub(crate) hashing: Hashing,
+    /// How many tenants a run of the Worker's cron trigger counts.
+    pub(crate) stats_per_run: u32,
 }
 
 /// A variable whose value does not parse.
@@ -149,6 +158,7 @@ impl Config {
                 .parsed("CHEVERETO_DB_TABLE_PREFIX", TablePrefix::parse)
                 .unwrap_or_default(),
             hashing: reader.hashing(),
+            stats_per_run: reader.stats_per_run(),
         };
         reader.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
             "table" => Ok(()),
@@ -174,6 +184,12 @@ impl Config {
     #[must_use]
     pub fn needs_client_address(&self) -> bool {
         !self.allow_list.is_empty()
+    }
+
+    /// How many tenants a run of a host's cron trigger counts: `TENANTS_STATS_PER_RUN`.
+    #[must_use]
+    pub fn stats_per_run(&self) -> u32 {
+        self.stats_per_run
     }
 
     /// Settings that go before every tenant's own: `CHEVERETO_TENANT_ENFORCED`, a JSON object (contract §6).
@@ -270,6 +286,18 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             Ok(n) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
             _ => Err(format!("expected a whole number; got {}", quote(text))),
         })
+    }
+
+    fn stats_per_run(&mut self) -> u32 {
+        let name = "TENANTS_STATS_PER_RUN";
+        match self.whole(name) {
+            Some(n) if !(1..=MAX_STATS_PER_RUN).contains(&n) => {
+                let detail = format!("expected 1 to {MAX_STATS_PER_RUN}; got {n}");
+                self.errors.push(VariableError { name, detail });
+                DEFAULT_STATS_PER_RUN
+            }
+            n => n.unwrap_or(DEFAULT_STATS_PER_RUN),
+        }
     }
 
     fn hashing(&mut self) -> Hashing {
@@ -441,6 +469,12 @@ mod tests {
                 &[("TENANTS_PASSWORD_PASSES", "-3")],
                 "TENANTS_PASSWORD_PASSES",
             ),
+            (&[("TENANTS_STATS_PER_RUN", "0")], "TENANTS_STATS_PER_RUN"),
+            (&[("TENANTS_STATS_PER_RUN", "500")], "TENANTS_STATS_PER_RUN"),
+            (
+                &[("TENANTS_STATS_PER_RUN", "many")],
+                "TENANTS_STATS_PER_RUN",
+            ),
             (
                 &[
                     ("TENANTS_PASSWORD_MEMORY_KIB", "7168"),
@@ -461,7 +495,9 @@ mod tests {
             ("TENANTS_PASSWORD_MEMORY_KIB", "7168"),
             ("TENANTS_PASSWORD_PASSES", "5"),
         ]);
-        assert_eq!(read.unwrap().table_prefix.as_str(), "my_");
+        let read = read.unwrap();
+        assert_eq!(read.table_prefix.as_str(), "my_");
+        assert_eq!(read.stats_per_run(), 24);
     }
 
     #[test]

@@ -21,9 +21,11 @@ use crate::clock::Timestamp;
 use crate::config::{Config, VariableError};
 use crate::dialect::{Dialect, Legacy};
 use crate::http::{BODY_LIMIT_BYTES, Body, Method, Random, Request, Response, request_id};
+use crate::job::JobError;
 use crate::log::LogEntry;
 use crate::problem::{ApiError, Internal, Unauthorized};
 use crate::route::{Operation, Resource};
+use crate::site::stats::{Refresh, Which};
 use crate::sql::{Answers, Batch, Rows, Sql, key_stands};
 use crate::{plan, site, tenant, traefik};
 
@@ -160,6 +162,23 @@ impl Api {
     /// What of it does not parse: a host that can should refuse to start.
     pub fn config(&self) -> Result<&Config, &[VariableError]> {
         self.config.as_ref().map_err(Vec::as_slice)
+    }
+
+    /// Begins a run of the counting of statistics, as a host's cron trigger has it: of as many tenants as are configured, a few in
+    /// one transaction, so that requests need not wait for long.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be read, or the clock is outside of the years it can write.
+    pub fn begin_stats(&self, unix_seconds: i64) -> Result<Refresh, JobError> {
+        const SLICE: u32 = 8;
+        let config = self
+            .config
+            .as_ref()
+            .map_err(|errors| misconfigured(errors))?;
+        let now =
+            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let which = Which::Oldest(config.stats_per_run);
+        Ok(Refresh::begin(config, &now, which, SLICE))
     }
 
     /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.

@@ -1,8 +1,11 @@
-//! The log's line of a request: what happened, never a secret, a body or a header's value.
+//! The log's lines, of a request and of a job: what happened, never a secret, a body or a header's value.
 
 use alloc::string::{String, ToString as _};
 
 use serde::Serialize;
+
+use crate::job::JobError;
+use crate::site::stats::{Failed, Report};
 
 /// One request, as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,9 +89,117 @@ impl LogEntry {
     }
 }
 
+/// A job's run, as the log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEntry {
+    job: &'static str,
+    outcome: Result<Report, JobError>,
+}
+
+#[derive(Serialize)]
+struct JobLine<'a> {
+    level: &'static str,
+    job: &'static str,
+    duration_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<usize>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    failures: &'a [Failed],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+}
+
+impl JobEntry {
+    /// How many failures a line names. Each has its turn again, and every run names its own.
+    const FAILURES: usize = 20;
+
+    /// Of the counting of statistics.
+    #[must_use]
+    pub fn of_stats(outcome: Result<Report, JobError>) -> Self {
+        Self {
+            job: "stats",
+            outcome,
+        }
+    }
+
+    /// Whether nothing was done that should have been.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        match &self.outcome {
+            Ok(report) => report.counted == 0 && !report.failed.is_empty(),
+            Err(_) => true,
+        }
+    }
+
+    /// The line: JSON, without a line break. `duration_ms` is the host's measure of the run.
+    #[must_use]
+    pub fn line(&self, duration_ms: i64) -> String {
+        let failures = match &self.outcome {
+            Ok(report) => report.failed.as_slice(),
+            Err(_) => &[],
+        };
+        let line = JobLine {
+            level: match failures {
+                _ if self.is_error() => "error",
+                [] => "info",
+                _ => "warn",
+            },
+            job: self.job,
+            duration_ms,
+            counted: self.outcome.as_ref().ok().map(|report| report.counted),
+            failed: self.outcome.as_ref().ok().map(|report| report.failed.len()),
+            failures: &failures[..failures.len().min(Self::FAILURES)],
+            cause: self.outcome.as_ref().err().map(|error| error.to_string()),
+        };
+        // Strings and numbers alone: there is nothing in it that JSON cannot say.
+        serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::LogEntry;
+    use alloc::vec;
+
+    use super::{JobEntry, LogEntry};
+    use crate::job::JobError;
+    use crate::problem::{ApiError, Internal};
+    use crate::site::stats::{Failed, Report};
+
+    #[test]
+    fn a_jobs_line_names_what_failed() {
+        let line = |counted, failed| {
+            let report = Report {
+                counted,
+                failed,
+                ..Report::default()
+            };
+            JobEntry::of_stats(Ok(report)).line(3)
+        };
+        let failed = Failed {
+            tenant: "a".into(),
+            reason: "no such table".into(),
+        };
+        assert_eq!(
+            line(7, vec![]),
+            r#"{"level":"info","job":"stats","duration_ms":3,"counted":7,"failed":0}"#
+        );
+        assert_eq!(
+            line(7, vec![failed.clone()]),
+            r#"{"level":"warn","job":"stats","duration_ms":3,"counted":7,"failed":1,"failures":[{"tenant":"a","reason":"no such table"}]}"#
+        );
+        let many = line(0, vec![failed; 30]);
+        assert!(many.starts_with(
+            r#"{"level":"error","job":"stats","duration_ms":3,"counted":0,"failed":30,"#
+        ));
+        assert_eq!(many.matches("no such table").count(), 20);
+        let error = JobError::from(ApiError::Internal(Internal::Database("broken".into())));
+        assert_eq!(
+            JobEntry::of_stats(Err(error)).line(3),
+            r#"{"level":"error","job":"stats","duration_ms":3,"cause":"the database failed: broken"}"#
+        );
+    }
 
     #[test]
     fn a_line_is_json_with_what_an_operator_looks_for() {

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::http::Random;
 use crate::job::{Job, JobError, JobStep};
-use crate::problem::{ApiError, Internal};
+use crate::problem::ApiError;
 use crate::seal::{self, Sealer};
 use crate::sql::{Answers, Batch, Columns, Rows, Sql};
 use crate::stored;
@@ -150,7 +150,7 @@ impl Job for Survey {
         rows: Result<Vec<Rows>, String>,
         _: &mut dyn Random,
     ) -> Result<JobStep<Self, Counts>, JobError> {
-        let mut answers = answers(rows, &self.batch)?;
+        let mut answers = Answers::of_job(rows, &self.batch)?;
         Ok(JobStep::Done(read_counts(&mut answers)?))
     }
 }
@@ -359,7 +359,7 @@ impl Job for Reseal {
         rows: Result<Vec<Rows>, String>,
         random: &mut dyn Random,
     ) -> Result<JobStep<Self, Report>, JobError> {
-        let mut answers = answers(rows, &self.batch)?;
+        let mut answers = Answers::of_job(rows, &self.batch)?;
         self.read_writes(&mut answers)?;
         match self.reads {
             Reads::Before => {
@@ -394,11 +394,6 @@ impl Job for Reseal {
 
 fn sealer(config: &Config) -> Result<&Sealer, ApiError> {
     config.sealer.as_ref().ok_or(stored::NO_ENCRYPTION_KEY)
-}
-
-fn answers(rows: Result<Vec<Rows>, String>, batch: &Batch) -> Result<Answers, ApiError> {
-    let rows = rows.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
-    Answers::new(rows, batch.statements().len())
 }
 
 /// A slice's rows: `?1` the identifier before them, `?2` how a text sealed under the current key begins, `?3` how many at most,

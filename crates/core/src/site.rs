@@ -8,4 +8,5 @@ pub mod name;
 pub mod password;
 pub(crate) mod routes;
 pub(crate) mod schema;
+pub mod stats;
 mod user;

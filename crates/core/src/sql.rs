@@ -415,6 +415,12 @@ impl Answers {
         }
     }
 
+    /// Of a job's batch, or the reason why it failed.
+    pub(crate) fn of_job(rows: Result<Vec<Rows>, String>, batch: &Batch) -> Result<Self, ApiError> {
+        let rows = rows.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
+        Self::new(rows, batch.statements().len())
+    }
+
     /// The next statement's rows.
     pub(crate) fn rows(&mut self) -> Result<Rows, ApiError> {
         self.results

@@ -185,7 +185,16 @@ impl Host {
             if kind != "table" {
                 continue;
             }
-            for row in self.sql(&format!("SELECT * FROM \"{name}\" ORDER BY 1, 2"), &[]) {
+            // In the order of the first column, and of the second where there is one.
+            let columns = self.sql(
+                "SELECT name FROM pragma_table_info(?1)",
+                &[name.as_str().into()],
+            );
+            let second = columns.len().min(2);
+            for row in self.sql(
+                &format!("SELECT * FROM \"{name}\" ORDER BY 1, {second}"),
+                &[],
+            ) {
                 out.push_str(&format!("{name} {row:?}\n"));
             }
         }

@@ -26,6 +26,7 @@ mod rows;
 mod sealed_env;
 mod site;
 mod statements;
+mod stats;
 mod tenants_create;
 mod tenants_edit;
 mod tenants_read;

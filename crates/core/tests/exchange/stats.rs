@@ -1,0 +1,580 @@
+//! Statistics, counted on a real SQLite: what each number is, whose turn it is, and what a site that cannot be counted does to
+//! the others.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tenants_core::clock::Timestamp;
+use tenants_core::id::TenantId;
+use tenants_core::job::{Job as _, JobError, JobStep};
+use tenants_core::site::stats::{Refresh, Report, Which};
+use tenants_core::sql::Value;
+
+use crate::ask::{delete, get, install, new_tenant};
+use crate::host::{Host, NOW};
+
+fn begin(host: &Host, now: i64, which: Which, slice: u32) -> Refresh {
+    let now = Timestamp::from_unix(now).unwrap();
+    Refresh::begin(host.api.config().unwrap(), &now, which, slice)
+}
+
+/// Runs a job to its end; its report, and how many statements were run.
+fn run(host: &mut Host, mut job: Refresh) -> (Result<Report, JobError>, usize) {
+    let mut statements = 0;
+    loop {
+        statements += job.batch().statements().len();
+        let rows = host.run(job.batch());
+        match job.resume(rows, host.random.as_mut()) {
+            Ok(JobStep::Run(next)) => job = next,
+            Ok(JobStep::Done(report)) => return (Ok(report), statements),
+            Err(error) => return (Err(error), statements),
+        }
+    }
+}
+
+fn refresh(host: &mut Host, now: i64, tenants: u32, slice: u32) -> Report {
+    let job = begin(host, now, Which::Oldest(tenants), slice);
+    let (report, statements) = run(host, job);
+    assert!(statements <= 1 + 2 * usize::try_from(tenants).unwrap());
+    report.unwrap()
+}
+
+fn one(host: &mut Host, id: &str) -> Result<Report, JobError> {
+    let job = begin(host, NOW + 60, Which::One(TenantId::parse(id).unwrap()), 1);
+    run(host, job).0
+}
+
+/// Tenants with these ids, with tables and without users: a password's hash takes its time.
+fn with_tables(ids: &[String]) -> Host {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("template"));
+    let exchange = host.exchange(&install("template"));
+    let texts: Vec<String> = exchange
+        .batch()
+        .statements()
+        .iter()
+        .map(|s| s.text().to_owned())
+        .collect();
+    host.sql("DELETE FROM tenants", &[]);
+    host.sql("BEGIN", &[]);
+    for id in ids {
+        host.sql(
+            "INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES (?1, ?1, 1, '', '')",
+            &[id.as_str().into()],
+        );
+        for text in texts.iter().filter(|text| text.starts_with("CREATE ")) {
+            let text = text.replace(
+                "chv_template_",
+                &format!("chv_{}_", id.to_ascii_lowercase()),
+            );
+            host.sql(&text, &[]);
+        }
+    }
+    host.sql("COMMIT", &[]);
+    host
+}
+
+/// So many tenants that each has tables of its own names, and all share one content: making thousands of tables one by one takes
+/// SQLite minutes, since each walks through all there are.
+fn with_shared_tables(count: usize) -> Host {
+    let host = with_tables(&["template".into()]);
+    let ids = "WITH RECURSIVE ids(id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM ids WHERE id < ?1)";
+    let last: Value = i64::try_from(count - 1).unwrap().into();
+    host.db
+        .pragma_update(None, "writable_schema", true)
+        .unwrap();
+    let copy = |column: &str| format!("replace({column}, 'template', 't-' || id)");
+    host.sql(
+        &format!(
+            "{ids} INSERT INTO sqlite_master SELECT type, {}, {}, rootpage, {} FROM ids, sqlite_master WHERE name LIKE '%template%'",
+            copy("name"), copy("tbl_name"), copy("sql")
+        ),
+        std::slice::from_ref(&last),
+    );
+    host.db
+        .pragma_update(None, "writable_schema", "reset")
+        .unwrap();
+    host.sql(
+        &format!(
+            "{ids} INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT 'T-' || id, id, 1, '', '' FROM ids"
+        ),
+        &[last],
+    );
+    host.sql("DELETE FROM tenants WHERE id = 'template'", &[]);
+    host
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("T-{n}")).collect()
+}
+
+fn counted_at(host: &Host, time: i64) -> BTreeSet<String> {
+    let time = Timestamp::from_unix(time).unwrap();
+    let rows = host.sql(
+        "SELECT id FROM tenants WHERE last_job_at = ?1",
+        &[time.as_str().into()],
+    );
+    rows.iter().map(|row| format!("{:?}", row[0])).collect()
+}
+
+#[test]
+fn each_number_is_what_it_is_said_to_be() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("Full-1"));
+    host.expect(201, &install("Full-1"));
+    let before = host.json(200, &get("/tenants/full-1"));
+    host.configure(&[("TENANTS_DEVELOPMENT", "true")]);
+    let traefik = get("/config/traefik").no_key().from("::1");
+    let tag = |host: &mut Host| host.expect(200, &traefik).header("etag").map(str::to_owned);
+    let tag_before = tag(&mut host);
+    assert!(tag_before.is_some());
+    let entries = host.one("SELECT count(*) FROM audit_log");
+    let t = |table: &str| format!("\"chv_full-1_{table}\"");
+    for (sql, times) in [
+        (format!("INSERT INTO {} (name) VALUES (?1)", t("tags")), 2),
+        (
+            format!(
+                "INSERT INTO {} (name, media_type, size_bytes, views, created_at) VALUES (?1, '', 1000, 7, '')",
+                t("files")
+            ),
+            3,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (url_key, title, body, is_active) VALUES (?1, '', '', 0)",
+                t("pages")
+            ),
+            4,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (username, email, password_hash, is_admin, is_manager, created_at) VALUES (?1, ?1, '', 0, 0, '')",
+                t("users")
+            ),
+            5,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (username, email, password_hash, is_admin, is_manager, created_at) VALUES ('m' || ?1, 'm' || ?1, '', 0, 1, '')",
+                t("users")
+            ),
+            6,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (title, is_private, views, created_at) VALUES ('', 0, 11, '')",
+                t("albums")
+            ),
+            7,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (name, url, is_active) VALUES ('', '', 1)",
+                t("storages")
+            ),
+            8,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (name, last_ran_at, duration_s) VALUES (?1, '', 5)",
+                t("jobs")
+            ),
+            9,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (name, url_key) VALUES ('', ?1)",
+                t("categories")
+            ),
+            10,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (user_id, file_id, created_at) VALUES (?1, 1, '')",
+                t("likes")
+            ),
+            11,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (user_id, album_id, created_at) VALUES (?1, 1, '')",
+                t("likes")
+            ),
+            12,
+        ),
+        (
+            format!(
+                "INSERT INTO {} (name, is_enabled) VALUES (?1, 1)",
+                t("login_providers")
+            ),
+            13,
+        ),
+    ] {
+        let takes = sql.contains("?1");
+        for n in 0..times {
+            let n: Value = if sql.contains("user_id") {
+                i64::from(n).into()
+            } else {
+                n.to_string().into()
+            };
+            host.sql(&sql, if takes { std::slice::from_ref(&n) } else { &[] });
+        }
+    }
+    assert_eq!(
+        refresh(&mut host, NOW + 60, 5, 8),
+        Report {
+            counted: 1,
+            ..Report::default()
+        }
+    );
+    let after = host.json(200, &get("/tenants/full-1"));
+    assert_eq!(
+        after["stats"],
+        json!({
+            "tags": 2, "files": 3, "pages": 4, "users": 12, "admins": 1, "albums": 7, "managers": 6, "storages": 8, "cron_time": 45,
+            "categories": 10, "file_likes": 11, "file_views": 21, "album_likes": 12, "album_views": 77, "storage_used": 3000,
+            "login_providers": 13
+        })
+    );
+    assert_eq!(after["last_job_at"], "2026-08-18 23:17:57");
+    assert_eq!(after["updated_at"], before["updated_at"]);
+    assert_eq!(host.one("SELECT count(*) FROM audit_log"), entries);
+    assert_eq!(tag(&mut host), tag_before, "Traefik need not read it again");
+    // What is gone is not counted.
+    host.sql(&format!("DELETE FROM {}", t("files")), &[]);
+    refresh(&mut host, NOW + 120, 5, 8);
+    let after = host.json(200, &get("/tenants/full-1"));
+    assert_eq!(after["stats"]["files"], 0);
+    assert_eq!(after["stats"]["storage_used"], 0);
+}
+
+#[test]
+fn sums_beyond_2_to_the_53_are_exact() {
+    let mut host = with_tables(&["a".into()]);
+    let file = "INSERT INTO chv_a_files (name, media_type, size_bytes, views, created_at) VALUES ('', '', ?1, ?2, '')";
+    for (size, views) in [("9007199254740992", "9223372036854775806"), ("1", "1")] {
+        host.sql(&file.replace("?1", size).replace("?2", views), &[]);
+    }
+    host.sql("INSERT INTO chv_a_albums (title, is_private, views, created_at) VALUES ('', 0, 9007199254740995, '')", &[]);
+    assert_eq!(refresh(&mut host, NOW, 1, 1).counted, 1);
+    for path in ["/tenants/a", "/tenants"] {
+        let body = host.expect(200, &get(path)).body;
+        for exact in [
+            r#""storage_used":9007199254740993,"#,
+            r#""file_views":9223372036854775807,"#,
+            r#""album_views":9007199254740995,"#,
+        ] {
+            assert!(body.contains(exact), "{body}");
+        }
+    }
+}
+
+#[test]
+fn those_never_counted_come_first_and_then_those_whose_turn_was_longest_ago() {
+    let mut host = with_tables(&ids(6));
+    let turn = |id: &str, at: Option<&str>| {
+        host.sql(
+            "UPDATE tenants SET stats_turn_at = ?2 WHERE id = ?1",
+            &[id.into(), at.into()],
+        );
+    };
+    turn("t-0", Some("2026-01-03 00:00:00"));
+    turn("t-1", None);
+    turn("t-2", Some("2026-01-01 00:00:00"));
+    turn("t-3", Some("2026-01-02 00:00:00"));
+    turn("t-4", None);
+    turn("t-5", Some("2026-01-04 00:00:00"));
+    let mut seen = Vec::new();
+    for n in 1..=3 {
+        assert_eq!(refresh(&mut host, NOW + n, 2, 8).counted, 2);
+        seen.push(counted_at(&host, NOW + n));
+    }
+    let set = |ids: [&str; 2]| ids.map(|id| format!("{:?}", Value::from(id))).into();
+    assert_eq!(
+        seen,
+        [
+            set(["T-1", "T-4"]),
+            set(["T-2", "T-3"]),
+            set(["T-0", "T-5"])
+        ]
+    );
+    assert_eq!(refresh(&mut host, NOW + 4, 2, 8).counted, 2);
+    assert_eq!(counted_at(&host, NOW + 4), set(["T-1", "T-4"]));
+}
+
+#[test]
+fn those_that_are_not_installed_have_no_turn() {
+    let mut host = with_tables(&ids(2));
+    for id in ["none", "other"] {
+        host.expect(201, &new_tenant(id));
+    }
+    host.expect(204, &delete("/tenants/t-1"));
+    assert_eq!(
+        refresh(&mut host, NOW, 10, 8),
+        Report {
+            counted: 1,
+            ..Report::default()
+        }
+    );
+    assert_eq!(
+        host.one("SELECT count(*) FROM tenants WHERE stats_turn_at IS NULL"),
+        Value::Integer(2)
+    );
+    assert!(host.json(200, &get("/tenants/none"))["last_job_at"].is_null());
+    // Created again it finds its tables, and is counted.
+    host.expect(201, &new_tenant("T-1"));
+    assert_eq!(refresh(&mut host, NOW + 1, 1, 8).counted, 1);
+    assert_eq!(
+        host.json(200, &get("/tenants/t-1"))["last_job_at"],
+        "2026-08-18 23:16:58"
+    );
+}
+
+#[test]
+fn thousands_of_tenants_are_covered_over_successive_runs() {
+    const TENANTS: usize = 2_000;
+    const RUN: u32 = 100;
+    let mut host = with_shared_tables(TENANTS);
+    let mut seen = BTreeSet::new();
+    let runs = i64::try_from(TENANTS).unwrap() / i64::from(RUN);
+    for n in 0..runs {
+        let report = refresh(&mut host, NOW + n, RUN, 8);
+        assert_eq!(
+            report,
+            Report {
+                counted: RUN.into(),
+                ..Report::default()
+            }
+        );
+        let counted = counted_at(&host, NOW + n);
+        assert_eq!(counted.len(), usize::try_from(RUN).unwrap());
+        assert!(
+            counted.iter().all(|id| seen.insert(id.clone())),
+            "twice before all had their turn"
+        );
+    }
+    assert_eq!(seen.len(), TENANTS);
+    let first = counted_at(&host, NOW);
+    refresh(&mut host, NOW + runs, RUN, 8);
+    assert_eq!(
+        counted_at(&host, NOW + runs),
+        first,
+        "and then from the beginning"
+    );
+}
+
+#[test]
+fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
+    let mut host = with_tables(&ids(12));
+    for id in ["t-3", "t-4", "t-9"] {
+        host.sql(
+            &format!("INSERT INTO \"chv_{id}_tags\" (name) VALUES ('x')"),
+            &[],
+        );
+    }
+    refresh(&mut host, NOW, 12, 8);
+    // A table that is missing, one that is another, a sum that no integer holds.
+    host.sql("DROP TABLE \"chv_t-3_files\"", &[]);
+    host.sql("DROP TABLE \"chv_t-4_likes\"", &[]);
+    host.sql("CREATE TABLE \"chv_t-4_likes\" (x TEXT)", &[]);
+    for _ in 0..2 {
+        host.sql("INSERT INTO \"chv_t-9_albums\" (title, is_private, views, created_at) VALUES ('', 0, 9223372036854775807, '')", &[]);
+    }
+    let job = begin(&host, NOW + 60, Which::Oldest(12), 8);
+    let (report, statements) = run(&mut host, job);
+    let report = report.unwrap();
+    assert_eq!(report.counted, 9);
+    // One to choose; two slices, of 8 and of 4; and both again, one by one.
+    assert_eq!(statements, 1 + 2 * 12);
+    let mut failed: Vec<(&str, bool)> = report
+        .failed
+        .iter()
+        .map(|f| {
+            (
+                f.tenant.as_str(),
+                ["chv_t-3_files", "file_id", "integer overflow"]
+                    .iter()
+                    .any(|why| f.reason.contains(why)),
+            )
+        })
+        .collect();
+    failed.sort_unstable();
+    assert_eq!(failed, [("T-3", true), ("T-4", true), ("T-9", true)]);
+    // What was counted of it before stays, with its time.
+    let broken = host.json(200, &get("/tenants/t-3"));
+    assert_eq!(broken["stats"]["tags"], 1);
+    assert_eq!(broken["last_job_at"], "2026-08-18 23:16:57");
+    // A new one goes before it, and then all have their turn as before: it is not first because it failed.
+    host.expect(201, &new_tenant("new"));
+    host.sql(
+        "CREATE TABLE chv_new_users (is_admin INTEGER, is_manager INTEGER)",
+        &[],
+    );
+    let report = refresh(&mut host, NOW + 120, 1, 8);
+    assert_eq!(report.failed[0].tenant, "new");
+    host.sql("UPDATE tenants SET stats_turn_at = '2026-08-18 23:17:56' WHERE id IN ('t-0', 't-1', 't-2')", &[]);
+    assert_eq!(
+        refresh(&mut host, NOW + 180, 3, 8),
+        Report {
+            counted: 3,
+            ..Report::default()
+        }
+    );
+}
+
+/// Whatever becomes of it, its turn is noted where it is chosen: one whose counting kills its host is not first again.
+#[test]
+fn a_run_that_is_cut_off_has_had_its_turn() {
+    let mut host = with_tables(&ids(4));
+    let job = begin(&host, NOW, Which::Oldest(2), 1);
+    let rows = host.run(job.batch());
+    let JobStep::Run(job) = job.resume(rows, host.random.as_mut()).unwrap() else {
+        panic!("nothing to count")
+    };
+    assert_eq!(job.progress(), (0, 2));
+    drop(job);
+    assert_eq!(refresh(&mut host, NOW + 1, 2, 8).counted, 2);
+    let others: BTreeSet<String> = ["T-2", "T-3"]
+        .map(|id| format!("{:?}", Value::from(id)))
+        .into();
+    assert_eq!(counted_at(&host, NOW + 1), others);
+}
+
+#[test]
+fn a_tenant_that_goes_while_it_is_counted_is_no_failure() {
+    let mut host = with_tables(&ids(3));
+    let job = begin(&host, NOW, Which::Oldest(3), 8);
+    let rows = host.run(job.batch());
+    let JobStep::Run(job) = job.resume(rows, host.random.as_mut()).unwrap() else {
+        panic!("nothing to count")
+    };
+    host.expect(204, &delete("/tenants/t-1"));
+    let (report, _) = run(&mut host, job);
+    assert_eq!(
+        report.unwrap(),
+        Report {
+            counted: 2,
+            gone: 1,
+            ..Report::default()
+        }
+    );
+}
+
+#[test]
+fn one_tenant_by_its_id() {
+    let mut host = with_tables(&ids(3));
+    host.expect(201, &new_tenant("none"));
+    assert_eq!(
+        one(&mut host, "t-1").unwrap(),
+        Report {
+            counted: 1,
+            ..Report::default()
+        }
+    );
+    let counted: BTreeSet<String> = [format!("{:?}", Value::from("T-1"))].into();
+    assert_eq!(counted_at(&host, NOW + 60), counted);
+    assert_eq!(
+        one(&mut host, "nobody").unwrap_err().not_found(),
+        Some("tenant")
+    );
+    let error = one(&mut host, "NONE").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no such site: nothing is installed for this tenant"
+    );
+    host.sql("DROP TABLE \"chv_t-2_jobs\"", &[]);
+    assert_eq!(one(&mut host, "T-2").unwrap().failed[0].tenant, "T-2");
+}
+
+#[test]
+fn a_database_that_fails() {
+    let mut host = with_tables(&ids(3));
+    let job = begin(&host, NOW, Which::Oldest(3), 8);
+    let error = job
+        .resume(Err("disk".into()), host.random.as_mut())
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the database failed: disk");
+    let mut job = begin(&host, NOW, Which::Oldest(3), 8);
+    let rows = host.run(job.batch());
+    let mut step = job.resume(rows, host.random.as_mut()).unwrap();
+    let mut batches = 0;
+    let report = loop {
+        match step {
+            JobStep::Run(next) => job = next,
+            JobStep::Done(report) => break report,
+        }
+        batches += 1;
+        step = job
+            .resume(Err("disk".into()), host.random.as_mut())
+            .unwrap();
+    };
+    assert_eq!(batches, 1 + 3, "a slice, and each of it");
+    assert_eq!((report.counted, report.failed.len()), (0, 3));
+    // Rows that no statement of ours has.
+    let job = begin(&host, NOW, Which::Oldest(3), 8);
+    assert!(
+        job.resume(Ok(vec![vec![vec![Value::Null]]]), host.random.as_mut())
+            .is_err()
+    );
+    let job = begin(&host, NOW, Which::Oldest(3), 8);
+    assert!(job.resume(Ok(vec![]), host.random.as_mut()).is_err());
+}
+
+#[test]
+fn a_stored_id_that_is_none_is_named() {
+    let mut host = with_tables(&["a".into()]);
+    host.sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES ('a b', 'x', 1, '', '')", &[]);
+    host.sql("CREATE TABLE \"chv_a b_users\" (x TEXT)", &[]);
+    let report = refresh(&mut host, NOW, 5, 8);
+    assert_eq!((report.counted, report.failed.len()), (1, 1));
+    assert!(
+        report.failed[0].reason.contains("`a b`"),
+        "{:?}",
+        report.failed
+    );
+}
+
+#[test]
+fn whose_turn_it_is_is_read_from_the_index_without_sorting() {
+    let host = with_tables(&ids(3));
+    let job = begin(&host, NOW, Which::Oldest(2), 8);
+    let [choose] = job.batch().statements() else {
+        panic!("{job:?}")
+    };
+    let plan = host.sql(
+        &format!("EXPLAIN QUERY PLAN {}", choose.text()),
+        choose.values(),
+    );
+    let plan: Vec<String> = plan
+        .iter()
+        .map(|row| format!("{:?}", row.last().unwrap()))
+        .collect();
+    let plan = plan.join("\n");
+    assert!(
+        plan.contains("USING INDEX tenants_by_stats_turn")
+            || plan.contains("USING COVERING INDEX tenants_by_stats_turn"),
+        "{plan}"
+    );
+    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+/// The cron trigger's run is of as many as are configured.
+#[test]
+fn a_run_of_the_cron_trigger_is_of_as_many_as_are_configured() {
+    let mut host = with_tables(&ids(30));
+    let counted = |host: &mut Host, now| {
+        let job = host.api.begin_stats(now).unwrap();
+        run(host, job).0.unwrap().counted
+    };
+    assert_eq!(counted(&mut host, NOW), 24);
+    host.configure(&[("TENANTS_STATS_PER_RUN", "7")]);
+    assert_eq!(counted(&mut host, NOW + 1), 7);
+    assert_eq!(counted_at(&host, NOW + 1).len(), 7);
+    assert!(host.api.begin_stats(i64::MAX).is_err());
+    host.configure(&[("TENANTS_STATS_PER_RUN", "none")]);
+    let error = host.api.begin_stats(NOW).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "TENANTS_STATS_PER_RUN: expected a whole number; got `none`"
+    );
+}
