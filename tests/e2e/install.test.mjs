@@ -1,7 +1,7 @@
 // A tenant's own site (API.md §8): install, a user's new password, and the drop of its tables, in a real D1.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { missing, run, startApi } from './harness.mjs'
+import { missing, run, startApi, vectors } from './harness.mjs'
 
 const api = await startApi()
 const admin = { username: 'Admin_1', email: 'admin@example.com', password: 'päss 🐘 "word"' }
@@ -84,6 +84,10 @@ test("PHP's password_verify accepts the stored hash", { skip: missing('php', '--
   assert.match(password, /^[A-Za-z0-9_-]{20}$/)
   assert.equal(await php(password, await hash()), 'yes')
   assert.equal(await entries('tenant.user_password_reset', id), 6)
+})
+
+test("PHP's password_verify accepts the hashes that every host makes", { skip: missing('php', '--version') }, async () => {
+  for (const { password, hash } of vectors('passwords')) assert.deepEqual([await php(password, hash), await php(`${password}x`, hash)], ['yes', 'no'], hash)
 })
 
 test('a cost of other variables is in the hash, and PHP reads that too', { skip: missing('php', '--version') }, async () => {

@@ -130,8 +130,10 @@ fn no_random(RandomUnavailable: RandomUnavailable) -> ApiError {
 #[cfg(test)]
 mod tests {
     use alloc::string::String;
+    use alloc::vec::Vec;
 
     use super::{Hashing, Password};
+    use crate::http::Random as _;
     use crate::secret::Secret;
     use crate::testing::Counter;
 
@@ -193,6 +195,25 @@ mod tests {
             (u32::MAX, 2),
         ] {
             assert!(Hashing::new(memory, passes).is_err(), "{memory} {passes}");
+        }
+    }
+
+    /// As WebAssembly has it, and as PHP's `password_verify` takes it: other tests look at the same file.
+    #[test]
+    fn a_hash_is_the_one_that_every_host_makes() {
+        let vectors = include_str!("../../../../tests/vectors/passwords.json");
+        let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
+        assert!(!vectors.is_empty());
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let cost = [text("memory_kib"), text("passes")].map(|n| n.parse().unwrap());
+            // Bytes that count up from 101.
+            let random = &mut Counter::default();
+            random.fill(&mut [0; 100]).unwrap();
+            let hash = Hashing::new(cost[0], cost[1])
+                .unwrap()
+                .hash(&parse(text("password")).unwrap(), random);
+            assert_eq!(hash.unwrap(), text("hash"));
         }
     }
 
