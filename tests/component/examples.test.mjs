@@ -1,10 +1,11 @@
-// The program in Python that serves the API by its component, over HTTP.
+// The programs that serve the API over HTTP: in Python by its component, in Rust by its core.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
+import { environment } from '../../scripts/lib/environment.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { noPython, python } from './python.mjs'
 
@@ -16,8 +17,8 @@ const SECRETS = {
 /** No example of a test runs longer, whatever becomes of the test. */
 const LIFETIME = 60_000
 
-/** Starts a program that prints an API key and where it listens, and asks it; it is ended then. */
-async function served(command, args, ask) {
+/** Starts a program that prints an API key and where it listens, and asks it; `signal` ends it then. */
+async function served(command, args, signal, ask) {
   const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text) => (log += text))
@@ -39,7 +40,7 @@ async function served(command, args, ask) {
       return { status: answer.status, text: await answer.text(), headers: answer.headers }
     })
   } finally {
-    child.kill('SIGTERM')
+    child.kill(signal)
   }
   assert.equal(await ended, 0, log)
   return log
@@ -65,7 +66,15 @@ async function aTenantsLife(ask) {
 }
 
 test('the program in Python', { skip: noPython() }, async () => {
-  const log = await served(python, [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', ':memory:'], aTenantsLife)
+  const log = await served(python, [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', ':memory:'], 'SIGTERM', aTenantsLife)
   assert.match(log, /'route': '\/tenants\/\{id\}'/)
+  assert.doesNotMatch(log, /blue/)
+})
+
+test('the program in Rust', async () => {
+  const built = spawnSync('cargo', ['build', '--locked', '--quiet', '-p', 'tenants-example-axum'], { cwd: root, env: environment(), encoding: 'utf8' })
+  assert.equal(built.status, 0, built.stderr)
+  const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', aTenantsLife)
+  assert.match(log, /"route":"\/tenants\/\{id\}"/)
   assert.doesNotMatch(log, /blue/)
 })

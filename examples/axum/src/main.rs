@@ -1,0 +1,174 @@
+//! The Tenants API in a Rust server: axum before the core, SQLite behind it.
+//!
+//! `cargo run -p tenants-example-axum -- [PORT [DATABASE]]` listens on loopback; port 0 takes a free one, `:memory:` keeps nothing. The
+//! configuration is taken from the environment. The first time, an API key is made and printed. Ctrl-C ends it.
+
+mod database;
+
+use std::env;
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::{Body as HttpBody, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::request::Parts;
+use axum::http::{Request as HttpRequest, StatusCode};
+use axum::response::{IntoResponse as _, Response as HttpResponse};
+use tenants_core::auth::creation::{KeyCreation, KeyName};
+use tenants_core::http::BODY_LIMIT_BYTES;
+use tenants_core::job::{Job as _, JobStep};
+use tenants_core::{
+    Answer, Api, Body, Headers, Random, RandomUnavailable, Request, Response, Step,
+};
+use tokio::net::TcpListener;
+use tokio::signal::ctrl_c;
+use tokio::task::spawn_blocking;
+
+use database::Database;
+
+/// What every request shares.
+struct Host {
+    api: Api,
+    database: Database,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let port = arguments.next().map_or(Ok(8787), |port| port.parse())?;
+    let path = arguments.next();
+    let host = Host {
+        api: Api::new(|name| env::var(name).ok()),
+        database: Database::open(path.as_deref().unwrap_or("tenants.sqlite.local"))?,
+    };
+    host.first_key()?;
+    tokio::runtime::Runtime::new()?.block_on(serve(Arc::new(host), port))
+}
+
+async fn serve(host: Arc<Host>, port: u16) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    let app = Router::new().fallback(answer).with_state(host);
+    axum::serve(
+        listener,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(async move {
+        // Without a way to hear of it, it runs until it is killed.
+        if ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+async fn answer(
+    State(host): State<Arc<Host>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: HttpRequest<HttpBody>,
+) -> HttpResponse {
+    let (head, body) = request.into_parts();
+    // It is too long; or the client is gone, and hears no answer.
+    let body = to_bytes(body, BODY_LIMIT_BYTES).await.ok();
+    // The database waits for its disk, and a password's hash takes tens of milliseconds: not on a thread that serves.
+    let answer = spawn_blocking(move || host.ask(&head, body.as_ref(), client)).await;
+    match answer {
+        Ok(answer) => to_http(answer.response),
+        // The thread panicked, and said so.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+impl Host {
+    /// A request, from its first to its last step.
+    fn ask(&self, head: &Parts, body: Option<&Bytes>, client: SocketAddr) -> Answer {
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let client = client.ip().to_string();
+        let request = Request {
+            method: head.method.as_str(),
+            target: head
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
+            client_address: Some(&client),
+            headers: Headers {
+                api_key: header("x-api-key"),
+                signature: header("x-signature"),
+                content_type: header("content-type"),
+                request_id: header("x-request-id"),
+                if_none_match: header("if-none-match"),
+            },
+            body: body.map_or(Body::TooLarge, |bytes| Body::Bytes(bytes)),
+        };
+        let mut step = self.api.begin(&request, now(), &mut SystemRandom);
+        let answer = loop {
+            match step {
+                Step::Send(answer) => break *answer,
+                Step::Run(exchange) => {
+                    let rows = self.database.run(exchange.batch());
+                    step = exchange.resume(&self.api, rows);
+                }
+            }
+        };
+        eprintln!("{}", answer.log.line(0));
+        answer
+    }
+
+    /// Makes an API key where there is none, and prints it.
+    fn first_key(&self) -> Result<(), Box<dyn Error>> {
+        if !self.database.is_without_keys()? {
+            return Ok(());
+        }
+        let config = self.api.config().map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            errors.join("; ")
+        })?;
+        let name = KeyName::parse("first").ok();
+        let mut job = KeyCreation::begin(config, name, None, now(), &mut SystemRandom)
+            .map_err(|error| error.to_string())?;
+        loop {
+            let rows = self.database.run(job.batch());
+            match job
+                .resume(rows, &mut SystemRandom)
+                .map_err(|error| error.to_string())?
+            {
+                JobStep::Run(next) => job = next,
+                JobStep::Done(created) => {
+                    println!("API key: {}", created.key.text());
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn to_http(response: Response) -> HttpResponse {
+    let mut builder = HttpResponse::builder().status(response.status);
+    for (name, value) in &response.headers {
+        builder = builder.header(*name, value.as_ref());
+    }
+    builder
+        .body(HttpBody::from(response.body))
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// Seconds since 1970; a clock before that is one that the core refuses.
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(i64::MIN)
+}
+
+/// The system's randomness.
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+        getrandom::fill(bytes).map_err(|_| RandomUnavailable)
+    }
+}
