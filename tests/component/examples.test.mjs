@@ -1,7 +1,9 @@
-// The programs that serve the API over HTTP: in Python by its component, in Rust by its core.
+// The programs that serve the API over HTTP, in Python by its component and in Rust by its core; and the README's five minutes. In one file, since
+// two at once would make the Python of the tests twice.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
@@ -77,4 +79,13 @@ test('the program in Rust', async () => {
   const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', aTenantsLife)
   assert.match(log, /"route":"\/tenants\/\{id\}"/)
   assert.doesNotMatch(log, /blue/)
+})
+
+test('the commands of the README end with an answered request', { skip: noPython() }, () => {
+  const readme = readFileSync(path.join(root, 'crates', 'component', 'README.md'), 'utf8')
+  const [, commands] = readme.match(/^```sh\n(.*?)^```/ms)
+  const { status, stdout, stderr } = spawnSync('sh', ['-e', '-c', commands], { cwd: root, env: environment(), encoding: 'utf8', timeout: 600_000 })
+  assert.equal(status, 0, stderr)
+  const last = stdout.trim().split('\n').at(-1)
+  assert.match(last, /^201 \{"id":"acme","hostname":"acme\.example\.com","is_enabled":true,/)
 })
