@@ -23,8 +23,8 @@ export const steps = [
   },
   {
     name: 'clippy-wasm',
-    about: 'clippy, the Worker as WebAssembly',
-    run: () => cargo(['clippy', '--locked', '-p', workerPackage, '--target', wasm, '--', '-D', 'warnings']),
+    about: 'clippy, the Worker and the components as WebAssembly',
+    run: () => cargo(['clippy', '--locked', '-p', workerPackage, '-p', 'tenants-component', '--target', wasm, '--', '-D', 'warnings']),
   },
   {
     name: 'native',
