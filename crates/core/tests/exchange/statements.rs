@@ -1,4 +1,4 @@
-//! Every statement the core can ask for: its text pinned in `statements.sql`, and its way through the indexes.
+//! Every statement that requests and the counting of statistics can ask for: its text pinned in `statements.sql`, and its way through the indexes.
 //!
 //! After a change that is meant, `UPDATE=1 cargo test -p tenants-core --test exchange statements` writes the file anew.
 
@@ -7,6 +7,10 @@ use std::fmt::Write as _;
 use std::{env, fs};
 
 use rusqlite::{StatementStatus, params_from_iter};
+use tenants_core::clock::Timestamp;
+use tenants_core::id::TenantId;
+use tenants_core::job::{Job as _, JobStep};
+use tenants_core::site::stats::{Refresh, Which};
 use tenants_core::sql::{Statement, Value};
 
 use crate::ask::{
@@ -152,6 +156,25 @@ fn the_text_of_every_statement_is_the_one_that_was_read() {
     let why = host.ask_why(&install("a"), exchange, "failed");
     for statement in why.batch().statements() {
         writeln!(text, "{};", statement.text()).unwrap();
+    }
+    for (name, which) in [
+        ("the counting of statistics", Which::Oldest(24)),
+        (
+            "the counting of one tenant's",
+            Which::One(TenantId::parse("a").unwrap()),
+        ),
+    ] {
+        writeln!(text, "\n-- {name}").unwrap();
+        let now = Timestamp::from_unix(host.now).unwrap();
+        let mut step = JobStep::Run(Refresh::begin(host.api.config().unwrap(), &now, which, 1));
+        while let JobStep::Run(job) = step {
+            for statement in job.batch().statements() {
+                writeln!(text, "{};", statement.text()).unwrap();
+            }
+            // What is chosen is this one; what is counted answers its id too.
+            let rows = vec![vec![vec!["a".into()]]; job.batch().statements().len()];
+            step = job.resume(Ok(rows), host.random.as_mut()).unwrap();
+        }
     }
     if env::var_os("UPDATE").is_some() {
         fs::write(PINNED, &text).unwrap();
