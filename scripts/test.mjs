@@ -1,6 +1,7 @@
 // `npm test`: every check there is, one step after another, and a summary. CI runs the same.
 
 import { parseArgs } from 'node:util';
+import { forgetHosts } from './hosts.mjs';
 import { Stop, isMain, main, say } from './lib/run.mjs';
 import { steps } from './lib/steps.mjs';
 import { ensurePrograms } from './lib/system.mjs';
@@ -19,6 +20,7 @@ async function test() {
   const chosen = choose(values.only ?? []);
 
   await ensure();
+  if (chosen === steps) forgetHosts();
   const results = [];
   for (const step of chosen) {
     const result = await perform(step);

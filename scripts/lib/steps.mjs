@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { join } from 'node:path';
 import { build } from '../build.mjs';
 import { buildComponents } from '../component.mjs';
+import { showHosts } from '../hosts.mjs';
+import { makePackage } from '../package.mjs';
 import { environment, nodeForWrangler, tool } from './environment.mjs';
 import { Stop, inShort, root, show } from './run.mjs';
 import { programPath } from './system.mjs';
@@ -23,15 +25,15 @@ export const steps = [
   },
   {
     name: 'clippy-wasm',
-    about: 'clippy, the Worker and the components as WebAssembly',
-    run: () => cargo(['clippy', '--locked', '-p', workerPackage, '-p', 'tenants-component', '--target', wasm, '--', '-D', 'warnings']),
+    about: 'clippy, the Worker, the npm package and the components as WebAssembly',
+    run: () => cargo(['clippy', '--locked', '-p', workerPackage, '-p', 'tenants-wasm', '-p', 'tenants-component', '--target', wasm, '--', '-D', 'warnings']),
   },
   {
     name: 'native',
     about: "every crate's tests on this machine",
     helpers: ['openssl', 'php', 'zsh', 'fish'],
-    // The Worker's crate is glue to a JavaScript runtime and has nothing that runs without one.
-    run: () => cargo(['test', '--locked', '--workspace', '--exclude', workerPackage]),
+    // The Worker's crate and the npm package's are glue to a JavaScript runtime and have nothing that runs without one.
+    run: () => cargo(['test', '--locked', '--workspace', '--exclude', workerPackage, '--exclude', 'tenants-wasm']),
   },
   { name: 'wasm-node', about: "the core's tests as WebAssembly in Node", run: () => wasmTests({}) },
   {
@@ -62,15 +64,25 @@ export const steps = [
     },
   },
   {
+    name: 'package',
+    about: 'the npm package, as it is published: its size, its types, its README',
+    run: async () => {
+      await makePackage();
+      await nodeTests('tests/package', () => true);
+    },
+  },
+  {
     name: 'conformance',
     about: 'the conformance set on every host',
-    helpers: ['python3-venv'],
+    helpers: ['chromium', 'python3-venv'],
     run: async () => {
       await buildComponents();
+      await makePackage();
       await nodeTests('tests/conformance', () => true);
     },
   },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },
+  { name: 'hosts', about: 'the table of hosts and of what they passed, as the README has it', run: showHosts },
 ];
 
 const wasm = 'wasm32-unknown-unknown';

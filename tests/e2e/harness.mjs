@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import { parse as parseToml } from 'smol-toml'
+import { splitStatements } from '../../scripts/lib/sql.mjs'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export const CURRENT = '/_/api/4'
@@ -50,9 +51,8 @@ export function forgeKey(keySecret, id, random = randomBytes(16)) {
 
 export const digestOf = (key) => createHash('sha256').update(key).digest('hex')
 
-/** The statements of an SQL file, without its comments. No text in them holds `--` or `;`, but a trigger's, which ends with a line `END;`. */
-export const statements = (file) => readFileSync(file, 'utf8').replace(/--.*$/gm, '')
-  .match(/\s*CREATE TRIGGER[^]*?^END(?=;)|[^;]+/gm).map((s) => s.trim()).filter(Boolean)
+/** The statements of an SQL file, without its comments. */
+export const statements = (file) => splitStatements(readFileSync(file, 'utf8'))
 
 export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
   .map((f) => path.join(ROOT, 'migrations', f))
@@ -262,7 +262,7 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
 }
 
 /** The Worker's modules, put together as `wrangler deploy` does: JavaScript in one, every .wasm beside it. */
-async function bundle(main, front) {
+export async function bundle(main, front) {
   const modules = {}
   const { outputFiles: [{ text }] } = await build({
     ...(front ? { stdin: { contents: front, resolveDir: path.dirname(main) } } : { entryPoints: [main] }),

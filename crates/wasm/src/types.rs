@@ -1,0 +1,111 @@
+//! What TypeScript is told. wasm-bindgen writes it into the package's `index.d.ts`; a test compiles against it as a newcomer would.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+/** A value of SQLite's, as it is bound to a placeholder. */
+export type BoundValue = string | number | null;
+
+/** A value of SQLite's, as it is found in a row: integers beyond 2^53 as a `bigint`. */
+export type RowValue = string | number | bigint | boolean | null;
+
+/** One statement; `params[0]` is `?1`'s. */
+export interface Statement {
+  sql: string;
+  params: BoundValue[];
+}
+
+/** The rows of one statement, a row's values in the order of its columns. */
+export type Rows = RowValue[][];
+
+/** What a host must offer: a SQLite that runs statements. The package has adapters for the usual ones. */
+export interface Database {
+  /**
+   * Runs the statements in their order, in one transaction, all or nothing, and answers the rows of each. Throws, or rejects,
+   * where one failed; nothing of the batch is then left behind.
+   */
+  batch(statements: Statement[]): Rows[] | Promise<Rows[]>;
+}
+
+/** The variables of docs/CONFIGURATION.md by their names, such as `process.env`. What the API does not know is not read. */
+export type Variables = { readonly [name: string]: unknown };
+
+/** What was done with a request: never a secret, a body or a header's value. */
+export interface LogEntry {
+  level: 'info' | 'warn' | 'error';
+  method: string;
+  /** The path's template below the base path; `null` where no route was found. */
+  route: string | null;
+  legacy?: boolean;
+  status: number;
+  keyId: number | null;
+  durationMs: number;
+  requestId: string;
+  /** Why, where the status does not say it all. */
+  cause?: string;
+}
+
+export interface ApiOptions {
+  /** Called once for each request. Without it, errors (status 500 and above) go to `console.error`. */
+  log?: (entry: LogEntry) => void;
+}
+
+export interface FetchOptions {
+  /** The client's IP address, as the host knows it. The lists of addresses that may call need it. */
+  clientAddress?: string | null;
+  /** The time, in milliseconds since 1970-01-01 UTC; the platform's own unless given. */
+  now?: number;
+}
+
+/** The Tenants API under one configuration. */
+export class TenantsApi {
+  /** Reads the configuration. Throws a {@link TenantsError} that lists every variable that does not parse. */
+  constructor(config: Variables, options?: ApiOptions);
+  /**
+   * Answers a request. Whatever the caller did wrong, and whatever the database did, is an answer. Rejects with a {@link TenantsError}
+   * (`crashed`) where the core itself broke; the next request is served by a new instance of it.
+   */
+  fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
+}
+
+/** One thing that is wrong. */
+export interface Problem {
+  code: string;
+  message: string;
+  /** What it is about: a variable's or an argument's name. */
+  field: string | null;
+}
+
+/** What the package throws. */
+export interface TenantsError extends Error, Problem {
+  name: 'TenantsError';
+  code: 'invalid_configuration' | 'invalid_argument' | 'unavailable' | 'crashed';
+  /** For `invalid_configuration`: every variable that does not parse. */
+  errors: readonly Problem[];
+}
+
+/** Signs a body: the value of `X-Signature`. `secret` is `CHEVERETO_TENANTS_API_REQUEST_SECRET`; a text is signed in UTF-8, no body as the empty one. */
+export function sign(secret: string, body?: string | Uint8Array | ArrayBuffer): string;
+
+/** A new API key. */
+export interface ApiKey {
+  id: number;
+  /** The value of `X-API-Key`. This is the one moment at which it is known: the database keeps its digest. */
+  key: string;
+  /** SHA-256 of the key, in hex. */
+  digest: string;
+  /** What makes it known to a database: `await database.batch(statements)`. */
+  statements: Statement[];
+}
+
+export interface ApiKeyOptions {
+  /** What it is for, 1 to 255 characters. */
+  name?: string;
+  /** From when on it opens nothing, in UTC: `YYYY-MM-DD HH:MM:SS`. */
+  expiresAt?: string;
+}
+
+/** Makes the key of the row `id`, which is given out once. `keySecret` is `CHEVERETO_TENANTS_API_KEY_SECRET`. */
+export function createApiKey(keySecret: string, id: number, options?: ApiKeyOptions): ApiKey;
+"#;

@@ -1,0 +1,61 @@
+// The table of hosts and of what they passed of the conformance set, by the last run's results. The README has the same table:
+// `node scripts/hosts.mjs --write` puts it there, where a host or a request was added.
+
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Stop, isMain, main, root, say } from './lib/run.mjs';
+
+const folder = join(root, 'build', 'conformance');
+const readme = join(root, 'README.md');
+const heading = '| host | database | passed |\n|---|---|---|\n';
+
+/** Takes the results of earlier runs away. */
+export const forgetHosts = () => rmSync(folder, { recursive: true, force: true });
+
+/** Prints the table; throws where a host failed, or where the README says something else. */
+export function showHosts() {
+  const results = read();
+  if (results.length === 0) throw new Stop('no host has run the conformance set; the step `conformance` does');
+  const width = (of) => Math.max(...results.map((result) => of(result).length));
+  const [hosts, databases] = [width(({ host }) => host), width(({ database }) => database)];
+  for (const result of results) {
+    console.log(`${result.host.padEnd(hosts)}  ${result.database.padEnd(databases)}  ${passes(result).padEnd(12)}${result.version}`);
+  }
+  const failed = results.filter((result) => result.failed > 0);
+  if (failed.length > 0) throw new Stop(`not every answer was as expected: ${failed.map(({ host }) => host).join(', ')}`);
+  compare(results);
+}
+
+function compare(results) {
+  const shown = rowsOf(readFileSync(readme, 'utf8'));
+  const run = results.map(row);
+  const unknown = run.filter((line) => !shown.includes(line));
+  const missing = shown.filter((line) => !run.includes(line));
+  if (unknown.length === 0 && missing.length === 0) return;
+  const message = [...unknown.map((line) => `not in the README: ${line}`), ...missing.map((line) => `in the README, and not run: ${line}`)].join('\n');
+  // A machine may lack a browser; CI's must not.
+  if (unknown.length > 0 || !['', '0', 'false'].includes(process.env.CI ?? '')) throw new Stop(`${message}\n\`node scripts/hosts.mjs --write\` writes the README's table anew`);
+  say(message);
+}
+
+function read() {
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
+  return names.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))).sort((a, b) => (row(a) < row(b) ? -1 : 1));
+}
+
+const passes = ({ passed, failed }) => `${passed} of ${passed + failed}`;
+const row = (result) => `| ${result.host} | ${result.database} | ${passes(result)} |`;
+
+function rowsOf(text) {
+  const at = text.indexOf(heading);
+  if (at < 0) throw new Stop('the README has no table of hosts');
+  return text.slice(at + heading.length).split('\n\n')[0].trimEnd().split('\n');
+}
+
+function write() {
+  const text = readFileSync(readme, 'utf8');
+  const rows = rowsOf(text).join('\n');
+  writeFileSync(readme, text.replace(heading + rows, () => heading + read().map(row).join('\n')));
+}
+
+if (isMain(import.meta)) await main(() => (process.argv.includes('--write') ? write() : showHosts()));

@@ -1,0 +1,73 @@
+// A headless Chromium on a page of ours, until the page posts its result.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { programPath } from '../scripts/lib/system.mjs'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.json': 'application/json' }
+
+/** Why a test that needs a browser is left out; where CI=true there must be one. */
+export function noBrowser() {
+  if (programPath('chromium') || process.env.CI === 'true') return false
+  return 'chromium is not installed'
+}
+
+/** What keeps Chromium from calling home, which it otherwise does at every start, and waits for where the network is closed. */
+export const QUIET = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+
+/**
+ * Opens `/`, serving the pages given and, of the project, the files below the folders that a test may want. Answers what the page posts to `/result`.
+ * @param {Record<string, [type: string, text: string]>} pages
+ */
+export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
+  const profile = mkdtempSync(path.join(os.tmpdir(), 'tenants-browser-'))
+  let child
+  let server
+  try {
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('the page has not posted a result')), timeoutMs)
+      server = serve(pages, (result) => (clearTimeout(timer), resolve(result)))
+      server.listen(0, '127.0.0.1', () => {
+        const url = `http://127.0.0.1:${server.address().port}${start}`
+        child = spawn(programPath('chromium'), [...QUIET, `--user-data-dir=${profile}`, url], { stdio: 'ignore' })
+        child.on('error', reject)
+        child.on('exit', (code) => reject(new Error(`Chromium ended with exit code ${code}`)))
+      })
+    })
+  } finally {
+    child?.removeAllListeners('exit')
+    const gone = child && new Promise((resolve) => child.on('exit', resolve))
+    child?.kill()
+    await gone
+    server?.closeAllConnections()
+    server?.close()
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** A server of pages and files that lets no page run a text as code: what the package needs is `wasm-unsafe-eval` alone. */
+export function serve(pages, onResult) {
+  return http.createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://x')
+    if (pathname === '/result') {
+      const chunks = []
+      for await (const chunk of request) chunks.push(chunk)
+      response.end()
+      return onResult(JSON.parse(Buffer.concat(chunks).toString()))
+    }
+    const headers = (type) => ({ 'Content-Type': type, 'Content-Security-Policy': "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'" })
+    if (pages[pathname]) return response.writeHead(200, headers(pages[pathname][0])).end(pages[pathname][1])
+    const file = path.join(ROOT, path.normalize(pathname))
+    const allowed = ['node_modules', 'tests', 'examples'].some((folder) => file.startsWith(path.join(ROOT, folder) + path.sep))
+    try {
+      if (!allowed) throw new Error('not ours to serve')
+      response.writeHead(200, headers(TYPES[path.extname(file)] ?? 'application/octet-stream')).end(readFileSync(file))
+    } catch {
+      response.writeHead(404).end()
+    }
+  })
+}

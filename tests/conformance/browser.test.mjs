@@ -1,0 +1,20 @@
+// The npm package in headless Chromium, on SQLite's official wasm.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { browse, noBrowser } from '../browser.mjs'
+import { report, scenarios } from './results.mjs'
+
+const page = `<!doctype html><meta charset="utf-8"><script type="importmap">${JSON.stringify({
+  imports: {
+    'tenants-core': '/node_modules/tenants-core/index.js',
+    'tenants-core/schema': '/node_modules/tenants-core/schema.js',
+    'tenants-core/sqlite-wasm': '/node_modules/tenants-core/sqlite-wasm.js',
+    '@sqlite.org/sqlite-wasm': '/node_modules/@sqlite.org/sqlite-wasm/dist/index.mjs',
+  },
+})}</script><script type="module" src="/tests/conformance/hosts/browser.mjs"></script>`
+
+test('Chromium', { skip: noBrowser() }, async () => {
+  const { version, result, error } = await browse({ '/': ['text/html', page], '/scenarios': ['application/json', JSON.stringify(scenarios)] })
+  assert.equal(error, undefined)
+  report('chromium', { host: 'The npm package, in Chromium', version, database: '@sqlite.org/sqlite-wasm' }, result)
+})

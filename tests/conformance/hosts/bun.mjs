@@ -1,0 +1,12 @@
+// In Bun, on bun:sqlite. Prints the result.
+import { Database } from 'bun:sqlite'
+import { bunSqlite } from 'tenants-core/bun-sqlite'
+import { runAll } from '../compare.mjs'
+import { scenarios } from '../results.mjs'
+import { onPackage } from './package.mjs'
+
+const result = await runAll(scenarios, onPackage(async () => {
+  const db = new Database(':memory:', { safeIntegers: true })
+  return { database: bunSqlite(db), close: () => db.close() }
+}))
+console.log(JSON.stringify({ version: Bun.version, result }))

@@ -1,0 +1,6 @@
+// In Deno, on its node:sqlite. Prints the result.
+import { runAll } from '../compare.mjs'
+import { scenarios } from '../results.mjs'
+import { onNodeSqlite } from './node.mjs'
+
+console.log(JSON.stringify({ version: Deno.version.deno, result: await runAll(scenarios, onNodeSqlite) }))

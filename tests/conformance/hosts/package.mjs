@@ -1,0 +1,21 @@
+// The npm package as a host of the conformance set, on any platform that has Request and Response.
+import { TenantsApi } from 'tenants-core'
+import { prepareDatabase } from 'tenants-core/schema'
+import { checkAdapter } from './adapter.mjs'
+
+/** @param {(scenario: object) => Promise<{database: object, close?(): unknown}>} open a database that is fresh and empty */
+export const onPackage = (open) => async (scenario) => {
+  const { database, close } = await open(scenario)
+  await prepareDatabase(database)
+  await checkAdapter(database)
+  const api = new TenantsApi(scenario.config, { log() {} })
+  return {
+    run: (statements) => database.batch(statements),
+    async send({ method, target, headers, client_address: clientAddress }, bytes) {
+      const request = new Request(`http://tenants.test${target}`, { method, headers, body: bytes })
+      const response = await api.fetch(request, database, { clientAddress })
+      return { status: response.status, header: (name) => response.headers.get(name), body: await response.text() }
+    },
+    stop: close,
+  }
+}

@@ -1,0 +1,22 @@
+// The npm package in Node, on both of its SQLites.
+import { test } from 'node:test'
+import Database from 'better-sqlite3'
+import { betterSqlite3 } from 'tenants-core/better-sqlite3'
+import { runAll } from './compare.mjs'
+import { onNodeSqlite } from './hosts/node.mjs'
+import { onPackage } from './hosts/package.mjs'
+import { report, scenarios } from './results.mjs'
+
+const version = process.versions.node
+
+test('node:sqlite', async () => {
+  report('node', { host: 'The npm package, in Node', version, database: 'node:sqlite' }, await runAll(scenarios, onNodeSqlite))
+})
+
+test('better-sqlite3', async () => {
+  const result = await runAll(scenarios, onPackage(async () => {
+    const db = new Database(':memory:')
+    return { database: betterSqlite3(db), close: () => db.close() }
+  }))
+  report('node-better-sqlite3', { host: 'The npm package, in Node', version, database: 'better-sqlite3' }, result)
+})

@@ -1,0 +1,207 @@
+// The npm package as it is packed: its size, its types, its README, and what it does beside answering requests (tests/conformance has that).
+import assert from 'node:assert/strict'
+import { createHash, createHmac } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { after, describe, test } from 'node:test'
+import { build } from 'esbuild'
+import * as core from 'tenants-core'
+import { nodeSqlite } from 'tenants-core/node-sqlite'
+import { prepareDatabase, schema } from 'tenants-core/schema'
+import { SIZE_LIMIT_BYTES, packageFolder, tarball, wasmSize } from '../../scripts/package.mjs'
+import { environment } from '../../scripts/lib/environment.mjs'
+import { quiet, root } from '../../scripts/lib/run.mjs'
+
+const installed = path.join(root, 'node_modules', 'tenants-core')
+const vectors = (name) => JSON.parse(readFileSync(path.join(root, 'tests', 'vectors', `${name}.json`), 'utf8'))
+const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-package-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const config = {
+  CHEVERETO_TENANTS_API_KEY_SECRET: 'keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+}
+const thrown = (call) => {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  return assert.fail('nothing was thrown')
+}
+
+async function world(options) {
+  const database = nodeSqlite(new DatabaseSync(':memory:'))
+  await prepareDatabase(database)
+  const { key, statements } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1)
+  await database.batch(statements)
+  const api = new core.TenantsApi(config, options)
+  const list = () => new Request('http://x/_/api/4/tenants', { headers: { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } })
+  return { api, database, list, key }
+}
+
+test('the .wasm, gzipped, is within its limit', () => {
+  const size = wasmSize()
+  assert.ok(size > 10_000 && size <= SIZE_LIMIT_BYTES, `${size} of ${SIZE_LIMIT_BYTES} bytes`)
+})
+
+test('it holds what package.json names, and no text that is run as code', () => {
+  const { exports, version } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'))
+  assert.match(version, /^\d+\.\d+\.\d+$/)
+  const files = readdirSync(installed)
+  const named = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry))).map((file) => file.replace('./', ''))
+  assert.deepEqual(named.filter((file) => !files.includes(file)), [])
+  assert.deepEqual(files.filter((file) => !file.endsWith('.wasm')).filter((file) => /\beval\s*\(|\bnew\s+Function\b|\bFunction\s*\(/.test(readFileSync(path.join(installed, file), 'utf8'))), [])
+  for (const file of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'tenants_core_bg.wasm']) assert.ok(files.includes(file), file)
+})
+
+test('what the types export is what there is', () => {
+  const declared = [...readFileSync(path.join(installed, 'index.d.ts'), 'utf8').matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
+  assert.deepEqual(declared.sort(), Object.keys(core).sort())
+  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'fetch'])
+})
+
+test('a program with its types compiles under --strict', async () => {
+  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({
+    compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2022', module: 'nodenext', lib: ['es2023', 'dom'], types: ['node'], typeRoots: [path.join(root, 'node_modules', '@types')] },
+    files: [path.join(root, 'tests', 'package', 'types.ts')],
+  }))
+  await quiet(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder], { label: 'tsc' })
+})
+
+test("the README's commands and program, in an empty folder", async () => {
+  const readme = readFileSync(path.join(installed, 'README.md'), 'utf8')
+  const blocks = [...readme.matchAll(/^```(\w+)\n([^]*?)^```/gm)].map(([, language, text]) => ({ language, text }))
+  assert.deepEqual(blocks.map(({ language }) => language), ['sh', 'js', 'sh'])
+  const app = mkdtempSync(path.join(folder, 'app-'))
+  writeFileSync(path.join(app, 'tenants-core.tgz'), readFileSync(tarball))
+  writeFileSync(path.join(app, 'main.mjs'), blocks[1].text)
+  let printed
+  for (const { text } of [blocks[0], blocks[2]]) {
+    for (const line of text.trim().split('\n')) printed = await quiet('sh', ['-c', line], { cwd: app, env: { ...environment(), npm_config_audit: 'false', npm_config_fund: 'false' } })
+  }
+  const [status, json] = [printed.slice(0, 3), JSON.parse(printed.slice(4))]
+  assert.deepEqual([status, json.id, json.hostname], ['201', 'acme', 'acme.example.com'])
+})
+
+for (const platform of ['browser', 'neutral']) {
+  test(`a bundle by esbuild for ${platform} runs`, async () => {
+    const outfile = path.join(folder, `bundle-${platform}.mjs`)
+    await build({
+      stdin: { contents: "import { sign } from 'tenants-core'\nexport const signed = sign('Jefe', 'what do ya want for nothing?')", resolveDir: root },
+      bundle: true, format: 'esm', platform, outfile, logLevel: 'silent',
+    })
+    const { signed } = await import(outfile)
+    // RFC 4231 §4.3, test case 2.
+    assert.equal(signed, '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843')
+  })
+}
+
+describe('errors are typed objects', () => {
+  test('a configuration with every variable that does not parse', () => {
+    const error = thrown(() => new core.TenantsApi({ ...config, CHEVERETO_ENCRYPTION_KEY: 'c2hvcnQ=', CHEVERETO_SERVICE_PORT: 80, TENANTS_DEVELOPMENT: 'yes', UNKNOWN: {} }))
+    assert.ok(error instanceof Error)
+    assert.deepEqual([error.name, error.code, error.field], ['TenantsError', 'invalid_configuration', null])
+    assert.deepEqual(error.errors, [
+      { code: 'invalid_variable', message: 'CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes', field: 'CHEVERETO_ENCRYPTION_KEY' },
+      { code: 'invalid_variable', message: 'CHEVERETO_SERVICE_PORT: expected a string; got a number', field: 'CHEVERETO_SERVICE_PORT' },
+      { code: 'invalid_variable', message: 'TENANTS_DEVELOPMENT: expected `true` or `false`; got `yes`', field: 'TENANTS_DEVELOPMENT' },
+    ])
+    for (const { message } of error.errors) assert.ok(error.message.includes(message))
+    for (const none of [undefined, null, 'text', 1]) assert.deepEqual([thrown(() => new core.TenantsApi(none)).code, thrown(() => new core.TenantsApi(none)).field], ['invalid_argument', 'config'])
+  })
+
+  test('an argument that is none', () => {
+    const fieldOf = (call) => {
+      const { name, code, field } = thrown(call)
+      assert.deepEqual([name, code], ['TenantsError', 'invalid_argument'])
+      return field
+    }
+    assert.equal(fieldOf(() => core.sign('')), 'secret')
+    assert.equal(fieldOf(() => core.createApiKey('', 1)), 'keySecret')
+    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(fieldOf(() => core.createApiKey('s', id)), 'id')
+    for (const name of ['', 'x'.repeat(256), 'a\0']) assert.equal(fieldOf(() => core.createApiKey('s', 1, { name })), 'name')
+    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(fieldOf(() => core.createApiKey('s', 1, { expiresAt })), 'expiresAt')
+  })
+})
+
+test('sign signs as openssl and PHP do, text and bytes', () => {
+  for (const { secret, body, signature } of vectors('signatures')) {
+    assert.equal(core.sign(secret, body), signature)
+    assert.equal(core.sign(secret, new TextEncoder().encode(body)), signature)
+    assert.equal(core.sign(secret, new TextEncoder().encode(body).buffer), signature)
+  }
+})
+
+test('createApiKey makes a key of the contract, which its statements make known', async () => {
+  const { key, digest, id } = core.createApiKey('keys', 999_999_999_999_999)
+  const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
+  const bytes = Buffer.from(secret, 'base64url')
+  assert.equal(Number(number), id)
+  assert.deepEqual(bytes.subarray(16), createHmac('sha256', 'keys').update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
+  assert.equal(digest, createHash('sha256').update(key).digest('hex'))
+  assert.notEqual(core.createApiKey('keys', 1).key, core.createApiKey('keys', 1).key)
+
+  const { api, database, list } = await world()
+  assert.equal((await api.fetch(list(), database)).status, 200)
+  const { statements } = core.createApiKey('keys', 2, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
+  await database.batch(statements)
+  const [rows, audit] = await database.batch(['SELECT id, name, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
+  assert.deepEqual(rows, [[2n, 'named', '2020-01-01 00:00:00']])
+  assert.deepEqual(audit, [['api_key.create', '1'], ['api_key.create', '2']])
+})
+
+test('prepareDatabase makes the tables of schema.sql, once', async () => {
+  const db = new DatabaseSync(':memory:')
+  assert.equal(await prepareDatabase(nodeSqlite(db)), true)
+  assert.equal(await prepareDatabase(nodeSqlite(db)), false)
+  const other = new DatabaseSync(':memory:')
+  other.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
+  const names = (of) => of.prepare("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY 1, 2").all()
+  assert.deepEqual(names(db), names(other))
+  assert.ok(schema.length >= 5)
+})
+
+test('a database that fails is a 500 whose cause is in the log alone, and its rows are checked', async () => {
+  const lines = []
+  const { api, list } = await world({ log: (entry) => lines.push(entry) })
+  for (const [batch, cause] of [
+    [() => { throw new Error('the disk is on fire') }, /the disk is on fire/], [() => Promise.reject(new Error('timed out')), /timed out/],
+    [() => [[[2 ** 53]]], /statement 0, row 0, column 0: expected .*; got a number/], [() => [[[1.5]]], /got a number/], [() => [[['a', new Uint8Array(1)]]], /column 1: .*; got an object/],
+    [() => [[{ id: 'a' }]], /statement 0, row 0: expected an array; got an object/], [() => undefined, /the results: expected an array; got undefined/], [() => [], /0 results of 1/],
+  ]) {
+    const response = await api.fetch(list(), { batch })
+    const { code, detail } = await response.json()
+    assert.deepEqual([response.status, code], [500, 'internal'])
+    assert.doesNotMatch(detail, cause)
+    const { status, level, requestId, cause: logged, keyId, durationMs } = lines.pop()
+    assert.deepEqual([status, level, requestId, keyId, typeof durationMs], [500, 'error', response.headers.get('x-request-id'), 1, 'number'])
+    assert.match(logged, cause)
+  }
+})
+
+test('the host may give the time', async () => {
+  const { api, database, key } = await world()
+  const body = JSON.stringify({ id: 'a', hostname: 'a.example.com', is_enabled: true })
+  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } })
+  const response = await api.fetch(request, database, { now: Date.UTC(2031, 1, 3, 4, 5, 6) })
+  assert.deepEqual([response.status, (await response.json()).created_at], [201, '2031-02-03 04:05:06'])
+})
+
+test('a core that broke rejects with `crashed`, and serves the next request anew', async () => {
+  const { api, database, list } = await world()
+  const waiting = Promise.withResolvers()
+  const beside = api.fetch(list(), { batch: (statements) => waiting.promise.then(() => database.batch(statements)) })
+  // Takes the configurations away behind the package's back: the next request finds none, and panics.
+  const bindings = await import(path.join(installed, 'tenants_core_bg.js'))
+  for (let handle = 0; handle < 1000; handle++) bindings.release(handle)
+  await assert.rejects(api.fetch(list(), database), { name: 'TenantsError', code: 'crashed', message: /no configuration goes by/ })
+  waiting.resolve()
+  await assert.rejects(beside, { code: 'crashed', message: /started anew/ })
+  for (let i = 0; i < 3; i++) assert.equal((await api.fetch(list(), database)).status, 200)
+})
+
+test('what is installed is what was packed', () => {
+  assert.deepEqual(readdirSync(installed).sort(), readdirSync(packageFolder).sort())
+})

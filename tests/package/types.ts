@@ -1,0 +1,40 @@
+// Compiled, never run: the package's types as a newcomer's program meets them.
+import { DatabaseSync } from 'node:sqlite'
+import { TenantsApi, createApiKey, sign, type ApiKey, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
+import { betterSqlite3 } from 'tenants-core/better-sqlite3'
+import { bunSqlite } from 'tenants-core/bun-sqlite'
+import { d1 } from 'tenants-core/d1'
+import { nodeSqlite } from 'tenants-core/node-sqlite'
+import { prepareDatabase, schema } from 'tenants-core/schema'
+import { sqliteWasm } from 'tenants-core/sqlite-wasm'
+
+const lines: LogEntry[] = []
+const api: TenantsApi = new TenantsApi(process.env, { log: (entry) => lines.push(entry) })
+const database: Database = nodeSqlite(new DatabaseSync(':memory:'))
+const made: boolean = await prepareDatabase(database)
+const first: string | undefined = schema[0]
+const response: Response = await api.fetch(new Request('http://localhost/'), database, { clientAddress: null, now: 0 })
+const key: ApiKey = createApiKey('secret', 1, { name: 'a', expiresAt: '2030-01-01 00:00:00' })
+const signature: string = sign('secret', new Uint8Array())
+const own: Database = { batch: async (statements: Statement[]): Promise<Rows[]> => statements.map(() => [[1, 'a', null, 2n]]) }
+const adapters: ((db: never) => Database)[] = [betterSqlite3, bunSqlite, d1, sqliteWasm]
+
+try {
+  sign('')
+} catch (error) {
+  const { code, field, errors } = error as TenantsError
+  if (code === 'invalid_configuration') console.log(field, errors.map((e) => e.message))
+  // @ts-expect-error: there is no such code
+  if (code === 'nonsense') console.log(code)
+}
+
+// @ts-expect-error: a database is needed
+await api.fetch(new Request('http://localhost/'))
+// @ts-expect-error: an id is a number
+createApiKey('secret', '1')
+// @ts-expect-error: a secret is a text
+sign(1)
+// @ts-expect-error: rows are lists of values
+const wrong: Database = { batch: () => [[{ a: 1 }]] }
+
+console.log(made, first, response.status, key.statements, signature, own, adapters, wrong, lines)
