@@ -9,7 +9,7 @@ export async function checkAdapter(database) {
   }
   await batch('CREATE TABLE checked (id INTEGER PRIMARY KEY, name TEXT)')
   const inserted = await batch(
-    ['INSERT INTO checked (id, name) VALUES (?1, ?2) RETURNING name, id, NULL AS nothing', 1, 'grüße 🐘'],
+    ['INSERT INTO checked (id, name) VALUES (?1, ?2) RETURNING name, id, NULL AS none', 1, 'grüße 🐘'],
     'UPDATE checked SET name = name',
     ['SELECT ?2 AS second, ?1 AS first, ?2 AS again', 'a', 7])
   same('rows of each statement', inserted, [[['grüße 🐘', 1, null]], [], [[7, 'a', 7]]])
