@@ -53,7 +53,7 @@ pub struct Answer {
     pub log: LogEntry,
 }
 
-/// A request that waits for its batch.
+/// A request that waits for its batch. It may do so on one thread and go on in another.
 pub struct Exchange {
     pending: Pending,
     trace: Trace,
@@ -62,7 +62,8 @@ pub struct Exchange {
 }
 
 /// What to do with the rows, or with the reason why the batch failed.
-type Finish = Box<dyn FnOnce(&Config, Result<&mut Answers, String>) -> Result<Next, ApiError>>;
+type Finish =
+    Box<dyn FnOnce(&Config, Result<&mut Answers, String>) -> Result<Next, ApiError> + Send>;
 
 /// What comes after a batch.
 enum Next {
@@ -81,7 +82,7 @@ pub(crate) struct Pending {
 impl Pending {
     pub(crate) fn new(
         batch: Batch,
-        finish: impl FnOnce(&Config, &mut Answers) -> Result<Response, ApiError> + 'static,
+        finish: impl FnOnce(&Config, &mut Answers) -> Result<Response, ApiError> + Send + 'static,
     ) -> Self {
         Self {
             batch,
@@ -97,7 +98,7 @@ impl Pending {
     pub(crate) fn or_explain(
         self,
         read: Sql,
-        judge: impl FnOnce(&mut Answers) -> Result<(), ApiError> + 'static,
+        judge: impl FnOnce(&mut Answers) -> Result<(), ApiError> + Send + 'static,
     ) -> Self {
         let Self { batch, finish } = self;
         Self {
@@ -442,6 +443,14 @@ pub(crate) fn changed(answers: &mut Answers, what: &'static str) -> Result<Respo
         Err(ApiError::NotFound { what })
     }
 }
+
+/// A host may keep these across an `await` of its own, and share an [`Api`].
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    fn is_sync<T: Sync>() {}
+    is_send::<Step>();
+    is_sync::<Api>();
+};
 
 /// Writes an answer's body.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String, ApiError> {
