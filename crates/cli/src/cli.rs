@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::command::{ListArgs, completions, env, init, key, plan, site, tenant};
+use crate::command::{ListArgs, completions, env, init, key, plan, site, stats, tenant};
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
 
@@ -34,7 +34,10 @@ from the environment, else, for what is on this machine, from .dev.vars and
 /// The commands as `--help` groups them. A test holds that each is in one group.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Tenants", &["create", "get", "list", "edit", "delete"]),
-    ("A tenant's site", &["install", "user:password-reset"]),
+    (
+        "A tenant's site",
+        &["install", "user:password-reset", "stats:refresh"],
+    ),
     (
         "Plans",
         &[
@@ -60,6 +63,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "init",
             "database:migrate",
             "env:reseal",
+            "jobs:worker",
             "cache",
             "config:traefik",
             "auth:verify",
@@ -231,6 +235,23 @@ pub enum Command {
                       Without -x the new password is alone on standard output."
     )]
     UserPasswordReset(site::ResetArgs),
+
+    /// Count tenants' statistics from their own tables, now
+    #[command(
+        name = "stats:refresh",
+        after_help = "Examples:\n  tenants stats:refresh --id acme\n  tenants stats:refresh --remote\n\n\
+                      The Worker's cron trigger does it too, for a part of them at a time."
+    )]
+    StatsRefresh(stats::RefreshArgs),
+
+    /// Run the jobs that the Worker's cron trigger runs, once
+    #[command(
+        name = "jobs:worker",
+        after_help = "Examples:\n  tenants jobs:worker\n  tenants jobs:worker --id acme --verbose\n\n\
+                      Chevereto's own program keeps a worker running here. This service has a cron\n\
+                      trigger instead, and nothing has to be kept running."
+    )]
+    JobsWorker(stats::WorkerArgs),
 
     /// Create a plan
     #[command(

@@ -17,6 +17,7 @@ pub mod init;
 pub mod key;
 pub mod plan;
 pub mod site;
+pub mod stats;
 pub mod tenant;
 
 /// Which part of a list.

@@ -79,6 +79,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::Delete(args) => command::tenant::delete(args, session, world),
         Command::Install(args) => command::site::install(args, session, world),
         Command::UserPasswordReset(args) => command::site::reset(args, session, world),
+        Command::StatsRefresh(args) => command::stats::refresh(args, session, world),
+        Command::JobsWorker(args) => command::stats::work(args, session, world),
         Command::PlanCreate(args) => command::plan::create(args, session, world),
         Command::PlanGet(args) => command::plan::get(args, session, world),
         Command::PlanList(args) => command::plan::list(args, session, world),

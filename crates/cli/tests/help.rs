@@ -45,6 +45,8 @@ const CHEVERETO: &[(&str, &[&str])] = &[
     ("plan:edit", &["--id", "--name", "--limits", "--env"]),
     ("plan:list", &[]),
     ("plan:delete", &["--id"]),
+    ("stats:refresh", &["--id"]),
+    ("jobs:worker", &["--id", "--verbose"]),
     ("database:migrate", &["--id", "--verbose"]),
     ("install", &["-u", "-e", "-x", "--id"]),
     ("password-reset", &["-u", "-x", "--id"]),
