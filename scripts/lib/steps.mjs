@@ -65,7 +65,8 @@ export const steps = [
   },
   {
     name: 'package',
-    about: 'the npm package, as it is published: its size, its types, its README',
+    about: 'the npm package, as it is packed: its size, its types, its README, and the examples that embed it',
+    helpers: ['chromium'],
     run: async () => {
       await makePackage();
       await nodeTests('tests/package', () => true);

@@ -1,0 +1,21 @@
+// The Tenants API on Bun's own server and its own SQLite: `bun run server.mjs`. Secrets and settings are environment variables.
+import { Database } from 'bun:sqlite'
+import { TenantsApi, createApiKey } from 'tenants-core'
+import { bunSqlite } from 'tenants-core/bun-sqlite'
+import { prepareDatabase } from 'tenants-core/schema'
+
+const api = new TenantsApi(process.env)
+const database = bunSqlite(new Database(process.env.DATABASE ?? 'tenants.db', { create: true, safeIntegers: true }))
+
+if (await prepareDatabase(database)) {
+  const { key, statements } = createApiKey(process.env.CHEVERETO_TENANTS_API_KEY_SECRET ?? '', 1, { name: 'first' })
+  await database.batch(statements)
+  console.log(`API key, shown once: ${key}`)
+}
+
+const server = Bun.serve({
+  hostname: '127.0.0.1',
+  port: Number(process.env.PORT ?? 8080),
+  fetch: (request, server) => api.fetch(request, database, { clientAddress: server.requestIP(request)?.address }),
+})
+console.log(`Serving ${server.url}_/api/4`)

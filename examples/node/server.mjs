@@ -1,0 +1,37 @@
+// The Tenants API on Node's http server and its own SQLite: `node server.mjs`. Secrets and settings are environment variables.
+import http from 'node:http'
+import { DatabaseSync } from 'node:sqlite'
+import { Readable } from 'node:stream'
+import { TenantsApi, createApiKey } from 'tenants-core'
+import { nodeSqlite } from 'tenants-core/node-sqlite'
+import { prepareDatabase } from 'tenants-core/schema'
+
+const api = new TenantsApi(process.env)
+const database = nodeSqlite(new DatabaseSync(process.env.DATABASE ?? 'tenants.db'))
+
+if (await prepareDatabase(database)) {
+  const { key, statements } = createApiKey(process.env.CHEVERETO_TENANTS_API_KEY_SECRET ?? '', 1, { name: 'first' })
+  await database.batch(statements)
+  console.log(`API key, shown once: ${key}`)
+}
+
+const server = http.createServer(async (incoming, outgoing) => {
+  try {
+    const response = await api.fetch(requestOf(incoming), database, { clientAddress: incoming.socket.remoteAddress })
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text())
+  } catch (error) {
+    // What no Request can be made of, or a core that broke.
+    console.error(error)
+    outgoing.writeHead(error instanceof TypeError ? 400 : 500).end()
+  }
+})
+
+/** Node's message as the platform's Request. */
+function requestOf(incoming) {
+  const headers = new Headers()
+  for (const [name, values] of Object.entries(incoming.headersDistinct)) for (const value of values) headers.append(name, value)
+  const body = ['GET', 'HEAD'].includes(incoming.method) ? undefined : Readable.toWeb(incoming)
+  return new Request(`http://localhost${incoming.url}`, { method: incoming.method, headers, body, duplex: 'half' })
+}
+
+server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => console.log(`Serving http://127.0.0.1:${server.address().port}/_/api/4`))

@@ -1,0 +1,125 @@
+// The examples that embed the npm package, as their reader would run them.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createHmac, randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { bun } from '../../scripts/lib/runtimes.mjs'
+import { root } from '../../scripts/lib/run.mjs'
+import { browse, noBrowser } from '../browser.mjs'
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-examples-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const hex = () => randomBytes(32).toString('hex')
+const secrets = { CHEVERETO_TENANTS_API_KEY_SECRET: hex(), CHEVERETO_TENANTS_API_REQUEST_SECRET: hex(), CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64') }
+
+/** Starts a server; answers where it serves, the key if it showed one, and how to stop it. */
+function serve(program, file, env) {
+  const child = spawn(program, [path.join(root, 'examples', file)], { env: { ...process.env, ...secrets, PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  after(() => child.kill())
+  return new Promise((resolve, reject) => {
+    let printed = ''
+    const read = (text) => {
+      printed += text
+      const url = /^Serving (http\S+)$/m.exec(printed)?.[1]
+      if (url) resolve({ url, key: /^API key, shown once: (\S+)$/m.exec(printed)?.[1], stop: () => new Promise((done) => (child.on('exit', done), child.kill())) })
+    }
+    child.stdout.setEncoding('utf8').on('data', read)
+    child.stderr.setEncoding('utf8').on('data', read)
+    child.on('error', reject)
+    child.on('exit', (code) => reject(new Error(`it ended with exit code ${code}: ${printed}`)))
+  })
+}
+
+const call = (url, key, method, where, value) => {
+  const body = value === undefined ? undefined : JSON.stringify(value)
+  const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(body ?? '').digest('hex'), ...(body ? { 'Content-Type': 'application/json' } : {}) }
+  return fetch(url + where, { method, body, headers, signal: AbortSignal.timeout(10_000) })
+}
+
+for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/server.mjs'], ["Node's http with node:sqlite", () => process.execPath, 'node/server.mjs']]) {
+  test(`${name} serves, keeps, and knows where callers are`, async () => {
+    const DATABASE = path.join(folder, `${file.split('/')[0]}.db`)
+    const first = await serve(program(), file, { DATABASE })
+    assert.ok(first.key, 'the key is shown once')
+    const made = await call(first.url, first.key, 'POST', '/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true, env: { A: 'grüße' } })
+    assert.equal(made.status, 201, await made.clone().text())
+    const tenant = await made.json()
+    assert.equal((await call(first.url, first.key, 'DELETE', '/tenants/nobody')).status, 404)
+    assert.equal((await call(first.url, first.key, 'POST', '/tenants', { x: 'x'.repeat(70_000) })).status, 413)
+    assert.equal((await fetch(`${first.url}/tenants`)).status, 401)
+    await first.stop()
+
+    const again = await serve(program(), file, { DATABASE, CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '127.0.0.1' })
+    assert.equal(again.key, undefined)
+    const listed = await call(again.url, first.key, 'GET', '/tenants')
+    assert.deepEqual([listed.status, await listed.json()], [200, [tenant]])
+    await again.stop()
+
+    const closed = await serve(program(), file, { DATABASE, CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.7' })
+    assert.equal((await call(closed.url, first.key, 'GET', '/tenants')).status, 403)
+    await closed.stop()
+  })
+}
+
+/** Uses the page in a frame, as a person would, and loads it again in between. */
+const visitor = `<!doctype html><meta charset="utf-8"><iframe id="page" style="width:800px;height:600px"></iframe><script type="module">
+  const frame = document.getElementById('page')
+  const until = async (what, test) => {
+    for (let tries = 0; tries < 400; tries++) {
+      if (test(frame.contentDocument)) return
+      await new Promise((done) => setTimeout(done, 25))
+    }
+    throw new Error(what + ': ' + frame.contentDocument.body?.innerText)
+  }
+  const load = async () => {
+    frame.src = '/examples/browser/index.html?' + Math.random()
+    await new Promise((done) => { frame.onload = done })
+    await until('the page is ready', (d) => d.body?.dataset.ready)
+  }
+  const type = (id, hostname) => {
+    const form = frame.contentDocument.forms[0]
+    form.elements.id.value = id
+    form.elements.hostname.value = hostname
+    form.requestSubmit()
+  }
+  const tenants = () => [...frame.contentDocument.querySelectorAll('#tenants li')].map((li) => [li.querySelector('strong').textContent, li.querySelector('small').textContent, !li.classList.contains('off')])
+  const press = (text) => [...frame.contentDocument.querySelectorAll('#tenants button')].find((b) => b.textContent === text).click()
+  const result = {}
+  try {
+    await load()
+    result.before = tenants()
+    type('acme', 'acme.example.com')
+    await until('one tenant', () => tenants().length === 1)
+    result.exchange = frame.contentDocument.getElementById('exchange').textContent
+    type('ACME', 'other.example.com')
+    await until('a problem', (d) => !d.getElementById('problem').hidden)
+    result.problem = frame.contentDocument.getElementById('problem').textContent
+    type('beta', 'beta.example.com')
+    await until('two tenants', () => tenants().length === 2)
+    press('Switch off')
+    await until('one is off', () => tenants().some(([, , on]) => !on))
+    await load()
+    result.reloaded = tenants()
+    press('Delete')
+    await until('one is gone', () => tenants().length === 1)
+    await load()
+    result.after = tenants()
+  } catch (error) {
+    result.error = String(error)
+  }
+  await fetch('/result', { method: 'POST', body: JSON.stringify(result) })
+</script>`
+
+test('a page keeps its tenants in the browser, over a reload, and signs its requests', { skip: noBrowser() }, async () => {
+  const { error, before, exchange, problem, reloaded, after: left } = await browse({ '/': ['text/html', visitor] })
+  assert.equal(error, undefined)
+  assert.deepEqual(before, [])
+  assert.match(exchange, /^POST \/_\/api\/4\/tenants\nX-Signature: [0-9a-f]{64}\n[^]*\n201\n\{"id":"acme"/)
+  assert.match(problem, /taken/)
+  assert.deepEqual(reloaded, [['acme', 'acme.example.com', false], ['beta', 'beta.example.com', true]])
+  assert.deepEqual(left, [['beta', 'beta.example.com', true]])
+})
