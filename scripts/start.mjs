@@ -148,6 +148,9 @@ async function callTenants(base, key, secret) {
 }
 
 function instructions(base, key, secret) {
+  const { origin, port } = new URL(base);
+  // The command line looks at this port by itself.
+  const address = port === String(DEFAULT_PORT) ? '' : `TENANTS_URL=${origin} `;
   return `
 The Tenants API answers at ${base}. Paste one of these into another terminal.
 
@@ -161,6 +164,10 @@ Create one (openssl signs the body):
   SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${secret}' | sed 's/.* //')
   curl -s -X POST ${base}/tenants -H 'Content-Type: application/json' \\
     -H 'X-API-Key: ${key}' -H "X-Signature: $SIGNATURE" -d "$BODY"
+
+With the command line:
+
+  ${address}npm run -s tenants -- list
 
 The key is in .dev.key.local, the secrets are in .dev.vars, the data is in .wrangler/state. Ctrl-C stops the server.
 `;
