@@ -14,9 +14,9 @@ export default {
       prepare(env, began)
       const reading = readBody(request, limit)
       const body = reading instanceof Promise ? await reading : reading
-      let step = begin(head(request, body), body, began)
-      while (step.startsWith('R')) step = await proceed(step, env.DB)
-      return send(step)
+      let step = heard(begin(head(request, body), body, began))
+      while (!(step instanceof Response)) step = await proceed(step, env.DB)
+      return step
     } catch (error) {
       return failed(error, request, began)
     }
@@ -65,8 +65,11 @@ async function proceed(step, db) {
   }
   // Another instance's handle may be another request's there.
   if (instance.number !== number) throw new Error('the wasm started anew while this waited for its rows')
-  return resume(Number(first.slice(1)), encoder.encode(rows), broke, Date.now())
+  return heard(resume(Number(first.slice(1)), encoder.encode(rows), broke, Date.now()))
 }
+
+/** What the wasm says, an answer as the Response that it is: at once, since `takeBody` has that of the last answer alone, and another request's may be next. */
+const heard = (step) => (step.startsWith('S') ? send(step) : step)
 
 /** What every answer has, or replaces: copying it costs the runtime less than reading an object's names and values. */
 const common = new Headers({ 'content-type': 'application/json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
