@@ -52,8 +52,8 @@ const wasm = 'tenants_core_bg.wasm';
 async function compile() {
   const env = environment();
   const target = 'wasm32-unknown-unknown';
-  await quiet('cargo', ['build', '--locked', '--release', '-p', 'tenants-wasm', '--target', target], { label: 'cargo', env });
-  const built = join(env.CARGO_TARGET_DIR ?? join(root, 'target'), target, 'release', 'tenants_wasm.wasm');
+  await quiet('cargo', ['build', '--locked', '--profile', 'npm', '-p', 'tenants-wasm', '--target', target], { label: 'cargo', env });
+  const built = join(env.CARGO_TARGET_DIR ?? join(root, 'target'), target, 'npm', 'tenants_wasm.wasm');
   await quiet(tool('wasm-bindgen'), [built, '--target', 'bundler', '--out-name', 'tenants_core', '--out-dir', folder], { label: 'wasm-bindgen', env });
   // What rustc's target has on by default, and wasm-opt does not. For size: the core's work is short, and every start reads all of it.
   const features = ['bulk-memory', 'nontrapping-float-to-int', 'sign-ext', 'mutable-globals', 'reference-types', 'multivalue'].map((name) => `--enable-${name}`);

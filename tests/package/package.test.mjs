@@ -59,7 +59,7 @@ test('it holds what package.json names, and no text that is run as code', () => 
 test('what the types export is what there is', () => {
   const declared = [...readFileSync(path.join(installed, 'index.d.ts'), 'utf8').matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
   assert.deepEqual(declared.sort(), Object.keys(core).sort())
-  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'fetch'])
+  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'fetch'])
 })
 
 test('a program with its types compiles under --strict', async () => {
@@ -200,6 +200,21 @@ test('a core that broke rejects with `crashed`, and serves the next request anew
   waiting.resolve()
   await assert.rejects(beside, { code: 'crashed', message: /started anew/ })
   for (let i = 0; i < 3; i++) assert.equal((await api.fetch(list(), database)).status, 200)
+})
+
+test('countStatistics counts from a tenant\'s own tables, as the cron trigger does', async () => {
+  const { api, database, key, list } = await world()
+  const post = (where, value) => {
+    const body = JSON.stringify(value)
+    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } }), database)
+  }
+  assert.deepEqual(await api.countStatistics(database), { counted: 0, gone: 0, failed: [] })
+  assert.equal((await post('/tenants', { id: 'a', hostname: 'a.example.com', is_enabled: true })).status, 201)
+  assert.equal((await post('/tenants/a/install', { username: 'admin', email: 'a@example.com', password: 'long enough' })).status, 201)
+  assert.deepEqual(await api.countStatistics(database, { now: Date.UTC(2031, 0, 1) }), { counted: 1, gone: 0, failed: [] })
+  const [{ stats, last_job_at }] = await (await api.fetch(list(), database)).json()
+  assert.deepEqual([stats.users, stats.admins, last_job_at], [1, 1, '2031-01-01 00:00:00'])
+  await assert.rejects(api.countStatistics({ batch: () => { throw new Error('no disk') } }), { name: 'TenantsError', code: 'job_failed', message: /no disk/ })
 })
 
 test('what is installed is what was packed', () => {

@@ -35,8 +35,10 @@ function guarded(call) {
   }
 }
 
-function crashed(cause) {
-  return Object.assign(new Error(`the core broke: ${cause}`), { name: 'TenantsError', code: 'crashed', field: null, errors: [] })
+const crashed = (cause) => failed('crashed', `the core broke: ${cause}`)
+
+function failed(code, message) {
+  return Object.assign(new Error(message), { name: 'TenantsError', code, field: null, errors: [] })
 }
 
 const forgotten = typeof FinalizationRegistry === 'undefined' ? undefined
@@ -68,6 +70,13 @@ export class TenantsApi {
     while (turn.statements) turn = await this.#proceed(turn, database, now)
     this.#log(entryOf(turn.log))
     return new Response(turn.body === '' ? null : turn.body, { status: turn.status, headers: turn.headers })
+  }
+
+  async countStatistics(database, { now } = {}) {
+    let turn = JSON.parse(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())))
+    while (turn.statements) turn = await this.#proceed(turn, database, now)
+    if (turn.failure !== undefined) throw failed('job_failed', turn.failure)
+    return turn.report
   }
 
   #handle() {

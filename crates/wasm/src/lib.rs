@@ -18,7 +18,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::config::VARIABLES;
 use tenants_core::http::BODY_LIMIT_BYTES;
-use tenants_core::sql::Statement;
+use tenants_core::job::{Job as _, JobError, JobStep};
+use tenants_core::site::stats::{Refresh, Report};
+use tenants_core::sql::{Batch, Statement};
 use tenants_core::{
     Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
 };
@@ -30,10 +32,25 @@ use crate::error::{FieldError, kind_of, thrown};
 /// How long a request waits for its rows at the most. One that is not resumed by then never will be.
 const WAIT_LIMIT_MS: f64 = 120_000.0;
 
-/// A request that waits for its rows.
+/// What waits for its rows.
+enum Work {
+    Request(Box<Exchange>),
+    Stats(Refresh),
+}
+
+impl Work {
+    fn batch(&self) -> &Batch {
+        match self {
+            Self::Request(exchange) => exchange.batch(),
+            Self::Stats(job) => job.batch(),
+        }
+    }
+}
+
+/// A request or a job that waits for its rows.
 struct Waiting {
     api: Rc<Api>,
-    exchange: Exchange,
+    work: Work,
     began_ms: f64,
 }
 
@@ -133,9 +150,7 @@ pub fn begin(
     body: Option<Vec<u8>>,
     now_ms: f64,
 ) -> String {
-    let Some(api) = APIS.with_borrow(|apis| apis.get(&api).cloned()) else {
-        panic!("no configuration goes by {api}");
-    };
+    let api = api_of(api);
     let request = Request {
         method,
         target,
@@ -166,12 +181,73 @@ pub fn resume(
 ) -> Option<String> {
     let Waiting {
         api,
-        exchange,
+        work,
         began_ms,
     } = WAITING.with_borrow_mut(|all| all.remove(&handle))?;
     let rows = failure.map_or_else(|| rows::read(results), Err);
-    let step = exchange.resume(&api, rows);
-    Some(turn(step, api, began_ms, now_ms))
+    Some(match work {
+        Work::Request(exchange) => turn(exchange.resume(&api, rows), api, began_ms, now_ms),
+        Work::Stats(job) => stats(job.resume(rows, &mut HostRandom), api, began_ms, now_ms),
+    })
+}
+
+/// Begins to count the statistics of the tenants whose turn it is, as the Worker's cron trigger does. Answers a [`Turn`] in JSON.
+///
+/// # Panics
+/// Where there is no such configuration.
+#[wasm_bindgen(js_name = beginStats, skip_typescript)]
+#[must_use]
+pub fn begin_stats(api: u32, now_ms: f64) -> String {
+    let api = api_of(api);
+    let begun = api.begin_stats(unix_seconds(now_ms)).map(JobStep::Run);
+    stats(begun, api, now_ms, now_ms)
+}
+
+fn api_of(handle: u32) -> Rc<Api> {
+    APIS.with_borrow(|apis| apis.get(&handle).cloned())
+        .unwrap_or_else(|| panic!("no configuration goes by {handle}"))
+}
+
+fn stats(
+    step: Result<JobStep<Refresh, Report>, JobError>,
+    api: Rc<Api>,
+    began_ms: f64,
+    now_ms: f64,
+) -> String {
+    match step {
+        Ok(JobStep::Run(job)) => run(Work::Stats(job), api, began_ms, now_ms),
+        Ok(JobStep::Done(report)) => to_json(&Turn::Report {
+            report: Counted {
+                counted: report.counted,
+                gone: report.gone,
+                failed: report
+                    .failed
+                    .into_iter()
+                    .map(|f| Uncounted {
+                        tenant: f.tenant,
+                        reason: f.reason,
+                    })
+                    .collect(),
+            },
+        }),
+        Err(error) => to_json(&Turn::Failure {
+            failure: error.to_string(),
+        }),
+    }
+}
+
+/// What came of counting statistics; TypeScript knows it as `StatisticsReport`.
+#[derive(Serialize)]
+struct Counted {
+    counted: u64,
+    gone: u64,
+    failed: Vec<Uncounted>,
+}
+
+#[derive(Serialize)]
+struct Uncounted {
+    tenant: String,
+    reason: String,
 }
 
 /// What is to be done next.
@@ -188,27 +264,17 @@ enum Turn<'a> {
         body: &'a str,
         log: &'a RawValue,
     },
+    Report {
+        report: Counted,
+    },
+    Failure {
+        failure: String,
+    },
 }
 
 fn turn(step: Step, api: Rc<Api>, began_ms: f64, now_ms: f64) -> String {
     match step {
-        Step::Run(exchange) => {
-            let handle = next_handle();
-            let text = to_json(&Turn::Run {
-                handle,
-                statements: exchange.batch().statements(),
-            });
-            wait(
-                handle,
-                Waiting {
-                    api,
-                    exchange: *exchange,
-                    began_ms,
-                },
-                now_ms,
-            );
-            text
-        }
+        Step::Run(exchange) => run(Work::Request(exchange), api, began_ms, now_ms),
         Step::Send(answer) => {
             let Response {
                 status,
@@ -228,6 +294,24 @@ fn turn(step: Step, api: Rc<Api>, began_ms: f64, now_ms: f64) -> String {
             })
         }
     }
+}
+
+fn run(work: Work, api: Rc<Api>, began_ms: f64, now_ms: f64) -> String {
+    let handle = next_handle();
+    let text = to_json(&Turn::Run {
+        handle,
+        statements: work.batch().statements(),
+    });
+    wait(
+        handle,
+        Waiting {
+            api,
+            work,
+            began_ms,
+        },
+        now_ms,
+    );
+    text
 }
 
 fn to_json(turn: &Turn<'_>) -> String {

@@ -67,6 +67,21 @@ export class TenantsApi {
    * (`crashed`) where the core itself broke; the next request is served by a new instance of it.
    */
   fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
+  /**
+   * Counts the statistics of tenants from their own tables: of those whose turn it is, `TENANTS_STATS_PER_RUN` at the most. To be called
+   * regularly, as the Worker's cron trigger does. Rejects with a {@link TenantsError} (`job_failed`) where it could not choose any.
+   */
+  countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
+}
+
+/** What came of counting. */
+export interface StatisticsReport {
+  /** How many tenants were counted. */
+  counted: number;
+  /** How many went away meanwhile. */
+  gone: number;
+  /** Those that could not be counted, and why. */
+  failed: { tenant: string; reason: string }[];
 }
 
 /** One thing that is wrong. */
@@ -80,7 +95,7 @@ export interface Problem {
 /** What the package throws. */
 export interface TenantsError extends Error, Problem {
   name: 'TenantsError';
-  code: 'invalid_configuration' | 'invalid_argument' | 'unavailable' | 'crashed';
+  code: 'invalid_configuration' | 'invalid_argument' | 'unavailable' | 'job_failed' | 'crashed';
   /** For `invalid_configuration`: every variable that does not parse. */
   errors: readonly Problem[];
 }
