@@ -24,7 +24,7 @@ test('install makes the tables and one administrator', async () => {
   const { id } = await api.tenant({ id: 'Ab-c_1', hostname: 'ab-c-1.example.com' })
   const { headers, json } = await api.expect(201, 'POST', '/tenants/aB-C_1/install', { body: admin })
   assert.deepEqual(json, { id, username: 'Admin_1', email: 'admin@example.com' })
-  assert.equal(headers.location, '/_/api/4/tenants/aB-C_1')
+  assert.equal(headers.location, '/_/api/4/tenants/Ab-c_1')
   assert.deepEqual(await tables('ab-c_1'), TABLES.map((t) => `chv_ab-c_1_${t}`))
   const [user, ...others] = await users('ab-c_1')
   assert.deepEqual(others, [])

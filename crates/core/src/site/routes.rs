@@ -66,19 +66,20 @@ pub(crate) fn install(call: &mut Call<'_>, id: &str) -> Result<Pending, ApiError
         batch = batch.then(statement);
     }
     let batch = batch.then(insert).into_batch();
-    let location = call.path(&format!("/tenants/{id}"));
+    let tenants = call.path("/tenants");
     let finish = move |answers: &mut Answers| {
         let mut row = answers
             .last()?
             .ok_or_else(|| unexpected("no administrator"))?;
         let username = row.text("username")?;
         let email = row.text("email")?;
+        let id = row.text("tenant_id")?;
         let body = to_json(&Installed {
+            id: &id,
             username: &username,
             email: &email,
-            id: &row.text("tenant_id")?,
         })?;
-        Ok(Response::json(201, body).with("location", location))
+        Ok(Response::json(201, body).with("location", format!("{tenants}/{id}")))
     };
     Ok(
         Pending::new(batch, move |_, answers| finish(answers)).or_explain(

@@ -68,7 +68,7 @@ fn install_makes_the_tables_and_the_administrator() {
         got.body,
         r#"{"id":"Abc-1","username":"Admin_1","email":"A.d+min@Example.com"}"#
     );
-    assert_eq!(got.header("location"), Some("/_/api/4/tenants/aBC-1"));
+    assert_eq!(got.header("location"), Some("/_/api/4/tenants/Abc-1"));
     let tables: Vec<Value> = host
         .sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'chv%' ORDER BY name", &[])
         .concat();
