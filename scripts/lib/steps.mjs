@@ -1,6 +1,7 @@
 // What `npm test` runs, in this order: what fails fastest first.
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { build } from '../build.mjs';
 import { buildComponents } from '../component.mjs';
@@ -105,7 +106,8 @@ async function nodeTests(folder, wanted) {
   const names = existsSync(path) ? readdirSync(path).filter((name) => name.endsWith('.test.mjs') && wanted(name)).sort() : [];
   // A runner that was given no file passes.
   if (names.length === 0) throw new Stop(`there is no test in ${folder}/`);
-  await node(['--test', '--test-reporter=spec', ...names.map((name) => join(path, name))]);
+  // They wait for servers more than they compute; by itself the runner leaves a core to others, which of two is half.
+  await node(['--test', '--test-reporter=spec', `--test-concurrency=${availableParallelism() + 1}`, ...names.map((name) => join(path, name))]);
 }
 
 function wasmTests(extra) {
