@@ -35,7 +35,7 @@ const WAIT_LIMIT_MS: f64 = 120_000.0;
 /// What waits for its rows.
 enum Work {
     Request(Box<Exchange>),
-    Stats(Refresh),
+    Stats(Box<Refresh>),
 }
 
 impl Work {
@@ -215,7 +215,7 @@ fn stats(
     now_ms: f64,
 ) -> String {
     match step {
-        Ok(JobStep::Run(job)) => run(Work::Stats(job), api, began_ms, now_ms),
+        Ok(JobStep::Run(job)) => run(Work::Stats(Box::new(job)), api, began_ms, now_ms),
         Ok(JobStep::Done(report)) => to_json(&Turn::Report {
             report: Counted {
                 counted: report.counted,
