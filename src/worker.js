@@ -71,19 +71,15 @@ async function proceed(step, db) {
 /** What the wasm says, an answer as the Response that it is: at once, since `takeBody` has that of the last answer alone, and another request's may be next. */
 const heard = (step) => (step.startsWith('S') ? send(step) : step)
 
-/** What every answer has, or replaces: copying it costs the runtime less than reading an object's names and values. */
-const common = new Headers({ 'content-type': 'application/json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-
 /** Logs the line, and makes the Response. Of the headers, those that are always there are not spelled out in the text. */
 function send(step) {
   const [first, contentType, requestId, log, ...further] = step.split('\n')
   const status = Number(first.slice(1))
   if (status < 500) console.log(log)
   else console.error(log)
-  const headers = new Headers(common)
-  headers.set('x-request-id', requestId)
-  if (contentType === '') headers.delete('content-type')
-  else if (contentType !== 'application/json') headers.set('content-type', contentType)
-  for (let i = 0; i < further.length; i += 2) headers.set(further[i], further[i + 1])
+  const headers = contentType === ''
+    ? { 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
+    : { 'content-type': contentType, 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
+  for (let i = 0; i < further.length; i += 2) headers[further[i]] = further[i + 1]
   return new Response(takeBody(), { status, headers })
 }
