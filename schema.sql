@@ -83,9 +83,9 @@ BEGIN
   UPDATE tenants SET
     hostname = coalesce(NEW.hostname, hostname),
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
-    plan_id = CASE WHEN NEW.sets_plan_id THEN NEW.plan_id ELSE plan_id END,
-    limits = CASE WHEN NEW.sets_limits THEN NEW.limits ELSE limits END,
-    env = CASE WHEN NEW.sets_env THEN NEW.env ELSE env END,
+    plan_id = iif(NEW.sets_plan_id, NEW.plan_id, plan_id),
+    limits = iif(NEW.sets_limits, NEW.limits, limits),
+    env = iif(NEW.sets_env, NEW.env, env),
     updated_at = NEW.now
     WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
@@ -124,9 +124,9 @@ WHEN NEW.key_stands AND NEW.id_is_there
 BEGIN
   UPDATE tenants_plans SET
     name = coalesce(NEW.name, name),
-    description = CASE WHEN NEW.sets_description THEN NEW.description ELSE description END,
-    limits = CASE WHEN NEW.sets_limits THEN NEW.limits ELSE limits END,
-    env = CASE WHEN NEW.sets_env THEN NEW.env ELSE env END,
+    description = iif(NEW.sets_description, NEW.description, description),
+    limits = iif(NEW.sets_limits, NEW.limits, limits),
+    env = iif(NEW.sets_env, NEW.env, env),
     updated_at = NEW.now
     WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
