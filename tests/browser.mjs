@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { programPath } from '../scripts/lib/system.mjs'
 
@@ -33,19 +34,34 @@ export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
       server = serve(pages, (result) => (clearTimeout(timer), resolve(result)))
       server.listen(0, '127.0.0.1', () => {
         const url = `http://127.0.0.1:${server.address().port}${start}`
-        child = spawn(programPath('chromium'), [...QUIET, `--user-data-dir=${profile}`, url], { stdio: 'ignore' })
+        child = spawn(programPath('chromium'), [...QUIET, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true })
         child.on('error', reject)
         child.on('exit', (code) => reject(new Error(`Chromium ended with exit code ${code}`)))
       })
     })
   } finally {
     child?.removeAllListeners('exit')
-    const gone = child && new Promise((resolve) => child.on('exit', resolve))
-    child?.kill()
-    await gone
+    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      const gone = new Promise((resolve) => child.on('exit', resolve))
+      // Its helpers too: they are one group, and would go on writing to the profile for a while.
+      process.kill(-child.pid, 'SIGKILL')
+      await gone
+    }
     server?.closeAllConnections()
     server?.close()
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    await remove(profile)
+  }
+}
+
+/** Removes a folder that programs which were just ended may for a moment still be writing to. */
+async function remove(folder) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return rmSync(folder, { recursive: true, force: true })
+    } catch (error) {
+      if (tries === 50) throw error
+      await sleep(100)
+    }
   }
 }
 
