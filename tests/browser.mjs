@@ -28,10 +28,11 @@ export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
   const profile = mkdtempSync(path.join(os.tmpdir(), 'tenants-browser-'))
   let child
   let server
+  let timer
   try {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('the page has not posted a result')), timeoutMs)
-      server = serve(pages, (result) => (clearTimeout(timer), resolve(result)))
+      timer = setTimeout(() => reject(new Error('the page has not posted a result')), timeoutMs)
+      server = serve(pages, resolve)
       server.listen(0, '127.0.0.1', () => {
         const url = `http://127.0.0.1:${server.address().port}${start}`
         child = spawn(programPath('chromium'), [...QUIET, `--user-data-dir=${profile}`, url], { stdio: 'ignore', detached: true })
@@ -40,6 +41,7 @@ export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
       })
     })
   } finally {
+    clearTimeout(timer)
     child?.removeAllListeners('exit')
     if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.on('exit', resolve))

@@ -182,9 +182,7 @@ impl Batch {
         self.statements.push(read.into_statement());
         self
     }
-}
 
-impl Batch {
     /// The beginning of a transaction whose writes cannot carry a condition: its first statement is the audit entry, and where
     /// the caller's key does not stand, or `provided` does not hold, the entry's action is `NULL`, which the table refuses, and
     /// with that the whole transaction. In `provided`, `?6` is the subject.

@@ -152,8 +152,7 @@ impl Job for KeyCreation {
         rows: Result<Vec<Rows>, String>,
         random: &mut dyn Random,
     ) -> Result<JobStep<Self, CreatedKey>, JobError> {
-        let rows = rows.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
-        let mut answers = Answers::new(rows, self.batch.statements().len())?;
+        let mut answers = Answers::of_job(rows, &self.batch)?;
         let row = answers.row()?;
         match core::mem::replace(&mut self.waits_for, WaitsFor::NextId) {
             WaitsFor::NextId => {
