@@ -20,18 +20,19 @@ function built() {
  * @param {object} [o]
  * @param {Record<string, string>} [o.vars] its variables, beside those that a program needs to run
  * @param {string} [o.input] standard input
- * @param {(text: string, child: import('node:child_process').ChildProcess) => void} [o.onErrors] sees standard error grow
+ * @param {(text: string, kill: () => void) => void} [o.onErrors] sees standard error grow, and can kill the program with the wrangler that it has started: that one would go on writing
  * @returns {Promise<{code: number | null, signal: string | null, output: string, errors: string}>}
  */
 export function tenants(args, { vars = {}, input = '', onErrors } = {}) {
   const env = { ...Object.fromEntries(Object.entries(environment()).filter(([name]) => !/^(CHEVERETO|TENANTS)_/.test(name))), TENANTS_PROJECT: ROOT, ...vars }
   return new Promise((resolve, reject) => {
-    const child = spawn(built(), args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(built(), args, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+    const kill = () => child.exitCode === null && child.signalCode === null && process.kill(-child.pid, 'SIGKILL')
     let [output, errors] = ['', '']
     child.stdout.on('data', (data) => (output += data))
     child.stderr.on('data', (data) => {
       errors += data
-      onErrors?.(errors, child)
+      onErrors?.(errors, kill)
     })
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code, signal, output, errors }))

@@ -49,7 +49,7 @@ test('what the previous key sealed is sealed under the current one: counted, int
   assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n$/)
 
   // Killed, with some rows done and others not.
-  const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, child) => /sealing again: [1-9]/.test(text) && child.kill('SIGKILL') })
+  const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, kill) => /sealing again: [1-9]/.test(text) && kill() })
   assert.equal(killed.signal, 'SIGKILL', killed.errors)
   const between = json(await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating }))
   assert.ok(between.tenants.current > 0 && between.tenants.previous > 0, JSON.stringify(between))
