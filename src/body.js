@@ -2,20 +2,16 @@
 
 const EMPTY = new Uint8Array()
 
-/** The body's bytes, or `undefined` where it is longer than `limit`. */
-export function readBody(request, limit) {
+/** The body's bytes, as a view or as their buffer, or a promise of them; `undefined` where it is longer than `limit`. */
+export function readBody(request, method, headers, limit) {
   // What hardly ever has one is asked first whether it has.
-  if (request.method === 'GET' && request.body === null) return EMPTY
-  const declared = request.headers.get('content-length')
+  if (method === 'GET' && request.body === null) return EMPTY
+  const declared = headers.get('content-length')
   if (declared === null) return request.body === null ? EMPTY : readStream(request.body, limit)
   const length = Number(declared)
   if (length === 0) return EMPTY
-  return length > limit ? undefined : readWhole(request)
-}
-
-/** Not `bytes()`, which costs the runtime twice as much. */
-async function readWhole(request) {
-  return new Uint8Array(await request.arrayBuffer())
+  // Not `bytes()`, which costs the runtime twice as much.
+  return length > limit ? undefined : request.arrayBuffer()
 }
 
 async function readStream(stream, limit) {

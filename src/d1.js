@@ -1,12 +1,16 @@
 // The only code that knows D1: a batch in, its rows out.
 
-/** Runs a batch, each statement's text and its values in JSON, a line each, as one transaction; answers `[[[value, …], …], …]` in JSON. */
-export async function run(db, lines) {
+/** Runs a batch, each statement's text and its values in JSON, a line each, as one transaction; answers what `rowsOf` reads. */
+export function run(db, lines) {
   const statements = []
   for (let i = 0; i < lines.length; i += 2) statements.push(db.prepare(lines[i]).bind(...JSON.parse(lines[i + 1])))
   // One statement is a transaction by itself; `raw` spares an object for each row.
-  if (statements.length === 1) return `[${JSON.stringify(await statements[0].raw())}]`
-  const results = await db.batch(statements)
+  return statements.length === 1 ? statements[0].raw() : db.batch(statements)
+}
+
+/** The rows of such a batch's statements: `[[[value, …], …], …]` in JSON. */
+export function rowsOf(lines, answer) {
+  if (lines.length === 2) return `[${JSON.stringify(answer)}]`
   // Rows come as objects with their columns in order: no two columns of a statement have one name, and none is a number.
-  return JSON.stringify(results.map(({ results }) => results.map(Object.values)))
+  return JSON.stringify(answer.map(({ results }) => results.map(Object.values)))
 }

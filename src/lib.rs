@@ -5,6 +5,7 @@
 //! nothing, and a future crossing between wasm and JavaScript costs more than everything the core computes
 //! (docs/ARCHITECTURE.md has the numbers). The cron trigger's counting of statistics goes the same way ([`begin_stats`]).
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use tenants_core::config::Config;
 use tenants_core::http::BODY_LIMIT_BYTES;
 use tenants_core::job::{Job as _, JobError, JobStep};
-use tenants_core::log::JobEntry;
+use tenants_core::log::{JobEntry, Level};
 use tenants_core::site::stats::{Refresh, Report};
 use tenants_core::{
     Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step, sql,
@@ -25,6 +26,12 @@ use worker::{Env, event};
 /// How long anything waits for its rows at the most. What is not resumed by then never will be: its client went away, and the
 /// platform dropped what ran for it.
 const WAIT_LIMIT_MS: f64 = 120_000.0;
+
+/// How much of the room for rows is kept from one to the next.
+const KEPT_ROOM_BYTES: usize = 256 * 1024;
+
+/// Up to which length a body is told with the rest: as text it is decoded and encoded once more, which costs less than a call does.
+const SHORT_BODY_BYTES: usize = 8 * 1024;
 
 /// A request or a job that waits for its rows.
 struct Waiting {
@@ -51,6 +58,7 @@ thread_local! {
     static API: RefCell<Option<Rc<Api>>> = const { RefCell::new(None) };
     static WAITING: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
     static NEXT_HANDLE: Cell<u32> = const { Cell::new(0) };
+    static ROWS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static BODY: Cell<Option<String>> = const { Cell::new(None) };
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
@@ -92,8 +100,10 @@ pub fn body_limit_bytes() -> usize {
 /// empty line where there is none. `body` is `undefined` where it is longer than [`body_limit_bytes`]. `now_ms` is `Date.now()`.
 ///
 /// Answers one text, since each further value that crosses over costs as much as a request's whole computation:
-/// - to be sent: `S` and the status, the content type, the request's id, the log's line; then names and values of further
-///   headers, a line each; [`take_body`] has the body;
+/// - to be sent: `S` and the status, and names and values of the headers that are constants of the core, each after a tab, so that
+///   there are few such lines and the host can keep what it made of one; then the request's id; the log's line, empty where none is
+///   to be written (`TENANTS_LOG_LEVEL`); names and values of the other headers, a line each; a line of a tab, and the body; where
+///   that line is missing, [`take_body`] has the body;
 /// - to be run: `R` and the handle for [`resume`]; then each statement's text and its values, `[value, …]` in JSON, a line each.
 ///
 /// # Panics
@@ -132,31 +142,49 @@ pub fn begin(head: &str, body: Option<Vec<u8>>, now_ms: f64) -> String {
     )
 }
 
-/// Goes on with the rows of the batch of a handle, which is then no more: `[[[value, …], …], …]` in JSON, or why it `failed`.
-/// Answers as [`begin`] does.
+/// Makes room for rows of so many bytes, and answers where in the wasm's memory it is. What is written there before anything else
+/// happens is the next [`resume`]'s: it costs less than handing over a text.
+#[wasm_bindgen(js_name = roomForRows)]
+#[must_use]
+pub fn room_for_rows(bytes: usize) -> *mut u8 {
+    let mut room = ROWS.take();
+    if room.len() < bytes {
+        room.resize(bytes, 0);
+    }
+    let start = room.as_mut_ptr();
+    ROWS.set(room);
+    start
+}
+
+/// Goes on with the rows of the batch of a handle, which is then no more: `[[[value, …], …], …]` in JSON, or why it `failed`; the
+/// first `rows_bytes` of [`room_for_rows`]. Answers as [`begin`] does.
 ///
 /// # Panics
-/// Where no request waits under the handle.
+/// Where no request waits under the handle, or there is less room.
 #[wasm_bindgen]
 #[must_use]
-pub fn resume(handle: u32, rows: &[u8], failed: bool, now_ms: f64) -> String {
+pub fn resume(handle: u32, rows_bytes: usize, failed: bool, now_ms: f64) -> String {
     let Some(Waiting { work, began_ms, .. }) = WAITING.with_borrow_mut(|all| all.remove(&handle))
     else {
         panic!("nothing waits under the handle {handle}");
     };
-    let rows = match str::from_utf8(rows) {
+    let mut room = ROWS.take();
+    let rows = match str::from_utf8(&room[..rows_bytes]) {
         Ok(text) if !failed => sql::json::rows_from_json(text),
         Ok(reason) => Err(reason.into()),
         Err(error) => Err(error.to_string()),
     };
+    room.truncate(KEPT_ROOM_BYTES);
+    room.shrink_to(KEPT_ROOM_BYTES);
+    ROWS.set(room);
     match work {
         Work::Request(exchange) => next(exchange.resume(&api(), rows), began_ms, now_ms),
         Work::Stats(job) => next_stats(job.resume(rows, &mut HostRandom), began_ms, now_ms),
     }
 }
 
-/// Begins the counting of statistics; goes on with [`resume`], as a request does. Where it is over, `D` and the log's line; `E`
-/// where the line is of an error.
+/// Begins the counting of statistics; goes on with [`resume`], as a request does. Where it is over, `D` and the log's line, if one is
+/// to be written; `E` where the line is of an error.
 ///
 /// # Panics
 /// Before [`configure`].
@@ -178,7 +206,11 @@ fn next_stats(
         Err(error) => Err(error),
     };
     let entry = JobEntry::of_stats(outcome);
-    let kind = if entry.is_error() { 'E' } else { 'D' };
+    let kind = match entry.level() {
+        level if !api().logs(level) => return "D".into(),
+        Level::Error => 'E',
+        Level::Warn | Level::Info => 'D',
+    };
     format!("{kind}{}", entry.line(duration_ms(began_ms, now_ms)))
 }
 
@@ -190,15 +222,17 @@ fn next(step: Step, began_ms: f64, now_ms: f64) -> String {
 }
 
 fn run(work: Work, began_ms: f64, now_ms: f64) -> String {
-    let mut lines = String::with_capacity(2048);
+    let handle = NEXT_HANDLE.get();
+    NEXT_HANDLE.set(handle.wrapping_add(1));
+    let mut text = String::with_capacity(2048);
+    // Writing to a String does not fail.
+    let _ = write!(text, "R{handle}");
     for statement in work.batch().statements() {
         // A statement's text has no line break, and JSON writes none.
         for part in ["\n", statement.text(), "\n", &statement.values_to_json()] {
-            lines.push_str(part);
+            text.push_str(part);
         }
     }
-    let handle = NEXT_HANDLE.get();
-    NEXT_HANDLE.set(handle.wrapping_add(1));
     WAITING.with_borrow_mut(|all| {
         // Handles count up, so that the first is the oldest (but for once in four billion).
         while let Some(first) = all.first_entry()
@@ -213,7 +247,7 @@ fn run(work: Work, began_ms: f64, now_ms: f64) -> String {
         };
         all.insert(handle, waiting);
     });
-    format!("R{handle}{lines}")
+    text
 }
 
 fn unix_seconds(now_ms: f64) -> i64 {
@@ -238,24 +272,41 @@ fn duration_ms(began_ms: f64, now_ms: f64) -> i64 {
 
 fn text(answer: Answer, duration_ms: i64) -> String {
     let Answer { response, log } = answer;
-    let mut text = String::with_capacity(640);
+    let short = response.body.len() <= SHORT_BODY_BYTES;
+    let mut text = String::with_capacity(640 + if short { response.body.len() } else { 0 });
     // Writing to a String does not fail.
-    let _ = write!(
-        text,
-        "S{}\n{}\n{}\n{}",
-        response.status,
-        response.header("content-type").unwrap_or_default(),
-        log.request_id,
-        log.line(duration_ms)
-    );
+    let _ = write!(text, "S{}", response.status);
     for (name, value) in &response.headers {
-        if !COMMON_HEADERS.contains(name) {
-            for part in ["\n", *name, "\n", value] {
+        if let Cow::Borrowed(value) = value {
+            for part in ["\t", name, "\t", value] {
                 text.push_str(part);
             }
         }
     }
-    BODY.set(Some(response.body).filter(|body| !body.is_empty()));
+    let line = api().logs(log.level()).then(|| log.line(duration_ms));
+    for part in [
+        "\n",
+        &log.request_id,
+        "\n",
+        line.as_deref().unwrap_or_default(),
+    ] {
+        text.push_str(part);
+    }
+    for (name, value) in &response.headers {
+        if let Cow::Owned(value) = value
+            && *name != "x-request-id"
+        {
+            for part in ["\n", name, "\n", value] {
+                text.push_str(part);
+            }
+        }
+    }
+    if short {
+        text.push_str("\n\t\n");
+        text.push_str(&response.body);
+    } else {
+        BODY.set(Some(response.body));
+    }
     text
 }
 
@@ -265,15 +316,6 @@ fn text(answer: Answer, duration_ms: i64) -> String {
 pub fn take_body() -> Option<Vec<u8>> {
     BODY.take().map(String::into_bytes)
 }
-
-/// The headers that every answer has, or has a line of its own for: `src/worker.js` sets them without being told, since an
-/// object of one shape costs the runtime less than one that is made up as it goes.
-const COMMON_HEADERS: [&str; 4] = [
-    "content-type",
-    "x-request-id",
-    "cache-control",
-    "x-content-type-options",
-];
 
 fn api() -> Rc<Api> {
     API.with_borrow(Clone::clone)
@@ -331,3 +373,8 @@ impl Random for HostRandom {
         })
     }
 }
+
+/// Faster than the standard library's for wasm, and smaller: rows come as thousands of short texts.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -7,6 +7,9 @@ export * from './index_bg.js'
 
 let memory = null
 
+/** A part of the wasm's memory: only until the wasm is called again, since its memory is another once it has grown. */
+export const bytesAt = (start, length) => new Uint8Array(memory.buffer, start, length)
+
 /** Starts the wasm: once when the isolate starts, and again when it cannot go on. Nothing of the old instance is left. */
 export function instantiate() {
   const { exports } = new WebAssembly.Instance(wasmModule, { './index_bg.js': bindings })

@@ -87,3 +87,16 @@ test('no problem repeats a key, a signature or an env value', async () => {
     assert.ok(!refused.includes(api.key) && !refused.includes('f'.repeat(63)), refused)
   }
 })
+
+test('a log level leaves out the lines below it, of requests and of runs, and never an error', async () => {
+  for (const [level, logged] of [['info', ['GET 200', 'GET 401', 'stats', 'POST 503']], ['warn', ['GET 401', 'POST 503']], ['error', ['POST 503']]]) {
+    const own = await startApi({ vars: { TENANTS_LOG_LEVEL: level, CHEVERETO_ENCRYPTION_KEY: undefined } })
+    await own.expect(200, 'GET', '/tenants')
+    await own.expect(401, 'GET', '/tenants', { signature: null })
+    await own.scheduled()
+    const { headers } = await own.expect(503, 'POST', '/tenants', { body: { ...own.fresh(), env: { A: '1' } } })
+    assert.equal((await own.linesOf(headers['x-request-id'])).length, 1)
+    // With the last one's line, those before it have come.
+    assert.deepEqual(own.logs.map((line) => JSON.parse(line)).map(({ job, method, status }) => job ?? `${method} ${status}`), logged)
+  }
+})

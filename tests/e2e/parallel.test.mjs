@@ -59,6 +59,30 @@ test('a plan deleted while tenants are given it: each is 204 or 422, and nobody 
   assert.deepEqual(await api.sql('SELECT id FROM tenants WHERE plan_id = ?', plan.id), [])
 })
 
+test('answers at once do not mix: each has its own headers, and none of another one', async () => {
+  const tenants = await many(3, () => api.tenant())
+  const asked = [
+    ['GET', '/tenants?limit=1', 200, ['link']], ['GET', '/tenants', 200, []], ['GET', `/tenants/${tenants[0].id}`, 200, []], ['HEAD', `/tenants/${tenants[1].id}`, 200, []],
+    ['GET', '/tenants/nobody', 404, []], ['PUT', '/tenants', 405, ['allow']], ['GET', '/tenants', 401, ['www-authenticate'], { key: 'none' }], ['DELETE', `/tenants/${tenants[2].id}`, 204, []],
+    ['POST', '/tenants', 201, ['location']], ['POST', '/tenants', 201, ['location']],
+  ]
+  const bodies = asked.map(([method]) => (method === 'POST' ? api.fresh() : undefined))
+  const answers = await many(100, (i) => {
+    const [method, where, , , options] = asked[i % 10]
+    return api.call(method, where, { body: i < 10 ? bodies[i] : method === 'POST' ? api.fresh() : undefined, ...options, headers: { 'X-Request-Id': `h${i}` } })
+  })
+  const constant = ['cache-control', 'x-content-type-options', 'x-request-id']
+  answers.forEach(({ status, headers }, i) => {
+    const [method, where, expected, further] = asked[i % 10]
+    // One DELETE alone finds its tenant, whichever comes first.
+    assert.equal(method === 'DELETE' && status === 404 ? expected : status, expected, `${method} ${where}`)
+    const own = Object.keys(headers).filter((name) => !['content-length', 'content-type', 'connection', 'date', 'keep-alive', 'transfer-encoding'].includes(name))
+    assert.deepEqual(own.sort(), [...constant, ...further].sort(), `${method} ${where}`)
+    assert.equal(headers['x-request-id'], `h${i}`)
+    if (i < 10 && method === 'POST') assert.match(headers.location, new RegExp(`/tenants/${bodies[i].id}$`))
+  })
+})
+
 test('requests at once do not mix: every answer is to its own request', async () => {
   const tenants = await many(10, (i) => api.tenant({ env: { MINE: String(i) } }))
   const answers = await many(60, (i) => api.call('GET', `/tenants/${tenants[i % 10].id}`, { headers: { 'X-Request-Id': `r${i}` } }))

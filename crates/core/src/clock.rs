@@ -2,7 +2,6 @@
 //!
 //! The core never asks for the time; a host hands it in with each request.
 
-use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -14,6 +13,9 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 /// `YYYY-MM-DD HH:MM:SS`, UTC (contract §3).
 const FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+
+/// `YYYY-MM-DD HH:MM:SS` is as long as that.
+const TEXT_LENGTH: usize = 19;
 
 /// A point in time with a resolution of a second, written as the contract does: `YYYY-MM-DD HH:MM:SS` in UTC, years 0000
 /// to 9999. Texts compare as the times do, in SQL too.
@@ -35,16 +37,22 @@ impl Timestamp {
         if !(0..=9999).contains(&at.year()) {
             return Err(NotATime);
         }
-        // Not `time`'s own formatting, which needs `std`.
-        Ok(Self(format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        )))
+        // Not `time`'s own formatting, which needs `std`; nor `format!`, which takes longer than a signature.
+        let mut text = String::with_capacity(TEXT_LENGTH);
+        let year = at.year();
+        for (before, number) in [
+            ("", year / 100),
+            ("", year % 100),
+            ("-", u8::from(at.month()).into()),
+            ("-", at.day().into()),
+            (" ", at.hour().into()),
+            (":", at.minute().into()),
+            (":", at.second().into()),
+        ] {
+            text.push_str(before);
+            text.extend([number / 10, number % 10].map(digit));
+        }
+        Ok(Self(text))
     }
 
     /// Reads `YYYY-MM-DD HH:MM:SS`, a date and time that exist.
@@ -54,7 +62,7 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         PrimitiveDateTime::parse(text, FORMAT).map_err(|_| NotATime)?;
         // The parser takes a sign before the year; the contract does not.
-        if text.len() != 19 {
+        if text.len() != TEXT_LENGTH {
             return Err(NotATime);
         }
         Ok(Self(text.into()))
@@ -65,6 +73,10 @@ impl Timestamp {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn digit(number: i32) -> char {
+    char::from_digit(number.unsigned_abs(), 10).unwrap_or('0')
 }
 
 impl fmt::Display for Timestamp {

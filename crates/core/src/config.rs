@@ -17,6 +17,7 @@ use crate::auth::key::KeySecret;
 use crate::auth::signature::RequestSecret;
 use crate::auth::verifying_key::VerifyingKeys;
 use crate::hostname::Hostname;
+use crate::log::Level;
 use crate::problem::quote;
 use crate::seal::{Sealer, SealingKey};
 use crate::secret::Secret;
@@ -45,6 +46,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
     "TENANTS_DEVELOPMENT",
+    "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
     "TENANTS_STATS_PER_RUN",
@@ -85,6 +87,8 @@ pub struct Config {
     pub(crate) hashing: Hashing,
     /// How many tenants a run of the Worker's cron trigger counts.
     pub(crate) stats_per_run: u32,
+    /// From which level on the Worker's log has an entry.
+    pub(crate) log_level: Level,
 }
 
 /// A variable whose value does not parse.
@@ -159,6 +163,9 @@ impl Config {
                 .unwrap_or_default(),
             hashing: reader.hashing(),
             stats_per_run: reader.stats_per_run(),
+            log_level: reader
+                .parsed("TENANTS_LOG_LEVEL", Level::parse)
+                .unwrap_or_default(),
         };
         reader.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
             "table" => Ok(()),
@@ -469,6 +476,7 @@ mod tests {
                 &[("TENANTS_PASSWORD_PASSES", "-3")],
                 "TENANTS_PASSWORD_PASSES",
             ),
+            (&[("TENANTS_LOG_LEVEL", "all")], "TENANTS_LOG_LEVEL"),
             (&[("TENANTS_STATS_PER_RUN", "0")], "TENANTS_STATS_PER_RUN"),
             (&[("TENANTS_STATS_PER_RUN", "500")], "TENANTS_STATS_PER_RUN"),
             (

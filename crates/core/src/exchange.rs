@@ -22,7 +22,7 @@ use crate::config::{Config, VariableError};
 use crate::dialect::{Dialect, Legacy};
 use crate::http::{BODY_LIMIT_BYTES, Body, Method, Random, Request, Response, request_id};
 use crate::job::JobError;
-use crate::log::LogEntry;
+use crate::log::{Level, LogEntry};
 use crate::problem::{ApiError, Internal, Unauthorized};
 use crate::route::{Operation, Resource};
 use crate::site::stats::{Refresh, Which};
@@ -163,6 +163,14 @@ impl Api {
     /// What of it does not parse: a host that can should refuse to start.
     pub fn config(&self) -> Result<&Config, &[VariableError]> {
         self.config.as_ref().map_err(Vec::as_slice)
+    }
+
+    /// Whether a host's log is to have entries of that level: `TENANTS_LOG_LEVEL`. All, where the configuration cannot be read.
+    #[must_use]
+    pub fn logs(&self, level: Level) -> bool {
+        self.config
+            .as_ref()
+            .map_or(true, |config| level >= config.log_level)
     }
 
     /// Begins a run of the counting of statistics, as a host's cron trigger has it: of as many tenants as are configured, a few in

@@ -1,10 +1,12 @@
 //! The log's lines, of a request and of a job: what happened, never a secret, a body or a header's value.
 
+use alloc::format;
 use alloc::string::{String, ToString as _};
 
 use serde::Serialize;
 
 use crate::job::JobError;
+use crate::problem::quote;
 use crate::site::stats::{Failed, Report};
 
 /// One request, as the log has it.
@@ -26,16 +28,32 @@ pub struct LogEntry {
     pub cause: Option<String>,
 }
 
-/// How bad an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How bad an entry is, from the least to the worst.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// As it should be.
+    #[default]
     Info,
     /// A caller was refused for who it is, or something stored is not right.
     Warn,
     /// Our fault, or the machine's.
     Error,
+}
+
+impl Level {
+    /// Reads a level's name.
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "info" => Ok(Self::Info),
+            "warn" => Ok(Self::Warn),
+            "error" => Ok(Self::Error),
+            other => Err(format!(
+                "expected `info`, `warn` or `error`; got {}",
+                quote(other)
+            )),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -54,12 +72,6 @@ struct Line<'a> {
 }
 
 impl LogEntry {
-    /// Whether it is our fault, or the machine's.
-    #[must_use]
-    pub fn is_error(&self) -> bool {
-        self.level() == Level::Error
-    }
-
     /// How bad it is.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -98,7 +110,7 @@ pub struct JobEntry {
 
 #[derive(Serialize)]
 struct JobLine<'a> {
-    level: &'static str,
+    level: Level,
     job: &'static str,
     duration_ms: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,12 +136,13 @@ impl JobEntry {
         }
     }
 
-    /// Whether nothing was done that should have been.
+    /// How bad it is: an error where nothing was done that should have been.
     #[must_use]
-    pub fn is_error(&self) -> bool {
+    pub fn level(&self) -> Level {
         match &self.outcome {
-            Ok(report) => report.counted == 0 && !report.failed.is_empty(),
-            Err(_) => true,
+            Ok(report) if report.failed.is_empty() => Level::Info,
+            Ok(report) if report.counted > 0 => Level::Warn,
+            Ok(_) | Err(_) => Level::Error,
         }
     }
 
@@ -141,11 +154,7 @@ impl JobEntry {
             Err(_) => &[],
         };
         let line = JobLine {
-            level: match failures {
-                _ if self.is_error() => "error",
-                [] => "info",
-                _ => "warn",
-            },
+            level: self.level(),
             job: self.job,
             duration_ms,
             counted: self.outcome.as_ref().ok().map(|report| report.counted),
@@ -162,7 +171,7 @@ impl JobEntry {
 mod tests {
     use alloc::vec;
 
-    use super::{JobEntry, LogEntry};
+    use super::{JobEntry, Level, LogEntry};
     use crate::job::JobError;
     use crate::problem::{ApiError, Internal};
     use crate::site::stats::{Failed, Report};
@@ -216,6 +225,6 @@ mod tests {
             entry.line(3),
             r#"{"level":"error","method":"GET","route":"/tenants/{id}","status":500,"key_id":7,"duration_ms":3,"request_id":"r-1","cause":"a \"cause\""}"#
         );
-        assert!(entry.is_error());
+        assert_eq!(entry.level(), Level::Error);
     }
 }

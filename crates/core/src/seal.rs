@@ -12,8 +12,8 @@ use core::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -21,9 +21,11 @@ use crate::http::{Random, RandomUnavailable};
 
 const VERSION: &str = "1";
 const NONCE_BYTES: usize = 24;
-/// How long a [`mark`] is: version, dot, 8 digits of the key's fingerprint, dot, and the nonce in base64url (24 bytes are 32
-/// characters to the bit).
-const MARK_BYTES: usize = 1 + 1 + 8 + 1 + NONCE_BYTES / 3 * 4;
+const TAG_BYTES: usize = 16;
+/// How long what stands before the nonce is: version, dot, 8 digits of the key's fingerprint, dot.
+const PREFIX_BYTES: usize = 1 + 1 + 8 + 1;
+/// How long a [`mark`] is: all that, and the nonce in base64url (24 bytes are 32 characters to the bit).
+const MARK_BYTES: usize = PREFIX_BYTES + NONCE_BYTES / 3 * 4;
 
 /// Where a sealed text belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,16 @@ pub struct Place<'a> {
     pub column: &'static str,
 }
 
+impl Place<'_> {
+    /// It as one text, the associated data: its parts cannot run into one another, since no part has a `/`.
+    fn text(&self) -> String {
+        [self.table, "/", self.row, "/", self.column].concat()
+    }
+}
+
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.table, self.row, self.column)
+        f.write_str(&self.text())
     }
 }
 
@@ -46,7 +55,8 @@ impl fmt::Display for Place<'_> {
 #[derive(Clone)]
 pub struct SealingKey {
     cipher: XChaCha20Poly1305,
-    fingerprint: String,
+    /// How every text begins that it seals.
+    prefix: String,
 }
 
 impl SealingKey {
@@ -62,18 +72,18 @@ impl SealingKey {
         let digest = digest.finalize();
         Self {
             cipher: XChaCha20Poly1305::new(key.into()),
-            fingerprint: hex::encode(&digest[..4]),
+            prefix: format!("{VERSION}.{}.", hex::encode(&digest[..4])),
         }
     }
 
-    fn prefix(&self) -> String {
-        format!("{VERSION}.{}.", self.fingerprint)
+    fn fingerprint(&self) -> &str {
+        &self.prefix[VERSION.len() + 1..PREFIX_BYTES - 1]
     }
 }
 
 impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealingKey({}…)", self.fingerprint)
+        write!(f, "SealingKey({}…)", self.fingerprint())
     }
 }
 
@@ -125,17 +135,17 @@ impl Sealer {
 
     /// The fingerprint of the key that seals: 8 hexadecimal digits, in every text that it sealed.
     pub(crate) fn current_fingerprint(&self) -> &str {
-        &self.current.fingerprint
+        self.current.fingerprint()
     }
 
     /// How every text begins that the current key sealed: 11 characters.
-    pub(crate) fn current_prefix(&self) -> String {
-        self.current.prefix()
+    pub(crate) fn current_prefix(&self) -> &str {
+        &self.current.prefix
     }
 
     /// How every text begins that the previous key sealed, where there is one and it is another.
-    pub(crate) fn previous_prefix(&self) -> Option<String> {
-        let previous = self.previous.as_ref()?.prefix();
+    pub(crate) fn previous_prefix(&self) -> Option<&str> {
+        let previous = self.previous.as_ref()?.prefix.as_str();
         (previous != self.current_prefix()).then_some(previous)
     }
 
@@ -153,24 +163,22 @@ impl Sealer {
         random
             .fill(&mut nonce)
             .map_err(|RandomUnavailable| SealError::Random)?;
-        let place = place_bytes(place);
-        let payload = Payload {
-            msg: plain.as_bytes(),
-            aad: place.as_bytes(),
-        };
-        let sealed = self
+        let mut bytes = Vec::with_capacity(NONCE_BYTES + plain.len() + TAG_BYTES);
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(plain.as_bytes());
+        let tag = self
             .current
             .cipher
-            .encrypt(&XNonce::from(nonce), payload)
+            .encrypt_inout_detached(
+                &XNonce::from(nonce),
+                place.text().as_bytes(),
+                (&mut bytes[NONCE_BYTES..]).into(),
+            )
             .map_err(|_| SealError::TooLong)?;
-        let mut bytes = Vec::with_capacity(NONCE_BYTES + sealed.len());
-        bytes.extend_from_slice(&nonce);
-        bytes.extend_from_slice(&sealed);
-        Ok(format!(
-            "{}{}",
-            self.current.prefix(),
-            URL_SAFE_NO_PAD.encode(bytes)
-        ))
+        bytes.extend_from_slice(&tag);
+        let mut text = self.current.prefix.clone();
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        Ok(text)
     }
 
     /// Opens a text at its place. The plain text is wiped from memory when dropped.
@@ -178,46 +186,56 @@ impl Sealer {
     /// # Errors
     /// Where it does not open; never an empty text instead.
     pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Zeroizing<String>, OpenError> {
-        let mut parts = sealed.splitn(3, '.');
-        let (Some(VERSION), Some(fingerprint), Some(rest)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(OpenError::Malformed);
-        };
+        let (prefix, rest) = sealed
+            .split_at_checked(PREFIX_BYTES)
+            .ok_or(OpenError::Malformed)?;
         let key = [Some(&self.current), self.previous.as_ref()]
             .into_iter()
             .flatten()
-            .find(|key| key.fingerprint == fingerprint)
-            .ok_or(OpenError::UnknownKey)?;
-        let bytes = URL_SAFE_NO_PAD
+            .find(|key| key.prefix == prefix)
+            .ok_or_else(|| why_no_key(prefix))?;
+        let mut bytes = URL_SAFE_NO_PAD
             .decode(rest)
             .map_err(|_| OpenError::Malformed)?;
-        let Some((nonce, ciphertext)) = bytes.split_first_chunk::<NONCE_BYTES>() else {
+        let Some((nonce, sealed)) = bytes.split_first_chunk_mut::<NONCE_BYTES>() else {
             return Err(OpenError::Malformed);
         };
-        let place = place_bytes(place);
-        let payload = Payload {
-            msg: ciphertext,
-            aad: place.as_bytes(),
+        let Some((text, tag)) = sealed.split_last_chunk_mut::<TAG_BYTES>() else {
+            return Err(OpenError::Malformed);
         };
-        let plain = key
-            .cipher
-            .decrypt(&XNonce::from(*nonce), payload)
+        // Opened where it stands, and only after its tag was found right.
+        key.cipher
+            .decrypt_inout_detached(
+                &XNonce::from(*nonce),
+                place.text().as_bytes(),
+                text.into(),
+                &Tag::from(*tag),
+            )
             .map_err(|_| OpenError::Forged)?;
-        String::from_utf8(plain)
+        bytes.truncate(bytes.len() - TAG_BYTES);
+        bytes.drain(..NONCE_BYTES);
+        String::from_utf8(bytes)
             .map(Zeroizing::new)
             .map_err(|_| OpenError::Malformed)
+    }
+}
+
+/// Of a text that none of the keys sealed, whether another one may have.
+fn why_no_key(prefix: &str) -> OpenError {
+    let of_a_key = prefix
+        .strip_prefix(VERSION)
+        .and_then(|rest| rest.strip_prefix('.')?.strip_suffix('.'))
+        .is_some_and(|fingerprint| fingerprint.bytes().all(|b| b.is_ascii_hexdigit()));
+    if of_a_key {
+        OpenError::UnknownKey
+    } else {
+        OpenError::Malformed
     }
 }
 
 /// What tells a sealed text from every other, without the rest of it: all that stands before its ciphertext. The nonce is in it.
 pub(crate) fn mark(sealed: &str) -> Option<&str> {
     sealed.get(..MARK_BYTES)
-}
-
-/// A place as associated data: its parts cannot run into one another, since no part has a `/`.
-fn place_bytes(place: Place<'_>) -> String {
-    format!("{place}")
 }
 
 #[cfg(test)]

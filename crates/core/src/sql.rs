@@ -294,7 +294,7 @@ impl Write {
 /// next number.
 #[derive(Debug)]
 pub(crate) struct Sql {
-    text: String,
+    text: Cow<'static, str>,
     values: Vec<Value>,
 }
 
@@ -327,14 +327,14 @@ impl Sql {
 
     /// Adds text.
     pub(crate) fn sql(mut self, text: &'static str) -> Self {
-        self.text.push_str(text);
+        self.text.to_mut().push_str(text);
         self
     }
 
     /// Adds the name of a tenant's table, quoted.
     pub(crate) fn name(mut self, name: &Name) -> Self {
         // Writing to a String does not fail.
-        let _ = write!(self.text, "{name}");
+        let _ = write!(self.text.to_mut(), "{name}");
         self
     }
 
@@ -342,7 +342,7 @@ impl Sql {
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         // Writing to a String does not fail.
-        let _ = write!(self.text, "?{}", self.values.len());
+        let _ = write!(self.text.to_mut(), "?{}", self.values.len());
         self
     }
 
@@ -363,7 +363,7 @@ impl Sql {
 
     fn into_statement(self) -> Statement {
         Statement {
-            text: self.text.into(),
+            text: self.text,
             values: self.values,
         }
     }

@@ -223,7 +223,7 @@ impl Tenant {
         out.push_str(",\"updated_at\":");
         push_text(out, &self.updated_at)?;
         out.push_str(",\"plan_id\":");
-        push_json(out, &self.plan_id)?;
+        push_optional_text(out, self.plan_id.as_deref())?;
         out.push_str(",\"limits\":");
         out.push_str(self.limits.as_str());
         out.push_str(",\"env\":");
@@ -234,7 +234,7 @@ impl Tenant {
             Some(stats) => push_json(out, stats)?,
         }
         out.push_str(",\"last_job_at\":");
-        push_json(out, &self.last_job_at)?;
+        push_optional_text(out, self.last_job_at.as_deref())?;
         out.push('}');
         Ok(())
     }
@@ -264,6 +264,16 @@ fn push_text(out: &mut String, text: &str) -> Result<(), ApiError> {
     out.push_str(text);
     out.push('"');
     Ok(())
+}
+
+fn push_optional_text(out: &mut String, text: Option<&str>) -> Result<(), ApiError> {
+    match text {
+        Some(text) => push_text(out, text),
+        None => {
+            out.push_str("null");
+            Ok(())
+        }
+    }
 }
 
 /// Writes a value at the end of a text.
