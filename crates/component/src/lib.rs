@@ -12,3 +12,8 @@ mod types;
 pub mod exchange;
 #[cfg(feature = "service")]
 pub mod service;
+
+/// Faster than the standard library's for wasm, and smaller.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

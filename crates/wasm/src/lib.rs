@@ -29,6 +29,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::{FieldError, kind_of, thrown};
 
+/// Faster than the standard library's for wasm, and smaller.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// How long a request waits for its rows at the most. One that is not resumed by then never will be.
 const WAIT_LIMIT_MS: f64 = 120_000.0;
 
