@@ -2,11 +2,11 @@
 
 const EMPTY = new Uint8Array()
 
-/** The body's bytes, as a view or as their buffer, or a promise of them; `undefined` where it is longer than `limit`. */
-export function readBody(request, method, headers, limit) {
+/** The body's bytes, or a promise of them or of their buffer; `undefined` where it is longer than `limit`. */
+export function readBody(request, limit) {
   // What hardly ever has one is asked first whether it has.
-  if (method === 'GET' && request.body === null) return EMPTY
-  const declared = headers.get('content-length')
+  if (request.method === 'GET' && request.body === null) return EMPTY
+  const declared = request.headers.get('content-length')
   if (declared === null) return request.body === null ? EMPTY : readStream(request.body, limit)
   const length = Number(declared)
   if (length === 0) return EMPTY

@@ -310,7 +310,8 @@ fn text(answer: Answer, duration_ms: i64) -> String {
     text
 }
 
-/// The body of the answer that was just told, once; `undefined` where it has none. As bytes: a text would be copied twice more.
+/// The body of the answer that was just told, once; `undefined` where it was told with the rest. As bytes: a text would be copied twice
+/// more.
 #[wasm_bindgen(js_name = takeBody)]
 #[must_use]
 pub fn take_body() -> Option<Vec<u8>> {

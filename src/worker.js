@@ -12,11 +12,10 @@ export default {
     const began = Date.now()
     try {
       prepare(env, began)
-      const { method, headers } = request
-      const reading = readBody(request, method, headers, limit)
+      const reading = readBody(request, limit)
       const read = reading instanceof Promise ? await reading : reading
       const body = read instanceof ArrayBuffer ? new Uint8Array(read) : read
-      let step = heard(begin(head(method, request.url, headers, body), body, began))
+      let step = heard(begin(head(request, body), body, began))
       while (!(step instanceof Response)) step = await proceed(step, env.DB)
       return step
     } catch (error) {
@@ -41,7 +40,7 @@ export default {
 }
 
 /** The request's head, as `begin` reads it. No header's value and no URL has a line break. What nothing reads is not asked for. */
-function head(method, url, headers, body) {
+function head({ method, url, headers }, body) {
   const get = (name) => headers.get(name) ?? ''
   const traefik = url.includes('/config/traefik')
   return `${method}\n${url}\n${needs.address || traefik ? get('cf-connecting-ip') : ''}\n${get('x-api-key')}\n${get('x-signature')}\n${

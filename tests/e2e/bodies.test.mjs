@@ -37,6 +37,21 @@ test('a body of 64 KiB is taken and one byte more is 413, with a length given an
   }
 })
 
+test('texts of every length and alphabet come back as they went, one by one and in a list', async () => {
+  const made = []
+  // On both sides of the lengths from which on bodies and rows are handed over in another way.
+  for (const length of [1, 300, 2_500, 9_000, 30_000, 60_000]) {
+    for (const text of ['x'.repeat(length), 'é€𝄞"\n\t'.repeat(length / 20 + 1)]) {
+      const { json } = await api.expect(201, 'POST', '/tenants', { body: { ...api.fresh(), limits: { A: text } } })
+      assert.equal(json.limits.A, text)
+      assert.deepEqual((await api.expect(200, 'GET', `/tenants/${json.id}`)).json, json)
+      made.push(json)
+    }
+  }
+  const { json: all } = await api.expect(200, 'GET', '/tenants')
+  for (const one of made) assert.deepEqual(all.find(({ id }) => id === one.id), one)
+})
+
 test('the limit holds on every route, those that ignore their body too', async () => {
   const body = 'x'.repeat(BODY_LIMIT + 1)
   for (const [method, where] of [...readers, ['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', `/tenants/${tenant.id}`], ['DELETE', `/tenants-plans/${plan.id}`]]) {
