@@ -1,6 +1,8 @@
 // One JSON line a request, and nothing secret in any of them (docs/ARCHITECTURE.md).
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import net from 'node:net'
 import { test } from 'node:test'
 import { forgeKey, startApi } from './harness.mjs'
 
@@ -43,6 +45,20 @@ test('a request that was refused has its line too; a key that was not verified i
   }
   for (const [status, options] of [[413, { body: 'x'.repeat(65_537) }], [401, { signature: null }], [415, { body: '{}', headers: { 'Content-Type': 'text/plain' } }], [400, { body: '{' }]]) {
     assert.equal((await lineOf(status, 'POST', '/tenants', options)).status, status)
+  }
+})
+
+test('what is refused without the database is logged once it is answered: many at once, and where the caller has gone', async () => {
+  const ids = Array.from({ length: 50 }, () => mark())
+  await Promise.all(ids.map((id) => api.expect(401, 'GET', '/tenants', { signature: null, headers: { 'X-Request-Id': id } })))
+  const gone = mark()
+  const socket = net.connect({ port: Number(new URL(api.url).port), host: '127.0.0.1' })
+  socket.write(`GET /_/api/4/tenants HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: ${gone}\r\n\r\n`)
+  await once(socket, 'data')
+  socket.resetAndDestroy()
+  for (const id of [...ids, gone]) {
+    const lines = await api.linesOf(id)
+    assert.deepEqual(lines.map(({ level, status }) => [level, status]), [['warn', 401]], id)
   }
 })
 

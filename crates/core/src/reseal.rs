@@ -259,8 +259,7 @@ impl Reseal {
             let id = row.text("id")?;
             let sealed = row.text("env")?;
             upto.clone_from(&id);
-            let folded = id.to_ascii_lowercase();
-            let place = stored::env_place(table.name(), &folded);
+            let place = stored::env_place(table.name(), &id);
             match self.sealer.open(place, &sealed) {
                 Ok(plain) => {
                     resealed.push(Resealed {

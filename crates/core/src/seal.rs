@@ -32,16 +32,18 @@ const MARK_BYTES: usize = PREFIX_BYTES + NONCE_BYTES / 3 * 4;
 pub struct Place<'a> {
     /// The table's name.
     pub table: &'static str,
-    /// The row's identifier, folded to lower case: the same for every way to write it.
+    /// The row's identifier, in either case: identifiers that differ in case alone are of one row (contract §4).
     pub row: &'a str,
     /// The column's name.
     pub column: &'static str,
 }
 
 impl Place<'_> {
-    /// It as one text, the associated data: its parts cannot run into one another, since no part has a `/`.
+    /// It as one text, the associated data, the row in lower case. Its parts cannot run into one another, since no part has a `/`.
     fn text(&self) -> String {
-        [self.table, "/", self.row, "/", self.column].concat()
+        let mut text = [self.table, "/", self.row, "/", self.column].concat();
+        text[self.table.len() + 1..][..self.row.len()].make_ascii_lowercase();
+        text
     }
 }
 
@@ -279,6 +281,8 @@ mod tests {
         ] {
             assert_eq!(sealer.open(elsewhere, &sealed), Err(OpenError::Forged));
         }
+        let other_case = Place { row: "A", ..HERE };
+        assert!(sealer.open(other_case, &sealed).is_ok());
     }
 
     #[test]

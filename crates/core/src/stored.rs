@@ -27,10 +27,10 @@ pub(crate) fn limits(
 }
 
 /// The place of the column `env` of a row.
-pub(crate) fn env_place<'a>(table: &'static str, folded: &'a str) -> Place<'a> {
+pub(crate) fn env_place<'a>(table: &'static str, id: &'a str) -> Place<'a> {
     Place {
         table,
-        row: folded,
+        row: id,
         column: "env",
     }
 }
@@ -46,8 +46,7 @@ pub(crate) fn open_env(
         return Ok(None);
     };
     let sealer = sealer.ok_or(NO_ENCRYPTION_KEY)?;
-    let folded = id.to_ascii_lowercase();
-    let place = env_place(table, &folded);
+    let place = env_place(table, id);
     let stored = |reason: String| {
         ApiError::Internal(Internal::Stored {
             place: format!("{place}"),
@@ -70,12 +69,7 @@ pub(crate) fn seal_env(
 ) -> Result<String, ApiError> {
     let sealer = sealer.ok_or(NO_ENCRYPTION_KEY)?;
     let plain = Zeroizing::new(env.to_stored());
-    seal_text(
-        env_place(table, &id.to_ascii_lowercase()),
-        &plain,
-        sealer,
-        random,
-    )
+    seal_text(env_place(table, id), &plain, sealer, random)
 }
 
 /// Seals a text for its place.

@@ -5,11 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 use serde_json::error::Category;
 
-use super::{Batch, Rows, Statement, Value};
+use super::{Batch, Row, Rows, Statement, Value};
 
 impl Batch {
     /// `[[text, [value, …]], …]`.
@@ -35,7 +35,8 @@ impl Statement {
 /// # Errors
 /// A sentence that says where the text is wrong, without anything of it: it goes to the log, and rows are nobody's business there.
 pub fn rows_from_json(text: &str) -> Result<Vec<Rows>, String> {
-    serde_json::from_str(text).map_err(|e| {
+    let results: Result<Vec<RowsOfOne>, _> = serde_json::from_str(text);
+    let results = results.map_err(|e| {
         let what = match e.classify() {
             Category::Data => "another value than lists of rows of values",
             Category::Eof => "an early end",
@@ -46,7 +47,67 @@ pub fn rows_from_json(text: &str) -> Result<Vec<Rows>, String> {
             e.column(),
             text.len()
         )
-    })
+    })?;
+    Ok(results.into_iter().map(|RowsOfOne(rows)| rows).collect())
+}
+
+/// The rows of one statement.
+struct RowsOfOne(Rows);
+
+impl<'de> Deserialize<'de> for RowsOfOne {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListOfRows;
+
+        impl<'de> Visitor<'de> for ListOfRows {
+            type Value = Rows;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of rows")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
+                let mut rows = Rows::new();
+                // A statement's rows are of one width.
+                while let Some(row) = list.next_element_seed(RowOf {
+                    width: rows.last().map_or(0, Vec::len),
+                })? {
+                    rows.push(row);
+                }
+                Ok(rows)
+            }
+        }
+
+        deserializer.deserialize_seq(ListOfRows).map(Self)
+    }
+}
+
+/// A row with room from the start for as many values as are expected.
+struct RowOf {
+    width: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for RowOf {
+    type Value = Row;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Row, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowOf {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row of values")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Row, A::Error> {
+        let mut row = Row::with_capacity(self.width);
+        while let Some(value) = values.next_element()? {
+            row.push(value);
+        }
+        Ok(row)
+    }
 }
 
 impl Serialize for Statement {
@@ -145,9 +206,20 @@ mod tests {
                 ]
             ]
         );
+        // A row is as wide as it is, whatever the one before it was.
+        assert_eq!(
+            rows_from_json("[[[1],[2,3],[]]]").unwrap(),
+            vec![vec![
+                vec![Value::Integer(1)],
+                vec![Value::Integer(2), Value::Integer(3)],
+                vec![],
+            ]]
+        );
         for bad in [
             "",
             "{}",
+            "[{}]",
+            "[[1]]",
             "[[[1.5]]]",
             "[[[1e300]]]",
             "[[[{}]]]",
