@@ -85,7 +85,10 @@ function hand(rows) {
   return encoder.encodeInto(rows, bytesAt(roomForRows(room), room)).written
 }
 
-/** What the wasm says, an answer as the Response that it is: at once, since `takeBody` has that of the last answer alone, and another request's may be next. `ctx` is where `logLine` is to wait. */
+/**
+ * What the wasm says, an answer as the Response that it is: at once, since `takeBody` has that of the last answer alone, and another
+ * request's may be next. `ctx` is for `logLine`.
+ */
 const heard = (step, ctx) => (step.startsWith('S') ? send(step, ctx) : step)
 
 /** Has the line logged, and makes the Response. */
