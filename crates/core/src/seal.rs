@@ -28,7 +28,7 @@ const PREFIX_BYTES: usize = 1 + 1 + 8 + 1;
 const MARK_BYTES: usize = PREFIX_BYTES + NONCE_BYTES / 3 * 4;
 
 /// Where a sealed text belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The table's name.
     pub table: &'static str,
