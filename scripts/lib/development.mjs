@@ -7,7 +7,7 @@ import { tenantsOutput } from '../tenants.mjs';
 import { quietWrangler } from '../wrangler.mjs';
 import { Stop, root, say } from './run.mjs';
 
-/** Where wrangler keeps local D1 databases. */
+/** wrangler keeps local D1 databases in this folder. */
 const databaseFolder = join(root, '.wrangler', 'state', 'v3', 'd1');
 
 /** Holds the development key in plain text, for the commands that `npm start` prints. The database has only its digest. Git ignores the file. */
