@@ -80,6 +80,8 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
     if (error) reject(new Error(`${program}: ${stderr || error.message}`))
     else resolve(stdout)
   })
+  // A program that does not read its input may exit before the input is written. Its exit code decides whether it failed.
+  child.stdin.on('error', (error) => error.code === 'EPIPE' || reject(error))
   child.stdin.end(input)
 })
 
