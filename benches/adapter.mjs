@@ -1,5 +1,5 @@
-// How the side-by-side benchmark sets up this Worker: its secrets, and an API key, written as the command line writes it.
-// The harness stands beside the project; from its directory:
+// Sets up this Worker for the side-by-side benchmark: generates its secrets, and writes an API key to the database as the command
+// line does. The harness is outside the project; from its directory:
 //   node harness/run.mjs --candidate <this file>
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 
@@ -11,7 +11,7 @@ export default {
     CHEVERETO_TENANTS_API_KEY_SECRET: randomBytes(32).toString('hex'),
     CHEVERETO_TENANTS_API_REQUEST_SECRET: randomBytes(32).toString('hex'),
     CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    // The harness asks for Traefik's configuration from loopback and without a key.
+    // The harness requests Traefik's configuration from loopback, without a key.
     TENANTS_DEVELOPMENT: 'true',
   }),
   async apiKey({ secrets, sql }) {

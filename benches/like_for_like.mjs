@@ -1,4 +1,4 @@
-// The same Worker, with the log that the benchmark's peer has: a line where something failed, and no other.
+// The same Worker, but it logs only failures, as the benchmark's peer does.
 import adapter from './adapter.mjs'
 
 export default {

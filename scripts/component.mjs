@@ -1,4 +1,4 @@
-// `npm run component`: crates/component to WebAssembly components, one of each world, into target/component/.
+// `npm run component` builds crates/component into one WebAssembly component per world, in target/component/.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,19 +8,19 @@ import { fingerprint } from './lib/inputs.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
-/** Each is also a feature of the crate, which compiles it in. */
+/** The WIT worlds. The crate has a Cargo feature of the same name for each. */
 export const worlds = ['exchange', 'service'];
 
-/** Of each component, gzipped: what it costs whoever embeds it. */
+/** The largest allowed size of one component, gzipped. A host that embeds a component downloads this much. */
 const LIMIT_KIB = 300;
 
 const folder = join(root, 'target', 'component');
 
-/** The component of a world. */
+/** The path of a world's component. */
 export const componentPath = (world) => join(folder, `${world}.wasm`);
 
 const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'package-lock.json'];
-/** The inputs of the last successful build. */
+/** Holds the fingerprint of the inputs of the last successful build. */
 const stamp = join(folder, '.inputs');
 
 export async function buildComponents() {
@@ -42,14 +42,14 @@ async function build(world) {
     env: environment(),
   });
   const core = join(folder, `${world}.core.wasm`);
-  // Both worlds are built under one name.
+  // Cargo writes both worlds to the same file name, so copy this one before the next build overwrites it.
   copyFileSync(join(root, 'target', target, 'release', 'tenants_component.wasm'), core);
   await quiet(nodeForWrangler(), [join(root, 'node_modules', 'binaryen', 'bin', 'wasm-opt'), '-Oz', ...features, core, '-o', core], { label: 'wasm-opt', env: environment() });
   const { componentNew } = await import('@bytecodealliance/jco-transpile/wasm-tools');
   writeFileSync(componentPath(world), await componentNew(readFileSync(core), []));
 }
 
-/** What Rust's target has on by itself, and every runtime of components takes. */
+/** Rust's wasm32 target enables these by default, and every component runtime supports them. */
 const features = ['bulk-memory', 'mutable-globals', 'nontrapping-float-to-int', 'sign-ext', 'reference-types', 'multivalue'].map((name) => `--enable-${name}`);
 
 function checkSize(world) {

@@ -1,4 +1,4 @@
-// `npm run deploy`: the Worker to Cloudflare, its database's tables first. docs/DEPLOY.md is the guide to it.
+// `npm run deploy` migrates the remote database, then deploys the Worker to Cloudflare. docs/DEPLOY.md is the guide.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,11 +9,11 @@ import { quietWrangler, wrangler } from './wrangler.mjs';
 
 const help = `npm run deploy -- [--dry-run]
 
-Builds the Worker, brings the tables of its D1 database up to date, and deploys it. docs/DEPLOY.md says what comes before.
+Builds the Worker, migrates its D1 database and deploys the Worker. Follow docs/DEPLOY.md before the first deployment.
 
-  --dry-run   builds and packs what would be uploaded, and stops there; needs no account`;
+  --dry-run   builds and bundles the Worker but uploads nothing; needs no account`;
 
-/** Without these the Worker answers 503 to everything. */
+/** The Worker answers every request with 503 until all of these are set. */
 const requiredSecrets = ['CHEVERETO_TENANTS_API_KEY_SECRET', 'CHEVERETO_TENANTS_API_REQUEST_SECRET', 'CHEVERETO_ENCRYPTION_KEY'];
 
 const placeholder = '00000000-0000-0000-0000-000000000000';
@@ -27,9 +27,9 @@ async function deploy() {
   checkNotDevelopment();
   checkDatabase();
   await checkSecrets();
-  say('Bringing the tables of the remote database up to date…');
+  say('Migrating the remote database…');
   const code = await wrangler(['d1', 'migrations', 'apply', 'DB', '--remote']);
-  // A Worker must never meet tables older than itself.
+  // Never deploy a Worker on top of tables that are older than it expects.
   if (code !== 0) return code;
   return wrangler(['deploy']);
 }
@@ -45,16 +45,16 @@ function options() {
 function checkDatabase() {
   if (!readFileSync(join(root, 'wrangler.toml'), 'utf8').includes(placeholder)) return;
   throw new Stop(
-    'wrangler.toml does not name your database yet. Make one,\n\n' +
+    'wrangler.toml does not name your database yet. Create one:\n\n' +
       '  npm run -s wrangler -- d1 create tenants\n\n' +
-      `and put the id it prints where wrangler.toml has database_id = "${placeholder}".`,
+      `Then replace database_id = "${placeholder}" in wrangler.toml with the id that the command prints.`,
   );
 }
 
-/** On a deployed Worker it would let whoever claims a loopback address read the routing without a key. */
+/** TENANTS_DEVELOPMENT on a deployed Worker would let any client that claims a loopback address read the routing without a key. */
 function checkNotDevelopment() {
   if (!/^\s*TENANTS_DEVELOPMENT\s*=/m.test(readFileSync(join(root, 'wrangler.toml'), 'utf8'))) return;
-  throw new Stop('wrangler.toml sets TENANTS_DEVELOPMENT, which is for a developer\'s own machine alone. Take it out; .dev.vars is its place.');
+  throw new Stop('wrangler.toml sets TENANTS_DEVELOPMENT, which is only for local development. Remove it there and set it in .dev.vars instead.');
 }
 
 async function checkSecrets() {
@@ -62,16 +62,16 @@ async function checkSecrets() {
   try {
     names = JSON.parse(await quietWrangler(['secret', 'list', '--format', 'json'])).map((secret) => secret.name);
   } catch (error) {
-    // 10007: there is no such Worker yet, and so no secret either. Everything else (no account, no network) is the user's to see.
+    // Error 10007 means that the Worker does not exist yet, so it has no secrets either. Show the user any other error (no account, no network).
     if (/CLOUDFLARE_API_TOKEN|not authenticated|logged in/i.test(error.output ?? '')) {
-      throw new Stop('you are not logged in at Cloudflare. Run `npm run -s wrangler -- login`, or set CLOUDFLARE_API_TOKEN.');
+      throw new Stop('you are not logged in to Cloudflare. Run `npm run -s wrangler -- login`, or set CLOUDFLARE_API_TOKEN.');
     }
     if (!/\b10007\b/.test(error.output ?? '')) throw error;
   }
   const missing = requiredSecrets.filter((name) => !names.includes(name));
   if (missing.length === 0) return;
   throw new Stop(
-    `the Worker has no ${missing.join(', ')}. Set ${missing.length === 1 ? 'it' : 'them'} first, as docs/DEPLOY.md shows under "Set the secrets":\n\n` +
+    `the Worker has no ${missing.join(', ')}. Set ${missing.length === 1 ? 'it' : 'them'} first; docs/DEPLOY.md explains this under "Set the secrets":\n\n` +
       missing.map((name) => `  openssl rand ${name === 'CHEVERETO_ENCRYPTION_KEY' ? '-base64' : '-hex'} 32   # a value for: npm run -s wrangler -- secret put ${name}`).join('\n'),
   );
 }

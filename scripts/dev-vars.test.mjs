@@ -14,7 +14,7 @@ function inFolder(body) {
   }
 }
 
-test('the first time all secrets are made, for the owner’s eyes, and the mark of a development machine', () => {
+test('the first run generates every secret and TENANTS_DEVELOPMENT, in a file that only its owner can read', () => {
   inFolder((file) => {
     assert.equal(completeDevVars(file).length, 4);
     const vars = devVars(file);
@@ -26,7 +26,7 @@ test('the first time all secrets are made, for the owner’s eyes, and the mark 
   });
 });
 
-test('the second time nothing changes', () => {
+test('a second run changes nothing', () => {
   inFolder((file) => {
     completeDevVars(file);
     const before = readFileSync(file, 'utf8');
@@ -35,7 +35,7 @@ test('the second time nothing changes', () => {
   });
 });
 
-test('what the user wrote stays, and only what is missing is added', () => {
+test('completeDevVars keeps the user’s lines and adds only the missing names', () => {
   inFolder((file) => {
     writeFileSync(file, '# mine\nCHEVERETO_TENANTS_API_KEY_SECRET="abc"\nCHEVERETO_ENCRYPTION_KEY=\nOTHER=1\nTENANTS_DEVELOPMENT=false');
     assert.deepEqual(completeDevVars(file), ['CHEVERETO_TENANTS_API_REQUEST_SECRET']);
@@ -50,7 +50,7 @@ test('what the user wrote stays, and only what is missing is added', () => {
   });
 });
 
-test('a file of before, with the secrets alone, is completed', () => {
+test('completeDevVars adds TENANTS_DEVELOPMENT to an older file that has only the secrets', () => {
   inFolder((file) => {
     const before = 'CHEVERETO_TENANTS_API_KEY_SECRET=a\nCHEVERETO_TENANTS_API_REQUEST_SECRET=b\nCHEVERETO_ENCRYPTION_KEY=c\n';
     writeFileSync(file, before);
@@ -59,6 +59,6 @@ test('a file of before, with the secrets alone, is completed', () => {
   });
 });
 
-test('comments, quotes and base64’s `=` are read as wrangler reads them', () => {
+test('parseVars reads comments, quotes and the `=` of base64 as wrangler does', () => {
   assert.deepEqual(parseVars('# A=1\nA=x==\nB = "y # z" # w\nexport C=\'v\'\nD=u # t\n'), { A: 'x==', B: 'y # z', C: 'v', D: 'u' });
 });

@@ -1,5 +1,5 @@
-// The table of hosts and of what they passed of the conformance set, by the last run's results. The README has the same table:
-// `node scripts/hosts.mjs --write` puts it there, where a host or a request was added.
+// Prints the table of hosts and how many requests of the conformance set each passed in the last run. The README shows the same
+// table: after you add a host or a request, `node scripts/hosts.mjs --write` updates it.
 
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,20 +9,20 @@ const folder = join(root, 'build', 'conformance');
 const readme = join(root, 'README.md');
 const heading = '| host | database | passed |\n|---|---|---|\n';
 
-/** Takes the results of earlier runs away. */
+/** Deletes the results of earlier runs. */
 export const forgetHosts = () => rmSync(folder, { recursive: true, force: true });
 
-/** Prints the table; throws where a host failed, or where the README says something else. */
+/** Prints the table. Throws if a host failed, or if the README's table differs. */
 export function showHosts() {
   const results = read();
-  if (results.length === 0) throw new Stop('no host has run the conformance set; the step `conformance` does');
+  if (results.length === 0) throw new Stop('no host has run the conformance set yet; run `npm test -- --only conformance` first');
   const width = (of) => Math.max(...results.map((result) => of(result).length));
   const [hosts, databases] = [width(({ host }) => host), width(({ database }) => database)];
   for (const result of results) {
     console.log(`${result.host.padEnd(hosts)}  ${result.database.padEnd(databases)}  ${passes(result).padEnd(12)}${result.version}`);
   }
   const failed = results.filter((result) => result.failed > 0);
-  if (failed.length > 0) throw new Stop(`not every answer was as expected: ${failed.map(({ host }) => host).join(', ')}`);
+  if (failed.length > 0) throw new Stop(`these hosts failed the conformance set: ${failed.map(({ host }) => host).join(', ')}`);
   compare(results);
 }
 
@@ -32,9 +32,9 @@ function compare(results) {
   const unknown = run.filter((line) => !shown.includes(line));
   const missing = shown.filter((line) => !run.includes(line));
   if (unknown.length === 0 && missing.length === 0) return;
-  const message = [...unknown.map((line) => `not in the README: ${line}`), ...missing.map((line) => `in the README, and not run: ${line}`)].join('\n');
-  // A machine may lack a browser; CI's must not.
-  if (unknown.length > 0 || !['', '0', 'false'].includes(process.env.CI ?? '')) throw new Stop(`${message}\n\`node scripts/hosts.mjs --write\` writes the README's table anew`);
+  const message = [...unknown.map((line) => `not in the README: ${line}`), ...missing.map((line) => `in the README but not run: ${line}`)].join('\n');
+  // A developer's machine may lack a browser; CI must have one.
+  if (unknown.length > 0 || !['', '0', 'false'].includes(process.env.CI ?? '')) throw new Stop(`${message}\nupdate the README's table with \`node scripts/hosts.mjs --write\``);
   say(message);
 }
 

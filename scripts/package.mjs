@@ -1,4 +1,4 @@
-// The npm package `tenants-core`: `node scripts/package.mjs` makes it, and packs it into build/npm/.
+// `node scripts/package.mjs` builds the npm package `tenants-core` and packs it into build/npm/.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,27 +9,27 @@ import { isMain, main, quiet, root, say } from './lib/run.mjs';
 import { splitStatements } from './lib/sql.mjs';
 import { ensure } from './setup.mjs';
 
-/** What the package is made from. */
+/** Files and folders from which the package is built. */
 const inputs = [
   'crates/wasm', 'crates/core', 'schema.sql', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/package.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/sql.mjs', 'scripts/lib/versions.mjs',
   'package-lock.json', 'LICENSE-MIT', 'LICENSE-APACHE',
 ];
 
 const folder = join(root, 'build', 'npm');
-/** The package as it is unpacked. */
+/** The unpacked package. */
 export const packageFolder = join(folder, 'tenants-core');
-/** The package as it is published. */
+/** The packed package, as it is published. */
 export const tarball = join(folder, 'tenants-core.tgz');
 const stamp = join(folder, '.inputs');
 
-/** The `.wasm`, gzipped, at most: 250 KiB. */
+/** The largest allowed size of the gzipped `.wasm`: 250 KiB. */
 export const SIZE_LIMIT_BYTES = 250 * 1024;
 
 export async function makePackage() {
   await ensure();
   const wanted = fingerprint(inputs);
   if (!existsSync(tarball) || !existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
-    say('Making the npm package (a minute or two the first time)…');
+    say('Building the npm package (a minute or two the first time)…');
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(packageFolder, { recursive: true });
     await compile();
@@ -42,20 +42,21 @@ export async function makePackage() {
   say(`tenants-core: ${kib(wasmSize())} KiB of wasm, gzipped (at most ${kib(SIZE_LIMIT_BYTES)}); ${kib(readFileSync(tarball).length)} KiB packed`);
 }
 
-/** The size of the `.wasm`, gzipped, in bytes. */
+/** The size of the gzipped `.wasm`, in bytes. */
 export const wasmSize = () => gzipSync(readFileSync(join(packageFolder, wasm)), { level: 9 }).length;
 
 const kib = (bytes) => (bytes / 1024).toFixed(1);
 const wasm = 'tenants_core_bg.wasm';
 
-/** Rust to wasm and its glue. */
+/** Compiles the crate to wasm, and generates the JavaScript around it. */
 async function compile() {
   const env = environment();
   const target = 'wasm32-unknown-unknown';
   await quiet('cargo', ['build', '--locked', '--profile', 'npm', '-p', 'tenants-wasm', '--target', target], { label: 'cargo', env });
   const built = join(env.CARGO_TARGET_DIR ?? join(root, 'target'), target, 'npm', 'tenants_wasm.wasm');
   await quiet(tool('wasm-bindgen'), [built, '--target', 'bundler', '--out-name', 'tenants_core', '--out-dir', folder], { label: 'wasm-bindgen', env });
-  // What rustc's target has on by default, and wasm-opt does not. For size: the core's work is short, and every start reads all of it.
+  // rustc's target enables these features by default; wasm-opt does not. Optimize for size: each call is short, but every start
+  // compiles the whole file.
   const features = ['bulk-memory', 'nontrapping-float-to-int', 'sign-ext', 'mutable-globals', 'reference-types', 'multivalue'].map((name) => `--enable-${name}`);
   await quiet(join(root, 'node_modules', '.bin', 'wasm-opt'), ['-Oz', ...features, join(folder, wasm), '-o', join(packageFolder, wasm)], { label: 'wasm-opt', env });
 }
@@ -76,7 +77,7 @@ function assemble() {
   put('package.json', `${JSON.stringify({ name, version, ...manifest }, null, 2)}\n`);
 }
 
-/** The adapters' types, which stand in their own comments; tsc checks them against their code on the way. */
+/** Generates the adapters' types from their JSDoc comments. tsc also checks those types against the code. */
 async function declare() {
   const names = ['better-sqlite3', 'bun-sqlite', 'd1', 'node-sqlite', 'schema', 'sqlite-wasm'];
   const config = join(folder, 'tsconfig.json');
@@ -90,7 +91,7 @@ async function pack() {
   copyFileSync(join(folder, filename), tarball);
 }
 
-/** Puts what was packed where the tests and examples find it by its name, as `npm install` of it would. */
+/** Unpacks the tarball into node_modules, as `npm install` would, so that tests and examples import it by name. */
 async function install() {
   const target = join(root, 'node_modules', 'tenants-core');
   rmSync(target, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// `npm start`: the API on this machine, ready to be called. The same Worker as deployed, on workerd, with a local D1.
+// `npm start` runs the API on this machine: the same Worker as deployed, in workerd, with a local D1 database.
 
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -14,11 +14,11 @@ const DEFAULT_PORT = 8787;
 const help = `npm start -- [--port N]
 
 Starts the API on http://127.0.0.1:${DEFAULT_PORT}, with a local database, and prints a request that works.
-The first time it installs and compiles what it needs (five to ten minutes on two cores); later it takes seconds.
-Data, secrets and the key stay between starts: in .wrangler/state, .dev.vars and .dev.key.local (all ignored by git).
+The first start installs tools and compiles (five to ten minutes on two cores); later starts take seconds.
+The data stays in .wrangler/state, the secrets in .dev.vars and the key in .dev.key.local (git ignores all three).
 
-  --port N   the port to listen on; so does the variable PORT. Without either, the first free one from ${DEFAULT_PORT} up
-  --help     this text
+  --port N   the port to listen on (default: the variable PORT, otherwise the first free port from ${DEFAULT_PORT} up)
+  --help     prints this text
 
 Ctrl-C stops it.`;
 
@@ -45,7 +45,7 @@ function options() {
 async function choosePort(asked) {
   if (asked !== undefined && asked !== '') {
     const port = Number(asked);
-    if (!/^\d+$/.test(asked) || port < 1 || port > 65535) throw new Stop(`a port is a number from 1 to 65535, not \`${asked}\``, 2);
+    if (!/^\d+$/.test(asked) || port < 1 || port > 65535) throw new Stop(`expected a port number from 1 to 65535; got \`${asked}\``, 2);
     if (!(await isFree(port))) throw new Stop(`port ${port} is taken. Choose another: npm start -- --port ${port === 65535 ? 8787 : port + 1}`);
     return port;
   }
@@ -73,7 +73,7 @@ function serve(port, key) {
     cwd: root,
     env: environment(),
     stdio: ['ignore', 'inherit', 'inherit'],
-    // A process group of its own, so that Ctrl-C reaches it once, from us, and so do signals that only we were sent.
+    // A process group of its own: we forward every signal to the group, so Ctrl-C must not reach wrangler a second time.
     detached: process.platform !== 'win32',
   });
   const ended = new Promise((resolve, reject) => {
@@ -93,7 +93,7 @@ function stopWith(child, ended) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
       signalGroup(child, signal);
-      // wrangler has a few seconds to put things away; a server that stays is worse than one that is cut off.
+      // Give wrangler a few seconds to clean up, then kill it: a server that keeps running is worse than one that is cut off.
       const last = setTimeout(() => signalGroup(child, 'SIGKILL'), 5_000);
       ended.then(() => clearTimeout(last));
     });
@@ -105,23 +105,23 @@ function signalGroup(child, signal) {
     if (process.platform === 'win32') child.kill(signal);
     else process.kill(-child.pid, signal);
   } catch {
-    // It has ended by itself.
+    // It has already exited.
   }
 }
 
-/** Waits for the first answer, makes sure that the key opens it, and says how to call it. */
+/** Waits for the first response, checks that the key is accepted, and prints how to call the API. */
 async function greet(port, key, child) {
   const base = `http://127.0.0.1:${port}/_/api/4`;
   const secret = devVars().CHEVERETO_TENANTS_API_REQUEST_SECRET;
   let status = await firstAnswer(base, key, secret, child);
-  if (status === undefined) return; // wrangler ended, and has said why
+  if (status === undefined) return; // wrangler exited and printed its error
   if (status === 401) {
-    // The database is another than the key was made for, or the secrets were changed.
-    say(`The key in ${keyFile} opens nothing here any more.`);
+    // The key belongs to another database, or the secrets have changed.
+    say(`The API no longer accepts the key in ${keyFile}.`);
     key = await newDevelopmentKey();
     status = await callTenants(base, key, secret);
   }
-  if (status !== 200) throw new Stop(`the server answered ${status} to a signed GET /tenants. What it logged is above.`);
+  if (status !== 200) throw new Stop(`the server answered ${status} to a signed GET /tenants. Its log is above.`);
   console.log(instructions(base, key, secret));
 }
 
@@ -149,12 +149,12 @@ async function callTenants(base, key, secret) {
 
 function instructions(base, key, secret) {
   const { origin, port } = new URL(base);
-  // The command line looks at this port by itself.
+  // The command line uses this port by default.
   const address = port === String(DEFAULT_PORT) ? '' : `TENANTS_URL=${origin} `;
   return `
 The Tenants API answers at ${base}. Paste one of these into another terminal.
 
-List the tenants (the signature is that of an empty body):
+List the tenants (the signature covers an empty body):
 
   curl -s ${base}/tenants -H 'X-API-Key: ${key}' -H 'X-Signature: ${sign(secret)}'
 
@@ -165,7 +165,7 @@ Create one (openssl signs the body):
   curl -s -X POST ${base}/tenants -H 'Content-Type: application/json' \\
     -H 'X-API-Key: ${key}' -H "X-Signature: $SIGNATURE" -d "$BODY"
 
-With the command line:
+Or use the command line:
 
   ${address}npm run -s tenants -- list
 

@@ -1,13 +1,13 @@
-// `npm run -s tenants -- <command>`: builds the command line program if need be, and runs it.
+// `npm run -s tenants -- <command>` builds the command line program if necessary, and runs it.
 //
-// Standard output is the program's own (a script may read it); what is said on the way goes to standard error.
+// Only the program writes to standard output, which a script may read. The build reports its progress on standard error.
 
 import { join } from 'node:path';
 import { environment } from './lib/environment.mjs';
 import { isMain, main, quiet, root, show } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
-/** Makes sure that the program is there and not older than its source. Resolves with its path. */
+/** Builds the program if it is missing or older than its source. Resolves with its path. */
 async function buildCli() {
   await ensure({ wasmTools: false });
   const targetFolder = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
@@ -19,17 +19,17 @@ async function buildCli() {
   return join(targetFolder, 'release', process.platform === 'win32' ? 'tenants.exe' : 'tenants');
 }
 
-/** What the program is told of the project: where it is. Secrets it looks for itself (docs/CLI.md). */
+/** Tells the program where the project is. It finds the secrets itself (docs/CLI.md). */
 const cliEnvironment = () => ({ TENANTS_PROJECT: root, ...environment() });
 
-/** Runs `tenants` with its output on show; resolves with its exit code. */
+/** Runs `tenants` and shows its output. Resolves with its exit code. */
 export async function tenants(args) {
   const program = await buildCli();
-  // Paths among the arguments are meant from where the user stands; npm itself has gone to the project's folder.
+  // Paths in the arguments are relative to the user's folder, but npm has changed to the project's folder.
   return show(program, args, { env: cliEnvironment(), cwd: process.env.INIT_CWD ?? process.cwd(), stdin: 'inherit' });
 }
 
-/** Runs `tenants` and resolves with what it printed. */
+/** Runs `tenants` and resolves with its standard output. */
 export async function tenantsOutput(args) {
   const program = await buildCli();
   return quiet(program, args, { env: cliEnvironment() });

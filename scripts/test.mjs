@@ -1,4 +1,4 @@
-// `npm test`: every check there is, one step after another, and a summary. CI runs the same.
+// `npm test` runs every check, one step after another, and prints a summary. CI runs the same command.
 
 import { parseArgs } from 'node:util';
 import { forgetHosts } from './hosts.mjs';
@@ -9,9 +9,9 @@ import { ensure } from './setup.mjs';
 
 const help = `npm test -- [--only STEP]… [--keep-going] [--list]
 
-  --only STEP    only this step; may be given several times, or as a list with commas
+  --only STEP    runs only this step; may be repeated, or take a list with commas
   --keep-going   does not stop at the first failure
-  --list         the steps, and nothing else`;
+  --list         prints the steps and runs none`;
 
 async function test() {
   const values = options();
@@ -49,7 +49,7 @@ function options() {
 function choose(only) {
   const names = only.flatMap((list) => list.split(','));
   const unknown = names.filter((name) => !steps.some((step) => step.name === name));
-  if (unknown.length > 0) throw new Stop(`there is no step \`${unknown.join('`, `')}\`; npm test -- --list names them`, 2);
+  if (unknown.length > 0) throw new Stop(`there is no step \`${unknown.join('`, `')}\`; \`npm test -- --list\` prints the steps`, 2);
   return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name));
 }
 
@@ -59,10 +59,10 @@ async function perform(step) {
   console.log(`\n── ${step.name}: ${step.about}`);
   const missing = await ensurePrograms([...(step.programs ?? []), ...(step.helpers ?? [])]);
   if (missing.length > 0) {
-    // CI's word must mean that everything was run. Elsewhere nobody should need a browser to try a change.
+    // A pass in CI must mean that everything ran. A developer can try a change without a browser.
     if (inCi()) return ended('failed', `not installed: ${missing.join(', ')}`);
     if (missing.some((name) => step.programs?.includes(name))) return ended('skipped', `not installed: ${missing.join(', ')}`);
-    console.log(`(not installed: ${missing.join(', ')}; the tests that need it are left out)`);
+    console.log(`(not installed: ${missing.join(', ')}; the tests that need it are skipped)`);
   }
   try {
     await step.run();

@@ -1,4 +1,4 @@
-// Housekeeping that no compiler does.
+// Housekeeping checks that no compiler does.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { WASM_BINDGEN_CLI, WORKER_BUILD } from './lib/versions.mjs';
 
 const read = (path) => readFileSync(join(root, path), 'utf8');
 
-/** What git has or would take, and is not deleted. */
+/** Every file that git tracks or would add, except deleted ones. */
 const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
   .split('\0')
   .filter((path) => path !== '' && existsSync(join(root, path)));
@@ -19,8 +19,8 @@ const isLock = (path) => /(^|\/)(package-lock\.json|Cargo\.lock)$/.test(path);
 
 const texts = files.filter((path) => !readFileSync(join(root, path)).includes(0));
 
-test('no file names a machine it was written on', () => {
-  // Put together from pieces, so that this file does not name them.
+test('no file names a path of the machine on which it was written', () => {
+  // The names are split into pieces, so that this file does not contain them.
   const strays = [['/wo', 'rk/'], ['/ro', 'ot/'], ['/home', '/(?!runner)[a-z]+/'], ['arti', 'factory'], ['registry.npm', 'js.org'], ['static.crates', '.io']];
   const stray = new RegExp(`(?<![\\w.})-])(${strays.map((pieces) => pieces.join('')).join('|')})`, 'i');
   const found = texts.flatMap((path) =>
@@ -34,21 +34,21 @@ test('no file has more than 800 lines', () => {
   assert.deepEqual(long, []);
 });
 
-test('the changelog says what is not released yet, or what was', () => {
+test('the changelog has an entry for a release or for unreleased changes', () => {
   assert.match(read('CHANGELOG.md'), /^## \[?(Unreleased|\d+\.\d+\.\d+)/im);
 });
 
-test('npm packages are pinned', () => {
+test('package.json pins the version of every npm package', () => {
   const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = JSON.parse(read('package.json'));
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
     assert.match(version, /^\d+\.\d+\.\d+[\w.-]*$/, name);
   }
 });
 
-test('the npm lock names no registry, and every system’s packages', () => {
+test('package-lock.json names no registry, and lists the packages of every system', () => {
   const { packages } = JSON.parse(read('package-lock.json'));
   assert.deepEqual(Object.keys(packages).filter((path) => packages[path].resolved), []);
-  // A registry that lags behind leaves some systems' packages out of the lock, and then `npm ci` refuses it everywhere.
+  // If a registry lags behind, npm leaves some systems' packages out of the lock, and then `npm ci` fails on every system.
   for (const [path, entry] of Object.entries(packages)) {
     for (const name of Object.keys(entry.optionalDependencies ?? {})) {
       assert.ok(packages[`node_modules/${name}`] || packages[`${path}/node_modules/${name}`], `${name}, of ${path || 'package.json'}, is not in the lock`);
@@ -56,13 +56,13 @@ test('the npm lock names no registry, and every system’s packages', () => {
   }
 });
 
-test('the compiled tools are of the versions that Cargo.lock needs', () => {
+test('the pinned versions of the compiled tools match Cargo.lock', () => {
   const locked = (name) => read('Cargo.lock').match(new RegExp(`name = "${name}"\\nversion = "([^"]+)"`))?.[1];
   assert.equal(WASM_BINDGEN_CLI, locked('wasm-bindgen'));
   assert.equal(WORKER_BUILD, locked('worker'));
 });
 
-test('no dependency of a crate has `*` for a version', () => {
+test('no crate depends on version `*`', () => {
   const loose = files.filter((path) => path.endsWith('Cargo.toml')).filter((path) => /=\s*"\*"|version\s*=\s*"\*"/.test(read(path)));
   assert.deepEqual(loose, []);
 });

@@ -1,4 +1,4 @@
-// A headless Chromium on a page of ours, until the page posts its result.
+// Opens a page of ours in a headless Chromium and waits until the page posts its result.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
@@ -11,17 +11,17 @@ import { programPath } from '../scripts/lib/system.mjs'
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.json': 'application/json' }
 
-/** Why a test that needs a browser is left out; where CI=true there must be one. */
+/** Returns why a test that needs a browser is skipped. With CI=true never skips: CI must have a browser. */
 export function noBrowser() {
   if (programPath('chromium') || process.env.CI === 'true') return false
   return 'chromium is not installed'
 }
 
-/** What keeps Chromium from calling home, which it otherwise does at every start, and waits for where the network is closed. */
+/** Arguments for a headless Chromium that does not call home. By default it does so at every start, and without a network it waits for a timeout. */
 export const QUIET = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 /**
- * Opens `/`, serving the pages given and, of the project, the files below the folders that a test may want. Answers what the page posts to `/result`.
+ * Serves the given pages, and the project's files that a page may need, and opens `start` in Chromium. Resolves with the value that the page posts to `/result`.
  * @param {Record<string, [type: string, text: string]>} pages
  */
 export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
@@ -45,7 +45,7 @@ export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
     child?.removeAllListeners('exit')
     if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.on('exit', resolve))
-      // Its helpers too: they are one group, and would go on writing to the profile for a while.
+      // Kill the whole process group: Chromium's helper processes would keep writing to the profile for a while.
       process.kill(-child.pid, 'SIGKILL')
       await gone
     }
@@ -55,7 +55,7 @@ export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
   }
 }
 
-/** Removes a folder that programs which were just ended may for a moment still be writing to. */
+/** Removes a folder. Retries, because processes that were just killed may still write to it for a moment. */
 async function remove(folder) {
   for (let tries = 1; ; tries++) {
     try {
@@ -67,7 +67,7 @@ async function remove(folder) {
   }
 }
 
-/** A server of pages and files that lets no page run a text as code: what the package needs is `wasm-unsafe-eval` alone. */
+/** Serves pages and files. The Content-Security-Policy forbids `eval`: the package needs only `wasm-unsafe-eval`. */
 export function serve(pages, onResult) {
   return http.createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://x')

@@ -1,14 +1,14 @@
-// A page that is its own server: the core answers, and SQLite's official wasm keeps the tenants in this browser's storage.
+// A page that is its own server: the core answers requests, and SQLite's official wasm keeps the tenants in this browser's storage.
 import sqlite3InitModule from '@sqlite.org/sqlite-wasm'
 import { TenantsApi, createApiKey, sign } from 'tenants-core'
 import { prepareDatabase } from 'tenants-core/schema'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 
 const sqlite3 = await sqlite3InitModule()
-// In `localStorage`, so that it is there again after a reload.
+// Keep the database in `localStorage`, so that it survives a reload.
 const database = sqliteWasm(new sqlite3.oo1.JsStorageDb('local'))
 
-/** This browser's secrets, made once. */
+/** Returns this browser's secrets. Generates them on the first visit. */
 function secrets() {
   const random = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))))
   const kept = localStorage.getItem('tenants-secrets')
@@ -25,7 +25,7 @@ const api = new TenantsApi(config)
 
 const element = (id) => document.getElementById(id)
 
-/** One signed request to the API in this page. */
+/** Sends one signed request to the API in this page. */
 async function call(method, path, value) {
   const body = value === undefined ? undefined : JSON.stringify(value)
   const signature = sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body)

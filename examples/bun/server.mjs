@@ -1,4 +1,4 @@
-// The Tenants API on Bun's own server and its own SQLite: `bun run server.mjs`. Secrets and settings are environment variables.
+// Serves the Tenants API with Bun's own server and SQLite: `bun run server.mjs`. Reads secrets and settings from environment variables.
 import { Database } from 'bun:sqlite'
 import { TenantsApi, createApiKey } from 'tenants-core'
 import { bunSqlite } from 'tenants-core/bun-sqlite'

@@ -1,4 +1,4 @@
-// The Tenants API on Node's http server and its own SQLite: `node server.mjs`. Secrets and settings are environment variables.
+// Serves the Tenants API with Node's own http server and SQLite: `node server.mjs`. Reads secrets and settings from environment variables.
 import http from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
@@ -20,13 +20,13 @@ const server = http.createServer(async (incoming, outgoing) => {
     const response = await api.fetch(requestOf(incoming), database, { clientAddress: incoming.socket.remoteAddress })
     outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text())
   } catch (error) {
-    // What no Request can be made of, or a core that broke.
+    // A TypeError means that no Request can be made of the message. Any other error means that the core crashed.
     console.error(error)
     outgoing.writeHead(error instanceof TypeError ? 400 : 500).end()
   }
 })
 
-/** Node's message as the platform's Request. */
+/** Converts Node's message to the platform's Request. */
 function requestOf(incoming) {
   const headers = new Headers()
   for (const [name, values] of Object.entries(incoming.headersDistinct)) for (const value of values) headers.append(name, value)

@@ -1,6 +1,6 @@
-"""The Tenants API over HTTP, by Python's own server, wasmtime and sqlite3. For trying it out: one request at a time, on loopback.
+"""Serves the Tenants API over HTTP with Python's own server, wasmtime and sqlite3. For experiments: one request at a time, on loopback.
 
-The configuration is taken from the environment. The first time, an API key is made and printed.
+Reads the configuration from the environment. On the first start, creates an API key and prints it.
 """
 
 import argparse
@@ -19,7 +19,8 @@ class Handler(BaseHTTPRequestHandler):
     """Moves bytes between a connection and the API."""
 
     api: Exchange
-    # Of a connection that says nothing, in seconds: nobody else is served meanwhile. HTTP/1.0 and so closed after each answer.
+    # In seconds. An idle connection blocks all others, because the server handles one at a time. It speaks HTTP/1.0, so each
+    # connection closes after its response.
     timeout = 5
 
     def answer(self):
@@ -43,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         print({name: value for name, value in vars(answer.log).items() if value is not None}, file=sys.stderr)
 
     def skip(self, length: int):
-        # A client that is still sending does not hear the answer. A megabyte is enough of patience.
+        # Many clients read the response only after they have sent the whole body, so read up to a megabyte of it.
         left = min(length, 1 << 20)
         while left > 0 and (piece := self.rfile.read1(min(left, 4096))):
             left -= len(piece)
@@ -51,13 +52,13 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = do_PUT = do_OPTIONS = answer
 
     def log_message(self, *_):
-        # The API's own entry says more.
+        # The API's log entry says more.
         pass
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--port", type=int, default=8787, help="0 takes a free one (default: 8787)")
+    arguments.add_argument("--port", type=int, default=8787, help="0 chooses a free port (default: 8787)")
     arguments.add_argument("--database", default="tenants.sqlite.local", help="a file, or :memory: (default: %(default)s)")
     arguments.add_argument("--component", default=str(ROOT / "target/component/exchange.wasm"))
     options = arguments.parse_args()

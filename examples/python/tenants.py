@@ -1,8 +1,8 @@
-"""The Tenants API in a Python program: its component in wasmtime, its database in sqlite3.
+"""The Tenants API in a Python program: the component runs in wasmtime, the database in sqlite3.
 
-Either world of the component does: `Exchange` runs the batches that it is handed, `Service` is asked to. What a host has to do is
-`run_batch`; all else is translation of types. wasmtime's Python has no classes for a component's records: `Record` is a plain object
-whose attributes have WIT's names, hyphens included.
+You can use either world of the component: with `Exchange` this program runs the batches that the component returns, with `Service` the
+component calls back to have them run. A host's own work is `run_batch`; the rest translates types. wasmtime's Python has no classes for
+a component's records: `Record` is a plain object whose attributes have the names in the WIT, including hyphens.
 """
 
 import os
@@ -14,30 +14,30 @@ from wasmtime import Engine, Store
 from wasmtime.component import Component, Linker, Record
 
 PACKAGE = "tenants:api/{}@0.1.0"
-# The longest body that the API takes. A longer one need not be read.
+# The longest body that the API accepts. A host need not read a longer one.
 BODY_LIMIT_BYTES = 65536
-# As many random bytes as one request may use.
+# The number of random bytes that one request may use.
 RANDOM_BYTES = 256
 
 
 @dataclass
 class Answer:
-    """What to send."""
+    """The response to send, and the entry to log."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-    # What to log: `level`, `request-id`, `route`, `cause` and so on, as attributes.
+    # The log entry, with the attributes `level`, `request-id`, `route`, `cause` and so on.
     log: Record
 
 
 class Refused(Exception):
-    """The component answered an error: what is wrong with a variable, or why a key was not made."""
+    """The component returned an error: a variable is wrong, or it could not create a key."""
 
 
 def open_database(path: str, schema: str) -> sqlite3.Connection:
-    """Opens a database, and makes its tables where it has none. `schema` is the text of schema.sql."""
-    # Transactions are begun and ended by `run_batch` alone. One thread at a time is for whoever calls to see to.
+    """Opens a database, and creates the tables if it has none. `schema` is the text of schema.sql."""
+    # Only `run_batch` begins and ends transactions. The caller must use the connection from one thread at a time.
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA foreign_keys = ON")
     if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
@@ -46,10 +46,10 @@ def open_database(path: str, schema: str) -> sqlite3.Connection:
 
 
 def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
-    """Runs a batch in one transaction: the rows of each statement, or why it failed."""
+    """Runs a batch in one transaction. Returns the rows of each statement, or the error message."""
     try:
         db.execute("BEGIN IMMEDIATE")
-        # None, int and str are NULL, INTEGER and TEXT, on both sides.
+        # Both wasmtime and sqlite3 map NULL, INTEGER and TEXT to None, int and str.
         rows = [[list(row) for row in db.execute(statement.text, statement.values)] for statement in batch]
         db.execute("COMMIT")
         return rows
@@ -60,19 +60,19 @@ def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
 
 
 def load(path: str) -> tuple[Engine, Component]:
-    """Compiles a component: about a second, once for as many APIs as are made of it."""
+    """Compiles a component, which takes about a second. Compile once for any number of APIs."""
     engine = Engine()
     return engine, Component.from_file(engine, path)
 
 
 class Exchange:
-    """The world `exchange`: this program runs the batches, and hands the time and the randomness in."""
+    """The world `exchange`: this program runs the batches, and passes in the time and the random bytes."""
 
     def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
         engine, component = loaded
         self.db = db
         self.store = Store(engine)
-        # It imports nothing.
+        # This world imports nothing.
         self.instance = Linker(engine).instantiate(self.store, component)
         interface = self.instance.get_export_index(self.store, PACKAGE.format("exchanges"))
         self.functions = {}
@@ -83,21 +83,21 @@ class Exchange:
         self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
 
     def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
-        """Answers a request. `headers` are pairs; a body of None is one that is too long and was not read."""
+        """Answers a request. `headers` are pairs. Pass None for a body that is too long and was not read."""
         request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
         step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
         while step.tag == "run":
             rows = run_batch(self.db, step.payload.batch)
-            # The exchange is given away: wasmtime refuses it a second time.
+            # The call consumes the exchange: wasmtime raises an error if you pass it again.
             step = self._call("[static]exchange.resume", step.payload.exchange, rows)
         return _answer(step.payload)
 
     def sign(self, body: bytes) -> str:
-        """What X-Signature is to be for a body."""
+        """Returns the X-Signature of a body."""
         return _unwrap(self._call("[method]api.sign", self.api, body))
 
     def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
-        """Creates an API key. The text of it is not kept anywhere."""
+        """Creates an API key and returns its text. The database keeps only the key's digest."""
         step = _unwrap(self._call("[method]api.create-api-key", self.api, name, expires_at, int(time.time()), os.urandom(RANDOM_BYTES)))
         while step.tag == "run":
             rows = run_batch(self.db, step.payload.batch)
@@ -112,7 +112,7 @@ class Exchange:
 
 
 class Service:
-    """The world `service`: the component asks this program for the database, the time and randomness."""
+    """The world `service`: the component calls this program for the database, the time and random bytes."""
 
     def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
         engine, component = loaded
@@ -154,7 +154,7 @@ def _answer(answer: Record) -> Answer:
 
 
 def _unwrap(result):
-    """The value of a `result`, where it is one. wasmtime gives its two sides as they are where their types tell them apart."""
+    """Returns the value of a `result`, or raises its error. If the types tell ok from err, wasmtime returns the bare value without a tag."""
     if isinstance(result, list):
         raise Refused("; ".join(_sentence(error) for error in result))
     if getattr(result, "tag", None) == "err":

@@ -1,4 +1,4 @@
-// .dev.vars: the local Worker's secrets and that it is local, where wrangler looks for them. Made once, ignored by git, for this machine alone.
+// Writes and reads .dev.vars, from which wrangler reads the local Worker's secrets and TENANTS_DEVELOPMENT. Git ignores the file.
 
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,40 +7,40 @@ import { root } from './run.mjs';
 
 export const devVarsFile = join(root, '.dev.vars');
 
-const header = `# For local development, made by \`npm start\`. Any value may be changed; what is missing is made again.
-# Whoever changes CHEVERETO_ENCRYPTION_KEY loses what is sealed in the local database, and CHEVERETO_TENANTS_API_KEY_SECRET its keys.
+const header = `# For local development, written by \`npm start\`. You may change any value; \`npm start\` generates the names that are missing.
+# A new CHEVERETO_ENCRYPTION_KEY cannot decrypt the rows in the local database. A new CHEVERETO_TENANTS_API_KEY_SECRET invalidates its API keys.
 `;
 
 const makers = {
   CHEVERETO_TENANTS_API_KEY_SECRET: () => randomBytes(32).toString('hex'),
   CHEVERETO_TENANTS_API_REQUEST_SECRET: () => randomBytes(32).toString('hex'),
   CHEVERETO_ENCRYPTION_KEY: () => randomBytes(32).toString('base64'),
-  // Never on a deployed Worker: there nobody is on loopback.
+  // Never set this on a deployed Worker: a genuine client there never has a loopback address.
   TENANTS_DEVELOPMENT: () => 'true',
 };
 
 /**
- * Adds what is not there, and leaves everything else as it is.
- * @returns {string[]} the names of those that were added
+ * Adds the missing variables and leaves everything else as it is.
+ * @returns {string[]} the names that were added
  */
 export function completeDevVars(file = devVarsFile) {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : header;
-  // An empty value is a decision too (it switches something off): only a name that is not there at all is missing.
+  // An empty value is a decision too (it switches something off), so add a variable only if its name is absent.
   const missing = Object.keys(makers).filter((name) => !(name in parseVars(text)));
   if (missing.length === 0) return [];
   const before = text === '' || text.endsWith('\n') ? text : `${text}\n`;
   writeFileSync(file, before + missing.map((name) => `${name}=${makers[name]()}\n`).join(''), { mode: 0o600 });
-  // The mode above is only for a new file.
+  // `mode` above applies only to a new file.
   chmodSync(file, 0o600);
   return missing;
 }
 
-/** The values of .dev.vars, {} where there is none. */
+/** The values of .dev.vars, or {} if there is no such file. */
 export function devVars(file = devVarsFile) {
   return existsSync(file) ? parseVars(readFileSync(file, 'utf8')) : {};
 }
 
-/** `NAME=value` lines as wrangler reads them: comments, blanks and one pair of quotes are not part of it. */
+/** Parses `NAME=value` lines as wrangler does: ignores comments and surrounding blanks, and removes one pair of quotes. */
 export function parseVars(text) {
   const vars = {};
   for (const line of text.split('\n')) {

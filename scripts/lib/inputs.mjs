@@ -1,11 +1,11 @@
-// What something was built from, in one line: by content and not by date, since a branch switched to and back is no change.
+// Fingerprints the inputs of a build by content, not by date: to switch to another branch and back is no change.
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './run.mjs';
 
-/** Of files, and of folders with every file below them. */
+/** Returns the digest of the given files, and of every file below the given folders. */
 export function fingerprint(inputs) {
   const hash = createHash('sha256');
   for (const input of inputs) {

@@ -1,5 +1,5 @@
-// Running other programs: with their output on show, or quietly with a sign of life. Everything said here goes to standard error,
-// so that standard output belongs to the command the user asked for (`npm run -s tenants -- list --format json`).
+// Runs other programs, either with their output shown, or quietly with a progress line. Our own messages go to standard error,
+// so that standard output holds only the output of the user's command (`npm run -s tenants -- list --format json`).
 
 import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 /** The project's folder. */
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** A failure the user can do something about: its message is all that is shown. */
+/** A failure that the user can fix: `main` prints only its message, without a stack trace. */
 export class Stop extends Error {
   constructor(message, exitCode = 1) {
     super(message);
@@ -21,7 +21,7 @@ export function say(line) {
   process.stderr.write(`${line}\n`);
 }
 
-/** Runs a script's `body` and turns what it throws into a message and an exit code. */
+/** Runs a script's `body`, and turns an error into a message and an exit code. */
 export async function main(body) {
   try {
     process.exitCode = (await body()) ?? 0;
@@ -31,16 +31,16 @@ export async function main(body) {
   }
 }
 
-/** True where `meta` (an `import.meta`) is the script that node was started with, and not one imported by another. */
+/** Whether `meta` (an `import.meta`) is of the script that node was started with, not of an imported module. */
 export function isMain(meta) {
   return process.argv[1] !== undefined && fileURLToPath(meta.url) === realpathSync(process.argv[1]);
 }
 
-/** Runs a program with its output (and, with `stdin: 'inherit'`, its input) on ours. Resolves with its exit code. */
+/** Runs a program that shares our output (and, with `stdin: 'inherit'`, our input). Resolves with its exit code. */
 export function show(command, args, { env = process.env, cwd = root, stdin = 'ignore', stdout = 'inherit' } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: [stdin, stdout, 'inherit'] });
-    // Ctrl-C reaches the child by itself, being in our process group: wait for what it makes of it.
+    // The child is in our process group, so Ctrl-C reaches it too. Ignore the signal here and wait until the child exits.
     const ignore = () => {};
     process.on('SIGINT', ignore);
     const forward = () => child.kill('SIGTERM');
@@ -55,8 +55,8 @@ export function show(command, args, { env = process.env, cwd = root, stdin = 'ig
 }
 
 /**
- * Runs a program without showing its output, unless it fails. With a `label`, one line says every `everyMs` milliseconds that it
- * is still going and what it last said: nobody should wonder whether a compilation hangs.
+ * Runs a program and shows its output only if it fails. With a `label`, prints a line every `everyMs` milliseconds with the
+ * program's last line of output, so that a long compilation does not look like a hang.
  * @returns {Promise<string>} its standard output
  */
 export function quiet(command, args, { env = process.env, cwd = root, label, everyMs = 15_000 } = {}) {
@@ -87,12 +87,12 @@ export function quiet(command, args, { env = process.env, cwd = root, label, eve
   });
 }
 
-/** A command as a person would have written it: without the folders in front. */
+/** Formats a command as a person would type it: without the folders in front. */
 export function inShort(command, args) {
   return [basename(command), ...args].join(' ').replaceAll(root + sep, '').replace('node node_modules/wrangler/bin/wrangler.js', 'wrangler');
 }
 
 function lastLine(text) {
-  // Without the colour codes.
+  // Remove the colour codes.
   return text.replace(/\u001b\[[0-9;]*m/g, '').trimEnd().split(/[\r\n]/).pop().trim().slice(0, 80);
 }

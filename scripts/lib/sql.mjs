@@ -1,6 +1,6 @@
-// Files of SQL, statement by statement.
+// Splits SQL files into statements.
 
-/** The statements of a text, without its comments. No text in them holds `--`, and a trigger's body ends with a line `END;`. */
+/** Returns the statements of a text, without comments. Assumes that no string contains `--`, and that a trigger ends with `END;`. */
 export function splitStatements(text) {
   const statements = [];
   let pending = '';
@@ -11,6 +11,6 @@ export function splitStatements(text) {
     statements.push(pending.trim().slice(0, -1).replace(/\s+\n/g, '\n'));
     pending = '';
   }
-  if (pending.trim() !== '') throw new Error(`a statement without an end: ${pending.trim().slice(0, 80)}`);
+  if (pending.trim() !== '') throw new Error(`a statement has no semicolon at its end: ${pending.trim().slice(0, 80)}`);
   return statements;
 }

@@ -1,4 +1,4 @@
-// What `npm test` runs, in this order: what fails fastest first.
+// The steps of `npm test`, in order: the quick ones first.
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -12,8 +12,8 @@ import { Stop, inShort, root, show } from './run.mjs';
 import { programPath } from './system.mjs';
 
 /**
- * A step: `name`; `about`, for `--list`; `run`, which throws if it fails; `programs`, those of the system that it cannot do without;
- * `helpers`, those that only some of its tests need.
+ * A step has a `name`; `about`, which `--list` prints; and `run`, which throws if the step fails. `programs` are system programs
+ * without which the step cannot run; `helpers` are programs that only some of its tests need.
  */
 export const steps = [
   { name: 'tidy', about: 'housekeeping: no stray paths, no giant files, pinned versions', run: () => nodeTests('scripts', (name) => name === 'tidy.test.mjs') },
@@ -33,7 +33,7 @@ export const steps = [
     name: 'native',
     about: "every crate's tests on this machine",
     helpers: ['openssl', 'php', 'zsh', 'fish'],
-    // The Worker's crate and the npm package's are glue to a JavaScript runtime and have nothing that runs without one.
+    // The crates of the Worker and of the npm package only connect the core to a JavaScript runtime: no test of theirs runs without one.
     run: () => cargo(['test', '--locked', '--workspace', '--exclude', workerPackage, '--exclude', 'tenants-wasm']),
   },
   { name: 'wasm-node', about: "the core's tests as WebAssembly in Node", run: () => wasmTests({}) },
@@ -48,7 +48,7 @@ export const steps = [
     about: 'the core for a target without std',
     run: () => cargo(['build', '--locked', '-p', 'tenants-core', '--target', 'x86_64-unknown-none', '--no-default-features']),
   },
-  { name: 'build', about: 'the Worker, as it is deployed', run: build },
+  { name: 'build', about: 'builds the Worker as it is deployed', run: build },
   {
     name: 'e2e',
     about: 'the built Worker in workerd, over HTTP',
@@ -66,7 +66,7 @@ export const steps = [
   },
   {
     name: 'package',
-    about: 'the npm package, as it is packed: its size, its types, its README, and the examples that embed it',
+    about: 'the packed npm package: its size, its types, its README, and the examples that embed it',
     helpers: ['chromium'],
     run: async () => {
       await makePackage();
@@ -84,11 +84,11 @@ export const steps = [
     },
   },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },
-  { name: 'hosts', about: 'the table of hosts and of what they passed, as the README has it', run: showHosts },
+  { name: 'hosts', about: "the README's table of hosts matches this run", run: showHosts },
 ];
 
 const wasm = 'wasm32-unknown-unknown';
-/** The Worker is the workspace's root package, under whichever name. */
+/** The name of the workspace's root package, which is the Worker. */
 const workerPackage = readFileSync(join(root, 'Cargo.toml'), 'utf8').match(/^\[package\][^[]*?^name\s*=\s*"([^"]+)"/ms)?.[1];
 
 async function passed(command, args, env = environment()) {
@@ -100,13 +100,13 @@ const cargo = (args, extra) => passed('cargo', args, environment(extra));
 
 const node = (args) => passed(nodeForWrangler(), args);
 
-/** Node's test runner on the test files of a folder: named one by one, since not every Node expands patterns. */
+/** Runs Node's test runner on the test files of a folder. Names each file, because not every version of Node expands patterns. */
 async function nodeTests(folder, wanted) {
   const path = join(root, folder);
   const names = existsSync(path) ? readdirSync(path).filter((name) => name.endsWith('.test.mjs') && wanted(name)).sort() : [];
-  // A runner that was given no file passes.
+  // Node's test runner passes if it is given no file, so fail here.
   if (names.length === 0) throw new Stop(`there is no test in ${folder}/`);
-  // They wait for servers more than they compute; by itself the runner leaves a core to others, which of two is half.
+  // The tests wait for servers more than they compute. By default the runner leaves one core unused, which is half of two.
   await node(['--test', '--test-reporter=spec', `--test-concurrency=${availableParallelism() + 1}`, ...names.map((name) => join(path, name))]);
 }
 
@@ -117,19 +117,19 @@ function wasmTests(extra) {
   });
 }
 
-/** Has wasm-bindgen-test-runner take a browser and not Node (0.2.129; it holds where the test file configures nothing itself). */
+/** Makes wasm-bindgen-test-runner 0.2.129 use a browser instead of Node. This works only while the test file has no configuration of its own. */
 function browser() {
   const folder = join(root, 'target');
   mkdirSync(folder, { recursive: true });
   const capabilities = join(folder, 'webdriver.json');
-  // The runner adds headless, no-sandbox and disable-dev-shm-usage. These keep Chromium from calling home, which it otherwise
-  // does at every start, and waits for where the network is closed.
+  // The runner adds headless, no-sandbox and disable-dev-shm-usage. These arguments stop Chromium from calling home at every
+  // start: without a network it would wait for a timeout.
   const args = ['disable-gpu', 'disable-quic', 'no-first-run', 'disable-background-networking', 'disable-component-update', 'disable-sync'];
   writeFileSync(capabilities, JSON.stringify({ 'goog:chromeOptions': { args, binary: programPath('chromium') } }));
   return {
     WASM_BINDGEN_USE_BROWSER: '1',
     WASM_BINDGEN_TEST_WEBDRIVER_JSON: capabilities,
-    // A busy machine may take longer than the runner's 20 seconds and 5 for the driver.
+    // A busy machine may need longer than the defaults: 20 seconds for the tests, 5 for the driver.
     WASM_BINDGEN_TEST_TIMEOUT: '120',
     WASM_BINDGEN_TEST_DRIVER_TIMEOUT: '30',
     CHROMEDRIVER: programPath('chromedriver'),

@@ -1,19 +1,20 @@
-// Programs of the system that some tests need and that no registry of ours has: a browser, PHP and a library of it, openssl.
+// Finds and installs the system programs that some tests need and that neither npm nor Cargo has: a browser, PHP and one of its
+// libraries, openssl, and others.
 
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { quiet, say } from './run.mjs';
 
-/** program, or library -> Debian's package of it */
+/** Maps a program or library to its Debian package. */
 const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh', 'python3-venv': 'python3-venv' };
 
-/** library of PHP -> a file of it, as PHP's own search finds it */
+/** Maps a PHP library to one of its files, relative to PHP's include path. */
 const libraries = { phpseclib3: 'phpseclib3/autoload.php' };
 
 /**
- * Makes sure that programs and libraries are there: installs what is missing where that is possible without asking (root, on Debian and its kin).
- * @returns {Promise<string[]>} those that are still missing
+ * Checks that programs and libraries are installed. As root on a system with apt-get, installs the missing ones without asking.
+ * @returns {Promise<string[]>} the names that are still missing
  */
 export async function ensurePrograms(names) {
   const missing = names.filter((name) => !isThere(name));
@@ -22,7 +23,7 @@ export async function ensurePrograms(names) {
     say(`  installing ${missing.join(', ')} with apt-get (up to two minutes)…`);
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     try {
-      // A new machine's package lists are empty or old.
+      // On a new machine the package lists are empty or old.
       await quiet('apt-get', ['update'], { label: 'apt-get update', env });
       await quiet('apt-get', ['install', '-y', '--no-install-recommends', ...missing.map((name) => packages[name])], { label: 'apt-get install', env });
     } catch (error) {
@@ -33,14 +34,14 @@ export async function ensurePrograms(names) {
 }
 
 function isThere(name) {
-  // Debian's Python comes without the modules that make a virtual environment.
+  // Debian's Python lacks the modules that create a virtual environment.
   if (name === 'python3-venv') return spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0;
   if (!(name in libraries)) return programPath(name) !== undefined;
   const code = 'exit(stream_resolve_include_path($argv[1]) === false ? 1 : 0);';
   return spawnSync('php', ['-r', code, '--', libraries[name]]).status === 0;
 }
 
-/** Where a program is: on the PATH, or, for Chrome's two, under its other names too. */
+/** Returns the path of a program on the PATH. Tries Chromium's other names too, and its place on macOS. */
 export function programPath(name) {
   const others = { chromium: ['chromium-browser', 'google-chrome', 'google-chrome-stable'] }[name] ?? [];
   for (const candidate of [name, ...others]) {

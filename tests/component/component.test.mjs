@@ -1,4 +1,4 @@
-// The built components, looked at and used: what they import, how large they are, and what a host that misuses one is told.
+// Inspects and uses the built components: their imports, their size, and the errors for a host that misuses one.
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -18,9 +18,9 @@ const SECRETS = {
 
 const component = (world) => readFileSync(componentPath(world))
 
-/** The functions that a component imports, as `interface.function`. */
+/** Lists the functions that a component imports, as `interface.function`. */
 async function importedFunctions(world) {
-  // What stands in the component itself, and not in the modules inside it: two spaces in.
+  // Items of the component itself are indented by two spaces; those of the modules inside it by more.
   const items = (await print(component(world))).split(/\n {2}(?=\()/)
   return items.flatMap((item) => {
     const [, name, kind] = item.match(/^\(import "([^"]+)" \((\w+)/) ?? []
@@ -32,11 +32,11 @@ async function importedFunctions(world) {
   })
 }
 
-test('the worlds import what they name, and no file, socket or environment', async () => {
+test('each world imports only the interfaces it names, and no file, socket or environment', async () => {
   const imports = async (world) => [...(await componentWit(component(world))).matchAll(/^ {2}import ([^;]+);/gm)].map(([, name]) => name)
   assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.1.0'])
   assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.1.0`))
-  // `types` has none.
+  // The interface `types` has no functions.
   assert.deepEqual(await importedFunctions('exchange'), [])
   assert.deepEqual(await importedFunctions('service'), [
     'tenants:api/database@0.1.0.run', 'tenants:api/clock@0.1.0.now', 'tenants:api/randomness@0.1.0.bytes',
@@ -63,7 +63,7 @@ test('every item of the WIT is documented', () => {
   }
 })
 
-/** An API of the world `exchange`, a database, and a key that was made by the component. */
+/** Creates an API of the world `exchange`, a database, and a key through the component. */
 async function started(variables = SECRETS) {
   const { exchanges } = await instantiate('exchange')
   const api = exchanges.Api.create(pairs(variables))
@@ -75,7 +75,7 @@ async function started(variables = SECRETS) {
 
 const get = (target, headers) => ({ method: 'GET', target, headers: pairs(headers), body: { tag: 'bytes', val: new Uint8Array() } })
 
-test('a key that the component created opens a request that it signed', async () => {
+test('a request with a key and a signature from the component is accepted', async () => {
   const { exchanges, api, database, key } = await started()
   assert.equal(key.id, 1n)
   const signature = api.sign(new Uint8Array())
@@ -99,7 +99,7 @@ test('an exchange cannot be resumed twice', async () => {
   assert.throws(() => exchanges.Exchange.resume(step.val.exchange, outcome), TypeError)
 })
 
-test('a batch that failed is a 500 whose reason is in the log alone', async () => {
+test('a failed batch is a 500, and only the log has the reason', async () => {
   const { exchanges, api, key } = await started()
   const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
   const { val } = exchanges.Exchange.resume(step.val.exchange, { tag: 'err', val: { tag: 'failed', val: 'the disk is full' } })
@@ -109,7 +109,7 @@ test('a batch that failed is a 500 whose reason is in the log alone', async () =
   assert.match(val.log.cause, /the disk is full/)
 })
 
-test('without randomness a request is answered 500, and no key is made', async () => {
+test('with too few random bytes a request is a 500, and no key is created', async () => {
   const { api } = await started()
   const { tag, val } = api.begin(get('/_/api/4/tenants', {}), nowSeconds(), new Uint8Array(15))
   assert.equal(tag, 'send')
@@ -117,7 +117,7 @@ test('without randomness a request is answered 500, and no key is made', async (
   assert.throws(() => api.createApiKey(undefined, undefined, nowSeconds(), new Uint8Array(15)), ({ tag, val }) => tag === 'failed' && /random/.test(val))
 })
 
-test('what is wrong with a configuration is named, all of it', async () => {
+test('the error of a configuration lists every wrong variable', async () => {
   const { exchanges } = await instantiate('exchange')
   const variables = [...pairs({ ...SECRETS, CHEVERETO_SERVICE_PORT: 'many', CHEVERETO_ENCRYPTION_KEY: 'c2VjcmV0', PORT: '8080' }), { name: 'PORT', value: '' }]
   assert.throws(() => exchanges.Api.create(variables), (errors) => {
@@ -130,7 +130,7 @@ test('what is wrong with a configuration is named, all of it', async () => {
   assert.ok(exchanges.variableNames().includes('CHEVERETO_SERVICE_PORT'))
 })
 
-test('what is wanted of a key that cannot be made is named', async () => {
+test('the error of a refused key creation names the wrong argument or the missing variable', async () => {
   const { exchanges, api } = await started()
   const refused = (api, name, expiresAt) => {
     try {

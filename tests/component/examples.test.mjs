@@ -1,5 +1,5 @@
-// The programs that serve the API over HTTP, in Python by its component and in Rust by its core; and the README's five minutes. In one file, since
-// two at once would make the Python of the tests twice.
+// Runs the example servers, in Python with the component and in Rust with the core, and the commands of the component's README. They
+// share a file because two files in parallel would both create the tests' Python environment.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
@@ -16,10 +16,10 @@ const SECRETS = {
   CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests',
   CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
 }
-/** No example of a test runs longer, whatever becomes of the test. */
+/** Kills an example after this many milliseconds, even if the test hangs. */
 const LIFETIME = 60_000
 
-/** Starts a program that prints an API key and where it listens, and asks it; `signal` ends it then. */
+/** Starts a program that prints an API key and its URL, sends it requests, then ends it with `signal`. Returns its log. */
 async function served(command, args, signal, ask) {
   const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
   let log = ''
@@ -33,7 +33,7 @@ async function served(command, args, signal, ask) {
       url = line.match(/http:\S+/)?.[0]
       if (url) break
     }
-    assert.ok(key && url, `the program did not say where it listens: ${log}`)
+    assert.ok(key && url, `the program did not print its key and URL: ${log}`)
     await ask(async (method, target, body) => {
       const text = body === undefined ? '' : JSON.stringify(body)
       const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(text).digest('hex') }
@@ -48,7 +48,7 @@ async function served(command, args, signal, ask) {
   return log
 }
 
-/** A tenant is made, read, changed and deleted; what is not allowed is refused. */
+/** Creates, reads, changes and deletes a tenant, and sends requests that must be refused. */
 async function aTenantsLife(ask) {
   const tenant = { id: 'acme', hostname: 'acme.example.com', is_enabled: true, env: { COLOUR: 'blue' } }
   const created = await ask('POST', '/_/api/4/tenants', tenant)
@@ -67,13 +67,13 @@ async function aTenantsLife(ask) {
   assert.equal(JSON.parse(verified.text).key.name, 'first')
 }
 
-test('the program in Python', { skip: noPython() }, async () => {
+test('the Python example serves the API and logs no env value', { skip: noPython() }, async () => {
   const log = await served(python, [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', ':memory:'], 'SIGTERM', aTenantsLife)
   assert.match(log, /'route': '\/tenants\/\{id\}'/)
   assert.doesNotMatch(log, /blue/)
 })
 
-test('the program in Rust', async () => {
+test('the Rust example serves the API and logs no env value', async () => {
   const built = spawnSync('cargo', ['build', '--locked', '--quiet', '-p', 'tenants-example-axum'], { cwd: root, env: environment(), encoding: 'utf8' })
   assert.equal(built.status, 0, built.stderr)
   const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', aTenantsLife)
@@ -81,7 +81,7 @@ test('the program in Rust', async () => {
   assert.doesNotMatch(log, /blue/)
 })
 
-test('the commands of the README end with an answered request', { skip: noPython() }, () => {
+test('the last of the README’s commands creates a tenant', { skip: noPython() }, () => {
   const readme = readFileSync(path.join(root, 'crates', 'component', 'README.md'), 'utf8')
   const [, commands] = readme.match(/^```sh\n(.*?)^```/ms)
   const { status, stdout, stderr } = spawnSync('sh', ['-e', '-c', commands], { cwd: root, env: environment(), encoding: 'utf8', timeout: 600_000 })

@@ -1,4 +1,4 @@
-// The component in JavaScript: jco turns it into a module and core WebAssembly, and `node:sqlite` runs its batches.
+// Runs the component in JavaScript: jco transpiles it to a module and core WebAssembly, and `node:sqlite` runs its batches.
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -14,17 +14,17 @@ export const jcoVersion = (() => {
   return JSON.parse(readFileSync(path.join(folder, '..', 'package.json'), 'utf8')).version
 })()
 
-/** Instantiates a world's component with these imports; its exports. */
+/** Instantiates a world's component with these imports, and returns its exports. */
 export async function instantiate(world, imports = {}) {
   const folder = await transpiled(world)
   const module = await import(pathToFileURL(path.join(folder, `${world}.js`)))
   return module.instantiate((name) => WebAssembly.compile(readFileSync(path.join(folder, name))), imports)
 }
 
-/** Where the module of a world's component is: under the component's digest, so that an older one is never taken for it. */
+/** Returns the folder of a world's transpiled component. Its name contains the component's digest, so it is never outdated. */
 async function transpiled(world) {
   const component = componentPath(world)
-  if (!existsSync(component)) throw new Error(`there is no ${component}: npm run component makes it`)
+  if (!existsSync(component)) throw new Error(`there is no ${component}; \`npm run component\` builds it`)
   const digest = createHash('sha256').update(readFileSync(component)).update(jcoVersion).digest('hex').slice(0, 16)
   const folder = path.join(path.dirname(component), `jco-${world}-${digest}`)
   if (existsSync(folder)) return folder
@@ -34,19 +34,19 @@ async function transpiled(world) {
     mkdirSync(path.dirname(path.join(unfinished, name)), { recursive: true })
     writeFileSync(path.join(unfinished, name), bytes)
   }
-  // The folder holds ES modules, and nothing above it says so.
+  // The folder contains ES modules, and no package.json above it says so.
   writeFileSync(path.join(unfinished, 'package.json'), '{"type":"module"}\n')
   try {
     renameSync(unfinished, folder)
   } catch (error) {
-    // Another test was faster.
+    // Another test has created the folder meanwhile.
     if (!existsSync(folder)) throw error
     rmSync(unfinished, { recursive: true })
   }
   return folder
 }
 
-/** A database in memory, as `schema.sql` makes it. */
+/** Creates a database in memory with the tables of `schema.sql`. */
 export function freshDatabase() {
   const database = new DatabaseSync(':memory:')
   database.exec('PRAGMA foreign_keys = ON')
@@ -54,7 +54,7 @@ export function freshDatabase() {
   return database
 }
 
-/** Runs a batch in one transaction: the outcome, in the component's terms. */
+/** Runs a batch in one transaction. Returns the component's type for the outcome. */
 export function runBatch(database, batch) {
   database.exec('BEGIN IMMEDIATE')
   try {
@@ -76,15 +76,15 @@ function value(found) {
   return typeof found === 'bigint' ? { tag: 'integer', val: found } : { tag: 'text', val: found }
 }
 
-/** A configuration, and a request's head, as the component has them. */
+/** Converts a configuration or headers to the component's type. */
 export const pairs = (object) => Object.entries(object).map(([name, value]) => ({ name, value }))
 
 export const nowSeconds = () => BigInt(Math.floor(Date.now() / 1000))
 
-/** As many random bytes as `begin` asks for. */
+/** Returns random bytes, by default as many as `begin` needs. */
 export const randomBytes = (count = 256) => crypto.getRandomValues(new Uint8Array(count))
 
-/** A request through the world `exchange`, to its answer. */
+/** Sends a request through the world `exchange`, and returns its answer. */
 export function exchange({ Exchange }, api, database, request) {
   let step = api.begin(request, nowSeconds(), randomBytes())
   while (step.tag === 'run') step = Exchange.resume(step.val.exchange, runBatch(database, step.val.batch))

@@ -1,4 +1,4 @@
-// A Python with wasmtime, in a virtual environment of the tests' own.
+// Installs a Python with wasmtime, in the tests' own virtual environment.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -11,12 +11,12 @@ const folder = path.join(root, 'target', 'python')
 
 export const wasmtimeVersion = readFileSync(requirements, 'utf8').match(/^wasmtime==(\S+)$/m)[1]
 
-/** The environment's Python. */
+/** The path of the environment's Python. */
 export const python = path.join(folder, 'bin', 'python')
 
 /**
- * Makes the environment where there is none yet, from PyPI; it stays.
- * @returns {string | false} why it can't be had, for `{ skip }`; where CI=true it is a failure
+ * Creates the environment from PyPI if there is none, and keeps it for later runs. In CI, fails instead of skipping.
+ * @returns {string | false} why it cannot be created, for `{ skip }`
  */
 export function noPython() {
   const runs = () => existsSync(python) && spawnSync(python, ['-c', `import importlib.metadata as m; assert m.version("wasmtime") == "${wasmtimeVersion}"`]).status === 0
@@ -28,10 +28,10 @@ export function noPython() {
   for (const [command, args] of steps) {
     const { status, error, stderr, stdout } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000 })
     if (status === 0) continue
-    const why = `no Python with wasmtime ${wasmtimeVersion} to run the component in: it needs python3 with venv and pip, and the network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${error?.message ?? `${stderr}${stdout}`.trim().split('\n').at(-1)})`
+    const why = `no Python with wasmtime ${wasmtimeVersion}: it needs python3 with venv and pip, and a network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${error?.message ?? `${stderr}${stdout}`.trim().split('\n').at(-1)})`
     assert.ok(['', '0', 'false'].includes(process.env.CI ?? ''), why)
     return why
   }
-  assert.ok(runs(), `wasmtime ${wasmtimeVersion} is installed in ${folder} and cannot be imported`)
+  assert.ok(runs(), `wasmtime ${wasmtimeVersion} is installed in ${folder}, but Python cannot import it`)
   return false
 }

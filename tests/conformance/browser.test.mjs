@@ -1,4 +1,4 @@
-// The npm package in headless Chromium, on SQLite's official wasm.
+// Runs the npm package in headless Chromium, with SQLite's official wasm.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { browse, noBrowser } from '../browser.mjs'
@@ -13,7 +13,7 @@ const page = `<!doctype html><meta charset="utf-8"><script type="importmap">${JS
   },
 })}</script><script type="module" src="/tests/conformance/hosts/browser.mjs"></script>`
 
-test('Chromium', { skip: noBrowser() }, async () => {
+test('the npm package in Chromium passes the conformance set', { skip: noBrowser() }, async () => {
   const { version, result, error } = await browse({ '/': ['text/html', page], '/scenarios': ['application/json', JSON.stringify(scenarios)] })
   assert.equal(error, undefined)
   report('chromium', { host: 'The npm package, in Chromium', version, database: '@sqlite.org/sqlite-wasm' }, result)

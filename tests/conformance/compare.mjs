@@ -1,5 +1,5 @@
-// What every runner in JavaScript shares: a step's request as the platform has it, and what differs from what is expected of its
-// answer. Nothing of a platform is in here, so that it runs in all of them.
+// Shared by all runners in JavaScript: runs the scenarios, and compares each response with the expected one. Uses no API of a
+// particular platform, so that it runs in all of them.
 
 const MARKS = {
   '<request-id>': '[A-Za-z0-9._-]{1,64}',
@@ -7,7 +7,7 @@ const MARKS = {
   '<password>': '[A-Za-z0-9_-]{16,128}',
 }
 
-/** A request's body in bytes; undefined where there is none. */
+/** Returns the bytes of a request's body, or undefined if it has none. */
 export function bytesOf(body) {
   if (body === undefined) return undefined
   if (typeof body === 'string') return new TextEncoder().encode(body)
@@ -16,19 +16,19 @@ export function bytesOf(body) {
 }
 
 /**
- * What is otherwise than expected, a line each.
+ * Lists the differences between the expected and the actual response.
  * @param {{status: number, header: (name: string) => string | null | undefined, body: string}} answer
  */
 export function differences(expect, answer) {
   const found = []
-  if (answer.status !== expect.status) found.push(`status ${answer.status} instead of ${expect.status}`)
+  if (answer.status !== expect.status) found.push(`status: expected ${expect.status}, got ${answer.status}`)
   for (const [name, expected] of Object.entries(expect.headers)) {
     const got = answer.header(name) ?? null
-    if (expected === null ? got !== null : got === null || !matches(expected, got)) found.push(`${name}: ${got} instead of ${expected}`)
+    if (expected === null ? got !== null : got === null || !matches(expected, got)) found.push(`${name}: expected ${expected}, got ${got}`)
   }
   const id = answer.header('x-request-id') ?? ''
   if (!matches(expect.body.replaceAll('"request_id":"<request-id>"', () => `"request_id":"${id}"`), answer.body)) {
-    found.push(`body ${answer.body}\n  instead of ${expect.body}`)
+    found.push(`body: expected ${expect.body}\n  got ${answer.body}`)
   }
   return found
 }
@@ -41,7 +41,7 @@ function matches(expected, got) {
 /**
  * Runs scenarios on a host.
  * @param {(scenario: object) => Promise<{run(statements: object[]): unknown, send(request: object, bytes?: Uint8Array): Promise<object>, stop?(): unknown}>} start
- * @returns {Promise<{passed: number, failed: number, failures: string[]}>} numbers of requests
+ * @returns {Promise<{passed: number, failed: number, failures: string[]}>} how many requests passed and failed, and why
  */
 export async function runAll(scenarios, start) {
   const result = { passed: 0, failed: 0, failures: [] }

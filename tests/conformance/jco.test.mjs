@@ -1,4 +1,4 @@
-// The component in JavaScript, by jco: each of its worlds, on node:sqlite.
+// Runs each world of the component in JavaScript, transpiled by jco, with node:sqlite.
 import { test } from 'node:test'
 import { exchange, freshDatabase, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch } from '../component/jco.mjs'
 import { runAll } from './compare.mjs'
@@ -6,7 +6,7 @@ import { report, scenarios } from './results.mjs'
 
 const database = 'node:sqlite'
 
-/** A host whose `ask` takes a database and a request of the component, and answers with an answer of it. */
+/** Makes a host from `ask`, which takes a database and the component's request and returns the component's answer. */
 const host = (ask) => {
   const database = freshDatabase()
   return {
@@ -20,7 +20,7 @@ const host = (ask) => {
   }
 }
 
-test('the world exchange answers the conformance set', async () => {
+test('the world exchange in Node passes the conformance set', async () => {
   const { exchanges } = await instantiate('exchange')
   const start = ({ config }) => {
     const api = exchanges.Api.create(pairs(config))
@@ -29,7 +29,7 @@ test('the world exchange answers the conformance set', async () => {
   report('jco-exchange', { host: 'The component in Node, by jco: `exchange`', version: jcoVersion, database }, await runAll(scenarios, start))
 })
 
-test('the world service answers the conformance set', async () => {
+test('the world service in Node passes the conformance set', async () => {
   let current
   const { handle } = await instantiate('service', {
     'tenants:api/database': { run: (batch) => runBatch(current, batch) },

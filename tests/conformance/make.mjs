@@ -1,4 +1,4 @@
-// Writes the conformance set: `node tests/conformance/make.mjs`. README.md here has the form of what it writes.
+// `node tests/conformance/make.mjs` writes the conformance set. README.md in this folder describes its form.
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -7,7 +7,7 @@ import { build } from '../../scripts/build.mjs'
 import { bytesOf } from './compare.mjs'
 import { folder, startWorker, stopWorkers } from './worker.mjs'
 
-/** Which headers of an answer are taken down besides those that every answer has. */
+/** The response headers to record if they are present, besides those that every response has. */
 const TAKEN = ['allow', 'deprecation', 'etag', 'link', 'location', 'www-authenticate']
 
 await build()
@@ -22,7 +22,7 @@ for (const name of sources) {
 }
 await stopWorkers()
 
-/** A scenario, a step a line. */
+/** Runs a scenario and returns its lines for the file, one for each step. */
 async function written({ name, config, setup, steps }) {
   const host = await startWorker({ config })
   await host.run(setup)

@@ -1,4 +1,4 @@
-// The npm package in Node, on both of its SQLites.
+// Runs the npm package in Node, with node:sqlite and with better-sqlite3.
 import { test } from 'node:test'
 import Database from 'better-sqlite3'
 import { betterSqlite3 } from 'tenants-core/better-sqlite3'
@@ -9,11 +9,11 @@ import { report, scenarios } from './results.mjs'
 
 const version = process.versions.node
 
-test('node:sqlite', async () => {
+test('the npm package in Node with node:sqlite passes the conformance set', async () => {
   report('node', { host: 'The npm package, in Node', version, database: 'node:sqlite' }, await runAll(scenarios, onNodeSqlite))
 })
 
-test('better-sqlite3', async () => {
+test('the npm package in Node with better-sqlite3 passes the conformance set', async () => {
   const result = await runAll(scenarios, onPackage(async () => {
     const db = new Database(':memory:')
     return { database: betterSqlite3(db), close: () => db.close() }

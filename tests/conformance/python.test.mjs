@@ -1,4 +1,5 @@
-// The component in Python, by wasmtime: each of its worlds, on sqlite3. The program there is a host; here is what it is asked, and compared.
+// Runs each world of the component in Python, with wasmtime and sqlite3. The Python program is the host; this file sends it the
+// requests and compares its responses.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import path from 'node:path'
@@ -11,18 +12,18 @@ import { report, scenarios } from './results.mjs'
 
 const skip = noPython()
 
-/** No program of a test runs longer. */
+/** Kills the program after this many milliseconds. */
 const LIFETIME = 180_000
 
 for (const world of ['exchange', 'service']) {
-  test(`the world ${world} answers the conformance set`, { skip }, async () => {
+  test(`the world ${world} in Python passes the conformance set`, { skip }, async () => {
     const child = spawn(python, [path.join(root, 'tests', 'conformance', 'python', 'host.py'), world], { stdio: ['pipe', 'pipe', 'inherit'], timeout: LIFETIME })
     try {
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
       const ask = async (command) => {
         child.stdin.write(`${JSON.stringify(command)}\n`)
         const { value, done } = await lines.next()
-        assert.ok(!done, 'the program in Python ended')
+        assert.ok(!done, 'the Python program exited')
         return JSON.parse(value)
       }
       const start = async ({ config }) => {

@@ -1,4 +1,4 @@
-// The npm package in Bun, in Deno, and in a JavaScript Worker in workerd.
+// Runs the npm package in Bun, in Deno, and in a JavaScript Worker in workerd.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -10,17 +10,17 @@ import { report, scenarios } from './results.mjs'
 
 const host = (name) => path.join(ROOT, 'tests', 'conformance', 'hosts', name)
 
-test('Bun', async () => {
+test('the npm package in Bun passes the conformance set', async () => {
   const { version, result } = JSON.parse(await run(bun(), ['run', host('bun.mjs')]))
   report('bun', { host: 'The npm package, in Bun', version, database: 'bun:sqlite' }, result)
 })
 
-test('Deno', async () => {
+test('the npm package in Deno passes the conformance set', async () => {
   const { version, result } = JSON.parse(await run(deno(), ['run', '--quiet', '--no-lock', '--allow-read', '--allow-env', host('deno.mjs')]))
   report('deno', { host: 'The npm package, in Deno', version, database: 'node:sqlite' }, result)
 })
 
-test('a JavaScript Worker', async () => {
+test('the npm package in a JavaScript Worker passes the conformance set', async () => {
   const { compatibility_date: compatibilityDate } = parseToml(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8'))
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'node_modules', 'workerd', 'package.json'), 'utf8'))
   const miniflare = new Miniflare({

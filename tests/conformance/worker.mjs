@@ -1,13 +1,13 @@
-// The built Worker as a host of the conformance set: in workerd, over HTTP, with a local D1.
+// The built Worker as a host of the conformance set, in workerd with a local D1. It receives the requests over HTTP.
 import path from 'node:path'
 import { freshSecrets, ROOT, startApi } from '../e2e/harness.mjs'
 
 export const folder = path.join(ROOT, 'tests', 'conformance')
 
-/** Those of its secrets that a scenario does not set are not set. */
+/** Unsets every secret, so that only those of the scenario are set. */
 const none = Object.fromEntries(Object.keys(freshSecrets()).map((name) => [name, undefined]))
 
-/** One instance for each configuration: starting one takes longer than a scenario. */
+/** The running instances by configuration. To start an instance takes longer than a scenario, so scenarios share them. */
 const running = new Map()
 
 const TABLES = ['api_keys', 'tenants', 'tenants_plans', 'audit_log', 'sqlite_sequence']
@@ -16,7 +16,7 @@ async function instance(config) {
   const name = JSON.stringify(config)
   if (!running.has(name)) running.set(name, await startApi({ vars: { ...none, ...config } }))
   const api = running.get(name)
-  // As a fresh database: tenants' own tables are gone, and ids begin anew.
+  // Empty the database: drop the tenants' own tables, delete all rows, and restart the ids.
   const own = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'chv\\_%' ESCAPE '\\'")
   for (const { name: table } of own) await api.sql(`DROP TABLE "${table}"`)
   for (const table of TABLES) await api.sql(`DELETE FROM ${table}`)
@@ -34,7 +34,7 @@ export async function startWorker({ config }) {
     async send({ method, target, headers, client_address: address }, bytes) {
       const answer = await api.call(method, target, {
         base: '',
-        // Past Miniflare's own entry, where a client without an address has none.
+        // Without an address, bypass Miniflare's own entry, which would add one.
         origin: address === undefined ? api.direct : api.url,
         body: bytes && Buffer.from(bytes),
         key: null,

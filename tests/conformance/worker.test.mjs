@@ -1,4 +1,4 @@
-// The Worker in workerd, over HTTP.
+// Runs the conformance set against the Worker in workerd, over HTTP.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -7,7 +7,7 @@ import { runAll } from './compare.mjs'
 import { report, scenarios } from './results.mjs'
 import { startWorker } from './worker.mjs'
 
-test('the Worker answers the conformance set', async () => {
+test('the Worker passes the conformance set', async () => {
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'node_modules', 'workerd', 'package.json'), 'utf8'))
   report('worker', { host: 'The Worker, in workerd', version, database: 'D1' }, await runAll(scenarios, startWorker))
 })

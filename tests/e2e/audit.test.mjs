@@ -1,4 +1,4 @@
-// Who did what: one entry for every write that happened, in its transaction, and none for any other (API.md §3, DESIGN.md "Trust").
+// The audit log has one entry for each successful write, added in the same transaction, and no other entries (API.md §3, DESIGN.md "Trust").
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startApi, TIME } from './harness.mjs'
@@ -9,7 +9,7 @@ const lastId = async () => (await api.sql('SELECT coalesce(max(id), 0) AS id FRO
 const since = (id) => api.sql('SELECT * FROM audit_log WHERE id > ? ORDER BY id', id)
 let requests = 0
 
-test('every write leaves exactly one entry: which key, what, on what, with which request', async () => {
+test('every write adds exactly one entry with the key, the action, the subject and the request id', async () => {
   const body = api.fresh()
   const tenant = `Audited${body.id.slice(0, 5)}`
   const plan = 'AuditedPlan'
@@ -32,13 +32,13 @@ test('every write leaves exactly one entry: which key, what, on what, with which
   }
 })
 
-test('a request id made by the service is the one in the entry', async () => {
+test('an entry has the request id that the service generated', async () => {
   const before = await lastId()
   const { headers } = await api.expect(201, 'POST', '/tenants', { body: api.fresh() })
   assert.deepEqual((await since(before)).map((e) => e.request_id), [headers['x-request-id']])
 })
 
-test('reads and writes that were refused leave no entry', async () => {
+test('reads and refused writes add no entry', async () => {
   const { id, hostname } = await api.tenant()
   const plan = await api.plan()
   const before = await lastId()
@@ -54,7 +54,7 @@ test('reads and writes that were refused leave no entry', async () => {
   assert.deepEqual(await since(before), [])
 })
 
-test('a write whose entry cannot be written is a 500 and did not happen', async () => {
+test('if the audit entry cannot be written, the request fails with a 500 and changes nothing', async () => {
   const tenant = await api.tenant({ env: { A: '1' } })
   const plan = await api.plan({ limits: { A: '1' } })
   const unborn = api.fresh()
@@ -80,7 +80,7 @@ test('a write whose entry cannot be written is a 500 and did not happen', async 
   await api.expect(201, 'POST', '/tenants', { body: unborn })
 })
 
-test('an entry holds nothing of a body', async () => {
+test('an entry contains nothing from a request body', async () => {
   const text = JSON.stringify(await api.sql('SELECT * FROM audit_log'))
   for (const value of ['plan secret', 'tenant secret', 'example.com']) assert.ok(!text.includes(value))
 })

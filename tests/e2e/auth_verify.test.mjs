@@ -1,4 +1,4 @@
-// POST /auth/verify, and what is and is not an API key (API.md §2).
+// POST /auth/verify, and the checks of an API key (API.md §2).
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
@@ -8,7 +8,7 @@ const api = await startApi()
 const inSeconds = (n) => utc(new Date(Date.now() + n * 1000))
 const keySecret = api.secrets.CHEVERETO_TENANTS_API_KEY_SECRET
 
-/** Requests that all need a live key; none names anything that is there. */
+/** Requests that need a valid key. None of them names an existing row. */
 const everyRoute = [
   ['POST', '/auth/verify'], ['GET', '/tenants'], ['HEAD', '/tenants'], ['GET', '/tenants/nobody'],
   ['POST', '/tenants', { id: 'unborn', hostname: 'unborn.example.com', is_enabled: true }],
@@ -19,14 +19,14 @@ const everyRoute = [
   ['PATCH', '/tenants-plans/nobody', { limits: {} }], ['DELETE', '/tenants-plans/nobody'],
 ]
 
-/** The one 401, without its request id. */
+/** Sends a request that must get a 401, and returns the response without its request id. */
 async function refusal(method, where, options) {
   const { json: { request_id: _, ...rest }, headers } = await api.refuse(401, 'unauthorized', method, where, options)
   return { ...rest, challenge: headers['www-authenticate'] }
 }
 const missingKey = () => refusal('POST', '/auth/verify', { key: null })
 
-test('every refused key and signature gets the same 401, so that nobody learns which of them was wrong', async () => {
+test('every wrong key and every wrong signature gets the same 401, so that a caller cannot learn which was wrong', async () => {
   const [, id, secret] = /^chv_(\d+)_(.+)$/.exec(api.key)
   const other = await api.makeKey()
   const deleted = await api.makeKey({ deleted_at: inSeconds(-1) })
@@ -51,7 +51,7 @@ test('every refused key and signature gets the same 401, so that nobody learns w
   }
 })
 
-test('a key that was deleted or has expired opens no route, and writes nothing', async () => {
+test('every route refuses a deleted, expired or unknown key with a 401 and writes nothing', async () => {
   const dead = [await api.makeKey({ deleted_at: inSeconds(-1) }), await api.makeKey({ expires_at: inSeconds(-1) }), { key: forgeKey(keySecret, 999_999) }]
   const tenant = await api.tenant()
   const plan = await api.plan()
@@ -70,20 +70,20 @@ test('a key that was deleted or has expired opens no route, and writes nothing',
   assert.equal((await api.expect(200, 'GET', `/tenants-plans/${plan.id}`)).json.id, plan.id)
 })
 
-test('verify answers with the key behind the request', async () => {
+test('verify returns the key of the request', async () => {
   const { json } = await api.expect(200, 'POST', '/auth/verify')
   assert.match(json.key.created_at, TIME)
   assert.deepEqual(json, { valid: true, key: { id: api.keyId, name: 'end to end', created_at: json.key.created_at, expires_at: null } })
 })
 
-test('a key without a name and with a day to live is a key', async () => {
+test('verify accepts a key that has no name and expires in a day', async () => {
   const expires_at = inSeconds(86_400)
   const { id, key } = await api.makeKey({ expires_at })
   const { json } = await api.expect(200, 'POST', '/auth/verify', { key })
   assert.deepEqual([json.key.id, json.key.name, json.key.expires_at], [id, null, expires_at])
 })
 
-test('a key dies in the second in which it expires, and at once when it is deleted', async () => {
+test('a key stops working in the second of its expiry, and immediately after its deletion', async () => {
   const { id, key } = await api.makeKey({ expires_at: inSeconds(60) })
   await api.expect(200, 'POST', '/auth/verify', { key })
   await api.sql('UPDATE api_keys SET expires_at = ? WHERE id = ?', utc(new Date()), id)
@@ -94,7 +94,7 @@ test('a key dies in the second in which it expires, and at once when it is delet
   await api.expect(401, 'POST', '/auth/verify', { key })
 })
 
-test('the whole key is compared: a row whose digest is of another key opens nothing', async () => {
+test('a key is refused if its row has the digest of another key', async () => {
   const { id, key } = await api.makeKey()
   await api.sql('UPDATE api_keys SET digest = ? WHERE id = ?', digestOf(`${key}x`), id)
   await api.expect(401, 'POST', '/auth/verify', { key })
@@ -102,12 +102,12 @@ test('the whole key is compared: a row whose digest is of another key opens noth
   await api.expect(200, 'POST', '/auth/verify', { key })
 })
 
-test('verify and reads ignore their body, whatever it is, and check its signature all the same', async () => {
+test('verify and reads ignore the content of a body but check its signature', async () => {
   const tenant = await api.tenant()
   const plan = await api.plan()
   for (const [method, where] of [['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', `/tenants/${tenant.id}`], ['GET', '/tenants-plans'], ['GET', `/tenants-plans/${plan.id}`]]) {
     for (const body of ['{', '[]', '{"nope":1}', Buffer.from([0xff, 0])]) {
-      // Miniflare's own entry refuses a GET with a body; workerd behind it does not.
+      // Miniflare's own entry refuses a GET with a body, but workerd accepts it.
       const options = { body, origin: api.direct }
       await api.expect(200, method, where, options)
       await api.expect(200, method, where, { ...options, headers: { 'Content-Type': null } })

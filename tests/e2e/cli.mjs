@@ -1,4 +1,4 @@
-// Runs the command line program, as it is built from this checkout.
+// Runs the command line program, built from this checkout.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import path from 'node:path'
@@ -15,12 +15,12 @@ function built() {
 }
 
 /**
- * Runs `tenants`. Nothing of this machine's own settings gets to it.
+ * Runs `tenants`, without any CHEVERETO_ or TENANTS_ variable of this machine.
  * @param {string[]} args
  * @param {object} [o]
- * @param {Record<string, string>} [o.vars] its variables, beside those that a program needs to run
+ * @param {Record<string, string>} [o.vars] variables to add to the environment
  * @param {string} [o.input] standard input
- * @param {(text: string, kill: () => void) => void} [o.onErrors] sees standard error grow, and can kill the program with the wrangler that it has started: that one would go on writing
+ * @param {(text: string, kill: () => void) => void} [o.onErrors] called with standard error as it grows. `kill` kills the program together with the wrangler that it started, which would otherwise keep writing
  * @returns {Promise<{code: number | null, signal: string | null, output: string, errors: string}>}
  */
 export function tenants(args, { vars = {}, input = '', onErrors } = {}) {
@@ -36,13 +36,13 @@ export function tenants(args, { vars = {}, input = '', onErrors } = {}) {
     })
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code, signal, output, errors }))
-    // One that does not read its input may have ended before it was written.
+    // A program that does not read its input may exit before the input is written.
     child.stdin.on('error', () => {})
     child.stdin.end(input)
   })
 }
 
-/** The same, which must end with this exit code; standard output. */
+/** Runs `tenants`, asserts its exit code, and returns the run. */
 export async function expectTenants(code, args, options) {
   const run = await tenants(args, options)
   assert.equal(run.code, code, `tenants ${args.join(' ')}: exit code ${run.code}\n${run.errors}\n${run.output}`)

@@ -1,4 +1,4 @@
-// `tenants` against the built Worker: every command that goes through the API, with what it leaves in the database.
+// Runs `tenants` against the built Worker: every command that uses the API, and its effect on the database.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { expectTenants } from './cli.mjs'
@@ -15,7 +15,7 @@ const refused = (args, more = {}) => expectTenants(1, args, { ...more, vars: { .
 const json = async (args, more) => JSON.parse((await tenants([...args, '--format', 'json'], more)).output)
 const tables = async () => (await api.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'chv_acme_%' ORDER BY name")).map((r) => r.name)
 
-test('a tenant and its plan, from creation to deletion', async () => {
+test('the commands create, show, edit, list and delete a tenant and its plan', async () => {
   assert.equal((await json(['auth:verify'])).valid, true)
   const plan = await json(['plan:create', '--id', 'basic', '--name', 'Basic', '--limits', '{"CHEVERETO_MAX_USERS": "2"}'])
   assert.deepEqual(plan.limits, { CHEVERETO_MAX_USERS: '2' })
@@ -47,7 +47,7 @@ test('a tenant and its plan, from creation to deletion', async () => {
   assert.match((await refused(['plan:get', '--id', 'basic'])).errors, /there is no such plan/)
 })
 
-test('a site is installed, its password reset, its tables dropped', async () => {
+test('the commands install a site, reset its password and drop its tables', async () => {
   const install = ['install', '-u', 'Admin', '-e', 'admin@example.com', '-x', '-']
   const password = 'a password of 24 letters'
   const installed = await json(install, { input: `${password}\n`, vars: { CHEVERETO_TENANT: 'acme' } })

@@ -1,4 +1,4 @@
-// `tenants env:reseal`: the built program, the real wrangler, and the database of the built Worker.
+// Runs `tenants env:reseal` with the built program, the real wrangler and the database of the built Worker.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,12 +12,12 @@ import { wranglerScript } from '../../scripts/lib/environment.mjs'
 const kept = mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
 after(() => rmSync(kept, { recursive: true, force: true }))
 
-// wrangler keeps the state of `--persist-to DIR` in DIR/v3, and Miniflare in the folder that it is given.
+// wrangler stores the state of `--persist-to DIR` in DIR/v3; Miniflare stores it in the given folder itself.
 const folder = mkdtempSync(path.join(kept, 'reseal-'))
 const persist = path.join(folder, 'v3')
 const { CHEVERETO_ENCRYPTION_KEY: older, ...secrets } = freshSecrets()
 const newer = freshSecrets().CHEVERETO_ENCRYPTION_KEY
-// wrangler itself, behind a script that writes down what it is called with.
+// This script records its arguments and environment, then runs the real wrangler with them.
 const record = path.join(kept, 'record')
 const recorder = path.join(kept, 'wrangler.mjs')
 writeFileSync(recorder, `import { appendFileSync } from 'node:fs'
@@ -29,10 +29,10 @@ const rotating = { CHEVERETO_ENCRYPTION_KEY: newer, CHEVERETO_ENCRYPTION_KEY_PRE
 const reseal = (...more) => ['env:reseal', '--persist-to', folder, ...more]
 const json = (run) => JSON.parse(run.output)
 
-test('what the previous key sealed is sealed under the current one: counted, interrupted, run again, and run once more', async () => {
+test('env:reseal re-encrypts every row under the current key, even if it is killed and run again', async () => {
   const marker = `plain-${randomBytes(12).toString('hex')}`
   const before = await startApi({ persist, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: older } })
-  // As long as a request can bring: with its statement near the 100 kB that D1 takes, and each in a batch of its own.
+  // The longest env that fits into a request: its statement is close to D1's limit of 100 kB, so each row needs its own batch.
   const long = () => ({ LONG: marker + 'é'.repeat(32_600) })
   const created = []
   for (const env of [{ A: marker }, long(), long(), long(), { B: marker }]) created.push(await before.tenant({ env }))
@@ -48,7 +48,7 @@ test('what the previous key sealed is sealed under the current one: counted, int
   const shown = await expectTenants(0, reseal('-n'), { vars: rotating })
   assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n$/)
 
-  // Killed, with some rows done and others not.
+  // Kill the run when some rows are re-encrypted and others are not.
   const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, kill) => /sealing again: [1-9]/.test(text) && kill() })
   assert.equal(killed.signal, 'SIGKILL', killed.errors)
   const between = json(await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating }))
@@ -71,18 +71,18 @@ test('what the previous key sealed is sealed under the current one: counted, int
   assert.deepEqual((await later.expect(200, 'GET', `/tenants-plans/${plan.id}`, { key })).json, plan)
   assert.deepEqual(without(await Promise.all([later.sql('SELECT * FROM tenants ORDER BY id'), later.sql('SELECT * FROM tenants_plans')])), visible)
   const entries = await later.sql("SELECT key_id, request_id FROM audit_log WHERE action = 'env.reseal'")
-  assert.equal(entries.length, 2, 'one for each run that changed something')
+  assert.equal(entries.length, 2, 'each run that changed rows added one entry')
   for (const entry of entries) assert.match(entry.request_id, /^cli-[0-9a-f]{32}$/)
   await later.stop()
 
   const calls = readFileSync(record, 'utf8')
-  assert.ok(calls.includes('UPDATE tenants SET env'), 'what is looked through is what wrangler was given')
+  assert.ok(calls.includes('UPDATE tenants SET env'), 'the record contains the statements given to wrangler')
   for (const text of [calls, killed.errors, run.errors, run.output]) {
-    for (const secret of [marker, older, newer, Buffer.from(marker).toString('hex')]) assert.ok(!text.includes(secret), `${secret} was given away`)
+    for (const secret of [marker, older, newer, Buffer.from(marker).toString('hex')]) assert.ok(!text.includes(secret), `${secret} leaked`)
   }
 })
 
-test('what does not open is named, and the exit code says so; so does a missing key', async () => {
+test('env:reseal names the rows that it cannot decrypt and exits with 1; without a valid key it exits with 4', async () => {
   const other = freshSecrets().CHEVERETO_ENCRYPTION_KEY
   const api = await startApi({ persist, schema: false, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: other } })
   const [row] = await api.sql('SELECT id FROM tenants WHERE env IS NOT NULL ORDER BY id LIMIT 1')

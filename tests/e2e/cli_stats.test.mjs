@@ -1,4 +1,4 @@
-// `tenants stats:refresh` and `jobs:worker`: the built program, the real wrangler, and tables that the built Worker made.
+// Runs `tenants stats:refresh` and `jobs:worker` with the built program, the real wrangler and tables that the built Worker created.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -7,7 +7,7 @@ import { after, test } from 'node:test'
 import { expectTenants } from './cli.mjs'
 import { freshSecrets, NO_STATS, startApi } from './harness.mjs'
 
-// wrangler keeps the state of `--persist-to DIR` in DIR/v3, and Miniflare in the folder that it is given.
+// wrangler stores the state of `--persist-to DIR` in DIR/v3; Miniflare stores it in the given folder itself.
 const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 const persist = path.join(folder, 'v3')
@@ -16,7 +16,7 @@ const admin = { username: 'admin', email: 'admin@example.com', password: 'a pass
 const refresh = (...more) => ['stats:refresh', '--persist-to', folder, ...more]
 const prefix = { CHEVERETO_DB_TABLE_PREFIX: 'my_' }
 
-test('statistics are counted from the tables of one tenant, and of all; what cannot be counted is named', async () => {
+test('stats:refresh counts the tables of one tenant or of all, and names the tenants that it cannot count', async () => {
   const api = await startApi({ persist, vars })
   const ids = ['One', 'two', 'three', 'bare']
   for (const id of ids) {
@@ -38,7 +38,7 @@ test('statistics are counted from the tables of one tenant, and of all; what can
   assert.equal(worker.output, 'counted 2 tenants\n')
   assert.match(worker.errors, /^Nothing runs on here: .+\njob 1 of 1: statistics/)
 
-  // Of another prefix there are no tables; of a tenant without any, and of none, it is said.
+  // No tables have the default prefix. The command reports a tenant without tables, and an unknown tenant.
   const other = await expectTenants(0, refresh())
   assert.equal(other.output, 'counted 0 tenants: none is installed\n')
   assert.match((await expectTenants(1, refresh('--id', 'bare'), { vars: prefix })).errors, /nothing is installed/)

@@ -1,4 +1,4 @@
-// Variables and secrets: nothing runs on a half-read configuration (API.md §2, §9).
+// Variables and secrets: the Worker serves nothing on a half-read configuration (API.md §2, §9).
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { freshSecrets, startApi } from './harness.mjs'
@@ -7,7 +7,7 @@ const anyRequest = [
   ['POST', '/auth/verify'], ['GET', '/tenants'], ['POST', '/tenants', { body: {} }], ['GET', '/nothing'], ['PUT', '/tenants'], ['GET', '/tenants', { key: null, signature: null }], ['DELETE', '/tenants-plans/a'],
 ]
 
-describe('a value that does not parse: every request is 503, and the log names the variable', () => {
+describe('a variable that does not parse makes every request a 503, and the log names the variable', () => {
   const unreadable = [
     ['CHEVERETO_TENANTS_API_IP_ALLOW_LIST', '10.0.0.0/33'], ['CHEVERETO_TENANTS_API_IP_ALLOW_LIST', '127.0.0.1,localhost'],
     ['CHEVERETO_ENCRYPTION_KEY', 'not-base64-at-all!'], ['CHEVERETO_ENCRYPTION_KEY', Buffer.alloc(31, 7).toString('base64')],
@@ -18,7 +18,7 @@ describe('a value that does not parse: every request is 503, and the log names t
       const api = await startApi({ vars: { [name]: value } })
       for (const request of anyRequest) {
         const { text } = await api.refuse(503, 'not_configured', ...request)
-        assert.doesNotMatch(text, /CHEVERETO/, 'the answer does not name it')
+        assert.doesNotMatch(text, /CHEVERETO/, 'the response does not name the variable')
         assert.ok(!text.includes(value))
       }
       await api.logged(name)
@@ -27,13 +27,13 @@ describe('a value that does not parse: every request is 503, and the log names t
   }
 })
 
-describe('a secret that is missing', () => {
-  test('without the key secret no key can be judged: 503', async () => {
+describe('a missing secret', () => {
+  test('without the key secret, every route that needs a key is a 503', async () => {
     const name = 'CHEVERETO_TENANTS_API_KEY_SECRET'
     for (const value of [undefined, '']) {
       const api = await startApi({ vars: { [name]: value } })
       for (const [method, where] of [['POST', '/auth/verify'], ['GET', '/tenants'], ['DELETE', '/tenants/a']]) {
-        // A MAC under the empty secret, which must not be taken for the one that is missing.
+        // This key's MAC uses the empty secret. The Worker must not treat a missing secret as an empty one.
         const { text } = await api.refuse(503, 'not_configured', method, where)
         assert.doesNotMatch(text, /CHEVERETO/)
       }
@@ -42,7 +42,7 @@ describe('a secret that is missing', () => {
     }
   })
 
-  test('without the request secret no signature can be judged: 503', async () => {
+  test('without the request secret, every route that needs a signature is a 503', async () => {
     const name = 'CHEVERETO_TENANTS_API_REQUEST_SECRET'
     for (const value of [undefined, '']) {
       const api = await startApi({ vars: { [name]: value } })
@@ -55,7 +55,7 @@ describe('a secret that is missing', () => {
     }
   })
 
-  test('without the encryption key what needs none still works, and what needs it is 503 and writes nothing', async () => {
+  test('without the encryption key, requests that use env are a 503 and write nothing, and all others work', async () => {
     const name = 'CHEVERETO_ENCRYPTION_KEY'
     const api = await startApi({ vars: { [name]: undefined } })
     await api.expect(200, 'POST', '/auth/verify')
@@ -75,7 +75,7 @@ describe('a secret that is missing', () => {
   })
 })
 
-test('a whole configuration is taken', async () => {
+test('a full configuration is accepted', async () => {
   const api = await startApi({ vars: {
     CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '127.0.0.1, ::1/128', CHEVERETO_ENCRYPTION_KEY_PREVIOUS: freshSecrets().CHEVERETO_ENCRYPTION_KEY, CHEVERETO_TENANT_ENFORCED: '{"CHEVERETO_MAX_USERS":"1"}',
     CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'table', CHEVERETO_DB_TABLE_PREFIX: 'chv_', CHEVERETO_SERVICE_NAME: 'php', CHEVERETO_SERVICE_PORT: '8080', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com',

@@ -1,7 +1,7 @@
-// Starts the built Worker in workerd with a local D1 of its own, and speaks HTTP with it.
+// Starts the built Worker in workerd with its own local D1, and sends it HTTP requests.
 //
-// What every answer must have (request id, caching, sniffing, content type, the form of a problem) is checked in `call`, for every
-// answer of every test. What no console line may hold is checked when an instance stops.
+// `call` checks the rules for all responses (request id, caching, sniffing, content type, the form of a problem) on every response
+// of every test. When a test file ends, the harness checks that no console line contains a secret.
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
 import { createHash, createHmac, randomBytes } from 'node:crypto'
@@ -27,23 +27,23 @@ export const NO_STATS = {
   file_likes: 0, file_views: 0, album_likes: 0, album_views: 0, storage_used: 0, login_providers: 0,
 }
 
-/** A file of tests/vectors. */
+/** Reads a file of tests/vectors. */
 export const vectors = (name) => JSON.parse(readFileSync(path.join(ROOT, 'tests/vectors', `${name}.json`), 'utf8'))
 
-/** The database's text form of a time. */
+/** Formats a time as the database stores it. */
 export const utc = (date) => date.toISOString().slice(0, 19).replace('T', ' ')
 
-/** Lower-case hex of HMAC-SHA256, as X-Signature wants it. */
+/** HMAC-SHA256 in lower-case hex, the form of X-Signature. */
 export const hmac = (secret, body) => createHmac('sha256', secret).update(body).digest('hex')
 
-/** Variables and secrets of one instance, made for it alone. */
+/** Generates the secrets of one instance. */
 export const freshSecrets = () => ({
   CHEVERETO_TENANTS_API_KEY_SECRET: randomBytes(32).toString('hex'),
   CHEVERETO_TENANTS_API_REQUEST_SECRET: randomBytes(32).toString('hex'),
   CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
 })
 
-/** `chv_<id>_<secret>` with a MAC that holds, whether or not a row stands behind it. */
+/** Forges `chv_<id>_<secret>` with a valid MAC, whether or not the database has a row for it. */
 export function forgeKey(keySecret, id, random = randomBytes(16)) {
   const mac = createHmac('sha256', keySecret).update(`chv_${id}_`).update(random).digest()
   return `chv_${id}_${Buffer.concat([random, mac]).toString('base64url')}`
@@ -51,45 +51,47 @@ export function forgeKey(keySecret, id, random = randomBytes(16)) {
 
 export const digestOf = (key) => createHash('sha256').update(key).digest('hex')
 
-/** The statements of an SQL file, without its comments. */
+/** Returns the statements of an SQL file, without comments. */
 export const statements = (file) => splitStatements(readFileSync(file, 'utf8'))
 
 export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
   .map((f) => path.join(ROOT, 'migrations', f))
 
-/** Every file below a directory. */
+/** Lists every file below a directory. */
 export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true })
   .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
 
 /**
- * Whether a program that a test needs is there, and does what is asked of it. If not, the test is skipped with a plain message; where CI=true it
- * fails instead.
+ * Checks that a program which a test needs is installed and accepts these arguments. If not, returns the reason to skip the test; with
+ * CI=true it fails instead.
  * @returns {string | false} for `{ skip }`
  */
 export function missing(program, ...args) {
   const { error, status } = spawnSync(program, args)
   if (!error && status === 0) return false
   const what = error ? program : [program, ...args].join(' ')
-  assert.notEqual(process.env.CI, 'true', `${what} is missing, and CI must have it`)
+  assert.notEqual(process.env.CI, 'true', `${what} is missing; CI must have it`)
   return `${what} is not installed`
 }
 
-/** Runs a program, with `input` on its standard input; what it prints, in `encoding`. */
+/** Runs a program with `input` on its standard input. Resolves with its standard output, in `encoding`. */
 export const run = (program, args, input = '', encoding = 'utf8') => new Promise((resolve, reject) => {
   const child = execFile(program, args, { encoding }, (error, stdout, stderr) => {
     if (error) reject(new Error(`${program}: ${stderr || error.message}`))
     else resolve(stdout)
   })
+  // A program that does not read its input may exit before the input is written. Its exit code decides whether it failed.
+  child.stdin.on('error', (error) => error.code === 'EPIPE' || reject(error))
   child.stdin.end(input)
 })
 
 /**
- * One running Worker. It ends by itself with the test file that started it.
+ * Starts a Worker, which stops when the test file that started it ends.
  * @param {object} [options]
- * @param {Record<string, string | undefined>} [options.vars] beside those of wrangler.toml and fresh secrets; `undefined` takes one away
- * @param {string} [options.persist] the database's directory; by default a temporary one of its own
- * @param {boolean} [options.schema] whether the migrations are applied
- * @param {string} [options.front] a module in front of the Worker's own, which it imports as './worker.js'
+ * @param {Record<string, string | undefined>} [options.vars] added to those of wrangler.toml and to fresh secrets; `undefined` removes one
+ * @param {string} [options.persist] the database's directory; by default a new temporary one
+ * @param {boolean} [options.schema] whether to apply the migrations
+ * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './worker.js'
  */
 export async function startApi({ vars = {}, persist, schema = true, front } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
@@ -111,7 +113,7 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
           ...Object.fromEntries(config.d1_databases.map((d) => [d.binding, { type: 'd1', id: d.database_id }])),
         },
       },
-      // Past Miniflare's own entry, which gives every request a CF-Connecting-IP: this is how a request without one is made.
+      // Miniflare's own entry adds a CF-Connecting-IP to every request. This socket bypasses it, for requests without one.
       dev: { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] },
     }],
     resourcePersistencePath: own,
@@ -144,28 +146,28 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
   const api = {
     url, direct, secrets, logs, stop, dir: own,
 
-    /** A batch of one statement; its rows. */
+    /** Runs one statement and returns its rows. */
     sql: async (text, ...params) => (await db.prepare(text).bind(...params).all()).results,
 
-    /** One run of the cron trigger, as the platform makes it. */
+    /** Runs the cron trigger once, as the platform does. */
     async scheduled() {
       const [cron] = config.triggers.crons
       const { outcome } = await (await miniflare.getWorker()).scheduled({ cron })
       assert.equal(outcome, 'ok')
     },
 
-    /** One run of the cron trigger; the log's line of it. */
+    /** Runs the cron trigger once, and returns its log line. */
     async cron() {
       const ran = () => logs.map(parsed).filter((l) => l?.job === 'stats')
       const before = ran().length
       await api.scheduled()
       for (let tries = 0; ran().length === before && tries < 100; tries++) await sleep(20)
       const lines = ran().slice(before)
-      assert.equal(lines.length, 1, `one line a run: ${JSON.stringify(lines)}`)
+      assert.equal(lines.length, 1, `a run logs one line: ${JSON.stringify(lines)}`)
       return lines[0]
     },
 
-    /** Makes a key in the database as the CLI does. */
+    /** Creates a key in the database as the CLI does. */
     async makeKey({ name = null, expires_at = null, deleted_at = null } = {}) {
       const [{ id }] = await api.sql(
         "INSERT INTO api_keys (name, digest, created_at, expires_at, deleted_at) VALUES (?, '', ?, ?, ?) RETURNING id",
@@ -179,10 +181,10 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
     sign: (body) => hmac(requestSecret, body),
 
     /**
-     * One request, signed and with a key unless told otherwise (`null` leaves a header out).
-     * @param {string} where below /_/api/4; taken as it is, nothing is encoded
+     * Sends one request, with a key and a signature unless the options differ (`null` omits a header).
+     * @param {string} where the path below /_/api/4, sent as it is, without encoding
      * @param {object} [o]
-     * @param {unknown} [o.body] text and bytes as they are, anything else as JSON
+     * @param {unknown} [o.body] text and bytes are sent as they are, anything else as JSON
      * @param {boolean} [o.chunked] sends the body without a Content-Length
      */
     async call(method, where, { body, headers = {}, key = api.key, signature, chunked = false, base = CURRENT, origin = url } = {}) {
@@ -202,14 +204,14 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
       return answer
     },
 
-    /** The same, with the status that must come. */
+    /** Sends a request and asserts the response's status. */
     async expect(status, method, where, options) {
       const answer = await api.call(method, where, options)
-      assert.equal(answer.status, status, `${method} ${where}: ${answer.status} instead of ${status}: ${answer.text}`)
+      assert.equal(answer.status, status, `${method} ${where}: expected ${status}, got ${answer.status}: ${answer.text}`)
       return answer
     },
 
-    /** A call that must be refused with this problem; `errors` are the pointers (or parameters) named, in any order. */
+    /** Sends a request and asserts that it is refused with this problem. `errors` are the pointers (or parameters) that it names, in any order. */
     async refuse(status, code, method, where, options, errors) {
       const answer = await api.expect(status, method, where, options)
       assert.equal(answer.json.code, code, answer.text)
@@ -218,42 +220,42 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
       return answer
     },
 
-    /** An identifier and a hostname that no other test has. */
+    /** Generates an id and a hostname that no other test uses. */
     fresh() {
       const id = `t${randomBytes(6).toString('hex')}`
       return { id, hostname: `${id}.example.com`, is_enabled: true }
     },
 
-    /** A tenant made through the API. */
+    /** Creates a tenant through the API. */
     tenant: async (fields = {}) => (await api.expect(201, 'POST', '/tenants', { body: { ...api.fresh(), ...fields } })).json,
 
-    /** A plan made through the API. */
+    /** Creates a plan through the API. */
     plan: async (fields = {}) => (await api.expect(201, 'POST', '/tenants-plans', { body: { id: api.fresh().id, ...fields } })).json,
 
-    /** The log lines of one request, parsed; waits until the request's own line has come through workerd's pipe. */
+    /** Returns the parsed log lines of one request. Waits until the request's own line has come through workerd's pipe. */
     async linesOf(requestId) {
       const found = () => logs.map(parsed).filter((l) => l?.request_id === requestId && 'status' in l)
       for (let tries = 0; found().length === 0 && tries < 100; tries++) await sleep(20)
-      // A later request's line comes after anything that this one may still have written.
+      // Give the pipe time to deliver any further line of this request.
       await sleep(50)
       return found()
     },
 
-    /** Waits until a console line holds the text. */
+    /** Waits for a console line that contains the text, and returns it. */
     async logged(text) {
       for (let tries = 0; tries < 100; tries++) {
         const line = logs.find((l) => l.includes(text))
         if (line) return line
         await sleep(20)
       }
-      assert.fail(`no console line holds ${text}:\n${logs.join('\n')}`)
+      assert.fail(`no console line contains ${text}:\n${logs.join('\n')}`)
     },
 
-    /** No console line holds a secret, a key or a key's secret part. */
+    /** Asserts that no console line contains a secret, a key or the secret part of a key. */
     assertNothingSecretLogged(...more) {
       const hidden = [...Object.entries(secrets).filter(([n]) => /SECRET|ENCRYPTION/.test(n)).map(([, v]) => v),
         ...issued, ...issued.map((k) => k.split('_').slice(2).join('_')), ...more].filter((v) => v?.length >= 8)
-      for (const line of logs) for (const value of hidden) assert.ok(!line.includes(value), `a console line holds ${value}: ${line}`)
+      for (const line of logs) for (const value of hidden) assert.ok(!line.includes(value), `a console line contains ${value}: ${line}`)
     },
   }
   after(() => api.assertNothingSecretLogged())
@@ -266,7 +268,7 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
   return api
 }
 
-/** The Worker's modules, put together as `wrangler deploy` does: JavaScript in one, every .wasm beside it. */
+/** Bundles a Worker's modules as `wrangler deploy` does: one JavaScript module, and each .wasm beside it. */
 export async function bundle(main, front) {
   const modules = {}
   const { outputFiles: [{ text }] } = await build({
@@ -299,7 +301,7 @@ function parsed(line) {
   }
 }
 
-/** One HTTP exchange, byte for byte: no normalised paths, and a GET may have a body. */
+/** Sends one HTTP request byte for byte: does not normalise the path, and allows a GET with a body. */
 const exchange = ({ method, url, headers, bytes, agent }) => new Promise((resolve, reject) => {
   const { hostname, port } = new URL(url)
   const request = http.request({ method, hostname, port, path: url.slice(new URL(url).origin.length), headers, agent, timeout: 20_000 })
@@ -316,19 +318,19 @@ const exchange = ({ method, url, headers, bytes, agent }) => new Promise((resolv
     })
   })
   request.on('timeout', () => request.destroy(new Error(`${method} ${url}: no answer`)))
-  // An answer that came before the whole body was sent is an answer.
+  // The Worker may respond before it has received the whole body. The connection may then fail, but the response counts.
   request.on('error', (error) => answered || reject(error))
   request.end(bytes.length ? bytes : undefined)
 })
 
-/** What API.md §3 says of every answer. */
+/** Asserts the rules of API.md §3 for all responses. */
 function assertEveryAnswersRules({ method, status, headers, text, json }, what) {
   assert.match(headers['x-request-id'] ?? '', /^[A-Za-z0-9._-]{1,64}$/, `${what}: X-Request-Id`)
   assert.equal(headers['cache-control'], 'no-store', `${what}: Cache-Control`)
   assert.equal(headers['x-content-type-options'], 'nosniff', `${what}: X-Content-Type-Options`)
   if (status === 204 || status === 304) {
     assert.equal(text, '', `${what}: ${status} has no body`)
-    assert.equal(headers['content-type'], undefined, `${what}: nothing, and so no type of it`)
+    assert.equal(headers['content-type'], undefined, `${what}: ${status} has no Content-Type`)
     return
   }
   assert.equal(headers['content-type'], status < 400 ? 'application/json' : 'application/problem+json', `${what}: Content-Type`)
@@ -341,7 +343,7 @@ function assertEveryAnswersRules({ method, status, headers, text, json }, what) 
   assert.equal(json.request_id, headers['x-request-id'])
   if (status === 401) assert.ok(headers['www-authenticate'], `${what}: WWW-Authenticate`)
   if (status === 405) assert.ok(headers.allow, `${what}: Allow`)
-  // That a tenant is installed already is no field's fault.
+  // The 409 of a tenant that is already installed names no field.
   if (status === 422 || (status === 409 && !/\/install$/.test(what))) assert.ok(json.errors?.length, `${what}: ${text}`)
   else assert.ok(!('errors' in json), `${what}: ${text}`)
   for (const error of json.errors ?? []) {

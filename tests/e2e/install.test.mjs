@@ -1,4 +1,4 @@
-// A tenant's own site (API.md §8): install, a user's new password, and the drop of its tables, in a real D1.
+// A tenant's own site (API.md §8): install it, reset a user's password, and drop its tables, in a real D1.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { missing, run, startApi, vectors } from './harness.mjs'
@@ -16,11 +16,11 @@ async function installed(fields = {}) {
   return tenant.id
 }
 
-/** What PHP says of a password and its hash. The password comes on standard input: no shell is between. */
+/** Asks PHP whether a password matches a hash. Passes the password on standard input, so no shell interprets it. */
 const php = async (password, hash) =>
   (await run('php', ['-r', 'echo password_verify(file_get_contents("php://stdin"), $argv[1]) ? "yes" : "no";', '--', hash], password)).trim()
 
-test('install makes the tables and one administrator', async () => {
+test('install creates the tables and one administrator', async () => {
   const { id } = await api.tenant({ id: 'Ab-c_1', hostname: 'ab-c-1.example.com' })
   const { headers, json } = await api.expect(201, 'POST', '/tenants/aB-C_1/install', { body: admin })
   assert.deepEqual(json, { id, username: 'Admin_1', email: 'admin@example.com' })
@@ -35,7 +35,7 @@ test('install makes the tables and one administrator', async () => {
   assert.deepEqual(await users('ab-c_1'), [user])
 })
 
-test('two installs at once: one 201, one 409, one administrator', async () => {
+test('of two concurrent installs one gets a 201 and the other a 409, and there is one administrator', async () => {
   for (let n = 0; n < 5; n++) {
     const { id } = await api.tenant()
     const answers = await Promise.all(['one', 'two'].map((username, i) =>
@@ -46,14 +46,14 @@ test('two installs at once: one 201, one 409, one administrator', async () => {
   }
 })
 
-test('twenty installs at once, of one tenant', async () => {
+test('of twenty concurrent installs of one tenant exactly one succeeds', async () => {
   const { id } = await api.tenant()
   const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => api.call('POST', `/tenants/${id}/install`, { body: { ...admin, username: `user${i}` } })))
   assert.deepEqual(answers.map((a) => a.status).sort(), [201, ...Array(19).fill(409)])
   assert.equal((await users(id)).length, 1)
 })
 
-test('a refused install makes nothing, and its line in the log is no error', async () => {
+test('a refused install creates no tables, and its log line is not an error', async () => {
   for (const [status, where, body] of [[404, '/tenants/nobody/install', admin], [404, '/tenants/a%20b/install', admin], [422, '/tenants/nobody/install', {}]]) {
     await api.expect(status, 'POST', where, { body })
   }
@@ -86,23 +86,23 @@ test("PHP's password_verify accepts the stored hash", { skip: missing('php', '--
   assert.equal(await entries('tenant.user_password_reset', id), 6)
 })
 
-test("PHP's password_verify accepts the hashes that every host makes", { skip: missing('php', '--version') }, async () => {
+test("PHP's password_verify accepts the hashes of the vectors, which every host produces", { skip: missing('php', '--version') }, async () => {
   for (const { password, hash } of vectors('passwords')) assert.deepEqual([await php(password, hash), await php(`${password}x`, hash)], ['yes', 'no'], hash)
 })
 
-test('a cost of other variables is in the hash, and PHP reads that too', { skip: missing('php', '--version') }, async () => {
+test('the hash contains the configured cost, and PHP verifies it', { skip: missing('php', '--version') }, async () => {
   const other = await startApi({ vars: { TENANTS_PASSWORD_MEMORY_KIB: '65536', TENANTS_PASSWORD_PASSES: '3', CHEVERETO_DB_TABLE_PREFIX: 'my_' } })
   const { id } = await other.tenant()
   await other.expect(201, 'POST', `/tenants/${id}/install`, { body: admin })
   const [{ password_hash: hash }] = await other.sql(`SELECT password_hash FROM "my_${id}_users"`)
   assert.match(hash, /^\$argon2id\$v=19\$m=65536,t=3,p=1\$/)
   assert.equal(await php(admin.password, hash), 'yes')
-  // 64 MiB each, and all of one isolate: they come one after another.
+  // Each hash needs 64 MiB, and all run in one isolate, one after another.
   const answers = await Promise.all(Array.from({ length: 8 }, () => other.call('PATCH', `/tenants/${id}/user-password-reset`, { body: { username: 'admin_1' } })))
   assert.deepEqual(answers.map((a) => a.status), Array(8).fill(200))
 })
 
-test('a reset where there is no tenant, nothing installed, or no such user is 404', async () => {
+test('a password reset is a 404 if the tenant, its site or the user does not exist', async () => {
   const body = { username: 'admin_1', password: 'long enough' }
   const { id } = await api.tenant()
   for (const [where, detail] of [['nobody', 'tenant'], ['a%20b', 'tenant'], [id, 'user: nothing is installed for this tenant']]) {
@@ -114,7 +114,7 @@ test('a reset where there is no tenant, nothing installed, or no such user is 40
   assert.equal(await entries('tenant.user_password_reset', id), 0)
 })
 
-test('a drop names its tables: a dropped leaves a_b whole', async () => {
+test('a drop deletes only the tenant’s own tables: dropping `a` leaves `a_b` intact', async () => {
   const others = ['a_b', 'a-b', 'ab', 'b_a', 'a_users', 'users', 'tenants', 'api']
   for (const id of ['a', ...others]) await installed({ id, hostname: `${id.replaceAll('_', '--')}.example.com` })
   await api.sql("INSERT INTO chv_a_b_files (name, media_type, size_bytes, created_at) VALUES ('f', 'image/png', 1, '')")
@@ -129,11 +129,11 @@ test('a drop names its tables: a dropped leaves a_b whole', async () => {
   await api.expect(404, 'GET', '/tenants/a')
   await api.expect(404, 'DELETE', '/tenants/a', { body: { drop_tables: true } })
   assert.equal(await entries('tenant.delete', 'a'), 1)
-  // And the service's own are all there.
+  // The service's own tables still exist.
   for (const table of ['api_keys', 'audit_log', 'tenants', 'tenants_plans']) await api.sql(`SELECT count(*) FROM ${table}`)
 })
 
-test('deleted without drop_tables a tenant keeps its tables, and install is then 409', async () => {
+test('a tenant that is deleted without drop_tables keeps its tables, and a later install is a 409', async () => {
   const id = await installed()
   const before = await users(id)
   await api.expect(204, 'DELETE', `/tenants/${id}`)
@@ -145,12 +145,12 @@ test('deleted without drop_tables a tenant keeps its tables, and install is then
   await api.expect(200, 'PATCH', `/tenants/${id}/user-password-reset`, { body: { username: 'admin_1' } })
   await api.expect(204, 'DELETE', `/tenants/${id}`, { body: { drop_tables: true } })
   assert.deepEqual(await tables(id), [])
-  // Never installed: a drop has nothing to do.
+  // This tenant was never installed, so there is nothing to drop.
   await api.tenant({ id, hostname: `${id}.example.com` })
   await api.expect(204, 'DELETE', `/tenants/${id}`, { body: { drop_tables: true } })
 })
 
-test('an install or a drop whose entry cannot be written did not happen', async () => {
+test('if the audit entry cannot be written, an install, a drop and a password reset change nothing', async () => {
   const { id } = await api.tenant()
   const there = await installed()
   await api.sql("CREATE TRIGGER broken BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
@@ -166,7 +166,7 @@ test('an install or a drop whose entry cannot be written did not happen', async 
   await api.logged('the disk is full')
 })
 
-test('no console line, no row and no problem has a password', async () => {
+test('no console line, row or problem contains a password', async () => {
   const password = 'a-very-secret-one'
   const { id } = await api.tenant()
   await api.expect(201, 'POST', `/tenants/${id}/install`, { body: { ...admin, password } })

@@ -1,5 +1,5 @@
-// The legacy dialect (docs/API.md §1): Chevereto's earlier documentation, its curl lines typed and its PHP lines run as they stand there, and the
-// programs that its callers sign with.
+// The legacy dialect (docs/API.md §1). Runs the curl and PHP lines of Chevereto's earlier documentation unchanged, and the programs
+// with which callers sign.
 import assert from 'node:assert/strict'
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ const file = (name, text) => {
   return at
 }
 
-/** The documentation's two lines, between what reads a key and a body and what prints. */
+/** The documentation's two lines, which sign and encode, inside a program that reads a key and a body and prints the signature. */
 const PHP = `require 'phpseclib3/autoload.php';
 $privateKey = phpseclib3\\Crypt\\PublicKeyLoader::loadPrivateKey(file_get_contents($argv[1]));
 $body = file_get_contents('php://stdin');
@@ -35,13 +35,13 @@ const spki = (key) => key.export({ type: 'spki', format: 'pem' })
 const signed = (body, key = pair.privateKey) => sign(null, Buffer.from(body), key).toString('base64')
 const api = await startApi({ vars: { CHEVERETO_TENANTS_PUBLIC_KEY: spki(pair.publicKey) } })
 
-/** A legacy request, signed as one. */
+/** Sends a legacy request with a legacy signature, and asserts the response's status. */
 function legacy(status, method, where, { body, ...options } = {}) {
   const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
   return api.expect(status, method, where, { base: LEGACY, body: text, signature: signed(text ?? ''), ...options })
 }
 
-/** What every legacy answer says of itself. */
+/** Asserts the headers of every legacy response. */
 function assertDeprecated({ headers }, successor) {
   assert.equal(headers.deprecation, '@1765238400')
   assert.ok(headers.link.endsWith(`</_/api/4${successor}>; rel="successor-version"`), headers.link)
@@ -50,30 +50,30 @@ function assertDeprecated({ headers }, successor) {
 const blocks = readFileSync(path.join(ROOT, 'tests/vectors/legacy_seed_requests.txt'), 'utf8').trim().split('\n\n')
 const noShell = missing('curl', '--version') || missing('bash', '--version')
 
-/** Signs the block's body, runs the block in a shell, and answers what curl printed. */
+/** Signs the block's body, runs the block in a shell, and returns the response that curl printed. */
 async function type(start) {
   const block = blocks.find((b) => b.startsWith(`curl -X ${start}" \\\n`))
   assert.ok(block, `${start} is in the documentation`)
   const body = /-d '([^']*)'/.exec(block)?.[1] ?? ''
   const line = block.replace('"/api/', `"${api.url}/api/`).replace('your_api_key', api.key).replace('request_signature', await signer(body))
-  // Some of them end in a backslash, as if another line followed.
+  // Some blocks end in a backslash, as if another line followed.
   const printed = await run('bash', ['-c', `${line}${line.endsWith('\\') ? '\n' : ''} -sS -D - -w '\\n%{http_code}'`])
   const [, head, text, status] = /^([^]*?)\r\n\r\n([^]*)\n(\d{3})$/.exec(printed)
   assert.match(head, /^deprecation: @1765238400\r?$/im)
   assert.match(head, /^link: .*<\/_\/api\/4\/tenants[^>]*>; rel="successor-version"\r?$/im)
   return { status: Number(status), json: text ? JSON.parse(text) : undefined }
 }
-/** phpseclib where it is, and else Node. */
+/** Signs with phpseclib if it is installed, otherwise with Node. */
 const signer = noPhp ? signed : (body) => php(file('seed.pem', pair.privateKey.export({ type: 'pkcs8', format: 'pem' })), body)
 
-test('every request of the documentation is one of those below', { skip: noShell }, () => {
+test('the tests below cover every request of the documentation', { skip: noShell }, () => {
   assert.deepEqual(blocks.map((b) => /^curl -X (\w+ "[^"]+)"/.exec(b)[1]), [
     'POST "/api/4/_/tenants', 'GET "/api/4/_/tenants/tenant123', 'PATCH "/api/4/_/tenants/tenant123', 'DELETE "/api/4/_/tenants/tenant123',
     'GET "/api/4/_/tenants-plans', 'POST "/api/4/_/tenants-plans', 'GET "/api/4/_/tenants-plans/basic_plan', 'PATCH "/api/4/_/tenants-plans/basic_plan', 'DELETE "/api/4/_/tenants-plans/basic_plan',
   ])
 })
 
-test('the documentation from its first line to its last, and both dialects on one data set', { skip: noShell }, async () => {
+test('all requests of the legacy documentation work in order, and both dialects see the same data', { skip: noShell }, async () => {
   const plan = await type('POST "/api/4/_/tenants-plans')
   assert.equal(plan.status, 201)
   const { created_at } = plan.json
@@ -100,7 +100,7 @@ test('the documentation from its first line to its last, and both dialects on on
   assert.deepEqual(await type('PATCH "/api/4/_/tenants-plans/basic_plan'), { status: 204, json: undefined })
   const changed = await type('GET "/api/4/_/tenants-plans/basic_plan')
   assert.deepEqual([changed.status, changed.json.name, changed.json.description, changed.json.limits], [200, 'Basic Plan (Updated)', 'An updated basic tenant plan', { CHEVERETO_MAX_USERS: '3' }])
-  // The current dialect does not know them, and leaves them as they are.
+  // The current dialect has no name and description, and leaves them unchanged.
   await api.expect(204, 'PATCH', '/tenants-plans/basic_plan', { body: { limits: {} } })
   const { json: list } = await type('GET "/api/4/_/tenants-plans')
   assert.deepEqual(list.map((p) => [p.plan_id, p.name, p.description]), [['basic_plan', 'Basic Plan (Updated)', 'An updated basic tenant plan'], ['premium_plan', 'premium_plan', null]])
@@ -114,7 +114,7 @@ test('the documentation from its first line to its last, and both dialects on on
   await api.expect(404, 'GET', '/tenants/tenant123')
 })
 
-test('every answer says that it is deprecated, by what, and names fields as they were sent', async () => {
+test('every legacy response has the Deprecation and Link headers, and names fields as the caller sent them', async () => {
   const { id, hostname } = api.fresh()
   const made = await legacy(201, 'POST', '/tenants', { body: { tenant_id: id, hostname, is_enabled: true, unknown: {} } })
   assertDeprecated(made, '/tenants')
@@ -139,13 +139,13 @@ test('every answer says that it is deprecated, by what, and names fields as they
   assert.deepEqual([line.legacy, line.route, line.status], [true, '/tenants', 409])
 })
 
-test("a page's Link has the next page and the successor", async () => {
+test("the Link header of a page has both the next page and the successor", async () => {
   for (const id of ['page-a', 'page-b', 'page-c']) await api.plan({ id })
   const { headers } = await legacy(200, 'GET', '/tenants-plans?limit=2&after=page-')
   assert.equal(headers.link, '</api/4/_/tenants-plans?limit=2&after=page-b>; rel="next", </_/api/4/tenants-plans>; rel="successor-version"')
 })
 
-test('a missing, malformed or wrong signature is 401, and each dialect wants its own', async () => {
+test('a missing, malformed or wrong signature is a 401, and neither dialect accepts the other’s signature', async () => {
   const body = '{"plan_id":"never","name":"Never"}'
   const good = signed(body)
   const bad = {
@@ -162,7 +162,7 @@ test('a missing, malformed or wrong signature is 401, and each dialect wants its
   await legacy(201, 'POST', '/tenants-plans', { body })
 })
 
-test('without a verifying key there is no legacy dialect', async () => {
+test('without a verifying key every legacy route is a 404', async () => {
   const without = await startApi()
   for (const [method, where] of [['GET', '/tenants-plans'], ['POST', '/tenants'], ['PUT', '/tenants'], ['GET', '/tenants/a']]) {
     const { headers } = await without.refuse(404, 'not_found', method, where, { base: LEGACY, signature: signed('') })
@@ -170,7 +170,7 @@ test('without a verifying key there is no legacy dialect', async () => {
   }
 })
 
-test('a verifying key that cannot be read is 503, and the log has its line and nothing of it', async () => {
+test('a verifying key that does not parse makes every request a 503, and the log has its line number but none of its text', async () => {
   const private_ = file('mistaken', pair.privateKey.export({ type: 'pkcs8', format: 'pem' }))
   for (const value of ['ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==', readFileSync(private_, 'utf8'), '00'.repeat(32), `01${'00'.repeat(31)}`, Buffer.alloc(33, 1).toString('base64')]) {
     const broken = await startApi({ vars: { CHEVERETO_TENANTS_PUBLIC_KEY: value } })
@@ -184,7 +184,7 @@ test('a verifying key that cannot be read is 503, and the log has its line and n
 
 const bodies = ['{"plan_id":"x"}', '{"env":{"GREETING":"grüße, 世界 🐘"}}', 'a\n\tb\r\n', 'x'.repeat(60_000)]
 
-/** Asks, under several keys at once, whether signatures of one of them are taken. */
+/** Configures several keys, and asserts that the Worker accepts signatures of one of them. */
 async function accepts(keys, signatures) {
   const rotating = await startApi({ vars: { CHEVERETO_TENANTS_PUBLIC_KEY: keys.join('\n') } })
   for (const [body, signature] of signatures) await rotating.expect(200, 'GET', '/tenants-plans', { base: LEGACY, body, signature })
@@ -199,7 +199,7 @@ test('the golden signatures of phpseclib and openssl are accepted', async () => 
   await accepts([spki(pair.publicKey), ...keys], golden.map((v) => [v.body, v.signature]))
 })
 
-test("keys of ssh-keygen, signed with by phpseclib in the documentation's own lines", { skip: noPhp || noKeygen }, async () => {
+test("signatures by the documentation's own phpseclib lines with a key of ssh-keygen are accepted", { skip: noPhp || noKeygen }, async () => {
   const key = file('keygen')
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'billing at example.com', '-f', key])
   const line = readFileSync(`${key}.pub`, 'utf8')
@@ -209,10 +209,10 @@ test("keys of ssh-keygen, signed with by phpseclib in the documentation's own li
   await accepts([spki(pair.publicKey), line], signatures)
 })
 
-test('keys of ssh-keygen, signed with by openssl', { skip: noOpenssl || noKeygen }, async () => {
+test('signatures by openssl with a key of ssh-keygen are accepted', { skip: noOpenssl || noKeygen }, async () => {
   const key = file('keygen-openssl')
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
-  // openssl does not read OpenSSH's private keys. The key's seed follows the last length of 64 in one, and PKCS #8 is that after a constant (RFC 8410 §7).
+  // openssl cannot read OpenSSH's private keys. In such a key the seed follows the last length field of 64. PKCS #8 is a constant followed by the seed (RFC 8410 §7).
   const blob = Buffer.from(readFileSync(key, 'utf8').replace(/-----.*-----/g, ''), 'base64')
   const at = blob.lastIndexOf(Buffer.from('00000040', 'hex')) + 4
   const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), blob.subarray(at, at + 32)])
@@ -220,13 +220,13 @@ test('keys of ssh-keygen, signed with by openssl', { skip: noOpenssl || noKeygen
   const pem = file('keygen-openssl.pem', seed.export({ type: 'pkcs8', format: 'pem' }))
   const { x } = createPublicKey(seed).export({ format: 'jwk' })
   const line = readFileSync(`${key}.pub`, 'utf8')
-  assert.ok(Buffer.from(line.split(' ')[1], 'base64').subarray(-32).equals(Buffer.from(x, 'base64url')), 'it is the same key')
+  assert.ok(Buffer.from(line.split(' ')[1], 'base64').subarray(-32).equals(Buffer.from(x, 'base64url')), 'both files hold the same key')
   const signatures = []
   for (const body of bodies) signatures.push([body, await openssl(pem, body)])
   await accepts([line, spki(pair.publicKey)], signatures)
 })
 
-test('keys of openssl, in each of their forms', { skip: noOpenssl }, async () => {
+test('a public key of openssl is accepted in each of its forms', { skip: noOpenssl }, async () => {
   const pem = file('openssl.pem', await run('openssl', ['genpkey', '-algorithm', 'ed25519']))
   const block = await run('openssl', ['pkey', '-in', pem, '-pubout'])
   const raw = Buffer.from(block.replace(/-----.*-----/g, ''), 'base64').subarray(-32)
@@ -235,7 +235,7 @@ test('keys of openssl, in each of their forms', { skip: noOpenssl }, async () =>
   for (const form of [block, block.replaceAll('\n', '\r\n'), raw.toString('hex'), raw.toString('base64')]) await accepts([form, spki(pair.publicKey)], signatures)
 })
 
-test("keys of phpseclib, as it writes them", { skip: noPhp }, async () => {
+test("a public key of phpseclib is accepted in both forms that it writes", { skip: noPhp }, async () => {
   const code = `require 'phpseclib3/autoload.php';
 $key = phpseclib3\\Crypt\\EC::createKey('Ed25519');
 file_put_contents($argv[1], $key->toString('PKCS8'));

@@ -1,4 +1,4 @@
-// GET /tenants and GET /tenants-plans: order, and pages by `limit` and `after`.
+// GET /tenants and GET /tenants-plans: the order of the list, and pages by `limit` and `after`.
 import assert from 'node:assert/strict'
 import { beforeEach, describe, test } from 'node:test'
 import { CURRENT, startApi } from './harness.mjs'
@@ -19,18 +19,18 @@ for (const [where, { longest, make }] of Object.entries(kinds)) {
       await api.sql('DELETE FROM tenants_plans')
     })
 
-    test('a limit that is none is 422', async () => {
+    test('an invalid limit is a 422', async () => {
       for (const limit of ['', '0', '-1', '10001', '99999999999999999999', '1.5', '1e3', 'all', '0x10', '+1', '1%20']) {
         await api.refuse(422, 'invalid', 'GET', `${where}?limit=${limit}`, {}, ['limit'])
       }
     })
 
-    test('an after that no identifier can be is 422, and both are named at once', async () => {
+    test('an `after` that is no valid id is a 422, and one response names both wrong parameters', async () => {
       for (const after of ['', '_a', '-a', 'a.b', 'a%20b', '%00', 'a'.repeat(longest + 1), '%C3%A9']) await api.refuse(422, 'invalid', 'GET', `${where}?limit=5&after=${after}`, {}, ['after'])
       await api.refuse(422, 'invalid', 'GET', `${where}?limit=x&after=.`, {}, ['limit', 'after'])
     })
 
-    test('an empty list is an empty array', async () => {
+    test('without rows the body is an empty array', async () => {
       const answer = await api.expect(200, 'GET', where)
       assert.equal(answer.text, '[]')
       assert.equal(answer.headers.link, undefined)
@@ -38,17 +38,17 @@ for (const [where, { longest, make }] of Object.entries(kinds)) {
       assert.deepEqual(await ids('?limit=10&after=zzz'), [])
     })
 
-    test('the order is that of the identifiers, without regard to case', async () => {
+    test('the list is sorted by id, ignoring case', async () => {
       for (const id of ['b', 'C', 'a', 'B1', 'a-1', 'A_1', '10', 'aa', '9', 'a0']) await make(id)
       assert.deepEqual(await ids(), ['10', '9', 'a', 'a-1', 'a0', 'A_1', 'aa', 'b', 'B1', 'C'])
     })
 
-    test('each is shown as GET of it alone shows it', async () => {
+    test('the list shows every row in full', async () => {
       const made = [await make('x'), await make('y')]
       assert.deepEqual((await api.expect(200, 'GET', where)).json, made)
     })
 
-    test('without a limit all are listed, and no next page is named', async () => {
+    test('without a limit the list has every row and no Link header', async () => {
       const columns = where === '/tenants' ? ['tenants (id, hostname, is_enabled, created_at, updated_at)', "'t' || n, 't' || n || '.example.com', 1"] : ['tenants_plans (id, created_at, updated_at)', "'p' || n"]
       await api.sql(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1500) INSERT INTO ${columns[0]} SELECT ${columns[1]}, '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM c`)
       const answer = await api.expect(200, 'GET', where)
@@ -57,7 +57,7 @@ for (const [where, { longest, make }] of Object.entries(kinds)) {
       assert.equal((await ids('?limit=10000')).length, 1500)
     })
 
-    test('limit and after give a page, and Link names the next while there is one', async () => {
+    test('limit and after select a page, and Link names the next page if there is one', async () => {
       for (const id of ['a', 'B', 'c', 'D', 'e']) await make(id)
       assert.deepEqual(await ids('?limit=2'), ['a', 'B'])
       assert.deepEqual(await ids('?limit=2&after=b'), ['c', 'D'])
@@ -70,7 +70,7 @@ for (const [where, { longest, make }] of Object.entries(kinds)) {
       for (const last of ['?limit=5', '?limit=10000', '?limit=2&after=D', '?limit=2&after=c', '?after=a', '?limit=2&after=zz']) assert.equal(await next(last), undefined, last)
     })
 
-    test('following Link shows every one exactly once', async () => {
+    test('a client that follows Link sees every row exactly once', async () => {
       const all = Array.from({ length: 23 }, (_, i) => `${i % 2 ? 'P' : 'p'}${String(i).padStart(2, '0')}`)
       for (const id of all) await make(id)
       const seen = []

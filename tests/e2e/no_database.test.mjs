@@ -1,4 +1,4 @@
-// Whoever holds no secret costs no query (API.md §2): here every query fails, for there are no tables.
+// A caller without a valid key and signature must not cost a query (API.md §2). Here every query fails, because there are no tables.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startApi } from './harness.mjs'
@@ -6,7 +6,7 @@ import { startApi } from './harness.mjs'
 const api = await startApi({ schema: false })
 const body = { id: 'a', hostname: 'a.example.com', is_enabled: true }
 
-test('what is refused before the batch never reaches the database', async () => {
+test('a request that is refused before the batch never reaches the database', async () => {
   const table = [
     [404, 'GET', '/nothing'], [405, 'PUT', '/tenants'], [401, 'POST', '/tenants', { body, key: null }], [401, 'POST', '/tenants', { body, key: `${api.key}A` }],
     [401, 'POST', '/tenants', { body, key: api.key.replace(/.$/, (c) => (c === 'A' ? 'B' : 'A')) }], [413, 'POST', '/tenants', { body: 'x'.repeat(65_537) }],
@@ -16,7 +16,7 @@ test('what is refused before the batch never reaches the database', async () => 
   for (const [status, ...request] of table) await api.expect(status, ...request)
 })
 
-test('a database without its tables is a 500 that tells the caller nothing and the log everything', async () => {
+test('without tables a request is a 500; the log has the cause, the response has not', async () => {
   for (const [method, where, options] of [['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', '/tenants/a'], ['POST', '/tenants', { body }], ['DELETE', '/tenants/a'], ['GET', '/tenants-plans']]) {
     const { json, headers } = await api.refuse(500, 'internal', method, where, options)
     assert.doesNotMatch(`${json.title} ${json.detail}`, /api_keys|table|SELECT|D1|SQL/i)

@@ -9,7 +9,7 @@ const invalid = (body, pointers) => api.refuse(422, 'invalid', 'POST', '/tenants
 const fresh = () => api.fresh().id
 const maps = { limits: { CHEVERETO_MAX_USERS: '2' }, env: { CUSTOM_VAR: 'value' } }
 
-test('a plan that is not there is 404 for every method', async () => {
+test('an unknown plan is a 404 for every method', async () => {
   await api.plan({ id: 'p' })
   for (const id of ['nobody', 'p_', 'pp']) {
     await api.refuse(404, 'not_found', 'GET', `/tenants-plans/${id}`)
@@ -18,7 +18,7 @@ test('a plan that is not there is 404 for every method', async () => {
   }
 })
 
-test('every field of a new plan that is wrong is named at once, and nothing is written', async () => {
+test('the 422 of a new plan names every wrong field, and nothing is written', async () => {
   const before = await api.sql('SELECT count(*) AS n FROM audit_log')
   await invalid({}, ['/id'])
   await invalid({ id: 'a b', limits: [], env: '', nope: 1, 'a/b': 1 }, ['/id', '/limits', '/env', '/nope', '/a~1b'])
@@ -28,7 +28,7 @@ test('every field of a new plan that is wrong is named at once, and nothing is w
 })
 
 for (const { name, value, expect } of vectors('plan_ids')) {
-  test(`id: ${name} is ${expect === null ? '422' : 'taken'}`, async () => {
+  test(`id: ${name} is ${expect === null ? 'a 422' : 'accepted'}`, async () => {
     const answer = await api.call('POST', '/tenants-plans', { body: { id: value } })
     assert.equal(answer.status, expect === null ? 422 : 201, answer.text)
     if (expect === null) return assert.deepEqual(answer.json.errors.map((e) => e.pointer), ['/id'])
@@ -61,7 +61,7 @@ test('a plan may have the id of a tenant', async () => {
   await api.plan({ id })
 })
 
-test('a new plan answers with the whole of it; what was never set is null', async () => {
+test('a new plan is returned in full, with null for fields that were never set', async () => {
   const from = utc(new Date())
   const id = 'Smallest'
   const { headers, json } = await api.expect(201, 'POST', '/tenants-plans', { body: { id } })
@@ -72,7 +72,7 @@ test('a new plan answers with the whole of it; what was never set is null', asyn
   assert.deepEqual(await get('sMALLEST'), json)
 })
 
-test('null is null and {} is {}, in a creation', async () => {
+test('a creation stores null as null and {} as {}', async () => {
   const table = [[{}, [null, null]], [{ limits: null, env: null }, [null, null]], [{ limits: {}, env: {} }, [{}, {}]], [{ limits: {} }, [{}, null]], [maps, [maps.limits, maps.env]]]
   for (const [fields, expected] of table) {
     const made = await api.plan(fields)
@@ -81,7 +81,7 @@ test('null is null and {} is {}, in a creation', async () => {
   }
 })
 
-test('a PATCH of a plan changes what it names: a map replaces the whole map, null is null, {} is {}', async () => {
+test('a PATCH changes only the fields it names: a map replaces the whole map, null is stored as null, {} as {}', async () => {
   const table = [
     [{ limits: { X: 1 } }, { limits: { X: '1' } }], [{ env: { Y: 'é' } }, { env: { Y: 'é' } }], [{ limits: null }, { limits: null }], [{ env: null }, { env: null }],
     [{ limits: {} }, { limits: {} }], [{ env: {} }, { env: {} }], [{ limits: null, env: {} }, { limits: null, env: {} }],
@@ -94,7 +94,7 @@ test('a PATCH of a plan changes what it names: a map replaces the whole map, nul
   }
 })
 
-test('a PATCH of a plan with no field, a wrong one or another is 422 and changes nothing', async () => {
+test('a PATCH with no field, a wrong field or an unknown field is a 422 and changes nothing', async () => {
   const before = await api.plan(maps)
   const where = `/tenants-plans/${before.id}`
   assert.equal((await api.expect(422, 'PATCH', where, { body: {} })).json.code, 'invalid')
@@ -103,7 +103,7 @@ test('a PATCH of a plan with no field, a wrong one or another is 422 and changes
   assert.deepEqual(await get(before.id), before)
 })
 
-test("a plan's updated_at moves with a PATCH, and created_at never", async () => {
+test("a PATCH changes a plan's updated_at, and never its created_at", async () => {
   const { id } = await api.plan(maps)
   const past = '2001-02-03 04:05:06'
   await api.sql('UPDATE tenants_plans SET created_at = ?1, updated_at = ?1 WHERE id = ?2', past, id)
@@ -115,7 +115,7 @@ test("a plan's updated_at moves with a PATCH, and created_at never", async () =>
   assert.equal(after.created_at, past)
 })
 
-test('a deleted plan is gone, and its tenants keep running with no plan', async () => {
+test('after a plan is deleted, its tenants remain, without a plan', async () => {
   const plan = await api.plan({ id: 'Doomed', ...maps })
   const kept = await api.plan()
   const tenants = [await api.tenant({ plan_id: 'Doomed', limits: { A: '1' } }), await api.tenant({ plan_id: 'doomed', env: { B: '2' } })]
@@ -129,10 +129,10 @@ test('a deleted plan is gone, and its tenants keep running with no plan', async 
   }
   assert.deepEqual((await api.expect(200, 'GET', `/tenants/${bystander.id}`)).json, bystander)
   await api.plan({ id: 'Doomed' })
-  assert.equal((await api.expect(200, 'GET', `/tenants/${tenants[0].id}`)).json.plan_id, null, 'a plan of the same name is another plan')
+  assert.equal((await api.expect(200, 'GET', `/tenants/${tenants[0].id}`)).json.plan_id, null, 'a new plan with the same id is not assigned to the old tenants')
 })
 
-test("the body of a plan's DELETE is ignored, whatever it is, and its signature is checked", async () => {
+test("DELETE of a plan ignores the content of its body but checks its signature", async () => {
   for (const options of [{}, { body: '{' }, { body: '[]', headers: { 'Content-Type': 'text/plain' } }, { body: { drop_tables: 1 } }, { body: 'x', headers: { 'Content-Type': null } }]) {
     const { id } = await api.plan()
     await api.expect(401, 'DELETE', `/tenants-plans/${id}`, { ...options, signature: api.sign('another body') })

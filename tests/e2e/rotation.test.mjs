@@ -1,4 +1,4 @@
-// Secrets change without a gap (docs/ROTATION.md): what holds before each step holds after it, on one database.
+// Secrets rotate without downtime (docs/ROTATION.md): keys and data that work before a step still work after it, on one database.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -13,7 +13,7 @@ const [before, next] = [freshSecrets(), freshSecrets()]
 const names = Object.keys(before)
 let schema = true
 
-/** Runs steps of a rotation one after the other: variables, and what is asked under them. */
+/** Runs one step of a rotation: starts the Worker with these variables and calls `ask` with it. */
 async function under(vars, ask) {
   const api = await startApi({ persist, vars, schema })
   try {
@@ -23,7 +23,7 @@ async function under(vars, ask) {
   }
 }
 
-test('request secret, key secret and encryption key rotate, all at once, and nothing is refused in between', async () => {
+test('request secret, key secret and encryption key rotate together, and no valid request is refused in between', async () => {
   let oldKey
   let newKey
   const tenant = { id: 'kept', hostname: 'kept.example.com', is_enabled: true, env: { TOKEN: 'sealed before' } }
@@ -37,7 +37,7 @@ test('request secret, key secret and encryption key rotate, all at once, and not
   schema = false
   const keptAs = (secrets) => Object.fromEntries(names.map((name) => [`${name}_PREVIOUS`, secrets[name]]))
 
-  // Each `…_PREVIOUS` is set first: it is the current one, still; but for the encryption key, where it is the one to come.
+  // First set each `…_PREVIOUS`: to the current secret, except that of the encryption key, which is the next key.
   const first = { ...before, ...keptAs(before), CHEVERETO_ENCRYPTION_KEY_PREVIOUS: next.CHEVERETO_ENCRYPTION_KEY }
   await under(first, async (api) => {
     assert.deepEqual((await ask(api, 200, before, oldKey)).json.env, tenant.env)
@@ -53,7 +53,7 @@ test('request secret, key secret and encryption key rotate, all at once, and not
     api.assertNothingSecretLogged(...Object.values(before))
   })
 
-  // An isolate that still runs under the step before reads what the others write, and writes what they read.
+  // An isolate that still runs the previous step can read rows that the new ones write, and the other way round.
   await under(first, async (api) => {
     assert.deepEqual((await ask(api, 200, before, oldKey)).json.env, { TOKEN: 'sealed after' })
     await ask(api, 201, before, oldKey, 'POST', '/tenants', '{"id":"late","hostname":"late.example.com","is_enabled":true,"env":{"TOKEN":"sealed late"}}')

@@ -1,4 +1,4 @@
-// Paths, methods, and the headers of every answer (API.md §2, §3, §10).
+// Paths, methods, and the headers of every response (API.md §2, §3, §10).
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CURRENT, startApi } from './harness.mjs'
@@ -17,7 +17,7 @@ const routes = [
 ]
 const allowed = (text) => text.split(',').map((m) => m.trim()).sort()
 
-test('a path that is not there is 404, with a key or without', async () => {
+test('an unknown path is a 404, with or without a key', async () => {
   const paths = [
     '', '/', '/nothing', '/tenant', '/Tenants', '/TENANTS', '/tenants/', '/tenants//', '//tenants', '/tenants/abc/', '/tenants/abc/x', '/tenants/abc/install/x',
     '/tenants-plans/', '/tenants-plans/abc/', '/tenants-plans/abc/x', '/tenants_plans', '/auth', '/auth/', '/auth/verify/', '/auth/Verify', '/tenants%2Fabc', '/tenants%20', '/tenants;a=1',
@@ -32,7 +32,7 @@ test('a path that is not there is 404, with a key or without', async () => {
   for (const base of ['', '/', '/_', '/_/api', '/_/api/', '/_/api/5', '/_/API/4', '/api/4', '/_/api/4/_/api/4']) await api.refuse(404, 'not_found', 'GET', '/tenants', { base })
 })
 
-test('an identifier is not percent-decoded: a name with a % in it is nobody', async () => {
+test('an id is not percent-decoded, so an id with a % is a 404', async () => {
   for (const id of ['%61bc', 'ab%63', 'abc%00', 'abc%2F', '%', '%zz', 'a%20b', 'abc%0A']) {
     for (const collection of ['/tenants', '/tenants-plans']) {
       await api.refuse(404, 'not_found', 'GET', `${collection}/${id}`)
@@ -44,7 +44,7 @@ test('an identifier is not percent-decoded: a name with a % in it is nobody', as
   assert.equal((await api.expect(200, 'GET', '/tenants/abc')).json.id, 'abc')
 })
 
-test('an identifier that none can have is nobody', async () => {
+test('a malformed id is a 404', async () => {
   for (const id of ['a'.repeat(17), '_a', '-a', 'a.b', "a'b", 'a"b', 'a$', 'a+b', 'é'.normalize('NFC').replace(/./u, '%C3%A9'), '..%2f', '*']) {
     await api.refuse(404, 'not_found', 'GET', `/tenants/${id}`)
     await api.refuse(404, 'not_found', 'DELETE', `/tenants/${id}`)
@@ -52,7 +52,7 @@ test('an identifier that none can have is nobody', async () => {
   await api.refuse(404, 'not_found', 'GET', `/tenants-plans/${'a'.repeat(65)}`)
 })
 
-test('another method on a path that is there is 405 and says which ones there are', async () => {
+test('an unsupported method on a known path is a 405 whose Allow lists the supported ones', async () => {
   for (const [where, allow] of routes) {
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'MKCOL', 'REPORT', 'QUERY']) {
       if (allowed(allow).includes(method)) continue
@@ -65,13 +65,13 @@ test('another method on a path that is there is 405 and says which ones there ar
   }
 })
 
-test('an unknown method is never taken for another: it reads and writes nothing', async () => {
+test('an unknown method reads and writes nothing', async () => {
   const answer = await api.expect(405, 'PROPFIND', '/tenants/abc')
   assert.ok(!answer.text.includes(tenant.hostname))
   await api.expect(200, 'GET', '/tenants/abc')
 })
 
-test('HEAD answers as GET, without a body', async () => {
+test('HEAD returns the status and headers of GET, without a body', async () => {
   for (const where of ['/tenants', '/tenants?limit=1', '/tenants/abc', '/tenants/nobody', '/tenants?limit=0', '/tenants-plans', '/tenants-plans/abc', '/tenants-plans/nobody']) {
     const get = await api.call('GET', where)
     const head = await api.call('HEAD', where)
@@ -91,7 +91,7 @@ const everyKindOfAnswer = [
   [415, 'POST', '/tenants', { body: '{}', headers: { 'Content-Type': 'text/plain' } }], [422, 'POST', '/tenants', { body: {} }],
 ]
 
-test("the caller's request id is answered when it is one, on every kind of answer", async () => {
+test("every kind of response returns the caller's request id if it is valid", async () => {
   for (const [status, method, where, options] of everyKindOfAnswer) {
     for (const id of ['a', 'A.b_c-1', '0'.repeat(64), '-']) {
       const answer = await api.expect(status, method, where, { ...options, headers: { ...options?.headers, 'X-Request-Id': id } })
@@ -100,7 +100,7 @@ test("the caller's request id is answered when it is one, on every kind of answe
   }
 })
 
-test('what is no request id is replaced by a new one', async () => {
+test('an invalid request id is replaced by a new one', async () => {
   const seen = new Set()
   for (const bad of [null, '', '0'.repeat(65), 'a b', 'a/b', 'a,b', '<x>', 'a"b', 'a:b', '\u00e9']) {
     for (const [status, method, where, options] of everyKindOfAnswer) {
@@ -109,10 +109,10 @@ test('what is no request id is replaced by a new one', async () => {
       seen.add(answer.headers['x-request-id'])
     }
   }
-  assert.equal(seen.size, 10 * everyKindOfAnswer.length, 'each new one is another')
+  assert.equal(seen.size, 10 * everyKindOfAnswer.length, 'every generated id is different')
 })
 
-test('a creation says where what it made is', async () => {
+test('the Location of a creation is the path of the new row', async () => {
   const { id, hostname } = api.fresh()
   const made = await api.expect(201, 'POST', '/tenants', { body: { id, hostname, is_enabled: true } })
   assert.equal(made.headers.location, `${CURRENT}/tenants/${id}`)

@@ -1,4 +1,4 @@
-// `env` never touches the disk in clear, and opens only where it was put (API.md §5).
+// `env` is never written to disk in clear, and can be decrypted only in its own row (API.md §5).
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ const api = await startApi()
 const sealed = async (table, id) => (await api.sql(`SELECT env FROM ${table} WHERE id = ?`, id))[0].env
 const put = (table, id, env) => api.sql(`UPDATE ${table} SET env = ? WHERE id = ?`, env, id)
 
-/** GET of this row is a 500, a list with it too, and the log names the row. */
+/** Asserts that GET of this row and the list that contains it are a 500, and that the log names the row. */
 async function assertUnreadable(where, id) {
   const { headers, text } = await api.refuse(500, 'internal', 'GET', `${where}/${id}`)
   assert.ok(!text.includes('{}'), text)
@@ -23,7 +23,7 @@ async function assertUnreadable(where, id) {
   await api.logged(id)
 }
 
-test('a sealed text moved to another row does not open: GET is 500, never {}, and the log names the row', async () => {
+test('a sealed env that was moved to another row cannot be decrypted: GET is a 500, never {}, and the log names the row', async () => {
   const a = await api.tenant({ env: { MINE: 'of a' } })
   const b = await api.tenant({ env: { MINE: 'of b' } })
   const own = await sealed('tenants', b.id)
@@ -42,7 +42,7 @@ test('a sealed text moved to another row does not open: GET is 500, never {}, an
   assert.deepEqual((await api.expect(200, 'GET', `/tenants/${b.id}`)).json.env, { NEW: '1' }, 'a PATCH of env repairs it')
 })
 
-test("a sealed text moved to another table's row of the same id does not open, nor back", async () => {
+test("a sealed env cannot be decrypted after a swap between a tenant and a plan of the same id", async () => {
   const { id } = await api.tenant({ env: { MINE: 'the tenant' } })
   await api.plan({ id, env: { MINE: 'the plan' } })
   const [tenant, plan] = [await sealed('tenants', id), await sealed('tenants_plans', id)]
@@ -58,7 +58,7 @@ test("a sealed text moved to another table's row of the same id does not open, n
   assert.deepEqual((await api.expect(200, 'GET', `/tenants-plans/${id}`)).json.env, { MINE: 'the plan' })
 })
 
-test('what was sealed and changed, or was never sealed, does not open', async () => {
+test('a sealed env that was changed, and a text that was never sealed, cannot be decrypted', async () => {
   const { id } = await api.tenant({ env: { A: 'a value' } })
   const good = await sealed('tenants', id)
   const at = Math.floor(good.length / 2)
@@ -71,7 +71,7 @@ test('what was sealed and changed, or was never sealed, does not open', async ()
   await api.expect(200, 'GET', '/tenants')
 })
 
-test('the same env is sealed differently every time', async () => {
+test('the same env is encrypted to a different text every time', async () => {
   const texts = new Set()
   for (let i = 0; i < 5; i++) texts.add(await sealed('tenants', (await api.tenant({ env: { A: 'same' } })).id))
   const { id } = await api.tenant({ env: { A: 'same' } })
@@ -81,7 +81,7 @@ test('the same env is sealed differently every time', async () => {
   assert.equal(texts.size, 7)
 })
 
-test("D1's files hold no key, no secret and no env value in clear", async () => {
+test("D1's files contain no key, no secret and no env value in clear", async () => {
   const persist = mkdtempSync(path.join(kept, 'files-'))
   const seen = await startApi({ persist })
   const value = (what) => `${what}-${randomBytes(12).toString('hex')}`
@@ -107,15 +107,15 @@ test("D1's files hold no key, no secret and no env value in clear", async () => 
         assert.equal(bytes.indexOf(form), -1, `${secret} is in a file`)
       }
     }
-    assert.notEqual(bytes.indexOf(control), -1, 'what is not sealed is found by this very search')
+    assert.notEqual(bytes.indexOf(control), -1, 'the same search finds a value that is not encrypted')
   }
-  assert.ok(filesBelow(persist).some((f) => f.endsWith('.sqlite')), 'the database is there')
+  assert.ok(filesBelow(persist).some((f) => f.endsWith('.sqlite')), 'the database file exists')
   assertClean(contents())
   await seen.stop()
   assertClean(contents())
 })
 
-test('during a rotation the previous key still opens and never seals', async () => {
+test('during a rotation the previous key still decrypts, but never encrypts', async () => {
   const persist = mkdtempSync(path.join(kept, 'rotation-'))
   const { CHEVERETO_ENCRYPTION_KEY: older, ...secrets } = freshSecrets()
   const newer = freshSecrets().CHEVERETO_ENCRYPTION_KEY

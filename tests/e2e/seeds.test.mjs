@@ -1,4 +1,4 @@
-// The curl lines of Chevereto's documentation, typed as they stand there; only address, key and signature are filled in.
+// Runs the curl lines of Chevereto's documentation unchanged, except that the test fills in the address, the key and the signature.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,7 @@ const blocks = readFileSync(path.join(ROOT, 'tests/vectors/seed_requests.txt'), 
 const skip = missing('curl', '--version') || missing('openssl', 'version') || missing('bash', '--version')
 const api = await startApi()
 
-/** Signs the block's body with openssl, runs the block in a shell, and answers what curl printed. */
+/** Signs the block's body with openssl, runs the block in a shell, and returns the response that curl printed. */
 async function type(start) {
   const block = blocks.find((b) => b.startsWith(`curl -X ${start}" \\\n`))
   assert.ok(block, `${start} is in the documentation`)
@@ -21,7 +21,7 @@ async function type(start) {
   return { status: Number(status), json: text ? JSON.parse(text) : undefined }
 }
 
-test('every request of the documentation is one of those below', { skip }, () => {
+test('the tests below cover every request of the documentation', { skip }, () => {
   assert.deepEqual(blocks.map((b) => /^curl -X (\w+ "[^"]+)"/.exec(b)[1]), [
     'POST "/_/api/4/auth/verify', 'GET "/_/api/4/tenants', 'POST "/_/api/4/tenants', 'GET "/_/api/4/tenants/tenant123', 'PATCH "/_/api/4/tenants/tenant123', 'DELETE "/_/api/4/tenants/tenant123',
     'POST "/_/api/4/tenants/tenant123/install', 'PATCH "/_/api/4/tenants/tenant123/user-password-reset',
@@ -29,7 +29,7 @@ test('every request of the documentation is one of those below', { skip }, () =>
   ])
 })
 
-test('the documentation from its first line to its last', { skip }, async () => {
+test('all requests of the documentation work in order', { skip }, async () => {
   const verified = await type('POST "/_/api/4/auth/verify')
   assert.deepEqual([verified.status, verified.json.valid], [200, true])
 

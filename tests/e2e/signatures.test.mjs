@@ -1,4 +1,4 @@
-// X-Signature: HMAC-SHA256 of the raw body in hex (docs/API.md §1), made by the programs that callers use.
+// X-Signature is the HMAC-SHA256 of the raw body in hex (docs/API.md §1). Signs with the programs that callers use.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { missing, run, startApi, vectors } from './harness.mjs'
@@ -11,7 +11,7 @@ const bodies = [...golden.map((v) => v.body), '{"id":"a"}', JSON.stringify({ env
 const openssl = async (body) => (await run('openssl', ['dgst', '-sha256', '-hmac', secret], body)).trim().split(' ').pop()
 const php = (body) => run('php', ['-r', "echo hash_hmac('sha256', file_get_contents('php://stdin'), $argv[1]);", '--', secret], body)
 
-test('a missing, malformed or wrong signature is 401', async () => {
+test('a missing, malformed or wrong signature is a 401', async () => {
   const body = '{"id":"a"}'
   const good = api.sign(body)
   const bad = {
@@ -29,7 +29,7 @@ test('a missing, malformed or wrong signature is 401', async () => {
   await api.expect(401, 'GET', '/tenants', { signature: null })
 })
 
-test('lower-case, upper-case and mixed hex are the same signature', async () => {
+test('a signature is accepted in lower-case, upper-case and mixed hex', async () => {
   for (const body of bodies) {
     const good = api.sign(body)
     for (const signature of [good, good.toUpperCase(), good.slice(0, 32) + good.slice(32).toUpperCase()]) await api.expect(200, 'POST', '/auth/verify', { body, signature })
@@ -43,19 +43,19 @@ test('the golden signatures of openssl and PHP are accepted', async () => {
   }
 })
 
-test('openssl dgst -sha256 -hmac signs', { skip: missing('openssl', 'version') }, async () => {
+test('a signature by openssl dgst -sha256 -hmac is accepted', { skip: missing('openssl', 'version') }, async () => {
   for (const body of bodies) await api.expect(200, 'POST', '/auth/verify', { body, signature: await openssl(body) })
 })
 
-test("PHP's hash_hmac signs", { skip: missing('php', '--version') }, async () => {
+test("a signature by PHP's hash_hmac is accepted", { skip: missing('php', '--version') }, async () => {
   for (const body of bodies) await api.expect(200, 'POST', '/auth/verify', { body, signature: await php(body) })
 })
 
-test('an absent body is signed as the empty string', async () => {
+test('the signature of a request without a body covers the empty string', async () => {
   await api.expect(200, 'POST', '/auth/verify', { signature: golden.find((v) => v.body === '').signature })
 })
 
-test('the signature is of the bytes sent, not of what they mean', async () => {
+test('the signature covers the bytes sent, not the JSON value they encode', async () => {
   const { id, hostname } = api.fresh()
   const body = `{ "is_enabled":true,\r\n\t"hostname":"${hostname}", "id":"${id}" }\n`
   await api.expect(401, 'POST', '/tenants', { body, signature: api.sign(JSON.stringify(JSON.parse(body))) })

@@ -1,4 +1,4 @@
-// Statistics (API.md §5 and §8): counted from tenants' own tables by the cron trigger, in a real D1.
+// The cron trigger counts statistics from tenants' own tables (API.md §5 and §8), in a real D1.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NO_STATS, startApi, TIME } from './harness.mjs'
@@ -12,7 +12,7 @@ async function installed(api, fields = {}) {
 }
 const read = async (api, id) => (await api.expect(200, 'GET', `/tenants/${id}`)).json
 
-test('a run counts a tenant’s tables, and changes nothing else of it', async () => {
+test('a run counts a tenant’s tables, and changes nothing else of the tenant', async () => {
   const api = await startApi({ vars: { TENANTS_DEVELOPMENT: 'true' } })
   const before = await installed(api, { id: 'Full-1', hostname: 'full.example.com' })
   assert.deepEqual([(await read(api, 'full-1')).stats, before.last_job_at], [NO_STATS, null])
@@ -37,7 +37,7 @@ test('a run counts a tenant’s tables, and changes nothing else of it', async (
   assert.ok(duration_ms >= 0)
 
   const { text } = await api.expect(200, 'GET', '/tenants/full-1')
-  // JSON.parse would round them.
+  // JSON.parse would round these numbers.
   for (const exact of ['"storage_used":9007199254740993,', '"file_views":9223372036854775807,']) assert.ok(text.includes(exact), text)
   const after = await read(api, 'full-1')
   const { storage_used: _, file_views: __, ...counted } = after.stats
@@ -51,7 +51,7 @@ test('a run counts a tenant’s tables, and changes nothing else of it', async (
   assert.equal((await api.sql('SELECT count(*) AS n FROM audit_log'))[0].n, entries)
 })
 
-test('successive runs cover all, a few a run, and a site that cannot be counted stops none', async () => {
+test('successive runs count all tenants, a few per run, and a site that cannot be counted does not stop the others', async () => {
   const api = await startApi({ vars: { TENANTS_STATS_PER_RUN: '12', TENANTS_PASSWORD_MEMORY_KIB: '7168', TENANTS_PASSWORD_PASSES: '5' } })
   const ids = []
   for (let n = 0; n < 30; n++) ids.push((await installed(api)).id)
@@ -59,7 +59,7 @@ test('successive runs cover all, a few a run, and a site that cannot be counted 
   await api.sql(`DROP TABLE chv_${ids[3]}_files`)
   await api.sql(`DROP TABLE chv_${ids[17]}_likes`)
   const lines = [await api.cron(), await api.cron(), await api.cron()]
-  // Thirty are two runs of twelve and one of six, or more of those that were counted before: three runs, whoever they begin with.
+  // Thirty sites need two runs of twelve and one of six. The third run fills up with sites that were already counted.
   assert.deepEqual(lines.map((l) => l.counted + l.failed), [12, 12, 12])
   const failures = lines.flatMap((l) => l.failures ?? [])
   assert.deepEqual([...new Set(failures.map((f) => f.tenant))].sort(), [ids[3], ids[17]].sort())
@@ -72,7 +72,7 @@ test('successive runs cover all, a few a run, and a site that cannot be counted 
   }
 })
 
-test('a run whose database fails is an error in the log, and the next one runs', async () => {
+test('a run whose database fails is logged as an error, and the next run works', async () => {
   const api = await startApi()
   const { id } = await installed(api)
   await api.sql('ALTER TABLE tenants RENAME COLUMN stats_turn_at TO elsewhere')
@@ -84,13 +84,13 @@ test('a run whose database fails is an error in the log, and the next one runs',
   assert.equal((await read(api, id)).stats.users, 1)
 })
 
-test('a run under a configuration that cannot be read says so', async () => {
+test('a run with an invalid configuration logs the wrong variable', async () => {
   const api = await startApi({ vars: { TENANTS_STATS_PER_RUN: '500' } })
   const { level, cause } = await api.cron()
   assert.deepEqual([level, cause], ['error', 'TENANTS_STATS_PER_RUN: expected 1 to 499; got 500'])
 })
 
-test('a run beside requests: none waits for long, and all are answered', async () => {
+test('requests during a run are all answered', async () => {
   const api = await startApi()
   for (let n = 0; n < 10; n++) await installed(api)
   const [line, ...answers] = await Promise.all([api.cron(), ...Array.from({ length: 40 }, () => api.call('GET', '/tenants'))])

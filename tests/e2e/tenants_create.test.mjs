@@ -9,7 +9,7 @@ const create = (fields) => api.call('POST', '/tenants', { body: { ...api.fresh()
 const invalid = (body, pointers) => api.refuse(422, 'invalid', 'POST', '/tenants', { body }, pointers)
 const count = async () => (await api.sql('SELECT (SELECT count(*) FROM tenants) AS tenants, (SELECT count(*) FROM audit_log) AS entries'))[0]
 
-test('every field that is wrong is named at once, and nothing is written', async () => {
+test('the 422 names every wrong field, and nothing is written', async () => {
   const before = await count()
   await invalid({}, ['/id', '/hostname', '/is_enabled'])
   await invalid({ id: '', hostname: 'a b', is_enabled: 'yes', plan_id: 1, limits: [], env: 'x', nope: 1 }, ['/id', '/hostname', '/is_enabled', '/plan_id', '/limits', '/env', '/nope'])
@@ -23,7 +23,7 @@ test('every field that is wrong is named at once, and nothing is written', async
 })
 
 for (const { name, value, expect } of vectors('tenant_ids')) {
-  test(`id: ${name} is ${expect === null ? '422' : 'taken'}`, async () => {
+  test(`id: ${name} is ${expect === null ? 'a 422' : 'accepted'}`, async () => {
     const answer = await create({ id: value })
     if (expect === null) {
       assert.equal(answer.status, 422, answer.text)
@@ -37,7 +37,7 @@ for (const { name, value, expect } of vectors('tenant_ids')) {
 }
 
 for (const { name, value, expect } of vectors('hostnames')) {
-  test(`hostname: ${name} is ${expect === null ? '422' : 'taken'}`, async () => {
+  test(`hostname: ${name} is ${expect === null ? 'a 422' : 'accepted'}`, async () => {
     const answer = await create({ hostname: value })
     if (expect === null) {
       assert.equal(answer.status, 422, answer.text)
@@ -50,25 +50,25 @@ for (const { name, value, expect } of vectors('hostnames')) {
   })
 }
 
-test('a Unicode hostname is refused with a word on its xn-- form', async () => {
+test('the refusal of a Unicode hostname mentions the xn-- form', async () => {
   const { json } = await invalid({ ...api.fresh(), hostname: 'bücher.example' }, ['/hostname'])
   assert.match(json.errors[0].detail, /xn--/)
 })
 
-test("the root's own hostname is refused, in any case", async () => {
+test("the root's own hostname is refused in lower and upper case", async () => {
   await invalid({ ...api.fresh(), hostname: ROOT_HOST }, ['/hostname'])
   await invalid({ ...api.fresh(), hostname: ROOT_HOST.toUpperCase() }, ['/hostname'])
   assert.equal((await create({ hostname: `sub.${ROOT_HOST}` })).status, 201)
 })
 
-test('is_enabled is a JSON boolean and nothing like one', async () => {
+test('is_enabled must be a JSON boolean', async () => {
   for (const is_enabled of [1, 0, 'true', '', null, [], {}]) await invalid({ ...api.fresh(), is_enabled }, ['/is_enabled'])
   for (const is_enabled of [true, false]) assert.equal((await create({ is_enabled })).json.is_enabled, is_enabled)
 })
 
 for (const map of ['limits', 'env']) {
   for (const { name, value, expect } of vectors('variable_names')) {
-    test(`${map}: the name with ${name} is ${expect === null ? '422' : 'taken'}`, async () => {
+    test(`${map}: the name with ${name} is ${expect === null ? 'a 422' : 'accepted'}`, async () => {
       const answer = await create({ [map]: { [value]: 'x' } })
       assert.equal(answer.status, expect === null ? 422 : 201, answer.text)
       if (expect !== null) assert.deepEqual(answer.json[map], { [expect]: 'x' })
@@ -76,11 +76,11 @@ for (const map of ['limits', 'env']) {
     })
   }
 
-  test(`${map} is an object`, async () => {
+  test(`${map} must be an object`, async () => {
     for (const value of [[], ['A'], '', 'A=1', 1, true, false]) await invalid({ ...api.fresh(), [map]: value }, [`/${map}`])
   })
 
-  test(`${map}: 256 entries are taken and 257 are 422`, async () => {
+  test(`${map}: 256 entries are accepted, and 257 are a 422`, async () => {
     const entries = (n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`V${String(i).padStart(3, '0')}`, String(i)]))
     const { status, json, text } = await create({ [map]: entries(256) })
     assert.equal(status, 201, text)
@@ -88,7 +88,7 @@ for (const map of ['limits', 'env']) {
     await invalid({ ...api.fresh(), [map]: entries(257) }, [`/${map}`])
   })
 
-  test(`${map}: a number or boolean is taken as its text, and anything else but a string is 422`, async () => {
+  test(`${map}: a number or boolean is stored as its text; null, an array or an object is a 422`, async () => {
     const { json } = await api.expect(201, 'POST', '/tenants', {
       body: JSON.stringify({ ...api.fresh(), [map]: 0 }).replace(/0}$/, '{"A":2,"B":true,"C":false,"D":-1,"E":1.5,"F":9007199254740993,"G":0,"H":18446744073709551615}}'),
     })
@@ -96,7 +96,7 @@ for (const map of ['limits', 'env']) {
     await invalid({ ...api.fresh(), [map]: { A: null, B: [], C: {}, D: ['x'] } }, [`/${map}/A`, `/${map}/B`, `/${map}/C`, `/${map}/D`])
   })
 
-  test(`${map} comes back as it went in, whatever Unicode it holds, sorted by name`, async () => {
+  test(`${map} is returned unchanged with any Unicode text, sorted by name`, async () => {
     const value = {
       Z: '', A: 'grüße', B: '世界', C: '🐘👩‍👩‍👧‍👦', D: 'e\u0301 and \u00e9', E: '\u0001\b\t\n\r\u001f\u007f\u0085\u2028\u2029\ufeff\ufffe\uffff', F: '"\\/\'`${x}$1?1', G: '\u{10ffff}', H: ' x ', I: '\u202eabc', J: '<script>&amp;', K: "'; DROP TABLE tenants; --",
     }
@@ -106,16 +106,16 @@ for (const map of ['limits', 'env']) {
     assert.deepEqual((await api.expect(200, 'GET', `/tenants/${made.id}`)).json, made)
   })
 
-  test(`${map}: U+0000 in a value is 422`, async () => {
+  test(`${map}: U+0000 in a value is a 422`, async () => {
     await invalid({ ...api.fresh(), [map]: { A: 'a\0b', B: 'ok', C: '\0' } }, [`/${map}/A`, `/${map}/C`])
   })
 }
 
-test('a plan that is not there, or that none can be, is 422', async () => {
+test('an unknown or malformed plan_id is a 422', async () => {
   for (const plan_id of ['nobody', 'a b', 'a'.repeat(65), '_', 1, true, [], {}]) await invalid({ ...api.fresh(), plan_id }, ['/plan_id'])
 })
 
-test('an id or hostname that is taken is 409 and named, in any case, both at once too', async () => {
+test('the 409 of a taken id or hostname names it, ignoring case, and names both if both are taken', async () => {
   const { id, hostname } = await api.tenant({ id: 'Taken', hostname: 'Taken.example.com' })
   const conflict = (body, pointers) => api.refuse(409, 'conflict', 'POST', '/tenants', { body: { ...api.fresh(), ...body } }, pointers)
   const before = await count()
@@ -127,10 +127,10 @@ test('an id or hostname that is taken is 409 and named, in any case, both at onc
   await api.tenant({ id: 'other', hostname: 'other.example.com' })
   await conflict({ id: 'other', hostname }, ['/id', '/hostname'])
   const { tenants, entries } = await count()
-  assert.deepEqual([tenants, entries], [before.tenants + 1, before.entries + 1], 'only the one that was made is there')
+  assert.deepEqual([tenants, entries], [before.tenants + 1, before.entries + 1], 'only the successful creation is stored')
 })
 
-test('the smallest creation answers with the whole tenant', async () => {
+test('a creation with only the required fields returns the whole tenant', async () => {
   const from = utc(new Date())
   const { id, hostname } = api.fresh()
   const { headers, json } = await api.expect(201, 'POST', '/tenants', { body: { id, hostname, is_enabled: true } })
@@ -141,7 +141,7 @@ test('the smallest creation answers with the whole tenant', async () => {
   assert.deepEqual(json, { id, hostname, is_enabled: true, created_at, updated_at: created_at, plan_id: null, limits: {}, env: {}, stats: NO_STATS, last_job_at: null })
 })
 
-test('the fullest creation answers with everything that was given', async () => {
+test('a creation with every field returns every field', async () => {
   await api.plan({ id: 'Gold_Plan' })
   const { id } = api.fresh()
   const { json } = await api.expect(201, 'POST', '/tenants', {
@@ -155,7 +155,7 @@ test('the fullest creation answers with everything that was given', async () => 
   assert.deepEqual((await api.expect(200, 'GET', `/tenants/${id}`)).json, json)
 })
 
-test('null for plan_id, limits or env, and "" for plan_id, are as if absent', async () => {
+test('null for plan_id, limits or env, and "" for plan_id, mean that the field is absent', async () => {
   for (const fields of [{ plan_id: null, limits: null, env: null }, { plan_id: '' }, { limits: {}, env: {} }]) {
     const { status, json, text } = await create(fields)
     assert.equal(status, 201, text)
@@ -163,7 +163,7 @@ test('null for plan_id, limits or env, and "" for plan_id, are as if absent', as
   }
 })
 
-test('an identifier keeps the case it came in', async () => {
+test('an id keeps its case', async () => {
   const { json } = await create({ id: 'MixedCase', hostname: 'mixed.example.com' })
   assert.equal(json.id, 'MixedCase')
 })

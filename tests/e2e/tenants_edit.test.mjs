@@ -11,7 +11,7 @@ const patch = (id, body) => api.expect(204, 'PATCH', `/tenants/${id}`, { body })
 const row = async (id) => (await api.sql('SELECT * FROM tenants WHERE id = ?', id))[0]
 const full = () => api.tenant({ plan_id: 'Basic', limits: { A: '1', B: '2' }, env: { C: '3', D: '4' } })
 
-test('a tenant that is not there is 404 for every method', async () => {
+test('an unknown tenant is a 404 for every method', async () => {
   await api.tenant({ id: 'a' })
   for (const id of ['nobody', 'a_', 'aa', '0']) {
     await api.refuse(404, 'not_found', 'GET', `/tenants/${id}`)
@@ -21,7 +21,7 @@ test('a tenant that is not there is 404 for every method', async () => {
   }
 })
 
-test('identifiers match without regard to case and answer as they were created', async () => {
+test('ids match ignoring case, and responses show the id as it was created', async () => {
   const made = await api.tenant({ id: 'CamelCase' })
   assert.deepEqual(await get('cAMELcASE'), made)
   await patch('CAMELCASE', { is_enabled: false })
@@ -30,13 +30,13 @@ test('identifiers match without regard to case and answer as they were created',
   await api.expect(404, 'GET', '/tenants/CamelCase')
 })
 
-test('a PATCH with no field at all is 422', async () => {
+test('a PATCH with no field is a 422', async () => {
   const { id } = await full()
   const answer = await api.expect(422, 'PATCH', `/tenants/${id}`, { body: {} })
   assert.equal(answer.json.code, 'invalid')
 })
 
-test('every field of a PATCH that is wrong is named at once, and none is changed', async () => {
+test('the 422 of a PATCH names every wrong field, and nothing is changed', async () => {
   const { id } = await full()
   const before = await row(id)
   const invalid = (body, pointers) => api.refuse(422, 'invalid', 'PATCH', `/tenants/${id}`, { body }, pointers)
@@ -53,7 +53,7 @@ test('every field of a PATCH that is wrong is named at once, and none is changed
   assert.deepEqual(await row(id), before)
 })
 
-test("another tenant's hostname is 409, one's own is not", async () => {
+test("another tenant's hostname is a 409; the tenant's own is accepted", async () => {
   const other = await api.tenant()
   const { id, hostname } = await full()
   const before = await row(id)
@@ -64,7 +64,7 @@ test("another tenant's hostname is 409, one's own is not", async () => {
   assert.equal((await get(id)).hostname, hostname)
 })
 
-test('one field is changed and every other stays', async () => {
+test('a PATCH of one field leaves every other field unchanged', async () => {
   const changes = [
     [{ hostname: 'Moved.example.com' }, { hostname: 'moved.example.com' }], [{ is_enabled: false }, { is_enabled: false }], [{ plan_id: 'pREMIUM' }, { plan_id: 'Premium' }],
     [{ limits: { X: 5 } }, { limits: { X: '5' } }], [{ env: { Y: 'grüße 🐘' } }, { env: { Y: 'grüße 🐘' } }],
@@ -79,7 +79,7 @@ test('one field is changed and every other stays', async () => {
   }
 })
 
-test('all fields can be changed at once', async () => {
+test('one PATCH can change all fields', async () => {
   const before = await full()
   const change = { hostname: 'all.example.com', is_enabled: false, plan_id: 'Premium', limits: { L: 'l' }, env: { E: 'e' } }
   await patch(before.id, change)
@@ -87,7 +87,7 @@ test('all fields can be changed at once', async () => {
   assert.deepEqual(after, { ...before, ...change, updated_at: after.updated_at })
 })
 
-test('absent leaves, null and "" remove, an object replaces the whole map', async () => {
+test('an absent field stays, null and "" remove the value, and an object replaces the whole map', async () => {
   const table = [
     [{ plan_id: '' }, { plan_id: null }], [{ plan_id: null }, { plan_id: null }],
     [{ limits: null }, { limits: {} }], [{ limits: {} }, { limits: {} }], [{ limits: { B: '9' } }, { limits: { B: '9' } }],
@@ -101,7 +101,7 @@ test('absent leaves, null and "" remove, an object replaces the whole map', asyn
   }
 })
 
-test('updated_at moves with every successful PATCH and with no other, and created_at never', async () => {
+test('updated_at changes with every successful PATCH and with no failed one; created_at never changes', async () => {
   const { id } = await full()
   const past = '2001-02-03 04:05:06'
   await api.sql('UPDATE tenants SET created_at = ?1, updated_at = ?1 WHERE id = ?2', past, id)
@@ -119,7 +119,7 @@ test('updated_at moves with every successful PATCH and with no other, and create
   }
 })
 
-test('the bounds of the maps hold in a PATCH', async () => {
+test('a PATCH enforces the limits on the size and the names of the maps', async () => {
   const { id } = await full()
   const entries = (n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`V${i}`, 'x']))
   for (const map of ['limits', 'env']) {
@@ -133,7 +133,7 @@ test('the bounds of the maps hold in a PATCH', async () => {
   }
 })
 
-test('a DELETE takes no body, an empty object, or drop_tables as a boolean', async () => {
+test('DELETE accepts no body, an empty object, or drop_tables as a boolean', async () => {
   for (const options of [{}, { headers: { 'Content-Type': 'application/json' } }, { body: '', headers: { 'Content-Type': null } }, { body: {} }, { body: { drop_tables: false } }, { body: { drop_tables: true } }]) {
     const { id } = await full()
     await api.expect(204, 'DELETE', `/tenants/${id}`, options)
@@ -142,7 +142,7 @@ test('a DELETE takes no body, an empty object, or drop_tables as a boolean', asy
   }
 })
 
-test('a DELETE with anything else in its body is 422 and deletes nothing', async () => {
+test('DELETE with anything else in its body is a 422 and deletes nothing', async () => {
   const { id } = await full()
   for (const drop_tables of [1, 0, 'true', '', null, [], {}]) await api.refuse(422, 'invalid', 'DELETE', `/tenants/${id}`, { body: { drop_tables } }, ['/drop_tables'])
   await api.refuse(422, 'invalid', 'DELETE', `/tenants/${id}`, { body: { drop_tables: true, force: true } }, ['/force'])
@@ -150,21 +150,21 @@ test('a DELETE with anything else in its body is 422 and deletes nothing', async
   await api.expect(200, 'GET', `/tenants/${id}`)
 })
 
-test('an id and a hostname are free again after a DELETE', async () => {
+test('a deleted tenant’s id and hostname can be used again', async () => {
   const { id, hostname } = await full()
   await api.expect(204, 'DELETE', `/tenants/${id}`)
   const again = (await api.expect(201, 'POST', '/tenants', { body: { id: id.toUpperCase(), hostname, is_enabled: true } })).json
   assert.deepEqual([again.id, again.env, again.limits, again.plan_id], [id.toUpperCase(), {}, {}, null])
 })
 
-test('only the tenant named is deleted', async () => {
+test('DELETE deletes only the named tenant', async () => {
   for (const id of ['del', 'del_', 'del_1', 'del-1', 'dell']) await api.tenant({ id })
   await api.expect(204, 'DELETE', '/tenants/del')
   await api.expect(204, 'DELETE', '/tenants/del_')
   for (const id of ['del_1', 'del-1', 'dell']) await api.expect(200, 'GET', `/tenants/${id}`)
 })
 
-test('statistics that were counted come back as they are, integers beyond 2^53 exactly', async () => {
+test('stored statistics are returned unchanged, including integers beyond 2^53', async () => {
   const { id, stats } = await full()
   const text = JSON.stringify({ ...stats, files: 12, storage_used: 0 }).replace('"storage_used":0', '"storage_used":9007199254740993')
   await api.sql("UPDATE tenants SET stats = ?, last_job_at = '2026-11-01 00:00:00' WHERE id = ?", text, id)
@@ -173,7 +173,7 @@ test('statistics that were counted come back as they are, integers beyond 2^53 e
   assert.deepEqual([answer.json.stats.files, answer.json.stats.tags, answer.json.last_job_at], [12, 0, '2026-11-01 00:00:00'])
 })
 
-test('without CHEVERETO_INTERNAL_HOSTNAME the root is localhost, and no tenant can be', async () => {
+test('without CHEVERETO_INTERNAL_HOSTNAME the root is localhost, and no tenant can use that hostname', async () => {
   const plain = await startApi()
   await plain.refuse(422, 'invalid', 'POST', '/tenants', { body: { id: 'a', hostname: 'LocalHost', is_enabled: true } }, ['/hostname'])
   await plain.expect(201, 'POST', '/tenants', { body: { id: 'a', hostname: 'root.example.com', is_enabled: true } })

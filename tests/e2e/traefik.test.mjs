@@ -1,4 +1,4 @@
-// GET /config/traefik (API.md §2, §7): who may read it, what it says, ETag, and that nothing bad in it takes the rest down.
+// GET /config/traefik (API.md §2, §7): access, content, ETag, and that a bad row does not affect the others.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -12,25 +12,25 @@ const CLOUDFLARE = [
   '173.245.48.0/20', '103.21.244.0/22', '103.22.200.0/22', '103.31.4.0/22', '141.101.64.0/18', '108.162.192.0/18', '190.93.240.0/20', '188.114.96.0/20', '197.234.240.0/22', '198.41.128.0/17',
   '162.158.0.0/15', '104.16.0.0/13', '104.24.0.0/14', '172.64.0.0/13', '131.0.72.0/22', '2400:cb00::/32', '2606:4700::/32', '2803:f800::/32', '2405:b500::/32', '2405:8100::/32', '2a06:98c0::/29', '2c0f:f248::/32',
 ]
-/** From an address, with neither key nor signature. */
+/** Options for a request from an address, with neither key nor signature. */
 const from = (address) => ({ key: null, signature: null, headers: { 'CF-Connecting-IP': address } })
-/** With a key alone, from an address on the list. */
+/** Options for a request with only a key, from an address on the list. */
 const LISTED = '192.0.2.7'
 const LIST = `${LISTED}, 198.51.100.0/24, 2001:db8::/32`
 const withKey = (key, address = LISTED) => ({ key, signature: null, headers: { 'CF-Connecting-IP': address } })
-/** As an operator on this machine reads it. */
+/** Options for a request as an operator on this machine sends it. */
 const local = (headers = {}) => ({ key: null, signature: null, headers })
 const read = async (api, headers) => api.expect(200, 'GET', ROUTE, local(headers))
 const routersOf = async (api) => Object.keys((await read(api)).json.http.routers)
-/** The routers' names in the order of the text: a parsed object has those of digits first. */
+/** Returns the routers' names in the order of the text. A parsed object would list names of digits first. */
 const inOrder = (text) => [...text.slice(text.indexOf('"routers"') + '"routers"'.length, text.indexOf('"services"')).matchAll(/"([^"]*)":\{"rule"/g)].map((m) => m[1])
 const router = (hostname, service = 'php', entryPoint = 'websecure') => ({ rule: `Host(\`${hostname}\`)`, service, entryPoints: [entryPoint], middlewares: ['allow-range'] })
-/** A row as no call of the API would make it. */
+/** Inserts a row directly, including rows that the API would refuse to write. */
 const insert = (api, id, hostname, enabled = 1) => api.sql(
   "INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES (?, ?, ?, '2026-01-01 00:00:00', '2026-01-01 00:00:00')", id, hostname, enabled)
 
-describe('who may read it', () => {
-  test('in development: a loopback address, without a key and without a signature', async () => {
+describe('access', () => {
+  test('in development a loopback address needs no key and no signature', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     for (const address of ['127.0.0.1', '127.0.0.2', '127.255.255.254', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', '::ffff:7f00:1']) await api.expect(200, 'GET', ROUTE, from(address))
     await api.expect(200, 'GET', ROUTE, local())
@@ -38,12 +38,12 @@ describe('who may read it', () => {
       await api.refuse(404, 'not_found', 'GET', ROUTE, from(address))
       await api.refuse(404, 'not_found', 'GET', ROUTE, { headers: { 'CF-Connecting-IP': address } })
     }
-    // Nobody knows where that one comes from.
+    // These requests have no known address.
     await api.refuse(404, 'not_found', 'GET', ROUTE, { ...local(), origin: api.direct })
     await api.refuse(404, 'not_found', 'GET', ROUTE, { ...local({ 'X-Forwarded-For': '127.0.0.1', 'X-Real-IP': '::1', Forwarded: 'for=127.0.0.1' }), origin: api.direct })
   })
 
-  test('deployed: no loopback address, whatever it brings', async () => {
+  test('when deployed, a loopback address gets a 404, with or without a key', async () => {
     for (const vars of [{}, { TENANTS_DEVELOPMENT: 'false' }, { TENANTS_DEVELOPMENT: '' }]) {
       const api = await startApi({ vars })
       for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1', LISTED]) {
@@ -55,7 +55,7 @@ describe('who may read it', () => {
     }
   })
 
-  test('deployed: an address on the list with a key that stands, without a signature', async () => {
+  test('when deployed, an address on the list needs a valid key but no signature', async () => {
     const api = await startApi({ vars: { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: LIST } })
     for (const address of [LISTED, '::ffff:192.0.2.7', '198.51.100.200', '2001:db8::1']) await api.expect(200, 'GET', ROUTE, withKey(api.key, address))
     await api.expect(200, 'GET', ROUTE, { ...withKey(api.key), signature: api.sign('another body') })
@@ -75,10 +75,10 @@ describe('who may read it', () => {
         bodies.add(JSON.stringify({ ...json, request_id: '' }))
       }
     }
-    assert.equal(bodies.size, 1, 'the same body for all of them')
+    assert.equal(bodies.size, 1, 'every 401 has the same body')
   })
 
-  test('a loopback address on the list needs a key where this is no development', async () => {
+  test('a loopback address on the list needs a key outside development', async () => {
     const vars = { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '127.0.0.1' }
     const api = await startApi({ vars })
     await api.refuse(401, 'unauthorized', 'GET', ROUTE, local())
@@ -87,7 +87,7 @@ describe('who may read it', () => {
     await there.expect(200, 'GET', ROUTE, local())
   })
 
-  test('the list of those who may call the API comes first', async () => {
+  test('the allow list of the API is checked before that of Traefik', async () => {
     const vars = { CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.0/24', CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7, 203.0.113.9', ...DEVELOPMENT }
     const api = await startApi({ vars })
     for (const address of ['203.0.113.9', '127.0.0.1', '::1']) await api.refuse(403, 'forbidden', 'GET', ROUTE, withKey(api.key, address))
@@ -96,7 +96,7 @@ describe('who may read it', () => {
     await api.expect(200, 'GET', ROUTE, withKey(api.key, '192.0.2.7'))
   })
 
-  test('only what the route needs must be configured', async () => {
+  test('the route needs only the key secret, not the request secret or the encryption key', async () => {
     const api = await startApi({ vars: { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: LIST, CHEVERETO_TENANTS_API_REQUEST_SECRET: undefined, CHEVERETO_ENCRYPTION_KEY: undefined } })
     await insert(api, 'a', 'a.example.com')
     await api.sql("UPDATE tenants SET env = 'something sealed'")
@@ -107,7 +107,7 @@ describe('who may read it', () => {
     await keyless.refuse(404, 'not_found', 'GET', ROUTE, withKey(keyless.key, '203.0.113.9'))
   })
 
-  test('what is refused costs no query', async () => {
+  test('a refused request does not reach the database', async () => {
     const api = await startApi({ schema: false, vars: { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: LIST } })
     await api.refuse(404, 'not_found', 'GET', ROUTE, withKey(api.key, '203.0.113.9'))
     await api.refuse(401, 'unauthorized', 'GET', ROUTE, withKey(`${api.key}A`))
@@ -115,8 +115,8 @@ describe('who may read it', () => {
   })
 })
 
-describe('what it says', () => {
-  test('without a tenant: the root', async () => {
+describe('content', () => {
+  test('without tenants the configuration routes only the root', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     const { json } = await read(api)
     assert.deepEqual(json.http.routers, { '*': router('localhost') })
@@ -124,7 +124,7 @@ describe('what it says', () => {
     assert.deepEqual(json.http.middlewares['allow-range'].ipAllowList.sourceRange.toSorted(), CLOUDFLARE.toSorted())
   })
 
-  test('the root first, then the enabled tenants in the order of their ids, and the same bytes every time', async () => {
+  test('the root comes first, then the enabled tenants sorted by id, with the same bytes every time', async () => {
     const api = await startApi({ vars: { ...DEVELOPMENT, CHEVERETO_INTERNAL_HOSTNAME: 'Root.Example.com', CHEVERETO_PROXY_ENTRYPOINT: 'https-1', CHEVERETO_SERVICE_NAME: 'chevereto', CHEVERETO_SERVICE_PORT: '80',
       CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, 192.0.2.7,2001:db8::/32' } })
     for (const id of ['b', 'A', '10', '9', 'a_b', 'off']) await api.tenant({ id, hostname: `${id.toLowerCase().replace('_', '-')}.example.com`, is_enabled: id !== 'off' })
@@ -140,10 +140,10 @@ describe('what it says', () => {
     for (let i = 0; i < 3; i++) assert.equal((await read(api)).text, first.text)
     await api.expect(204, 'DELETE', '/tenants/b')
     await api.tenant({ id: 'b', hostname: 'b.example.com' })
-    assert.equal((await read(api)).text, first.text, 'not the order in which they came')
+    assert.equal((await read(api)).text, first.text, 'the order does not depend on the time of creation')
   })
 
-  test('only enabled tenants, from the very next answer on', async () => {
+  test('the next response after a change lists exactly the enabled tenants', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     const { id } = await api.tenant({ id: 'a', is_enabled: false })
     assert.deepEqual(await routersOf(api), ['*'])
@@ -156,14 +156,14 @@ describe('what it says', () => {
     assert.deepEqual(await routersOf(api), ['*'])
   })
 
-  test('a thousand tenants are all there', async () => {
+  test('the configuration lists a thousand enabled tenants', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     await api.sql(`WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1199)
       INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at)
       SELECT printf('t%04d', i), printf('t%04d.example.com', i), i < 1000, '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM n`)
     const began = performance.now()
     const { json, text } = await read(api)
-    // Traefik gives up after five seconds.
+    // Traefik's poll times out after five seconds.
     assert.ok(performance.now() - began < 5_000)
     const names = Array.from({ length: 1000 }, (_, i) => `t${String(i).padStart(4, '0')}`)
     assert.deepEqual(inOrder(text), ['*', ...names])
@@ -171,8 +171,8 @@ describe('what it says', () => {
   })
 })
 
-describe('rows that no call of the API would make', () => {
-  test('are left out and named in the log, and the others stay', async () => {
+describe('rows that the API would refuse to write', () => {
+  test('are omitted and named in the log, and valid rows are unaffected', async () => {
     const api = await startApi({ vars: { ...DEVELOPMENT, CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com' } })
     await api.tenant({ id: 'good', hostname: 'good.example.com' })
     await api.tenant({ id: 'Zoe', hostname: 'zoe.example.com' })
@@ -189,10 +189,10 @@ describe('rows that no call of the API would make', () => {
     assert.deepEqual(json.http.routers, { '*': router('root.example.com'), good: router('good.example.com'), Zoe: router('zoe.example.com') })
     assert.deepEqual(inOrder(text), ['*', 'good', 'Zoe'])
     const [line] = await api.linesOf(headers['x-request-id'])
-    // A line of the log has its limits: it names twenty, and counts the rest.
+    // A log line names at most twenty rows, and counts the rest.
     const bad = Object.keys(hostnames).length + 1 + ids.length
     assert.match(line.cause ?? '', new RegExp(`tenants/back/hostname: .*; and ${bad - 20} more$`), JSON.stringify(line))
-    // A bad row that is not enabled is not asked for.
+    // The query does not read bad rows that are disabled.
     await api.sql("DELETE FROM tenants WHERE id NOT IN ('good', 'Zoe', 'root')")
     const named = (await api.linesOf((await read(api)).headers['x-request-id']))[0]
     assert.match(named.cause ?? '', /tenants\/root\b/)
@@ -201,7 +201,7 @@ describe('rows that no call of the API would make', () => {
     assert.doesNotMatch(quiet.cause ?? '', /tenants\//)
   })
 
-  test('each alone is named', async () => {
+  test('are named in the log if there is only one', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     await api.tenant({ id: 'good', hostname: 'good.example.com' })
     for (const [id, hostname] of [['tick', 'a`).example.com'], ['root', 'localhost'], ['a@http', 'fine.example.com']]) {
@@ -209,7 +209,7 @@ describe('rows that no call of the API would make', () => {
       const { json, headers } = await read(api)
       assert.deepEqual(Object.keys(json.http.routers), ['*', 'good'])
       const [line] = await api.linesOf(headers['x-request-id'])
-      // One that is no identifier is quoted.
+      // The log quotes an id that is not valid.
       assert.ok(line.cause?.replace('`', '').includes(`tenants/${id}`), JSON.stringify(line))
       await api.sql('DELETE FROM tenants WHERE id = ?', id)
     }
@@ -219,7 +219,7 @@ describe('rows that no call of the API would make', () => {
 describe('ETag', () => {
   const ETAG = /^"[0-9a-f]+-\d+"$/
 
-  test('what one has already is 304, without a body', async () => {
+  test('If-None-Match with the current ETag gets a 304 without a body', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     await api.tenant({ id: 'a' })
     const { headers: { etag } } = await read(api)
@@ -234,14 +234,14 @@ describe('ETag', () => {
     for (const value of ['', '"x"', etag.slice(1, -1), etag.slice(0, -1), `"${etag}"`, `${etag.slice(0, -1)}0"`, `"${etag.slice(2)}`, '"*"', `w/${etag}x`, etag.replace('-', '-+'), etag.replace('-', '-0')]) assert.equal((await read(api, { 'If-None-Match': value })).headers.etag, etag, value)
   })
 
-  test('is only for those who may read', async () => {
+  test('a refused request gets no ETag', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     const options = from('203.0.113.9')
     const { headers } = await api.refuse(404, 'not_found', 'GET', ROUTE, { ...options, headers: { ...options.headers, 'If-None-Match': '*' } })
     assert.equal(headers.etag, undefined)
   })
 
-  test('is another after each write', async () => {
+  test('every write changes the ETag', async () => {
     const api = await startApi({ vars: DEVELOPMENT })
     const seen = [(await read(api)).headers.etag]
     const writes = [
@@ -257,7 +257,7 @@ describe('ETag', () => {
     }
   })
 
-  test('is another where the settings differ', async () => {
+  test('different settings give a different ETag', async () => {
     const persist = mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
     after(() => rmSync(persist, { recursive: true, force: true }))
     const secrets = freshSecrets()
@@ -276,7 +276,7 @@ describe('ETag', () => {
   })
 })
 
-test('HEAD answers as GET, without a body', async () => {
+test('HEAD returns the headers of GET, without a body', async () => {
   const api = await startApi({ vars: DEVELOPMENT })
   await api.tenant()
   const get = await read(api)
@@ -285,7 +285,7 @@ test('HEAD answers as GET, without a body', async () => {
   assert.deepEqual(comparable(head.headers), comparable(get.headers))
 })
 
-test('another method is 405 and says which ones there are; another path is 404', async () => {
+test('an unsupported method is a 405 whose Allow lists the supported ones, and an unknown path is a 404', async () => {
   const api = await startApi({ vars: DEVELOPMENT })
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']) {
     const { headers } = await api.refuse(405, 'method_not_allowed', method, ROUTE, local())
@@ -295,9 +295,9 @@ test('another method is 405 and says which ones there are; another path is 404',
   await api.expect(200, 'GET', `${ROUTE}?x=1`, local())
 })
 
-describe('an error is a problem and never a 200', () => {
+describe('a failure is a problem response, never a 200', () => {
   for (const [table, vars, options] of [['tenants', DEVELOPMENT, () => local()], ['api_keys', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: LIST }, (api) => withKey(api.key)]]) {
-    test(`the table ${table} is gone`, async () => {
+    test(`without the table ${table} the response is a 500`, async () => {
       const api = await startApi({ vars })
       const before = await api.expect(200, 'GET', ROUTE, options(api))
       await api.sql('PRAGMA foreign_keys = off')
@@ -318,11 +318,11 @@ describe('an error is a problem and never a 200', () => {
     ['CHEVERETO_PROXY_IP_ALLOW_LIST', '10.0.0.0/33'], ['CHEVERETO_PROXY_IP_ALLOW_LIST', '10.0.0.0/8,,'], ['CHEVERETO_PROXY_IP_ALLOW_LIST', 'cloudflare'], ['CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST', 'traefik.example.com'],
   ]
   for (const [name, value] of unreadable) {
-    test(`${name}=${value}`, async () => {
+    test(`${name}=${value} makes every request a 503`, async () => {
       const api = await startApi({ schema: false, vars: { ...DEVELOPMENT, [name]: value } })
       for (const request of [['GET', ROUTE, local()], ['GET', ROUTE, from('203.0.113.9')], ['POST', '/auth/verify'], ['GET', '/nothing']]) {
         const { text } = await api.refuse(503, 'not_configured', ...request)
-        assert.doesNotMatch(text, /CHEVERETO/, 'the answer does not name it')
+        assert.doesNotMatch(text, /CHEVERETO/, 'the response does not name the variable')
       }
       await api.logged(name)
     })

@@ -1,4 +1,4 @@
-// A real Traefik polls the running Worker (API.md §7): requests for tenants' hostnames reach a stand-in for the PHP service.
+// A real Traefik polls the running Worker (API.md §7), and routes requests for tenants' hostnames to a stand-in for the PHP service.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,7 +6,7 @@ import { startApi } from './harness.mjs'
 import { noTraefik, POLL_SECONDS, startStandIn, startTraefik, twoPolls } from './traefik.mjs'
 
 const skip = noTraefik()
-/** Local requests pass the middleware, and go to the stand-in. */
+/** Variables that let local requests pass the middleware and reach the stand-in. */
 const vars = (port) => ({ CHEVERETO_SERVICE_NAME: 'localhost', CHEVERETO_SERVICE_PORT: String(port), CHEVERETO_PROXY_IP_ALLOW_LIST: '127.0.0.1/32,::1/128', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com' })
 const deployed = (port) => ({ ...vars(port), CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '127.0.0.0/8, ::1' })
 const enabled = async (traefik) => {
@@ -18,7 +18,7 @@ const enabled = async (traefik) => {
 }
 
 describe('a real Traefik', () => {
-  test('with a key: who is reached, who is not, and how soon a change counts', { skip, timeout: 200_000 }, async () => {
+  test('with a key, Traefik routes the enabled tenants only, applies a change within two polls, and keeps its routes when a poll fails', { skip, timeout: 200_000 }, async () => {
     const standIn = await startStandIn()
     const api = await startApi({ vars: deployed(standIn.port) })
     await api.tenant({ id: 'on', hostname: 'on.example.com' })
@@ -34,7 +34,7 @@ describe('a real Traefik', () => {
     for (const stranger of ['off.example.com', 'nobody.example.com', 'localhost', 'a.on.example.com', 'example.com']) assert.deepEqual(await traefik.ask(stranger), { status: 404, reached: undefined }, stranger)
     assert.ok(!standIn.seen.includes('off.example.com'))
 
-    // Each change counts from the second poll after it at the latest: the first may have been under way.
+    // Traefik applies a change at the second poll at the latest: the first may already have been under way.
     const applied = async (change, ...expected) => {
       await change()
       for (const [status, hostname] of expected) {
@@ -66,10 +66,10 @@ describe('a real Traefik', () => {
     await kept('401')
     await api.stop()
     await sleep(2 * POLL_SECONDS * 1000 + 500)
-    await kept('nobody answers')
+    await kept('no response')
   })
 
-  test('in development, without a key: hostnames and ids at the edges of their rules', { skip, timeout: 200_000 }, async () => {
+  test('in development, without a key, Traefik accepts hostnames and ids at the limits of their rules', { skip, timeout: 200_000 }, async () => {
     const standIn = await startStandIn()
     const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true' } })
     const label = 'a'.repeat(63)
@@ -85,12 +85,12 @@ describe('a real Traefik', () => {
       a_______________: '1.2.3.example',
       UPPERCASEID: 'upper.example',
       puny: 'xn--bcher-kva.example',
-      // What a YAML reader might take for something else, were it not quoted.
+      // Without quotes, a YAML reader might parse these as other types.
       null: 'null', true: 'true', no: 'no', '1e3': '1e3', '0x10': '0x10', NaN: 'nan', '2026-01-01': '2026-01-01', http: 'http', routers: 'routers', php: 'php', internal: 'api.internal',
     }
     assert.equal(tenants.long.length, 255)
     for (const [id, hostname] of Object.entries(tenants)) await api.tenant({ id, hostname })
-    // Rows that no call would make take no one down.
+    // Rows that the API would refuse to write do not affect the others.
     for (const [id, hostname] of [['evil', 'x`) || HostRegexp(`.*'], ['root', 'root.example.com'], ['a@b', 'at.example.com'], ['*', 'star.example.com']]) {
       await api.sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES (?, ?, 1, '', '')", id, hostname)
     }

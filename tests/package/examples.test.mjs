@@ -1,4 +1,4 @@
-// The examples that embed the npm package, as their reader would run them.
+// Runs the examples that embed the npm package, as a reader would.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHmac, randomBytes } from 'node:crypto'
@@ -16,7 +16,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 const hex = () => randomBytes(32).toString('hex')
 const secrets = { CHEVERETO_TENANTS_API_KEY_SECRET: hex(), CHEVERETO_TENANTS_API_REQUEST_SECRET: hex(), CHEVERETO_ENCRYPTION_KEY: randomBytes(32).toString('base64') }
 
-/** Starts a server; answers where it serves, the key if it showed one, and how to stop it. */
+/** Starts a server. Resolves with its URL, the key if it printed one, and a function that stops it. */
 function serve(program, file, env) {
   const child = spawn(program, [path.join(root, 'examples', file)], { env: { ...process.env, ...secrets, PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   after(() => child.kill())
@@ -30,7 +30,7 @@ function serve(program, file, env) {
     child.stdout.setEncoding('utf8').on('data', read)
     child.stderr.setEncoding('utf8').on('data', read)
     child.on('error', reject)
-    child.on('exit', (code) => reject(new Error(`it ended with exit code ${code}: ${printed}`)))
+    child.on('exit', (code) => reject(new Error(`the server exited with code ${code}: ${printed}`)))
   })
 }
 
@@ -41,10 +41,10 @@ const call = (url, key, method, where, value) => {
 }
 
 for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/server.mjs'], ["Node's http with node:sqlite", () => process.execPath, 'node/server.mjs']]) {
-  test(`${name} serves, keeps, and knows where callers are`, async () => {
+  test(`${name} serves the API, keeps its data over a restart, and passes on the caller's address`, async () => {
     const DATABASE = path.join(folder, `${file.split('/')[0]}.db`)
     const first = await serve(program(), file, { DATABASE })
-    assert.ok(first.key, 'the key is shown once')
+    assert.ok(first.key, 'the first start prints the key')
     const made = await call(first.url, first.key, 'POST', '/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true, env: { A: 'grüße' } })
     assert.equal(made.status, 201, await made.clone().text())
     const tenant = await made.json()
@@ -65,7 +65,7 @@ for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/ser
   })
 }
 
-/** Uses the page in a frame, as a person would, and loads it again in between. */
+/** Uses the example page in a frame, as a person would, and reloads it in between. */
 const visitor = `<!doctype html><meta charset="utf-8"><iframe id="page" style="width:800px;height:600px"></iframe><script type="module">
   const frame = document.getElementById('page')
   const until = async (what, test) => {
@@ -114,7 +114,7 @@ const visitor = `<!doctype html><meta charset="utf-8"><iframe id="page" style="w
   await fetch('/result', { method: 'POST', body: JSON.stringify(result) })
 </script>`
 
-test('a page keeps its tenants in the browser, over a reload, and signs its requests', { skip: noBrowser() }, async () => {
+test('the example page signs its requests, and keeps its tenants in the browser over a reload', { skip: noBrowser() }, async () => {
   const { error, before, exchange, problem, reloaded, after: left } = await browse({ '/': ['text/html', visitor] })
   assert.equal(error, undefined)
   assert.deepEqual(before, [])

@@ -1,4 +1,4 @@
-// The npm package as it is packed: its size, its types, its README, and what it does beside answering requests (tests/conformance has that).
+// The packed npm package: its size, its types, its README, and all functions but request handling, which tests/conformance covers.
 import assert from 'node:assert/strict'
 import { createHash, createHmac } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -41,12 +41,12 @@ async function world(options) {
   return { api, database, list, key }
 }
 
-test('the .wasm, gzipped, is within its limit', () => {
+test('the gzipped .wasm is within its limit', () => {
   const size = wasmSize()
   assert.ok(size > 10_000 && size <= SIZE_LIMIT_BYTES, `${size} of ${SIZE_LIMIT_BYTES} bytes`)
 })
 
-test('it holds what package.json names, and no text that is run as code', () => {
+test('the package contains every file that package.json names, and no code that evaluates text', () => {
   const { exports, version } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'))
   assert.match(version, /^\d+\.\d+\.\d+$/)
   const files = readdirSync(installed)
@@ -56,13 +56,13 @@ test('it holds what package.json names, and no text that is run as code', () => 
   for (const file of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'tenants_core_bg.wasm']) assert.ok(files.includes(file), file)
 })
 
-test('what the types export is what there is', () => {
+test('the types declare exactly the exports of the package', () => {
   const declared = [...readFileSync(path.join(installed, 'index.d.ts'), 'utf8').matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
   assert.deepEqual(declared.sort(), Object.keys(core).sort())
   assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'fetch'])
 })
 
-test('a program with its types compiles under --strict', async () => {
+test('a program that uses the types compiles under --strict', async () => {
   writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({
     compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2022', module: 'nodenext', lib: ['es2023', 'dom'], types: ['node'], typeRoots: [path.join(root, 'node_modules', '@types')] },
     files: [path.join(root, 'tests', 'package', 'types.ts')],
@@ -70,7 +70,7 @@ test('a program with its types compiles under --strict', async () => {
   await quiet(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder], { label: 'tsc' })
 })
 
-test("the README's commands and program, in an empty folder", async () => {
+test("the README's commands and program work in an empty folder", async () => {
   const readme = readFileSync(path.join(installed, 'README.md'), 'utf8')
   const blocks = [...readme.matchAll(/^```(\w+)\n([^]*?)^```/gm)].map(([, language, text]) => ({ language, text }))
   assert.deepEqual(blocks.map(({ language }) => language), ['sh', 'js', 'sh'])
@@ -86,7 +86,7 @@ test("the README's commands and program, in an empty folder", async () => {
 })
 
 for (const platform of ['browser', 'neutral']) {
-  test(`a bundle by esbuild for ${platform} runs`, async () => {
+  test(`a bundle that esbuild builds for the platform ${platform} runs`, async () => {
     const outfile = path.join(folder, `bundle-${platform}.mjs`)
     await build({
       stdin: { contents: "import { sign } from 'tenants-core'\nexport const signed = sign('Jefe', 'what do ya want for nothing?')", resolveDir: root },
@@ -99,7 +99,7 @@ for (const platform of ['browser', 'neutral']) {
 }
 
 describe('errors are typed objects', () => {
-  test('a configuration with every variable that does not parse', () => {
+  test('the error of a configuration lists every variable that does not parse', () => {
     const error = thrown(() => new core.TenantsApi({ ...config, CHEVERETO_ENCRYPTION_KEY: 'c2hvcnQ=', CHEVERETO_SERVICE_PORT: 80, TENANTS_DEVELOPMENT: 'yes', UNKNOWN: {} }))
     assert.ok(error instanceof Error)
     assert.deepEqual([error.name, error.code, error.field], ['TenantsError', 'invalid_configuration', null])
@@ -112,7 +112,7 @@ describe('errors are typed objects', () => {
     for (const none of [undefined, null, 'text', 1]) assert.deepEqual([thrown(() => new core.TenantsApi(none)).code, thrown(() => new core.TenantsApi(none)).field], ['invalid_argument', 'config'])
   })
 
-  test('an argument that is none', () => {
+  test('the error of an invalid argument names the argument', () => {
     const fieldOf = (call) => {
       const { name, code, field } = thrown(call)
       assert.deepEqual([name, code], ['TenantsError', 'invalid_argument'])
@@ -126,7 +126,7 @@ describe('errors are typed objects', () => {
   })
 })
 
-test('sign signs as openssl and PHP do, text and bytes', () => {
+test('sign returns the same signatures as openssl and PHP, for text and for bytes', () => {
   for (const { secret, body, signature } of vectors('signatures')) {
     assert.equal(core.sign(secret, body), signature)
     assert.equal(core.sign(secret, new TextEncoder().encode(body)), signature)
@@ -134,7 +134,7 @@ test('sign signs as openssl and PHP do, text and bytes', () => {
   }
 })
 
-test('createApiKey makes a key of the contract, which its statements make known', async () => {
+test('createApiKey returns a key in the form of the contract, and its statements add the key to the database', async () => {
   const { key, digest, id } = core.createApiKey('keys', 999_999_999_999_999)
   const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
   const bytes = Buffer.from(secret, 'base64url')
@@ -152,7 +152,7 @@ test('createApiKey makes a key of the contract, which its statements make known'
   assert.deepEqual(audit, [['api_key.create', '1'], ['api_key.create', '2']])
 })
 
-test('prepareDatabase makes the tables of schema.sql, once', async () => {
+test('prepareDatabase creates the tables of schema.sql, once', async () => {
   const db = new DatabaseSync(':memory:')
   assert.equal(await prepareDatabase(nodeSqlite(db)), true)
   assert.equal(await prepareDatabase(nodeSqlite(db)), false)
@@ -163,7 +163,7 @@ test('prepareDatabase makes the tables of schema.sql, once', async () => {
   assert.ok(schema.length >= 5)
 })
 
-test('a database that fails is a 500 whose cause is in the log alone, and its rows are checked', async () => {
+test('a failing database and malformed rows are a 500, and only the log has the cause', async () => {
   const lines = []
   const { api, list } = await world({ log: (entry) => lines.push(entry) })
   for (const [batch, cause] of [
@@ -181,7 +181,7 @@ test('a database that fails is a 500 whose cause is in the log alone, and its ro
   }
 })
 
-test('the host may give the time', async () => {
+test('a host can pass the time', async () => {
   const { api, database, key } = await world()
   const body = JSON.stringify({ id: 'a', hostname: 'a.example.com', is_enabled: true })
   const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } })
@@ -189,20 +189,20 @@ test('the host may give the time', async () => {
   assert.deepEqual([response.status, (await response.json()).created_at], [201, '2031-02-03 04:05:06'])
 })
 
-test('a core that broke rejects with `crashed`, and serves the next request anew', async () => {
+test('when the core crashes, waiting requests reject with `crashed`, and later requests are served', async () => {
   const { api, database, list } = await world()
   const waiting = Promise.withResolvers()
   const beside = api.fetch(list(), { batch: (statements) => waiting.promise.then(() => database.batch(statements)) })
-  // Takes the configurations away behind the package's back: the next request finds none, and panics.
+  // Release the configurations behind the package's back, so that the next request finds none and the core panics.
   const bindings = await import(path.join(installed, 'tenants_core_bg.js'))
   for (let handle = 0; handle < 1000; handle++) bindings.release(handle)
   await assert.rejects(api.fetch(list(), database), { name: 'TenantsError', code: 'crashed', message: /no configuration goes by/ })
   waiting.resolve()
-  await assert.rejects(beside, { code: 'crashed', message: /started anew/ })
+  await assert.rejects(beside, { code: 'crashed', message: /it restarted while/ })
   for (let i = 0; i < 3; i++) assert.equal((await api.fetch(list(), database)).status, 200)
 })
 
-test('countStatistics counts from a tenant\'s own tables, as the cron trigger does', async () => {
+test('countStatistics counts a tenant\'s own tables, as the cron trigger does', async () => {
   const { api, database, key, list } = await world()
   const post = (where, value) => {
     const body = JSON.stringify(value)
@@ -217,6 +217,6 @@ test('countStatistics counts from a tenant\'s own tables, as the cron trigger do
   await assert.rejects(api.countStatistics({ batch: () => { throw new Error('no disk') } }), { name: 'TenantsError', code: 'job_failed', message: /no disk/ })
 })
 
-test('what is installed is what was packed', () => {
+test('the installed package has exactly the packed files', () => {
   assert.deepEqual(readdirSync(installed).sort(), readdirSync(packageFolder).sort())
 })

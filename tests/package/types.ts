@@ -1,4 +1,4 @@
-// Compiled, never run: the package's types as a newcomer's program meets them.
+// A test compiles this file but never runs it. It uses the package's types as a new user's program would.
 import { DatabaseSync } from 'node:sqlite'
 import { TenantsApi, createApiKey, sign, type ApiKey, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
 import { betterSqlite3 } from 'tenants-core/better-sqlite3'
@@ -24,17 +24,17 @@ try {
 } catch (error) {
   const { code, field, errors } = error as TenantsError
   if (code === 'invalid_configuration') console.log(field, errors.map((e) => e.message))
-  // @ts-expect-error: there is no such code
+  // @ts-expect-error: no error has this code
   if (code === 'nonsense') console.log(code)
 }
 
-// @ts-expect-error: a database is needed
+// @ts-expect-error: fetch needs a database
 await api.fetch(new Request('http://localhost/'))
-// @ts-expect-error: an id is a number
+// @ts-expect-error: an id must be a number
 createApiKey('secret', '1')
-// @ts-expect-error: a secret is a text
+// @ts-expect-error: a secret must be a string
 sign(1)
-// @ts-expect-error: rows are lists of values
+// @ts-expect-error: a row must be an array of values
 const wrong: Database = { batch: () => [[{ a: 1 }]] }
 
 console.log(made, first, response.status, key.statements, signature, own, adapters, wrong, lines)

@@ -1,13 +1,13 @@
-// The API and what belongs to it, on the wasm that ./index.js or ./workerd.js has handed in. Moves bytes between the platform's
-// Request and Response, the core and a database, and decides nothing.
+// The package's JavaScript around the wasm, which ./index.js or ./workerd.js passes to `start`. It moves bytes between the
+// platform's Request and Response, the core and a database. The core makes every decision.
 import * as bindings from './tenants_core_bg.js'
 
 let module
 let memory = null
-/** Which instance of the wasm serves. A handle is of the instance that gave it. */
+/** The number of the current wasm instance. A handle is valid only in the instance that issued it. */
 let generation = 0
 
-/** Takes the compiled wasm, and starts it. */
+/** Keeps the compiled wasm and starts an instance of it. */
 export function start(compiled) {
   module = compiled
   instantiate()
@@ -15,7 +15,7 @@ export function start(compiled) {
 
 function instantiate() {
   const { exports } = new WebAssembly.Instance(module, { './tenants_core_bg.js': bindings })
-  // Growing by nothing detaches the old memory's buffer, which is how wasm-bindgen's glue sees that its views of it are stale.
+  // `grow(0)` detaches the old memory's buffer. By that, wasm-bindgen's glue notices that its views of the buffer are stale.
   memory?.grow(0)
   memory = exports.memory
   generation++
@@ -23,7 +23,7 @@ function instantiate() {
   exports.__wbindgen_start()
 }
 
-/** Calls into the wasm. One that trapped cannot be trusted: it is started anew, and whoever still waits in it is told. */
+/** Calls into the wasm. An instance that trapped cannot be trusted, so start a new one. Requests that still wait in the old one are rejected. */
 function guarded(call) {
   try {
     return call()
@@ -35,7 +35,7 @@ function guarded(call) {
   }
 }
 
-const crashed = (cause) => failed('crashed', `the core broke: ${cause}`)
+const crashed = (cause) => failed('crashed', `the core crashed: ${cause}`)
 
 function failed(code, message) {
   return Object.assign(new Error(message), { name: 'TenantsError', code, field: null, errors: [] })
@@ -47,11 +47,11 @@ const forgotten = typeof FinalizationRegistry === 'undefined' ? undefined
 export class TenantsApi {
   #config
   #log
-  /** The configuration's number, and the instance that gave it. Shared with the registry, which frees it. */
+  /** The configuration's handle, and the instance that issued it. The registry has a reference to this object, and releases the handle. */
   #api = { handle: 0, generation: 0 }
 
   constructor(config, { log = logErrors } = {}) {
-    // A copy: what the caller does to its own later is not half read.
+    // Copy: the caller may change its object later, and a restarted instance reads the configuration again.
     this.#config = config !== null && typeof config === 'object' ? { ...config } : config
     this.#log = log
     this.#handle()
@@ -96,9 +96,9 @@ export class TenantsApi {
     } catch (error) {
       failure = String(error?.message ?? error)
     }
-    // Another instance's handle may be another request's there.
+    // In a new instance, the old handle may belong to another request.
     const next = mine === generation ? guarded(() => bindings.resume(handle, results, failure, now ?? Date.now())) : undefined
-    if (next === undefined) throw crashed('it started anew while this request waited for its rows')
+    if (next === undefined) throw crashed('it restarted while this request waited for the database')
     return JSON.parse(next)
   }
 }
@@ -120,7 +120,7 @@ function entryOf({ key_id: keyId, duration_ms: durationMs, request_id: requestId
   return { ...rest, keyId, durationMs, requestId }
 }
 
-/** Path and query of an absolute URL, as they came. */
+/** Returns the path and query of an absolute URL, unchanged. */
 function targetOf(url) {
   const path = url.indexOf('/', url.indexOf('://') + 3)
   const end = url.indexOf('#')
@@ -129,12 +129,12 @@ function targetOf(url) {
 
 const EMPTY = new Uint8Array()
 
-/** The body's bytes, or `undefined` where it is longer than the core takes. */
+/** Reads the body's bytes. Returns `undefined` if the body is longer than the core accepts. */
 function readBody(request) {
   const limit = bindings.bodyLimitBytes()
   if (Number(request.headers.get('content-length') ?? 0) > limit) return undefined
   if (request.body === null) return EMPTY
-  // A platform without streams in requests has the body whole already.
+  // A platform without request streams already has the whole body.
   if (request.body === undefined) return request.arrayBuffer().then((all) => (all.byteLength > limit ? undefined : new Uint8Array(all)))
   return readStream(request.body.getReader(), limit)
 }

@@ -1,8 +1,8 @@
-// better-sqlite3.
+// The adapter for better-sqlite3.
 import { transaction } from './transaction.js'
 
 /**
- * @typedef {object} BetterSqlite3 What is used of a `Database` of better-sqlite3.
+ * @typedef {object} BetterSqlite3 The parts of better-sqlite3's `Database` that the adapter uses.
  * @property {(sql: string) => unknown} exec
  * @property {(sql: string) => any} prepare
  */
@@ -16,9 +16,9 @@ export function betterSqlite3(db) {
   return {
     batch: (statements) => transaction((sql) => db.exec(sql), () => statements.map(({ sql, params }) => {
       const statement = db.prepare(sql)
-      // To it `?1` is a name.
+      // better-sqlite3 treats `?1` as a named parameter.
       const bound = params.length > 0 ? [Object.fromEntries(params.map((value, i) => [i + 1, value]))] : []
-      // It tells statements that answer rows from those that do not, and refuses `all` for the second kind.
+      // better-sqlite3 refuses `all` for statements that return no rows.
       if (statement.reader) return statement.raw(true).safeIntegers(true).all(...bound)
       statement.run(...bound)
       return []

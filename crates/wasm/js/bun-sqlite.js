@@ -1,14 +1,14 @@
-// Bun's own SQLite: `bun:sqlite`.
+// The adapter for Bun's own SQLite, `bun:sqlite`.
 import { transaction } from './transaction.js'
 
 /**
- * @typedef {object} BunDatabase What is used of a `Database` of `bun:sqlite`.
+ * @typedef {object} BunDatabase The parts of `bun:sqlite`'s `Database` that the adapter uses.
  * @property {(sql: string) => any} run
  * @property {(sql: string) => any} prepare
  */
 
 /**
- * @param {BunDatabase} db opened with `safeIntegers: true`, where integers beyond 2^53 are to come exactly and not be refused
+ * @param {BunDatabase} db open it with `safeIntegers: true` to read integers beyond 2^53 exactly; without it, the core refuses them
  * @returns {import('./index.js').Database}
  */
 export function bunSqlite(db) {

@@ -1,4 +1,4 @@
-// Cloudflare's D1.
+// The adapter for Cloudflare's D1.
 
 /**
  * @typedef {object} PreparedStatement
@@ -8,7 +8,7 @@
 
 /**
  * @template {PreparedStatement} S
- * @typedef {object} D1 What is used of a `D1Database`.
+ * @typedef {object} D1 The parts of `D1Database` that the adapter uses.
  * @property {(sql: string) => S} prepare
  * @property {(statements: S[]) => Promise<{results: any[]}[]>} batch
  */
@@ -21,10 +21,11 @@ export function d1(db) {
   return {
     async batch(statements) {
       const prepared = statements.map(({ sql, params }) => db.prepare(sql).bind(...params))
-      // One statement is a transaction by itself, and D1 answers it with the rows as they are wanted.
+      // A single statement is a transaction by itself, and `raw` returns its rows as arrays.
       if (prepared.length === 1) return [await prepared[0].raw()]
       const results = await db.batch(prepared)
-      // Rows come as objects with their columns in order: no two columns of a statement have one name, and none is a number.
+      // `batch` returns rows as objects. `Object.values` keeps the order of the columns, because no statement has two columns of the
+      // same name or a column whose name is a number.
       return results.map(({ results }) => results.map((row) => Object.values(row)))
     },
   }

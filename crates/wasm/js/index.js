@@ -1,4 +1,4 @@
-// For Node, Bun, Deno, browsers and bundlers: the wasm comes along as text, so that there is no file to find and nothing to wait for.
+// The entry for Node, Bun, Deno, browsers and bundlers. The wasm is embedded as text, so nothing has to locate or await a file.
 import { start } from './api.js'
 import { base64 } from './wasm.js'
 

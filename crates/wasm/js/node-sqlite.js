@@ -1,8 +1,8 @@
-// Node's own SQLite: `node:sqlite`, from Node 22.16 or 24 on.
+// The adapter for Node's own SQLite, `node:sqlite`. Needs Node 22.16 or 24, or later.
 import { transaction } from './transaction.js'
 
 /**
- * @typedef {object} DatabaseSync What is used of a `DatabaseSync`.
+ * @typedef {object} DatabaseSync The parts of `DatabaseSync` that the adapter uses.
  * @property {(sql: string) => void} exec
  * @property {(sql: string) => any} prepare
  */

@@ -1,11 +1,11 @@
-// The tables of the registry, for a database that has none yet.
+// Creates the registry's tables in a new database.
 import { statements } from './schema-statements.js'
 
-/** `schema.sql`, statement by statement. @type {readonly string[]} */
+/** The statements of `schema.sql`. @type {readonly string[]} */
 export const schema = statements
 
 /**
- * Makes the tables in a fresh database; one that has them is left as it is. Answers whether it made them.
+ * Creates the tables in a new database. Leaves a database that has them unchanged. Resolves with whether it created them.
  * @param {import('./index.js').Database} database
  * @returns {Promise<boolean>}
  */

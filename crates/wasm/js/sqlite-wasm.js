@@ -1,8 +1,8 @@
-// SQLite's official WebAssembly build, `@sqlite.org/sqlite-wasm`: in a browser, or wherever else it runs.
+// The adapter for SQLite's official WebAssembly build, `@sqlite.org/sqlite-wasm`, in a browser or elsewhere.
 import { transaction } from './transaction.js'
 
 /**
- * @typedef {object} Oo1Database What is used of an `oo1.DB` or one of its kin (`oo1.JsStorageDb`, `oo1.OpfsDb`).
+ * @typedef {object} Oo1Database The parts of `oo1.DB` and its subclasses (`oo1.JsStorageDb`, `oo1.OpfsDb`) that the adapter uses.
  * @property {(...args: any[]) => any} exec
  */
 

@@ -1,7 +1,7 @@
-// What the adapters of synchronous SQLites share.
+// Shared by the adapters for synchronous SQLite libraries.
 
 /**
- * Runs statements in one transaction: all of them, or none.
+ * Runs statements in one transaction: all of them take effect, or none.
  * @template T
  * @param {(sql: string) => unknown} exec
  * @param {() => T} run
@@ -17,7 +17,7 @@ export function transaction(exec, run) {
     try {
       exec('ROLLBACK')
     } catch {
-      // Some errors have ended the transaction already, and then there is none to end. The first error is what counts.
+      // Some errors already end the transaction, and then ROLLBACK fails too. The first error is the one to report.
     }
     throw error
   }

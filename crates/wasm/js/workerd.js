@@ -1,4 +1,4 @@
-// For Cloudflare's runtime, which compiles no wasm at run time: the file is a module of the Worker's.
+// The entry for Cloudflare's runtime, which cannot compile wasm at run time. It imports the .wasm file as a module of the Worker.
 import module from './tenants_core_bg.wasm'
 import { start } from './api.js'
 

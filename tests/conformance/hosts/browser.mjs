@@ -1,4 +1,4 @@
-// In a browser, on SQLite's official wasm. Posts the result to where the page came from.
+// Runs the conformance set in a browser, with SQLite's official wasm. Posts the result to the page's server.
 import sqlite3InitModule from '@sqlite.org/sqlite-wasm'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 import { runAll } from '../compare.mjs'

@@ -1,4 +1,4 @@
-// In Bun, on bun:sqlite. Prints the result.
+// Runs the conformance set in Bun, with bun:sqlite. Prints the result.
 import { Database } from 'bun:sqlite'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
 import { runAll } from '../compare.mjs'

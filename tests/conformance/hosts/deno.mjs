@@ -1,4 +1,4 @@
-// In Deno, on its node:sqlite. Prints the result.
+// Runs the conformance set in Deno, with its node:sqlite. Prints the result.
 import { runAll } from '../compare.mjs'
 import { scenarios } from '../results.mjs'
 import { onNodeSqlite } from './node.mjs'

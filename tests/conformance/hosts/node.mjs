@@ -1,4 +1,4 @@
-// In Node, and in whatever else has node:sqlite.
+// The host for Node and for other runtimes that have node:sqlite.
 import { DatabaseSync } from 'node:sqlite'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
 import { onPackage } from './package.mjs'

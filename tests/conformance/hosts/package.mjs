@@ -1,9 +1,9 @@
-// The npm package as a host of the conformance set, on any platform that has Request and Response.
+// The npm package as a host of the conformance set, on any platform with Request and Response.
 import { TenantsApi } from 'tenants-core'
 import { prepareDatabase } from 'tenants-core/schema'
 import { checkAdapter } from './adapter.mjs'
 
-/** @param {(scenario: object) => Promise<{database: object, close?(): unknown}>} open a database that is fresh and empty */
+/** @param {(scenario: object) => Promise<{database: object, close?(): unknown}>} open opens a new, empty database */
 export const onPackage = (open) => async (scenario) => {
   const { database, close } = await open(scenario)
   await prepareDatabase(database)

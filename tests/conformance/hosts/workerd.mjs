@@ -1,4 +1,4 @@
-// In a JavaScript Worker, on D1: one database for each scenario. Answers the result of the scenarios it is sent.
+// A JavaScript Worker with D1. It runs the scenarios in the request's body, each on its own database, and responds with the result.
 import { d1 } from 'tenants-core/d1'
 import { runAll } from '../compare.mjs'
 import { onPackage } from './package.mjs'

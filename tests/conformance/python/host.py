@@ -1,4 +1,4 @@
-"""A host of the conformance set in Python: JSON, one line a command, on standard input; one line an answer on standard output."""
+"""A host of the conformance set in Python. Reads one command per line from standard input, and prints one answer per line, both as JSON."""
 
 import base64
 import json

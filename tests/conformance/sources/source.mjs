@@ -1,4 +1,4 @@
-// What the sources are written with: fixed keys, signatures by Node's own cryptography, requests in short.
+// Helpers for the sources: fixed keys, signatures by Node's own cryptography, short forms of requests.
 import { createHash, createHmac, createPrivateKey, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
@@ -9,14 +9,14 @@ export const BODY_LIMIT = 64 * 1024
 const REQUEST_SECRET = 'the request secret of the conformance set'
 const KEY_SECRET = 'the key secret of the conformance set'
 
-/** Secrets of nothing but these files. */
+/** Secrets that only these files use. */
 export const SECRETS = {
   CHEVERETO_TENANTS_API_KEY_SECRET: KEY_SECRET,
   CHEVERETO_TENANTS_API_REQUEST_SECRET: REQUEST_SECRET,
   CHEVERETO_ENCRYPTION_KEY: Buffer.from('the sealing key, of 32 bytes too').toString('base64'),
 }
 
-/** A key with a MAC that holds (API.md §2), of bytes that are everything but random. */
+/** Returns a key with a valid MAC (API.md §2). Derives its bytes from the id instead of randomness, so that the files stay the same. */
 const keyOf = (id, secret = KEY_SECRET) => {
   const bytes = createHash('sha256').update(`key ${id}`).digest().subarray(0, 16)
   const mac = createHmac('sha256', secret).update(`chv_${id}_`).update(bytes).digest()
@@ -30,14 +30,14 @@ const row = (id, name, expiresAt = null, deletedAt = null) => ({
 })
 const ROWS = [row(1, 'good', '9999-12-31 23:59:59'), row(2, 'deleted', null, '2026-01-03 00:00:00'), row(3, 'expired', '2026-01-03 00:00:00')]
 
-// The legacy dialect's key: its seed is a text, so that the files come out the same each time.
+// The legacy dialect's key. Its seed is fixed, so that the files come out the same each time.
 const LEGACY_KEY = createPrivateKey({
   key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), createHash('sha256').update('legacy').digest()]), format: 'der', type: 'pkcs8',
 })
-/** Its public half, as it is configured. */
+/** The public half of the key, in the form of the variable. */
 export const LEGACY_PUBLIC = Buffer.from(LEGACY_KEY.export({ format: 'jwk' }).x, 'base64url').toString('base64')
 
-/** A scenario; `steps` come from {@link request} and {@link sql}. */
+/** Makes a scenario. {@link request} and {@link sql} make its `steps`. */
 export const scenario = (name, config, ...steps) => ({ name, config: { ...SECRETS, ...config }, setup: ROWS, steps: steps.flat(Infinity) })
 
 export const sql = (text, ...params) => ({ setup: [{ sql: text, params }] })
@@ -46,10 +46,10 @@ const vector = (name) => JSON.parse(readFileSync(new URL(`../../vectors/${name}.
 export { vector as vectors }
 
 /**
- * A request, with a key and a signature unless told otherwise (`null` leaves a header out).
+ * Makes a request, with a key and a signature unless the options differ (`null` omits a header).
  * @param {object} [o]
- * @param {unknown} [o.body] text as it is, bytes in base64, `{repeat, times}` as it is, anything else as JSON
- * @param {unknown} [o.json] what the answer's body must be, but for what changes from run to run; a function is given it
+ * @param {unknown} [o.body] text and `{repeat, times}` are kept as they are, bytes become base64, anything else becomes JSON
+ * @param {unknown} [o.json] the members that the response's body must have; or a function from the actual body to the expected one
  */
 export function request(name, status, method, where, { body, headers = {}, key = KEYS.good, signature, signed, address, base = CURRENT, json, code, pointers, answer = {}, generated } = {}) {
   const form = body === undefined || typeof body === 'string' || body.repeat ? body : Buffer.isBuffer(body) ? { base64: body.toString('base64') } : JSON.stringify(body)
@@ -74,7 +74,7 @@ export function request(name, status, method, where, { body, headers = {}, key =
   }
 }
 
-/** A request that must be refused with this problem; `pointers` are the fields named, in their order. */
+/** Makes a request that must be refused with this problem. `pointers` are the fields that it names, in order. */
 export const refuse = (name, status, code, method, where, options = {}, pointers = undefined) => request(name, status, method, where, { ...options, code, pointers })
 
 function expectation({ json, code, pointers }) {

@@ -1,30 +1,30 @@
-// Traefik's configuration (API.md §2, §7): who may read it, what it says, and 304.
+// Traefik's configuration (API.md §2, §7): access, content, and 304.
 import { KEYS, refuse, request, scenario, sql } from './source.mjs'
 
 const read = (name, options, status = 200) => request(name, status, 'GET', '/config/traefik', { key: null, signature: null, address: '127.0.0.1', ...options })
-const tenant = (id, is_enabled = true) => request(`the tenant ${id}`, 201, 'POST', '/tenants', { body: { id, hostname: `${id.toLowerCase()}.example.com`, is_enabled } })
+const tenant = (id, is_enabled = true) => request(`create the tenant ${id}`, 201, 'POST', '/tenants', { body: { id, hostname: `${id.toLowerCase()}.example.com`, is_enabled } })
 const routers = (...ids) => ({ json: (got) => ({ http: { ...got.http, routers: Object.fromEntries(ids.map((id) => [id, got.http.routers[id] ?? null])) } }) })
 
 export default [
   scenario('Traefik, in development', { TENANTS_DEVELOPMENT: 'true', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com', CHEVERETO_SERVICE_NAME: 'fpm', CHEVERETO_SERVICE_PORT: '81', CHEVERETO_PROXY_ENTRYPOINT: 'web', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, ::1' },
-    read('no tenant: the root alone', routers('*')),
+    read('without tenants only the root is routed', routers('*')),
     tenant('b'), tenant('A'), tenant('off', false),
-    read('those that are enabled', routers('*', 'A', 'b')),
-    read('another loopback address', { address: '::1' }),
+    read('only enabled tenants are routed', routers('*', 'A', 'b')),
+    read('read from another loopback address', { address: '::1' }),
     request('HEAD', 200, 'HEAD', '/config/traefik', { key: null, signature: null, address: '::1' }),
-    refuse('from elsewhere', 404, 'not_found', 'GET', '/config/traefik', { address: '192.0.2.7' }),
-    refuse('from nobody knows where', 404, 'not_found', 'GET', '/config/traefik'),
-    refuse('another method', 405, 'method_not_allowed', 'POST', '/config/traefik', { address: '127.0.0.1' }),
-    read('any version is known already', { headers: { 'if-none-match': '*' } }, 304),
-    read('another version is known', { headers: { 'if-none-match': '"x"' } }),
+    refuse('read from an address that is not loopback', 404, 'not_found', 'GET', '/config/traefik', { address: '192.0.2.7' }),
+    refuse('read from an unknown address', 404, 'not_found', 'GET', '/config/traefik'),
+    refuse('an unsupported method', 405, 'method_not_allowed', 'POST', '/config/traefik', { address: '127.0.0.1' }),
+    read('If-None-Match: * matches every version', { headers: { 'if-none-match': '*' } }, 304),
+    read('If-None-Match has another version', { headers: { 'if-none-match': '"x"' } }),
     sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES ('tick', 'a`).example.com', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"),
-    read('a bad row does not take the others down', routers('*', 'A', 'b')),
+    read('a bad row does not affect the others', routers('*', 'A', 'b')),
   ),
   scenario('Traefik, deployed', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7, 198.51.100.0/24' },
-    read('loopback is nothing there', { address: '127.0.0.1' , code: 'not_found' }, 404),
-    read('from the list with a key', { address: '192.0.2.7', key: KEYS.good }),
-    read('from the list without one', { address: '198.51.100.9', code: 'unauthorized' }, 401),
-    read('from the list with a deleted one', { address: '192.0.2.7', key: KEYS.deleted, code: 'unauthorized' }, 401),
-    read('from elsewhere with a key', { address: '192.0.2.8', key: KEYS.good, code: 'not_found' }, 404),
+    read('read from loopback', { address: '127.0.0.1' , code: 'not_found' }, 404),
+    read('read from a listed address with a key', { address: '192.0.2.7', key: KEYS.good }),
+    read('read from a listed address without a key', { address: '198.51.100.9', code: 'unauthorized' }, 401),
+    read('read from a listed address with a deleted key', { address: '192.0.2.7', key: KEYS.deleted, code: 'unauthorized' }, 401),
+    read('read with a key from an address that is not listed', { address: '192.0.2.8', key: KEYS.good, code: 'not_found' }, 404),
   ),
 ]
