@@ -12,7 +12,7 @@ use tenants_core::auth::signature::RequestSecret;
 pub(crate) use tenants_core::job::{Job as Task, JobError as TaskError, JobStep as TaskStep};
 use tenants_core::log::LogEntry;
 use tenants_core::secret::Secret;
-use tenants_core::sql::{Batch, Database, Row, Rows, Value};
+use tenants_core::sql::{Batch, Database, Row, Rows, Statement, Value};
 use tenants_core::{
     Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
 };
@@ -265,9 +265,21 @@ impl Host {
 
     /// Runs a batch in one transaction, which is rolled back if a statement fails. Checks each statement first.
     pub(crate) fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, String> {
+        self.run_observed(batch, |_, _| ())
+    }
+
+    /// The same, and calls `observe` before each statement, inside the transaction.
+    pub(crate) fn run_observed(
+        &mut self,
+        batch: &Batch,
+        mut observe: impl FnMut(&Connection, &Statement),
+    ) -> Result<Vec<Rows>, String> {
         assert_eq!(batch.database(), Database::Registry);
-        tenants_sqlite::run_observed(&mut self.db, batch, invariants::of_statement)
-            .map_err(|error| error.to_string())
+        tenants_sqlite::run_observed(&mut self.db, batch, |db, statement| {
+            invariants::of_statement(db, statement);
+            observe(db, statement);
+        })
+        .map_err(|error| error.to_string())
     }
 
     /// Resumes a task with the outcome of its batch.
