@@ -772,7 +772,7 @@ fn cell() -> impl Strategy<Value = Value> {
 fn any_rows_are_answered() {
     let host = RefCell::new(host_of_asks());
     let [successes, refusals, failures] = [const { Cell::new(0) }; 3];
-    holds(800, answered(), |Answered { ask, results }| {
+    holds(400, answered(), |Answered { ask, results }| {
         let mut host = host.borrow_mut();
         let exchange = host.exchange(&ask);
         let is_silent = results.iter().all(Vec::is_empty);
@@ -790,5 +790,5 @@ fn any_rows_are_answered() {
     });
     // The values reach past the first check of a row, and past the last.
     let counts = [&successes, &refusals, &failures].map(Cell::get);
-    assert!(counts.iter().all(|n| *n >= 100), "{counts:?}");
+    assert!(counts.iter().all(|n| *n >= 50), "{counts:?}");
 }

@@ -521,30 +521,6 @@ fn a_stored_id_that_is_none_is_named() {
     );
 }
 
-#[test]
-fn whose_turn_it_is_is_read_from_the_index_without_sorting() {
-    let host = with_tables(&ids(3));
-    let task = begin(&host, NOW, Which::Oldest(2), 8);
-    let [choose] = task.batch().statements() else {
-        panic!("{task:?}")
-    };
-    let plan = host.sql(
-        &format!("EXPLAIN QUERY PLAN {}", choose.text()),
-        choose.values(),
-    );
-    let plan: Vec<String> = plan
-        .iter()
-        .map(|row| format!("{:?}", row.last().unwrap()))
-        .collect();
-    let plan = plan.join("\n");
-    assert!(
-        plan.contains("USING INDEX tenants_by_stats_turn")
-            || plan.contains("USING COVERING INDEX tenants_by_stats_turn"),
-        "{plan}"
-    );
-    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
-}
-
 /// The cron trigger's run is of as many as are configured.
 #[test]
 fn a_run_of_the_cron_trigger_is_of_as_many_as_are_configured() {

@@ -209,16 +209,3 @@ fn a_database_that_fails_is_never_a_200() {
         }
     }
 }
-
-#[test]
-fn a_deployed_services_rows_come_in_order_without_a_sort() {
-    let mut host = Host::with(&[("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7")]);
-    let exchange = host.exchange(&get(PATH).no_signature().from("198.51.100.7"));
-    let [statement] = exchange.batch().statements() else {
-        panic!("more than one statement")
-    };
-    let plan = format!("EXPLAIN QUERY PLAN {}", statement.text());
-    let rows = format!("{:?}", host.sql(&plan, statement.values()));
-    assert!(rows.contains("SEARCH api_keys"), "{rows}");
-    assert!(!rows.contains("TEMP B-TREE"), "{rows}");
-}
