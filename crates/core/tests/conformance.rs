@@ -14,10 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use rusqlite::Connection;
 use serde::Deserialize;
-use tenants_core::sql::{Batch, Rows, Value};
+use tenants_core::sql::Value;
 use tenants_core::{Api, Body, Headers, Random, RandomUnavailable, Request, Response, Step};
 
 #[derive(Deserialize)]
@@ -76,7 +75,7 @@ fn the_core_answers_the_conformance_set() {
     let scenarios = scenarios();
     let (mut passed, mut failures) = (0, Vec::new());
     for scenario in &scenarios {
-        let host = Host::new(scenario);
+        let mut host = Host::new(scenario);
         for step in &scenario.steps {
             match step {
                 ScenarioStep::Statements { setup } => host.prepare(setup),
@@ -141,13 +140,9 @@ struct Host {
 
 impl Host {
     fn new(scenario: &Scenario) -> Self {
-        let db = Connection::open_in_memory().unwrap();
-        db.pragma_update(None, "foreign_keys", true).unwrap();
-        db.execute_batch(include_str!("../../../schema.sql"))
-            .unwrap();
         let host = Self {
             api: Api::new(|name| scenario.config.get(name).cloned()),
-            db,
+            db: tenants_sqlite::open_in_memory().unwrap(),
         };
         host.prepare(&scenario.setup);
         host
@@ -160,11 +155,11 @@ impl Host {
                 serde_json::Value::String(text) => text.as_str().into(),
                 number => Value::Integer(number.as_i64().expect("an integer")),
             });
-            rows_of(&self.db, sql, &values.collect::<Vec<_>>()).unwrap();
+            tenants_sqlite::query(&self.db, sql, &values.collect::<Vec<_>>()).unwrap();
         }
     }
 
-    fn ask(&self, asked: &Asked) -> Response {
+    fn ask(&mut self, asked: &Asked) -> Response {
         let header = |name: &str| asked.headers.get(name).map(String::as_str);
         let body = match &asked.body {
             None => Vec::new(),
@@ -192,49 +187,12 @@ impl Host {
             match step {
                 Step::Send(answer) => return answer.response,
                 Step::Run(exchange) => {
-                    let rows = self.run(exchange.batch());
-                    step = exchange.resume(&self.api, rows);
+                    let rows = tenants_sqlite::run(&mut self.db, exchange.batch());
+                    step = exchange.resume(&self.api, rows.map_err(|e| e.to_string()));
                 }
             }
         }
     }
-
-    fn run(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
-        let run = || {
-            let transaction =
-                rusqlite::Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-            let statements = batch.statements().iter();
-            let rows = statements
-                .map(|statement| rows_of(&transaction, statement.text(), statement.values()))
-                .collect::<Result<_, _>>()?;
-            transaction.commit()?;
-            Ok(rows)
-        };
-        run().map_err(|e: rusqlite::Error| e.to_string())
-    }
-}
-
-fn rows_of(db: &Connection, text: &str, values: &[Value]) -> rusqlite::Result<Rows> {
-    let mut statement = db.prepare(text)?;
-    let columns = statement.column_count();
-    let values = values.iter().map(|value| match value {
-        Value::Null => rusqlite::types::Value::Null,
-        Value::Integer(n) => (*n).into(),
-        Value::Text(text) => text.clone().into(),
-    });
-    let rows = statement.query_map(params_from_iter(values), |row| {
-        (0..columns)
-            .map(|i| {
-                Ok(match row.get_ref(i)? {
-                    ValueRef::Null => Value::Null,
-                    ValueRef::Integer(n) => Value::Integer(n),
-                    ValueRef::Text(text) => str::from_utf8(text)?.into(),
-                    other => panic!("a column of type {}", other.data_type()),
-                })
-            })
-            .collect()
-    })?;
-    rows.collect()
 }
 
 /// SQLite's own randomness, which the system's is the seed of.

@@ -1,14 +1,14 @@
-//! The Tenants API in a Rust server: axum before the core, SQLite behind it.
+//! The Tenants API in a Rust server: axum receives the requests, the core decides, SQLite stores.
 //!
-//! `cargo run -p tenants-example-axum -- [PORT [DATABASE]]` listens on loopback; port 0 takes a free one, `:memory:` keeps nothing. The
-//! configuration is taken from the environment. The first time, an API key is made and printed. Ctrl-C ends it.
-
-mod database;
+//! `cargo run -p tenants-example-axum -- [PORT [DATABASE]]` listens on loopback. Port 0 takes a free port; `:memory:` keeps nothing.
+//! The configuration comes from the environment. The first start creates an API key and prints it. Ctrl-C stops the server.
+//!
+//! [`Host::ask`] is the whole protocol between a host and the core. `crates/sqlite` runs the core's batches on SQLite.
 
 use std::env;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -17,9 +17,11 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::http::{Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
+use rusqlite::Connection;
 use tenants_core::auth::creation::{KeyCreation, KeyName};
 use tenants_core::http::BODY_LIMIT_BYTES;
 use tenants_core::job::{Job as _, JobStep};
+use tenants_core::sql::{Batch, Rows};
 use tenants_core::{
     Answer, Api, Body, Headers, Random, RandomUnavailable, Request, Response, Step,
 };
@@ -27,12 +29,11 @@ use tokio::net::TcpListener;
 use tokio::signal::ctrl_c;
 use tokio::task::spawn_blocking;
 
-use database::Database;
-
-/// What every request shares.
+/// Shared by all requests.
 struct Host {
     api: Api,
-    database: Database,
+    /// One connection: requests take turns.
+    database: Mutex<Connection>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,7 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = arguments.next();
     let host = Host {
         api: Api::new(|name| env::var(name).ok()),
-        database: Database::open(path.as_deref().unwrap_or("tenants.sqlite.local"))?,
+        database: Mutex::new(tenants_sqlite::open(
+            path.as_deref().unwrap_or("tenants.sqlite.local"),
+        )?),
     };
     host.first_key()?;
     tokio::runtime::Runtime::new()?.block_on(serve(Arc::new(host), port))
@@ -56,7 +59,7 @@ async fn serve(host: Arc<Host>, port: u16) -> Result<(), Box<dyn Error>> {
         app.into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(async move {
-        // Without a way to hear of it, it runs until it is killed.
+        // If the signal cannot be received, run until the process is killed.
         if ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -71,19 +74,19 @@ async fn answer(
     request: HttpRequest<HttpBody>,
 ) -> HttpResponse {
     let (head, body) = request.into_parts();
-    // It is too long; or the client is gone, and hears no answer.
+    // An error means that the body is too long, or that the client is gone and receives no response.
     let body = to_bytes(body, BODY_LIMIT_BYTES).await.ok();
-    // The database waits for its disk, and a password's hash takes tens of milliseconds: not on a thread that serves.
+    // The database waits for its disk, and hashing a password takes tens of milliseconds. Both would block the async threads.
     let answer = spawn_blocking(move || host.ask(&head, body.as_ref(), client)).await;
     match answer {
         Ok(answer) => to_http(answer.response),
-        // The thread panicked, and said so.
+        // The thread panicked and has printed why.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 impl Host {
-    /// A request, from its first to its last step.
+    /// Handles one request: runs batches until the core has a response.
     fn ask(&self, head: &Parts, body: Option<&Bytes>, client: SocketAddr) -> Answer {
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let client = client.ip().to_string();
@@ -108,7 +111,7 @@ impl Host {
             match step {
                 Step::Send(answer) => break *answer,
                 Step::Run(exchange) => {
-                    let rows = self.database.run(exchange.batch());
+                    let rows = self.run(exchange.batch());
                     step = exchange.resume(&self.api, rows);
                 }
             }
@@ -117,9 +120,21 @@ impl Host {
         answer
     }
 
-    /// Makes an API key where there is none, and prints it.
+    /// Runs a batch in one transaction. The core logs the reason if it fails.
+    fn run(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
+        tenants_sqlite::run(&mut self.connection(), batch).map_err(|error| error.to_string())
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A thread that panicked in a transaction has rolled it back, so that the connection is fit for use.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Creates an API key and prints it, if the database has none.
     fn first_key(&self) -> Result<(), Box<dyn Error>> {
-        if !self.database.is_without_keys()? {
+        let count = "SELECT count(*) FROM api_keys";
+        let keys: i64 = self.connection().query_row(count, [], |row| row.get(0))?;
+        if keys > 0 {
             return Ok(());
         }
         let config = self.api.config().map_err(|errors| {
@@ -130,7 +145,7 @@ impl Host {
         let mut job = KeyCreation::begin(config, name, None, now(), &mut SystemRandom)
             .map_err(|error| error.to_string())?;
         loop {
-            let rows = self.database.run(job.batch());
+            let rows = self.run(job.batch());
             match job
                 .resume(rows, &mut SystemRandom)
                 .map_err(|error| error.to_string())?
@@ -155,7 +170,7 @@ fn to_http(response: Response) -> HttpResponse {
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// Seconds since 1970; a clock before that is one that the core refuses.
+/// Seconds since 1970. The core refuses a clock that is set before then.
 fn now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

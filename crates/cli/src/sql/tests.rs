@@ -7,7 +7,7 @@ use tenants_core::config::Config;
 use tenants_core::job::{Job as _, JobStep};
 use tenants_core::reseal::Reseal;
 use tenants_core::secret::Secret;
-use tenants_core::sql::Value;
+use tenants_core::sql::{Row, Rows, Value};
 
 use super::{KEYS, KeyChoice, Trace, delete_keys, key_row, script, text};
 use crate::random::SystemRandom;
@@ -27,11 +27,7 @@ const NAMES: &[&str] = &[
 ];
 
 fn database() -> Connection {
-    let database = Connection::open_in_memory().unwrap();
-    database
-        .execute_batch(include_str!("../../../../schema.sql"))
-        .unwrap();
-    database
+    tenants_sqlite::open_in_memory().unwrap()
 }
 
 fn at(text: &str) -> Timestamp {
@@ -44,15 +40,18 @@ fn issue(id: u64) -> IssuedKey {
         .unwrap()
 }
 
-/// Runs statements as D1 does: in one transaction, every one's rows kept. Answers the first column of each row.
+/// Runs a script in one transaction, as D1 does. Returns, for each statement, the first column of its rows.
 fn run(database: &mut Connection, sql: &str) -> Vec<Vec<i64>> {
     let transaction = database.transaction().unwrap();
-    let mut results = Vec::new();
-    for statement in sql.split("; ") {
-        let mut prepared = transaction.prepare(statement).unwrap();
-        let rows = prepared.query_map([], |row| row.get(0)).unwrap();
-        results.push(rows.collect::<Result<Vec<i64>, _>>().unwrap());
-    }
+    let first = |row: &Row| match row[0] {
+        Value::Integer(n) => n,
+        ref other => panic!("{other:?}"),
+    };
+    let results = sql
+        .split("; ")
+        .map(|statement| tenants_sqlite::query(&transaction, statement, &[]).unwrap())
+        .map(|rows| rows.iter().map(first).collect())
+        .collect();
     transaction.commit().unwrap();
     results
 }
@@ -142,28 +141,10 @@ fn config() -> Config {
     Config::read(key).unwrap()
 }
 
-/// The first rows of a script's last statement, as the core has them.
-fn last_rows(database: &Connection, sql: &str) -> Vec<Vec<Value>> {
-    let mut all = Vec::new();
-    for statement in sql.split("; ") {
-        let mut prepared = database.prepare(statement).unwrap();
-        let columns = prepared.column_count();
-        let rows = prepared.query_map([], |row| {
-            (0..columns)
-                .map(|column| {
-                    Ok(match row.get_ref(column)? {
-                        rusqlite::types::ValueRef::Integer(n) => Value::Integer(n),
-                        rusqlite::types::ValueRef::Text(text) => {
-                            String::from_utf8(text.to_vec()).unwrap().into()
-                        }
-                        _ => Value::Null,
-                    })
-                })
-                .collect()
-        });
-        all = rows.unwrap().collect::<Result<_, _>>().unwrap();
-    }
-    all
+/// Runs a script and returns the rows of its last statement.
+fn last_rows(database: &Connection, sql: &str) -> Rows {
+    let query = |statement| tenants_sqlite::query(database, statement, &[]).unwrap();
+    sql.split("; ").map(query).last().unwrap()
 }
 
 #[test]

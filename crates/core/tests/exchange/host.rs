@@ -1,17 +1,18 @@
 //! A host of the core on SQLite in memory, as D1 would run it: each batch one transaction, all or nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use rusqlite::Connection;
 use serde_json::Value as Json;
 use tenants_core::auth::signature::RequestSecret;
+pub(crate) use tenants_core::job::{Job as Task, JobError as TaskError, JobStep as TaskStep};
 use tenants_core::log::LogEntry;
 use tenants_core::secret::Secret;
-use tenants_core::sql::{Batch, Database, Row, Rows, Value};
+use tenants_core::sql::{Batch, Database, Row, Rows, Statement, Value};
 use tenants_core::{
     Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
 };
@@ -97,14 +98,9 @@ impl Host {
 
     /// A host with variables beside, or instead of, [`SECRETS`]; an empty value is none.
     pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
-        let db = Connection::open_in_memory().unwrap();
-        // D1 enforces them (https://developers.cloudflare.com/d1/sql-api/foreign-keys/).
-        db.pragma_update(None, "foreign_keys", true).unwrap();
-        db.execute_batch(include_str!("../../../../schema.sql"))
-            .unwrap();
         let mut host = Self {
             api: Api::new(|_| None),
-            db,
+            db: tenants_sqlite::open_in_memory().unwrap(),
             random: Box::new(Foreseen(88_172_645_463_325_252)),
             now: NOW,
             key: String::new(),
@@ -161,7 +157,7 @@ impl Host {
 
     /// Runs a statement of the test's own, past the core; its rows.
     pub(crate) fn sql(&self, text: &str, values: &[Value]) -> Rows {
-        rows_of(&self.db, text, values).unwrap()
+        tenants_sqlite::query(&self.db, text, values).unwrap()
     }
 
     /// The only value of a statement of the test's own.
@@ -267,22 +263,57 @@ impl Host {
         }
     }
 
-    /// Runs a batch in one transaction, which is taken back where a statement fails.
+    /// Runs a batch in one transaction, which is rolled back if a statement fails. Checks each statement first.
     pub(crate) fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, String> {
+        self.run_observed(batch, |_, _| ())
+    }
+
+    /// The same, and calls `observe` before each statement, inside the transaction.
+    pub(crate) fn run_observed(
+        &mut self,
+        batch: &Batch,
+        mut observe: impl FnMut(&Connection, &Statement),
+    ) -> Result<Vec<Rows>, String> {
         assert_eq!(batch.database(), Database::Registry);
-        let transaction = self
-            .db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .unwrap();
-        let mut results = Vec::new();
-        for statement in batch.statements() {
-            invariants::of_statement(&transaction, statement);
-            let rows = rows_of(&transaction, statement.text(), statement.values())
-                .map_err(|e| e.to_string())?;
-            results.push(rows);
+        tenants_sqlite::run_observed(&mut self.db, batch, |db, statement| {
+            invariants::of_statement(db, statement);
+            observe(db, statement);
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    /// Resumes a task with the outcome of its batch.
+    pub(crate) fn resume<T: Task>(
+        &mut self,
+        task: T,
+        outcome: Result<Vec<Rows>, String>,
+    ) -> Result<TaskStep<T, T::Report>, TaskError> {
+        task.resume(outcome, self.random.as_mut())
+    }
+
+    /// Runs a task's batch, which must succeed, and resumes the task.
+    pub(crate) fn step<T: Task>(&mut self, task: T) -> Result<TaskStep<T, T::Report>, TaskError> {
+        let rows = self.run(task.batch());
+        assert!(rows.is_ok(), "{rows:?}");
+        self.resume(task, rows)
+    }
+
+    /// Runs a task's batch and resumes the task, which must have another batch to run.
+    pub(crate) fn step_on<T: Task<Report: Debug>>(&mut self, task: T) -> T {
+        match self.step(task).unwrap() {
+            TaskStep::Run(next) => next,
+            TaskStep::Done(report) => panic!("done already: {report:?}"),
         }
-        transaction.commit().map_err(|e| e.to_string())?;
-        Ok(results)
+    }
+
+    /// Runs a task to its end. Every batch must succeed.
+    pub(crate) fn complete<T: Task>(&mut self, mut task: T) -> T::Report {
+        loop {
+            match self.step(task).unwrap() {
+                TaskStep::Run(next) => task = next,
+                TaskStep::Done(report) => return report,
+            }
+        }
     }
 
     /// Ends an exchange.
@@ -455,28 +486,4 @@ pub(crate) fn problem(status: u16, title: &str, detail: &str, code: &str, errors
     format!(
         r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}","request_id":"r-1"{errors}}}"#
     )
-}
-
-fn rows_of(db: &Connection, text: &str, values: &[Value]) -> rusqlite::Result<Rows> {
-    let mut statement = db.prepare(text)?;
-    let values = values.iter().map(|value| match value {
-        Value::Null => rusqlite::types::Value::Null,
-        Value::Integer(n) => (*n).into(),
-        Value::Text(text) => text.clone().into(),
-    });
-    let columns = statement.column_count();
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next()? {
-        let row = (0..columns).map(|i| {
-            Ok(match row.get_ref(i)? {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(n) => n.into(),
-                ValueRef::Text(text) => std::str::from_utf8(text).expect("UTF-8").into(),
-                other => panic!("{text}: the core knows no {other:?}"),
-            })
-        });
-        all.push(row.collect::<rusqlite::Result<_>>()?);
-    }
-    Ok(all)
 }

@@ -1,29 +1,17 @@
 //! A key is created, on a real SQLite: what it leaves behind, and what opens what from then on.
 
-use tenants_core::auth::creation::{CreatedKey, KeyCreation, KeyName};
+use tenants_core::auth::creation::{KeyCreation, KeyName};
 use tenants_core::clock::Timestamp;
-use tenants_core::job::{Job as _, JobStep};
 use tenants_core::sql::Value;
 
 use crate::ask::{Header, get};
-use crate::host::{Exhausted, Host, NOW, NOW_TEXT};
+use crate::host::{Exhausted, Host, NOW, NOW_TEXT, TaskStep};
 
 fn begin(host: &mut Host, name: Option<&str>, expires_at: Option<&str>) -> KeyCreation {
     let name = name.map(|name| KeyName::parse(name).unwrap());
     let expires_at = expires_at.map(|at| Timestamp::parse(at).unwrap());
     let config = host.api.config().unwrap();
     KeyCreation::begin(config, name, expires_at, NOW, host.random.as_mut()).unwrap()
-}
-
-fn to_the_end(host: &mut Host, mut job: KeyCreation) -> CreatedKey {
-    loop {
-        let rows = host.run(job.batch());
-        assert!(rows.is_ok(), "{rows:?}");
-        match job.resume(rows, host.random.as_mut()).unwrap() {
-            JobStep::Run(next) => job = next,
-            JobStep::Done(created) => return created,
-        }
-    }
 }
 
 fn opens(host: &mut Host, key: &str) -> u16 {
@@ -35,8 +23,8 @@ fn opens(host: &mut Host, key: &str) -> u16 {
 #[test]
 fn a_key_that_was_created_opens_and_the_database_has_its_digest_alone() {
     let mut host = Host::new();
-    let job = begin(&mut host, Some("billing"), Some("2026-08-18 23:16:58"));
-    let created = to_the_end(&mut host, job);
+    let task = begin(&mut host, Some("billing"), Some("2026-08-18 23:16:58"));
+    let created = host.complete(task);
     assert_eq!(created.id, 2);
     assert_eq!(
         host.sql(
@@ -73,13 +61,10 @@ fn a_key_that_was_created_opens_and_the_database_has_its_digest_alone() {
 #[test]
 fn an_id_that_was_given_away_meanwhile_is_replaced_by_the_next() {
     let mut host = Host::new();
-    let job = begin(&mut host, None, None);
-    let rows = host.run(job.batch());
-    let JobStep::Run(job) = job.resume(rows, host.random.as_mut()).unwrap() else {
-        panic!("created without being inserted");
-    };
+    let task = begin(&mut host, None, None);
+    let task = host.step_on(task);
     let (between, _) = host.issue("between", None);
-    let created = to_the_end(&mut host, job);
+    let created = host.complete(task);
     assert_eq!((between, created.id), (2, 3));
     assert_eq!(
         host.one("SELECT group_concat(subject) FROM audit_log"),
@@ -91,12 +76,11 @@ fn an_id_that_was_given_away_meanwhile_is_replaced_by_the_next() {
 #[test]
 fn a_key_whose_id_is_always_given_away_is_given_up() {
     let mut host = Host::new();
-    let mut job = begin(&mut host, None, None);
+    let mut task = begin(&mut host, None, None);
     for _ in 0..20 {
-        let rows = host.run(job.batch());
-        match job.resume(rows, host.random.as_mut()) {
-            Ok(JobStep::Run(next)) => job = next,
-            Ok(JobStep::Done(created)) => panic!("{created:?} under another's id"),
+        match host.step(task) {
+            Ok(TaskStep::Run(next)) => task = next,
+            Ok(TaskStep::Done(created)) => panic!("{created:?} under another's id"),
             Err(error) => {
                 assert_eq!(
                     error.to_string(),
@@ -113,10 +97,8 @@ fn a_key_whose_id_is_always_given_away_is_given_up() {
 #[test]
 fn what_a_key_cannot_be_created_without_is_named() {
     let mut host = Host::new();
-    let job = begin(&mut host, None, None);
-    let error = job
-        .resume(Err("disk full".into()), host.random.as_mut())
-        .unwrap_err();
+    let task = begin(&mut host, None, None);
+    let error = host.resume(task, Err("disk full".into())).unwrap_err();
     assert!(error.to_string().contains("disk full"), "{error}");
 
     host.configure(&[("CHEVERETO_TENANTS_API_KEY_SECRET", "")]);
@@ -147,8 +129,8 @@ fn a_name_is_1_to_255_characters_and_has_no_nul() {
 #[test]
 fn a_hosts_own_id_stands_in_the_audit_log() {
     let mut host = Host::new();
-    let job = begin(&mut host, None, None).under("cli-1");
-    to_the_end(&mut host, job);
+    let task = begin(&mut host, None, None).under("cli-1");
+    host.complete(task);
     assert_eq!(
         host.one("SELECT request_id FROM audit_log WHERE action = 'api_key.create'"),
         "cli-1".into()

@@ -1,18 +1,24 @@
-//! Properties of the parsers, of keys and of sealing, on values that nobody thought of. The seeds are fixed: a run that fails,
-//! fails again.
+//! Properties of the parsers, of keys, of encryption and of whole exchanges, on generated values. A run uses a fixed seed and a
+//! random one, which it prints.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+use std::{env, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::collection::{btree_map, vec};
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
+use proptest::prelude::{BoxedStrategy, Just, ProptestConfig, Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
+use proptest::strategy::Union;
 use proptest::string::string_regex;
-use proptest::test_runner::RngSeed;
-use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
+use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
+use proptest::{prop_assert, prop_assert_eq, prop_assume};
 use serde_json::{Value as Json, json};
 use tenants_core::address::AddressList;
 use tenants_core::auth::key::{KeyError, KeySecret};
@@ -22,18 +28,52 @@ use tenants_core::hostname::Hostname;
 use tenants_core::id::{PlanId, TenantId};
 use tenants_core::seal::{OpenError, Place, Sealer, SealingKey};
 use tenants_core::secret::Secret;
-use tenants_core::sql::json::rows_from_json;
+use tenants_core::sql::{Rows, Value};
 use tenants_core::variables::Variables;
 
-use crate::ask::{BASE, LEGACY_BASE, get, patch, post};
+use crate::ask::{
+    Ask, BASE, LEGACY_BASE, delete, get, install, new_plan, new_tenant, patch, post, reset,
+};
 use crate::host::{Foreseen, Host};
 
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: RngSeed::Fixed(4),
-        failure_persistence: None,
-        ..ProptestConfig::default()
+/// Each property is checked with this seed, so that a failure on one machine is a failure on every other.
+const FIXED_SEED: u64 = 4;
+
+/// Takes the place of the random seed, to repeat a run.
+const SEED_VARIABLE: &str = "TENANTS_PROPERTY_SEED";
+
+/// Each property is checked with this seed, too, which is another one in each run.
+static RANDOM_SEED: LazyLock<u64> = LazyLock::new(|| {
+    let seed = match env::var(SEED_VARIABLE) {
+        Ok(text) => text.parse().expect(SEED_VARIABLE),
+        Err(_) => RandomState::new().build_hasher().finish(),
+    };
+    // Written to the stream itself: `cargo test` shows what `eprintln!` prints in failed tests only.
+    let mut stderr = io::stderr();
+    writeln!(
+        stderr,
+        "properties: {SEED_VARIABLE}={seed} repeats this run"
+    )
+    .unwrap();
+    seed
+});
+
+/// Checks a property on `cases` values for each of the two seeds.
+fn holds<S: Strategy>(
+    cases: u32,
+    values: S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    for seed in [FIXED_SEED, *RANDOM_SEED] {
+        let config = ProptestConfig {
+            cases,
+            rng_seed: RngSeed::Fixed(seed),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
+        if let Err(error) = TestRunner::new(config).run(&values, &property) {
+            panic!("{error}\n{SEED_VARIABLE}={seed} repeats it");
+        }
     }
 }
 
@@ -73,231 +113,355 @@ fn is_ldh(name: &str) -> bool {
     bytes.len() <= 255
 }
 
-proptest! {
-    #![proptest_config(config(512))]
-
-    #[test]
-    fn every_ldh_name_is_a_hostname_in_lower_case(name in hostname()) {
+#[test]
+fn every_ldh_name_is_a_hostname_in_lower_case() {
+    holds(512, hostname(), |name| {
         let parsed = Hostname::parse(&name);
         prop_assert_eq!(parsed.map(|h| h.to_string()), Ok(name.to_ascii_lowercase()));
-    }
-
-    #[test]
-    fn a_hostname_that_was_read_is_safe_and_reads_as_itself(text in prop_oneof![
-        any::<String>(),
-        regex("[a-zA-Z0-9.\\-]{0,70}"),
-        regex("[ -~]{0,20}"),
-        regex("[0-9.]{1,16}"),
-        (hostname(), any::<Index>(), any::<char>()).prop_map(|(mut name, at, c)| {
-            name.insert(at.index(name.len() + 1), c);
-            name
-        }),
-    ]) {
-        match Hostname::parse(&text) {
-            Ok(parsed) => {
-                let name = parsed.as_str();
-                prop_assert!(is_ldh(&text), "{text:?}");
-                prop_assert!(name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-')));
-                prop_assert!(name.parse::<IpAddr>().is_err());
-                prop_assert_eq!(Hostname::parse(name), Ok(parsed.clone()));
-            }
-            Err(detail) => {
-                let four_numbers = text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-                    && text.split('.').count() == 4;
-                prop_assert!(!is_ldh(&text) || four_numbers, "{text:?}: {detail}");
-                prop_assert!(detail.starts_with("expected ") && detail.chars().count() < 1_000);
-            }
-        }
-    }
-
-    #[test]
-    fn an_identifier_is_what_its_rule_says(text in prop_oneof![
-        any::<String>(),
-        regex("[A-Za-z0-9_\\-]{0,70}"),
-        regex("[A-Za-z0-9][A-Za-z0-9_\\-]{0,15}[ -~]?"),
-    ]) {
-        let ok = |max: usize| {
-            let mut chars = text.chars();
-            chars.next().is_some_and(|c| c.is_ascii_alphanumeric())
-                && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-                && text.chars().count() <= max
-        };
-        let tenant = TenantId::parse(&text);
-        prop_assert_eq!(tenant.is_ok(), ok(16));
-        let plan = PlanId::parse(&text);
-        prop_assert_eq!(plan.is_ok(), ok(64));
-        if let Ok(id) = plan {
-            prop_assert_eq!(id.as_str(), text.as_str());
-            prop_assert_eq!(id.folded(), text.to_lowercase());
-        }
-    }
-
-    #[test]
-    fn a_map_that_was_read_is_stored_and_read_again_as_itself(map in variables(8)) {
-        let text = serde_json::to_string(&map).unwrap();
-        let read = Variables::parse(&text).unwrap();
-        prop_assert!(read.iter().eq(map.iter().map(|(n, v)| (n.as_str(), v.as_str()))));
-        prop_assert_eq!(Variables::from_stored(&read.to_stored()), Ok(read));
-    }
-
-    #[test]
-    fn what_is_read_of_any_text_as_a_map_has_names_of_the_rule(text in prop_oneof![
-        any::<String>(),
-        json_value().prop_map(|v| v.to_string()),
-    ]) {
-        if let Ok(map) = Variables::parse(&text) {
-            let pattern = |name: &str| {
-                name.starts_with(|c: char| c.is_ascii_uppercase())
-                    && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-            };
-            prop_assert!(map.iter().all(|(name, value)| pattern(name) && !value.contains('\0')));
-        }
-    }
-
-    #[test]
-    fn a_text_that_was_not_issued_is_no_key(text in prop_oneof![
-        any::<String>(),
-        regex("chv_[0-9]{1,17}_[A-Za-z0-9_\\-]{60,66}"),
-        regex("chv_[1-9][0-9]{0,14}_[A-Za-z0-9_\\-]{64}"),
-    ]) {
-        prop_assert!(keys().verify(&text).is_err());
-    }
-
-    #[test]
-    fn a_key_with_another_character_anywhere_is_no_key(
-        id in 1_u64..1_000_000_000_000_000,
-        seed in 1_u64..,
-        at in any::<Index>(),
-        c in prop_oneof![any::<char>(), regex("[A-Za-z0-9_\\-=]").prop_map(|s| s.chars().next().unwrap())],
-    ) {
-        let key = keys().issue(id, &mut Foreseen(seed)).unwrap();
-        prop_assert_eq!(keys().verify(key.text()).map(|k| (k.id(), k.digest())), Ok((id.cast_signed(), key.digest().into())));
-        let at = at.index(key.text().len());
-        let mut other: Vec<char> = key.text().chars().collect();
-        prop_assume!(other[at] != c);
-        other[at] = c;
-        prop_assert!(keys().verify(&other.iter().collect::<String>()).is_err());
-        other.remove(at);
-        prop_assert!(keys().verify(&other.iter().collect::<String>()).is_err());
-        let foreign = KeySecret::new(&Secret::new("another".into()));
-        prop_assert_eq!(foreign.verify(key.text()), Err(KeyError::Forged));
-    }
-
-    #[test]
-    fn an_address_is_in_a_range_as_the_mask_says(
-        v4 in any::<bool>(),
-        network in any::<u128>(),
-        prefix in 0_u32..=128,
-        flipped in 0_u32..128,
-        far in any::<Option<u128>>(),
-    ) {
-        let bits = if v4 { 32 } else { 128 };
-        let (prefix, flipped) = (prefix.min(bits), flipped % bits);
-        let width = if v4 { u128::from(u32::MAX) } else { u128::MAX };
-        let network = network & width;
-        let address = far.map_or(network ^ (1 << flipped), |far| far & width);
-        let mask = width & width.checked_shl(bits - prefix).unwrap_or(0);
-        let text = |n: u128| match v4 {
-            true => Ipv4Addr::from_bits(u32::try_from(n).unwrap()).to_string(),
-            false => Ipv6Addr::from_bits(n).to_string(),
-        };
-        // Those are IPv4 addresses, and another test's.
-        let mapped = |n: u128| !v4 && n >> 32 == 0xffff;
-        prop_assume!(!mapped(network) && !mapped(address));
-
-        let list = AddressList::parse(&format!("203.0.113.9,{}/{prefix} , 3fff::9", text(network))).unwrap();
-        let expected = address & mask == network & mask;
-        prop_assert_eq!(list.contains(&text(address)), expected, "{} in {}/{}", text(address), text(network), prefix);
-        prop_assert!(list.contains(&text(network)));
-        if v4 {
-            prop_assert_eq!(list.contains(&format!("::ffff:{}", text(address))), expected);
-        }
-        let alone = AddressList::parse(&text(network)).unwrap();
-        prop_assert_eq!(alone.contains(&text(address)), address == network);
-    }
-
-    #[test]
-    fn no_text_brings_the_allow_list_down(list in prop_oneof![any::<String>(), regex("[0-9a-f:./, ]{0,40}")], address in any::<String>()) {
-        if let Ok(list) = AddressList::parse(&list) {
-            prop_assert!(!list.contains(&address) || address.trim().parse::<IpAddr>().is_ok());
-        }
-    }
-
-    #[test]
-    fn a_sealed_text_opens_at_its_place_alone_and_as_it_was(
-        plain in any::<String>(),
-        seed in 1_u64..,
-        here in place(),
-        there in place(),
-        bit in any::<Index>(),
-    ) {
-        let sealer = Sealer::new(SealingKey::new(&[7; 32]), Some(SealingKey::new(&[8; 32])));
-        let at = |(table, row, column): &(&'static str, String, &'static str)| -> (&'static str, String, &'static str) {
-            (table, row.clone(), column)
-        };
-        let (table, row, column) = at(&here);
-        let home = Place { table, row: &row, column };
-        let sealed = sealer.seal(home, &plain, &mut Foreseen(seed)).unwrap();
-        let opened = sealer.open(home, &sealed);
-        prop_assert_eq!(opened.as_deref().map(String::as_str), Ok(plain.as_str()));
-
-        if here != there {
-            let (table, row, column) = at(&there);
-            let away = Place { table, row: &row, column };
-            prop_assert_eq!(sealer.open(away, &sealed), Err(OpenError::Forged));
-        }
-
-        let (head, text) = sealed.rsplit_once('.').unwrap();
-        let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
-        prop_assert_eq!(bytes.len(), 24 + plain.len() + 16);
-        let bit = bit.index(bytes.len() * 8);
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        let flipped = format!("{head}.{}", URL_SAFE_NO_PAD.encode(&bytes));
-        prop_assert_eq!(sealer.open(home, &flipped), Err(OpenError::Forged));
-        bytes.truncate(bit / 8);
-        let short = format!("{head}.{}", URL_SAFE_NO_PAD.encode(&bytes));
-        prop_assert!(sealer.open(home, &short).is_err());
-        let other = Sealer::new(SealingKey::new(&[9; 32]), None);
-        prop_assert_eq!(other.open(home, &sealed), Err(OpenError::UnknownKey));
-    }
-
-    #[test]
-    fn no_text_opens_that_was_not_sealed(text in prop_oneof![any::<String>(), regex("1\\.[0-9a-f]{8}\\.[A-Za-z0-9_\\-]{50,90}")]) {
-        let sealer = Sealer::new(SealingKey::new(&[7; 32]), None);
-        let place = Place { table: "tenants", row: "a", column: "env" };
-        prop_assert!(sealer.open(place, &text).is_err());
-    }
+        Ok(())
+    });
 }
 
-proptest! {
-    #![proptest_config(config(64))]
+#[test]
+fn a_hostname_that_was_read_is_safe_and_reads_as_itself() {
+    holds(
+        512,
+        prop_oneof![
+            any::<String>(),
+            regex("[a-zA-Z0-9.\\-]{0,70}"),
+            regex("[ -~]{0,20}"),
+            regex("[0-9.]{1,16}"),
+            (hostname(), any::<Index>(), any::<char>()).prop_map(|(mut name, at, c)| {
+                name.insert(at.index(name.len() + 1), c);
+                name
+            }),
+        ],
+        |text| {
+            match Hostname::parse(&text) {
+                Ok(parsed) => {
+                    let name = parsed.as_str();
+                    prop_assert!(is_ldh(&text), "{text:?}");
+                    prop_assert!(
+                        name.bytes()
+                            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
+                    );
+                    prop_assert!(name.parse::<IpAddr>().is_err());
+                    prop_assert_eq!(Hostname::parse(name), Ok(parsed.clone()));
+                }
+                Err(detail) => {
+                    let four_numbers = text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+                        && text.split('.').count() == 4;
+                    prop_assert!(!is_ldh(&text) || four_numbers, "{text:?}: {detail}");
+                    prop_assert!(detail.starts_with("expected ") && detail.chars().count() < 1_000);
+                }
+            }
+            Ok(())
+        },
+    );
+}
 
-    /// Ed25519 as its library signs it: of that body alone, by that key alone, in that one form.
-    #[test]
-    fn a_legacy_signature_is_of_one_body_by_one_key(
-        seed in any::<[u8; 32]>(),
-        body in vec(any::<u8>(), 0..300),
-        other in vec(any::<u8>(), 0..300),
-        bit in 0_usize..512,
-    ) {
-        let signer = SigningKey::from_bytes(&seed);
-        let keys = VerifyingKeys::parse(&hex::encode(signer.verifying_key().as_bytes())).unwrap();
-        let mut signature = signer.sign(&body).to_bytes();
-        prop_assert_eq!(keys.verify(&STANDARD.encode(signature), &body), Ok(()));
-        prop_assert!(body == other || keys.verify(&STANDARD.encode(signature), &other).is_err());
-        signature[bit / 8] ^= 1 << (bit % 8);
-        prop_assert_eq!(keys.verify(&STANDARD.encode(signature), &body), Err(SignatureError::Wrong));
-    }
+#[test]
+fn an_identifier_is_what_its_rule_says() {
+    holds(
+        512,
+        prop_oneof![
+            any::<String>(),
+            regex("[A-Za-z0-9_\\-]{0,70}"),
+            regex("[A-Za-z0-9][A-Za-z0-9_\\-]{0,15}[ -~]?"),
+        ],
+        |text| {
+            let ok = |max: usize| {
+                let mut chars = text.chars();
+                chars.next().is_some_and(|c| c.is_ascii_alphanumeric())
+                    && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+                    && text.chars().count() <= max
+            };
+            let tenant = TenantId::parse(&text);
+            prop_assert_eq!(tenant.is_ok(), ok(16));
+            let plan = PlanId::parse(&text);
+            prop_assert_eq!(plan.is_ok(), ok(64));
+            if let Ok(id) = plan {
+                prop_assert_eq!(id.as_str(), text.as_str());
+                prop_assert_eq!(id.folded(), text.to_lowercase());
+            }
+            Ok(())
+        },
+    );
+}
 
-    #[test]
-    fn no_text_brings_verifying_keys_down(
-        keys in prop_oneof![any::<String>(), regex("(ssh-ed25519 |-----BEGIN PUBLIC KEY-----\n)?[A-Za-z0-9+/=\n ]{0,90}(-----END PUBLIC KEY-----)?")],
-        signature in any::<String>(),
-    ) {
-        if let Ok(keys) = VerifyingKeys::parse(&keys) {
-            prop_assert!(keys.verify(&signature, b"").is_err());
-        }
-    }
+#[test]
+fn a_map_that_was_read_is_stored_and_read_again_as_itself() {
+    holds(512, variables(8), |map| {
+        let text = serde_json::to_string(&map).unwrap();
+        let read = Variables::parse(&text).unwrap();
+        prop_assert!(
+            read.iter()
+                .eq(map.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+        );
+        prop_assert_eq!(Variables::from_stored(&read.to_stored()), Ok(read));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_read_of_any_text_as_a_map_has_names_of_the_rule() {
+    holds(
+        512,
+        prop_oneof![any::<String>(), json_value().prop_map(|v| v.to_string()),],
+        |text| {
+            if let Ok(map) = Variables::parse(&text) {
+                let pattern = |name: &str| {
+                    name.starts_with(|c: char| c.is_ascii_uppercase())
+                        && name
+                            .chars()
+                            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+                };
+                prop_assert!(
+                    map.iter()
+                        .all(|(name, value)| pattern(name) && !value.contains('\0'))
+                );
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_text_that_was_not_issued_is_no_key() {
+    holds(
+        512,
+        prop_oneof![
+            any::<String>(),
+            regex("chv_[0-9]{1,17}_[A-Za-z0-9_\\-]{60,66}"),
+            regex("chv_[1-9][0-9]{0,14}_[A-Za-z0-9_\\-]{64}"),
+        ],
+        |text| {
+            prop_assert!(keys().verify(&text).is_err());
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_key_with_another_character_anywhere_is_no_key() {
+    holds(
+        512,
+        (
+            1_u64..1_000_000_000_000_000,
+            1_u64..,
+            any::<Index>(),
+            prop_oneof![
+                any::<char>(),
+                regex("[A-Za-z0-9_\\-=]").prop_map(|s| s.chars().next().unwrap())
+            ],
+        ),
+        |(id, seed, at, c)| {
+            let key = keys().issue(id, &mut Foreseen(seed)).unwrap();
+            prop_assert_eq!(
+                keys().verify(key.text()).map(|k| (k.id(), k.digest())),
+                Ok((id.cast_signed(), key.digest().into()))
+            );
+            let at = at.index(key.text().len());
+            let mut other: Vec<char> = key.text().chars().collect();
+            prop_assume!(other[at] != c);
+            other[at] = c;
+            prop_assert!(keys().verify(&other.iter().collect::<String>()).is_err());
+            other.remove(at);
+            prop_assert!(keys().verify(&other.iter().collect::<String>()).is_err());
+            let foreign = KeySecret::new(&Secret::new("another".into()));
+            prop_assert_eq!(foreign.verify(key.text()), Err(KeyError::Forged));
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn an_address_is_in_a_range_as_the_mask_says() {
+    holds(
+        512,
+        (
+            any::<bool>(),
+            any::<u128>(),
+            0_u32..=128,
+            0_u32..128,
+            any::<Option<u128>>(),
+        ),
+        |(v4, network, prefix, flipped, far)| {
+            let bits = if v4 { 32 } else { 128 };
+            let (prefix, flipped) = (prefix.min(bits), flipped % bits);
+            let width = if v4 { u128::from(u32::MAX) } else { u128::MAX };
+            let network = network & width;
+            let address = far.map_or(network ^ (1 << flipped), |far| far & width);
+            let mask = width & width.checked_shl(bits - prefix).unwrap_or(0);
+            let text = |n: u128| match v4 {
+                true => Ipv4Addr::from_bits(u32::try_from(n).unwrap()).to_string(),
+                false => Ipv6Addr::from_bits(n).to_string(),
+            };
+            // Those are IPv4 addresses, and another test's.
+            let mapped = |n: u128| !v4 && n >> 32 == 0xffff;
+            prop_assume!(!mapped(network) && !mapped(address));
+
+            let list =
+                AddressList::parse(&format!("203.0.113.9,{}/{prefix} , 3fff::9", text(network)))
+                    .unwrap();
+            let expected = address & mask == network & mask;
+            prop_assert_eq!(
+                list.contains(&text(address)),
+                expected,
+                "{} in {}/{}",
+                text(address),
+                text(network),
+                prefix
+            );
+            prop_assert!(list.contains(&text(network)));
+            if v4 {
+                prop_assert_eq!(
+                    list.contains(&format!("::ffff:{}", text(address))),
+                    expected
+                );
+            }
+            let alone = AddressList::parse(&text(network)).unwrap();
+            prop_assert_eq!(alone.contains(&text(address)), address == network);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn no_text_brings_the_allow_list_down() {
+    holds(
+        512,
+        (
+            prop_oneof![any::<String>(), regex("[0-9a-f:./, ]{0,40}")],
+            any::<String>(),
+        ),
+        |(list, address)| {
+            if let Ok(list) = AddressList::parse(&list) {
+                prop_assert!(!list.contains(&address) || address.trim().parse::<IpAddr>().is_ok());
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_sealed_text_opens_at_its_place_alone_and_as_it_was() {
+    holds(
+        512,
+        (any::<String>(), 1_u64.., place(), place(), any::<Index>()),
+        |(plain, seed, here, there, bit)| {
+            let sealer = Sealer::new(SealingKey::new(&[7; 32]), Some(SealingKey::new(&[8; 32])));
+            let at = |(table, row, column): &(&'static str, String, &'static str)| -> (&'static str, String, &'static str) {
+            (table, row.clone(), column)
+        };
+            let (table, row, column) = at(&here);
+            let home = Place {
+                table,
+                row: &row,
+                column,
+            };
+            let sealed = sealer.seal(home, &plain, &mut Foreseen(seed)).unwrap();
+            let opened = sealer.open(home, &sealed);
+            prop_assert_eq!(opened.as_deref().map(String::as_str), Ok(plain.as_str()));
+
+            if here != there {
+                let (table, row, column) = at(&there);
+                let away = Place {
+                    table,
+                    row: &row,
+                    column,
+                };
+                prop_assert_eq!(sealer.open(away, &sealed), Err(OpenError::Forged));
+            }
+
+            let (head, text) = sealed.rsplit_once('.').unwrap();
+            let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+            prop_assert_eq!(bytes.len(), 24 + plain.len() + 16);
+            let bit = bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let flipped = format!("{head}.{}", URL_SAFE_NO_PAD.encode(&bytes));
+            prop_assert_eq!(sealer.open(home, &flipped), Err(OpenError::Forged));
+            bytes.truncate(bit / 8);
+            let short = format!("{head}.{}", URL_SAFE_NO_PAD.encode(&bytes));
+            prop_assert!(sealer.open(home, &short).is_err());
+            let other = Sealer::new(SealingKey::new(&[9; 32]), None);
+            prop_assert_eq!(other.open(home, &sealed), Err(OpenError::UnknownKey));
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn no_text_opens_that_was_not_sealed() {
+    holds(
+        512,
+        prop_oneof![
+            any::<String>(),
+            regex("1\\.[0-9a-f]{8}\\.[A-Za-z0-9_\\-]{50,90}")
+        ],
+        |text| {
+            let sealer = Sealer::new(SealingKey::new(&[7; 32]), None);
+            let place = Place {
+                table: "tenants",
+                row: "a",
+                column: "env",
+            };
+            prop_assert!(sealer.open(place, &text).is_err());
+            Ok(())
+        },
+    );
+}
+
+/// Ed25519 as its library signs it: of that body alone, by that key alone, in that one form.
+#[test]
+fn a_legacy_signature_is_of_one_body_by_one_key() {
+    holds(
+        64,
+        (
+            any::<[u8; 32]>(),
+            vec(any::<u8>(), 0..300),
+            vec(any::<u8>(), 0..300),
+            0_usize..512,
+        ),
+        |(seed, body, other, bit)| {
+            let signer = SigningKey::from_bytes(&seed);
+            let keys =
+                VerifyingKeys::parse(&hex::encode(signer.verifying_key().as_bytes())).unwrap();
+            let mut signature = signer.sign(&body).to_bytes();
+            prop_assert_eq!(keys.verify(&STANDARD.encode(signature), &body), Ok(()));
+            prop_assert!(
+                body == other || keys.verify(&STANDARD.encode(signature), &other).is_err()
+            );
+            signature[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(
+                keys.verify(&STANDARD.encode(signature), &body),
+                Err(SignatureError::Wrong)
+            );
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn no_text_brings_verifying_keys_down() {
+    holds(
+        64,
+        (
+            prop_oneof![
+                any::<String>(),
+                regex(
+                    "(ssh-ed25519 |-----BEGIN PUBLIC KEY-----\n)?[A-Za-z0-9+/=\n ]{0,90}(-----END PUBLIC KEY-----)?"
+                )
+            ],
+            any::<String>(),
+        ),
+        |(keys, signature)| {
+            if let Ok(keys) = VerifyingKeys::parse(&keys) {
+                prop_assert!(keys.verify(&signature, b"").is_err());
+            }
+            Ok(())
+        },
+    );
 }
 
 fn keys() -> KeySecret {
@@ -430,101 +594,201 @@ fn escaped(value: &Json) -> String {
     }
 }
 
-proptest! {
-    #![proptest_config(config(64))]
+#[test]
+fn variables_come_back_as_they_went_in() {
+    holds(
+        64,
+        (variables(6), variables(6), any::<bool>()),
+        |(limits, env, escapes)| {
+            let mut host = Host::new();
+            let body = json!({"id": "a", "hostname": "a", "is_enabled": true, "limits": limits, "env": env});
+            let body = if escapes {
+                escaped(&body)
+            } else {
+                body.to_string()
+            };
+            let made = host.json(201, &post("/tenants", body));
+            prop_assert_eq!(&made["limits"], &json!(limits));
+            prop_assert_eq!(&made["env"], &json!(env));
+            prop_assert_eq!(host.json(200, &get("/tenants/a")), made);
 
-    #[test]
-    fn variables_come_back_as_they_went_in(limits in variables(6), env in variables(6), escapes in any::<bool>()) {
-        let mut host = Host::new();
-        let body = json!({"id": "a", "hostname": "a", "is_enabled": true, "limits": limits, "env": env});
-        let body = if escapes { escaped(&body) } else { body.to_string() };
-        let made = host.json(201, &post("/tenants", body));
-        prop_assert_eq!(&made["limits"], &json!(limits));
-        prop_assert_eq!(&made["env"], &json!(env));
-        prop_assert_eq!(host.json(200, &get("/tenants/a")), made);
+            let body = json!({"limits": env, "env": limits}).to_string();
+            host.expect(204, &patch("/tenants/a", &body));
+            let list = host.json(200, &get("/tenants"));
+            prop_assert_eq!(&list[0]["limits"], &json!(env));
+            prop_assert_eq!(&list[0]["env"], &json!(limits));
 
-        let body = json!({"limits": env, "env": limits}).to_string();
-        host.expect(204, &patch("/tenants/a", &body));
-        let list = host.json(200, &get("/tenants"));
-        prop_assert_eq!(&list[0]["limits"], &json!(env));
-        prop_assert_eq!(&list[0]["env"], &json!(limits));
-
-        host.expect(201, &post("/tenants-plans", r#"{"id":"p"}"#));
-        host.expect(204, &patch("/tenants-plans/p", &body));
-        let plan = host.json(200, &get("/tenants-plans/p"));
-        prop_assert_eq!(&plan["limits"], &json!(env));
-        prop_assert_eq!(&plan["env"], &json!(limits));
-    }
+            host.expect(201, &post("/tenants-plans", r#"{"id":"p"}"#));
+            host.expect(204, &patch("/tenants-plans/p", &body));
+            let plan = host.json(200, &get("/tenants-plans/p"));
+            prop_assert_eq!(&plan["limits"], &json!(env));
+            prop_assert_eq!(&plan["env"], &json!(limits));
+            Ok(())
+        },
+    );
 }
 
-proptest! {
-    #![proptest_config(config(400))]
-
-    /// A response of the contract, whatever comes; what must hold for every one of them, `crate::invariants` says.
-    #[test]
-    fn any_request_is_answered_as_the_contract_knows(
-        (method, target) in route(),
-        body in prop_oneof![
-            1 => vec(any::<u8>(), 0..200),
-            1 => json_value().prop_map(|v| v.to_string().into_bytes()),
-            6 => nearly_right().prop_map(|v| v.to_string().into_bytes()),
-            2 => nearly_right().prop_map(|v| escaped(&v).into_bytes()),
-        ],
-        key in proptest::option::weighted(0.1, any::<String>()),
-        signature in proptest::option::weighted(0.1, any::<String>()),
-        content_type in proptest::option::weighted(0.2, any::<String>()),
-        request_id in any::<String>(),
-        address in any::<String>(),
-    ) {
-        let mut host = Host::legacy(&[]);
-        host.expect(201, &crate::ask::new_plan("a"));
-        host.expect(201, &crate::ask::new_tenant("a"));
-        let mut ask = crate::ask::Ask::new(&method, target).body(body).request_id(request_id).from(&address);
-        if let Some(key) = key {
-            ask = ask.key(key);
-        }
-        if let Some(signature) = signature {
-            ask = ask.signature(signature);
-        }
-        if let Some(content_type) = content_type {
-            ask = ask.content_type(content_type);
-        }
-        let got = host.ask(&ask);
-        let known = [200, 201, 204, 400, 401, 404, 405, 409, 415, 422];
-        prop_assert!(known.contains(&got.status), "{ask:?}: {got:?}");
-        // Whatever was written can be read.
-        host.expect(200, &get("/tenants"));
-        host.expect(200, &get("/tenants-plans"));
-        host.expect(200, &get("/tenants-plans").legacy());
-    }
-
-    /// Rows that no statement of ours has: an answer all the same, and never a write that succeeded where nothing says so.
-    #[test]
-    fn any_rows_are_answered(rows in vec(vec(vec(cell(), 0..11), 0..3), 0..5), which in 0_usize..6) {
-        let asks = [
-            get("/tenants"),
-            get("/tenants/a"),
-            crate::ask::new_tenant("a"),
-            patch("/tenants/a", r#"{"plan_id":"p"}"#),
-            crate::ask::delete("/tenants/a"),
-            post("/auth/verify", ""),
-        ];
-        let mut host = Host::new();
-        let exchange = host.exchange(&asks[which]);
-        let rows = rows_from_json(&Json::from(rows).to_string());
-        let nothing = rows.as_ref().is_ok_and(|rows| rows.first().is_none_or(Vec::is_empty));
-        let got = host.finish(&asks[which], exchange, rows);
-        prop_assert!([200, 201, 204, 401, 404, 409, 422, 500].contains(&got.status), "{got:?}");
-        prop_assert!(!nothing || got.status >= 400, "{got:?}");
-    }
+/// A response of the contract, whatever comes; what must hold for every one of them, `crate::invariants` says.
+#[test]
+fn any_request_is_answered_as_the_contract_knows() {
+    holds(
+        400,
+        (
+            route(),
+            prop_oneof![
+                1 => vec(any::<u8>(), 0..200),
+                1 => json_value().prop_map(|v| v.to_string().into_bytes()),
+                6 => nearly_right().prop_map(|v| v.to_string().into_bytes()),
+                2 => nearly_right().prop_map(|v| escaped(&v).into_bytes()),
+            ],
+            proptest::option::weighted(0.1, any::<String>()),
+            proptest::option::weighted(0.1, any::<String>()),
+            proptest::option::weighted(0.2, any::<String>()),
+            any::<String>(),
+            any::<String>(),
+        ),
+        |((method, target), body, key, signature, content_type, request_id, address)| {
+            let mut host = Host::legacy(&[]);
+            host.expect(201, &new_plan("a"));
+            host.expect(201, &new_tenant("a"));
+            let mut ask = Ask::new(&method, target)
+                .body(body)
+                .request_id(request_id)
+                .from(&address);
+            if let Some(key) = key {
+                ask = ask.key(key);
+            }
+            if let Some(signature) = signature {
+                ask = ask.signature(signature);
+            }
+            if let Some(content_type) = content_type {
+                ask = ask.content_type(content_type);
+            }
+            let got = host.ask(&ask);
+            let known = [200, 201, 204, 400, 401, 404, 405, 409, 415, 422];
+            prop_assert!(known.contains(&got.status), "{ask:?}: {got:?}");
+            // Whatever was written can be read.
+            host.expect(200, &get("/tenants"));
+            host.expect(200, &get("/tenants-plans"));
+            host.expect(200, &get("/tenants-plans").legacy());
+            Ok(())
+        },
+    );
 }
 
-fn cell() -> impl Strategy<Value = Json> {
-    prop_oneof![
-        Just(Json::Null),
-        (0..3_i64).prop_map(Json::from),
-        any::<i64>().prop_map(Json::from),
-        any::<String>().prop_map(Json::from),
-        Just(Json::from("{}")),
+/// A request and the results of its batch, of the right number and width, in which values are right or not.
+#[derive(Debug, Clone)]
+struct Answered {
+    ask: Ask,
+    results: Vec<Rows>,
+}
+
+/// The requests for [`any_rows_are_answered`].
+fn asks() -> Vec<Ask> {
+    vec![
+        post("/auth/verify", ""),
+        get("/tenants"),
+        get("/tenants?limit=1"),
+        get("/tenants/a"),
+        get("/tenants/_"),
+        new_tenant("b"),
+        new_tenant("a"),
+        patch("/tenants/a", r#"{"plan_id":"p","env":{"A":"hidden"}}"#),
+        delete("/tenants/a"),
+        install("not-yet"),
+        reset("a"),
+        get("/tenants-plans"),
+        get("/tenants-plans/p"),
+        new_plan("q"),
+        patch("/tenants-plans/p", r#"{"limits":{"A":1}}"#),
+        delete("/tenants-plans/p"),
+        get("/tenants-plans").legacy(),
+        get("/config/traefik").no_key().no_signature().from("::1"),
     ]
+}
+
+/// A host on which each of [`asks`] succeeds, apart from the one that creates `a` again.
+fn host_of_asks() -> Host {
+    let mut host = Host::legacy(&[("TENANTS_DEVELOPMENT", "true")]);
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    host.expect(201, &install("a"));
+    host.expect(201, &new_tenant("not-yet"));
+    host
+}
+
+/// Runs each of [`asks`] for its rows, then changes their number and some of their values. The width of a row is the number of
+/// columns that SQLite gives the statement.
+fn answered() -> impl Strategy<Value = Answered> {
+    let each = asks().into_iter().map(|ask| {
+        let mut host = host_of_asks();
+        let exchange = host.exchange(&ask);
+        let mut widths = Vec::new();
+        let right = host.run_observed(exchange.batch(), |db, statement| {
+            widths.push(db.prepare(statement.text()).unwrap().column_count());
+        });
+        let results: Vec<BoxedStrategy<Rows>> = right
+            .unwrap()
+            .into_iter()
+            .zip(widths)
+            .map(|(right, width)| rows_like(&right, width))
+            .collect();
+        results
+            .prop_map(move |results| Answered {
+                ask: ask.clone(),
+                results,
+            })
+            .boxed()
+    });
+    Union::new(each)
+}
+
+/// Up to three rows of a width, most of their values taken from a row that is right.
+fn rows_like(right: &Rows, width: usize) -> BoxedStrategy<Rows> {
+    if width == 0 {
+        return Just(Rows::new()).boxed();
+    }
+    let cells: Vec<_> = (0..width)
+        .map(|column| match right.first() {
+            Some(row) => prop_oneof![24 => Just(row[column].clone()), 1 => cell()].boxed(),
+            None => cell().boxed(),
+        })
+        .collect();
+    vec(cells, 0..=3).boxed()
+}
+
+fn cell() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        (0..3_i64).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        Just(Value::from("{}")),
+    ]
+}
+
+/// Rows that no statement of ours returns: there is a response all the same, and a success only if a row says so.
+#[test]
+fn any_rows_are_answered() {
+    let host = RefCell::new(host_of_asks());
+    let [successes, refusals, failures] = [const { Cell::new(0) }; 3];
+    holds(400, answered(), |Answered { ask, results }| {
+        let mut host = host.borrow_mut();
+        let exchange = host.exchange(&ask);
+        let is_silent = results.iter().all(Vec::is_empty);
+        let got = host.finish(&ask, exchange, Ok(results));
+        let counter = match got.status {
+            200 | 201 | 204 => &successes,
+            401 | 404 | 409 | 422 => &refusals,
+            500 => &failures,
+            _ => return Err(TestCaseError::fail(format!("{got:?}"))),
+        };
+        counter.set(counter.get() + 1);
+        prop_assert!(!is_silent || got.status >= 400, "{got:?}");
+        prop_assert!(!got.cause().contains("results of"), "{got:?}");
+        Ok(())
+    });
+    // The values reach past the first check of a row, and past the last.
+    let counts = [&successes, &refusals, &failures].map(Cell::get);
+    assert!(counts.iter().all(|n| *n >= 50), "{counts:?}");
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use tenants_core::clock::Timestamp;
-use tenants_core::job::{Job, JobStep};
 use tenants_core::reseal::{Count, Counts, Report, Reseal, Survey, Table, Unreadable};
 use tenants_core::sql::Value;
 
 use crate::ask::{get, patch, post};
-use crate::host::{Exhausted, HIDDEN, Host, NOW, SECRETS};
+use crate::host::{Exhausted, HIDDEN, Host, NOW, SECRETS, Task as _, TaskStep};
 
 const NEWER: &str = "//////////////////////////////////////////8=";
 const THIRD: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -58,30 +57,14 @@ fn begin(host: &Host, slice_bytes: u32) -> Reseal {
     Reseal::begin(host.api.config().unwrap(), "cli-1", &now, slice_bytes).unwrap()
 }
 
-/// Runs one batch of a job, and what another did before it and after it was committed.
-fn step<J: Job>(host: &mut Host, job: J) -> JobStep<J, J::Report> {
-    let rows = host.run(job.batch());
-    assert!(rows.is_ok(), "{rows:?}");
-    job.resume(rows, host.random.as_mut()).unwrap()
-}
-
-fn to_the_end<J: Job>(host: &mut Host, mut job: J) -> J::Report {
-    loop {
-        match step(host, job) {
-            JobStep::Run(next) => job = next,
-            JobStep::Done(report) => return report,
-        }
-    }
-}
-
 fn reseal(host: &mut Host) -> Report {
-    let job = begin(host, ROOMY);
-    to_the_end(host, job)
+    let task = begin(host, ROOMY);
+    host.complete(task)
 }
 
 fn survey(host: &mut Host) -> Counts {
-    let job = Survey::begin(host.api.config().unwrap()).unwrap();
-    to_the_end(host, job)
+    let task = Survey::begin(host.api.config().unwrap()).unwrap();
+    host.complete(task)
 }
 
 /// All that there is but for the sealed texts and the audit log.
@@ -228,9 +211,9 @@ fn with_the_same_key_twice_nothing_is_counted_twice() {
 fn interrupted_anywhere_and_run_again_it_is_complete() {
     let whole = {
         let mut host = rotating(9, 4);
-        let (mut batches, mut job) = (1, begin(&host, 1200));
-        while let JobStep::Run(next) = step(&mut host, job) {
-            job = next;
+        let (mut batches, mut task) = (1, begin(&host, 1200));
+        while let TaskStep::Run(next) = host.step(task).unwrap() {
+            task = next;
             batches += 1;
         }
         batches
@@ -241,17 +224,17 @@ fn interrupted_anywhere_and_run_again_it_is_complete() {
         for is_committed in [false, true] {
             let mut host = rotating(9, 4);
             let visible_before = visible(&host);
-            let mut job = begin(&host, 1200);
+            let mut task = begin(&host, 1200);
             for _ in 0..batches {
-                match step(&mut host, job) {
-                    JobStep::Run(next) => job = next,
-                    JobStep::Done(_) => {
-                        job = begin(&host, 1200);
+                match host.step(task).unwrap() {
+                    TaskStep::Run(next) => task = next,
+                    TaskStep::Done(_) => {
+                        task = begin(&host, 1200);
                     }
                 }
             }
             if is_committed {
-                host.run(job.batch()).unwrap();
+                host.run(task.batch()).unwrap();
             }
             let report = reseal(&mut host);
             assert_eq!(report.after.to_do(), 0, "{batches}");
@@ -278,30 +261,27 @@ fn edit(host: &mut Host, id: &str) {
     host.expect(204, &ask);
 }
 
-/// Runs the first batches of a job that has more.
-fn steps(host: &mut Host, mut job: Reseal, batches: usize) -> Reseal {
+/// Runs the first batches of a task that has more.
+fn steps(host: &mut Host, mut task: Reseal, batches: usize) -> Reseal {
     for _ in 0..batches {
-        job = match step(host, job) {
-            JobStep::Run(next) => next,
-            JobStep::Done(report) => panic!("{report:?}"),
-        };
+        task = host.step_on(task);
     }
-    job
+    task
 }
 
 #[test]
 fn an_edit_made_meanwhile_wins() {
     let mut host = rotating(4, 0);
     // Counted; read; the first row written, and read again: the three others are about to be written.
-    let job = begin(&host, ROOMY);
-    let job = steps(&mut host, job, 3);
+    let task = begin(&host, ROOMY);
+    let task = steps(&mut host, task, 3);
     edit(&mut host, "T0001");
     // By a Worker that still has the key of before.
     rotate(&mut host, OLDER, "");
     edit(&mut host, "T0003");
     rotate(&mut host, NEWER, OLDER);
     let before = sealed(&host);
-    let report = to_the_end(&mut host, job);
+    let report = host.complete(task);
     assert_eq!((report.resealed, report.overtaken), (2, 2));
     let left = report.after.tenants;
     assert_eq!((left.current, left.previous), (3, 1));
@@ -317,13 +297,13 @@ fn an_edit_made_meanwhile_wins() {
 #[test]
 fn a_run_that_changed_nothing_leaves_no_entry() {
     let mut host = rotating(2, 0);
-    let job = begin(&host, ROOMY);
-    let job = steps(&mut host, job, 2);
+    let task = begin(&host, ROOMY);
+    let task = steps(&mut host, task, 2);
     edit(&mut host, "T0000");
-    let job = steps(&mut host, job, 1);
+    let task = steps(&mut host, task, 1);
     assert!(entries(&host).is_empty());
     edit(&mut host, "T0001");
-    let report = to_the_end(&mut host, job);
+    let report = host.complete(task);
     assert_eq!((report.resealed, report.overtaken), (0, 2));
     assert!(entries(&host).is_empty());
     assert_eq!(report.after.to_do(), 0);
@@ -332,10 +312,10 @@ fn a_run_that_changed_nothing_leaves_no_entry() {
 #[test]
 fn a_row_that_is_gone_meanwhile_is_passed_over() {
     let mut host = rotating(2, 0);
-    let job = begin(&host, ROOMY);
-    let job = steps(&mut host, job, 2);
+    let task = begin(&host, ROOMY);
+    let task = steps(&mut host, task, 2);
     host.sql("DELETE FROM tenants WHERE id = 'T0000'", &[]);
-    let report = to_the_end(&mut host, job);
+    let report = host.complete(task);
     assert_eq!((report.resealed, report.overtaken), (1, 1));
     assert_eq!(report.after.tenants.current, 1);
 }
@@ -394,11 +374,11 @@ fn without_the_previous_key_nothing_opens_and_nothing_is_written() {
     let mut host = rotating(30, 1);
     rotate(&mut host, NEWER, "");
     let all = host.dump();
-    let job = begin(&host, ROOMY);
+    let task = begin(&host, ROOMY);
     // All thirty in one slice: none of them is worth one of its own.
-    let job = steps(&mut host, job, 2);
-    assert_eq!(job.progress(), (30, 31));
-    let report = to_the_end(&mut host, job);
+    let task = steps(&mut host, task, 2);
+    assert_eq!(task.progress(), (30, 31));
+    let report = host.complete(task);
     assert_eq!(report.unreadable.len(), 31);
     assert_eq!(host.dump(), all);
     host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
@@ -424,11 +404,11 @@ fn a_batch_stays_within_its_bytes_and_a_longer_row_goes_alone() {
         ),
     );
     rotate(&mut host, NEWER, OLDER);
-    let mut job = begin(&host, 4_000);
+    let mut task = begin(&host, 4_000);
     let mut alone = 0;
     let mut most = 0;
     loop {
-        let writes: Vec<usize> = job
+        let writes: Vec<usize> = task
             .batch()
             .statements()
             .iter()
@@ -446,9 +426,9 @@ fn a_batch_stays_within_its_bytes_and_a_longer_row_goes_alone() {
             assert_eq!(writes.len(), 1);
             alone += 1;
         }
-        match step(&mut host, job) {
-            JobStep::Run(next) => job = next,
-            JobStep::Done(report) => {
+        match host.step(task).unwrap() {
+            TaskStep::Run(next) => task = next,
+            TaskStep::Done(report) => {
                 assert_eq!(report.resealed, 40);
                 break;
             }
@@ -470,8 +450,8 @@ fn more_rows_than_a_slice_are_all_gone_through() {
     }
     rotate(&mut host, NEWER, OLDER);
     let report = {
-        let job = begin(&host, 1_000_000);
-        to_the_end(&mut host, job)
+        let task = begin(&host, 1_000_000);
+        host.complete(task)
     };
     assert_eq!((report.resealed, report.after.to_do()), (1203, 0));
 }
@@ -480,14 +460,13 @@ fn more_rows_than_a_slice_are_all_gone_through() {
 fn a_failing_database_and_a_host_without_randomness_stop_it_and_lose_nothing() {
     let mut host = rotating(3, 0);
     let all = host.dump();
-    let error = begin(&host, ROOMY)
-        .resume(Err("disk I/O error".into()), &mut Exhausted)
-        .unwrap_err();
+    host.random = Box::new(Exhausted);
+    let task = begin(&host, ROOMY);
+    let error = host.resume(task, Err("disk I/O error".into())).unwrap_err();
     assert_eq!(error.to_string(), "the database failed: disk I/O error");
-    let job = begin(&host, ROOMY);
-    let job = steps(&mut host, job, 1);
-    let rows = host.run(job.batch());
-    let error = job.resume(rows, &mut Exhausted).unwrap_err();
+    let task = begin(&host, ROOMY);
+    let task = host.step_on(task);
+    let error = host.step(task).unwrap_err();
     assert_eq!(error.to_string(), "the host has no randomness");
     for wrong in [
         vec![],
@@ -496,9 +475,8 @@ fn a_failing_database_and_a_host_without_randomness_stop_it_and_lose_nothing() {
         vec![vec![vec![Value::Integer(1); 2]; 2]],
         vec![vec![], vec![]],
     ] {
-        let error = begin(&host, ROOMY)
-            .resume(Ok(wrong), &mut Exhausted)
-            .unwrap_err();
+        let task = begin(&host, ROOMY);
+        let error = host.resume(task, Ok(wrong)).unwrap_err();
         assert!(
             error
                 .to_string()

@@ -1,82 +1,174 @@
-//! Every statement that requests and the counting of statistics can ask for: its text pinned in `statements.sql`, and its way through the indexes.
+//! The statements of every kind of request and of every task: their text, pinned in `statements.sql`, and their query plans, those
+//! of triggers and foreign keys included.
 //!
-//! After a change that is meant, `UPDATE=1 cargo test -p tenants-core --test exchange statements` writes the file anew.
+//! After an intended change, `UPDATE=1 cargo test -p tenants-core --test exchange statements` writes the file again.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::{env, fs};
 
-use rusqlite::{StatementStatus, params_from_iter};
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value as SqliteValue;
+use rusqlite::{Connection, StatementStatus, params_from_iter};
+use tenants_core::auth::creation::KeyCreation;
 use tenants_core::clock::Timestamp;
 use tenants_core::id::TenantId;
-use tenants_core::job::{Job as _, JobStep};
+use tenants_core::reseal::{Reseal, Survey};
 use tenants_core::site::stats::{Refresh, Which};
-use tenants_core::sql::{Statement, Value};
+use tenants_core::sql::{Batch, Statement, Value};
 
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::Host;
+use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep};
 
 const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/statements.sql");
 
-/// Every kind of request that reaches the database, by a name.
-fn requests() -> Vec<(&'static str, Ask)> {
+/// A batch's statements, and those steps of their plans that walk through a table or sort.
+struct Group {
+    name: &'static str,
+    statements: Vec<Statement>,
+    walks: BTreeSet<String>,
+    /// The triggers that the statements can fire.
+    triggers: BTreeSet<String>,
+}
+
+/// A host on which each of [`requests`] succeeds and each task has something to do.
+fn host_with_tables() -> Host {
+    let mut host = Host::legacy(&[
+        ("TENANTS_DEVELOPMENT", "true"),
+        ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
+    ]);
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    host.expect(204, &patch("/tenants/a", r#"{"env":{"A":"hidden"}}"#));
+    host.expect(201, &install("a"));
+    host.expect(201, &new_tenant("not-yet"));
+    host
+}
+
+/// The same with 200 tenants more, and as many plans and keys, so that a walk through a table takes many steps.
+fn host_with_many_rows() -> Host {
+    let host = host_with_tables();
+    host.sql(
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200) \
+         INSERT INTO tenants_plans (id, created_at, updated_at) SELECT 'p' || n, '', '' FROM c",
+        &[],
+    );
+    host.sql(
+        "INSERT INTO tenants (id, hostname, is_enabled, plan_id, created_at, updated_at) \
+         SELECT id, id, 1, id, '', '' FROM tenants_plans",
+        &[],
+    );
+    host.sql(
+        "INSERT INTO api_keys (digest, created_at) SELECT id, '' FROM tenants_plans",
+        &[],
+    );
+    host
+}
+
+/// Traefik's poll from the developer's own machine.
+fn developers_poll() -> Ask {
+    get("/config/traefik").no_key().no_signature().from("::1")
+}
+
+/// Traefik's poll from an address on the allow list, with a key.
+fn poll() -> Ask {
+    get("/config/traefik").no_signature().from("198.51.100.7")
+}
+
+/// Every kind of request that reaches the database, by a name, and the walks of its plan. A walk through all tenants in the order of
+/// their ids is what Traefik asks for.
+fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
+    const POLL: &[&str] = &["SCAN t USING INDEX sqlite_autoindex_tenants_1 LEFT-JOIN"];
+    // SQLite does not see that the one constant row keeps the order of the index. Nobody but a developer pays for it.
+    const DEVELOPERS_POLL: &[&str] = &["SCAN t LEFT-JOIN", "USE TEMP B-TREE FOR ORDER BY"];
+    let edit_tenant =
+        r#"{"hostname":"a","is_enabled":true,"plan_id":"p","limits":{"A":1},"env":{"A":"hidden"}}"#;
+    let edit_plan = r#"{"limits":{"A":1},"env":{"A":"hidden"}}"#;
+    let legacy_plan = r#"{"name":"P","description":"D","limits":{"A":1},"env":{"A":"hidden"}}"#;
     vec![
-        ("POST /auth/verify", post("/auth/verify", "")),
-        ("GET /tenants", get("/tenants")),
-        ("GET /tenants/{id}", get("/tenants/a")),
-        ("POST /tenants", new_tenant("a")),
+        ("POST /auth/verify", post("/auth/verify", ""), &[]),
+        ("GET /tenants", get("/tenants"), &[]),
+        (
+            "GET /tenants, a further page",
+            get("/tenants?limit=10&after=a"),
+            &[],
+        ),
+        ("GET /tenants/{id}", get("/tenants/a"), &[]),
+        ("POST /tenants", new_tenant("new"), &[]),
         (
             "PATCH /tenants/{id}, everything set",
-            patch(
-                "/tenants/a",
-                r#"{"hostname":"a","is_enabled":true,"plan_id":"p","limits":{"A":1},"env":{"A":"hidden"}}"#,
-            ),
+            patch("/tenants/a", edit_tenant),
+            &[],
         ),
         (
             "PATCH /tenants/{id}, everything cleared",
             patch("/tenants/a", r#"{"plan_id":null,"limits":null,"env":null}"#),
+            &[],
         ),
-        ("DELETE /tenants/{id}", delete("/tenants/a")),
-        ("DELETE /tenants/{id}, drop_tables", delete_with_tables("a")),
-        ("POST /tenants/{id}/install", install("not-yet")),
-        ("PATCH /tenants/{id}/user-password-reset", reset("a")),
-        ("GET /tenants-plans", get("/tenants-plans")),
-        ("GET /tenants-plans/{id}", get("/tenants-plans/p")),
-        ("POST /tenants-plans", new_plan("p")),
+        ("DELETE /tenants/{id}", delete("/tenants/a"), &[]),
+        (
+            "DELETE /tenants/{id}, drop_tables",
+            delete_with_tables("a"),
+            &[],
+        ),
+        ("POST /tenants/{id}/install", install("not-yet"), &[]),
+        ("PATCH /tenants/{id}/user-password-reset", reset("a"), &[]),
+        ("GET /tenants-plans", get("/tenants-plans"), &[]),
+        ("GET /tenants-plans/{id}", get("/tenants-plans/p"), &[]),
+        ("POST /tenants-plans", new_plan("new"), &[]),
         (
             "PATCH /tenants-plans/{id}, everything set",
-            patch(
-                "/tenants-plans/p",
-                r#"{"limits":{"A":1},"env":{"A":"hidden"}}"#,
-            ),
+            patch("/tenants-plans/p", edit_plan),
+            &[],
         ),
         (
             "PATCH /tenants-plans/{id}, everything cleared",
             patch("/tenants-plans/p", r#"{"limits":null,"env":null}"#),
+            &[],
         ),
         (
             "PATCH /tenants-plans/{id} in the legacy dialect, everything set",
-            patch(
-                "/tenants-plans/p",
-                r#"{"name":"P","description":"D","limits":{"A":1},"env":{"A":"hidden"}}"#,
-            )
-            .legacy(),
+            patch("/tenants-plans/p", legacy_plan).legacy(),
+            &[],
         ),
         (
             "PATCH /tenants-plans/{id} in the legacy dialect, the description cleared",
             patch("/tenants-plans/p", r#"{"description":null}"#).legacy(),
+            &[],
         ),
-        ("DELETE /tenants-plans/{id}", delete("/tenants-plans/p")),
         (
-            "any, of an identifier that none can have",
-            get("/tenants/_"),
+            "DELETE /tenants-plans/{id}",
+            delete("/tenants-plans/p"),
+            &[],
         ),
+        ("GET /config/traefik", poll(), POLL),
+        (
+            "GET /config/traefik with If-None-Match",
+            poll().if_none_match("\"x-1\""),
+            POLL,
+        ),
+        (
+            "GET /config/traefik with If-None-Match: *",
+            poll().if_none_match("*"),
+            POLL,
+        ),
+        (
+            "GET /config/traefik by a developer",
+            developers_poll(),
+            DEVELOPERS_POLL,
+        ),
+        (
+            "GET /config/traefik by a developer, with If-None-Match",
+            developers_poll().if_none_match("*"),
+            DEVELOPERS_POLL,
+        ),
+        ("any request for a malformed id", get("/tenants/_"), &[]),
     ]
 }
 
-/// Every PATCH there is, as far as its statements can tell.
+/// Every combination of fields that a PATCH can set, clear or leave out.
 fn patches() -> Vec<Ask> {
     let or_none = |all: &[&'static str]| {
         let mut choices = vec![""];
@@ -131,62 +223,196 @@ fn patches() -> Vec<Ask> {
         .collect()
 }
 
+/// Runs every request and every task, and looks at each statement just before it runs.
+fn groups() -> Vec<(Group, BTreeSet<String>)> {
+    let set = |walks: &[&str]| walks.iter().map(|&step| step.to_owned()).collect();
+    let mut groups = Vec::new();
+    for (name, ask, walks) in requests() {
+        let mut host = host_with_tables();
+        let mut group = Group::new(name);
+        let exchange = host.exchange(&ask);
+        let rows = group.run(&mut host, exchange.batch());
+        let got = host.finish(&ask, exchange, Ok(rows));
+        let succeeds = got.status < 400 || ask.target.ends_with("/_");
+        assert!(succeeds, "{name}: {got:?}");
+        groups.push((group, set(walks)));
+    }
+
+    let mut host = host_with_tables();
+    let mut group = Group::new(
+        "the second batch of a request that creates, drops or uses a tenant's tables, if the first one failed",
+    );
+    let exchange = host.exchange(&install("a"));
+    let why = host.ask_why(&install("a"), exchange, "failed");
+    group.run(&mut host, why.batch());
+    groups.push((group, set(&[])));
+
+    let mut host = host_with_tables();
+    let now = Timestamp::from_unix(host.now).unwrap();
+    let config = host.api.config().unwrap();
+    let creation = KeyCreation::begin(config, None, None, host.now, &mut Foreseen(3)).unwrap();
+    let oldest = Refresh::begin(config, &now, Which::Oldest(24), 1);
+    let one = Refresh::begin(config, &now, Which::One(TenantId::parse("a").unwrap()), 1);
+    // Has one row for each table.
+    let creation = Group::of_task("the creation of a key", &mut host, creation);
+    groups.push((creation, set(&["SCAN sqlite_sequence"])));
+    // Counting reads the whole of a site, each of its tables once.
+    let site = [
+        "SCAN chv_a_albums",
+        "SCAN chv_a_categories USING COVERING INDEX sqlite_autoindex_chv_a_categories_1",
+        "SCAN chv_a_files",
+        "SCAN chv_a_jobs",
+        "SCAN chv_a_likes",
+        "SCAN chv_a_login_providers USING COVERING INDEX sqlite_autoindex_chv_a_login_providers_1",
+        "SCAN chv_a_pages USING COVERING INDEX sqlite_autoindex_chv_a_pages_1",
+        "SCAN chv_a_storages",
+        "SCAN chv_a_tags",
+        "SCAN chv_a_users",
+    ];
+    let one = Group::of_task("the statistics of one tenant", &mut host, one);
+    groups.push((one, set(&site)));
+    // In the order of the index, without a sort, until there are enough.
+    let in_turn = [&site[..], &["SCAN t USING INDEX tenants_by_stats_turn"]].concat();
+    let oldest = Group::of_task(
+        "the statistics of those whose turn it is",
+        &mut host,
+        oldest,
+    );
+    groups.push((oldest, set(&in_turn)));
+
+    host.configure(&[
+        (
+            "CHEVERETO_ENCRYPTION_KEY",
+            "//////////////////////////////////////////8=",
+        ),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", SECRETS[2].1),
+    ]);
+    let config = host.api.config().unwrap();
+    let survey = Survey::begin(config).unwrap();
+    let reseal = Reseal::begin(config, "cli-1", &now, 90_000).unwrap();
+    let count = ["SCAN tenants", "SCAN tenants_plans"];
+    let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
+    groups.push((survey, set(&count)));
+    // A slice of at most 500 rows comes from the index; the rows that fit a batch are sorted once more.
+    let slice = [&count[..], &["USE TEMP B-TREE FOR ORDER BY"]].concat();
+    let reseal = Group::of_task("the encryption under a new key", &mut host, reseal);
+    groups.push((reseal, set(&slice)));
+    groups
+}
+
+impl Group {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            statements: Vec::new(),
+            walks: BTreeSet::new(),
+            triggers: BTreeSet::new(),
+        }
+    }
+
+    /// Runs a task to its end.
+    fn of_task<T: Task>(name: &'static str, host: &mut Host, mut task: T) -> Self {
+        let mut group = Self::new(name);
+        loop {
+            let rows = group.run(host, task.batch());
+            match host.resume(task, Ok(rows)).unwrap() {
+                TaskStep::Run(next) => task = next,
+                TaskStep::Done(_) => return group,
+            }
+        }
+    }
+
+    /// Runs a batch. A statement whose text is known already is not noted again.
+    fn run(&mut self, host: &mut Host, batch: &Batch) -> Vec<tenants_core::sql::Rows> {
+        let rows = host.run_observed(batch, |db, statement| {
+            if self.statements.iter().all(|s| s.text() != statement.text()) {
+                self.statements.push(statement.clone());
+            }
+            if creates_or_drops(statement.text()) {
+                return;
+            }
+            let steps = plan(db, statement.text(), statement.values());
+            let triggers = steps
+                .iter()
+                .filter_map(|step| step.strip_prefix("-- TRIGGER "));
+            self.triggers.extend(triggers.map(str::to_owned));
+            self.walks.extend(walks(&steps));
+        });
+        rows.unwrap()
+    }
+}
+
+/// SQLite has no index of its own table of tables: a statement that creates or drops one walks through it.
+fn creates_or_drops(text: &str) -> bool {
+    text.starts_with("CREATE ") || text.starts_with("DROP ")
+}
+
+/// The steps of a statement's plan, with those of the triggers and foreign keys that it fires.
+fn plan(db: &Connection, text: &str, values: &[Value]) -> Vec<String> {
+    // Without it, EXPLAIN QUERY PLAN leaves the programs of triggers out.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP, true)
+        .unwrap();
+    // SQLite prepares a cached statement again when a table has changed, but never an EXPLAIN.
+    db.flush_prepared_statement_cache();
+    let rows = tenants_sqlite::query(db, &format!("EXPLAIN QUERY PLAN {text}"), values).unwrap();
+    rows.into_iter()
+        .filter_map(|mut row| match row.pop() {
+            Some(Value::Text(step)) => Some(step),
+            // The program of a foreign key has no name.
+            Some(Value::Null) => None,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// The steps that walk through a whole table or index, that sort, or that build an index for one statement.
+fn walks(steps: &[String]) -> Vec<String> {
+    // A subquery's rows are walked through as well; the steps of the subquery itself say where they come from.
+    let subqueries: BTreeSet<&str> = steps
+        .iter()
+        .filter_map(|step| {
+            step.strip_prefix("CO-ROUTINE ")
+                .or_else(|| step.strip_prefix("MATERIALIZE "))
+        })
+        .collect();
+    let is_walk = |step: &&String| match step.strip_prefix("SCAN ") {
+        Some("CONSTANT ROW") => false,
+        // The columns of one table, which is looked up by its name.
+        Some(scanned) if scanned.starts_with("pragma_table_info ") => false,
+        Some(scanned) => !subqueries.contains(scanned),
+        None => step.contains("TEMP B-TREE") || step.contains("AUTOMATIC"),
+    };
+    steps.iter().filter(is_walk).cloned().collect()
+}
+
 fn statements_of(host: &mut Host, ask: &Ask) -> Vec<Statement> {
     host.exchange(ask).batch().statements().to_vec()
 }
 
 #[test]
-fn the_text_of_every_statement_is_the_one_that_was_read() {
-    let mut host = Host::legacy(&[]);
+fn the_text_of_every_statement_is_pinned() {
+    const INTENDED: &str =
+        "if the change is intended, run again with UPDATE=1 and read the difference";
     let mut text = String::from(
-        "-- Every statement of every kind of request, as the core writes it. A test holds this file equal; UPDATE=1 writes it.\n",
+        "-- Every statement of every kind of request and task, as the core writes it. A test compares; UPDATE=1 writes the file again.\n",
     );
-    for (name, ask) in requests() {
-        write!(text, "\n-- {name}\n").unwrap();
-        for statement in statements_of(&mut host, &ask) {
+    for (group, _) in groups() {
+        write!(text, "\n-- {}\n", group.name).unwrap();
+        for statement in &group.statements {
             writeln!(text, "{};", statement.text()).unwrap();
-        }
-    }
-    writeln!(
-        text,
-        "\n-- any of what makes or drops tables or writes to them, where its batch failed"
-    )
-    .unwrap();
-    let exchange = host.exchange(&install("a"));
-    let why = host.ask_why(&install("a"), exchange, "failed");
-    for statement in why.batch().statements() {
-        writeln!(text, "{};", statement.text()).unwrap();
-    }
-    for (name, which) in [
-        ("the counting of statistics", Which::Oldest(24)),
-        (
-            "the counting of one tenant's",
-            Which::One(TenantId::parse("a").unwrap()),
-        ),
-    ] {
-        writeln!(text, "\n-- {name}").unwrap();
-        let now = Timestamp::from_unix(host.now).unwrap();
-        let mut step = JobStep::Run(Refresh::begin(host.api.config().unwrap(), &now, which, 1));
-        while let JobStep::Run(job) = step {
-            for statement in job.batch().statements() {
-                writeln!(text, "{};", statement.text()).unwrap();
-            }
-            // What is chosen is this one; what is counted answers its id too.
-            let rows = vec![vec![vec!["a".into()]]; job.batch().statements().len()];
-            step = job.resume(Ok(rows), host.random.as_mut()).unwrap();
         }
     }
     if env::var_os("UPDATE").is_some() {
         fs::write(PINNED, &text).unwrap();
     }
     let pinned = fs::read_to_string(PINNED).unwrap();
-    assert_eq!(
-        text, pinned,
-        "meant? then UPDATE=1, and read the difference"
-    );
+    for (line, pinned) in text.lines().zip(pinned.lines()) {
+        assert_eq!(line, pinned, "{INTENDED}");
+    }
+    assert_eq!(text.len(), pinned.len(), "{INTENDED}");
 }
 
-/// No text grows with what a caller sends: another identifier, other values and other maps give the same statements.
+/// Other ids, other values and other maps give the same statements.
 #[test]
 fn a_statements_text_does_not_depend_on_values() {
     let mut host = Host::legacy(&[]);
@@ -228,145 +454,158 @@ fn a_statements_text_does_not_depend_on_values() {
     }
 }
 
-/// [`crate::invariants::of_statement`] looks at each statement as it is run.
+/// [`crate::invariants::of_statement`] checks each statement as it runs.
 #[test]
-fn every_patch_there_is_is_a_statement_that_sqlite_runs() {
+fn every_patch_runs_one_statement_for_tenants_or_one_for_plans() {
     let mut distinct = BTreeSet::new();
+    let mut group = Group::new("PATCH");
     for ask in patches() {
         let mut host = Host::legacy(&[]);
         host.expect(201, &new_plan("p"));
         host.expect(201, &new_tenant("a"));
-        let statements = statements_of(&mut host, &ask);
-        distinct.insert(statements[0].text().to_owned());
-        host.expect(204, &ask);
+        let exchange = host.exchange(&ask);
+        let [statement] = exchange.batch().statements() else {
+            panic!("{ask:?}: more than one statement")
+        };
+        distinct.insert(statement.text().to_owned());
+        let rows = group.run(&mut host, exchange.batch());
+        assert_eq!(host.finish(&ask, exchange, Ok(rows)).status, 204, "{ask:?}");
     }
-    // One for a tenant and one for a plan, whatever is set: nothing is put together as it goes.
     assert_eq!(distinct.len(), 2);
-}
-
-/// A host with the tenants `a`, which is installed, and `not-yet`.
-fn host_with_tables() -> Host {
-    let mut host = Host::legacy(&[]);
-    host.expect(201, &new_tenant("a"));
-    host.expect(201, &install("a"));
-    host.expect(201, &new_tenant("not-yet"));
-    host
-}
-
-/// SQLite has no index of its own table of tables; whatever makes or drops one walks through that.
-fn makes_or_drops(text: &str) -> bool {
-    text.starts_with("CREATE ") || text.starts_with("DROP ")
+    assert!(group.walks.is_empty(), "{:?}", group.walks);
 }
 
 #[test]
-fn every_lookup_goes_through_an_index_and_lists_need_no_sorting() {
-    let mut host = host_with_tables();
-    let mut asks: Vec<Ask> = requests().into_iter().map(|(_, ask)| ask).collect();
-    asks.extend(patches());
-    asks.push(get("/tenants?limit=10&after=a"));
-    let mut seen = BTreeSet::new();
-    for ask in asks {
-        for statement in statements_of(&mut host, &ask) {
-            let is_new = seen.insert(statement.text().to_owned());
-            if makes_or_drops(statement.text()) {
-                // What comes after it may read what it makes.
-                if is_new
-                    && statement.text().starts_with("CREATE ")
-                    && ask.target.contains("not-yet")
-                {
-                    host.sql(statement.text(), &[]);
-                }
-                continue;
-            }
-            if !is_new {
-                continue;
-            }
-            let plan = host.sql(
-                &format!("EXPLAIN QUERY PLAN {}", statement.text()),
-                statement.values(),
-            );
-            let steps: Vec<&str> = plan
-                .iter()
-                .map(|row| match row.last() {
-                    Some(Value::Text(step)) => step.as_str(),
-                    other => panic!("{other:?}"),
-                })
-                .collect();
-            for step in &steps {
-                let whole = format!("{}\n{}", statement.text(), steps.join("\n"));
-                assert!(!step.contains("TEMP B-TREE"), "{whole}");
-                assert!(!step.contains("AUTOMATIC"), "{whole}");
-                // A constant row, with nothing behind it, is called a scan as well, and so are the columns of a table that is
-                // looked up by its name.
-                let no_scan = *step == "SCAN CONSTANT ROW"
-                    || step.starts_with("SCAN pragma_table_info VIRTUAL TABLE");
-                assert!(!step.starts_with("SCAN ") || no_scan, "{whole}");
-            }
-        }
+fn every_lookup_uses_an_index_and_every_walk_is_known() {
+    let mut triggers = BTreeSet::new();
+    for (group, known) in groups() {
+        assert_eq!(group.walks, known, "{}", group.name);
+        triggers.extend(group.triggers);
     }
-    assert!(seen.len() > 10, "{}", seen.len());
-}
-
-/// What [`every_lookup_goes_through_an_index_and_lists_need_no_sorting`] looks for is what SQLite says of a plan that is bad.
-#[test]
-fn a_bad_plan_is_recognised() {
     let host = Host::new();
-    let steps = |text: &str| format!("{:?}", host.sql(&format!("EXPLAIN QUERY PLAN {text}"), &[]));
-    assert!(steps("SELECT * FROM tenants WHERE last_job_at = 'x'").contains("SCAN tenants"));
+    let all = host.sql("SELECT name FROM sqlite_master WHERE type = 'trigger'", &[]);
+    let all: BTreeSet<String> = all
+        .into_iter()
+        .flatten()
+        .map(|name| match name {
+            Value::Text(name) => name,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(triggers, all, "the plans cover every trigger of the schema");
+}
+
+/// Proves that [`walks`] finds a bad plan, wherever it is.
+#[test]
+fn a_walk_in_a_statement_a_trigger_or_a_foreign_key_is_found() {
+    let host = Host::new();
+    let walks_of = |text: &str| walks(&plan(&host.db, text, &[]));
+    assert_eq!(
+        walks_of("SELECT * FROM tenants WHERE last_job_at = 'x'"),
+        ["SCAN tenants"]
+    );
+    assert_eq!(
+        walks_of("SELECT id FROM tenants WHERE id > '' ORDER BY id COLLATE BINARY"),
+        ["USE TEMP B-TREE FOR ORDER BY"]
+    );
+
+    let insert = "INSERT INTO found VALUES ('x')";
+    host.sql("CREATE VIEW found (x) AS SELECT NULL", &[]);
+    let trigger = |condition: &str| {
+        host.sql("DROP TRIGGER IF EXISTS found_done", &[]);
+        let body = format!("UPDATE tenants SET stats = NULL WHERE {condition}");
+        host.sql(
+            &format!("CREATE TRIGGER found_done INSTEAD OF INSERT ON found BEGIN {body}; END"),
+            &[],
+        );
+    };
+    trigger("id = NEW.x");
+    assert_eq!(walks_of(insert), [""; 0]);
+    trigger("last_job_at = NEW.x");
+    assert_eq!(walks_of(insert), ["SCAN tenants"]);
+
+    let delete = "DELETE FROM tenants_plans WHERE id = 'p'";
+    assert_eq!(walks_of(delete), [""; 0]);
+    host.sql("DROP INDEX tenants_by_plan", &[]);
+    let walks = walks_of(delete);
     assert!(
-        steps("SELECT id FROM tenants WHERE id > '' ORDER BY id COLLATE BINARY")
-            .contains("TEMP B-TREE")
+        walks.iter().all(|step| step == "SCAN tenants") && !walks.is_empty(),
+        "{walks:?}"
     );
 }
 
-/// As it is counted while they run, the foreign key's own look for a plan's tenants included.
+/// Runs a statement and returns one of SQLite's counters for it.
+fn counted(db: &Connection, counter: StatementStatus, text: &str, values: &[Value]) -> i32 {
+    let mut prepared = db.prepare(text).unwrap();
+    let values = values.iter().map(|value| match value {
+        Value::Null => SqliteValue::Null,
+        Value::Integer(n) => SqliteValue::Integer(*n),
+        Value::Text(text) => SqliteValue::Text(text.clone()),
+    });
+    let mut rows = prepared.query(params_from_iter(values)).unwrap();
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    prepared.get_status(counter)
+}
+
+/// How many rows a statement visits in walks through a whole table.
+fn walked_rows(db: &Connection, text: &str, values: &[Value]) -> i32 {
+    counted(db, StatementStatus::FullscanStep, text, values)
+}
+
+/// Triggers and foreign keys are counted with the statement that fires them.
 #[test]
-fn nothing_walks_through_a_whole_table() {
-    let host = host_with_tables();
-    host.sql(
-        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200) \
-         INSERT INTO tenants_plans (id, created_at, updated_at) SELECT 'p' || n, '', '' FROM c",
-        &[],
-    );
-    host.sql(
-        "INSERT INTO tenants (id, hostname, is_enabled, plan_id, created_at, updated_at) \
-         SELECT id, id, 1, id, '', '' FROM tenants_plans",
-        &[],
-    );
-    host.sql(
-        "INSERT INTO api_keys (digest, created_at) SELECT id, '' FROM tenants_plans",
-        &[],
-    );
-    let steps = |text: &str, values: &[Value]| {
-        let mut prepared = host.db.prepare(text).unwrap();
-        let values = values.iter().map(|value| match value {
-            Value::Null => None,
-            Value::Integer(n) => Some(n.to_string()),
-            Value::Text(text) => Some(text.clone()),
-        });
-        let mut rows = prepared.query(params_from_iter(values)).unwrap();
-        while rows.next().unwrap().is_some() {}
-        drop(rows);
-        prepared.get_status(StatementStatus::FullscanStep)
-    };
-    assert!(
-        steps("SELECT * FROM tenants WHERE last_job_at = 'x'", &[]) > 100,
-        "it counts"
-    );
-    let mut begun = Host::legacy(&[]);
-    for (name, ask) in requests() {
-        host.sql("SAVEPOINT here", &[]);
-        for statement in statements_of(&mut begun, &ask) {
-            let text = statement.text();
-            let steps = steps(text, statement.values());
-            assert!(steps == 0 || makes_or_drops(text), "{name}: {text}");
+fn no_request_visits_rows_that_it_does_not_return() {
+    let mut host = host_with_many_rows();
+    let db = &host.db;
+    assert!(walked_rows(db, "SELECT * FROM tenants WHERE last_job_at = 'x'", &[]) > 100);
+    let entries = |host: &Host| host.one("SELECT count(*) FROM audit_log");
+    let mut writes = 0;
+    for (name, ask, walks) in requests() {
+        if !walks.is_empty() {
+            continue;
         }
+        let before = entries(&host);
+        host.sql("SAVEPOINT here", &[]);
+        for statement in statements_of(&mut host, &ask) {
+            let rows = walked_rows(&host.db, statement.text(), statement.values());
+            assert!(
+                rows == 0 || creates_or_drops(statement.text()),
+                "{name}: {}",
+                statement.text()
+            );
+        }
+        let wrote = entries(&host) != before;
+        assert_eq!(
+            wrote,
+            ask.method != "GET" && !ask.target.ends_with("/verify"),
+            "{name}"
+        );
+        writes += usize::from(wrote);
         host.sql("ROLLBACK TO here", &[]);
         host.sql("RELEASE here", &[]);
     }
-    assert_eq!(
-        steps("DELETE FROM tenants_plans WHERE id = 'p7'", &[]),
-        0,
-        "the foreign key"
-    );
+    assert!(writes > 10, "{writes}");
+}
+
+/// SQLite takes several steps of its virtual machine for each row that it visits.
+#[test]
+#[ignore = "fails: SQLite evaluates the condition on the revision for every tenant"]
+fn a_poll_with_the_current_etag_visits_no_tenant() {
+    const TENANTS: i32 = 200;
+    let mut host = host_with_many_rows();
+    for poll in [poll(), developers_poll()] {
+        let steps = |host: &mut Host, ask: &Ask| {
+            let [statement] = statements_of(host, ask).try_into().unwrap();
+            let (text, values) = (statement.text(), statement.values());
+            counted(&host.db, StatementStatus::VmStep, text, values)
+        };
+        let etag = host.expect(200, &poll).header("etag").unwrap().to_owned();
+        let all = steps(&mut host, &poll);
+        assert!(all > TENANTS, "{all}");
+        let known = poll.if_none_match(etag);
+        host.expect(304, &known);
+        let none = steps(&mut host, &known);
+        assert!(none < TENANTS, "{none} steps for a 304");
+    }
 }

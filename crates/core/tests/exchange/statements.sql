@@ -1,9 +1,12 @@
--- Every statement of every kind of request, as the core writes it. A test holds this file equal; UPDATE=1 writes it.
+-- Every statement of every kind of request and task, as the core writes it. A test compares; UPDATE=1 writes the file again.
 
 -- POST /auth/verify
 SELECT id, name, created_at, expires_at FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3);
 
 -- GET /tenants
+SELECT t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id > ?4 ORDER BY t.id LIMIT ?5;
+
+-- GET /tenants, a further page
 SELECT t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id > ?4 ORDER BY t.id LIMIT ?5;
 
 -- GET /tenants/{id}
@@ -87,17 +90,48 @@ INSERT INTO edit_plan (key_id, request_id, now, key_stands, id_is_there, id, nam
 -- DELETE /tenants-plans/{id}
 INSERT INTO delete_plan (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
 
--- any, of an identifier that none can have
+-- GET /config/traefik
+SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4 ORDER BY t.id;
+
+-- GET /config/traefik with If-None-Match
+SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4 ORDER BY t.id;
+
+-- GET /config/traefik with If-None-Match: *
+SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4 ORDER BY t.id;
+
+-- GET /config/traefik by a developer
+SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1 ORDER BY t.id;
+
+-- GET /config/traefik by a developer, with If-None-Match
+SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1 ORDER BY t.id;
+
+-- any request for a malformed id
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands;
 
--- any of what makes or drops tables or writes to them, where its batch failed
+-- the second batch of a request that creates, drops or uses a tenant's tables, if the first one failed
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
 
--- the counting of statistics
-UPDATE tenants SET stats_turn_at = ?1 WHERE id IN (SELECT t.id FROM tenants AS t WHERE EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(t.id) || ?3)) ORDER BY t.stats_turn_at LIMIT ?4) RETURNING id;
-UPDATE tenants SET stats = (SELECT json_object(?1, tags.n, ?2, files.n, ?3, pages.n, ?4, users.n, ?5, users.admins, ?6, albums.n, ?7, users.managers, ?8, storages.n, ?9, jobs.seconds, ?10, categories.n, ?11, likes.of_files, ?12, files.views, ?13, likes.of_albums, ?14, albums.views, ?15, files.bytes, ?16, login_providers.n) FROM (SELECT count(*) AS n FROM "chv_a_tags") AS tags, (SELECT count(*) AS n, coalesce(sum(views), 0) AS views, coalesce(sum(size_bytes), 0) AS bytes FROM "chv_a_files") AS files, (SELECT count(*) AS n FROM "chv_a_pages") AS pages, (SELECT count(*) AS n, coalesce(sum(is_admin), 0) AS admins, coalesce(sum(is_manager), 0) AS managers FROM "chv_a_users") AS users, (SELECT count(*) AS n, coalesce(sum(views), 0) AS views FROM "chv_a_albums") AS albums, (SELECT count(*) AS n FROM "chv_a_storages") AS storages, (SELECT coalesce(sum(duration_s), 0) AS seconds FROM "chv_a_jobs") AS jobs, (SELECT count(*) AS n FROM "chv_a_categories") AS categories, (SELECT count(file_id) AS of_files, count(album_id) AS of_albums FROM "chv_a_likes") AS likes, (SELECT count(*) AS n FROM "chv_a_login_providers") AS login_providers), last_job_at = ?17 WHERE id = ?18 RETURNING id;
+-- the creation of a key
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?1), 0) + 1 AS id;
+INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?2, CAST(?1 AS TEXT), ?3, ?4 FROM api_keys WHERE id = ?1 AND digest = ?5;
 
--- the counting of one tenant's
+-- the statistics of one tenant
 UPDATE tenants SET stats_turn_at = ?1 WHERE EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) AND id = ?4 RETURNING id;
 SELECT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) AS is_there;
 UPDATE tenants SET stats = (SELECT json_object(?1, tags.n, ?2, files.n, ?3, pages.n, ?4, users.n, ?5, users.admins, ?6, albums.n, ?7, users.managers, ?8, storages.n, ?9, jobs.seconds, ?10, categories.n, ?11, likes.of_files, ?12, files.views, ?13, likes.of_albums, ?14, albums.views, ?15, files.bytes, ?16, login_providers.n) FROM (SELECT count(*) AS n FROM "chv_a_tags") AS tags, (SELECT count(*) AS n, coalesce(sum(views), 0) AS views, coalesce(sum(size_bytes), 0) AS bytes FROM "chv_a_files") AS files, (SELECT count(*) AS n FROM "chv_a_pages") AS pages, (SELECT count(*) AS n, coalesce(sum(is_admin), 0) AS admins, coalesce(sum(is_manager), 0) AS managers FROM "chv_a_users") AS users, (SELECT count(*) AS n, coalesce(sum(views), 0) AS views FROM "chv_a_albums") AS albums, (SELECT count(*) AS n FROM "chv_a_storages") AS storages, (SELECT coalesce(sum(duration_s), 0) AS seconds FROM "chv_a_jobs") AS jobs, (SELECT count(*) AS n FROM "chv_a_categories") AS categories, (SELECT count(file_id) AS of_files, count(album_id) AS of_albums FROM "chv_a_likes") AS likes, (SELECT count(*) AS n FROM "chv_a_login_providers") AS login_providers), last_job_at = ?17 WHERE id = ?18 RETURNING id;
+
+-- the statistics of those whose turn it is
+UPDATE tenants SET stats_turn_at = ?1 WHERE id IN (SELECT t.id FROM tenants AS t WHERE EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(t.id) || ?3)) ORDER BY t.stats_turn_at LIMIT ?4) RETURNING id;
+UPDATE tenants SET stats = (SELECT json_object(?1, tags.n, ?2, files.n, ?3, pages.n, ?4, users.n, ?5, users.admins, ?6, albums.n, ?7, users.managers, ?8, storages.n, ?9, jobs.seconds, ?10, categories.n, ?11, likes.of_files, ?12, files.views, ?13, likes.of_albums, ?14, albums.views, ?15, files.bytes, ?16, login_providers.n) FROM (SELECT count(*) AS n FROM "chv_a_tags") AS tags, (SELECT count(*) AS n, coalesce(sum(views), 0) AS views, coalesce(sum(size_bytes), 0) AS bytes FROM "chv_a_files") AS files, (SELECT count(*) AS n FROM "chv_a_pages") AS pages, (SELECT count(*) AS n, coalesce(sum(is_admin), 0) AS admins, coalesce(sum(is_manager), 0) AS managers FROM "chv_a_users") AS users, (SELECT count(*) AS n, coalesce(sum(views), 0) AS views FROM "chv_a_albums") AS albums, (SELECT count(*) AS n FROM "chv_a_storages") AS storages, (SELECT coalesce(sum(duration_s), 0) AS seconds FROM "chv_a_jobs") AS jobs, (SELECT count(*) AS n FROM "chv_a_categories") AS categories, (SELECT count(file_id) AS of_files, count(album_id) AS of_albums FROM "chv_a_likes") AS likes, (SELECT count(*) AS n FROM "chv_a_login_providers") AS login_providers), last_job_at = ?17 WHERE id = ?18 RETURNING id;
+
+-- the count of encrypted rows
+SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
+
+-- the encryption under a new key
+SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
+SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
+UPDATE tenants SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?1, ?2, ?3, ?4 WHERE changes() > 0;
+SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
+UPDATE tenants_plans SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;

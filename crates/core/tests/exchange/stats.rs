@@ -6,42 +6,41 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tenants_core::clock::Timestamp;
 use tenants_core::id::TenantId;
-use tenants_core::job::{Job as _, JobError, JobStep};
 use tenants_core::site::stats::{Refresh, Report, Which};
 use tenants_core::sql::Value;
 
 use crate::ask::{delete, get, install, new_tenant};
-use crate::host::{Host, NOW};
+use crate::host::{Host, NOW, Task as _, TaskError, TaskStep};
 
 fn begin(host: &Host, now: i64, which: Which, slice: u32) -> Refresh {
     let now = Timestamp::from_unix(now).unwrap();
     Refresh::begin(host.api.config().unwrap(), &now, which, slice)
 }
 
-/// Runs a job to its end; its report, and how many statements were run.
-fn run(host: &mut Host, mut job: Refresh) -> (Result<Report, JobError>, usize) {
+/// Runs a task to its end; its report, and how many statements were run.
+fn run(host: &mut Host, mut task: Refresh) -> (Result<Report, TaskError>, usize) {
     let mut statements = 0;
     loop {
-        statements += job.batch().statements().len();
-        let rows = host.run(job.batch());
-        match job.resume(rows, host.random.as_mut()) {
-            Ok(JobStep::Run(next)) => job = next,
-            Ok(JobStep::Done(report)) => return (Ok(report), statements),
+        statements += task.batch().statements().len();
+        let rows = host.run(task.batch());
+        match host.resume(task, rows) {
+            Ok(TaskStep::Run(next)) => task = next,
+            Ok(TaskStep::Done(report)) => return (Ok(report), statements),
             Err(error) => return (Err(error), statements),
         }
     }
 }
 
 fn refresh(host: &mut Host, now: i64, tenants: u32, slice: u32) -> Report {
-    let job = begin(host, now, Which::Oldest(tenants), slice);
-    let (report, statements) = run(host, job);
+    let task = begin(host, now, Which::Oldest(tenants), slice);
+    let (report, statements) = run(host, task);
     assert!(statements <= 1 + 2 * usize::try_from(tenants).unwrap());
     report.unwrap()
 }
 
-fn one(host: &mut Host, id: &str) -> Result<Report, JobError> {
-    let job = begin(host, NOW + 60, Which::One(TenantId::parse(id).unwrap()), 1);
-    run(host, job).0
+fn one(host: &mut Host, id: &str) -> Result<Report, TaskError> {
+    let task = begin(host, NOW + 60, Which::One(TenantId::parse(id).unwrap()), 1);
+    run(host, task).0
 }
 
 /// Tenants with these ids, with tables and without users: a password's hash takes its time.
@@ -380,8 +379,8 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
     for _ in 0..2 {
         host.sql("INSERT INTO \"chv_t-9_albums\" (title, is_private, views, created_at) VALUES ('', 0, 9223372036854775807, '')", &[]);
     }
-    let job = begin(&host, NOW + 60, Which::Oldest(12), 8);
-    let (report, statements) = run(&mut host, job);
+    let task = begin(&host, NOW + 60, Which::Oldest(12), 8);
+    let (report, statements) = run(&mut host, task);
     let report = report.unwrap();
     assert_eq!(report.counted, 9);
     // One to choose; two slices, of 8 and of 4; and both again, one by one.
@@ -426,13 +425,10 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
 #[test]
 fn a_run_that_is_cut_off_has_had_its_turn() {
     let mut host = with_tables(&ids(4));
-    let job = begin(&host, NOW, Which::Oldest(2), 1);
-    let rows = host.run(job.batch());
-    let JobStep::Run(job) = job.resume(rows, host.random.as_mut()).unwrap() else {
-        panic!("nothing to count")
-    };
-    assert_eq!(job.progress(), (0, 2));
-    drop(job);
+    let task = begin(&host, NOW, Which::Oldest(2), 1);
+    let task = host.step_on(task);
+    assert_eq!(task.progress(), (0, 2));
+    drop(task);
     assert_eq!(refresh(&mut host, NOW + 1, 2, 8).counted, 2);
     let others: BTreeSet<String> = ["T-2", "T-3"]
         .map(|id| format!("{:?}", Value::from(id)))
@@ -443,13 +439,10 @@ fn a_run_that_is_cut_off_has_had_its_turn() {
 #[test]
 fn a_tenant_that_goes_while_it_is_counted_is_no_failure() {
     let mut host = with_tables(&ids(3));
-    let job = begin(&host, NOW, Which::Oldest(3), 8);
-    let rows = host.run(job.batch());
-    let JobStep::Run(job) = job.resume(rows, host.random.as_mut()).unwrap() else {
-        panic!("nothing to count")
-    };
+    let task = begin(&host, NOW, Which::Oldest(3), 8);
+    let task = host.step_on(task);
     host.expect(204, &delete("/tenants/t-1"));
-    let (report, _) = run(&mut host, job);
+    let (report, _) = run(&mut host, task);
     assert_eq!(
         report.unwrap(),
         Report {
@@ -489,35 +482,29 @@ fn one_tenant_by_its_id() {
 #[test]
 fn a_database_that_fails() {
     let mut host = with_tables(&ids(3));
-    let job = begin(&host, NOW, Which::Oldest(3), 8);
-    let error = job
-        .resume(Err("disk".into()), host.random.as_mut())
-        .unwrap_err();
+    let task = begin(&host, NOW, Which::Oldest(3), 8);
+    let error = host.resume(task, Err("disk".into())).unwrap_err();
     assert_eq!(error.to_string(), "the database failed: disk");
-    let mut job = begin(&host, NOW, Which::Oldest(3), 8);
-    let rows = host.run(job.batch());
-    let mut step = job.resume(rows, host.random.as_mut()).unwrap();
+    let task = begin(&host, NOW, Which::Oldest(3), 8);
+    let mut task = host.step_on(task);
     let mut batches = 0;
     let report = loop {
-        match step {
-            JobStep::Run(next) => job = next,
-            JobStep::Done(report) => break report,
-        }
         batches += 1;
-        step = job
-            .resume(Err("disk".into()), host.random.as_mut())
-            .unwrap();
+        match host.resume(task, Err("disk".into())).unwrap() {
+            TaskStep::Run(next) => task = next,
+            TaskStep::Done(report) => break report,
+        }
     };
     assert_eq!(batches, 1 + 3, "a slice, and each of it");
     assert_eq!((report.counted, report.failed.len()), (0, 3));
     // Rows that no statement of ours has.
-    let job = begin(&host, NOW, Which::Oldest(3), 8);
+    let task = begin(&host, NOW, Which::Oldest(3), 8);
     assert!(
-        job.resume(Ok(vec![vec![vec![Value::Null]]]), host.random.as_mut())
+        host.resume(task, Ok(vec![vec![vec![Value::Null]]]))
             .is_err()
     );
-    let job = begin(&host, NOW, Which::Oldest(3), 8);
-    assert!(job.resume(Ok(vec![]), host.random.as_mut()).is_err());
+    let task = begin(&host, NOW, Which::Oldest(3), 8);
+    assert!(host.resume(task, Ok(vec![])).is_err());
 }
 
 #[test]
@@ -534,37 +521,13 @@ fn a_stored_id_that_is_none_is_named() {
     );
 }
 
-#[test]
-fn whose_turn_it_is_is_read_from_the_index_without_sorting() {
-    let host = with_tables(&ids(3));
-    let job = begin(&host, NOW, Which::Oldest(2), 8);
-    let [choose] = job.batch().statements() else {
-        panic!("{job:?}")
-    };
-    let plan = host.sql(
-        &format!("EXPLAIN QUERY PLAN {}", choose.text()),
-        choose.values(),
-    );
-    let plan: Vec<String> = plan
-        .iter()
-        .map(|row| format!("{:?}", row.last().unwrap()))
-        .collect();
-    let plan = plan.join("\n");
-    assert!(
-        plan.contains("USING INDEX tenants_by_stats_turn")
-            || plan.contains("USING COVERING INDEX tenants_by_stats_turn"),
-        "{plan}"
-    );
-    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
-}
-
 /// The cron trigger's run is of as many as are configured.
 #[test]
 fn a_run_of_the_cron_trigger_is_of_as_many_as_are_configured() {
     let mut host = with_tables(&ids(30));
     let counted = |host: &mut Host, now| {
-        let job = host.api.begin_stats(now).unwrap();
-        run(host, job).0.unwrap().counted
+        let task = host.api.begin_stats(now).unwrap();
+        run(host, task).0.unwrap().counted
     };
     assert_eq!(counted(&mut host, NOW), 24);
     host.configure(&[("TENANTS_STATS_PER_RUN", "7")]);

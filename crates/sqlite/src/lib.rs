@@ -1,0 +1,246 @@
+//! SQLite as the core's database: the half of a host that runs batches.
+//!
+//! A host in Rust copies this file or depends on this crate. The tests run the core on it, and `examples/axum` serves requests
+//! with it. Opening a database creates its tables if it has none ([`SCHEMA`]); it does not apply `migrations/` to older ones.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::{Type, Value as SqliteValue, ValueRef};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
+use tenants_core::sql::{Batch, Row, Rows, Statement, Value};
+
+/// Every table of the registry.
+pub const SCHEMA: &str = include_str!("../../../schema.sql");
+
+/// How long a batch waits for another connection's transaction before it fails with "database is locked".
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a batch failed. Prints without any value of a row, which may be a secret.
+#[derive(Debug)]
+pub enum Error {
+    /// SQLite refused a statement or could not commit.
+    Sqlite(rusqlite::Error),
+    /// A column holds a type that the core does not read: a real number or a blob.
+    Type {
+        /// The column's name in the statement.
+        column: String,
+        /// What it holds.
+        found: Type,
+    },
+    /// A text is not UTF-8.
+    NotUtf8 {
+        /// The column's name in the statement.
+        column: String,
+    },
+}
+
+/// Opens a file, which is created if it does not exist. Creates the tables if the database is empty.
+///
+/// # Errors
+/// If SQLite cannot open the file or write to it.
+pub fn open(path: impl AsRef<Path>) -> Result<Connection, Error> {
+    prepare(Connection::open(path)?)
+}
+
+/// Opens a database in memory, with all tables.
+///
+/// # Errors
+/// If SQLite has no memory left.
+pub fn open_in_memory() -> Result<Connection, Error> {
+    prepare(Connection::open_in_memory()?)
+}
+
+fn prepare(mut db: Connection) -> Result<Connection, Error> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    // D1 enforces them, too: https://developers.cloudflare.com/d1/sql-api/foreign-keys/
+    db.pragma_update(None, "foreign_keys", true)?;
+    // One transaction: if two processes open a new file at once, the second waits and then finds the first one's tables.
+    let transaction = begin(&mut db)?;
+    let is_empty = transaction.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| {
+        row.get(0)
+    })?;
+    if is_empty {
+        transaction.execute_batch(SCHEMA)?;
+    }
+    transaction.commit()?;
+    Ok(db)
+}
+
+/// Runs a batch in one transaction and returns the rows of each statement. If a statement fails, nothing is changed.
+///
+/// # Errors
+/// If a statement fails, if a row holds a value that the core does not read, or if SQLite cannot commit.
+pub fn run(db: &mut Connection, batch: &Batch) -> Result<Vec<Rows>, Error> {
+    run_observed(db, batch, |_, _| ())
+}
+
+/// The same as [`run`], and calls `observe` before each statement, inside the transaction. Tests check the statement there.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_observed(
+    db: &mut Connection,
+    batch: &Batch,
+    mut observe: impl FnMut(&Connection, &Statement),
+) -> Result<Vec<Rows>, Error> {
+    let transaction = begin(db)?;
+    let mut results = Vec::with_capacity(batch.statements().len());
+    for statement in batch.statements() {
+        observe(&transaction, statement);
+        results.push(query(&transaction, statement.text(), statement.values())?);
+    }
+    transaction.commit()?;
+    Ok(results)
+}
+
+/// `BEGIN IMMEDIATE`: takes the write lock at once. A transaction that begins by reading and then writes would fail, instead of
+/// waiting, if another connection has written in between.
+fn begin(db: &mut Connection) -> Result<Transaction<'_>, Error> {
+    Ok(db.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+/// Runs one statement, with its values bound to `?1`, `?2`, …, and returns its rows.
+///
+/// # Errors
+/// If SQLite refuses it, or if a row holds a value that the core does not read.
+pub fn query(db: &Connection, text: &str, values: &[Value]) -> Result<Rows, Error> {
+    // The core has few texts, and no caller's data is part of one, so that each is prepared once.
+    let mut prepared = db.prepare_cached(text)?;
+    let values = values.iter().map(|value| match value {
+        Value::Null => SqliteValue::Null,
+        Value::Integer(n) => SqliteValue::Integer(*n),
+        Value::Text(text) => SqliteValue::Text(text.clone()),
+    });
+    let mut found = prepared.query(params_from_iter(values))?;
+    let mut rows = Rows::new();
+    while let Some(row) = found.next()? {
+        rows.push(read_row(row)?);
+    }
+    Ok(rows)
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> Result<Row, Error> {
+    // Counted at the row: SQLite prepares a cached statement again if a table has changed.
+    let statement = row.as_ref();
+    let column = |at| statement.column_name(at).unwrap_or("?").to_owned();
+    (0..statement.column_count())
+        .map(|at| match row.get_ref(at)? {
+            ValueRef::Null => Ok(Value::Null),
+            ValueRef::Integer(n) => Ok(Value::Integer(n)),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(text.into()),
+                Err(_) => Err(Error::NotUtf8 { column: column(at) }),
+            },
+            other @ (ValueRef::Real(_) | ValueRef::Blob(_)) => Err(Error::Type {
+                column: column(at),
+                found: other.data_type(),
+            }),
+        })
+        .collect()
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Type { column, found } => {
+                write!(
+                    f,
+                    "column {column}: expected an integer, a text or NULL; found {found}"
+                )
+            }
+            Self::NotUtf8 { column } => write!(f, "column {column}: expected UTF-8"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Sqlite(error) => Some(error),
+            Self::Type { .. } | Self::NotUtf8 { .. } => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenants_core::sql::Value;
+
+    use super::{Error, open, open_in_memory, query};
+
+    #[test]
+    fn a_row_comes_back_as_it_was_bound() {
+        let db = open_in_memory().unwrap();
+        let values = [
+            Value::Null,
+            i64::MIN.into(),
+            "grüße 🐘\0x".into(),
+            "".into(),
+        ];
+        let rows = query(&db, "SELECT ?1, ?2, ?3, ?4", &values).unwrap();
+        assert_eq!(rows, [values]);
+    }
+
+    #[test]
+    fn a_value_that_the_core_does_not_read_is_an_error_that_names_its_column() {
+        let db = open_in_memory().unwrap();
+        for (text, error) in [
+            (
+                "SELECT 1 AS a, 1.5 AS b",
+                "column b: expected an integer, a text or NULL; found Real",
+            ),
+            (
+                "SELECT X'00' AS b",
+                "column b: expected an integer, a text or NULL; found Blob",
+            ),
+            (
+                "SELECT CAST(X'ff' AS TEXT) AS b",
+                "column b: expected UTF-8",
+            ),
+        ] {
+            assert_eq!(query(&db, text, &[]).unwrap_err().to_string(), error);
+        }
+        assert!(matches!(query(&db, "SELECT", &[]), Err(Error::Sqlite(_))));
+    }
+
+    #[test]
+    fn a_column_that_a_table_gained_is_read_by_a_cached_statement() {
+        let db = open_in_memory().unwrap();
+        let all = || query(&db, "SELECT * FROM t", &[]).unwrap();
+        query(&db, "CREATE TABLE t AS SELECT 1 AS a", &[]).unwrap();
+        assert_eq!(all(), [[Value::Integer(1)]]);
+        query(&db, "ALTER TABLE t ADD COLUMN b DEFAULT 2", &[]).unwrap();
+        assert_eq!(all(), [[Value::Integer(1), Value::Integer(2)]]);
+    }
+
+    #[test]
+    fn two_connections_share_a_file_and_the_second_waits_for_the_first() {
+        let folder = std::env::temp_dir().join(format!("tenants-sqlite-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("a.sqlite");
+        let first = open(&path).unwrap();
+        query(&first, "BEGIN IMMEDIATE", &[]).unwrap();
+        let insert = "INSERT INTO api_keys (digest, created_at) VALUES (?1, '')";
+        query(&first, insert, &["first".into()]).unwrap();
+        let waiting = std::thread::spawn(move || {
+            let second = open(&path).unwrap();
+            query(&second, insert, &["second".into()]).unwrap();
+            query(&second, "SELECT digest FROM api_keys ORDER BY id", &[]).unwrap()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waiting.is_finished(), "it did not wait");
+        query(&first, "COMMIT", &[]).unwrap();
+        let rows = waiting.join().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(rows, [["first".into()], [Value::from("second")]]);
+    }
+}
