@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
+use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::Config;
-use tenants_core::http::BODY_LIMIT_BYTES;
 use tenants_core::job::{Job as _, JobError, JobStep};
 use tenants_core::log::{JobEntry, Level};
-use tenants_core::site::stats::{Refresh, Report};
+use tenants_core::task::stats::{Refresh, Report};
 use tenants_core::{
     Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step, sql,
 };

@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tenants_core::auth::signature::RequestSecret;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::RequestSecret;
 use ureq::http::{HeaderValue, Response};
 use ureq::typestate::WithBody;
 use ureq::{Agent, Body, RequestBuilder};
@@ -357,7 +357,7 @@ fn strange(detail: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use tenants_core::secret::Secret;
+    use tenants_core::crypto::secret::Secret;
 
     use super::{Client, next_in};
     use crate::address::Address;

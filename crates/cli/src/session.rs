@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tenants_core::clock::Timestamp;
+use tenants_core::value::clock::Timestamp;
 
 use crate::error::Error;
 use crate::output::{Fields, Format, World, cell, record, table};

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 use tenants_core::config::Config;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::address::Address;

@@ -5,8 +5,8 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use tenants_core::clock::Timestamp;
 use tenants_core::sql::{Batch, Statement, Value};
+use tenants_core::value::clock::Timestamp;
 
 /// A text as a literal of SQL.
 ///

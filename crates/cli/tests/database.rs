@@ -5,8 +5,8 @@
 mod common;
 
 use common::{API_KEY, KEY_SECRET, Project, REQUEST_SECRET};
-use tenants_core::auth::key::{IssuedKey, KeySecret};
-use tenants_core::secret::Secret;
+use tenants_core::crypto::api_key::{IssuedKey, KeySecret};
+use tenants_core::crypto::secret::Secret;
 
 const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
 

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use tenants_core::auth::creation::{CreatedKey, KeyCreation, KeyName};
-use tenants_core::clock::Timestamp;
 use tenants_core::config::VARIABLES;
 use tenants_core::job::{Job as _, JobError, JobStep};
+use tenants_core::task::keys::{CreatedKey, KeyCreation, KeyName};
+use tenants_core::value::clock::Timestamp;
 use tenants_core::{Api, Exchange, Step};
 
 use crate::types::{self, Given, Outcome, Request, Variable, VariableError};

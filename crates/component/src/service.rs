@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use tenants_core::http::Random;
+use tenants_core::Random;
 use tenants_core::{Api, RandomUnavailable, Step};
 use zeroize::Zeroizing;
 

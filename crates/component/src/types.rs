@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tenants_core::http::BODY_LIMIT_BYTES;
+use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::log::Level as CoreLevel;
 use tenants_core::sql::{self, Database, Rows};
 use tenants_core::{Answer as Answered, config};

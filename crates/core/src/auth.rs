@@ -1,38 +1,32 @@
-//! Who may call (contract §2): the key that a caller holds, and the signature of what it sends.
+//! Who calls (contract §2): from a [`Scheme`] and a request's headers to a [`Caller`].
 //!
-//! What passes becomes a [`Caller`], and only a `Caller` can begin a statement. Whether the key still stands is then for the
+//! A statement in the name of a caller can only be made from a [`Caller`] or a [`KeyHolder`]. Whether the key is still valid is for the
 //! database to say, in the request's own batch.
 //!
-//! A signature covers the raw body alone: neither method, path nor time. Whoever can read a signed request can send its body
-//! again, to another route too; the transport (TLS) must keep it from being read.
+//! A signature covers the raw body alone: neither the method, nor the path, nor a time. Whoever can read a signed request can send its
+//! body again, to another route too. The transport (TLS) must keep it from being read.
 
 use alloc::string::String;
 use core::ops::Deref;
 
-use crate::clock::Timestamp;
-use crate::config::Config;
-use crate::dialect::Dialect;
-use crate::problem::{ApiError, Unauthorized};
+use crate::crypto::api_key::{ClaimedKey, KeyError, KeySecret};
+use crate::crypto::signature::{RequestSecret, SignatureError};
+use crate::crypto::verifying_key::VerifyingKeys;
+use crate::value::address::AddressList;
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, Unauthorized};
+use crate::wire::route::Scheme;
 
-pub mod creation;
-pub mod key;
-pub(crate) mod routes;
-pub mod signature;
-pub mod verifying_key;
-
-use key::ClaimedKey;
-
-/// The proof that a caller holds a key that this service issued: enough to read what needs no signature.
+/// The proof that a caller holds a key that this service issued. It suffices for reads that need no signature.
 #[derive(Debug)]
-pub struct KeyHolder {
+pub(crate) struct KeyHolder {
     key_id: i64,
     digest: String,
     now: Timestamp,
 }
 
 impl KeyHolder {
-    /// Of a key whose MAC is right.
-    pub(crate) fn new(key: &ClaimedKey<'_>, now: Timestamp) -> Self {
+    fn new(key: &ClaimedKey<'_>, now: Timestamp) -> Self {
         Self {
             key_id: key.id(),
             digest: key.digest(),
@@ -40,9 +34,8 @@ impl KeyHolder {
         }
     }
 
-    /// The key's row.
-    #[must_use]
-    pub fn key_id(&self) -> i64 {
+    /// The row id of the key.
+    pub(crate) fn key_id(&self) -> i64 {
         self.key_id
     }
 
@@ -51,7 +44,7 @@ impl KeyHolder {
         &self.digest
     }
 
-    /// When the request came.
+    /// The time of the request.
     pub(crate) fn now(&self) -> &Timestamp {
         &self.now
     }
@@ -59,7 +52,7 @@ impl KeyHolder {
 
 /// The proof that a caller holds a key and signed the body.
 #[derive(Debug)]
-pub struct Caller(KeyHolder);
+pub(crate) struct Caller(KeyHolder);
 
 impl Deref for Caller {
     type Target = KeyHolder;
@@ -69,44 +62,105 @@ impl Deref for Caller {
     }
 }
 
-/// Reads the key's form and checks its MAC: steps that cost no query.
+/// The reader of the proxy's configuration.
+#[derive(Debug)]
+pub(crate) enum ProxyReader {
+    /// A program on the developer's own machine.
+    Developer,
+    /// The holder of a key, at an allowed address.
+    Holder(KeyHolder),
+}
+
+/// The secrets that prove a caller, as far as they are configured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Secrets<'a> {
+    pub(crate) request: Option<&'a RequestSecret>,
+    pub(crate) verifying: Option<&'a VerifyingKeys>,
+}
+
+/// Checks the form and the MAC of a key. Neither needs a query.
 pub(crate) fn claim<'k>(
-    config: &Config,
+    secret: Option<&KeySecret>,
     header: Option<&'k str>,
 ) -> Result<ClaimedKey<'k>, ApiError> {
-    let secret = config.key_secret.as_ref().ok_or(ApiError::NotConfigured {
+    let secret = secret.ok_or(ApiError::NotConfigured {
         variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
     })?;
     let header = header.ok_or(ApiError::Unauthorized(Unauthorized::KeyMissing))?;
-    secret
-        .verify(header)
-        .map_err(|e| ApiError::Unauthorized(e.into()))
+    Ok(secret.verify(header)?)
 }
 
-/// Checks the signature of the raw body, as its dialect has it: a claimed key becomes a caller.
+/// Checks the signature of the raw body by its scheme.
 pub(crate) fn verify(
-    config: &Config,
-    dialect: Dialect,
+    scheme: Scheme,
+    secrets: Secrets<'_>,
     key: &ClaimedKey<'_>,
-    header: Option<&str>,
+    signature: Option<&str>,
     body: &[u8],
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
     let missing = ApiError::Unauthorized(Unauthorized::SignatureMissing);
-    match dialect {
-        Dialect::Current => config
-            .request_secret
-            .as_ref()
+    match scheme {
+        Scheme::Hmac => secrets
+            .request
             .ok_or(ApiError::NotConfigured {
                 variable: "CHEVERETO_TENANTS_API_REQUEST_SECRET",
             })?
-            .verify(header.ok_or(missing)?, body),
-        Dialect::Legacy => config
-            .verifying_keys
-            .as_ref()
+            .verify(signature.ok_or(missing)?, body)?,
+        Scheme::Ed25519 => secrets
+            .verifying
             .ok_or(ApiError::NoRoute)?
-            .verify(header.ok_or(missing)?, body),
+            .verify(signature.ok_or(missing)?, body)?,
+        // A proxy's reader signs nothing, so it never becomes a caller.
+        Scheme::Proxy => return Err(ApiError::NoRoute),
     }
-    .map_err(|e| ApiError::Unauthorized(e.into()))?;
     Ok(Caller(KeyHolder::new(key, now)))
+}
+
+/// Decides who may read the proxy's configuration (contract §2), without a query. For everybody else the route does not exist.
+/// `log_key` receives the id of the key, if there is one.
+pub(crate) fn proxy_reader(
+    is_development: bool,
+    allow_list: &AddressList,
+    secret: Option<&KeySecret>,
+    client_address: Option<&str>,
+    key: Option<&str>,
+    now: Timestamp,
+    log_key: impl FnOnce(i64),
+) -> Result<ProxyReader, ApiError> {
+    let address = client_address.unwrap_or("");
+    if is_development && is_loopback(address) {
+        return Ok(ProxyReader::Developer);
+    }
+    if !allow_list.contains(address) {
+        return Err(ApiError::NoRoute);
+    }
+    let key = claim(secret, key)?;
+    log_key(key.id());
+    Ok(ProxyReader::Holder(KeyHolder::new(&key, now)))
+}
+
+fn is_loopback(address: &str) -> bool {
+    address
+        .trim()
+        .parse::<core::net::IpAddr>()
+        .is_ok_and(|a| a.to_canonical().is_loopback())
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        Self::Unauthorized(match error {
+            KeyError::Malformed => Unauthorized::KeyMalformed,
+            KeyError::Forged => Unauthorized::KeyForged,
+        })
+    }
+}
+
+impl From<SignatureError> for ApiError {
+    fn from(error: SignatureError) -> Self {
+        Self::Unauthorized(match error {
+            SignatureError::Malformed => Unauthorized::SignatureMalformed,
+            SignatureError::Wrong => Unauthorized::SignatureWrong,
+        })
+    }
 }

@@ -1,45 +1,45 @@
 //! Every rule of the Tenants API, without I/O.
 //!
-//! A host hands in a request, the time and randomness; it gets back either an answer to send or a batch of SQL statements to
-//! run and come back with ([`exchange`]). The core routes, authenticates, validates and plans; it opens no socket and no file,
-//! and asks for no time and no randomness of its own. It is `no_std` with `alloc`, and synchronous.
+//! A host hands in a request, the time and randomness. It gets back either a response to send or a batch of SQL statements to run
+//! ([`machine`]). The core routes, authenticates, validates and plans. It opens no socket and no file, and never asks for the time or for
+//! randomness itself. It is `no_std` with `alloc`, and synchronous.
 //!
-//! "Contract §n" in these pages is the section of the API's contract; where the contract is silent, `docs/COMPAT.md` has
-//! the choice that was made.
+//! The modules are floors: each imports only floors below it, and a test holds that (`tests/floors.rs`). From the top:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 8 | [`api`](Api): a request's way; [`log`] |
+//! | 7 | `operation`: the work of each route; [`task`]: work without a request |
+//! | 6 | `store`: statements and rows, a file a table |
+//! | 5 | `auth`: who calls; [`config`]; [`settings`] |
+//! | 4 | [`machine`]: the shape of requests and tasks |
+//! | 3 | `wire`: routes, bodies, responses, problems |
+//! | 2 | [`sql`]: statements as data; [`crypto`] |
+//! | 1 | [`value`]: parsed values |
+//!
+//! "Contract §n" names a section of `docs/API.md`. If the contract is silent, `docs/COMPAT.md` records the choice.
 
 #![no_std]
 
 extern crate alloc;
 
-pub mod address;
-pub mod auth;
-mod body;
-pub mod clock;
+mod api;
+mod auth;
 pub mod config;
-mod dialect;
-pub mod exchange;
-pub mod hostname;
-pub mod http;
-pub mod id;
-pub mod job;
+pub mod crypto;
 pub mod log;
-mod page;
-pub mod patch;
-pub mod plan;
-pub mod problem;
-pub mod reseal;
-mod route;
-pub mod seal;
-pub mod secret;
+pub mod machine;
+mod operation;
 pub mod settings;
-pub mod site;
 pub mod sql;
-mod stored;
-pub mod tenant;
+mod store;
+pub mod task;
 #[cfg(test)]
 mod testing;
-pub mod traefik;
-pub mod variables;
+pub mod value;
+pub mod wire;
 
-pub use exchange::{Answer, Api, Exchange, Step};
-pub use http::{Body, Headers, Random, RandomUnavailable, Request, Response};
+pub use api::{Answer, Api, Exchange};
+pub use machine::{Context, Effect, Failure, Host, Machine, Outcome, Step};
+pub use value::random::{Random, RandomUnavailable};
+pub use wire::http::{BODY_LIMIT_BYTES, Body, Headers, Request, Response};

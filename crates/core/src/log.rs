@@ -1,59 +1,30 @@
-//! The log's lines, of a request and of a job: what happened, never a secret, a body or a header's value.
+//! Lines of the log, for a request and for a task. A line never holds a secret, a body or a header's value.
 
-use alloc::format;
 use alloc::string::{String, ToString as _};
 
 use serde::Serialize;
 
-use crate::job::JobError;
-use crate::problem::quote;
-use crate::site::stats::{Failed, Report};
+use crate::task::TaskError;
+use crate::task::stats::{Failed, Report};
+pub use crate::value::level::Level;
 
-/// One request, as the log has it.
+/// The entry of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// The request's id, as its answer has it.
+    /// The request's id, which the response has, too.
     pub request_id: String,
     /// The method as it came.
     pub method: String,
-    /// The path's template below the base path, such as `/tenants/{id}`; `None` where no route was found.
+    /// The path's template below the base path, such as `/tenants/{id}`. `None` if no route was found.
     pub route: Option<&'static str>,
-    /// Whether it came in the legacy dialect.
+    /// Whether the request came in the legacy dialect.
     pub legacy: bool,
-    /// The answer's status.
+    /// The response's status.
     pub status: u16,
-    /// The row id of the key, once its MAC was found right; whether it still stands is not said by that.
+    /// The row id of the key, once its MAC was checked. The key may be deleted or expired all the same.
     pub key_id: Option<i64>,
-    /// Why, where the status does not say it all.
+    /// The cause, if the status does not say it all.
     pub cause: Option<String>,
-}
-
-/// How bad an entry is, from the least to the worst.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    #[default]
-    Info,
-    /// A caller was refused for who it is, or something stored is not right.
-    Warn,
-    /// Our fault, or the machine's.
-    Error,
-}
-
-impl Level {
-    /// Reads a level's name.
-    pub(crate) fn parse(name: &str) -> Result<Self, String> {
-        match name {
-            "info" => Ok(Self::Info),
-            "warn" => Ok(Self::Warn),
-            "error" => Ok(Self::Error),
-            other => Err(format!(
-                "expected `info`, `warn` or `error`; got {}",
-                quote(other)
-            )),
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -72,7 +43,7 @@ struct Line<'a> {
 }
 
 impl LogEntry {
-    /// How bad it is.
+    /// The level.
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.status, &self.cause) {
@@ -82,7 +53,7 @@ impl LogEntry {
         }
     }
 
-    /// The line: JSON, without a line break. `duration_ms` is the host's measure from the request to the answer.
+    /// The line: JSON without a line break. `duration_ms` is the host's measure from the request to the response.
     #[must_use]
     pub fn line(&self, duration_ms: i64) -> String {
         let line = Line {
@@ -96,20 +67,20 @@ impl LogEntry {
             request_id: &self.request_id,
             cause: self.cause.as_deref(),
         };
-        // Strings and numbers alone: there is nothing in it that JSON cannot say.
+        // Strings and numbers always encode.
         serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
     }
 }
 
-/// A job's run, as the log has it.
+/// The entry of one run of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobEntry {
+pub struct TaskEntry {
     job: &'static str,
-    outcome: Result<Report, JobError>,
+    outcome: Result<Report, TaskError>,
 }
 
 #[derive(Serialize)]
-struct JobLine<'a> {
+struct TaskLine<'a> {
     level: Level,
     job: &'static str,
     duration_ms: i64,
@@ -123,20 +94,20 @@ struct JobLine<'a> {
     cause: Option<String>,
 }
 
-impl JobEntry {
-    /// How many failures a line names. Each has its turn again, and every run names its own.
+impl TaskEntry {
+    /// The most failures that a line names. Every run names its own.
     const FAILURES: usize = 20;
 
-    /// Of the counting of statistics.
+    /// The entry of the statistics.
     #[must_use]
-    pub fn of_stats(outcome: Result<Report, JobError>) -> Self {
+    pub fn of_stats(outcome: Result<Report, TaskError>) -> Self {
         Self {
             job: "stats",
             outcome,
         }
     }
 
-    /// How bad it is: an error where nothing was done that should have been.
+    /// The level: an error if the run did nothing that it should have done.
     #[must_use]
     pub fn level(&self) -> Level {
         match &self.outcome {
@@ -146,14 +117,14 @@ impl JobEntry {
         }
     }
 
-    /// The line: JSON, without a line break. `duration_ms` is the host's measure of the run.
+    /// The line: JSON without a line break. `duration_ms` is the host's measure of the run.
     #[must_use]
     pub fn line(&self, duration_ms: i64) -> String {
         let failures = match &self.outcome {
             Ok(report) => report.failed.as_slice(),
             Err(_) => &[],
         };
-        let line = JobLine {
+        let line = TaskLine {
             level: self.level(),
             job: self.job,
             duration_ms,
@@ -162,7 +133,7 @@ impl JobEntry {
             failures: &failures[..failures.len().min(Self::FAILURES)],
             cause: self.outcome.as_ref().err().map(|error| error.to_string()),
         };
-        // Strings and numbers alone: there is nothing in it that JSON cannot say.
+        // Strings and numbers always encode.
         serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
     }
 }
@@ -171,20 +142,20 @@ impl JobEntry {
 mod tests {
     use alloc::vec;
 
-    use super::{JobEntry, Level, LogEntry};
-    use crate::job::JobError;
-    use crate::problem::{ApiError, Internal};
-    use crate::site::stats::{Failed, Report};
+    use super::{Level, LogEntry, TaskEntry};
+    use crate::task::TaskError;
+    use crate::task::stats::{Failed, Report};
+    use crate::value::fault::{ApiError, Internal};
 
     #[test]
-    fn a_jobs_line_names_what_failed() {
+    fn a_tasks_line_names_the_failures() {
         let line = |counted, failed| {
             let report = Report {
                 counted,
                 failed,
                 ..Report::default()
             };
-            JobEntry::of_stats(Ok(report)).line(3)
+            TaskEntry::of_stats(Ok(report)).line(3)
         };
         let failed = Failed {
             tenant: "a".into(),
@@ -203,15 +174,15 @@ mod tests {
             r#"{"level":"error","job":"stats","duration_ms":3,"counted":0,"failed":30,"#
         ));
         assert_eq!(many.matches("no such table").count(), 20);
-        let error = JobError::from(ApiError::Internal(Internal::Database("broken".into())));
+        let error = TaskError::from(ApiError::Internal(Internal::Database("broken".into())));
         assert_eq!(
-            JobEntry::of_stats(Err(error)).line(3),
+            TaskEntry::of_stats(Err(error)).line(3),
             r#"{"level":"error","job":"stats","duration_ms":3,"cause":"the database failed: broken"}"#
         );
     }
 
     #[test]
-    fn a_line_is_json_with_what_an_operator_looks_for() {
+    fn a_requests_line_is_json_with_the_cause() {
         let entry = LogEntry {
             request_id: "r-1".into(),
             method: "GET".into(),

@@ -41,7 +41,7 @@ use alloc::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::variables::Variables;
+use crate::wire::variables::Variables;
 
 /// The two maps of a tenant or a plan; `None` where one was never set, which is as if it were empty. `env` is in clear here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,7 +127,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::{Maps, Setting, Source, effective};
-    use crate::variables::Variables;
+    use crate::wire::variables::Variables;
 
     /// Highest first (contract §6).
     const PRECEDENCE: [Source; 5] = [

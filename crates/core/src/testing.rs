@@ -1,6 +1,6 @@
 //! What the tests of several modules need.
 
-use crate::http::{Random, RandomUnavailable};
+use crate::value::random::{Random, RandomUnavailable};
 
 /// Randomness that can be foreseen: bytes that count up.
 #[derive(Default)]

@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
 use serde::Deserialize;
+use tenants_core::machine::drive;
 use tenants_core::sql::Value;
-use tenants_core::{Api, Body, Headers, Random, RandomUnavailable, Request, Response, Step};
+use tenants_core::{Api, Body, Headers, Request, Response};
+use tenants_sqlite::{SystemHost, SystemRandom, unix_seconds};
 
 #[derive(Deserialize)]
 struct Scenario {
@@ -180,32 +181,8 @@ impl Host {
             },
             body: Body::Bytes(&body),
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let now = i64::try_from(now.as_secs()).unwrap();
-        let mut step = self.api.begin(&request, now, &mut SqliteRandom(&self.db));
-        loop {
-            match step {
-                Step::Send(answer) => return answer.response,
-                Step::Run(exchange) => {
-                    let rows = tenants_sqlite::run(&mut self.db, exchange.batch());
-                    step = exchange.resume(&self.api, rows.map_err(|e| e.to_string()));
-                }
-            }
-        }
-    }
-}
-
-/// SQLite's own randomness, which the system's is the seed of.
-struct SqliteRandom<'a>(&'a Connection);
-
-impl Random for SqliteRandom<'_> {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
-        let count = i64::try_from(bytes.len()).map_err(|_| RandomUnavailable)?;
-        let blob: Result<Vec<u8>, _> = self
-            .0
-            .query_row("SELECT randomblob(?1)", [count], |row| row.get(0));
-        bytes.copy_from_slice(&blob.map_err(|_| RandomUnavailable)?);
-        Ok(())
+        let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
+        drive(step, &mut SystemHost::new(&mut self.db)).response
     }
 }
 

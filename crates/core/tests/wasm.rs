@@ -8,15 +8,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tenants_core::auth::key::{KeyError, KeySecret};
-use tenants_core::auth::signature::{RequestSecret, SignatureError};
-use tenants_core::auth::verifying_key::VerifyingKeys;
-use tenants_core::clock::Timestamp;
-use tenants_core::seal::{OpenError, Place, Sealer, SealingKey};
-use tenants_core::secret::Secret;
+use tenants_core::crypto::api_key::{KeyError, KeySecret};
+use tenants_core::crypto::seal::{OpenError, Place, Sealer, SealingKey};
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::{RequestSecret, SignatureError};
+use tenants_core::crypto::verifying_key::VerifyingKeys;
 use tenants_core::sql::json::rows_from_json;
+use tenants_core::sql::{Batch, Rows};
+use tenants_core::value::clock::Timestamp;
 use tenants_core::{
-    Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Step,
+    Answer, Api, Body, Context, Effect, Exchange, Failure, Headers, Machine as _, Outcome, Random,
+    RandomUnavailable, Request, Step,
 };
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -51,7 +53,7 @@ fn api() -> Api {
     })
 }
 
-fn begin(api: &Api, method: &str, path: &str, body: &str) -> Step {
+fn begin(api: &Api, method: &str, path: &str, body: &str) -> Step<Exchange> {
     let issued = KeySecret::new(&secret("keys"))
         .issue(1, &mut Counter(0))
         .unwrap();
@@ -74,14 +76,27 @@ fn begin(api: &Api, method: &str, path: &str, body: &str) -> Step {
 
 fn exchange(api: &Api, method: &str, path: &str, body: &str) -> Exchange {
     match begin(api, method, path, body) {
-        Step::Run(exchange) => *exchange,
-        Step::Send(answer) => panic!("{answer:?}"),
+        Step::Run(exchange) => exchange,
+        Step::Done(answer) => panic!("{answer:?}"),
     }
 }
 
-fn answer(step: Step) -> Answer {
+fn batch(exchange: &Exchange) -> &Batch {
+    let Effect::Batch(batch) = exchange.effect();
+    batch
+}
+
+fn resume(exchange: Exchange, rows: Result<Vec<Rows>, String>) -> Step<Exchange> {
+    let mut context = Context {
+        unix_seconds: NOW,
+        random: &mut Counter(200),
+    };
+    exchange.resume(Outcome::Batch(rows.map_err(Failure::new)), &mut context)
+}
+
+fn answer(step: Step<Exchange>) -> Answer {
     match step {
-        Step::Send(answer) => *answer,
+        Step::Done(answer) => answer,
         Step::Run(exchange) => panic!("{exchange:?}"),
     }
 }
@@ -198,13 +213,13 @@ fn a_tenant_is_created_in_one_round_trip() {
     let api = api();
     let body = r#"{"id":"Abc","hostname":"A.example.com","is_enabled":true,"env":{"A":"é"}}"#;
     let exchange = exchange(&api, "POST", "/_/api/4/tenants", body);
-    let batch: serde_json::Value = serde_json::from_str(&exchange.batch().to_json()).unwrap();
+    let batch: serde_json::Value = serde_json::from_str(&batch(&exchange).to_json()).unwrap();
     assert_eq!(batch.as_array().unwrap().len(), 1);
     assert_eq!(batch[0][1][4], "Abc");
     assert_eq!(batch[0][1][5], "a.example.com");
     assert!(!batch.to_string().contains('é'), "it is sealed");
     let rows = rows_from_json(r#"[[[1,0,0,1,"2026-08-18 23:16:57",null]]]"#);
-    let answer = answer(exchange.resume(&api, rows));
+    let answer = answer(resume(exchange, rows));
     assert_eq!(answer.response.status, 201);
     assert_eq!(
         answer.response.header("location"),
@@ -236,7 +251,7 @@ fn a_password_is_hashed_as_every_host_hashes_it() {
         let body = serde_json::json!({"username": "admin", "password": text("password")});
         let path = "/_/api/4/tenants/a/user-password-reset";
         let exchange = exchange(&api, "PATCH", path, &body.to_string());
-        let hash = &exchange.batch().statements()[0].values()[3];
+        let hash = &batch(&exchange).statements()[0].values()[3];
         assert_eq!(*hash, text("hash").into());
     }
 }
@@ -247,7 +262,7 @@ fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
     let exchange = exchange(&api, "GET", "/_/api/4/tenants/a", "");
     let stats = r#"{"tags":0,"files":0,"pages":0,"users":0,"admins":0,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":9007199254740993,"album_likes":0,"album_views":0,"storage_used":0,"login_providers":0}"#;
     let row = serde_json::json!([[["a", "a", 0, "t", "t", null, null, null, stats, null]]]);
-    let answer = answer(exchange.resume(&api, rows_from_json(&row.to_string())));
+    let answer = answer(resume(exchange, rows_from_json(&row.to_string())));
     assert_eq!(answer.response.status, 200, "{answer:?}");
     assert!(answer.response.body.contains("9007199254740993"));
 }
@@ -256,7 +271,7 @@ fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
 fn what_fails_is_told_to_the_log_alone() {
     let api = api();
     let failed = exchange(&api, "GET", "/_/api/4/tenants", "");
-    let failed = answer(failed.resume(&api, Err("disk I/O error".into())));
+    let failed = answer(resume(failed, Err("disk I/O error".into())));
     assert_eq!(failed.response.status, 500);
     assert!(!failed.response.body.contains("disk"));
     assert!(failed.log.line(1).contains("disk I/O error"));

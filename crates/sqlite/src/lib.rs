@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::{Type, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
 use tenants_core::sql::{Batch, Row, Rows, Statement, Value};
+use tenants_core::{Failure, Host, Random, RandomUnavailable};
 
 /// Every table of the registry.
 pub const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -66,6 +67,57 @@ fn prepare(mut db: Connection) -> Result<Connection, Error> {
     }
     transaction.commit()?;
     Ok(db)
+}
+
+/// A host on this machine: a SQLite database, and the system's clock and randomness. [`tenants_core::machine::drive`] takes it.
+#[derive(Debug)]
+pub struct SystemHost<'a> {
+    db: &'a mut Connection,
+    random: SystemRandom,
+}
+
+impl<'a> SystemHost<'a> {
+    /// A host on this database.
+    pub fn new(db: &'a mut Connection) -> Self {
+        Self {
+            db,
+            random: SystemRandom,
+        }
+    }
+}
+
+impl Host for SystemHost<'_> {
+    fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
+        run(self.db, batch).map_err(|error| Failure::new(error.to_string()))
+    }
+
+    fn unix_seconds(&mut self) -> i64 {
+        unix_seconds()
+    }
+
+    fn random(&mut self) -> &mut dyn Random {
+        &mut self.random
+    }
+}
+
+/// The system's clock: seconds since 1970. The core refuses a clock that stands before that.
+#[must_use]
+pub fn unix_seconds() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(i64::MIN)
+}
+
+/// The system's randomness.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+        getrandom::fill(bytes).map_err(|_| RandomUnavailable)
+    }
 }
 
 /// Runs a batch in one transaction and returns the rows of each statement. If a statement fails, nothing is changed.

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 use serde_json::json;
-use tenants_core::auth::creation::KeyName;
-use tenants_core::auth::key::KeySecret;
-use tenants_core::auth::signature::RequestSecret;
-use tenants_core::clock::Timestamp;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::api_key::KeySecret;
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::RequestSecret;
+use tenants_core::task::keys::KeyName;
+use tenants_core::value::clock::Timestamp;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -16,11 +16,11 @@ use std::rc::Rc;
 use js_sys::Reflect;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::VARIABLES;
-use tenants_core::http::BODY_LIMIT_BYTES;
 use tenants_core::job::{Job as _, JobError, JobStep};
-use tenants_core::site::stats::{Refresh, Report};
 use tenants_core::sql::{Batch, Statement};
+use tenants_core::task::stats::{Refresh, Report};
 use tenants_core::{
     Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
 };

@@ -3,13 +3,13 @@
 //! `cargo run -p tenants-example-axum -- [PORT [DATABASE]]` listens on loopback. Port 0 takes a free port; `:memory:` keeps nothing.
 //! The configuration comes from the environment. The first start creates an API key and prints it. Ctrl-C stops the server.
 //!
-//! [`Host::ask`] is the whole protocol between a host and the core. `crates/sqlite` runs the core's batches on SQLite.
+//! [`Server::ask`] hands a request to the core and drives it to its response. `crates/sqlite` is the host that it is driven on: a SQLite
+//! database, the system's clock and its randomness.
 
 use std::env;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body as HttpBody, Bytes, to_bytes};
@@ -18,19 +18,17 @@ use axum::http::request::Parts;
 use axum::http::{Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 use rusqlite::Connection;
-use tenants_core::auth::creation::{KeyCreation, KeyName};
-use tenants_core::http::BODY_LIMIT_BYTES;
-use tenants_core::job::{Job as _, JobStep};
-use tenants_core::sql::{Batch, Rows};
-use tenants_core::{
-    Answer, Api, Body, Headers, Random, RandomUnavailable, Request, Response, Step,
-};
+use tenants_core::BODY_LIMIT_BYTES;
+use tenants_core::machine::{Step, drive};
+use tenants_core::task::keys::{KeyCreation, KeyName};
+use tenants_core::{Answer, Api, Body, Headers, Request, Response};
+use tenants_sqlite::{SystemHost, SystemRandom, unix_seconds};
 use tokio::net::TcpListener;
 use tokio::signal::ctrl_c;
 use tokio::task::spawn_blocking;
 
 /// Shared by all requests.
-struct Host {
+struct Server {
     api: Api,
     /// One connection: requests take turns.
     database: Mutex<Connection>,
@@ -40,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let port = arguments.next().map_or(Ok(8787), |port| port.parse())?;
     let path = arguments.next();
-    let host = Host {
+    let host = Server {
         api: Api::new(|name| env::var(name).ok()),
         database: Mutex::new(tenants_sqlite::open(
             path.as_deref().unwrap_or("tenants.sqlite.local"),
@@ -50,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tokio::runtime::Runtime::new()?.block_on(serve(Arc::new(host), port))
 }
 
-async fn serve(host: Arc<Host>, port: u16) -> Result<(), Box<dyn Error>> {
+async fn serve(host: Arc<Server>, port: u16) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}", listener.local_addr()?);
     let app = Router::new().fallback(answer).with_state(host);
@@ -69,7 +67,7 @@ async fn serve(host: Arc<Host>, port: u16) -> Result<(), Box<dyn Error>> {
 }
 
 async fn answer(
-    State(host): State<Arc<Host>>,
+    State(host): State<Arc<Server>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: HttpRequest<HttpBody>,
 ) -> HttpResponse {
@@ -85,7 +83,7 @@ async fn answer(
     }
 }
 
-impl Host {
+impl Server {
     /// Handles one request: runs batches until the core has a response.
     fn ask(&self, head: &Parts, body: Option<&Bytes>, client: SocketAddr) -> Answer {
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -106,23 +104,10 @@ impl Host {
             },
             body: body.map_or(Body::TooLarge, |bytes| Body::Bytes(bytes)),
         };
-        let mut step = self.api.begin(&request, now(), &mut SystemRandom);
-        let answer = loop {
-            match step {
-                Step::Send(answer) => break *answer,
-                Step::Run(exchange) => {
-                    let rows = self.run(exchange.batch());
-                    step = exchange.resume(&self.api, rows);
-                }
-            }
-        };
+        let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
+        let answer = drive(step, &mut SystemHost::new(&mut self.connection()));
         eprintln!("{}", answer.log.line(0));
         answer
-    }
-
-    /// Runs a batch in one transaction. The core logs the reason if it fails.
-    fn run(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
-        tenants_sqlite::run(&mut self.connection(), batch).map_err(|error| error.to_string())
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -142,21 +127,13 @@ impl Host {
             errors.join("; ")
         })?;
         let name = KeyName::parse("first").ok();
-        let mut job = KeyCreation::begin(config, name, None, now(), &mut SystemRandom)
+        let creation = KeyCreation::begin(config, name, None, unix_seconds(), &mut SystemRandom)
             .map_err(|error| error.to_string())?;
-        loop {
-            let rows = self.run(job.batch());
-            match job
-                .resume(rows, &mut SystemRandom)
-                .map_err(|error| error.to_string())?
-            {
-                JobStep::Run(next) => job = next,
-                JobStep::Done(created) => {
-                    println!("API key: {}", created.key.text());
-                    return Ok(());
-                }
-            }
-        }
+        let step = Step::Run(creation);
+        let created = drive(step, &mut SystemHost::new(&mut self.connection()))
+            .map_err(|error| error.to_string())?;
+        println!("API key: {}", created.key.text());
+        Ok(())
     }
 }
 
@@ -168,22 +145,4 @@ fn to_http(response: Response) -> HttpResponse {
     builder
         .body(HttpBody::from(response.body))
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-/// Seconds since 1970. The core refuses a clock that is set before then.
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .unwrap_or(i64::MIN)
-}
-
-/// The system's randomness.
-struct SystemRandom;
-
-impl Random for SystemRandom {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
-        getrandom::fill(bytes).map_err(|_| RandomUnavailable)
-    }
 }

@@ -1,7 +1,7 @@
 //! `auth:verify`, and `sign` for those who call the API by other means.
 
 use serde::Serialize;
-use tenants_core::auth::signature::RequestSecret;
+use tenants_core::crypto::signature::RequestSecret;
 
 use crate::api::{Client, Request};
 use crate::error::Error;

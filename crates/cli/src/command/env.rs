@@ -5,7 +5,7 @@
 use clap::Args;
 use serde::Serialize;
 use tenants_core::config::Config;
-use tenants_core::reseal::{Count, Counts, Report, Reseal, Survey, Table};
+use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table};
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;

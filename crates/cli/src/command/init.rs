@@ -1,7 +1,7 @@
 //! `init` and `database:migrate`: bring the database's tables up to date.
 
 use clap::Args;
-use tenants_core::id::TenantId;
+use tenants_core::value::id::TenantId;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;

@@ -5,10 +5,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tenants_core::auth::creation::{CreatedKey, KeyCreation, KeyName};
-use tenants_core::auth::key::{KeyError, KeySecret};
-use tenants_core::clock::Timestamp;
 use tenants_core::config::Config;
+use tenants_core::crypto::api_key::{KeyError, KeySecret};
+use tenants_core::task::keys::{CreatedKey, KeyCreation, KeyName};
+use tenants_core::value::clock::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tenants_core::id::PlanId;
+use tenants_core::value::id::PlanId;
 
 use super::{ListArgs, body, json};
 use crate::api::{Client, Request};

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tenants_core::id::TenantId;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::secret::Secret;
+use tenants_core::value::id::TenantId;
 use zeroize::Zeroizing;
 
 use super::body;

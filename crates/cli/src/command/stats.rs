@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde::Serialize;
-use tenants_core::id::TenantId;
-use tenants_core::site::stats::{Failed, Refresh, Report, Which};
+use tenants_core::task::stats::{Failed, Refresh, Report, Which};
+use tenants_core::value::id::TenantId;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tenants_core::id::TenantId;
+use tenants_core::value::id::TenantId;
 
 use super::{ListArgs, body, json};
 use crate::api::{Client, Request};

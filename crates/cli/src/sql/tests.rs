@@ -1,13 +1,13 @@
 //! Every statement on SQLite itself, in the tables of `schema.sql`.
 
 use rusqlite::Connection;
-use tenants_core::auth::key::{IssuedKey, KeySecret};
-use tenants_core::clock::Timestamp;
 use tenants_core::config::Config;
+use tenants_core::crypto::api_key::{IssuedKey, KeySecret};
+use tenants_core::crypto::secret::Secret;
 use tenants_core::job::{Job as _, JobStep};
-use tenants_core::reseal::Reseal;
-use tenants_core::secret::Secret;
 use tenants_core::sql::{Row, Rows, Value};
+use tenants_core::task::reseal::Reseal;
+use tenants_core::value::clock::Timestamp;
 
 use super::{KEYS, KeyChoice, Trace, delete_keys, key_row, script, text};
 use crate::random::SystemRandom;

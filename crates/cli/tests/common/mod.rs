@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use tenants_cli::output::World;
-use tenants_core::auth::signature::RequestSecret;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::RequestSecret;
 
 /// 2026-08-18 23:16:57 UTC
 pub(crate) const NOW: i64 = 1_787_095_017;

@@ -1,12 +1,12 @@
-//! Rows: what a database answers, taken statement by statement and column by column. What is not as its statement has it is our
-//! fault or the database's, and never the caller's.
+//! Rows that a database returns, read statement by statement and column by column. A result that does not fit its statement is an
+//! internal error, never the caller's.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::{self, Vec};
 
-use super::{Batch, Value};
-use crate::problem::{ApiError, Internal};
+use super::Value;
+use crate::value::fault::{ApiError, Internal};
 
 /// A row: its values in the order of the statement's columns.
 pub type Row = Vec<Value>;
@@ -14,50 +14,28 @@ pub type Row = Vec<Value>;
 /// The rows of one statement.
 pub type Rows = Vec<Row>;
 
-/// The rows of each statement of a batch.
+/// The rows of every statement of a batch.
 #[derive(Debug)]
-pub(crate) struct Answers {
-    results: vec::IntoIter<Rows>,
-    note: Option<String>,
-}
+pub(crate) struct Results(vec::IntoIter<Rows>);
 
-impl Answers {
-    /// Of a batch of `expected` statements.
+impl Results {
+    /// Takes the results of a batch of `expected` statements.
     pub(crate) fn new(results: Vec<Rows>, expected: usize) -> Result<Self, ApiError> {
         if results.len() == expected {
-            Ok(Self {
-                results: results.into_iter(),
-                note: None,
-            })
+            Ok(Self(results.into_iter()))
         } else {
-            Err(bad_rows(format!(
+            Err(unexpected_result(format!(
                 "{} results of {expected} statements",
                 results.len()
             )))
         }
     }
 
-    /// Of a job's batch, or the reason why it failed.
-    pub(crate) fn of_job(rows: Result<Vec<Rows>, String>, batch: &Batch) -> Result<Self, ApiError> {
-        let rows = rows.map_err(|reason| ApiError::Internal(Internal::Database(reason)))?;
-        Self::new(rows, batch.statements().len())
-    }
-
     /// The next statement's rows.
     pub(crate) fn rows(&mut self) -> Result<Rows, ApiError> {
-        self.results
+        self.0
             .next()
-            .ok_or_else(|| bad_rows("one result too few".into()))
-    }
-
-    /// Notes what the log is to say of an answer that is none the worse for it.
-    pub(crate) fn note(&mut self, text: String) {
-        self.note = Some(text);
-    }
-
-    /// What was noted.
-    pub(crate) fn into_note(self) -> Option<String> {
-        self.note
+            .ok_or_else(|| unexpected_result("one result too few".into()))
     }
 
     /// The next statement's only row, if it has one.
@@ -65,26 +43,26 @@ impl Answers {
         Ok(self.rows()?.into_iter().next().map(Columns::new))
     }
 
-    /// The last statement's only row, if it has one; those before it answer nothing.
+    /// The only row of the last statement, if it has one. The statements before it return nothing.
     pub(crate) fn last(&mut self) -> Result<Option<Columns>, ApiError> {
-        let rows = self.results.next_back();
-        let rows = rows.ok_or_else(|| bad_rows("one result too few".into()))?;
+        let rows = self.0.next_back();
+        let rows = rows.ok_or_else(|| unexpected_result("one result too few".into()))?;
         Ok(rows.into_iter().next().map(Columns::new))
     }
 
-    /// The one row of a statement that always has one: without it nobody knows what happened, and nothing is guessed.
+    /// The row of a statement that always returns one.
     pub(crate) fn outcome(&mut self) -> Result<Columns, ApiError> {
         self.row()?
-            .ok_or_else(|| bad_rows("no row of what stood against it".into()))
+            .ok_or_else(|| unexpected_result("no row from a statement that always has one".into()))
     }
 
-    /// Passes over a statement that answers nothing.
+    /// Skips a statement that returns nothing.
     pub(crate) fn skip(&mut self) -> Result<(), ApiError> {
         self.rows().map(drop)
     }
 }
 
-/// A row's columns, taken one by one in their order.
+/// A row's columns, read in order.
 #[derive(Debug)]
 pub(crate) struct Columns(vec::IntoIter<Value>);
 
@@ -93,7 +71,7 @@ impl Columns {
         Self(row.into_iter())
     }
 
-    /// The next column, a text.
+    /// Reads a text.
     pub(crate) fn text(&mut self, name: &'static str) -> Result<String, ApiError> {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(text),
@@ -101,7 +79,7 @@ impl Columns {
         }
     }
 
-    /// The next column, a text or `NULL`.
+    /// Reads a text or `NULL`.
     pub(crate) fn optional_text(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(Some(text)),
@@ -110,7 +88,7 @@ impl Columns {
         }
     }
 
-    /// The next column, an integer.
+    /// Reads an integer.
     pub(crate) fn integer(&mut self, name: &'static str) -> Result<i64, ApiError> {
         match self.0.next() {
             Some(Value::Integer(n)) => Ok(n),
@@ -118,7 +96,16 @@ impl Columns {
         }
     }
 
-    /// The next column, 0 or 1.
+    /// Reads an integer or `NULL`.
+    pub(crate) fn optional_integer(&mut self, name: &'static str) -> Result<Option<i64>, ApiError> {
+        match self.0.next() {
+            Some(Value::Integer(n)) => Ok(Some(n)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected(name, "an integer or NULL", other.as_ref())),
+        }
+    }
+
+    /// Reads 0 or 1.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Result<bool, ApiError> {
         match self.0.next() {
             Some(Value::Integer(0)) => Ok(false),
@@ -128,17 +115,18 @@ impl Columns {
     }
 }
 
+/// The message names the kind of the value only, since a value may be a secret.
 fn unexpected(name: &str, expected: &str, got: Option<&Value>) -> ApiError {
-    // The kind alone: a value may be a secret.
     let got = match got {
         None => "no column",
         Some(Value::Null) => "NULL",
         Some(Value::Integer(_)) => "an integer",
         Some(Value::Text(_)) => "a text",
     };
-    bad_rows(format!("column {name}: expected {expected}; got {got}"))
+    unexpected_result(format!("column {name}: expected {expected}; got {got}"))
 }
 
-fn bad_rows(reason: String) -> ApiError {
+/// The error of a result that does not fit its statement.
+pub(crate) fn unexpected_result(reason: String) -> ApiError {
     ApiError::Internal(Internal::Rows(reason))
 }

@@ -1,7 +1,7 @@
 //! Who may call (contract §2): keys, signatures, and that a key is judged in the request's own batch.
 
-use tenants_core::auth::key::KeySecret;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::api_key::KeySecret;
+use tenants_core::crypto::secret::Secret;
 
 use crate::ask::{Ask, delete, get, head, new_plan, new_tenant, patch, post};
 use crate::host::{Foreseen, Host, SECRETS, problem};

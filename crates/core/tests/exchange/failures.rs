@@ -7,7 +7,7 @@ use tenants_core::sql::{Rows, Value};
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Got, Host, problem};
+use crate::host::{Got, Host, WaitsForBatch as _, problem};
 
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 

@@ -8,13 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use rusqlite::Connection;
 use serde_json::Value as Json;
-use tenants_core::auth::signature::RequestSecret;
-pub(crate) use tenants_core::job::{Job as Task, JobError as TaskError, JobStep as TaskStep};
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::RequestSecret;
 use tenants_core::log::LogEntry;
-use tenants_core::secret::Secret;
 use tenants_core::sql::{Batch, Database, Row, Rows, Statement, Value};
+pub(crate) use tenants_core::task::TaskError;
 use tenants_core::{
-    Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
+    Answer, Api, Body, Context, Effect, Exchange, Failure, Headers, Machine, Outcome, Random,
+    RandomUnavailable, Request, Response, Step,
 };
 
 use crate::ask::{Ask, Header};
@@ -80,6 +81,40 @@ pub(crate) struct Host {
     variables: BTreeMap<&'static str, String>,
     /// What nothing that leaves may hold.
     pub(crate) secrets: Vec<String>,
+}
+
+/// A task of the core: a machine whose output is a report, or an error.
+pub(crate) trait Task: Machine<Output = Result<Self::Report, TaskError>> {
+    type Report;
+}
+
+impl<M: Machine<Output = Result<R, TaskError>>, R> Task for M {
+    type Report = R;
+}
+
+/// The next step of a task that has not failed.
+#[derive(Debug)]
+pub(crate) enum TaskStep<T, R> {
+    Run(T),
+    Done(R),
+}
+
+/// A machine that waits for a batch.
+pub(crate) trait WaitsForBatch {
+    /// The batch.
+    fn batch(&self) -> &Batch;
+}
+
+impl<M: Machine> WaitsForBatch for M {
+    fn batch(&self) -> &Batch {
+        let Effect::Batch(batch) = self.effect();
+        batch
+    }
+}
+
+/// The result of a batch, as the core takes it.
+pub(crate) fn outcome(result: Result<Vec<Rows>, String>) -> Outcome {
+    Outcome::Batch(result.map_err(Failure::new))
 }
 
 /// What came of a request.
@@ -220,7 +255,7 @@ impl Host {
     }
 
     /// Begins a request.
-    pub(crate) fn begin(&mut self, ask: &Ask) -> Step {
+    pub(crate) fn begin(&mut self, ask: &Ask) -> Step<Exchange> {
         let is = |header: &Header, right: Option<String>| match header {
             Header::Right => right,
             Header::Absent => None,
@@ -258,8 +293,8 @@ impl Host {
     /// Begins a request that must reach the database.
     pub(crate) fn exchange(&mut self, ask: &Ask) -> Exchange {
         match self.begin(ask) {
-            Step::Run(exchange) => *exchange,
-            Step::Send(answer) => panic!("{ask:?} did not reach the database: {answer:?}"),
+            Step::Run(exchange) => exchange,
+            Step::Done(answer) => panic!("{ask:?} did not reach the database: {answer:?}"),
         }
     }
 
@@ -288,7 +323,18 @@ impl Host {
         task: T,
         outcome: Result<Vec<Rows>, String>,
     ) -> Result<TaskStep<T, T::Report>, TaskError> {
-        task.resume(outcome, self.random.as_mut())
+        match self.resumed(task, outcome) {
+            Step::Run(next) => Ok(TaskStep::Run(next)),
+            Step::Done(result) => result.map(TaskStep::Done),
+        }
+    }
+
+    fn resumed<M: Machine>(&mut self, machine: M, result: Result<Vec<Rows>, String>) -> Step<M> {
+        let mut context = Context {
+            unix_seconds: self.now,
+            random: self.random.as_mut(),
+        };
+        machine.resume(outcome(result), &mut context)
     }
 
     /// Runs a task's batch, which must succeed, and resumes the task.
@@ -318,45 +364,45 @@ impl Host {
 
     /// Ends an exchange.
     pub(crate) fn finish(
-        &self,
+        &mut self,
         ask: &Ask,
         exchange: Exchange,
         result: Result<Vec<Rows>, String>,
     ) -> Got {
-        let step = exchange.resume(&self.api, result);
+        let step = self.resumed(exchange, result);
         self.sent(ask, step, false)
             .unwrap_or_else(|| panic!("{ask:?} wants a second round trip"))
     }
 
     /// Goes on with an exchange whose batch failed, and which wants to know why; what it asks for then.
-    pub(crate) fn ask_why(&self, ask: &Ask, exchange: Exchange, reason: &str) -> Exchange {
-        match exchange.resume(&self.api, Err(reason.into())) {
-            Step::Run(exchange) => *exchange,
-            Step::Send(answer) => panic!("{ask:?} does not ask why: {answer:?}"),
+    pub(crate) fn ask_why(&mut self, ask: &Ask, exchange: Exchange, reason: &str) -> Exchange {
+        match self.resumed(exchange, Err(reason.into())) {
+            Step::Run(exchange) => exchange,
+            Step::Done(answer) => panic!("{ask:?} does not ask why: {answer:?}"),
         }
     }
 
     /// Ends an exchange whose batch failed, with what the reading of the reason gave.
     pub(crate) fn finish_why(
-        &self,
+        &mut self,
         ask: &Ask,
         exchange: Exchange,
         result: Result<Vec<Rows>, String>,
     ) -> Got {
-        let step = exchange.resume(&self.api, result);
+        let step = self.resumed(exchange, result);
         self.sent(ask, step, true)
             .unwrap_or_else(|| panic!("{ask:?} wants a third round trip"))
     }
 
-    fn sent(&self, ask: &Ask, step: Step, failed: bool) -> Option<Got> {
-        let Step::Send(answer) = step else {
+    fn sent(&self, ask: &Ask, step: Step<Exchange>, failed: bool) -> Option<Got> {
+        let Step::Done(Answer { response, log }) = step else {
             return None;
         };
         let got = Got {
-            status: answer.response.status,
-            body: answer.response.body.clone(),
-            response: answer.response,
-            log: answer.log,
+            status: response.status,
+            body: response.body.clone(),
+            response,
+            log,
         };
         invariants::of_answer(ask, &got, &self.secrets, failed);
         let served = self.variables.get("CHEVERETO_TENANTS_PUBLIC_KEY");
@@ -370,10 +416,10 @@ impl Host {
         let before = self.dump();
         let got = match self.begin(ask) {
             Step::Run(exchange) => match self.run(exchange.batch()) {
-                Ok(rows) => self.finish(ask, *exchange, Ok(rows)),
-                Err(reason) => self.explain(ask, *exchange, &reason),
+                Ok(rows) => self.finish(ask, exchange, Ok(rows)),
+                Err(reason) => self.explain(ask, exchange, &reason),
             },
-            step @ Step::Send(_) => self.sent(ask, step, false).unwrap(),
+            step @ Step::Done(_) => self.sent(ask, step, false).unwrap(),
         };
         invariants::of_change(self, ask, &got, &before);
         got

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use serde_json::Value as Json;
-use tenants_core::clock::Timestamp;
 use tenants_core::sql::{MAX_BOUND_VALUES, Statement, Value};
+use tenants_core::value::clock::Timestamp;
 
 use crate::ask::Ask;
 use crate::host::{Got, HIDDEN, Host};

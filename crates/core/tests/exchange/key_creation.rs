@@ -1,8 +1,8 @@
 //! A key is created, on a real SQLite: what it leaves behind, and what opens what from then on.
 
-use tenants_core::auth::creation::{KeyCreation, KeyName};
-use tenants_core::clock::Timestamp;
 use tenants_core::sql::Value;
+use tenants_core::task::keys::{KeyCreation, KeyName};
+use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{Header, get};
 use crate::host::{Exhausted, Host, NOW, NOW_TEXT, TaskStep};

@@ -20,21 +20,21 @@ use proptest::string::string_regex;
 use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 use proptest::{prop_assert, prop_assert_eq, prop_assume};
 use serde_json::{Value as Json, json};
-use tenants_core::address::AddressList;
-use tenants_core::auth::key::{KeyError, KeySecret};
-use tenants_core::auth::signature::SignatureError;
-use tenants_core::auth::verifying_key::VerifyingKeys;
-use tenants_core::hostname::Hostname;
-use tenants_core::id::{PlanId, TenantId};
-use tenants_core::seal::{OpenError, Place, Sealer, SealingKey};
-use tenants_core::secret::Secret;
+use tenants_core::crypto::api_key::{KeyError, KeySecret};
+use tenants_core::crypto::seal::{OpenError, Place, Sealer, SealingKey};
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::SignatureError;
+use tenants_core::crypto::verifying_key::VerifyingKeys;
 use tenants_core::sql::{Rows, Value};
-use tenants_core::variables::Variables;
+use tenants_core::value::address::AddressList;
+use tenants_core::value::hostname::Hostname;
+use tenants_core::value::id::{PlanId, TenantId};
+use tenants_core::wire::variables::Variables;
 
 use crate::ask::{
     Ask, BASE, LEGACY_BASE, delete, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Foreseen, Host};
+use crate::host::{Foreseen, Host, WaitsForBatch as _};
 
 /// Each property is checked with this seed, so that a failure on one machine is a failure on every other.
 const FIXED_SEED: u64 = 4;

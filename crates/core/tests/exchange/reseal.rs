@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tenants_core::clock::Timestamp;
-use tenants_core::reseal::{Count, Counts, Report, Reseal, Survey, Table, Unreadable};
 use tenants_core::sql::Value;
+use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table, Unreadable};
+use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{get, patch, post};
-use crate::host::{Exhausted, HIDDEN, Host, NOW, SECRETS, Task as _, TaskStep};
+use crate::host::{Exhausted, HIDDEN, Host, NOW, SECRETS, Task as _, TaskStep, WaitsForBatch as _};
 
 const NEWER: &str = "//////////////////////////////////////////8=";
 const THIRD: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

@@ -1,8 +1,8 @@
 //! Secrets that rotate without a gap: `…_PREVIOUS` holds too while it is set (contract §5, §9).
 
-use tenants_core::auth::key::KeySecret;
-use tenants_core::auth::signature::RequestSecret;
-use tenants_core::secret::Secret;
+use tenants_core::crypto::api_key::KeySecret;
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::RequestSecret;
 
 use crate::ask::{get, new_tenant};
 use crate::host::{Host, SECRETS};

@@ -4,7 +4,7 @@ use tenants_core::sql::json::rows_from_json;
 use tenants_core::sql::{Rows, Value};
 
 use crate::ask::{Ask, delete, get, head, install, new_plan, new_tenant, patch, post, reset};
-use crate::host::{Got, Host};
+use crate::host::{Got, Host, WaitsForBatch as _};
 
 /// A host for this request, with what it may need.
 fn filled(ask: &Ask) -> Host {

@@ -7,7 +7,7 @@ use tenants_core::sql::{Rows, Value};
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Exhausted, Host, NOW_TEXT, problem};
+use crate::host::{Exhausted, Host, NOW_TEXT, WaitsForBatch as _, problem};
 
 /// A host with these tenants, installed.
 fn installed(ids: &[&str]) -> Host {

@@ -10,17 +10,17 @@ use std::{env, fs};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value as SqliteValue;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
-use tenants_core::auth::creation::KeyCreation;
-use tenants_core::clock::Timestamp;
-use tenants_core::id::TenantId;
-use tenants_core::reseal::{Reseal, Survey};
-use tenants_core::site::stats::{Refresh, Which};
 use tenants_core::sql::{Batch, Statement, Value};
+use tenants_core::task::keys::KeyCreation;
+use tenants_core::task::reseal::{Reseal, Survey};
+use tenants_core::task::stats::{Refresh, Which};
+use tenants_core::value::clock::Timestamp;
+use tenants_core::value::id::TenantId;
 
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep};
+use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
 
 const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/statements.sql");
 

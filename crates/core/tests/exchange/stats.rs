@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tenants_core::clock::Timestamp;
-use tenants_core::id::TenantId;
-use tenants_core::site::stats::{Refresh, Report, Which};
 use tenants_core::sql::Value;
+use tenants_core::task::stats::{Refresh, Report, Which};
+use tenants_core::value::clock::Timestamp;
+use tenants_core::value::id::TenantId;
 
 use crate::ask::{delete, get, install, new_tenant};
-use crate::host::{Host, NOW, Task as _, TaskError, TaskStep};
+use crate::host::{Host, NOW, Task as _, TaskError, TaskStep, WaitsForBatch as _};
 
 fn begin(host: &Host, now: i64, which: Which, slice: u32) -> Refresh {
     let now = Timestamp::from_unix(now).unwrap();

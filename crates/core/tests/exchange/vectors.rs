@@ -6,10 +6,10 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
-use tenants_core::address::AddressList;
-use tenants_core::auth::signature::{RequestSecret, SignatureError};
-use tenants_core::seal::{Place, Sealer, SealingKey};
-use tenants_core::secret::Secret;
+use tenants_core::crypto::seal::{Place, Sealer, SealingKey};
+use tenants_core::crypto::secret::Secret;
+use tenants_core::crypto::signature::{RequestSecret, SignatureError};
+use tenants_core::value::address::AddressList;
 use tenants_core::{Random, RandomUnavailable};
 
 use crate::ask::{get, post};

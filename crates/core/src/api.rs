@@ -1,0 +1,361 @@
+//! The API under one configuration: from a request to an [`Exchange`], and from its last step to an [`Answer`].
+//!
+//! Every operation of the registry is one batch. At the edge the database is the far end, and one trip costs more than all the computing.
+//! The caller's key is judged in that same batch. A second batch runs only if the first one failed in a way that an operation expects:
+//! it reads why.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::auth::{self, Secrets};
+use crate::config::{Config, VariableError};
+use crate::log::LogEntry;
+use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
+use crate::operation::call::{Call, Next, Pending};
+use crate::operation::traefik::Template;
+use crate::operation::{self, plans, site, tenants, traefik};
+use crate::sql::Results;
+use crate::store::sealed::EnvSealer;
+use crate::task::TaskError;
+use crate::task::stats::{Refresh, Which};
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, Internal};
+use crate::value::level::Level;
+use crate::value::random::Random;
+use crate::wire::dialect::Dialect;
+use crate::wire::http::{Body, Method, Request, Response, request_id};
+use crate::wire::legacy::Legacy;
+use crate::wire::route::{Operation, Path, Scheme};
+
+/// The API under one configuration.
+#[derive(Debug)]
+pub struct Api(Result<Ready, Vec<VariableError>>);
+
+/// A valid configuration, and the parts of responses that follow from it.
+#[derive(Debug)]
+struct Ready {
+    config: Config,
+    traefik: Arc<Template>,
+}
+
+/// A response, and its entry in the log.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response to send.
+    pub response: Response,
+    /// The entry to log.
+    pub log: LogEntry,
+}
+
+/// A request that waits for its batch. It owns all it needs, so it may go on in another thread.
+pub struct Exchange(Box<Waiting>);
+
+struct Waiting {
+    pending: Pending,
+    envelope: Envelope,
+    /// The reason why the batch before this one failed.
+    failure: Option<Failure>,
+}
+
+/// The parts of a response that do not depend on its operation.
+#[derive(Debug)]
+struct Envelope {
+    request_id: String,
+    method: String,
+    route: Option<&'static str>,
+    is_legacy: bool,
+    /// Turns the response into a legacy one, if the legacy dialect is served.
+    legacy: Option<Legacy>,
+    key_id: Option<i64>,
+    is_head: bool,
+}
+
+impl Api {
+    /// Reads the configuration (see [`Config::read`]). If a value is invalid, every request is answered with a 503, and the log names the
+    /// variable.
+    pub fn new(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
+        Self(Config::read(variable).map(|config| Ready {
+            traefik: Arc::new(Template::new(&config.root_hostname, &config.proxy)),
+            config,
+        }))
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// Every invalid variable. A host that can should refuse to start.
+    pub fn config(&self) -> Result<&Config, &[VariableError]> {
+        match &self.0 {
+            Ok(ready) => Ok(&ready.config),
+            Err(errors) => Err(errors),
+        }
+    }
+
+    /// Whether the log should have entries of this level (`TENANTS_LOG_LEVEL`). An invalid configuration logs everything.
+    #[must_use]
+    pub fn logs(&self, level: Level) -> bool {
+        self.config()
+            .map_or(true, |config| level >= config.log_level)
+    }
+
+    /// Begins a run of the statistics, for a host's cron trigger. It counts as many tenants as are configured, a few in one transaction,
+    /// so that requests do not wait for long.
+    ///
+    /// # Errors
+    /// If the configuration is invalid, or the clock is outside the years 0000 to 9999.
+    pub fn begin_stats(&self, unix_seconds: i64) -> Result<Step<Refresh>, TaskError> {
+        const SLICE: u32 = 8;
+        let config = self.config().map_err(misconfigured)?;
+        let now =
+            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let which = Which::Oldest(config.stats_per_run);
+        Ok(Step::Run(Refresh::begin(config, &now, which, SLICE)))
+    }
+
+    /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.
+    pub fn begin(
+        &self,
+        request: &Request<'_>,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+    ) -> Step<Exchange> {
+        let (id, random_failed) = match request_id(request.headers.request_id, random) {
+            Ok(id) => (id, false),
+            Err(_) => ("unavailable".to_string(), true),
+        };
+        let mut envelope = Envelope {
+            request_id: id,
+            method: request.method.into(),
+            route: None,
+            is_legacy: false,
+            legacy: None,
+            key_id: None,
+            is_head: request.method == "HEAD",
+        };
+        let begun = if random_failed {
+            Err(ApiError::Internal(Internal::Random))
+        } else {
+            self.dispatch(request, unix_seconds, random, &mut envelope)
+        };
+        match begun {
+            Ok(pending) => Step::Run(Exchange::new(pending, envelope, None)),
+            Err(error) => Step::Done(envelope.refuse(error, None)),
+        }
+    }
+
+    /// The checks of contract §2 in their order, then the operation's own.
+    fn dispatch(
+        &self,
+        request: &Request<'_>,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+        envelope: &mut Envelope,
+    ) -> Result<Pending, ApiError> {
+        let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
+        let config = &ready.config;
+        let access = &config.access;
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((request.target, ""));
+        let found = Path::find(path);
+        if let Some(path) = found
+            && path.dialect == Dialect::Legacy
+        {
+            envelope.is_legacy = true;
+            // A caller whose address is refused gets a legacy response, too.
+            envelope.legacy = access.verifying_keys.as_ref().map(|_| Legacy::of(path));
+        }
+        if !access.allow_list.is_empty()
+            && !request
+                .client_address
+                .is_some_and(|a| access.allow_list.contains(a))
+        {
+            return Err(ApiError::AddressRefused);
+        }
+        let path = found.ok_or(ApiError::NoRoute)?;
+        if envelope.is_legacy && envelope.legacy.is_none() {
+            return Err(ApiError::NoRoute);
+        }
+        envelope.route = Some(path.template);
+        let (route, scheme) =
+            path.route(Method::new(request.method))
+                .ok_or_else(|| ApiError::MethodNotAllowed {
+                    allow: path.allow(),
+                })?;
+
+        let now =
+            || Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock));
+        let headers = &request.headers;
+        if scheme == Scheme::Proxy {
+            let reader = auth::proxy_reader(
+                config.proxy.development,
+                &config.proxy.allow_list,
+                access.key_secret.as_ref(),
+                request.client_address,
+                headers.api_key,
+                now()?,
+                |id| envelope.key_id = Some(id),
+            )?;
+            return Ok(traefik::config(
+                &ready.traefik,
+                &reader,
+                headers.if_none_match,
+            ));
+        }
+        let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
+        envelope.key_id = Some(key.id());
+        let body = match request.body {
+            Body::Bytes(body) if body.len() <= route.body_limit => body,
+            Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
+        };
+        let secrets = Secrets {
+            request: access.request_secret.as_ref(),
+            verifying: access.verifying_keys.as_ref(),
+        };
+        let caller = auth::verify(scheme, secrets, &key, headers.signature, body, now()?)?;
+        let mut call = Call {
+            caller,
+            dialect: path.dialect,
+            template: path.template,
+            id: path.id,
+            request_id: &envelope.request_id,
+            query,
+            content_type: headers.content_type,
+            body,
+            env: EnvSealer {
+                sealer: config.sealer.as_ref(),
+                random,
+            },
+            root_hostname: &config.root_hostname,
+            site: &config.site,
+        };
+        perform(route.operation, &mut call)
+    }
+}
+
+fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    match operation {
+        Operation::VerifyKey => Ok(operation::auth::verify(call)),
+        Operation::ListTenants => tenants::list(call),
+        Operation::CreateTenant => tenants::create(call),
+        Operation::GetTenant => Ok(tenants::get(call)),
+        Operation::EditTenant => tenants::edit(call),
+        Operation::DeleteTenant => tenants::delete(call),
+        Operation::InstallTenant => site::install(call),
+        Operation::ResetUserPassword => site::reset_password(call),
+        Operation::ListPlans => plans::list(call),
+        Operation::CreatePlan => plans::create(call),
+        Operation::GetPlan => Ok(plans::get(call)),
+        Operation::EditPlan => plans::edit(call),
+        Operation::DeletePlan => Ok(plans::delete(call)),
+        // Its scheme has no caller, so `dispatch` answers it before.
+        Operation::TraefikConfig => Err(ApiError::NoRoute),
+    }
+}
+
+impl Exchange {
+    fn new(pending: Pending, envelope: Envelope, failure: Option<Failure>) -> Self {
+        Self(Box::new(Waiting {
+            pending,
+            envelope,
+            failure,
+        }))
+    }
+}
+
+impl Machine for Exchange {
+    type Output = Answer;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(self.0.pending.batch())
+    }
+
+    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
+        let Waiting {
+            pending,
+            envelope,
+            failure,
+        } = *self.0;
+        let Outcome::Batch(outcome) = outcome;
+        let expected = pending.batch().statements().len();
+        let next = match outcome.map(|rows| Results::new(rows, expected)) {
+            Ok(Ok(mut results)) => pending.finish(Ok(&mut results), context),
+            Ok(Err(error)) => Err(error),
+            Err(reason) => pending.finish(Err(reason), context),
+        };
+        match next {
+            Ok(Next::Run(pending, reason)) => Step::Run(Self::new(pending, envelope, Some(reason))),
+            Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
+            Err(error) => {
+                let note = failure.map(|f| format!("the first batch failed: {}", f.reason));
+                Step::Done(envelope.refuse(error, note))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A batch holds values that callers sent, so only its texts are shown.
+        let statements = self.0.pending.batch().statements();
+        let texts: Vec<&str> = statements.iter().map(|s| s.text()).collect();
+        f.debug_struct("Exchange")
+            .field("envelope", &self.0.envelope)
+            .field("statements", &texts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Envelope {
+    fn refuse(self, error: ApiError, note: Option<String>) -> Answer {
+        let error = match &self.legacy {
+            Some(legacy) => legacy.error(error),
+            None => error,
+        };
+        let response = error.respond(&self.request_id);
+        self.send(response, error.cause().or(note))
+    }
+
+    fn send(self, mut response: Response, cause: Option<String>) -> Answer {
+        if let Some(legacy) = self.legacy {
+            response = legacy.response(response);
+        }
+        if self.is_head {
+            response.body = String::new();
+        }
+        let response = response
+            .with("x-request-id", self.request_id.clone())
+            .with("cache-control", "no-store")
+            .with("x-content-type-options", "nosniff");
+        let log = LogEntry {
+            request_id: self.request_id,
+            method: self.method,
+            route: self.route,
+            legacy: self.is_legacy,
+            status: response.status,
+            key_id: self.key_id,
+            cause,
+        };
+        Answer { response, log }
+    }
+}
+
+fn misconfigured(errors: &[VariableError]) -> ApiError {
+    let all: Vec<String> = errors.iter().map(|e| format!("{e}")).collect();
+    ApiError::Misconfigured {
+        detail: all.join("; "),
+    }
+}
+
+/// A host may keep an exchange across an `await`, and share an [`Api`] between threads.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    fn is_sync<T: Sync>() {}
+    is_send::<Step<Exchange>>();
+    is_sync::<Api>();
+};

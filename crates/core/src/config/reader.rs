@@ -1,0 +1,249 @@
+//! Reads the variables one by one and collects their errors.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::{Access, Config, Proxy, Site, VariableError};
+use crate::crypto::api_key::KeySecret;
+use crate::crypto::hashing::Hashing;
+use crate::crypto::seal::{Sealer, SealingKey};
+use crate::crypto::secret::Secret;
+use crate::crypto::signature::RequestSecret;
+use crate::crypto::verifying_key::VerifyingKeys;
+use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
+use crate::value::hostname::Hostname;
+use crate::value::level::Level;
+use crate::value::table_name::TablePrefix;
+use crate::value::text::quote;
+use crate::wire::variables::Variables;
+
+/// The number of tenants that one run of the cron trigger may count. D1 lets one invocation of a Worker make 50 queries on the free
+/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>), and a run makes at most two queries a
+/// tenant and one more: 1 + 2 × 24 = 49, 1 + 2 × 499 = 999.
+const DEFAULT_STATS_PER_RUN: u32 = 24;
+const MAX_STATS_PER_RUN: u32 = 499;
+
+pub(super) struct Reader<F> {
+    variable: F,
+    errors: Vec<VariableError>,
+}
+
+impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
+    pub(super) fn new(variable: F) -> Self {
+        Self {
+            variable,
+            errors: Vec::new(),
+        }
+    }
+
+    pub(super) fn config(mut self) -> Result<Config, Vec<VariableError>> {
+        let config = Config {
+            root_hostname: self
+                .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
+                .unwrap_or_else(Hostname::localhost),
+            proxy: self.proxy(),
+            access: self.access(),
+            sealer: self.sealer(),
+            enforced: self
+                .parsed("CHEVERETO_TENANT_ENFORCED", Variables::parse)
+                .unwrap_or_default(),
+            site: Site {
+                table_prefix: self
+                    .parsed("CHEVERETO_DB_TABLE_PREFIX", TablePrefix::parse)
+                    .unwrap_or_default(),
+                hashing: self.hashing(),
+            },
+            stats_per_run: self.stats_per_run(),
+            log_level: self
+                .parsed("TENANTS_LOG_LEVEL", Level::parse)
+                .unwrap_or_default(),
+        };
+        self.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
+            "table" => Ok(()),
+            "database" => {
+                Err("`database` is not served by this version yet; expected `table`".to_string())
+            }
+            other => Err(format!("expected `table`; got {}", quote(other))),
+        });
+        if self.errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(self.errors)
+        }
+    }
+
+    fn value(&mut self, name: &'static str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = Zeroizing::new(self.value(name)?);
+        match parse(&value) {
+            Ok(parsed) => Some(parsed),
+            Err(detail) => {
+                self.errors.push(VariableError { name, detail });
+                None
+            }
+        }
+    }
+
+    fn addresses(&mut self, name: &'static str) -> AddressList {
+        self.parsed(name, AddressList::parse).unwrap_or_default()
+    }
+
+    fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        self.value(name).map(Secret::new)
+    }
+
+    fn access(&mut self) -> Access {
+        Access {
+            allow_list: self.addresses("CHEVERETO_TENANTS_API_IP_ALLOW_LIST"),
+            key_secret: self.rotating(
+                "CHEVERETO_TENANTS_API_KEY_SECRET",
+                "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",
+                KeySecret::new,
+                KeySecret::after,
+            ),
+            request_secret: self.rotating(
+                "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+                "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
+                RequestSecret::new,
+                RequestSecret::after,
+            ),
+            verifying_keys: self.parsed("CHEVERETO_TENANTS_PUBLIC_KEY", VerifyingKeys::parse),
+        }
+    }
+
+    /// Reads a secret, and the one before it while it rotates. A previous secret alone has no effect.
+    fn rotating<T>(
+        &mut self,
+        name: &'static str,
+        previous: &'static str,
+        new: impl FnOnce(&Secret) -> T,
+        after: impl FnOnce(T, &Secret) -> T,
+    ) -> Option<T> {
+        let current = new(&self.secret(name)?);
+        Some(match self.secret(previous) {
+            Some(previous) => after(current, &previous),
+            None => current,
+        })
+    }
+
+    fn proxy(&mut self) -> Proxy {
+        let entry_point = self.parsed("CHEVERETO_PROXY_ENTRYPOINT", traefik_name);
+        let service = self.parsed("CHEVERETO_SERVICE_NAME", traefik_name);
+        let port = self.parsed("CHEVERETO_SERVICE_PORT", |text| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            match text.parse::<u16>() {
+                Ok(port) if digits && port != 0 => Ok(port),
+                _ => Err(format!("expected a port, 1 to 65535; got {}", quote(text))),
+            }
+        });
+        let ranges = self.parsed("CHEVERETO_PROXY_IP_ALLOW_LIST", |text| {
+            // Traefik disables every router that uses a middleware without ranges.
+            AddressList::parse(text).and_then(|list| {
+                if list.is_empty() {
+                    Err("expected at least one address or CIDR range".into())
+                } else {
+                    Ok(list)
+                }
+            })
+        });
+        Proxy {
+            allow_list: self.addresses("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST"),
+            development: self
+                .parsed("TENANTS_DEVELOPMENT", |text| match text {
+                    "true" => Ok(true),
+                    "false" => Ok(false),
+                    other => Err(format!("expected `true` or `false`; got {}", quote(other))),
+                })
+                .unwrap_or_default(),
+            entry_point: entry_point.unwrap_or_else(|| "websecure".into()),
+            service: service.unwrap_or_else(|| "php".into()),
+            port: port.unwrap_or(8080),
+            ranges: ranges
+                .or_else(|| AddressList::parse(CLOUDFLARE_RANGES).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn whole(&mut self, name: &'static str) -> Option<u32> {
+        self.parsed(name, |text| match text.parse() {
+            Ok(n) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
+            _ => Err(format!("expected a whole number; got {}", quote(text))),
+        })
+    }
+
+    fn stats_per_run(&mut self) -> u32 {
+        let name = "TENANTS_STATS_PER_RUN";
+        match self.whole(name) {
+            Some(n) if !(1..=MAX_STATS_PER_RUN).contains(&n) => {
+                let detail = format!("expected 1 to {MAX_STATS_PER_RUN}; got {n}");
+                self.errors.push(VariableError { name, detail });
+                DEFAULT_STATS_PER_RUN
+            }
+            n => n.unwrap_or(DEFAULT_STATS_PER_RUN),
+        }
+    }
+
+    fn hashing(&mut self) -> Hashing {
+        let memory_kib = self.whole("TENANTS_PASSWORD_MEMORY_KIB");
+        let passes = self.whole("TENANTS_PASSWORD_PASSES");
+        let name = match (memory_kib, passes) {
+            (None, None) => return Hashing::default(),
+            (Some(_), None) => "TENANTS_PASSWORD_MEMORY_KIB",
+            (_, Some(_)) => "TENANTS_PASSWORD_PASSES",
+        };
+        let memory_kib = memory_kib.unwrap_or(Hashing::DEFAULT_MEMORY_KIB);
+        Hashing::new(memory_kib, passes.unwrap_or(Hashing::DEFAULT_PASSES)).unwrap_or_else(
+            |detail| {
+                self.errors.push(VariableError { name, detail });
+                Hashing::default()
+            },
+        )
+    }
+
+    fn sealer(&mut self) -> Option<Arc<Sealer>> {
+        let current = self.parsed("CHEVERETO_ENCRYPTION_KEY", sealing_key);
+        let previous = self.parsed("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", sealing_key);
+        current.map(|current| Arc::new(Sealer::new(current, previous)))
+    }
+}
+
+/// Parses the name of a Traefik entry point or service. The service's name is also a host in a URL. An `@` would name another
+/// provider, and is refused.
+fn traefik_name(text: &str) -> Result<String, String> {
+    let ok = (1..=253).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if ok {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "expected 1 to 253 of [A-Za-z0-9._-]; got {}",
+            quote(text)
+        ))
+    }
+}
+
+/// Parses 32 bytes in base64 (RFC 4648 §4).
+fn sealing_key(text: &str) -> Result<SealingKey, String> {
+    let bytes = STANDARD
+        .decode(text.trim())
+        .map(Zeroizing::new)
+        .map_err(|_| "expected base64 of 32 bytes; it is not base64".to_string())?;
+    let key = <&[u8; SealingKey::BYTES]>::try_from(bytes.as_slice())
+        .map_err(|_| format!("expected base64 of 32 bytes; got {} bytes", bytes.len()))?;
+    Ok(SealingKey::new(key))
+}

@@ -1,0 +1,8 @@
+//! Cryptography: keys, signatures, encryption and password hashes. Each file states its algorithm and its source.
+
+pub mod api_key;
+pub mod hashing;
+pub mod seal;
+pub mod secret;
+pub mod signature;
+pub mod verifying_key;

@@ -1,0 +1,266 @@
+//! API keys: `chv_<id>_<secret>` (contract §2).
+//!
+//! `<id>` is the decimal row id; `<secret>` is base64url, without padding, of 16 random bytes and the HMAC-SHA256, under
+//! `CHEVERETO_TENANTS_API_KEY_SECRET`, of `chv_<id>_` and those bytes. A key that was never issued is so refused without a
+//! query, and one key's secret does not serve another id. The database holds the SHA-256 of the whole key: with 128 random bits
+//! in it there is nothing to guess, so that no slow hash is needed.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::crypto::secret::Secret;
+use crate::value::random::{Random, RandomUnavailable};
+use crate::value::text::hex_text;
+
+const RANDOM_BYTES: usize = 16;
+const MAC_BYTES: usize = 32;
+/// 48 bytes in base64url.
+const SECRET_LENGTH: usize = (RANDOM_BYTES + MAC_BYTES) * 4 / 3;
+/// Ids are row ids of a table that counts up from 1; 15 digits stay below 2^53.
+const MAX_ID_DIGITS: usize = 15;
+
+/// The secret that keys are issued and checked under, and, while it rotates, the one before it, under which they are checked only.
+#[derive(Clone)]
+pub struct KeySecret {
+    current: Hmac<Sha256>,
+    previous: Option<Hmac<Sha256>>,
+}
+
+impl KeySecret {
+    /// Of the variable `CHEVERETO_TENANTS_API_KEY_SECRET`.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        Self {
+            current: keyed(secret.bytes()),
+            previous: None,
+        }
+    }
+
+    /// Has keys that were issued under the secret before it hold too (`CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS`).
+    #[must_use]
+    pub fn after(mut self, previous: &Secret) -> Self {
+        self.previous = Some(keyed(previous.bytes()));
+        self
+    }
+
+    /// Issues the key of a row, under the current secret.
+    ///
+    /// # Errors
+    /// Where the host has no randomness.
+    pub fn issue(&self, id: u64, random: &mut dyn Random) -> Result<IssuedKey, RandomUnavailable> {
+        let mut bytes = Zeroizing::new([0; RANDOM_BYTES + MAC_BYTES]);
+        random.fill(&mut bytes[..RANDOM_BYTES])?;
+        let prefix = format!("chv_{id}_");
+        let mac = mac(&self.current, &prefix, &bytes[..RANDOM_BYTES])
+            .finalize()
+            .into_bytes();
+        bytes[RANDOM_BYTES..].copy_from_slice(&mac);
+        let text = Zeroizing::new(prefix + &URL_SAFE_NO_PAD.encode(bytes.as_slice()));
+        let digest = digest(&text);
+        Ok(IssuedKey { text, digest })
+    }
+
+    /// Checks a key's form and its MAC. That it stands is for the database to say.
+    ///
+    /// # Errors
+    /// [`KeyError`], by what is wrong with it.
+    pub fn verify<'k>(&self, key: &'k str) -> Result<ClaimedKey<'k>, KeyError> {
+        let (id, secret) = key
+            .strip_prefix("chv_")
+            .and_then(|rest| rest.split_once('_'))
+            .ok_or(KeyError::Malformed)?;
+        let digits = id.as_bytes();
+        let id_ok = (1..=MAX_ID_DIGITS).contains(&digits.len())
+            && digits.iter().all(u8::is_ascii_digit)
+            && digits[0] != b'0';
+        if !id_ok || secret.len() != SECRET_LENGTH {
+            return Err(KeyError::Malformed);
+        }
+        let number: i64 = id.parse().map_err(|_| KeyError::Malformed)?;
+        let mut bytes = Zeroizing::new([0; RANDOM_BYTES + MAC_BYTES]);
+        URL_SAFE_NO_PAD
+            .decode_slice(secret, bytes.as_mut_slice())
+            .map_err(|_| KeyError::Malformed)?;
+        let (random, claimed) = bytes.split_at(RANDOM_BYTES);
+        let prefix = &key[..key.len() - secret.len()];
+        // Compares in constant time.
+        let holds = |secret| mac(secret, prefix, random).verify_slice(claimed).is_ok();
+        if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
+            Ok(ClaimedKey { id: number, key })
+        } else {
+            Err(KeyError::Forged)
+        }
+    }
+}
+
+fn mac(secret: &Hmac<Sha256>, prefix: &str, random: &[u8]) -> Hmac<Sha256> {
+    let mut mac = secret.clone();
+    mac.update(prefix.as_bytes());
+    mac.update(random);
+    mac
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeySecret(…)")
+    }
+}
+
+/// Hmac's state after the key: what every message under it begins with.
+pub(super) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
+    #[expect(
+        clippy::expect_used,
+        reason = "HMAC takes a key of any length (RFC 2104 §2)"
+    )]
+    Hmac::new_from_slice(secret).expect("HMAC takes a key of any length")
+}
+
+fn digest(key: &str) -> String {
+    hex_text(&Sha256::digest(key))
+}
+
+/// A key that was just issued: the one moment at which its text is known.
+pub struct IssuedKey {
+    text: Zeroizing<String>,
+    digest: String,
+}
+
+impl IssuedKey {
+    /// The key, to show once.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What `api_keys.digest` keeps of it: SHA-256 in lower-case hex.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl fmt::Debug for IssuedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IssuedKey(…)")
+    }
+}
+
+/// A key whose form and MAC are right: issued under this secret, and perhaps deleted or expired since.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClaimedKey<'k> {
+    id: i64,
+    key: &'k str,
+}
+
+impl ClaimedKey<'_> {
+    /// The row's id, 1 to 15 digits.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// The key's digest, as the row has it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(self.key)
+    }
+}
+
+impl fmt::Debug for ClaimedKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClaimedKey({}, …)", self.id)
+    }
+}
+
+/// Why a text is not a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyError {
+    /// It is not of the form `chv_<id>_<secret>`.
+    Malformed,
+    /// Its MAC is not this secret's.
+    Forged,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+
+    use super::{KeyError, KeySecret};
+    use crate::crypto::secret::Secret;
+    use crate::testing::Counter;
+
+    fn secret(text: &str) -> KeySecret {
+        KeySecret::new(&Secret::new(text.into()))
+    }
+
+    #[test]
+    fn an_issued_key_is_of_the_contracts_form_and_verifies() {
+        let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
+        assert!(issued.text().starts_with("chv_7_"));
+        assert_eq!(issued.text().len(), "chv_7_".len() + 64);
+        let claimed = secret("s").verify(issued.text()).unwrap();
+        assert_eq!(claimed.id(), 7);
+        assert_eq!(claimed.digest(), issued.digest());
+    }
+
+    #[test]
+    fn a_key_of_another_secret_or_another_id_is_forged() {
+        let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
+        assert_eq!(secret("t").verify(issued.text()), Err(KeyError::Forged));
+        let other_id = issued.text().replace("chv_7_", "chv_8_");
+        assert_eq!(secret("s").verify(&other_id), Err(KeyError::Forged));
+    }
+
+    #[test]
+    fn while_it_rotates_both_secrets_keys_hold_and_the_current_one_issues() {
+        let rotating = secret("new").after(&Secret::new("s".into()));
+        let old = secret("s").issue(7, &mut Counter::default()).unwrap();
+        assert_eq!(rotating.verify(old.text()).unwrap().digest(), old.digest());
+        let new = rotating.issue(8, &mut Counter::default()).unwrap();
+        assert!(secret("new").verify(new.text()).is_ok());
+        assert_eq!(secret("s").verify(new.text()), Err(KeyError::Forged));
+        let foreign = secret("t").issue(7, &mut Counter::default()).unwrap();
+        assert_eq!(rotating.verify(foreign.text()), Err(KeyError::Forged));
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_malformed() {
+        let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
+        let tail = issued.text().strip_prefix("chv_7_").unwrap();
+        for bad in [
+            String::new(),
+            "chv_".into(),
+            "chv_7".into(),
+            "chv_7_".into(),
+            format!("chv__{tail}"),
+            format!("chv_0_{tail}"),
+            format!("chv_07_{tail}"),
+            format!("chv_-7_{tail}"),
+            format!("chv_+7_{tail}"),
+            format!("chv_1234567890123456_{tail}"),
+            format!("CHV_7_{tail}"),
+            format!("chv_7_{tail}A"),
+            format!("chv_7_{}", &tail[1..]),
+            format!("chv_7_{}=", &tail[1..]),
+            format!("chv_7_{}+", &tail[1..]),
+            format!(" {}", issued.text()),
+        ] {
+            assert_eq!(secret("s").verify(&bad), Err(KeyError::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_key_prints() {
+        let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
+        let printed = format!("{issued:?} {:?}", secret("s"));
+        assert_eq!(printed, "IssuedKey(…) KeySecret(…)");
+    }
+}

@@ -1,0 +1,119 @@
+//! The shape that requests and tasks share: work that pauses for something only the host can do.
+//!
+//! A [`Machine`] says what it needs next ([`Machine::effect`]), and goes on once the host has done it ([`Machine::resume`], which
+//! consumes it, so calling out of order does not compile). [`drive`] runs one to its end on a host that can block. An `async` host
+//! writes the same loop with its own `await`.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::sql::{Batch, Rows};
+use crate::value::random::Random;
+
+/// Work that waits for the host.
+pub trait Machine: Sized {
+    /// The result in the end.
+    type Output;
+
+    /// The work that the host must do now.
+    fn effect(&self) -> Effect<'_>;
+
+    /// Goes on with the result of that work.
+    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self>;
+}
+
+/// The next step of a machine.
+#[derive(Debug)]
+pub enum Step<M: Machine> {
+    /// Carry out [`Machine::effect`], then call [`Machine::resume`].
+    Run(M),
+    /// The machine has finished.
+    Done(M::Output),
+}
+
+/// Work for the host.
+#[derive(Debug, Clone, Copy)]
+pub enum Effect<'a> {
+    /// Run the batch in one transaction.
+    Batch(&'a Batch),
+}
+
+/// The result of an [`Effect`].
+#[derive(Debug)]
+pub enum Outcome {
+    /// The rows of each statement of the batch, or the reason why it failed.
+    Batch(Result<Vec<Rows>, Failure>),
+}
+
+/// The reason why a batch failed, in the database's words. It goes to the log and decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The database's message.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failure with the database's message.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The host's clock and randomness at the moment of a step.
+pub struct Context<'a> {
+    /// Seconds since 1970-01-01 00:00:00 UTC.
+    pub unix_seconds: i64,
+    /// The host's randomness.
+    pub random: &'a mut dyn Random,
+}
+
+/// The abilities of a host that can block.
+pub trait Host {
+    /// Runs a batch in one transaction.
+    ///
+    /// # Errors
+    /// The database's message. Nothing of the batch may be left behind, as far as the host can tell.
+    fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure>;
+
+    /// Seconds since 1970-01-01 00:00:00 UTC.
+    fn unix_seconds(&mut self) -> i64;
+
+    /// The randomness.
+    fn random(&mut self) -> &mut dyn Random;
+}
+
+/// Runs a machine to its end.
+pub fn drive<M: Machine>(step: Step<M>, host: &mut impl Host) -> M::Output {
+    drive_watched(step, host, |_| ())
+}
+
+/// Runs a machine to its end, and shows it to `watch` after every step.
+pub fn drive_watched<M: Machine>(
+    mut step: Step<M>,
+    host: &mut impl Host,
+    mut watch: impl FnMut(&M),
+) -> M::Output {
+    loop {
+        let machine = match step {
+            Step::Done(output) => return output,
+            Step::Run(machine) => machine,
+        };
+        let outcome = match machine.effect() {
+            Effect::Batch(batch) => Outcome::Batch(host.run(batch)),
+        };
+        let unix_seconds = host.unix_seconds();
+        let random = host.random();
+        step = machine.resume(
+            outcome,
+            &mut Context {
+                unix_seconds,
+                random,
+            },
+        );
+        if let Step::Run(machine) = &step {
+            watch(machine);
+        }
+    }
+}

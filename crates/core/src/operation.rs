@@ -1,0 +1,8 @@
+//! Operations: the work of each route, from a verified caller to a response. SQL is in `store/`.
+
+pub(crate) mod auth;
+pub(crate) mod call;
+pub(crate) mod plans;
+pub(crate) mod site;
+pub(crate) mod tenants;
+pub(crate) mod traefik;

@@ -1,0 +1,187 @@
+//! What every operation takes and gives: a [`Call`], and a [`Pending`] that waits for the database.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::auth::Caller;
+use crate::config::Site;
+use crate::machine::{Context, Failure};
+use crate::sql::{Batch, Columns, Results, Sql};
+use crate::store::sealed::EnvSealer;
+use crate::store::standing::{self, Judged};
+use crate::value::fault::{ApiError, Internal};
+use crate::value::hostname::Hostname;
+use crate::wire::body::Fields;
+use crate::wire::dialect::Dialect;
+use crate::wire::http::Response;
+use crate::wire::legacy;
+use crate::wire::page::Page;
+
+/// A request of a verified caller, on its way to an operation.
+pub(crate) struct Call<'a> {
+    pub(crate) caller: Caller,
+    pub(crate) dialect: Dialect,
+    pub(crate) template: &'static str,
+    /// The path's `{id}`, unchecked.
+    pub(crate) id: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) body: &'a [u8],
+    pub(crate) env: EnvSealer<'a>,
+    pub(crate) root_hostname: &'a Hostname,
+    pub(crate) site: &'a Site,
+}
+
+impl<'a> Call<'a> {
+    /// A path of the caller's dialect.
+    pub(crate) fn path(&self, below: &str) -> String {
+        format!("{}{below}", self.dialect.base_path())
+    }
+
+    /// The body's fields, under the current dialect's names.
+    pub(crate) fn fields(&self) -> Result<Fields<'a>, ApiError> {
+        let fields = Fields::of(self.body, self.content_type)?;
+        Ok(match self.dialect {
+            Dialect::Current => fields,
+            Dialect::Legacy => fields.legacy(legacy::id_field(self.template)),
+        })
+    }
+
+    /// The fields of a body that may be absent. The legacy dialect has no such body, and ignores one that comes.
+    pub(crate) fn optional_fields(&self) -> Result<Option<Fields<'a>>, ApiError> {
+        match self.dialect {
+            Dialect::Current => Fields::optional(self.body, self.content_type),
+            Dialect::Legacy => Ok(None),
+        }
+    }
+}
+
+/// The continuation of a request: it takes the batch's results, or the reason why the batch failed.
+type Finish = Box<
+    dyn FnOnce(Result<&mut Results, Failure>, &mut Context<'_>) -> Result<Next, ApiError> + Send,
+>;
+
+/// The step after a batch.
+pub(crate) enum Next {
+    /// Send this response. The note, if there is one, goes to the log.
+    Send(Response, Option<String>),
+    /// Run another batch. The failure is the first one's.
+    Run(Pending, Failure),
+}
+
+/// A request that waits for a batch.
+pub(crate) struct Pending {
+    batch: Batch,
+    finish: Finish,
+}
+
+impl Pending {
+    /// Waits for a batch, and makes the response from its results.
+    pub(crate) fn new(
+        batch: Batch,
+        finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
+    ) -> Self {
+        Self::with_note(batch, |results| Ok((finish(results)?, None)))
+    }
+
+    /// Like [`Pending::new`]. The response comes with a note for the log.
+    pub(crate) fn with_note(
+        batch: Batch,
+        finish: impl FnOnce(&mut Results) -> Result<(Response, Option<String>), ApiError>
+        + Send
+        + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(|results, _| {
+                let (response, note) = finish(results.map_err(failed)?)?;
+                Ok(Next::Send(response, note))
+            }),
+        }
+    }
+
+    /// If the batch fails, runs `read` and lets `judge` explain the failure from its row. If `judge` finds nothing, the database itself
+    /// failed, and the response is a 500.
+    pub(crate) fn or_explain(
+        self,
+        read: Sql,
+        judge: impl FnOnce(&mut Results) -> Result<(), ApiError> + Send + 'static,
+    ) -> Self {
+        let Self { batch, finish } = self;
+        Self {
+            batch,
+            finish: Box::new(|results, context| {
+                let first = match results {
+                    Ok(results) => return finish(Ok(results), context),
+                    Err(failure) => failure,
+                };
+                let reason = first.clone();
+                let explanation = Self {
+                    batch: Batch::one(read),
+                    finish: Box::new(|results, _| match results {
+                        Ok(results) => judge(results).and(Err(failed(reason))),
+                        Err(second) => Err(failed(Failure::new(format!(
+                            "{}; and then: {}",
+                            reason.reason, second.reason
+                        )))),
+                    }),
+                };
+                Ok(Next::Run(explanation, first))
+            }),
+        }
+    }
+
+    /// The batch to run.
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Goes on with the batch's results.
+    pub(crate) fn finish(
+        self,
+        results: Result<&mut Results, Failure>,
+        context: &mut Context<'_>,
+    ) -> Result<Next, ApiError> {
+        (self.finish)(results, context)
+    }
+}
+
+fn failed(failure: Failure) -> ApiError {
+    ApiError::Internal(Internal::Database(failure.reason))
+}
+
+/// The id is malformed, so nothing can have it: 404 if the caller's key is valid, otherwise 401.
+pub(crate) fn absent(caller: &Caller, what: &'static str) -> Pending {
+    Pending::new(Batch::one(standing::alone(caller)), move |results| {
+        standing::judged(results)?;
+        Err(ApiError::NotFound { what })
+    })
+}
+
+/// Reads a page of a list. `decode` returns `None` for the row of `NULL`s, which a valid key gets if nothing was found. The flag says
+/// whether more rows follow.
+pub(crate) fn decode_page<T>(
+    page: &Page,
+    results: &mut Results,
+    decode: impl Fn(Judged) -> Result<Option<T>, ApiError>,
+) -> Result<(Vec<T>, bool), ApiError> {
+    let rows = results.rows()?;
+    if rows.is_empty() {
+        return Err(crate::sql::unexpected_result(
+            "no row from a statement that always has one".into(),
+        ));
+    }
+    let mut list: Vec<T> = rows
+        .into_iter()
+        .filter_map(|row| {
+            standing::judge(Columns::new(row))
+                .and_then(&decode)
+                .transpose()
+        })
+        .collect::<Result<_, _>>()?;
+    let more = page.cut(&mut list);
+    Ok((list, more))
+}

@@ -1,0 +1,206 @@
+//! `/tenants-plans` and `/tenants-plans/{id}` (contract §4 and §6).
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::operation::call::{Call, Pending, absent, decode_page};
+use crate::store::plans::{self, Created, NewPlan, Plan, PlanPatch};
+use crate::store::standing;
+use crate::store::write::was_there;
+use crate::value::fault::{ApiError, FieldError};
+use crate::value::id::PlanId;
+use crate::value::patch::Edit;
+use crate::value::text::quote;
+use crate::wire::body::{Checked, Fields, Json};
+use crate::wire::dialect::Dialect;
+use crate::wire::http::Response;
+use crate::wire::json::{Object, array, object};
+use crate::wire::page::Page;
+use crate::wire::variables::{Variables, VariablesText};
+
+const NOT_FOUND: ApiError = ApiError::NotFound { what: "plan" };
+
+/// The longest name of a plan, in characters (contract §6).
+const MAX_NAME_CHARACTERS: usize = 255;
+
+/// The room to reserve for a plan's JSON, in bytes.
+const JSON_BYTES: usize = 256;
+
+/// `GET /tenants-plans`
+pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let page = Page::read::<{ PlanId::MAX_LENGTH }>(call.query)?;
+    let batch = plans::list(&call.caller, &page);
+    let path = call.path("/tenants-plans");
+    let dialect = call.dialect;
+    let sealer = call.env.sealer.cloned();
+    Ok(Pending::new(batch, move |results| {
+        let (plans, more) =
+            decode_page(&page, results, |row| Plan::decode(row, sealer.as_deref()))?;
+        let last = plans.last().filter(|_| more).map(|last| last.id.as_str());
+        let body = array(&plans, JSON_BYTES, |plan, out| {
+            write_json(plan, dialect, out).end();
+        });
+        Ok(page.respond(body, &path, last))
+    }))
+}
+
+/// `GET /tenants-plans/{id}`
+pub(crate) fn get(call: &Call<'_>) -> Pending {
+    let Ok(id) = PlanId::parse(call.id) else {
+        return absent(&call.caller, "plan");
+    };
+    let dialect = call.dialect;
+    let sealer = call.env.sealer.cloned();
+    Pending::new(plans::get(&call.caller, &id), move |results| {
+        let row = standing::judged(results)?;
+        let plan = Plan::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
+        Ok(Response::json(200, to_json(&plan, dialect)))
+    })
+}
+
+/// `POST /tenants-plans`
+pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let new = read_new(call.fields()?)?;
+    let batch = plans::create(&call.caller, call.request_id, &new, &mut call.env)?;
+    let location = call.path(&format!("/tenants-plans/{}", new.id));
+    let dialect = call.dialect;
+    Ok(Pending::new(batch, move |results| {
+        let now = match Created::decode(standing::judged(results)?)? {
+            Created::At(now) => now,
+            Created::Taken => {
+                let detail = format!("{} is taken", quote(new.id.as_str()));
+                return Err(ApiError::Conflict(
+                    [FieldError::field("/id", detail)].into(),
+                ));
+            }
+        };
+        let plan = Plan {
+            created_at: now.clone(),
+            updated_at: now,
+            id: new.id.as_str().into(),
+            name: new.name,
+            description: new.description,
+            limits: new.limits.as_ref().map(Into::into),
+            env: new.env.as_ref().map(Into::into),
+        };
+        Ok(Response::json(201, to_json(&plan, dialect)).with("location", location))
+    }))
+}
+
+/// `PATCH /tenants-plans/{id}`
+pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let patch = read_patch(call.fields()?)?;
+    let Ok(id) = PlanId::parse(call.id) else {
+        return Ok(absent(&call.caller, "plan"));
+    };
+    let batch = plans::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
+    Ok(Pending::new(batch, |results| {
+        if was_there(results)? {
+            Ok(Response::empty(204))
+        } else {
+            Err(NOT_FOUND)
+        }
+    }))
+}
+
+/// `DELETE /tenants-plans/{id}`: its tenants keep running without a plan.
+pub(crate) fn delete(call: &Call<'_>) -> Pending {
+    let Ok(id) = PlanId::parse(call.id) else {
+        return absent(&call.caller, "plan");
+    };
+    let batch = plans::delete(&call.caller, call.request_id, &id);
+    Pending::new(batch, |results| {
+        if was_there(results)? {
+            Ok(Response::empty(204))
+        } else {
+            Err(NOT_FOUND)
+        }
+    })
+}
+
+/// Reads the body of `POST /tenants-plans`. `null` for `limits` or `env` counts as absent (contract §10).
+fn read_new(mut fields: Fields<'_>) -> Result<NewPlan, ApiError> {
+    let id = fields.required("id", |v| v.parsed(PlanId::parse));
+    let (name, description) = match fields.dialect() {
+        Dialect::Current => (Some(None), Some(None)),
+        Dialect::Legacy => (
+            fields.required("name", read_name).map(Some),
+            fields.maybe("description", read_description),
+        ),
+    };
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let (id, name, description, limits, env) =
+        fields.finish((id, name, description, limits, env))?;
+    Ok(NewPlan {
+        id,
+        name,
+        description: description.flatten(),
+        limits: limits.flatten(),
+        env: env.flatten(),
+    })
+}
+
+/// Reads the body of `PATCH /tenants-plans/{id}`, which must have at least one field.
+fn read_patch(mut fields: Fields<'_>) -> Result<PlanPatch, ApiError> {
+    let (name, description) = match fields.dialect() {
+        Dialect::Current => (Some(None), Some(None)),
+        Dialect::Legacy => (
+            fields.maybe("name", read_name),
+            fields.maybe("description", read_description),
+        ),
+    };
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    fields.require_any(match fields.dialect() {
+        Dialect::Current => "limits, env",
+        Dialect::Legacy => "name, description, limits, env",
+    });
+    let (name, description, limits, env) = fields.finish((name, description, limits, env))?;
+    Ok(PlanPatch {
+        name,
+        description: Edit::of(description),
+        limits: Edit::of(limits),
+        env: Edit::of(env),
+    })
+}
+
+fn read_name(value: Json<'_>) -> Checked<String> {
+    value.parsed(|text| {
+        let length = text.chars().count();
+        if (1..=MAX_NAME_CHARACTERS).contains(&length) {
+            Ok(text.into())
+        } else {
+            Err(format!(
+                "expected 1 to {MAX_NAME_CHARACTERS} characters; got {length}"
+            ))
+        }
+    })
+}
+
+fn read_description(value: Json<'_>) -> Checked<Option<String>> {
+    value.nullable(|v| v.parsed(|text| Ok(text.into())))
+}
+
+fn to_json(plan: &Plan, dialect: Dialect) -> String {
+    object(|out| write_json(plan, dialect, out))
+}
+
+fn write_json<'o>(plan: &Plan, dialect: Dialect, out: Object<'o>) -> Object<'o> {
+    let out = match dialect {
+        Dialect::Current => out.text("id", &plan.id),
+        Dialect::Legacy => out
+            .text("plan_id", &plan.id)
+            // A plan without a name is shown under its id (contract §10).
+            .text("name", plan.name.as_deref().unwrap_or(&plan.id))
+            .optional_text("description", plan.description.as_deref()),
+    };
+    out.raw("limits", map_json(plan.limits.as_ref()))
+        .raw("env", map_json(plan.env.as_ref()))
+        .text("created_at", &plan.created_at)
+        .text("updated_at", &plan.updated_at)
+}
+
+fn map_json(map: Option<&VariablesText>) -> &str {
+    map.map_or("null", VariablesText::as_str)
+}

@@ -1,0 +1,120 @@
+//! A tenant's own site (contract §4 and §8): `/tenants/{id}/install`, `/tenants/{id}/user-password-reset`, and
+//! `DELETE /tenants/{id}` with `drop_tables`.
+
+use alloc::format;
+
+use crate::crypto::hashing::Password;
+use crate::crypto::secret::Secret;
+use crate::operation::call::{Call, Pending, absent};
+use crate::store::sites::{Admin, Installed, Obstacles, Site};
+use crate::value::fault::ApiError;
+use crate::value::id::TenantId;
+use crate::value::user::{Email, Username};
+use crate::wire::body::{Checked, Fields, Json};
+use crate::wire::http::Response;
+use crate::wire::json::object;
+
+const NO_USER: ApiError = ApiError::NotFound { what: "user" };
+
+const NOT_INSTALLED: ApiError = ApiError::NotFound {
+    what: "user: nothing is installed for this tenant",
+};
+
+/// `POST /tenants/{id}/install`
+pub(crate) fn install(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let (username, email, password) = read_admin(call.fields()?)?;
+    let Ok(id) = TenantId::parse(call.id) else {
+        return Ok(absent(&call.caller, "tenant"));
+    };
+    let password_hash = call.site.hashing.hash(&password, call.env.random)?;
+    let site = Site::of(&call.caller, call.request_id, &id, &call.site.table_prefix);
+    let batch = site.install(Admin {
+        username: &username,
+        email: &email,
+        password_hash,
+    });
+    let tenants = call.path("/tenants");
+    let pending = Pending::new(batch, move |results| {
+        let installed = Installed::decode(results)?;
+        let body = object(|o| {
+            o.text("id", &installed.tenant_id)
+                .text("username", &installed.username)
+                .text("email", &installed.email)
+        });
+        let location = format!("{tenants}/{}", installed.tenant_id);
+        Ok(Response::json(201, body).with("location", location))
+    });
+    Ok(pending.or_explain(site.obstacles(), |results| {
+        if Obstacles::decode(results)?.is_installed {
+            return Err(ApiError::AlreadyInstalled);
+        }
+        Ok(())
+    }))
+}
+
+/// `PATCH /tenants/{id}/user-password-reset`
+pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let (username, password) = read_reset(call.fields()?)?;
+    let Ok(id) = TenantId::parse(call.id) else {
+        return Ok(absent(&call.caller, "tenant"));
+    };
+    let password = match password {
+        Some(password) => password,
+        None => Password::generate(call.env.random)?,
+    };
+    let password_hash = call.site.hashing.hash(&password, call.env.random)?;
+    let site = Site::of(&call.caller, call.request_id, &id, &call.site.table_prefix);
+    let batch = site.reset_password(&username, password_hash);
+    let pending = Pending::new(batch, move |results| {
+        let Some(mut row) = results.row()? else {
+            results.skip()?;
+            Obstacles::decode(results)?;
+            return Err(NO_USER);
+        };
+        let username = row.text("username")?;
+        let body = object(|o| {
+            o.text("username", &username)
+                .text("password", password.text())
+        });
+        Ok(Response::json(200, body))
+    });
+    Ok(pending.or_explain(site.obstacles(), |results| {
+        if !Obstacles::decode(results)?.is_installed {
+            return Err(NOT_INSTALLED);
+        }
+        Ok(())
+    }))
+}
+
+/// `DELETE /tenants/{id}` with `drop_tables`: deletes the tenant and all of its tables.
+pub(crate) fn delete_with_tables(call: &Call<'_>, id: &TenantId) -> Pending {
+    let site = Site::of(&call.caller, call.request_id, id, &call.site.table_prefix);
+    Pending::new(site.delete(), |_| Ok(Response::empty(204)))
+        .or_explain(site.obstacles(), |results| {
+            Obstacles::decode(results).map(drop)
+        })
+}
+
+/// Reads the body of `POST /tenants/{id}/install`: the administrator of the new site.
+fn read_admin(mut fields: Fields<'_>) -> Result<(Username, Email, Password), ApiError> {
+    let username = fields.required("username", |v| v.parsed(Username::parse));
+    let email = fields.required("email", |v| v.parsed(Email::parse));
+    let password = fields.required("password", read_password);
+    fields.finish((username, email, password))
+}
+
+/// Reads the body of `PATCH /tenants/{id}/user-password-reset`. Without a password, or with `null`, one is generated.
+fn read_reset(mut fields: Fields<'_>) -> Result<(Username, Option<Password>), ApiError> {
+    let username = fields.required("username", |v| v.parsed(Username::parse));
+    let password = fields.maybe("password", |v: Json<'_>| v.nullable(read_password));
+    let (username, password) = fields.finish((username, password))?;
+    Ok((username, password.flatten()))
+}
+
+/// Reads a password. Its error message does not quote it.
+fn read_password(value: Json<'_>) -> Checked<Password> {
+    match value {
+        Json::String(text) => Password::parse(Secret::new(text.into_owned())).map_err(Into::into),
+        other => Err(format!("expected a string; got {}", other.kind()).into()),
+    }
+}

@@ -1,0 +1,263 @@
+//! `/tenants` and `/tenants/{id}` (contract §4 and §5).
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::operation::call::{Call, Pending, absent, decode_page};
+use crate::operation::site;
+use crate::store::counters;
+use crate::store::standing;
+use crate::store::tenants::{self, Created, NewTenant, Obstacles, Tenant, TenantPatch};
+use crate::store::write::was_there;
+use crate::value::fault::{ApiError, FieldError};
+use crate::value::hostname::Hostname;
+use crate::value::id::{PlanId, TenantId};
+use crate::value::patch::Edit;
+use crate::value::text::quote;
+use crate::wire::body::{Checked, Fields, Json};
+use crate::wire::dialect::Dialect;
+use crate::wire::http::Response;
+use crate::wire::json::{Object, array, object};
+use crate::wire::page::Page;
+use crate::wire::variables::Variables;
+
+const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
+
+/// The room to reserve for a tenant's JSON, in bytes: about as much as one with a handful of variables takes.
+const JSON_BYTES: usize = 512;
+
+/// `GET /tenants`
+pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let page = Page::read::<{ TenantId::MAX_LENGTH }>(call.query)?;
+    let batch = tenants::list(&call.caller, &page);
+    let path = call.path("/tenants");
+    let sealer = call.env.sealer.cloned();
+    Ok(Pending::new(batch, move |results| {
+        let (tenants, more) =
+            decode_page(&page, results, |row| Tenant::decode(row, sealer.as_deref()))?;
+        let last = tenants.last().filter(|_| more).map(|last| last.id.as_str());
+        // Only the current dialect has this list.
+        let body = array(&tenants, JSON_BYTES, |tenant, out| {
+            write_json(tenant, Dialect::Current, out).end();
+        });
+        Ok(page.respond(body, &path, last))
+    }))
+}
+
+/// `GET /tenants/{id}`
+pub(crate) fn get(call: &Call<'_>) -> Pending {
+    let Ok(id) = TenantId::parse(call.id) else {
+        return absent(&call.caller, "tenant");
+    };
+    let dialect = call.dialect;
+    let sealer = call.env.sealer.cloned();
+    Pending::new(tenants::get(&call.caller, &id), move |results| {
+        let row = standing::judged(results)?;
+        let tenant = Tenant::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
+        Ok(Response::json(200, to_json(&tenant, dialect)))
+    })
+}
+
+/// `POST /tenants`
+pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let new = read_new(call.fields()?, call.root_hostname)?;
+    let batch = tenants::create(&call.caller, call.request_id, &new, &mut call.env)?;
+    let location = call.path(&format!("/tenants/{}", new.id));
+    let dialect = call.dialect;
+    Ok(Pending::new(batch, move |results| {
+        let mut row = standing::judged(results)?;
+        let obstacles = Obstacles::decode(&mut row)?;
+        against_plan(obstacles, new.plan_id.as_ref())?;
+        against_new(obstacles, &new)?;
+        let Created { now, plan_id } = Created::decode(&mut row)?;
+        let tenant = Tenant {
+            created_at: now.clone(),
+            updated_at: now,
+            plan_id,
+            id: new.id.as_str().into(),
+            hostname: new.hostname.as_str().into(),
+            is_enabled: new.is_enabled,
+            limits: (&new.limits).into(),
+            env: (&new.env).into(),
+            stats: None,
+            last_job_at: None,
+        };
+        Ok(Response::json(201, to_json(&tenant, dialect)).with("location", location))
+    }))
+}
+
+/// `PATCH /tenants/{id}`
+pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let patch = read_patch(call.fields()?, call.root_hostname)?;
+    let Ok(id) = TenantId::parse(call.id) else {
+        return Ok(absent(&call.caller, "tenant"));
+    };
+    let batch = tenants::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
+    Ok(Pending::new(batch, move |results| {
+        let obstacles = Obstacles::decode(&mut standing::judged(results)?)?;
+        if !obstacles.id_is_there {
+            return Err(NOT_FOUND);
+        }
+        against_plan(obstacles, patch.plan_id.value())?;
+        match &patch.hostname {
+            Some(hostname) if obstacles.hostname_is_taken => Err(ApiError::Conflict(
+                [taken("/hostname", hostname.as_str())].into(),
+            )),
+            _ => Ok(Response::empty(204)),
+        }
+    }))
+}
+
+/// `DELETE /tenants/{id}`
+pub(crate) fn delete(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let drop_tables = read_drop_tables(call.optional_fields()?)?;
+    let Ok(id) = TenantId::parse(call.id) else {
+        return Ok(absent(&call.caller, "tenant"));
+    };
+    if drop_tables {
+        return Ok(site::delete_with_tables(call, &id));
+    }
+    let batch = tenants::delete(&call.caller, call.request_id, &id);
+    Ok(Pending::new(batch, |results| {
+        if was_there(results)? {
+            Ok(Response::empty(204))
+        } else {
+            Err(NOT_FOUND)
+        }
+    }))
+}
+
+/// Reads the body of `POST /tenants`. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""` for `plan_id`
+/// (contract §10).
+fn read_new(mut fields: Fields<'_>, root: &Hostname) -> Result<NewTenant, ApiError> {
+    let id = fields.required("id", |v| v.parsed(TenantId::parse));
+    let hostname = fields.required("hostname", |v| read_hostname(v, root));
+    let is_enabled = fields.required_switch("is_enabled");
+    let plan_id = fields.maybe("plan_id", read_plan_id);
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let (id, hostname, is_enabled, plan_id, limits, env) =
+        fields.finish((id, hostname, is_enabled, plan_id, limits, env))?;
+    Ok(NewTenant {
+        id,
+        hostname,
+        is_enabled,
+        plan_id: plan_id.flatten(),
+        limits: limits.flatten().unwrap_or_default(),
+        env: env.flatten().unwrap_or_default(),
+    })
+}
+
+/// Reads the body of `PATCH /tenants/{id}`, which must have at least one field.
+fn read_patch(mut fields: Fields<'_>, root: &Hostname) -> Result<TenantPatch, ApiError> {
+    let hostname = fields.maybe("hostname", |v| read_hostname(v, root));
+    let is_enabled = fields.maybe_switch("is_enabled");
+    let plan_id = fields.maybe("plan_id", read_plan_id);
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    fields.require_any("hostname, is_enabled, plan_id, limits, env");
+    let (hostname, is_enabled, plan_id, limits, env) =
+        fields.finish((hostname, is_enabled, plan_id, limits, env))?;
+    Ok(TenantPatch {
+        hostname,
+        is_enabled,
+        plan_id: Edit::of(plan_id),
+        limits: Edit::of(limits),
+        env: Edit::of(env),
+    })
+}
+
+/// Reads the optional body of `DELETE /tenants/{id}`: whether the tenant's own tables go too.
+fn read_drop_tables(fields: Option<Fields<'_>>) -> Result<bool, ApiError> {
+    let Some(mut fields) = fields else {
+        return Ok(false);
+    };
+    let drop_tables = fields.maybe("drop_tables", Json::boolean);
+    let (drop_tables,) = fields.finish((drop_tables,))?;
+    Ok(drop_tables.unwrap_or(false))
+}
+
+fn read_hostname(value: Json<'_>, root: &Hostname) -> Checked<Hostname> {
+    value.parsed(|text| {
+        let hostname = Hostname::parse(text)?;
+        if hostname == *root {
+            return Err(format!(
+                "`{hostname}` is the root's own name; expected another"
+            ));
+        }
+        Ok(hostname)
+    })
+}
+
+/// Reads a plan's identifier. `null` and `""` mean none.
+fn read_plan_id(value: Json<'_>) -> Checked<Option<PlanId>> {
+    match value {
+        Json::String(text) if text.is_empty() => Ok(None),
+        other => other.nullable(|v| v.parsed(PlanId::parse)),
+    }
+}
+
+/// Checks shared by create and edit: the plan must exist (422).
+fn against_plan(obstacles: Obstacles, plan_id: Option<&PlanId>) -> Result<(), ApiError> {
+    if obstacles.plan_is_there {
+        return Ok(());
+    }
+    let plan_id = plan_id.map_or("", PlanId::as_str);
+    let detail = format!("expected a plan that exists; got {}", quote(plan_id));
+    Err(ApiError::Invalid(
+        [FieldError::field("/plan_id", detail)].into(),
+    ))
+}
+
+/// A new tenant needs a free id and a free hostname (409, which names both if both are taken).
+fn against_new(obstacles: Obstacles, new: &NewTenant) -> Result<(), ApiError> {
+    let conflicts: Vec<FieldError> = [
+        (obstacles.id_is_there, "/id", new.id.as_str()),
+        (
+            obstacles.hostname_is_taken,
+            "/hostname",
+            new.hostname.as_str(),
+        ),
+    ]
+    .into_iter()
+    .filter(|(is_taken, ..)| *is_taken)
+    .map(|(_, pointer, value)| taken(pointer, value))
+    .collect();
+    if conflicts.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::Conflict(conflicts))
+    }
+}
+
+fn taken(pointer: &'static str, value: &str) -> FieldError {
+    FieldError::field(pointer, format!("{} is taken", quote(value)))
+}
+
+fn to_json(tenant: &Tenant, dialect: Dialect) -> String {
+    object(|out| write_json(tenant, dialect, out))
+}
+
+fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<'o> {
+    let (id, enabled, disabled) = match dialect {
+        Dialect::Current => ("id", "true", "false"),
+        Dialect::Legacy => ("tenant_id", "1", "0"),
+    };
+    out.text(id, &tenant.id)
+        .text("hostname", &tenant.hostname)
+        .raw(
+            "is_enabled",
+            if tenant.is_enabled { enabled } else { disabled },
+        )
+        .text("created_at", &tenant.created_at)
+        .text("updated_at", &tenant.updated_at)
+        .optional_text("plan_id", tenant.plan_id.as_deref())
+        .raw("limits", tenant.limits.as_str())
+        .raw("env", tenant.env.as_str())
+        .nested("stats", |out| match &tenant.stats {
+            None => out.push_str(counters::ZERO),
+            Some(stats) => stats.write_json(out),
+        })
+        .optional_text("last_job_at", tenant.last_job_at.as_deref())
+}

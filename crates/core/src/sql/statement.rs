@@ -1,0 +1,131 @@
+//! Statements and batches: what the core asks of a database.
+//!
+//! A statement is text and values. Its text grows from `&'static str` and from [`TableName`]s only, so nothing that a caller sends can
+//! become part of it. Values are bound to numbered placeholders.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use super::Value;
+use crate::value::table_name::TableName;
+
+/// The number of values that D1 binds to one statement
+/// (<https://developers.cloudflare.com/d1/platform/limits/>: "Maximum number of bound parameters for a query: 100").
+pub const MAX_BOUND_VALUES: usize = 100;
+
+/// One statement in SQLite's SQL. Its placeholders are `?1`, `?2`, …, one for each value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    text: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values, the one of `?1` first.
+    #[must_use]
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+/// The database that a batch runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// The registry itself: `schema.sql`.
+    Registry,
+}
+
+/// Statements to run in order in one transaction, all or nothing, on one database. The result has the rows of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    database: Database,
+    statements: Vec<Statement>,
+}
+
+impl Batch {
+    /// The database to run it on.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        self.database
+    }
+
+    /// The statements to run.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// A batch of one statement.
+    pub(crate) fn one(statement: Sql) -> Self {
+        Self {
+            database: Database::Registry,
+            statements: [statement.into_statement()].into(),
+        }
+    }
+
+    /// A batch of several statements.
+    pub(crate) fn of(statements: impl IntoIterator<Item = Sql>) -> Self {
+        Self {
+            database: Database::Registry,
+            statements: statements.into_iter().map(Sql::into_statement).collect(),
+        }
+    }
+}
+
+/// A statement under construction. Each [`Sql::bind`] takes the next placeholder number.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    text: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    /// Starts a statement.
+    pub(crate) fn new(text: &'static str) -> Self {
+        Self {
+            text: text.into(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds text.
+    pub(crate) fn sql(mut self, text: &'static str) -> Self {
+        self.text.to_mut().push_str(text);
+        self
+    }
+
+    /// Adds the quoted name of a tenant's table.
+    pub(crate) fn name(mut self, name: &TableName) -> Self {
+        // Writing to a String cannot fail.
+        let _ = write!(self.text.to_mut(), "{name}");
+        self
+    }
+
+    /// Adds the next placeholder and binds a value to it.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        // Writing to a String cannot fail.
+        let _ = write!(self.text.to_mut(), "?{}", self.values.len());
+        self
+    }
+
+    /// Binds values to the next placeholders, which the text already has.
+    pub(crate) fn values(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    fn into_statement(self) -> Statement {
+        Statement {
+            text: self.text,
+            values: self.values,
+        }
+    }
+}

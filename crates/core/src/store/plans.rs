@@ -1,0 +1,189 @@
+//! `tenants_plans`: a row each (contract §6).
+
+use alloc::string::String;
+
+use crate::auth::Caller;
+use crate::crypto::seal::Sealer;
+use crate::sql::Batch;
+use crate::store::sealed::{self, EnvSealer};
+use crate::store::standing::{self, Judged, caller};
+use crate::store::write::{write, write_into};
+use crate::value::fault::ApiError;
+use crate::value::id::PlanId;
+use crate::value::patch::Edit;
+use crate::wire::page::Page;
+use crate::wire::variables::{Variables, VariablesText};
+
+const TABLE: &str = "tenants_plans";
+
+/// A plan to create.
+#[derive(Debug)]
+pub(crate) struct NewPlan {
+    pub(crate) id: PlanId,
+    /// The name, which the legacy dialect requires and the current one lacks.
+    pub(crate) name: Option<String>,
+    /// The description, which only the legacy dialect has.
+    pub(crate) description: Option<String>,
+    /// `None` if the map was never set. An empty map is set.
+    pub(crate) limits: Option<Variables>,
+    pub(crate) env: Option<Variables>,
+}
+
+/// Changes to a plan. A map replaces the stored one as a whole.
+#[derive(Debug)]
+pub(crate) struct PlanPatch {
+    pub(crate) name: Option<String>,
+    pub(crate) description: Edit<String>,
+    pub(crate) limits: Edit<Variables>,
+    pub(crate) env: Edit<Variables>,
+}
+
+/// A plan's row, decrypted.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) limits: Option<VariablesText>,
+    pub(crate) env: Option<VariablesText>,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+/// The columns that [`Plan::decode`] reads. A valid key and no plan give one row of `NULL`s.
+macro_rules! select {
+    ($on:literal) => {
+        concat!(
+            "SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
+            caller!(),
+            " AS k LEFT JOIN tenants_plans AS p ON k.standing AND ",
+            $on
+        )
+    };
+}
+
+/// Reads a page of plans, in the order of their ids.
+pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
+    Batch::one(
+        standing::statement(caller, select!("p.id > ?4 ORDER BY p.id LIMIT ?5"))
+            .values([page.after().into(), page.rows_to_read().into()]),
+    )
+}
+
+/// Reads one plan.
+pub(crate) fn get(caller: &Caller, id: &PlanId) -> Batch {
+    Batch::one(standing::statement(caller, select!("p.id = ?4")).values([id.as_str().into()]))
+}
+
+impl Plan {
+    /// Reads a row. `None` is the row of `NULL`s: the key is valid, and there is no plan.
+    pub(crate) fn decode(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<Self>, ApiError> {
+        let Some(id) = row.optional_text("id")? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            limits: sealed::limits(TABLE, &id, row.optional_text("limits")?)?,
+            env: sealed::open_env(TABLE, &id, row.optional_text("env")?, sealer)?,
+            created_at: row.text("created_at")?,
+            updated_at: row.text("updated_at")?,
+            name: row.optional_text("name")?,
+            description: row.optional_text("description")?,
+            id,
+        }))
+    }
+}
+
+/// Creates a plan. The result is a [`Created`].
+pub(crate) fn create(
+    caller: &Caller,
+    request_id: &str,
+    new: &NewPlan,
+    sealer: &mut EnvSealer<'_>,
+) -> Result<Batch, ApiError> {
+    let env = match &new.env {
+        Some(env) => Some(sealer.seal(TABLE, new.id.as_str(), env)?),
+        None => None,
+    };
+    let text = write_into!(
+        "create_plan",
+        "id_is_there, id, name, description, limits, env",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9",
+        "id_is_there, now"
+    );
+    let values = [
+        new.id.as_str().into(),
+        new.name.as_deref().into(),
+        new.description.as_deref().into(),
+        new.limits.as_ref().map(Variables::to_stored).into(),
+        env.into(),
+    ];
+    Ok(write(caller, request_id, text, values))
+}
+
+/// The outcome of [`create`].
+#[derive(Debug)]
+pub(crate) enum Created {
+    /// There is a plan with this id already.
+    Taken,
+    /// The plan was created at this time.
+    At(String),
+}
+
+impl Created {
+    /// Reads the row that [`create`] returns.
+    pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
+        Ok(if row.boolean("id_is_there")? {
+            Self::Taken
+        } else {
+            Self::At(row.text("now")?)
+        })
+    }
+}
+
+/// Changes a plan. The result is a row of [`write::was_there`](crate::store::write::was_there).
+pub(crate) fn edit(
+    caller: &Caller,
+    request_id: &str,
+    id: &PlanId,
+    patch: &PlanPatch,
+    sealer: &mut EnvSealer<'_>,
+) -> Result<Batch, ApiError> {
+    let (sets_description, description) =
+        patch.description.columns(|text| Ok(Some(text.as_str())))?;
+    let (sets_limits, limits) = patch.limits.columns(|map| Ok(Some(map.to_stored())))?;
+    let (sets_env, env) = patch
+        .env
+        .columns(|map| sealer.seal(TABLE, id.as_str(), map).map(Some))?;
+    let text = write_into!(
+        "edit_plan",
+        "id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12",
+        "id_is_there"
+    );
+    let values = [
+        id.as_str().into(),
+        patch.name.as_deref().into(),
+        sets_description.into(),
+        description.into(),
+        sets_limits.into(),
+        limits.into(),
+        sets_env.into(),
+        env.into(),
+    ];
+    Ok(write(caller, request_id, text, values))
+}
+
+/// Deletes a plan. Its tenants keep running without one. The result is a row of
+/// [`write::was_there`](crate::store::write::was_there).
+pub(crate) fn delete(caller: &Caller, request_id: &str, id: &PlanId) -> Batch {
+    let text = write_into!(
+        "delete_plan",
+        "id_is_there, id",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5",
+        "id_is_there"
+    );
+    write(caller, request_id, text, [id.as_str().into()])
+}

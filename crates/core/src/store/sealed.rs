@@ -1,0 +1,101 @@
+//! The columns that tenants and plans share: `limits`, in clear, and `env`, encrypted for its place.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::crypto::seal::{Place, SealError, Sealer};
+use crate::value::fault::{ApiError, Internal};
+use crate::value::random::Random;
+use crate::wire::variables::{Variables, VariablesText};
+
+/// The error of an operation that must encrypt or decrypt when no key is configured.
+pub(crate) const NO_ENCRYPTION_KEY: ApiError = ApiError::NotConfigured {
+    variable: "CHEVERETO_ENCRYPTION_KEY",
+};
+
+/// Reads the column `limits` of a row.
+pub(crate) fn limits(
+    table: &'static str,
+    id: &str,
+    text: Option<String>,
+) -> Result<Option<VariablesText>, ApiError> {
+    text.map(|text| VariablesText::from_stored(Zeroizing::new(text)))
+        .transpose()
+        .map_err(|reason| {
+            ApiError::Internal(Internal::Stored {
+                place: format!("{table}/{id}/limits"),
+                reason,
+            })
+        })
+}
+
+/// The place of the column `env` of a row.
+pub(crate) fn env_place<'a>(table: &'static str, id: &'a str) -> Place<'a> {
+    Place {
+        table,
+        row: id,
+        column: "env",
+    }
+}
+
+/// Decrypts the column `env` of a row.
+pub(crate) fn open_env(
+    table: &'static str,
+    id: &str,
+    sealed: Option<String>,
+    sealer: Option<&Sealer>,
+) -> Result<Option<VariablesText>, ApiError> {
+    let Some(sealed) = sealed else {
+        return Ok(None);
+    };
+    let sealer = sealer.ok_or(NO_ENCRYPTION_KEY)?;
+    let place = env_place(table, id);
+    let stored = |reason: String| {
+        ApiError::Internal(Internal::Stored {
+            place: format!("{place}"),
+            reason,
+        })
+    };
+    let plain = sealer
+        .open(place, &sealed)
+        .map_err(|e| stored(e.reason().into()))?;
+    VariablesText::from_stored(plain).map(Some).map_err(stored)
+}
+
+/// The key and the randomness of a request, to encrypt maps for the column `env`.
+pub(crate) struct EnvSealer<'a> {
+    pub(crate) sealer: Option<&'a Arc<Sealer>>,
+    pub(crate) random: &'a mut dyn Random,
+}
+
+impl EnvSealer<'_> {
+    /// Encrypts a map for a row.
+    pub(crate) fn seal(
+        &mut self,
+        table: &'static str,
+        id: &str,
+        env: &Variables,
+    ) -> Result<String, ApiError> {
+        let sealer = self.sealer.ok_or(NO_ENCRYPTION_KEY)?;
+        let plain = Zeroizing::new(env.to_stored());
+        seal_text(env_place(table, id), &plain, sealer, self.random)
+    }
+}
+
+/// Encrypts a text for its place.
+pub(crate) fn seal_text(
+    place: Place<'_>,
+    plain: &str,
+    sealer: &Sealer,
+    random: &mut dyn Random,
+) -> Result<String, ApiError> {
+    sealer.seal(place, plain, random).map_err(|error| {
+        ApiError::Internal(match error {
+            SealError::Random => Internal::Random,
+            SealError::TooLong => Internal::Encoding("the text is too long to be encrypted".into()),
+        })
+    })
+}

@@ -1,0 +1,283 @@
+//! A tenant's own tables: what a site of users, albums and files keeps, and what its statistics are counted from.
+//!
+//! The schema is this service's own, for SQLite. Times are UTC, `YYYY-MM-DD HH:MM:SS`. All tenants' tables are in one database,
+//! which holds all their definitions in memory; so there are few of them, and few indexes. There are no foreign keys: each would
+//! need an index of its own at its child, and a drop would have to follow their order.
+//!
+//! INVARIANT: the texts have no line break, no quote and no literal: a statement's text is constant but for quoted names.
+
+use crate::sql::Sql;
+use crate::value::table_name::TableNames;
+
+/// A table of every tenant.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// Its part of the name; see `value/table_name.rs` for what it must not be.
+    pub(crate) name: &'static str,
+    /// Columns, constraints and options: what stands behind the name in `CREATE TABLE`.
+    definition: &'static str,
+    indexes: &'static [Index],
+}
+
+#[derive(Debug)]
+struct Index {
+    /// Its part of the name: indexes share the tables' room of names.
+    name: &'static str,
+    columns: &'static str,
+}
+
+pub(crate) const ALBUMS: &str = "albums";
+pub(crate) const CATEGORIES: &str = "categories";
+pub(crate) const FILES: &str = "files";
+pub(crate) const JOBS: &str = "jobs";
+pub(crate) const LIKES: &str = "likes";
+pub(crate) const LOGIN_PROVIDERS: &str = "login_providers";
+pub(crate) const PAGES: &str = "pages";
+pub(crate) const STORAGES: &str = "storages";
+pub(crate) const TAGS: &str = "tags";
+/// Its being there is what "installed" means.
+pub(crate) const USERS: &str = "users";
+
+/// All of them.
+pub(crate) const TABLES: &[Table] = &[
+    Table {
+        name: USERS,
+        definition: "(id INTEGER PRIMARY KEY, \
+             username TEXT NOT NULL UNIQUE COLLATE NOCASE, \
+             email TEXT NOT NULL UNIQUE COLLATE NOCASE, \
+             password_hash TEXT NOT NULL, \
+             is_admin INTEGER NOT NULL CHECK (is_admin IN (0, 1)), \
+             is_manager INTEGER NOT NULL CHECK (is_manager IN (0, 1)), \
+             created_at TEXT NOT NULL) STRICT",
+        indexes: &[],
+    },
+    Table {
+        name: "settings",
+        definition: "(name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID",
+        indexes: &[],
+    },
+    // The site's own periodic work, one row a kind: when it last ran, and how many seconds that took.
+    Table {
+        name: JOBS,
+        definition: "(name TEXT NOT NULL PRIMARY KEY, \
+             last_ran_at TEXT NOT NULL, \
+             duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID",
+        indexes: &[],
+    },
+    // Where files are kept besides the site's own disk.
+    Table {
+        name: STORAGES,
+        definition: "(id INTEGER PRIMARY KEY, \
+             name TEXT NOT NULL, \
+             url TEXT NOT NULL, \
+             is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT",
+        indexes: &[],
+    },
+    Table {
+        name: CATEGORIES,
+        definition: "(id INTEGER PRIMARY KEY, name TEXT NOT NULL, url_key TEXT NOT NULL UNIQUE) STRICT",
+        indexes: &[],
+    },
+    // `user_id` NULL: a guest's.
+    Table {
+        name: ALBUMS,
+        definition: "(id INTEGER PRIMARY KEY, \
+             user_id INTEGER, \
+             title TEXT NOT NULL, \
+             description TEXT, \
+             is_private INTEGER NOT NULL CHECK (is_private IN (0, 1)), \
+             views INTEGER NOT NULL DEFAULT 0 CHECK (views >= 0), \
+             created_at TEXT NOT NULL) STRICT",
+        indexes: &[Index {
+            name: "albums_by_user",
+            columns: "(user_id)",
+        }],
+    },
+    // `user_id` NULL: a guest's; `storage_id` NULL: the site's own disk.
+    Table {
+        name: FILES,
+        definition: "(id INTEGER PRIMARY KEY, \
+             user_id INTEGER, \
+             album_id INTEGER, \
+             category_id INTEGER, \
+             storage_id INTEGER, \
+             name TEXT NOT NULL, \
+             media_type TEXT NOT NULL, \
+             size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), \
+             width_px INTEGER, \
+             height_px INTEGER, \
+             title TEXT, \
+             description TEXT, \
+             views INTEGER NOT NULL DEFAULT 0 CHECK (views >= 0), \
+             created_at TEXT NOT NULL) STRICT",
+        indexes: &[
+            Index {
+                name: "files_by_album",
+                columns: "(album_id)",
+            },
+            Index {
+                name: "files_by_user",
+                columns: "(user_id)",
+            },
+        ],
+    },
+    Table {
+        name: TAGS,
+        definition: "(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE) STRICT",
+        indexes: &[],
+    },
+    // Which file has which tag. Not `files_tags`, which `a_files` would have as its `tags`.
+    Table {
+        name: "tagged",
+        definition: "(tag_id INTEGER NOT NULL, file_id INTEGER NOT NULL, PRIMARY KEY (tag_id, file_id)) STRICT, WITHOUT ROWID",
+        indexes: &[],
+    },
+    // Of a file or of an album, once a user.
+    Table {
+        name: LIKES,
+        definition: "(id INTEGER PRIMARY KEY, \
+             user_id INTEGER NOT NULL, \
+             file_id INTEGER, \
+             album_id INTEGER, \
+             created_at TEXT NOT NULL, \
+             UNIQUE (file_id, user_id), \
+             UNIQUE (album_id, user_id), \
+             CHECK ((file_id IS NULL) <> (album_id IS NULL))) STRICT",
+        indexes: &[],
+    },
+    Table {
+        name: PAGES,
+        definition: "(id INTEGER PRIMARY KEY, \
+             url_key TEXT NOT NULL UNIQUE, \
+             title TEXT NOT NULL, \
+             body TEXT NOT NULL, \
+             is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT",
+        indexes: &[],
+    },
+    // With whom, besides the site itself, its users may sign in.
+    Table {
+        name: LOGIN_PROVIDERS,
+        definition: "(id INTEGER PRIMARY KEY, \
+             name TEXT NOT NULL UNIQUE, \
+             is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT",
+        indexes: &[],
+    },
+    // Which user is whom at such a provider.
+    Table {
+        name: "connections",
+        definition: "(provider_id INTEGER NOT NULL, \
+             subject TEXT NOT NULL, \
+             user_id INTEGER NOT NULL, \
+             PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID",
+        indexes: &[],
+    },
+];
+
+/// The statements that make all of a tenant's tables; the first that is there already fails.
+pub(crate) fn create(names: &TableNames) -> impl Iterator<Item = Sql> {
+    TABLES.iter().flat_map(move |table| {
+        let name = names.name(table.name);
+        let make = Sql::new("CREATE TABLE ")
+            .name(&name)
+            .sql(" ")
+            .sql(table.definition);
+        let indexes = table.indexes.iter().map(move |index| {
+            Sql::new("CREATE INDEX ")
+                .name(&names.name(index.name))
+                .sql(" ON ")
+                .name(&name)
+                .sql(" ")
+                .sql(index.columns)
+        });
+        core::iter::once(make).chain(indexes)
+    })
+}
+
+/// The statements that drop all of a tenant's tables, their indexes with them; what is not there is passed over.
+pub(crate) fn drop(names: &TableNames) -> impl Iterator<Item = Sql> {
+    TABLES
+        .iter()
+        .map(|table| Sql::new("DROP TABLE IF EXISTS ").name(&names.name(table.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::TABLES;
+
+    /// What stands behind tenant and `_` in a name.
+    fn parts() -> Vec<&'static str> {
+        TABLES
+            .iter()
+            .flat_map(|t| core::iter::once(t.name).chain(t.indexes.iter().map(|i| i.name)))
+            .collect()
+    }
+
+    fn ends_in(name: &str, part: &str) -> bool {
+        name.strip_suffix(part)
+            .is_some_and(|rest| rest.ends_with('_'))
+    }
+
+    #[test]
+    fn no_part_of_a_name_ends_in_another() {
+        let parts = parts();
+        assert!(parts.len() > TABLES.len());
+        for (i, one) in parts.iter().enumerate() {
+            assert!(
+                one.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{one}"
+            );
+            for (j, other) in parts.iter().enumerate() {
+                assert!(
+                    i == j || (one != other && !ends_in(one, other)),
+                    "{one}, {other}"
+                );
+            }
+        }
+        assert!(ends_in("files_tags", "tags"), "it would be seen");
+    }
+
+    /// Every name that `schema.sql` makes, and those that SQLite and D1 make for themselves.
+    #[test]
+    fn no_name_of_the_registry_ends_in_one() {
+        let schema = include_str!("../../../../schema.sql");
+        let made = schema.lines().filter_map(|line| {
+            let mut words = line.strip_prefix("CREATE ")?.split_whitespace();
+            words.find(|w| matches!(*w, "TABLE" | "INDEX" | "VIEW" | "TRIGGER"))?;
+            words.next()
+        });
+        let made: Vec<&str> = made.collect();
+        for known in ["api_keys", "tenants", "tenants_plans", "audit_log"] {
+            assert!(made.contains(&known), "{made:?}");
+        }
+        for name in made.into_iter().chain([
+            "d1_migrations",
+            "sqlite_sequence",
+            "sqlite_master",
+            "sqlite_schema",
+            "sqlite_stat1",
+            "sqlite_stat4",
+            "_cf_KV",
+            "_cf_METADATA",
+        ]) {
+            for part in parts() {
+                assert!(!ends_in(&name.to_ascii_lowercase(), part), "{name}, {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_has_a_literal_or_a_line_break() {
+        for table in TABLES {
+            for text in table
+                .indexes
+                .iter()
+                .map(|i| i.columns)
+                .chain([table.definition])
+            {
+                assert!(!text.contains(['\n', '\'', '"', ';', '?']), "{text}");
+            }
+        }
+    }
+}

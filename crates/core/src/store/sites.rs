@@ -1,0 +1,169 @@
+//! A tenant's own tables (contract §8): the statements that install, drop and change them. `site_schema.rs` has the tables.
+
+use alloc::string::String;
+
+use crate::auth::Caller;
+use crate::sql::{Batch, Results, Sql, unexpected_result};
+use crate::store::audit::{self, Action, Entry};
+use crate::store::site_schema;
+use crate::store::standing::{self, standing};
+use crate::value::fault::ApiError;
+use crate::value::id::TenantId;
+use crate::value::table_name::{TableNames, TablePrefix};
+use crate::value::user::{Email, Username};
+
+/// One tenant's site, as a request of a caller sees it.
+#[derive(Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) request_id: &'a str,
+    pub(crate) id: &'a TenantId,
+    names: TableNames,
+}
+
+/// The administrator of a new site. The password is hashed already.
+#[derive(Debug)]
+pub(crate) struct Admin<'a> {
+    pub(crate) username: &'a Username,
+    pub(crate) email: &'a Email,
+    pub(crate) password_hash: String,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn of(
+        caller: &'a Caller,
+        request_id: &'a str,
+        id: &'a TenantId,
+        prefix: &TablePrefix,
+    ) -> Self {
+        Self {
+            caller,
+            request_id,
+            id,
+            names: TableNames::of(prefix, id),
+        }
+    }
+
+    /// Creates the tables and the administrator. The result is an [`Installed`].
+    pub(crate) fn install(&self, admin: Admin<'_>) -> Batch {
+        let insert = Sql::new("INSERT INTO ")
+            .name(&self.names.name(site_schema::USERS))
+            .sql(" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (")
+            .bind(admin.username.as_str())
+            .sql(", ")
+            .bind(admin.email.as_str())
+            .sql(", ")
+            .bind(admin.password_hash)
+            .sql(", 1, 0, ")
+            .bind(self.caller.now().as_str())
+            .sql(") RETURNING username, email, (SELECT id FROM tenants WHERE id = ")
+            .bind(self.id.as_str())
+            .sql(") AS tenant_id");
+        let tables = site_schema::create(&self.names);
+        self.entered(Action::TenantInstall, tables.chain([insert]))
+    }
+
+    /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`].
+    pub(crate) fn reset_password(&self, username: &Username, password_hash: String) -> Batch {
+        let update = standing::statement(self.caller, "UPDATE ")
+            .name(&self.names.name(site_schema::USERS))
+            .sql(" SET password_hash = ")
+            .bind(password_hash)
+            .sql(concat!(
+                " WHERE ",
+                standing!(),
+                " AND EXISTS (SELECT 1 FROM tenants WHERE id = "
+            ))
+            .bind(self.id.as_str())
+            .sql(") AND username = ")
+            .bind(username.as_str())
+            .sql(" RETURNING username");
+        let entry = audit::after_change(Entry {
+            key_id: Some(self.caller.key_id()),
+            action: Action::TenantUserPasswordReset,
+            subject: self.id.as_str(),
+            request_id: self.request_id,
+            now: self.caller.now(),
+        });
+        Batch::of([update, entry, self.obstacles()])
+    }
+
+    /// Deletes the tenant and drops all of its tables.
+    pub(crate) fn delete(&self) -> Batch {
+        let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
+        let drops = site_schema::drop(&self.names);
+        self.entered(Action::TenantDelete, core::iter::once(delete).chain(drops))
+    }
+
+    /// Reads the obstacles that each of these can meet. The table is looked up by its name, since `sqlite_master` has no index and
+    /// a dozen rows a tenant.
+    pub(crate) fn obstacles(&self) -> Sql {
+        standing::statement(
+            self.caller,
+            concat!(
+                "SELECT ",
+                standing!(),
+                " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, \
+                 EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed"
+            ),
+        )
+        .values([
+            self.id.as_str().into(),
+            self.names.name(site_schema::USERS).as_str().into(),
+        ])
+    }
+
+    fn entered(&self, action: Action, statements: impl IntoIterator<Item = Sql>) -> Batch {
+        audit::entered(
+            self.caller,
+            action,
+            self.id.as_str(),
+            self.request_id,
+            statements,
+        )
+    }
+}
+
+/// The state of a site whose tenant exists.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Obstacles {
+    pub(crate) is_installed: bool,
+}
+
+impl Obstacles {
+    /// Reads the row of [`Site::obstacles`].
+    ///
+    /// # Errors
+    /// 401 or 403 by the key's standing, 404 if there is no such tenant.
+    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = standing::judged(results)?;
+        let tenant_is_there = row.boolean("tenant_is_there")?;
+        let is_installed = row.boolean("is_installed")?;
+        if !tenant_is_there {
+            return Err(ApiError::NotFound { what: "tenant" });
+        }
+        Ok(Self { is_installed })
+    }
+}
+
+/// The result of an installation.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) tenant_id: String,
+    pub(crate) username: String,
+    pub(crate) email: String,
+}
+
+impl Installed {
+    /// Reads the results of [`Site::install`].
+    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = results
+            .last()?
+            .ok_or_else(|| unexpected_result("no administrator".into()))?;
+        Ok(Self {
+            username: row.text("username")?,
+            email: row.text("email")?,
+            tenant_id: row.text("tenant_id")?,
+        })
+    }
+}

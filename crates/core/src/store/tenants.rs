@@ -1,0 +1,254 @@
+//! `tenants`: a row each (contract §5).
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::auth::Caller;
+use crate::crypto::seal::Sealer;
+use crate::sql::Batch;
+use crate::store::counters::Counters;
+use crate::store::sealed::{self, EnvSealer};
+use crate::store::standing::{self, Judged, caller};
+use crate::store::write::{write, write_into};
+use crate::value::fault::{ApiError, Internal};
+use crate::value::hostname::Hostname;
+use crate::value::id::{PlanId, TenantId};
+use crate::value::patch::Edit;
+use crate::wire::page::Page;
+use crate::wire::variables::{Variables, VariablesText};
+
+const TABLE: &str = "tenants";
+
+/// A tenant to create.
+#[derive(Debug)]
+pub(crate) struct NewTenant {
+    pub(crate) id: TenantId,
+    pub(crate) hostname: Hostname,
+    pub(crate) is_enabled: bool,
+    /// The tenant's plan. Only the database knows whether it exists.
+    pub(crate) plan_id: Option<PlanId>,
+    pub(crate) limits: Variables,
+    pub(crate) env: Variables,
+}
+
+/// Changes to a tenant. A map replaces the stored one as a whole.
+#[derive(Debug)]
+pub(crate) struct TenantPatch {
+    pub(crate) hostname: Option<Hostname>,
+    pub(crate) is_enabled: Option<bool>,
+    pub(crate) plan_id: Edit<PlanId>,
+    pub(crate) limits: Edit<Variables>,
+    pub(crate) env: Edit<Variables>,
+}
+
+/// A tenant's row, decrypted.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) hostname: String,
+    pub(crate) is_enabled: bool,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) plan_id: Option<String>,
+    pub(crate) limits: VariablesText,
+    pub(crate) env: VariablesText,
+    /// `None` if the tenant was never counted.
+    pub(crate) stats: Option<Counters>,
+    pub(crate) last_job_at: Option<String>,
+}
+
+/// The columns that [`Tenant::decode`] reads. A valid key and no tenant give one row of `NULL`s.
+macro_rules! select {
+    ($on:literal) => {
+        concat!(
+            "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, \
+             t.last_job_at FROM ",
+            caller!(),
+            " AS k LEFT JOIN tenants AS t ON k.standing AND ",
+            $on
+        )
+    };
+}
+
+/// Reads a page of tenants, in the order of their ids.
+pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
+    Batch::one(
+        standing::statement(caller, select!("t.id > ?4 ORDER BY t.id LIMIT ?5"))
+            .values([page.after().into(), page.rows_to_read().into()]),
+    )
+}
+
+/// Reads one tenant.
+pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
+    Batch::one(standing::statement(caller, select!("t.id = ?4")).values([id.as_str().into()]))
+}
+
+impl Tenant {
+    /// Reads a row. `None` is the row of `NULL`s: the key is valid, and there is no tenant.
+    pub(crate) fn decode(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<Self>, ApiError> {
+        let Some(id) = row.optional_text("id")? else {
+            return Ok(None);
+        };
+        let hostname = row.text("hostname")?;
+        let is_enabled = row.boolean("is_enabled")?;
+        let created_at = row.text("created_at")?;
+        let updated_at = row.text("updated_at")?;
+        let plan_id = row.optional_text("plan_id")?;
+        let limits = sealed::limits(TABLE, &id, row.optional_text("limits")?)?
+            .unwrap_or_else(VariablesText::empty);
+        let env = sealed::open_env(TABLE, &id, row.optional_text("env")?, sealer)?
+            .unwrap_or_else(VariablesText::empty);
+        let stats = row
+            .optional_text("stats")?
+            .map(|text| Counters::from_stored(&text))
+            .transpose()
+            .map_err(|reason| {
+                ApiError::Internal(Internal::Stored {
+                    place: format!("{TABLE}/{id}/stats"),
+                    reason,
+                })
+            })?;
+        Ok(Some(Self {
+            hostname,
+            is_enabled,
+            created_at,
+            updated_at,
+            plan_id,
+            limits,
+            env,
+            stats,
+            last_job_at: row.optional_text("last_job_at")?,
+            id,
+        }))
+    }
+}
+
+/// Creates a tenant. The result is a [`Created`].
+pub(crate) fn create(
+    caller: &Caller,
+    request_id: &str,
+    new: &NewTenant,
+    sealer: &mut EnvSealer<'_>,
+) -> Result<Batch, ApiError> {
+    let limits = stored_limits(&new.limits);
+    let env = stored_env(&new.id, &new.env, sealer)?;
+    // The row holds the plan's id as the plan spells it.
+    let text = write_into!(
+        "create_tenant",
+        "id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, plan_id, limits, env",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6), \
+         ?8 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?8), \
+         ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10",
+        "id_is_there, hostname_is_taken, plan_is_there, now, plan_id"
+    );
+    let values = [
+        new.id.as_str().into(),
+        new.hostname.as_str().into(),
+        new.is_enabled.into(),
+        new.plan_id.as_ref().map(PlanId::as_str).into(),
+        limits.into(),
+        env.into(),
+    ];
+    Ok(write(caller, request_id, text, values))
+}
+
+/// Changes a tenant. The result is [`Obstacles`].
+pub(crate) fn edit(
+    caller: &Caller,
+    request_id: &str,
+    id: &TenantId,
+    patch: &TenantPatch,
+    sealer: &mut EnvSealer<'_>,
+) -> Result<Batch, ApiError> {
+    let (sets_plan_id, plan_id) = patch.plan_id.columns(|id| Ok(Some(id.as_str())))?;
+    let (sets_limits, limits) = patch.limits.columns(|map| Ok(stored_limits(map)))?;
+    let (sets_env, env) = patch.env.columns(|map| stored_env(id, map, sealer))?;
+    let text = write_into!(
+        "edit_tenant",
+        "id_is_there, hostname_is_taken, plan_is_there, \
+         id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), \
+         ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
+         ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13",
+        "id_is_there, hostname_is_taken, plan_is_there"
+    );
+    let values = [
+        id.as_str().into(),
+        patch.hostname.as_ref().map(Hostname::as_str).into(),
+        patch.is_enabled.into(),
+        sets_plan_id.into(),
+        plan_id.into(),
+        sets_limits.into(),
+        limits.into(),
+        sets_env.into(),
+        env.into(),
+    ];
+    Ok(write(caller, request_id, text, values))
+}
+
+/// Deletes a tenant and keeps its tables. The result is a row of [`write::was_there`](crate::store::write::was_there).
+pub(crate) fn delete(caller: &Caller, request_id: &str, id: &TenantId) -> Batch {
+    let text = write_into!(
+        "delete_tenant",
+        "id_is_there, id",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), ?5",
+        "id_is_there"
+    );
+    write(caller, request_id, text, [id.as_str().into()])
+}
+
+/// A tenant's empty map is stored as `NULL`.
+fn stored_limits(limits: &Variables) -> Option<String> {
+    (!limits.is_empty()).then(|| limits.to_stored())
+}
+
+fn stored_env(
+    id: &TenantId,
+    env: &Variables,
+    sealer: &mut EnvSealer<'_>,
+) -> Result<Option<String>, ApiError> {
+    if env.is_empty() {
+        return Ok(None);
+    }
+    sealer.seal(TABLE, id.as_str(), env).map(Some)
+}
+
+/// What stood against a write, as the statement found it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Obstacles {
+    pub(crate) id_is_there: bool,
+    pub(crate) hostname_is_taken: bool,
+    pub(crate) plan_is_there: bool,
+}
+
+impl Obstacles {
+    /// Reads the row that a write returns.
+    pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
+        Ok(Self {
+            id_is_there: row.boolean("id_is_there")?,
+            hostname_is_taken: row.boolean("hostname_is_taken")?,
+            plan_is_there: row.boolean("plan_is_there")?,
+        })
+    }
+}
+
+/// The values of a new tenant that only its statement knew.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) now: String,
+    /// The plan's id as the plan spells it.
+    pub(crate) plan_id: Option<String>,
+}
+
+impl Created {
+    /// Reads the rest of the row that [`create`] returns, after its [`Obstacles`].
+    pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
+        Ok(Self {
+            now: row.text("now")?,
+            plan_id: row.optional_text("plan_id")?,
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! API keys, without a request: creating, listing, verifying and deleting them.
+//!
+//! Creating a key takes two batches, because the key holds its row's id under its MAC. The first batch reads the next id. The second one
+//! inserts the key's digest under it, unless somebody else got that id meanwhile; then the task begins again. The key itself is in the
+//! report and nowhere else.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::config::Config;
+use crate::crypto::api_key::{IssuedKey, KeySecret};
+use crate::machine::{Context, Effect, Machine, Outcome, Step};
+use crate::sql::{Batch, Columns, Results};
+pub use crate::store::keys::KeyRow;
+use crate::store::keys::{self, NewKey};
+use crate::task::{TaskError, results};
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, Internal};
+use crate::value::random::Random;
+use crate::wire::http::request_id;
+
+/// The longest name of a key, in characters.
+const MAX_NAME_CHARACTERS: usize = 255;
+/// The number of ids to try. An id is lost if somebody else gets it between the two batches.
+const ATTEMPTS: u8 = 5;
+
+/// A key's purpose: 1 to 255 characters without U+0000, at which SQLite's own functions end a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName(String);
+
+/// A text that is not a [`KeyName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAKeyName;
+
+impl KeyName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or has a U+0000.
+    pub fn parse(text: &str) -> Result<Self, NotAKeyName> {
+        if (1..=MAX_NAME_CHARACTERS).contains(&text.chars().count()) && !text.contains('\0') {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotAKeyName)
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NotAKeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "expected a name of 1 to {MAX_NAME_CHARACTERS} characters without U+0000"
+        )
+    }
+}
+
+/// Creates a key.
+#[derive(Debug)]
+pub struct KeyCreation {
+    secret: KeySecret,
+    name: Option<KeyName>,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+    request_id: String,
+    waits_for: WaitsFor,
+    batch: Batch,
+    attempts_left: u8,
+}
+
+#[derive(Debug)]
+enum WaitsFor {
+    NextId,
+    Inserted(CreatedKey),
+}
+
+/// A key that is now valid.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// The id of its row.
+    pub id: u64,
+    /// The key.
+    pub key: IssuedKey,
+}
+
+impl KeyCreation {
+    /// Begins. The key is invalid from `expires_at` on. Its audit entry has a new request id, and no key.
+    ///
+    /// # Errors
+    /// Without `CHEVERETO_TENANTS_API_KEY_SECRET`, without randomness, or if the clock is outside the years 0000 to 9999.
+    pub fn begin(
+        config: &Config,
+        name: Option<KeyName>,
+        expires_at: Option<Timestamp>,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+    ) -> Result<Self, TaskError> {
+        let secret = config.key_secret().ok_or(ApiError::NotConfigured {
+            variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
+        })?;
+        let now =
+            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let request_id =
+            request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
+        Ok(Self {
+            secret: secret.clone(),
+            name,
+            expires_at,
+            now,
+            request_id,
+            waits_for: WaitsFor::NextId,
+            batch: keys::next_id(),
+            attempts_left: ATTEMPTS,
+        })
+    }
+
+    /// Uses the host's own id for the audit entry, such as the id of its run.
+    #[must_use]
+    pub fn under(mut self, run_id: &str) -> Self {
+        self.request_id = run_id.into();
+        self
+    }
+
+    fn insert(mut self, id: i64, random: &mut dyn Random) -> Result<Self, ApiError> {
+        let number = u64::try_from(id).map_err(|_| no_id())?;
+        let key = self
+            .secret
+            .issue(number, random)
+            .map_err(|_| ApiError::Internal(Internal::Random))?;
+        let new = NewKey {
+            id,
+            name: self.name.as_ref().map(KeyName::as_str),
+            digest: key.digest(),
+            created_at: &self.now,
+            expires_at: self.expires_at.as_ref(),
+        };
+        self.batch = keys::insert(new, &self.request_id);
+        self.waits_for = WaitsFor::Inserted(CreatedKey { id: number, key });
+        Ok(self)
+    }
+
+    fn again(mut self) -> Result<Self, ApiError> {
+        self.attempts_left -= 1;
+        if self.attempts_left == 0 {
+            return Err(ApiError::Internal(Internal::Rows(
+                "somebody else got every id that was free a moment before".into(),
+            )));
+        }
+        self.batch = keys::next_id();
+        self.waits_for = WaitsFor::NextId;
+        Ok(self)
+    }
+
+    fn next(mut self, outcome: Outcome, random: &mut dyn Random) -> Result<Step<Self>, TaskError> {
+        let row = results(outcome, &self.batch)?.row()?;
+        Ok(
+            match core::mem::replace(&mut self.waits_for, WaitsFor::NextId) {
+                WaitsFor::NextId => {
+                    let mut row = row.ok_or_else(no_id)?;
+                    Step::Run(self.insert(row.integer("id")?, random)?)
+                }
+                WaitsFor::Inserted(created) if row.is_some() => Step::Done(Ok(created)),
+                WaitsFor::Inserted(_) => Step::Run(self.again()?),
+            },
+        )
+    }
+}
+
+impl Machine for KeyCreation {
+    type Output = Result<CreatedKey, TaskError>;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(&self.batch)
+    }
+
+    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
+        self.next(outcome, context.random)
+            .unwrap_or_else(|error| Step::Done(Err(error)))
+    }
+}
+
+fn no_id() -> ApiError {
+    ApiError::Internal(Internal::Rows("no id for the next key".into()))
+}
+
+/// Reads the rows of keys.
+#[derive(Debug)]
+pub struct KeyList(Batch);
+
+impl KeyList {
+    /// Begins to read all keys, deleted ones too, in the order of their ids.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(keys::all())
+    }
+
+    /// Begins to read the key with this id, if it has this digest.
+    #[must_use]
+    pub fn of(id: i64, digest: &str) -> Self {
+        Self(keys::by_digest(id, digest))
+    }
+}
+
+impl Machine for KeyList {
+    type Output = Result<Vec<KeyRow>, TaskError>;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(&self.0)
+    }
+
+    fn resume(self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
+        let rows =
+            results(outcome, &self.0).and_then(|mut results| KeyRow::decode_all(&mut results));
+        Step::Done(rows.map_err(TaskError::from))
+    }
+}
+
+/// The keys to delete: by id, by name, or by both. A key must match all that is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyChoice {
+    /// The key with this id.
+    Id(i64),
+    /// All keys with this name.
+    Name(KeyName),
+    /// The key with this id, if it has this name.
+    Both(i64, KeyName),
+}
+
+/// Deletes keys. Their rows stay, marked, and each deletion has an audit entry.
+#[derive(Debug)]
+pub struct KeyDeletion(Batch);
+
+impl KeyDeletion {
+    /// Begins. `run_id` takes the place of a request's id in the audit log.
+    #[must_use]
+    pub fn begin(choice: &KeyChoice, run_id: &str, now: &Timestamp) -> Self {
+        let (id, name) = match choice {
+            KeyChoice::Id(id) => (Some(*id), None),
+            KeyChoice::Name(name) => (None, Some(name)),
+            KeyChoice::Both(id, name) => (Some(*id), Some(name)),
+        };
+        Self(keys::delete(id, name.map(KeyName::as_str), run_id, now))
+    }
+}
+
+impl Machine for KeyDeletion {
+    /// The ids of the keys that were deleted.
+    type Output = Result<Vec<i64>, TaskError>;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(&self.0)
+    }
+
+    fn resume(self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
+        let ids = results(outcome, &self.0).and_then(|mut results| deleted(&mut results));
+        Step::Done(ids.map_err(TaskError::from))
+    }
+}
+
+fn deleted(results: &mut Results) -> Result<Vec<i64>, ApiError> {
+    results.skip()?;
+    results
+        .rows()?
+        .into_iter()
+        .map(|row| Columns::new(row).integer("id"))
+        .collect()
+}

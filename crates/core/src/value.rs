@@ -1,0 +1,15 @@
+//! Values: the words that every floor above shares.
+//!
+//! Each type here can only be built by parsing, so a value that exists is valid. Nothing here knows HTTP, SQL or keys.
+
+pub mod address;
+pub mod clock;
+pub(crate) mod fault;
+pub mod hostname;
+pub mod id;
+pub mod level;
+pub(crate) mod patch;
+pub mod random;
+pub mod table_name;
+pub(crate) mod text;
+pub(crate) mod user;

@@ -1,0 +1,137 @@
+//! Client addresses and the lists of addresses that may call (contract §2, step 1).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::value::text::quote;
+
+/// The addresses that Cloudflare's proxies call from: <https://www.cloudflare.com/ips/>, read 2026-11.
+pub const CLOUDFLARE_RANGES: &str = "173.245.48.0/20,103.21.244.0/22,103.22.200.0/22,103.31.4.0/22,141.101.64.0/18,\
+    108.162.192.0/18,190.93.240.0/20,188.114.96.0/20,197.234.240.0/22,198.41.128.0/17,162.158.0.0/15,104.16.0.0/13,\
+    104.24.0.0/14,172.64.0.0/13,131.0.72.0/22,2400:cb00::/32,2606:4700::/32,2803:f800::/32,2405:b500::/32,2405:8100::/32,\
+    2a06:98c0::/29,2c0f:f248::/32";
+
+/// Addresses and CIDR ranges, IPv4 and IPv6.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressList(Vec<IpNet>);
+
+impl AddressList {
+    /// Reads a comma-separated list; spaces around an entry are passed over. An empty text is an empty list.
+    ///
+    /// # Errors
+    /// Names the first entry that is neither an address nor a range.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        text.split(',')
+            .map(|entry| {
+                let entry = entry.trim();
+                range(entry).ok_or_else(|| {
+                    alloc::format!(
+                        "expected addresses or CIDR ranges, separated by commas; got {}",
+                        quote(entry)
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an address is in one of the ranges. A text that is no address is in none.
+    #[must_use]
+    pub fn contains(&self, address: &str) -> bool {
+        address.trim().parse::<IpAddr>().is_ok_and(|address| {
+            // An IPv4 client on an IPv6 socket is written ::ffff:a.b.c.d.
+            let address = address.to_canonical();
+            self.0.iter().any(|range| range.contains(&address))
+        })
+    }
+
+    /// The ranges, as they are written in CIDR notation.
+    pub fn ranges(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter()
+    }
+}
+
+fn range(entry: &str) -> Option<IpNet> {
+    let range = if entry.contains('/') {
+        entry.parse().ok()?
+    } else {
+        IpNet::from(entry.parse::<IpAddr>().ok()?)
+    };
+    Some(canonical(range))
+}
+
+/// A range of IPv4-mapped addresses (`::ffff:a.b.c.d/96` to `/128`) as the IPv4 range that it is: clients are compared so.
+fn canonical(range: IpNet) -> IpNet {
+    let IpNet::V6(v6) = range else { return range };
+    v6.addr()
+        .to_ipv4_mapped()
+        .zip(v6.prefix_len().checked_sub(96))
+        .and_then(|(address, length)| Ipv4Net::new(address, length).ok())
+        .map_or(range, IpNet::V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AddressList;
+
+    #[test]
+    fn addresses_are_found_in_their_ranges() {
+        let list = AddressList::parse("192.0.2.0/24, 2001:db8::/32,198.51.100.7").unwrap();
+        for inside in [
+            "192.0.2.0",
+            "192.0.2.255",
+            "::ffff:192.0.2.1",
+            "2001:db8::1",
+            "2001:DB8:0::",
+            "198.51.100.7",
+        ] {
+            assert!(list.contains(inside), "{inside}");
+        }
+        for outside in [
+            "192.0.3.0",
+            "2001:db9::",
+            "198.51.100.8",
+            "",
+            "unknown",
+            "192.0.2.1:80",
+            "192.0.2.01",
+        ] {
+            assert!(!list.contains(outside), "{outside}");
+        }
+        assert!(AddressList::parse(" ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_range_of_mapped_addresses_is_the_ipv4_range() {
+        let list = AddressList::parse("::ffff:192.0.2.0/120").unwrap();
+        assert!(list.contains("192.0.2.9") && list.contains("::ffff:192.0.2.9"));
+        assert!(!list.contains("192.0.3.9"));
+    }
+
+    #[test]
+    fn an_entry_that_is_no_range_is_named() {
+        for (bad, named) in [
+            ("192.0.2.0/33", "`192.0.2.0/33`"),
+            ("10.0.0.1,x", "`x`"),
+            ("10.0.0.1,", "``"),
+            ("10.0.0.256", "`10.0.0.256`"),
+            ("2001:db8::/129", "`2001:db8::/129`"),
+            ("10.0.0.0/-1", "`10.0.0.0/-1`"),
+        ] {
+            let error = AddressList::parse(bad).unwrap_err();
+            assert!(error.ends_with(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Errors as data: every reason why a request is not answered as asked. Rendering them as problem documents is `wire/problem.rs`.
+//!
+//! [`ApiError`] keeps *the caller is wrong* apart from *we are wrong*. An error of the second kind tells the caller nothing but the
+//! request's id; its cause goes to the log.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+/// Why a request is refused or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// The client's address is not on the allow list, or is needed and unknown.
+    AddressRefused,
+    /// No route has this path, or this caller must not see the route.
+    NoRoute,
+    /// The path has a route, but not for this method.
+    MethodNotAllowed {
+        /// The methods that the path has, as the header `Allow` lists them.
+        allow: String,
+    },
+    /// The key or the signature is not valid. The response never says which; the log does.
+    Unauthorized(Unauthorized),
+    /// The body is longer than [`crate::BODY_LIMIT_BYTES`].
+    BodyTooLarge,
+    /// The route needs a body, and none came.
+    BodyMissing,
+    /// The `Content-Type` is not JSON.
+    MediaType {
+        /// The `Content-Type` that came.
+        got: Option<String>,
+    },
+    /// The body is not a JSON object in UTF-8.
+    MalformedJson {
+        /// The error, and where it is.
+        detail: String,
+    },
+    /// All fields and parameters that are missing, mistyped, unknown or out of bounds.
+    Invalid(Vec<FieldError>),
+    /// The key's row lacks the scope that the route asks for.
+    InsufficientScope,
+    /// There is no such thing.
+    NotFound {
+        /// The kind of thing: `tenant`, `plan`, `user`.
+        what: &'static str,
+    },
+    /// These values are taken.
+    Conflict(Vec<FieldError>),
+    /// The tenant's tables exist already.
+    AlreadyInstalled,
+    /// The operation needs a secret that is not configured.
+    NotConfigured {
+        /// The variable's name, for the log only.
+        variable: &'static str,
+    },
+    /// The configuration has errors.
+    Misconfigured {
+        /// Each variable's name and its error, for the log only.
+        detail: String,
+    },
+    /// We failed, or the machine did.
+    Internal(Internal),
+}
+
+/// The reason for a 401, for the log only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthorized {
+    /// No `X-API-Key`.
+    KeyMissing,
+    /// `X-API-Key` is not of the form `chv_<id>_<secret>`.
+    KeyMalformed,
+    /// The key's MAC is wrong: the key was not issued under this secret.
+    KeyForged,
+    /// The database has no valid key like this: it is unknown, deleted or expired.
+    KeyDead,
+    /// No `X-Signature`.
+    SignatureMissing,
+    /// `X-Signature` does not have the form of its dialect.
+    SignatureMalformed,
+    /// The signature does not match this body.
+    SignatureWrong,
+}
+
+/// A failure on our side. Each variant holds the details that the log needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Internal {
+    /// The database failed. Nobody knows whether it did so before or after committing.
+    Database(String),
+    /// The database returned a result that does not fit its statement: too few results, a missing or mistyped column.
+    Rows(String),
+    /// Stored data is invalid or cannot be decrypted.
+    Stored {
+        /// The row and column.
+        place: String,
+        /// The error.
+        reason: String,
+    },
+    /// The host has no randomness.
+    Random,
+    /// The host's clock is outside the years 0000 to 9999.
+    Clock,
+    /// A password could not be hashed: the host lacks the memory.
+    Hashing(String),
+    /// A value could not be encoded.
+    Encoding(String),
+}
+
+/// One invalid field or parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The place of the value.
+    #[serde(flatten)]
+    pub at: Place,
+    /// What was expected and what came, without any secret.
+    pub detail: String,
+}
+
+/// The place of an invalid value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the body: a JSON pointer (RFC 6901).
+    Pointer(String),
+    /// In the query: the parameter's name.
+    Parameter(&'static str),
+}
+
+impl FieldError {
+    /// An error of a field of the body, by its JSON pointer.
+    #[must_use]
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            at: Place::Pointer(pointer.into()),
+            detail: detail.into(),
+        }
+    }
+
+    /// An error of a query parameter.
+    #[must_use]
+    pub fn parameter(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            at: Place::Parameter(name),
+            detail: detail.into(),
+        }
+    }
+}

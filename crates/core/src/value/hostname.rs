@@ -1,0 +1,156 @@
+//! Hostnames of tenants.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use serde::Serialize;
+
+use crate::value::text::quote;
+
+/// A DNS name in ASCII form, in lower case (contract §5): labels of 1 to 63 letters, digits and inner hyphens, at most 255
+/// characters in all, no trailing dot. Whatever this type holds is safe inside a Traefik ``Host(`…`)``.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Hostname(String);
+
+impl Hostname {
+    /// How long a hostname may be, in characters.
+    pub const MAX_LENGTH: usize = 255;
+
+    /// Reads a hostname, and folds its letters to lower case.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected and what came: on a port, a scheme, a wildcard, a trailing dot, an IP address,
+    /// Unicode (whose `xn--` form is asked for), or a label outside of its rule.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refuse = |expected: &str| Err(format!("expected {expected}; got {}", quote(text)));
+        if text.is_empty() {
+            return refuse("a DNS name of at least one label");
+        }
+        if !text.is_ascii() {
+            return refuse("the ASCII form of the name, with its `xn--` labels");
+        }
+        if text.len() > Self::MAX_LENGTH {
+            return refuse("at most 255 characters");
+        }
+        if text.contains("://") {
+            return refuse("a name without a scheme");
+        }
+        if text.starts_with('[') || text.matches(':').count() > 1 {
+            return refuse("a DNS name, not an IP address");
+        }
+        if text.contains(':') {
+            return refuse("a name without a port");
+        }
+        if text.contains('*') {
+            return refuse("a name without a wildcard");
+        }
+        if text.ends_with('.') {
+            return refuse("a name without a trailing dot");
+        }
+        let label_ok = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        if !text.split('.').all(label_ok) {
+            return refuse(
+                "labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, separated by dots",
+            );
+        }
+        let numeric = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
+        if text.split('.').count() == 4 && text.split('.').all(numeric) {
+            return refuse("a DNS name, not an IP address");
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+
+    /// `localhost`: the root's own name where no other is configured (contract §7).
+    #[must_use]
+    pub fn localhost() -> Self {
+        Self("localhost".into())
+    }
+
+    /// The name, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::Hostname;
+
+    #[test]
+    fn names_at_the_edges_of_their_rule() {
+        let long_label = "a".repeat(63);
+        let longest = format!("{long_label}.{long_label}.{long_label}.{long_label}");
+        assert_eq!(longest.len(), 255);
+        for good in [
+            "localhost",
+            "a",
+            "1",
+            "1.2.3",
+            "1.2.3.4.example",
+            "xn--bcher-kva.example",
+            "A-b.C",
+            &longest,
+        ] {
+            assert_eq!(
+                Hostname::parse(good).unwrap().as_str(),
+                good.to_ascii_lowercase()
+            );
+        }
+        let too_long = format!("{longest}a");
+        let too_long_label = "a".repeat(64);
+        for bad in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "-a",
+            "a-",
+            "a.-b.c",
+            "a_b",
+            "a b",
+            "*.a",
+            "a:80",
+            "http://a",
+            "1.2.3.4",
+            "999.1.1.1",
+            "::1",
+            "[::1]",
+            "bücher.example",
+            "a`b",
+            "a\0",
+            "a\n",
+            "a/b",
+            &too_long,
+            &too_long_label,
+        ] {
+            assert!(Hostname::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_unicode_name_is_asked_for_in_its_ascii_form() {
+        assert_eq!(
+            Hostname::parse("bücher.example").unwrap_err(),
+            "expected the ASCII form of the name, with its `xn--` labels; got `bücher.example`"
+        );
+    }
+}

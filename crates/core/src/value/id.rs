@@ -1,0 +1,112 @@
+//! Identifiers of tenants and plans.
+//!
+//! An identifier exists only as a parsed value. It keeps the case it came in, and is matched without regard to ASCII case
+//! (contract §4): by `COLLATE NOCASE` in SQL, by [`Id::folded`] elsewhere.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use serde::Serialize;
+
+use crate::value::text::quote;
+
+/// A tenant's identifier: 1 to 16 of `[A-Za-z0-9_-]`, starting with a letter or a digit (contract §5).
+pub type TenantId = Id<16>;
+
+/// A plan's identifier: 1 to 64 of `[A-Za-z0-9_-]`, starting with a letter or a digit (contract §6).
+pub type PlanId = Id<64>;
+
+/// An identifier of at most `MAX` characters; see [`TenantId`] and [`PlanId`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Id<const MAX: usize>(String);
+
+impl<const MAX: usize> Id<MAX> {
+    /// How long an identifier may be, in characters.
+    pub const MAX_LENGTH: usize = MAX;
+
+    /// Reads an identifier.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected and what came.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bytes = text.as_bytes();
+        let ok = bytes.len() <= MAX
+            && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        if ok {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!(
+                "expected 1 to {MAX} of [A-Za-z0-9_-], starting with a letter or a digit; got {}",
+                quote(text)
+            ))
+        }
+    }
+
+    /// The text, in the case it came in.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text in lower case: the same for identifiers that match.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl<const MAX: usize> fmt::Display for Id<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::{PlanId, TenantId};
+
+    #[test]
+    fn identifiers_at_the_edges_of_their_rule() {
+        for good in ["1", "a", "Z9", "a_b-c", "0123456789abcdef", "a--", "a__"] {
+            assert_eq!(TenantId::parse(good).unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "_a",
+            "-a",
+            "0123456789abcdefg",
+            "a.b",
+            "a b",
+            "a/b",
+            "é",
+            "a%20",
+            "a\0",
+            "*",
+            "a@b",
+        ] {
+            assert!(TenantId::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(PlanId::parse(&"p".repeat(64)).is_ok());
+        assert!(PlanId::parse(&"p".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn the_refusal_says_what_was_expected_and_what_came() {
+        assert_eq!(
+            TenantId::parse("_x").unwrap_err(),
+            "expected 1 to 16 of [A-Za-z0-9_-], starting with a letter or a digit; got `_x`"
+        );
+    }
+
+    #[test]
+    fn identifiers_fold_to_one() {
+        assert_eq!(TenantId::parse("AbC").unwrap().folded(), "abc");
+    }
+}

@@ -1,0 +1,40 @@
+//! Helpers for text in messages and digests.
+
+use alloc::string::String;
+
+/// Quotes a caller's text for a message: in backticks, cut after 64 characters, control characters escaped.
+pub(crate) fn quote(text: &str) -> String {
+    const SHOWN: usize = 64;
+    let mut out = String::from("`");
+    for c in text.chars().take(SHOWN) {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        out.push('…');
+    }
+    out.push('`');
+    out
+}
+
+/// Writes bytes as lower-case hexadecimal digits. Converts the whole slice in one call, since `hex::encode` goes digit by digit.
+pub(crate) fn hex_text(bytes: &[u8]) -> String {
+    let mut digits = alloc::vec![0; 2 * bytes.len()];
+    // The buffer has the exact length, and digits are ASCII.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    #[test]
+    fn a_quoted_text_is_short_and_printable() {
+        assert_eq!(quote("a\nb"), "`a\\nb`");
+        assert_eq!(quote(&"x".repeat(65)).chars().count(), 64 + 3);
+    }
+}

@@ -1,0 +1,11 @@
+//! The wire: how requests and responses are written. Nothing here reads a database or judges a key.
+
+pub(crate) mod body;
+pub(crate) mod dialect;
+pub mod http;
+pub(crate) mod json;
+pub(crate) mod legacy;
+pub(crate) mod page;
+pub(crate) mod problem;
+pub(crate) mod route;
+pub mod variables;

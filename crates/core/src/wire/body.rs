@@ -1,0 +1,526 @@
+//! Reading a request's body field by field (contract §2 step 5, §3). An error names every invalid field, not only the first.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::value::fault::{ApiError, FieldError};
+use crate::value::text::quote;
+use crate::wire::dialect::Dialect;
+
+/// A JSON object's members, unread, in their order.
+#[derive(Debug)]
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Members<'_> {
+    /// Refuses a repeated name, since two parsers could read such an object in two ways.
+    fn once_each(self) -> Result<Self, String> {
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(format!(
+                "expected each name once; {} comes twice",
+                quote(twice[0])
+            )),
+            None => Ok(self),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyObject;
+
+        impl<'de> Visitor<'de> for AnyObject {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                while let Some(Text(name)) = map.next_key()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(AnyObject)
+    }
+}
+
+/// A string of JSON, such as a member's name. It is borrowed if it has no escapes.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+
+        impl<'de> Visitor<'de> for AnyText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.into())))
+            }
+        }
+
+        deserializer.deserialize_str(AnyText)
+    }
+}
+
+/// The fields of a body while they are read. Errors collect until [`Fields::finish`], which is the only way to the values.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    members: Members<'a>,
+    errors: Vec<FieldError>,
+    dialect: Dialect,
+    /// Whether the body had any of the fields that were read so far.
+    any: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes a body apart.
+    ///
+    /// # Errors
+    /// 400 if the body is absent, not UTF-8, not JSON or not an object; 415 if its `Content-Type` is not JSON.
+    pub(crate) fn of(body: &'a [u8], content_type: Option<&str>) -> Result<Self, ApiError> {
+        if body.is_empty() {
+            return Err(ApiError::BodyMissing);
+        }
+        if !content_type.is_some_and(is_json) {
+            return Err(ApiError::MediaType {
+                got: content_type.map(Into::into),
+            });
+        }
+        let malformed = |detail: String| ApiError::MalformedJson { detail };
+        let text = core::str::from_utf8(body)
+            .map_err(|e| malformed(format!("expected UTF-8; byte {} is not", e.valid_up_to())))?;
+        if !text.trim_ascii_start().starts_with('{') {
+            // Broken JSON is the more helpful message.
+            serde_json::from_str::<&RawValue>(text)
+                .map_err(|e| malformed(format!("expected JSON: {e}")))?;
+            return Err(malformed(
+                "expected a JSON object; got another kind of JSON".into(),
+            ));
+        }
+        let members: Members<'_> =
+            serde_json::from_str(text).map_err(|e| malformed(format!("expected JSON: {e}")))?;
+        Ok(Self {
+            members: members.once_each().map_err(malformed)?,
+            errors: Vec::new(),
+            dialect: Dialect::Current,
+            any: false,
+        })
+    }
+
+    /// Reads the body as a legacy one: renames `id_field` to `id`, and ignores unknown fields.
+    pub(crate) fn legacy(mut self, id_field: &str) -> Self {
+        self.members.0.retain(|(name, _)| name != "id");
+        for (name, _) in &mut self.members.0 {
+            if name == id_field {
+                *name = Cow::Borrowed("id");
+            }
+        }
+        self.dialect = Dialect::Legacy;
+        self
+    }
+
+    /// The dialect of the body.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Takes apart a body that may be absent.
+    pub(crate) fn optional(
+        body: &'a [u8],
+        content_type: Option<&str>,
+    ) -> Result<Option<Self>, ApiError> {
+        if body.is_empty() {
+            Ok(None)
+        } else {
+            Self::of(body, content_type).map(Some)
+        }
+    }
+
+    /// Requires at least one known field (`names`, for the message). Unknown fields are reported instead, if there are any.
+    pub(crate) fn require_any(&mut self, names: &str) {
+        let nothing = match self.dialect {
+            Dialect::Current => self.members.0.is_empty(),
+            Dialect::Legacy => true,
+        };
+        if !self.any && nothing {
+            self.refuse(FieldError::field(
+                "",
+                format!("expected at least one of {names}"),
+            ));
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        let at = self.members.0.iter().position(|(n, _)| n == name)?;
+        self.any = true;
+        Some(self.members.0.remove(at).1)
+    }
+
+    /// Records an error.
+    fn refuse(&mut self, error: FieldError) {
+        self.errors.push(error);
+    }
+
+    /// Reads a required field. `None` means that an error was recorded.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Json<'a>) -> Checked<T>,
+    ) -> Option<T> {
+        match self.take(name) {
+            Some(raw) => self.check(name, raw, read),
+            None => {
+                self.refuse(FieldError::field(
+                    format!("/{name}"),
+                    "required; it is missing",
+                ));
+                None
+            }
+        }
+    }
+
+    /// Reads a required boolean. The legacy dialect also takes `1` and `0`.
+    pub(crate) fn required_switch(&mut self, name: &'static str) -> Option<bool> {
+        self.required(name, switch(self.dialect))
+    }
+
+    /// Reads an optional boolean.
+    pub(crate) fn maybe_switch(&mut self, name: &'static str) -> Option<Option<bool>> {
+        self.maybe(name, switch(self.dialect))
+    }
+
+    /// Reads an optional field. The outer `None` means that an error was recorded.
+    pub(crate) fn maybe<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Json<'a>) -> Checked<T>,
+    ) -> Option<Option<T>> {
+        match self.take(name) {
+            Some(raw) => self.check(name, raw, read).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn check<T>(
+        &mut self,
+        name: &str,
+        raw: &'a RawValue,
+        read: impl FnOnce(Json<'a>) -> Checked<T>,
+    ) -> Option<T> {
+        match Json::of(raw).map_err(Wrong::from).and_then(read) {
+            Ok(value) => Some(value),
+            Err(Wrong(list)) => {
+                self.errors.extend(
+                    list.into_iter().map(|(below, detail)| {
+                        FieldError::field(format!("/{name}{below}"), detail)
+                    }),
+                );
+                None
+            }
+        }
+    }
+
+    /// Ends the reading and returns the values, which the caller passes in as they were read. In the current dialect, each field that
+    /// nobody read is an error.
+    ///
+    /// # Errors
+    /// All errors of the body.
+    pub(crate) fn finish<T: Read>(mut self, read: T) -> Result<T::Values, ApiError> {
+        if self.dialect == Dialect::Current {
+            for (name, _) in &self.members.0 {
+                self.errors.push(FieldError::field(
+                    format!("/{}", pointer_token(name)),
+                    "unknown field",
+                ));
+            }
+        }
+        match read.values() {
+            Some(values) if self.errors.is_empty() => Ok(values),
+            // A value is missing only if its error was recorded.
+            _ => Err(ApiError::Invalid(self.errors)),
+        }
+    }
+}
+
+/// Fields that were read: a tuple of options.
+pub(crate) trait Read {
+    /// The tuple of the values.
+    type Values;
+
+    /// The values, if every field has one.
+    fn values(self) -> Option<Self::Values>;
+}
+
+macro_rules! read {
+    ($($field:ident),+) => {
+        impl<$($field),+> Read for ($(Option<$field>,)+) {
+            type Values = ($($field,)+);
+
+            #[expect(non_snake_case, reason = "a type and its value share a name")]
+            fn values(self) -> Option<Self::Values> {
+                let ($($field,)+) = self;
+                Some(($($field?,)+))
+            }
+        }
+    };
+}
+
+read!(A);
+read!(A, B);
+read!(A, B, C);
+read!(A, B, C, D);
+read!(A, B, C, D, E);
+read!(A, B, C, D, E, F);
+
+/// The reader of a boolean in a dialect.
+fn switch(dialect: Dialect) -> fn(Json<'_>) -> Checked<bool> {
+    match dialect {
+        Dialect::Current => |value| value.boolean(),
+        Dialect::Legacy => |value| value.legacy_boolean(),
+    }
+}
+
+/// A valid value, or its errors.
+pub(crate) type Checked<T> = Result<T, Wrong>;
+
+/// The errors of one field: a JSON pointer below the field (empty for the field itself), and a message.
+#[derive(Debug)]
+pub(crate) struct Wrong(pub(crate) Vec<(String, String)>);
+
+impl From<String> for Wrong {
+    fn from(detail: String) -> Self {
+        Self([(String::new(), detail)].into())
+    }
+}
+
+/// A JSON value, as far as the contract's fields tell them apart.
+#[derive(Debug)]
+pub(crate) enum Json<'a> {
+    Null,
+    Boolean(bool),
+    /// A number as it is written.
+    Number(&'a str),
+    String(Cow<'a, str>),
+    Array,
+    Object(&'a RawValue),
+}
+
+impl<'a> Json<'a> {
+    pub(crate) fn of(raw: &'a RawValue) -> Result<Self, String> {
+        let text = raw.get();
+        Ok(match text.as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't') => Self::Boolean(true),
+            Some(b'f') => Self::Boolean(false),
+            Some(b'"') => {
+                let Text(string) = serde_json::from_str(text).map_err(|_| {
+                    "expected valid Unicode; found a lone surrogate escape".to_string()
+                })?;
+                if string.contains('\0') {
+                    return Err("expected text without U+0000".into());
+                }
+                Self::String(string)
+            }
+            Some(b'[') => Self::Array,
+            Some(b'{') => Self::Object(raw),
+            _ => Self::Number(text),
+        })
+    }
+
+    /// The kind of value, for a message.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// Parses a string.
+    pub(crate) fn parsed<T>(self, parse: impl FnOnce(&str) -> Result<T, String>) -> Checked<T> {
+        match self {
+            Self::String(text) => parse(&text).map_err(Wrong::from),
+            other => Err(format!("expected a string; got {}", other.kind()).into()),
+        }
+    }
+
+    /// Reads `true` or `false`.
+    pub(crate) fn boolean(self) -> Checked<bool> {
+        match self {
+            Self::Boolean(b) => Ok(b),
+            other => Err(format!("expected true or false; got {}", other.kind()).into()),
+        }
+    }
+
+    /// Reads `1` or `0`, or a boolean.
+    pub(crate) fn legacy_boolean(self) -> Checked<bool> {
+        match self {
+            Self::Boolean(b) => Ok(b),
+            Self::Number("1") => Ok(true),
+            Self::Number("0") => Ok(false),
+            other => Err(format!("expected 1 or 0, or true or false; got {}", other.kind()).into()),
+        }
+    }
+
+    /// Reads `null`, or a value by `read`.
+    pub(crate) fn nullable<T>(self, read: impl FnOnce(Self) -> Checked<T>) -> Checked<Option<T>> {
+        match self {
+            Self::Null => Ok(None),
+            other => read(other).map(Some),
+        }
+    }
+}
+
+/// The members of an object.
+pub(crate) fn members(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, String> {
+    serde_json::from_str::<Members<'_>>(raw.get())
+        .map_err(|e| format!("expected an object: {e}"))?
+        .once_each()
+        .map(|members| members.0)
+}
+
+/// Writes a name as a token of a JSON pointer (RFC 6901 §3), shortened to 200 characters.
+pub(crate) fn pointer_token(name: &str) -> String {
+    const SHOWN: usize = 200;
+    let short: String = name.chars().take(SHOWN).collect();
+    short.replace('~', "~0").replace('/', "~1")
+}
+
+/// Whether a `Content-Type` is `application/json` or `application/…+json`, with any parameters. Case does not matter
+/// (RFC 9110 §8.3.1).
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type
+        .split_once(';')
+        .map_or(content_type, |(essence, _)| essence)
+        .trim_ascii();
+    let Some((kind, subtype)) = essence.split_once('/') else {
+        return false;
+    };
+    kind.eq_ignore_ascii_case("application")
+        && (subtype.eq_ignore_ascii_case("json")
+            || subtype.len().checked_sub("+json".len()).is_some_and(|at| {
+                at > 0
+                    && subtype.is_char_boundary(at)
+                    && subtype[at..].eq_ignore_ascii_case("+json")
+            }))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use super::{Fields, is_json};
+    use crate::value::fault::{ApiError, FieldError};
+
+    const JSON: Option<&str> = Some("application/json");
+
+    #[test]
+    fn media_types_that_are_json() {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/merge-patch+json",
+            "application/json;",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in [
+            "",
+            "text/json",
+            "application/jsonx",
+            "application/+json",
+            "application",
+            "json",
+            "text/plain",
+        ] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_a_json_object_in_utf8_or_400() {
+        for (body, content_type) in [
+            (&b"{}x"[..], JSON),
+            (b"{", JSON),
+            (b"[]", JSON),
+            (b"null", JSON),
+            (b"1", JSON),
+            (b"\xff{}", JSON),
+            (b"{\"a\":\"\xff\"}", JSON),
+            (b"{\"a\":1,\"a\":2}", JSON),
+            (b"{'a':1}", JSON),
+            (b"\xef\xbb\xbf{}", JSON),
+        ] {
+            assert!(
+                matches!(
+                    Fields::of(body, content_type),
+                    Err(ApiError::MalformedJson { .. })
+                ),
+                "{:?}",
+                String::from_utf8_lossy(body)
+            );
+        }
+        assert_eq!(Fields::of(b"", JSON).unwrap_err(), ApiError::BodyMissing);
+        assert!(matches!(
+            Fields::of(b"{}", None),
+            Err(ApiError::MediaType { got: None })
+        ));
+        assert!(Fields::of(b" {\"a\" : 1}\n", JSON).is_ok());
+        assert!(Fields::optional(b"", None).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let body = br#"{"n":1,"s":"x\u0000","l":"\ud800","b":"true","z~/":0}"#;
+        let mut fields = Fields::of(body, JSON).unwrap();
+        let mut text = |name| fields.required(name, |v| v.parsed(|s| Ok(String::from(s))));
+        let (n, s, l) = (text("n"), text("s"), text("l"));
+        assert_eq!((&n, &s, &l), (&None, &None, &None));
+        let b = fields.maybe("b", super::Json::boolean);
+        assert_eq!(b, None);
+        assert_eq!(fields.maybe("absent", super::Json::boolean), Some(None));
+        assert_eq!(fields.required("gone", super::Json::boolean), None);
+        let Err(ApiError::Invalid(errors)) = fields.finish((n, s, l, b)) else {
+            panic!("the body was accepted")
+        };
+        let expected: Vec<FieldError> = [
+            ("/n", "expected a string; got a number"),
+            ("/s", "expected text without U+0000"),
+            (
+                "/l",
+                "expected valid Unicode; found a lone surrogate escape",
+            ),
+            ("/b", "expected true or false; got a string"),
+            ("/gone", "required; it is missing"),
+            ("/z~0~1", "unknown field"),
+        ]
+        .map(|(at, detail)| FieldError::field(at, detail))
+        .into();
+        assert_eq!(errors, expected);
+    }
+}

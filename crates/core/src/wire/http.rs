@@ -1,0 +1,150 @@
+//! Requests and responses as plain data.
+//!
+//! The transport is the host's: it converts these from and to the types of its platform. A request carries only the headers that
+//! the contract reads.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::value::random::{Random, RandomUnavailable};
+use crate::value::text::hex_text;
+
+/// The longest body, in bytes (contract §2, step 5). A host never buffers a longer one; it passes [`Body::TooLarge`].
+pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
+
+/// A request, borrowed from the host.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The method as it came. Methods are case-sensitive (RFC 9110 §9.1).
+    pub method: &'a str,
+    /// Path and query as on the request line, neither decoded nor normalised.
+    pub target: &'a str,
+    /// The client's address, if the host knows it (on Cloudflare `CF-Connecting-IP`, never `X-Forwarded-For`).
+    pub client_address: Option<&'a str>,
+    /// The headers that the contract reads.
+    pub headers: Headers<'a>,
+    /// The whole body.
+    pub body: Body<'a>,
+}
+
+/// The request headers that the contract reads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a> {
+    /// `X-API-Key`
+    pub api_key: Option<&'a str>,
+    /// `X-Signature`
+    pub signature: Option<&'a str>,
+    /// `Content-Type`
+    pub content_type: Option<&'a str>,
+    /// `X-Request-Id`
+    pub request_id: Option<&'a str>,
+    /// `If-None-Match`
+    pub if_none_match: Option<&'a str>,
+}
+
+/// A request's body. An absent body is an empty one (contract §1).
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// The whole body, at most [`BODY_LIMIT_BYTES`].
+    Bytes(&'a [u8]),
+    /// The body, or its `Content-Length`, exceeds [`BODY_LIMIT_BYTES`]. The host has not kept it.
+    TooLarge,
+}
+
+/// The methods that routing tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`: served as `GET`, without the body
+    Head,
+    /// `POST`
+    Post,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+    /// Any other method, known to HTTP or not: refused with 405, never treated as `GET`
+    Other,
+}
+
+impl Method {
+    /// Reads a method's name. Any name is valid.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A response. The host sends it as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// Headers. Names are in lower case, and each comes once.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The body. It is empty if the status or the method allows none.
+    pub body: String,
+}
+
+impl Response {
+    /// A response without a body.
+    pub(crate) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// A response with a JSON body.
+    pub(crate) fn json(status: u16, body: String) -> Self {
+        Self {
+            status,
+            headers: [("content-type", Cow::Borrowed("application/json"))].into(),
+            body,
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The first header with this lower-case name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_ref())
+    }
+}
+
+/// The request's id: the caller's if it is 1 to 64 of `[A-Za-z0-9._-]`, otherwise 32 new hexadecimal digits (contract §3).
+pub(crate) fn request_id(
+    asked: Option<&str>,
+    random: &mut dyn Random,
+) -> Result<String, RandomUnavailable> {
+    if let Some(id) = asked
+        && (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    {
+        return Ok(id.into());
+    }
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes)?;
+    Ok(hex_text(&bytes))
+}

@@ -1,0 +1,227 @@
+//! Problem documents (RFC 9457): how errors are written (contract §3).
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use crate::value::fault::{ApiError, FieldError, Internal, Place, Unauthorized};
+use crate::value::text::quote;
+use crate::wire::http::Response;
+
+/// The `WWW-Authenticate` of a 401 (RFC 9110 §11.6.1): a single scheme, our own.
+const CHALLENGE: &str = r#"ChvApiKey realm="tenants", header="X-API-Key", signature="X-Signature""#;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl ApiError {
+    /// Status, code and title of every error.
+    fn kind(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::BodyMissing => (400, "body_required", "Bad Request"),
+            Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
+            Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
+            Self::AddressRefused => (403, "forbidden", "Forbidden"),
+            Self::InsufficientScope => (403, "insufficient_scope", "Forbidden"),
+            Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
+            Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
+            Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
+            Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
+            Self::MediaType { .. } => (415, "unsupported_media_type", "Unsupported Media Type"),
+            Self::Invalid(_) => (422, "invalid", "Unprocessable Content"),
+            Self::Internal(_) => (500, "internal", "Internal Server Error"),
+            Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
+                (503, "not_configured", "Service Unavailable")
+            }
+        }
+    }
+
+    /// The sentence for the caller.
+    pub(crate) fn detail(&self) -> Cow<'_, str> {
+        match self {
+            Self::AddressRefused => "this address may not call".into(),
+            Self::InsufficientScope => "this key lacks the scope that the route asks for".into(),
+            Self::NoRoute => "no route has this path".into(),
+            Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
+            Self::Unauthorized(_) => {
+                "a valid X-API-Key, and a valid X-Signature of the raw body, are required".into()
+            }
+            Self::BodyTooLarge => "expected a body of at most 65536 bytes".into(),
+            Self::BodyMissing => "expected a JSON object as the body; none came".into(),
+            Self::MediaType { got } => format!(
+                "expected a Content-Type of application/json; {}",
+                got.as_deref()
+                    .map_or_else(|| "none came".into(), |g| format!("got {}", quote(g)))
+            )
+            .into(),
+            Self::MalformedJson { detail } => detail.into(),
+            Self::Invalid(errors) => match errors.len() {
+                1 => "one field is not as expected".into(),
+                n => format!("{n} fields are not as expected").into(),
+            },
+            Self::NotFound { what } => format!("there is no such {what}").into(),
+            Self::Conflict(errors) => {
+                let what: Vec<&str> = errors
+                    .iter()
+                    .map(|e| match &e.at {
+                        Place::Pointer(p) => p.trim_start_matches('/'),
+                        Place::Parameter(p) => p,
+                    })
+                    .collect();
+                format!("already taken: {}", what.join(", ")).into()
+            }
+            Self::AlreadyInstalled => "the tenant is installed already".into(),
+            Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
+                "the service is not configured for this; its log has the reason under the request id"
+                    .into()
+            }
+            Self::Internal(_) => {
+                "something failed on this side; the log has it under the request id".into()
+            }
+        }
+    }
+
+    /// The cause for the log, or `None` if the status says it all.
+    pub(crate) fn cause(&self) -> Option<String> {
+        match self {
+            Self::Unauthorized(why) => Some(why.cause().into()),
+            Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
+            Self::Misconfigured { detail } => Some(detail.clone()),
+            Self::Internal(internal) => Some(internal.cause()),
+            Self::AddressRefused
+            | Self::InsufficientScope
+            | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
+            | Self::BodyTooLarge
+            | Self::BodyMissing
+            | Self::MediaType { .. }
+            | Self::MalformedJson { .. }
+            | Self::Invalid(_)
+            | Self::NotFound { .. }
+            | Self::Conflict(_)
+            | Self::AlreadyInstalled => None,
+        }
+    }
+
+    /// The response, without the headers that every response has.
+    pub(crate) fn respond(&self, request_id: &str) -> Response {
+        let (status, code, title) = self.kind();
+        let errors: &[FieldError] = match self {
+            Self::Invalid(errors) | Self::Conflict(errors) => errors,
+            _ => &[],
+        };
+        let body = serde_json::to_string(&Body {
+            r#type: "about:blank",
+            title,
+            status,
+            detail: &self.detail(),
+            code,
+            request_id,
+            errors,
+        })
+        // Strings and numbers always encode.
+        .unwrap_or_default();
+        let response = Response::json(status, body);
+        let mut response = match self {
+            Self::MethodNotAllowed { allow } => response.with("allow", allow.clone()),
+            Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
+            _ => response,
+        };
+        response.headers[0].1 = Cow::Borrowed("application/problem+json");
+        response
+    }
+}
+
+impl Unauthorized {
+    fn cause(self) -> &'static str {
+        match self {
+            Self::KeyMissing => "X-API-Key is missing",
+            Self::KeyMalformed => "X-API-Key is malformed",
+            Self::KeyForged => "X-API-Key is forged",
+            Self::KeyDead => "X-API-Key is unknown, deleted or expired",
+            Self::SignatureMissing => "X-Signature is missing",
+            Self::SignatureMalformed => "X-Signature is malformed",
+            Self::SignatureWrong => "X-Signature does not match this body",
+        }
+    }
+}
+
+impl Internal {
+    fn cause(&self) -> String {
+        match self {
+            Self::Database(reason) => format!("the database failed: {reason}"),
+            Self::Rows(reason) => format!("unexpected result from the database: {reason}"),
+            Self::Stored { place, reason } => format!("{place}: {reason}"),
+            Self::Random => "the host has no randomness".to_string(),
+            Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
+            Self::Hashing(reason) => format!("a password could not be hashed: {reason}"),
+            Self::Encoding(reason) => format!("could not be encoded: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+
+    use super::{ApiError, FieldError, Internal, Unauthorized};
+
+    fn text(error: &ApiError) -> String {
+        error.respond("r-1").body
+    }
+
+    #[test]
+    fn a_problem_names_every_wrong_field() {
+        let error = ApiError::Invalid(vec![
+            FieldError::field("/id", "expected a string; got null"),
+            FieldError::parameter("limit", "expected 1 to 10000; got `0`"),
+        ]);
+        assert_eq!(
+            text(&error),
+            r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"2 fields are not as expected","code":"invalid","request_id":"r-1","errors":[{"pointer":"/id","detail":"expected a string; got null"},{"parameter":"limit","detail":"expected 1 to 10000; got `0`"}]}"#
+        );
+    }
+
+    #[test]
+    fn every_401_has_the_same_body_and_a_challenge() {
+        let all = [
+            Unauthorized::KeyMissing,
+            Unauthorized::KeyMalformed,
+            Unauthorized::KeyForged,
+            Unauthorized::KeyDead,
+            Unauthorized::SignatureMissing,
+            Unauthorized::SignatureMalformed,
+            Unauthorized::SignatureWrong,
+        ];
+        let first = ApiError::Unauthorized(all[0]).respond("r-1");
+        assert!(first.header("www-authenticate").is_some());
+        for why in all {
+            assert_eq!(ApiError::Unauthorized(why).respond("r-1"), first);
+        }
+    }
+
+    #[test]
+    fn the_cause_of_our_own_failure_is_not_in_the_answer() {
+        let error = ApiError::Internal(Internal::Database("disk I/O error".into()));
+        assert!(!text(&error).contains("disk"));
+        assert!(error.cause().unwrap().contains("disk I/O error"));
+        let error = ApiError::NotConfigured {
+            variable: "CHEVERETO_ENCRYPTION_KEY",
+        };
+        assert!(!text(&error).contains("CHEVERETO"));
+        assert!(error.cause().unwrap().contains("CHEVERETO_ENCRYPTION_KEY"));
+    }
+}

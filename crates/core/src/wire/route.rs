@@ -1,0 +1,324 @@
+//! The route table: every method and path that the API serves (contract §1 and §4), and what each asks of a request.
+//!
+//! A route is one row of [`ROUTES`] and one arm of the match in `api.rs`. Path segments are not percent-decoded, and no route has a
+//! trailing slash (contract §10).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::wire::dialect::Dialect;
+use crate::wire::http::{BODY_LIMIT_BYTES, Method};
+
+/// How a caller proves who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// `X-API-Key`, and `X-Signature` with the HMAC-SHA256 of the body.
+    Hmac,
+    /// `X-API-Key`, and `X-Signature` with an Ed25519 signature of the body.
+    Ed25519,
+    /// `X-API-Key` alone, from an address that may read the proxy's configuration (contract §2, "Traefik route").
+    Proxy,
+}
+
+/// What a key must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Any valid key will do.
+    Any,
+    TenantsRead,
+    TenantsWrite,
+    PlansRead,
+    PlansWrite,
+    Sites,
+    Traefik,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// The path below the base path. `{id}` stands for one segment that is not empty.
+    pub(crate) template: &'static str,
+    /// The dialects that have the route, and how a caller proves itself in each.
+    pub(crate) dialects: &'static [(Dialect, Scheme)],
+    pub(crate) operation: Operation,
+    /// The scope that the route needs.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "keys have no scopes yet: every key may do all")
+    )]
+    pub(crate) scope: Scope,
+    /// The longest body that the route takes, in bytes.
+    pub(crate) body_limit: usize,
+}
+
+/// The work that a route stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    VerifyKey,
+    TraefikConfig,
+    ListTenants,
+    CreateTenant,
+    GetTenant,
+    EditTenant,
+    DeleteTenant,
+    InstallTenant,
+    ResetUserPassword,
+    ListPlans,
+    CreatePlan,
+    GetPlan,
+    EditPlan,
+    DeletePlan,
+}
+
+const CURRENT: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Hmac)];
+const BOTH: &[(Dialect, Scheme)] = &[
+    (Dialect::Current, Scheme::Hmac),
+    (Dialect::Legacy, Scheme::Ed25519),
+];
+const PROXY: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Proxy)];
+
+const fn route(
+    method: Method,
+    template: &'static str,
+    dialects: &'static [(Dialect, Scheme)],
+    operation: Operation,
+    scope: Scope,
+) -> Route {
+    Route {
+        method,
+        template,
+        dialects,
+        operation,
+        scope,
+        body_limit: BODY_LIMIT_BYTES,
+    }
+}
+
+/// Every route. A path's rows stand together, in the order in which `Allow` lists their methods.
+#[rustfmt::skip]
+pub(crate) static ROUTES: &[Route] = &[
+    route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Scope::Any),
+    route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Scope::Traefik),
+    route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Scope::TenantsRead),
+    route(Method::Post, "/tenants", BOTH, Operation::CreateTenant, Scope::TenantsWrite),
+    route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Scope::TenantsRead),
+    route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Scope::TenantsWrite),
+    route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Scope::TenantsWrite),
+    route(Method::Post, "/tenants/{id}/install", CURRENT, Operation::InstallTenant, Scope::Sites),
+    route(Method::Patch, "/tenants/{id}/user-password-reset", CURRENT, Operation::ResetUserPassword, Scope::Sites),
+    route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Scope::PlansRead),
+    route(Method::Post, "/tenants-plans", BOTH, Operation::CreatePlan, Scope::PlansWrite),
+    route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Scope::PlansRead),
+    route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Scope::PlansWrite),
+    route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Scope::PlansWrite),
+];
+
+impl Route {
+    /// How a caller of this route proves itself in a dialect, if the dialect has the route.
+    pub(crate) fn scheme(&self, dialect: Dialect) -> Option<Scheme> {
+        self.dialects
+            .iter()
+            .find(|(served, _)| *served == dialect)
+            .map(|(_, scheme)| *scheme)
+    }
+}
+
+/// A path that at least one route has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Path<'a> {
+    pub(crate) dialect: Dialect,
+    /// The template: safe for the log, which must not hold a caller's text.
+    pub(crate) template: &'static str,
+    /// The segment in the place of `{id}`, unchecked; empty if the template has none.
+    pub(crate) id: &'a str,
+}
+
+impl<'a> Path<'a> {
+    /// Finds the template and the dialect of a path.
+    pub(crate) fn find(path: &'a str) -> Option<Self> {
+        let (dialect, rest) = [Dialect::Current, Dialect::Legacy]
+            .into_iter()
+            .find_map(|dialect| Some((dialect, path.strip_prefix(dialect.base_path())?)))?;
+        ROUTES.iter().find_map(|route| {
+            let id = matched(route.template, rest)?;
+            route.scheme(dialect)?;
+            Some(Self {
+                dialect,
+                template: route.template,
+                id,
+            })
+        })
+    }
+
+    /// The routes of this path, one a method.
+    fn routes(self) -> impl Iterator<Item = (&'static Route, Scheme)> {
+        ROUTES
+            .iter()
+            .filter(move |route| core::ptr::eq(route.template, self.template))
+            .filter_map(move |route| Some((route, route.scheme(self.dialect)?)))
+    }
+
+    /// The route of a method, and how its caller proves itself. `HEAD` has the route of `GET`.
+    pub(crate) fn route(self, method: Method) -> Option<(&'static Route, Scheme)> {
+        let method = if method == Method::Head {
+            Method::Get
+        } else {
+            method
+        };
+        self.routes().find(|(route, _)| route.method == method)
+    }
+
+    /// The methods of this path, as the header `Allow` lists them.
+    pub(crate) fn allow(self) -> String {
+        let names: Vec<&str> = self
+            .routes()
+            .map(|(route, _)| match route.method {
+                Method::Get | Method::Head => "GET, HEAD",
+                Method::Post => "POST",
+                Method::Patch => "PATCH",
+                Method::Delete => "DELETE",
+                Method::Other => "",
+            })
+            .collect();
+        names.join(", ")
+    }
+}
+
+/// The segment in the place of a template's `{id}` (empty if it has none), if the path fits the template.
+fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    let Some((before, after)) = template.split_once("{id}") else {
+        return (template == path).then_some("");
+    };
+    let id = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!id.is_empty() && !id.contains('/')).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operation, Path, ROUTES, Scheme, Scope};
+    use crate::wire::dialect::Dialect;
+    use crate::wire::http::Method;
+
+    fn found(path: &str) -> Option<(Dialect, &'static str, &str)> {
+        Path::find(path).map(|path| (path.dialect, path.template, path.id))
+    }
+
+    #[test]
+    fn every_path_of_the_contract_is_found() {
+        for (path, template, id) in [
+            ("/auth/verify", "/auth/verify", ""),
+            ("/config/traefik", "/config/traefik", ""),
+            ("/tenants", "/tenants", ""),
+            ("/tenants/a", "/tenants/{id}", "a"),
+            ("/tenants/a%20b", "/tenants/{id}", "a%20b"),
+            ("/tenants/a/install", "/tenants/{id}/install", "a"),
+            (
+                "/tenants/a/user-password-reset",
+                "/tenants/{id}/user-password-reset",
+                "a",
+            ),
+            ("/tenants/install", "/tenants/{id}", "install"),
+            ("/tenants-plans", "/tenants-plans", ""),
+            ("/tenants-plans/p", "/tenants-plans/{id}", "p"),
+        ] {
+            assert_eq!(
+                found(&alloc::format!("/_/api/4{path}")),
+                Some((Dialect::Current, template, id))
+            );
+        }
+    }
+
+    #[test]
+    fn no_other_path_is_found() {
+        for path in [
+            "",
+            "/",
+            "/_/api/4",
+            "/_/api/4/",
+            "/_/api/4/tenants/",
+            "/_/api/4//tenants",
+            "/_/api/4/tenants/a/",
+            "/_/api/4/tenants/a/install/",
+            "/_/api/4/tenants//install",
+            "/_/api/4/tenants/install/",
+            "/_/api/4/tenants/a/b",
+            "/_/api/4tenants",
+            "/_/api/5/tenants",
+            "/_/API/4/tenants",
+            "/_/api/4/Tenants",
+            "/api/4/tenants",
+            "/_/api/4/auth",
+            "/api/4/_/auth/verify",
+            "/api/4/_/config/traefik",
+            "/api/4/_/tenants/a/install",
+        ] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn allow_lists_the_methods_that_are_served() {
+        let names = ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "PROPFIND"];
+        let mut paths = 0;
+        for dialect in [Dialect::Current, Dialect::Legacy] {
+            for route in ROUTES {
+                let path = [dialect.base_path(), &route.template.replace("{id}", "a")].concat();
+                let Some(path) = Path::find(&path) else {
+                    assert_eq!(route.scheme(dialect), None);
+                    continue;
+                };
+                paths += 1;
+                let allow = path.allow();
+                for name in names {
+                    let listed = allow.split(", ").any(|m| m == name);
+                    let served = path.route(Method::new(name)).is_some();
+                    assert_eq!(listed, served, "{path:?} {name}");
+                }
+            }
+        }
+        assert!(paths >= ROUTES.len());
+        let allow = |path| Path::find(path).unwrap().allow();
+        assert_eq!(allow("/_/api/4/tenants"), "GET, HEAD, POST");
+        assert_eq!(allow("/_/api/4/tenants/a"), "GET, HEAD, PATCH, DELETE");
+        assert_eq!(allow("/_/api/4/config/traefik"), "GET, HEAD");
+        assert_eq!(allow("/api/4/_/tenants"), "POST");
+    }
+
+    #[test]
+    fn methods_are_case_sensitive_and_head_is_served_as_get() {
+        let path = Path::find("/_/api/4/tenants").unwrap();
+        assert!(path.route(Method::new("get")).is_none());
+        let (route, scheme) = path.route(Method::new("HEAD")).unwrap();
+        assert_eq!(route.operation, Operation::ListTenants);
+        assert_eq!(scheme, Scheme::Hmac);
+    }
+
+    /// A scope is per area and per kind of method, so a wrong row stands out.
+    #[test]
+    fn every_route_has_the_scope_of_its_area() {
+        for route in ROUTES {
+            let reads = route.method == Method::Get;
+            let expected = match route.template {
+                "/auth/verify" => Scope::Any,
+                "/config/traefik" => Scope::Traefik,
+                t if t.starts_with("/tenants/{id}/") => Scope::Sites,
+                t if t.starts_with("/tenants-plans") && reads => Scope::PlansRead,
+                t if t.starts_with("/tenants-plans") => Scope::PlansWrite,
+                _ if reads => Scope::TenantsRead,
+                _ => Scope::TenantsWrite,
+            };
+            assert_eq!(route.scope, expected, "{route:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_are_alike() {
+        for (i, one) in ROUTES.iter().enumerate() {
+            for other in &ROUTES[i + 1..] {
+                assert_ne!((one.method, one.template), (other.method, other.template));
+                assert_ne!(one.operation, other.operation);
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The maps `limits` and `env` (contract §5): variables by name.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use crate::value::text::quote;
+use crate::wire::body::{self, Json, Text, Wrong, members, pointer_token};
+
+/// The most entries that a map may have.
+pub const MAX_ENTRIES: usize = 256;
+
+/// The longest name, in characters.
+pub const MAX_NAME_LENGTH: usize = 128;
+
+/// A map of variables, sorted by name: each name `[A-Z][A-Z0-9_]*` of at most [`MAX_NAME_LENGTH`] characters, at most
+/// [`MAX_ENTRIES`] of them, each value a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Reads a map from a request: an object of strings. A number or a boolean becomes its text.
+    pub(crate) fn read(value: Json<'_>) -> body::Checked<Self> {
+        let Json::Object(raw) = value else {
+            return Err(format!("expected an object; got {}", value.kind()).into());
+        };
+        let members = members(raw)?;
+        if members.len() > MAX_ENTRIES {
+            return Err(format!(
+                "expected at most {MAX_ENTRIES} entries; got {}",
+                members.len()
+            )
+            .into());
+        }
+        let mut map = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for (name, raw) in members {
+            let value = check_name(&name).and_then(|()| match Json::of(raw)? {
+                Json::String(text) => Ok(text.into_owned()),
+                Json::Number(text) => Ok(text.into()),
+                Json::Boolean(b) => Ok(if b { "true" } else { "false" }.into()),
+                // The message names the kind only, since a value may be a secret.
+                other => Err(format!(
+                    "expected a string, a number or a boolean; got {}",
+                    other.kind()
+                )),
+            });
+            match value {
+                Ok(value) => {
+                    map.insert(name.into_owned(), value);
+                }
+                Err(detail) => wrong.push((format!("/{}", pointer_token(&name)), detail)),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self(map))
+        } else {
+            Err(Wrong(wrong))
+        }
+    }
+
+    /// Reads a map from a configuration variable: a JSON object, as in a request.
+    ///
+    /// # Errors
+    /// A sentence that names every error, without any value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let raw: &RawValue =
+            serde_json::from_str(text).map_err(|e| format!("expected a JSON object: {e}"))?;
+        Json::of(raw)
+            .map_err(Wrong::from)
+            .and_then(Self::read)
+            .map_err(|Wrong(list)| {
+                let all: Vec<String> = list
+                    .iter()
+                    .map(|(at, detail)| format!("{at}: {detail}").trim_start_matches(": ").into())
+                    .collect();
+                all.join("; ")
+            })
+    }
+
+    /// Reads a map that [`Variables::to_stored`] wrote.
+    ///
+    /// # Errors
+    /// A sentence that quotes nothing of the text.
+    pub fn from_stored(text: &str) -> Result<Self, String> {
+        #[derive(serde::Deserialize)]
+        struct Stored(BTreeMap<String, String>);
+
+        let Stored(map) = serde_json::from_str(text).map_err(|_| NOT_STORED)?;
+        if map.keys().all(|name| check_name(name).is_ok()) {
+            Ok(Self(map))
+        } else {
+            Err(NOT_NAMED.into())
+        }
+    }
+
+    /// Writes the map as a text to store.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        // Strings always encode.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether the map has no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and values, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// A map as its JSON text: checked, but not taken apart, since responses repeat the stored text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VariablesText(Zeroizing<String>);
+
+impl VariablesText {
+    /// The empty map.
+    pub(crate) fn empty() -> Self {
+        Self(Zeroizing::new("{}".into()))
+    }
+
+    /// Checks a text that [`Variables::to_stored`] wrote.
+    ///
+    /// # Errors
+    /// A sentence that quotes nothing of the text.
+    pub(crate) fn from_stored(text: Zeroizing<String>) -> Result<Self, String> {
+        let Checked { names_ok } = serde_json::from_str(&text).map_err(|_| NOT_STORED)?;
+        if names_ok {
+            Ok(Self(text))
+        } else {
+            Err(NOT_NAMED.into())
+        }
+    }
+
+    /// The text: a JSON object of strings.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Variables> for VariablesText {
+    fn from(map: &Variables) -> Self {
+        Self(Zeroizing::new(map.to_stored()))
+    }
+}
+
+const NOT_STORED: &str = "is not a JSON object of strings";
+const NOT_NAMED: &str = "has a name that is not of [A-Z][A-Z0-9_]*";
+
+/// The result of checking an object of strings without keeping it.
+struct Checked {
+    names_ok: bool,
+}
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyObject;
+
+        impl<'de> Visitor<'de> for AnyObject {
+            type Value = Checked;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Checked, A::Error> {
+                let mut names_ok = true;
+                while let Some(Text(name)) = map.next_key()? {
+                    names_ok &= check_name(&name).is_ok();
+                    let Text(_) = map.next_value()?;
+                }
+                Ok(Checked { names_ok })
+            }
+        }
+
+        deserializer.deserialize_map(AnyObject)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let bytes = name.as_bytes();
+    let ok = bytes.len() <= MAX_NAME_LENGTH
+        && bytes.first().is_some_and(u8::is_ascii_uppercase)
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+    if ok {
+        Ok(())
+    } else {
+        Err(format!(
+            "expected a name of [A-Z][A-Z0-9_]*, at most {MAX_NAME_LENGTH} characters; got {}",
+            quote(name)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use serde_json::value::RawValue;
+    use zeroize::Zeroizing;
+
+    use super::{Variables, VariablesText};
+    use crate::wire::body::{Json, Wrong};
+
+    fn read(text: &str) -> Result<Variables, Vec<(String, String)>> {
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        Json::of(raw)
+            .map_err(Wrong::from)
+            .and_then(Variables::read)
+            .map_err(|Wrong(list)| list)
+    }
+
+    #[test]
+    fn numbers_and_booleans_are_taken_as_their_text() {
+        let map = read(r#"{"B":1.50,"A":true,"C":"é\n","D":-0,"E":1e3}"#).unwrap();
+        assert_eq!(
+            map.to_stored(),
+            r#"{"A":"true","B":"1.50","C":"é\n","D":"-0","E":"1e3"}"#
+        );
+        assert_eq!(Variables::from_stored(&map.to_stored()).unwrap(), map);
+    }
+
+    #[test]
+    fn every_wrong_entry_is_named() {
+        let wrong =
+            read(r#"{"a":"1","B":null,"C/~":"x","D":["secret"],"E":"x\u0000","_F":"1","G":"1"}"#)
+                .unwrap_err();
+        let at: Vec<&str> = wrong.iter().map(|(at, _)| at.as_str()).collect();
+        assert_eq!(at, ["/a", "/B", "/C~1~0", "/D", "/E", "/_F"]);
+        assert!(!format!("{wrong:?}").contains("secret"));
+        assert!(read("[]").is_err());
+        assert!(read(r#"{"A":"1","A":"2"}"#).is_err());
+    }
+
+    #[test]
+    fn the_bounds_are_where_the_contract_puts_them() {
+        let entries = |n: usize| {
+            let all: Vec<String> = (0..n).map(|i| format!(r#""V{i}":"""#)).collect();
+            format!("{{{}}}", all.join(","))
+        };
+        assert!(read(&entries(256)).is_ok());
+        assert!(read(&entries(257)).is_err());
+        let name = |n: usize| format!(r#"{{"{}":""}}"#, "N".repeat(n));
+        assert!(read(&name(128)).is_ok());
+        assert!(read(&name(129)).is_err());
+    }
+
+    #[test]
+    fn stored_text_is_checked() {
+        for bad in [
+            "",
+            "[]",
+            "{",
+            r#"{"a":"1"}"#,
+            r#"{"A":1}"#,
+            r#"{"A":null}"#,
+            r#"{"A":"\ud800"}"#,
+        ] {
+            assert!(Variables::from_stored(bad).is_err(), "{bad}");
+            let text = Zeroizing::new(String::from(bad));
+            assert!(VariablesText::from_stored(text).is_err(), "{bad}");
+        }
+        let map = read(r#"{"A":"é\"\n","B":""}"#).unwrap();
+        let text = VariablesText::from_stored(Zeroizing::new(map.to_stored())).unwrap();
+        assert_eq!(text.as_str(), map.to_stored());
+    }
+}
