@@ -69,6 +69,6 @@ test('request secret, key secret and encryption key rotate together, and no vali
     await ask(api, 401, before, newKey)
     await ask(api, 401, next, oldKey)
     await api.logged('X-API-Key is forged')
-    await api.logged('X-Signature is not of this body')
+    await api.logged('X-Signature does not match this body')
   })
 })

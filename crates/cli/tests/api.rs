@@ -1,4 +1,4 @@
-//! Tenants and plans against a server of the test's own: what is sent, byte for byte, and what is made of the answers.
+//! The commands for tenants and plans against a fake server: the bytes that they send, and the output for each response.
 
 mod common;
 
@@ -9,11 +9,11 @@ use common::{API_KEY, CREATED, OK, Project, REQUEST_SECRET, Server, exchange};
 const NO_CONTENT: &str = "204 No Content";
 const TENANT: &str = r#"{"id":"a","hostname":"a.example.com","is_enabled":true,"created_at":"2026-08-17 23:15:57","updated_at":"2026-08-17 23:15:57","plan_id":null,"limits":{"Z":"1","A":"2"},"env":{},"stats":{"users":3,"files":9007199254740993,"storage_used":4},"last_job_at":null}"#;
 
-/// Arguments, the answer, and the request line and body that are to be sent.
+/// Arguments, the response, and the expected request line and body.
 type Case<'a> = (&'a [&'a str], (&'a str, &'a str), &'a str, &'a str);
 
 #[test]
-fn each_command_sends_its_request_and_shows_its_answer() {
+fn each_command_sends_its_request_and_shows_the_response() {
     let create = [
         "create",
         "--id",
@@ -187,7 +187,7 @@ fn each_command_sends_its_request_and_shows_its_answer() {
 }
 
 #[test]
-fn people_get_fields_and_programs_the_apis_own_bytes() {
+fn the_default_format_shows_fields_and_json_the_bytes_of_the_api() {
     let (_, _, run) = exchange(&["get", "--id", "a"], (OK, TENANT));
     assert!(
         run.output
@@ -224,7 +224,7 @@ fn people_get_fields_and_programs_the_apis_own_bytes() {
 }
 
 #[test]
-fn a_plans_name_is_taken_with_a_warning() {
+fn the_name_of_a_plan_is_accepted_with_a_warning() {
     let (_, _, run) = exchange(
         &["plan:edit", "--id", "p", "--name", "P", "--limits", "{}"],
         (NO_CONTENT, ""),
@@ -273,7 +273,7 @@ fn a_list_is_read_page_by_page() {
 }
 
 #[test]
-fn a_next_page_elsewhere_or_the_same_again_is_not_followed() {
+fn a_link_to_another_host_or_to_the_same_page_is_not_followed() {
     for link in [
         "https://evil.example/",
         "//evil.example/",
@@ -315,7 +315,7 @@ fn a_refusal_is_shown_with_all_its_details() {
 }
 
 #[test]
-fn a_401_tells_people_where_key_and_secret_came_from_and_not_what_they_are() {
+fn a_401_names_the_sources_of_key_and_secret_and_not_their_values() {
     let problem = r#"{"title":"Unauthorized","status":401,"detail":"no","code":"unauthorized","request_id":"r-1"}"#;
     let (_, _, run) = exchange(&["auth:verify"], ("401 Unauthorized", problem));
     assert_eq!(run.code, 1);
@@ -324,7 +324,7 @@ fn a_401_tells_people_where_key_and_secret_came_from_and_not_what_they_are() {
 }
 
 #[test]
-fn the_services_failures_are_3() {
+fn a_failure_of_the_service_exits_with_3() {
     let problem = r#"{"title":"Internal Server Error","status":500,"detail":"it failed","code":"internal","request_id":"r-1"}"#;
     for (head, body) in [
         ("500 Internal Server Error", problem),
@@ -346,8 +346,8 @@ fn the_services_failures_are_3() {
 }
 
 #[test]
-fn an_api_that_is_not_there_is_3_and_says_what_to_do() {
-    // A port that was free a moment ago.
+fn an_unreachable_api_exits_with_3_and_suggests_a_next_step() {
+    // Nothing listens on this port: it was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -367,7 +367,7 @@ fn an_api_that_is_not_there_is_3_and_says_what_to_do() {
 }
 
 #[test]
-fn what_is_not_configured_is_4_and_names_itself() {
+fn a_missing_setting_exits_with_4_and_is_named() {
     let run = Project::new().without("TENANTS_API_KEY").run(&["list"]);
     assert_eq!(run.code, 4);
     assert!(run.errors.contains("TENANTS_API_KEY"), "{}", run.errors);
@@ -383,7 +383,7 @@ fn what_is_not_configured_is_4_and_names_itself() {
 }
 
 #[test]
-fn a_command_line_that_cannot_be_is_2_before_anything_is_sent() {
+fn a_wrong_command_line_exits_with_2_before_anything_is_sent() {
     let project = Project::new();
     for args in [
         &["nonsense"][..],

@@ -1,6 +1,6 @@
-//! The completion scripts, in the shells themselves: command names have colons, which shells take for the end of a word.
+//! The completion scripts, run in the shells themselves. Command names contain colons, at which shells split words.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use common::Project;
 
-/// A folder with the script of a shell in it, under the name that the shell looks for.
+/// Writes a shell's completion script to a new folder, under the name that the shell looks for.
 fn script(shell: &str) -> Project {
     let project = Project::new();
     let run = project.run(&["completions", shell]);
@@ -18,8 +18,8 @@ fn script(shell: &str) -> Project {
     project
 }
 
-/// Has a shell run a program in that folder; what it printed. `None` where there is no such shell: the test is then skipped,
-/// except where CI must have it.
+/// Runs a program in a shell in that folder and returns its output. `None` if there is no such shell: the test is then skipped, unless
+/// CI demands it.
 fn shell(project: &Project, argv: &[&str], program: &str) -> Option<String> {
     let installed = Command::new(argv[0])
         .arg("--version")
@@ -48,7 +48,7 @@ fn shell(project: &Project, argv: &[&str], program: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// What bash makes of the words of a line, and what it is to replace the last of them by.
+/// How bash splits a line into words, and its completions for the last one.
 const BASH_LINES: &[(&str, &[&str])] = &[
     ("tenants edi", &["edit"]),
     ("tenants api : key : cr", &["create"]),
@@ -78,7 +78,7 @@ fn bash_completes_names_with_colons_in_them() {
     let mut program = String::from("source ./_tenants\n");
     for (words, _) in BASH_LINES {
         let count = words.split(' ').count();
-        // After a colon bash looks for what begins with nothing.
+        // After a colon, bash completes an empty word.
         let current = words.rsplit(' ').next().unwrap().trim_start_matches(':');
         program += &format!(
             "COMP_WORDS=({words}); COMP_CWORD={}; COMPREPLY=()\n_tenants_with_colons tenants '{current}' x\n\
@@ -86,7 +86,7 @@ fn bash_completes_names_with_colons_in_them() {
             count - 1
         );
     }
-    // The function that is asked is ours.
+    // Bash calls our function.
     program += "complete -p tenants\n";
     let output = shell(&project, &["bash", "--norc", "-c"], &program).unwrap();
     let mut lines = output.lines();
@@ -102,7 +102,7 @@ fn bash_completes_names_with_colons_in_them() {
 #[test]
 fn zsh_completes_names_with_colons_in_them() {
     let project = script("zsh");
-    // A shell in a terminal of its own, in which somebody presses Tab. What is read waits for what is expected.
+    // A shell in a pseudo-terminal, in which the script presses Tab and waits for the expected output.
     let mut program = String::from(
         "(sleep 60; kill $$) > /dev/null 2>&1 &\n\
          zmodload zsh/zpty; zpty shell 'TERM=dumb zsh -f -i'\n\
@@ -117,7 +117,7 @@ fn zsh_completes_names_with_colons_in_them() {
         ("tenants api:key:", "Say whether an API key is valid"),
     ];
     for (typed, completed) in cases {
-        // Ctrl-U clears the line.
+        // Ctrl-U deletes the line.
         program += &format!("say $'\\x15{typed}\\t' '{completed}'\n");
     }
     program += "kill $!\n";

@@ -1,6 +1,6 @@
-//! Keys and `init` against a wrangler of the test's own: what it is called with, and what is made of its answers.
+//! The commands for keys and `init` against a fake wrangler: its arguments, and the output for each of its answers.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 mod common;
 
@@ -10,7 +10,7 @@ use tenants_core::crypto::secret::Secret;
 
 const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
 
-/// What `wrangler d1 execute --json` prints of one statement's rows.
+/// The output of `wrangler d1 execute --json` for the rows of one statement.
 fn rows(rows: &str) -> String {
     format!("[\n  {{\"results\": [{rows}], \"success\": true, \"meta\": {{\"duration\": 0}}}}\n]\n")
 }
@@ -81,7 +81,7 @@ fn a_key_is_issued_for_the_next_id_and_shown_once() {
 }
 
 #[test]
-fn a_key_for_programs_comes_with_all_that_is_known_of_it() {
+fn a_key_in_json_comes_with_its_id_name_and_times() {
     let project =
         Project::new().with_wrangler(&[(0, &rows(r#"{"id": 7}"#)), (0, &two(r#"{"id": 7}"#, ""))]);
     let run = project.run(&["api:key:create", "--format", "json"]);
@@ -94,7 +94,7 @@ fn a_key_for_programs_comes_with_all_that_is_known_of_it() {
 }
 
 #[test]
-fn an_id_that_was_given_away_in_between_is_replaced_by_the_next() {
+fn an_id_that_another_key_took_is_replaced_by_the_next() {
     let (seven, eight) = (rows(r#"{"id": 7}"#), rows(r#"{"id": 8}"#));
     let inserted = two(r#"{"id": 8}"#, "");
     let project = Project::new().with_wrangler(&[
@@ -123,7 +123,7 @@ fn an_id_that_was_given_away_in_between_is_replaced_by_the_next() {
 }
 
 #[test]
-fn wranglers_failure_is_3_with_its_own_words() {
+fn a_failure_of_wrangler_exits_with_3_and_shows_its_message() {
     let json =
         "\n{\n  \"error\": {\n    \"text\": \"no such table: api_keys: SQLITE_ERROR\"\n  }\n}\n";
     let run = Project::new()
@@ -147,11 +147,11 @@ fn wranglers_failure_is_3_with_its_own_words() {
 }
 
 #[test]
-fn a_key_is_judged_by_form_mac_and_row_and_the_reason_is_said() {
+fn a_key_is_checked_by_form_mac_and_row_and_the_reason_is_shown() {
     let key = issue(7);
     let verify = |project: &Project, key: &str| project.run(&["api:key:verify", "--key", key]);
     let fresh = Project::new;
-    // These two cost no query.
+    // These two need no query.
     for (bad, why) in [
         ("nonsense", "form"),
         (&*issue(7).text().replace("chv_7_", "chv_8_"), "issued"),
@@ -200,7 +200,7 @@ fn a_key_is_judged_by_form_mac_and_row_and_the_reason_is_said() {
 }
 
 #[test]
-fn keys_are_deleted_by_id_and_name_and_none_is_an_error() {
+fn keys_are_deleted_by_id_and_name_and_no_match_is_an_error() {
     let project = Project::new().with_wrangler(&[(0, &two("", r#"{"id": 3}, {"id": 5}"#))]);
     let run = project.run(&["api:key:delete", "--name", "ci"]);
     assert_eq!((run.code, run.output.as_str()), (0, "deleted key 3, 5\n"));
@@ -251,7 +251,7 @@ fn keys_are_listed_with_their_state() {
 }
 
 #[test]
-fn init_applies_the_migrations_where_it_is_told() {
+fn init_applies_the_migrations_to_the_chosen_database() {
     let project = Project::new().with_wrangler(&[(0, ""), (0, ""), (0, "")]);
     assert_eq!(
         project.run(&["init"]).output,
@@ -271,9 +271,9 @@ fn init_applies_the_migrations_where_it_is_told() {
     assert_eq!(arguments(3), "d1 migrations apply DB --remote");
 }
 
-/// As the API does while the secret rotates; from a file, the environment or, for a local database, `.dev.vars`.
+/// The previous secret comes from a file, the environment or, for a local database, `.dev.vars`.
 #[test]
-fn a_key_of_the_previous_secret_is_valid_and_none_is_issued_under_it() {
+fn a_key_of_the_previous_secret_is_valid_and_new_keys_use_the_current_one() {
     let previous = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
     let old = KeySecret::new(&Secret::new("the secret before".into()));
     let key = old
@@ -305,7 +305,7 @@ fn a_key_of_the_previous_secret_is_valid_and_none_is_issued_under_it() {
         project
     };
     assert_eq!(verify(written(), &[]), (0, String::new()));
-    // A deployed Worker has other secrets than the local one.
+    // A deployed Worker has other secrets than a local one.
     assert_eq!(verify(written(), &["--remote"]).0, 1);
     let named = ["--remote", "--vars-file", ".dev.vars"];
     assert_eq!(verify(written(), &named), (0, String::new()));
@@ -323,7 +323,7 @@ fn a_key_of_the_previous_secret_is_valid_and_none_is_issued_under_it() {
 }
 
 #[test]
-fn a_remote_database_never_takes_the_local_secret() {
+fn a_remote_database_never_uses_the_local_secret() {
     let answers = [(0, rows(r#"{"id": 1}"#)), (0, two(r#"{"id": 1}"#, ""))];
     let answers: Vec<(u8, &str)> = answers
         .iter()
@@ -349,7 +349,7 @@ fn a_remote_database_never_takes_the_local_secret() {
 }
 
 #[test]
-fn without_a_project_or_wrangler_it_is_4() {
+fn a_missing_project_or_wrangler_exits_with_4() {
     let project = Project::new();
     let run = project.run(&["init"]);
     assert_eq!(run.code, 4);
@@ -365,8 +365,8 @@ fn without_a_project_or_wrangler_it_is_4() {
 }
 
 #[test]
-fn wrangler_is_given_no_secret() {
-    // In a process of its own, whose environment has them.
+fn wrangler_receives_no_secret() {
+    // Runs the program as a process whose environment has the secrets.
     let project = Project::new().with_wrangler(&[(0, "")]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_tenants"))
         .args(["init", "--format", "json"])

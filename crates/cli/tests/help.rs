@@ -1,6 +1,6 @@
-//! Help teaches: every command of Chevereto's own program is there with its options, every command has an example, and every
-//! example of `--help` and of docs/CLI.md is a command line that the program takes.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
+//! Every command of Chevereto's own program exists here with its options, every command has an example, and the program accepts every
+//! example of `--help` and of docs/CLI.md.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use common::Project;
 use tenants_cli::cli::command;
 
-/// What Chevereto's own programs take.
+/// The commands and options of Chevereto's own programs.
 const CHEVERETO: &[(&str, &[&str])] = &[
     ("init", &[]),
     ("api:key:create", &["--name", "--expires"]),
@@ -67,7 +67,7 @@ fn help(args: &[&str]) -> String {
 }
 
 #[test]
-fn every_command_of_cheveretos_own_is_there_with_its_options() {
+fn every_command_and_option_of_chevereto_exists() {
     for (name, options) in CHEVERETO {
         let text = help(&[name]);
         for option in *options {
@@ -83,7 +83,7 @@ fn every_command_of_cheveretos_own_is_there_with_its_options() {
 }
 
 #[test]
-fn the_help_of_all_groups_every_command_once_and_fits_a_terminal() {
+fn the_overview_lists_every_command_once_and_fits_a_terminal() {
     let text = help(&[]);
     assert!(
         text.contains("\nExit codes:\n") && text.contains("\nExamples:\n"),
@@ -102,7 +102,7 @@ fn the_help_of_all_groups_every_command_once_and_fits_a_terminal() {
 }
 
 #[test]
-fn no_command_at_all_is_told_all_of_them() {
+fn a_call_without_a_command_shows_the_overview() {
     let run = Project::new().run(&[]);
     assert_eq!((run.code, run.output.as_str()), (2, ""));
     assert_eq!(run.errors, Project::new().run(&["-h"]).output);
@@ -112,7 +112,7 @@ fn no_command_at_all_is_told_all_of_them() {
 }
 
 #[test]
-fn every_command_has_an_example_and_every_example_is_taken() {
+fn every_command_has_an_example_and_every_example_parses() {
     let mut seen = 0;
     for name in names() {
         let text = help(&[&name]);
@@ -140,7 +140,7 @@ fn every_command_has_an_example_and_every_example_is_taken() {
 }
 
 #[test]
-fn the_page_has_every_command_and_what_it_shows_is_taken() {
+fn the_page_has_every_command_and_its_examples_parse() {
     let page = include_str!("../../../docs/CLI.md");
     let headings: BTreeSet<&str> = page
         .lines()
@@ -160,13 +160,13 @@ fn the_page_has_every_command_and_what_it_shows_is_taken() {
     assert!(seen > 40, "{seen}");
 }
 
-/// The `tenants …` lines of a text, continued lines put together.
+/// The `tenants …` command lines of a text. Joins continued lines.
 fn command_lines(text: &str) -> Vec<String> {
     let text = text.replace("\\\n", " ");
     let mut lines = Vec::new();
     for line in text.lines() {
         for (at, _) in line.match_indices("tenants ") {
-            // Not a word within another, and not a path.
+            // Skips paths, and words that only contain the name.
             if line[..at]
                 .chars()
                 .next_back()
@@ -180,7 +180,7 @@ fn command_lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// Whether the program takes a line; what a shell would do with it besides is left out.
+/// Whether the program accepts a command line. Leaves out redirections and pipes.
 fn is_taken(line: &str) {
     let mut words = vec![String::new()];
     let mut quote = None;

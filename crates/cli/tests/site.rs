@@ -1,4 +1,4 @@
-//! A tenant's site, parts of lists, and `cache`, against a server of the test's own.
+//! The commands for a tenant's site, parts of lists, and `cache`, against a fake server.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn a_list_can_be_read_in_parts() {
     );
     assert_eq!(run.errors, "There are more tenants: --after b goes on\n");
 
-    // More than a page, and not the whole of the last one.
+    // One page and a part of the next.
     let pages = [
         (next, r#"[{"id":"a"},{"id":"b"}]"#),
         (OK, r#"[{"id":"c"},{"id":"d"}]"#),
@@ -32,7 +32,7 @@ fn a_list_can_be_read_in_parts() {
 }
 
 #[test]
-fn a_new_password_is_alone_on_standard_output() {
+fn standard_output_has_the_new_password_and_nothing_else() {
     let answer = (
         OK,
         r#"{"username":"admin","password":"p\u00e4ss \"word\""}"#,
@@ -53,7 +53,7 @@ fn a_new_password_is_alone_on_standard_output() {
     );
     let (_, _, run) = exchange(&[&reset[..], &["--format", "json"]].concat(), answer);
     assert_eq!(run.output, format!("{}\n", answer.1));
-    // One that was given is known already, and not shown.
+    // The caller knows a password that they gave, so it is not shown.
     let given = (OK, r#"{"username":"admin","password":"given-one"}"#);
     let (_, _, run) = exchange(&[&reset[..], &["-x", "given-one"]].concat(), given);
     assert_eq!(
@@ -66,7 +66,7 @@ fn a_new_password_is_alone_on_standard_output() {
 }
 
 #[test]
-fn a_password_is_read_from_standard_input_but_for_one_line_end() {
+fn a_password_is_read_from_standard_input_without_its_line_end() {
     for (input, password) in [
         ("secret word", "secret word"),
         ("secret word\n", "secret word"),
@@ -88,7 +88,7 @@ fn a_password_is_read_from_standard_input_but_for_one_line_end() {
             format!(r#"{{"username":"admin","email":"a@b.example","password":"{password}"}}"#);
         assert!(request.ends_with(&body), "{request}");
     }
-    // Nothing came; or what came is no text.
+    // Standard input is empty, or not UTF-8.
     for (input, code) in [(&b"\n"[..], 2), (&b""[..], 2), (&b"\xff\n"[..], 3)] {
         let mut project = Project::new();
         project.input = input.into();
@@ -98,7 +98,7 @@ fn a_password_is_read_from_standard_input_but_for_one_line_end() {
 }
 
 #[test]
-fn the_tenant_is_the_option_or_the_variable() {
+fn the_tenant_comes_from_the_option_or_the_variable() {
     let args = ["password-reset", "-u", "admin"];
     let run = Project::new().run(&args);
     assert_eq!(run.code, 2);
@@ -121,7 +121,7 @@ fn the_tenant_is_the_option_or_the_variable() {
 }
 
 #[test]
-fn cache_says_that_there_is_none_and_reads_everything() {
+fn cache_says_that_there_is_no_cache_and_reads_everything() {
     let pages = [(OK, r#"[{"id":"a"},{"id":"b"}]"#), (OK, r#"[{"id":"p"}]"#)];
     let server = Server::new(&pages);
     let run = Project::calling(&server).run(&["cache"]);

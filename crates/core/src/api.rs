@@ -107,13 +107,13 @@ impl Api {
     ///
     /// # Errors
     /// If the configuration is invalid, or the clock is outside the years 0000 to 9999.
-    pub fn begin_stats(&self, unix_seconds: i64) -> Result<Step<Refresh>, TaskError> {
+    pub fn begin_stats(&self, unix_seconds: i64) -> Result<Refresh, TaskError> {
         const SLICE: u32 = 8;
         let config = self.config().map_err(misconfigured)?;
         let now =
             Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
         let which = Which::Oldest(config.stats_per_run);
-        Ok(Step::Run(Refresh::begin(config, &now, which, SLICE)))
+        Ok(Refresh::begin(config, &now, which, SLICE))
     }
 
     /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.

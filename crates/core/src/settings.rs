@@ -10,7 +10,7 @@
 //! ```
 //! use tenants_core::config::Config;
 //! use tenants_core::settings::{Maps, Source, effective};
-//! use tenants_core::variables::Variables;
+//! use tenants_core::wire::variables::Variables;
 //!
 //! # fn main() -> Result<(), String> {
 //! let config = Config::read(|name| {

@@ -1,9 +1,9 @@
-//! The conformance set (tests/conformance/README.md) on the core itself: natively, on rusqlite.
+//! Runs the conformance set (tests/conformance/README.md) on the core itself, natively, with rusqlite.
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "the helpers of a test end it as the test itself may"
+    reason = "test helpers may panic, as tests do"
 )]
 
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ struct Expected {
 }
 
 #[test]
-fn the_core_answers_the_conformance_set() {
+fn the_core_passes_the_conformance_set() {
     let scenarios = scenarios();
     let (mut passed, mut failures) = (0, Vec::new());
     for scenario in &scenarios {
@@ -120,7 +120,7 @@ fn scenarios() -> Vec<Scenario> {
     files.iter().flat_map(read).collect()
 }
 
-/// For the table of all hosts.
+/// Writes the result for the table of all hosts.
 fn report(passed: usize, failed: usize) {
     let folder = root().join("build/conformance");
     fs::create_dir_all(&folder).unwrap();
@@ -187,7 +187,7 @@ impl Host {
 }
 
 impl Expected {
-    /// What is otherwise than expected.
+    /// The differences between a response and the expected one.
     fn differences(&self, response: &Response) -> Vec<String> {
         let mut found = Vec::new();
         if response.status != self.status {
@@ -219,7 +219,7 @@ impl Expected {
     }
 }
 
-/// Whether a text is the expected one, in which a mark stands for what differs from run to run.
+/// Whether a text is the expected one. Placeholders in `<…>` match the parts that differ from run to run.
 fn matches(expected: &str, got: &str) -> bool {
     let Some(at) = expected.find('<') else {
         return expected == got;
@@ -258,7 +258,7 @@ fn is_time(text: &[u8]) -> bool {
 }
 
 #[test]
-fn a_mark_stands_for_what_it_says_and_nothing_else() {
+fn a_placeholder_matches_its_own_kind_of_text_only() {
     assert!(matches(
         r#"{"a":"<time>","b":"<b>"}"#,
         r#"{"a":"2026-01-02 03:04:05","b":"<b>"}"#

@@ -1,10 +1,7 @@
-//! The core as WebAssembly, in Node and in a browser: what depends on the machine (cryptography, encodings, integers) gives the
-//! same there. Nothing is configured here, so that one build runs in both.
+//! The core as WebAssembly, in Node and in a browser. Cryptography, encodings and integers depend on the machine, and must give the
+//! same results as natively. These tests configure no runner, so that one build runs in both.
 #![cfg(target_arch = "wasm32")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "the helpers of a test end it as the test itself may"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +21,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 const NOW: i64 = 1_787_095_017;
 
-/// Bytes that count up.
+/// Fills with bytes that count up.
 struct Counter(u8);
 
 impl Random for Counter {
@@ -103,7 +100,7 @@ fn answer(step: Step<Exchange>) -> Answer {
 
 /// RFC 4231 §4.3, test case 2.
 #[wasm_bindgen_test]
-fn the_rfcs_signature_is_made_and_verified() {
+fn the_signature_of_the_rfc_is_made_and_verified() {
     const RFC: &str = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
     const BODY: &[u8] = b"what do ya want for nothing?";
     let secret = RequestSecret::new(&secret("Jefe"));
@@ -112,9 +109,9 @@ fn the_rfcs_signature_is_made_and_verified() {
     assert_eq!(secret.verify(RFC, b""), Err(SignatureError::Wrong));
 }
 
-/// As the native tests have it: what is strict on one machine is on every other.
+/// The counts are those of the native tests: verification is as strict here.
 #[wasm_bindgen_test]
-fn ed25519_is_verified_as_on_every_host() {
+fn ed25519_vectors_have_the_same_results_as_natively() {
     let mut counts = [0; 3];
     for text in [
         include_str!("../../../tests/vectors/ed25519_speccheck.json"),
@@ -150,7 +147,7 @@ fn a_key_is_issued_and_verified_beyond_32_bits() {
 }
 
 #[wasm_bindgen_test]
-fn a_text_is_sealed_and_opens_at_its_place_alone() {
+fn an_encrypted_text_is_decrypted_only_at_its_place() {
     let sealer = Sealer::new(SealingKey::new(&[1; 32]), None);
     let place = |row| Place {
         table: "tenants",
@@ -163,7 +160,7 @@ fn a_text_is_sealed_and_opens_at_its_place_alone() {
     assert_eq!(sealer.open(place("b"), &sealed), Err(OpenError::Forged));
 }
 
-/// What a nonce is made of.
+/// Fills a nonce with given bytes.
 struct Fixed(Vec<u8>);
 
 impl Random for Fixed {
@@ -173,9 +170,9 @@ impl Random for Fixed {
     }
 }
 
-/// As the native tests have it: one database serves every host.
+/// The vectors are those of the native tests, since one database can serve hosts of every kind.
 #[wasm_bindgen_test]
-fn a_text_is_sealed_as_every_host_seals_it() {
+fn a_text_is_encrypted_to_the_same_bytes_as_natively() {
     let vectors = include_str!("../../../tests/vectors/sealed.json");
     let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
     assert!(!vectors.is_empty());
@@ -200,7 +197,7 @@ fn a_text_is_sealed_as_every_host_seals_it() {
 }
 
 #[wasm_bindgen_test]
-fn a_clock_reading_is_written_as_the_contract_does() {
+fn a_time_is_written_in_the_form_of_the_contract() {
     let text = |seconds| Timestamp::from_unix(seconds).map(|t| t.as_str().to_owned());
     assert_eq!(text(NOW).unwrap(), "2026-08-18 23:16:57");
     assert_eq!(text(253_402_300_799).unwrap(), "9999-12-31 23:59:59");
@@ -209,7 +206,7 @@ fn a_clock_reading_is_written_as_the_contract_does() {
 }
 
 #[wasm_bindgen_test]
-fn a_tenant_is_created_in_one_round_trip() {
+fn a_tenant_is_created_with_one_batch() {
     let api = api();
     let body = r#"{"id":"Abc","hostname":"A.example.com","is_enabled":true,"env":{"A":"é"}}"#;
     let exchange = exchange(&api, "POST", "/_/api/4/tenants", body);
@@ -217,7 +214,7 @@ fn a_tenant_is_created_in_one_round_trip() {
     assert_eq!(batch.as_array().unwrap().len(), 1);
     assert_eq!(batch[0][1][4], "Abc");
     assert_eq!(batch[0][1][5], "a.example.com");
-    assert!(!batch.to_string().contains('é'), "it is sealed");
+    assert!(!batch.to_string().contains('é'), "the env is encrypted");
     let rows = rows_from_json(r#"[[[1,0,0,1,"2026-08-18 23:16:57",null]]]"#);
     let answer = answer(resume(exchange, rows));
     assert_eq!(answer.response.status, 201);
@@ -230,9 +227,9 @@ fn a_tenant_is_created_in_one_round_trip() {
     assert_eq!(answer.log.key_id, Some(1));
 }
 
-/// Argon2 takes another way through its blocks on each machine: the hash is the one that the native tests have, and that PHP takes.
+/// Argon2 has other code for each architecture. The hash is the one of the native tests, which PHP verifies.
 #[wasm_bindgen_test]
-fn a_password_is_hashed_as_every_host_hashes_it() {
+fn a_password_is_hashed_to_the_same_text_as_natively() {
     let vectors = include_str!("../../../tests/vectors/passwords.json");
     let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
     assert!(!vectors.is_empty());
@@ -268,7 +265,7 @@ fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
 }
 
 #[wasm_bindgen_test]
-fn what_fails_is_told_to_the_log_alone() {
+fn only_the_log_has_the_reason_of_a_failure() {
     let api = api();
     let failed = exchange(&api, "GET", "/_/api/4/tenants", "");
     let failed = answer(resume(failed, Err("disk I/O error".into())));

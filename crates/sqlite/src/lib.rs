@@ -27,7 +27,7 @@ pub enum Error {
     Type {
         /// The column's name in the statement.
         column: String,
-        /// What it holds.
+        /// The type of its value.
         found: Type,
     },
     /// A text is not UTF-8.

@@ -1,4 +1,4 @@
-//! Every statement on SQLite itself, in the tables of `schema.sql`.
+//! Runs every statement on SQLite, with the tables of `schema.sql`.
 
 use rusqlite::Connection;
 use tenants_core::config::Config;
@@ -64,7 +64,7 @@ fn audit(database: &Connection) -> Vec<String> {
 }
 
 #[test]
-fn every_text_comes_back_as_it_went_in() {
+fn every_text_survives_as_a_literal() {
     let database = database();
     for name in NAMES {
         let sql = format!("SELECT {}", text(name));
@@ -75,11 +75,11 @@ fn every_text_comes_back_as_it_went_in() {
 }
 
 #[test]
-fn plain_texts_stay_readable_and_nothing_else_is_plain() {
+fn plain_texts_stay_readable_and_all_others_are_encoded() {
     for plain in ["2026-01-02 03:04:05", "Tenant_1", "1.b8afdba8.AvL_Oc59-q"] {
         assert_eq!(text(plain), format!("'{plain}'"));
     }
-    // A space is in no word.
+    // A space ends a word.
     assert!(text("BEGIN TRANSACTION").starts_with("CAST("));
     for c in '\0'..='\u{ff}' {
         let literal = text(&c.to_string());
@@ -88,14 +88,14 @@ fn plain_texts_stay_readable_and_nothing_else_is_plain() {
     }
 }
 
-/// Inserts a key, as far as these tests look at one.
+/// Inserts a key with the columns that these tests read.
 fn insert(database: &Connection, id: i64, name: Option<&str>, digest: &str) {
     let sql = "INSERT INTO api_keys (id, name, digest, created_at) VALUES (?1, ?2, ?3, '')";
     database.execute(sql, (id, name, digest)).unwrap();
 }
 
 #[test]
-fn only_what_is_meant_is_deleted_and_only_once() {
+fn only_the_chosen_keys_are_deleted_and_only_once() {
     let mut database = database();
     let now = at("2026-01-02 03:04:05");
     let trace = Trace {
@@ -122,7 +122,7 @@ fn only_what_is_meant_is_deleted_and_only_once() {
 }
 
 #[test]
-fn a_keys_row_is_found_by_id_and_digest_together() {
+fn the_row_of_a_key_is_found_by_id_and_digest_together() {
     let mut database = database();
     let key = issue(1);
     insert(&database, 1, None, key.digest());
@@ -148,7 +148,7 @@ fn last_rows(database: &Connection, sql: &str) -> Rows {
 }
 
 #[test]
-fn a_batch_of_the_core_becomes_text_with_its_values_in_their_places() {
+fn a_script_has_the_values_of_a_batch_in_place_of_its_placeholders() {
     let database = database();
     database
         .execute_batch(
@@ -160,7 +160,7 @@ fn a_batch_of_the_core_becomes_text_with_its_values_in_their_places() {
     let job = Reseal::begin(&config(), "cli-0a", &now, 1000).unwrap();
     let counts = script(job.batch());
     assert!(!counts.contains('?'), "{counts}");
-    // `?2` is the previous key's, which is not there.
+    // `?2` belongs to the previous key, which is not configured.
     assert!(counts.contains("substr(env, 1, 11) = NULL"), "{counts}");
     let rows = last_rows(&database, &counts);
     assert_eq!(

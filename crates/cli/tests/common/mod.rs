@@ -1,6 +1,6 @@
-//! Runs the program inside the test, against a server or a wrangler of the test's own.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so")]
-#![allow(dead_code, reason = "no test file uses all of it")]
+//! Runs the program inside the test process, against a fake server or a fake wrangler.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,14 +18,14 @@ use tenants_core::crypto::signature::RequestSecret;
 pub(crate) const NOW: i64 = 1_787_095_017;
 pub(crate) const KEY_SECRET: &str = "a key secret";
 pub(crate) const REQUEST_SECRET: &str = "a request secret";
-/// What stands in for wrangler.
+/// The fake wrangler.
 pub(crate) const WRANGLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/wrangler");
 pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";
 
 pub(crate) const CREATED: &str = "201 Created\ncontent-type: application/json";
 pub(crate) const OK: &str = "200 OK\ncontent-type: application/json";
 
-/// What a run of the program came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: u8,
@@ -33,7 +33,7 @@ pub(crate) struct Run {
     pub(crate) errors: String,
 }
 
-/// A folder with a wrangler.toml, gone with the value, and an environment.
+/// A folder with a wrangler.toml, and an environment. Dropping the value deletes the folder.
 pub(crate) struct Project {
     pub(crate) folder: PathBuf,
     pub(crate) variables: Vec<(&'static str, String)>,
@@ -99,8 +99,8 @@ impl Project {
         }
     }
 
-    /// Puts a wrangler there that answers each call with the next of `answers` (exit code, standard output), keeps what it was
-    /// called with, and fails when it is called once more.
+    /// Installs a fake wrangler. It answers each call with the next of `answers` (exit code, standard output) and records its
+    /// arguments. Further calls fail.
     #[cfg(unix)]
     pub(crate) fn with_wrangler(mut self, answers: &[(u8, &str)]) -> Self {
         let folder = self.folder.join("fake");
@@ -117,7 +117,7 @@ impl Project {
         self
     }
 
-    /// What the wrangler was called with, counted from 1: the folder it ran in, then its arguments.
+    /// The folder and the arguments of a call of the fake wrangler. Calls count from 1.
     pub(crate) fn wrangler_call(&self, number: usize) -> Option<Vec<String>> {
         let file = self.folder.join("fake").join(format!("{number}.args"));
         let text = fs::read_to_string(file).ok()?;
@@ -135,19 +135,19 @@ impl Project {
 
 impl Drop for Project {
     fn drop(&mut self) {
-        // One that stays behind in the system's own temporary folder harms no one.
+        // A folder that cannot be deleted stays in the system's temporary folder, where it does no harm.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// A server on this machine that answers each request with the next of its answers.
+/// A local server that answers each request with the next of its answers.
 pub(crate) struct Server {
     pub(crate) url: String,
     requests: Receiver<Vec<u8>>,
 }
 
 impl Server {
-    /// `answers`: status line and headers without the last empty line, and the body.
+    /// Each answer is a head (status line and headers, without the empty line) and a body.
     pub(crate) fn new(answers: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -198,12 +198,12 @@ impl Server {
     }
 }
 
-/// Whether a request has a header, its value being exactly this.
+/// Whether a request has a header with exactly this value.
 pub(crate) fn has_header(request: &str, name: &str, value: &str) -> bool {
     header(request, name) == Some(value)
 }
 
-/// A request's header.
+/// The value of a request's header.
 pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     request
         .split("\r\n")
@@ -213,7 +213,7 @@ pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// One command, one answer: the first line of the request, its body, and what the run came to.
+/// Runs one command that sends one request. Returns the request line, the body and the run.
 pub(crate) fn exchange(args: &[&str], answer: (&str, &str)) -> (String, String, Run) {
     let server = Server::new(&[answer]);
     let run = Project::calling(&server).run(args);

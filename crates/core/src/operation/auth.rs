@@ -11,7 +11,7 @@ use crate::wire::json::{Object, object};
 /// Tells a caller which key it has.
 pub(crate) fn verify(call: &Call<'_>) -> Pending {
     Pending::new(keys::own(&call.caller), |results| {
-        let key = OwnKey::decode(standing::judged(results)?)?;
+        let key = OwnKey::decode(standing::judged_read(results)?)?;
         let body = object(|o| {
             o.raw("valid", "true").nested("key", |out| {
                 Object::begin(out)

@@ -170,9 +170,7 @@ pub(crate) fn decode_page<T>(
 ) -> Result<(Vec<T>, bool), ApiError> {
     let rows = results.rows()?;
     if rows.is_empty() {
-        return Err(crate::sql::unexpected_result(
-            "no row from a statement that always has one".into(),
-        ));
+        return Err(standing::invalid_key());
     }
     let mut list: Vec<T> = rows
         .into_iter()

@@ -52,7 +52,7 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
     Pending::new(plans::get(&call.caller, &id), move |results| {
-        let row = standing::judged(results)?;
+        let row = standing::judged_read(results)?;
         let plan = Plan::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
         Ok(Response::json(200, to_json(&plan, dialect)))
     })

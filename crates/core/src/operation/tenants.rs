@@ -53,7 +53,7 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
     Pending::new(tenants::get(&call.caller, &id), move |results| {
-        let row = standing::judged(results)?;
+        let row = standing::judged_read(results)?;
         let tenant = Tenant::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
         Ok(Response::json(200, to_json(&tenant, dialect)))
     })

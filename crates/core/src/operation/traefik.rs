@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use crate::auth::ProxyReader;
 use crate::config::Proxy;
 use crate::operation::call::Pending;
-use crate::sql::unexpected_result;
 use crate::store::routing::{self, RouteRow};
+use crate::store::standing;
 use crate::value::hostname::Hostname;
 use crate::value::id::TenantId;
 use crate::value::text::{hex_text, quote};
@@ -118,7 +118,7 @@ pub(crate) fn config(
                 Err(reason) => left_out.push(reason),
             }
         }
-        let revision = revision.ok_or_else(|| unexpected_result("no revision".into()))?;
+        let revision = revision.ok_or_else(standing::invalid_key)?;
         let etag = template.etag(revision);
         if known.has(revision) {
             return Ok((Response::empty(304).with("etag", etag), note(&left_out)));

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Entry};
-use crate::store::standing::{self, Judged, caller, key};
+use crate::store::standing::{self, Judged, valid_key};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 
@@ -24,10 +24,8 @@ pub(crate) fn own(caller: &Caller) -> Batch {
     Batch::one(standing::statement(
         caller,
         concat!(
-            "SELECT k.standing, a.id, a.name, a.created_at, a.expires_at FROM ",
-            caller!(),
-            " AS k LEFT JOIN api_keys AS a ON k.standing AND a.id = ",
-            key!(id)
+            "SELECT 1 AS standing, id, name, created_at, expires_at FROM api_keys WHERE ",
+            valid_key!()
         ),
     ))
 }

@@ -56,7 +56,7 @@ macro_rules! select {
         concat!(
             "SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
             caller!(),
-            " AS k LEFT JOIN tenants_plans AS p ON k.standing AND ",
+            " AS k LEFT JOIN tenants_plans AS p ON ",
             $on
         )
     };

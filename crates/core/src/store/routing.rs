@@ -9,19 +9,22 @@ use crate::store::standing::{self, Judged, caller};
 use crate::value::fault::ApiError;
 
 /// The newest audit entry is the revision, since every write leaves one in its own transaction. Entries of a re-encryption are
-/// skipped, because nothing that can be read changes by it. If the reader knows the revision, no tenant is read.
+/// skipped, because nothing that can be read changes by it. If the reader knows the revision, the sought id is `NULL`, and SQLite reads
+/// no tenant. (It would check a plain condition on the revision for each tenant.)
 macro_rules! select {
-    ($from:expr, $known:literal, $reseal:literal) => {
+    ($from:expr, $known:literal, $reseal:literal, $first:literal) => {
         concat!(
             "SELECT k.standing, ",
             revision!($reseal),
             " AS revision, t.id, t.hostname FROM ",
             $from,
-            " AS k LEFT JOIN tenants AS t ON k.standing AND t.is_enabled = 1 AND ",
+            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif(",
             revision!($reseal),
             " <> ",
             $known,
-            " ORDER BY t.id"
+            ", ",
+            $first,
+            ", NULL) ORDER BY t.id"
         )
     };
 }
@@ -39,10 +42,12 @@ macro_rules! revision {
 /// Reads the revision and all enabled tenants; no tenants if `known` is the revision.
 pub(crate) fn select(reader: &ProxyReader, known: i64) -> Batch {
     let statement = match reader {
-        ProxyReader::Developer => Sql::new(select!("(SELECT 1 AS standing)", "?1", "?2")),
-        ProxyReader::Holder(holder) => standing::statement(holder, select!(caller!(), "?4", "?5")),
+        ProxyReader::Developer => Sql::new(select!("(SELECT 1 AS standing)", "?1", "?2", "?3")),
+        ProxyReader::Holder(holder) => {
+            standing::statement(holder, select!(caller!(), "?4", "?5", "?6"))
+        }
     };
-    Batch::one(statement.values([known.into(), Action::EnvReseal.as_str().into()]))
+    Batch::one(statement.values([known.into(), Action::EnvReseal.as_str().into(), "".into()]))
 }
 
 /// A row of [`select()`].

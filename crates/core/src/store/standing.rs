@@ -49,13 +49,14 @@ macro_rules! standing {
     };
 }
 
-/// A table of one row with the caller's standing. Reads start from it, so they always return a row.
+/// A table with the caller's standing: one row, or none if the key is not valid. Reads start from it. SQLite sees that it has one row at
+/// most, so it needs no sorting for the rows that are joined to it.
 macro_rules! caller {
     () => {
         concat!(
-            "(SELECT ",
-            $crate::store::standing::standing!(),
-            " AS standing)"
+            "(SELECT 1 AS standing FROM api_keys WHERE ",
+            $crate::store::standing::valid_key!(),
+            ")"
         )
     };
 }
@@ -96,12 +97,22 @@ impl DerefMut for Judged {
 pub(crate) fn judge(mut row: Columns) -> Result<Judged, ApiError> {
     match row.optional_integer("standing")? {
         Some(1) => Ok(Judged(row)),
-        Some(0) => Err(ApiError::Unauthorized(Unauthorized::KeyDead)),
+        Some(0) => Err(invalid_key()),
         None => Err(ApiError::InsufficientScope),
         Some(_) => Err(unexpected_result(
             "column standing: expected 0, 1 or NULL; got another integer".into(),
         )),
     }
+}
+
+/// Judges the first row of a read that starts from [`caller!`]. No row means that the key is not valid.
+pub(crate) fn judged_read(results: &mut Results) -> Result<Judged, ApiError> {
+    judge(results.row()?.ok_or_else(invalid_key)?)
+}
+
+/// The error of a key that is unknown, deleted or expired.
+pub(crate) fn invalid_key() -> ApiError {
+    ApiError::Unauthorized(Unauthorized::KeyDead)
 }
 
 /// Judges the row of a statement that always returns one.

@@ -64,7 +64,7 @@ macro_rules! select {
             "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, \
              t.last_job_at FROM ",
             caller!(),
-            " AS k LEFT JOIN tenants AS t ON k.standing AND ",
+            " AS k LEFT JOIN tenants AS t ON ",
             $on
         )
     };

@@ -1,10 +1,10 @@
-//! Requests, as a test writes them.
+//! Requests in the short form that tests write.
 
-/// A request that is in order, but for what a test says.
+/// A request. Everything that a test does not set is valid.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) method: String,
-    /// Taken as it is, below no base path.
+    /// Path and query, with the base path.
     pub(crate) target: String,
     pub(crate) body: Vec<u8>,
     pub(crate) too_large: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Ask {
     pub(crate) if_none_match: Option<String>,
 }
 
-/// A header that the host sets as it should be, unless it is told otherwise.
+/// A header. The host sets the right value unless a test says otherwise.
 #[derive(Debug, Clone)]
 pub(crate) enum Header {
     Right,
@@ -98,7 +98,7 @@ impl Ask {
         self
     }
 
-    /// The same below the legacy base path, and signed as it is there.
+    /// The same request below the legacy base path, with a legacy signature.
     pub(crate) fn legacy(mut self) -> Self {
         self.target = self.target.replacen(BASE, LEGACY_BASE, 1);
         self
@@ -114,7 +114,7 @@ impl Ask {
     }
 }
 
-/// A GET of a path below the base path; the others alike.
+/// A GET of a path below the base path. The functions for other methods take a path in the same way.
 pub(crate) fn get(path: &str) -> Ask {
     Ask::new("GET", format!("{BASE}{path}"))
 }
@@ -162,7 +162,7 @@ pub(crate) fn install(id: &str) -> Ask {
     )
 }
 
-/// Gives the user `admin` of the tenant `id` another password.
+/// Resets the password of the user `admin` of the tenant `id`.
 pub(crate) fn reset(id: &str) -> Ask {
     patch(
         &format!("/tenants/{id}/user-password-reset"),

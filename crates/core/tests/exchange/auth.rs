@@ -1,4 +1,4 @@
-//! Who may call (contract §2): keys, signatures, and that a key is judged in the request's own batch.
+//! Authentication (contract §2): keys and signatures. The database checks a key in the request's own batch.
 
 use tenants_core::crypto::api_key::KeySecret;
 use tenants_core::crypto::secret::Secret;
@@ -42,7 +42,7 @@ fn every_route() -> Vec<Ask> {
         ),
         patch("/tenants-plans/p", r#"{"limits":null,"env":null}"#),
         delete("/tenants-plans/p"),
-        // What no row can answer to asks whether the key stands all the same.
+        // No row can have this id, but the key is checked all the same.
         get("/tenants/a%20b"),
         patch("/tenants/_", r#"{"is_enabled":false}"#),
         delete("/tenants/_"),
@@ -52,7 +52,7 @@ fn every_route() -> Vec<Ask> {
     ]
 }
 
-/// A host with a plan `P` and a tenant `a` that has it.
+/// A host with a plan `P`, and a tenant `a` that has it.
 fn filled() -> Host {
     let mut host = Host::new();
     host.expect(201, &new_plan("P"));
@@ -62,7 +62,7 @@ fn filled() -> Host {
 }
 
 #[test]
-fn what_is_no_key_of_ours_is_401_without_the_database() {
+fn a_missing_malformed_or_forged_key_is_a_401_without_the_database() {
     let mut host = filled();
     let key = host.key.clone();
     let flipped = {
@@ -104,7 +104,7 @@ fn what_is_no_key_of_ours_is_401_without_the_database() {
 }
 
 #[test]
-fn what_is_no_signature_of_the_body_is_401_without_the_database() {
+fn a_missing_or_wrong_signature_is_a_401_without_the_database() {
     let mut host = filled();
     for ask in every_route() {
         let right = host.sign(&ask.body);
@@ -122,7 +122,7 @@ fn what_is_no_signature_of_the_body_is_401_without_the_database() {
             ),
             (
                 ask.clone().signature(other),
-                "X-Signature is not of this body",
+                "X-Signature does not match this body",
             ),
         ] {
             let got = host.refuse(401, &wrong);
@@ -137,9 +137,9 @@ fn what_is_no_signature_of_the_body_is_401_without_the_database() {
     host.expect(200, &get("/tenants").signature(upper));
 }
 
-/// The key is deleted, expires or vanishes after the signature was found right: nothing is told, and nothing written.
+/// The key is deleted, expires or vanishes after the signature check. The response tells nothing, and nothing is written.
 #[test]
-fn a_key_that_falls_while_a_request_is_on_its_way_reads_and_writes_nothing() {
+fn a_key_that_becomes_invalid_during_a_request_reads_and_writes_nothing() {
     let fates = [
         "UPDATE api_keys SET deleted_at = '2026-08-18 23:16:57'",
         "UPDATE api_keys SET deleted_at = '9999-12-31 23:59:59'",
@@ -164,9 +164,9 @@ fn a_key_that_falls_while_a_request_is_on_its_way_reads_and_writes_nothing() {
     }
 }
 
-/// A write that would be refused anyway does not tell a dead key why.
+/// A write that would fail for another reason does not tell an invalid key that reason.
 #[test]
-fn a_dead_key_learns_nothing_of_what_is_there() {
+fn an_invalid_key_learns_nothing_about_the_data() {
     let mut host = filled();
     host.expect(201, &new_tenant("b"));
     let (_, dead) = host.issue("dead", Some("2026-08-18 23:16:57"));
@@ -187,7 +187,7 @@ fn a_dead_key_learns_nothing_of_what_is_there() {
 }
 
 #[test]
-fn a_key_opens_until_the_second_at_which_it_expires() {
+fn a_key_is_valid_until_the_second_at_which_it_expires() {
     let mut host = Host::new();
     let (id, key) = host.issue("short", Some("2026-08-18 23:16:58"));
     let got = host.expect(200, &post("/auth/verify", "").key(key.as_str()));
@@ -202,7 +202,7 @@ fn a_key_opens_until_the_second_at_which_it_expires() {
 }
 
 #[test]
-fn a_key_that_stands_is_told_what_it_is() {
+fn a_valid_key_is_shown_its_own_data() {
     let mut host = Host::new();
     let got = host.expect(200, &post("/auth/verify", ""));
     assert_eq!(
@@ -210,13 +210,13 @@ fn a_key_that_stands_is_told_what_it_is() {
         r#"{"valid":true,"key":{"id":1,"name":"first","created_at":"2026-01-02 03:04:05","expires_at":null}}"#
     );
     host.sql("UPDATE api_keys SET name = NULL", &[]);
-    // The route reads no body; whatever is there has to be signed.
+    // The route ignores its body, but the signature must match it.
     let got = host.expect(200, &post("/auth/verify", "not json"));
     assert!(got.body.contains(r#""name":null"#), "{}", got.body);
 }
 
 #[test]
-fn one_key_does_not_stand_for_another() {
+fn a_deleted_key_does_not_affect_another() {
     let mut host = Host::new();
     let (second, key) = host.issue("second", None);
     host.sql(
@@ -229,7 +229,7 @@ fn one_key_does_not_stand_for_another() {
 }
 
 #[test]
-fn no_secret_prints() {
+fn debug_output_shows_no_secret() {
     let mut host = filled();
     let exchange = host.exchange(&patch(
         "/tenants/a",

@@ -1,4 +1,4 @@
-//! Bodies as such (contract §2 step 5, §10): refused before the database is asked.
+//! Bodies that are refused without the database (contract §2 step 5, §10).
 
 use crate::ask::{Ask, delete, new_tenant, patch, post};
 use crate::host::{Host, problem};
@@ -15,7 +15,7 @@ fn with_body() -> [Ask; 4] {
 }
 
 #[test]
-fn a_body_that_is_needed_and_absent_is_400() {
+fn a_missing_body_is_a_400() {
     let mut host = Host::new();
     let expected = problem(
         400,
@@ -32,7 +32,7 @@ fn a_body_that_is_needed_and_absent_is_400() {
 }
 
 #[test]
-fn a_body_that_is_not_said_to_be_json_is_415() {
+fn a_body_with_another_content_type_than_json_is_a_415() {
     let mut host = Host::new();
     for ask in with_body() {
         let ask = ask.body(GOOD);
@@ -72,7 +72,7 @@ fn a_body_that_is_not_said_to_be_json_is_415() {
 }
 
 #[test]
-fn a_body_that_is_no_json_object_is_400_and_says_where() {
+fn a_body_that_is_no_json_object_is_a_400_that_says_where() {
     let mut host = Host::new();
     for (body, detail) in [
         (
@@ -112,7 +112,7 @@ fn a_body_that_is_no_json_object_is_400_and_says_where() {
             );
         }
     }
-    // JSON's blanks, and no others, may stand around.
+    // JSON's own whitespace may surround the object, and no other.
     host.expect(201, &post("/tenants", format!(" \t\r\n{GOOD}\n")));
     for blank in ["\u{b}", "\u{c}", "\u{feff}", "\u{a0}"] {
         host.refuse(400, &post("/tenants", format!("{blank}{GOOD}")));
@@ -120,7 +120,7 @@ fn a_body_that_is_no_json_object_is_400_and_says_where() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_413_before_its_signature() {
+fn a_body_that_is_too_large_is_a_413_before_the_signature_check() {
     let mut host = Host::new();
     for ask in with_body() {
         let got = host.refuse(413, &ask.signature("x").too_large());
@@ -138,7 +138,7 @@ fn a_body_that_is_too_large_is_413_before_its_signature() {
 }
 
 #[test]
-fn a_body_nested_deeper_than_anybody_reads_does_not_bring_the_host_down() {
+fn a_deeply_nested_body_does_not_overflow_the_stack() {
     let mut host = Host::new();
     for (open, close) in [("[", "]"), (r#"{"A":"#, "}")] {
         let deep = open.repeat(9_000) + "1" + &close.repeat(9_000);
@@ -150,13 +150,13 @@ fn a_body_nested_deeper_than_anybody_reads_does_not_bring_the_host_down() {
 }
 
 #[test]
-fn an_escape_of_no_character_is_422_where_it_stands() {
+fn a_lone_surrogate_is_a_422_at_its_field() {
     let mut host = Host::new();
     for lone in [r"\ud800", r"\udc00", r"\ud800\u0041"] {
         let body = format!(r#"{{"id":"{lone}","hostname":"a","is_enabled":true}}"#);
         let got = host.refuse(422, &post("/tenants", body));
         assert_eq!(got.named(), ["/id"]);
-        // In a name there is no place to point at.
+        // A pointer cannot name a member whose name is not valid Unicode.
         let body = format!(r#"{{"{lone}":1}}"#);
         host.refuse(400, &post("/tenants", body));
     }

@@ -7,7 +7,7 @@ use tenants_core::sql::{Rows, Value};
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Got, Host, WaitsForBatch as _, problem};
+use crate::host::{Got, Host, WaitsForBatch as _, internal_error};
 
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 
@@ -90,16 +90,7 @@ fn failed(host: &mut Host, ask: &Ask, exchange: Exchange, reason: &str) {
     assert_eq!(got.status, 500, "{ask:?}");
     assert_eq!(got.cause(), format!("the database failed: {reason}"));
     if ask.method != "HEAD" {
-        assert_eq!(
-            got.body,
-            problem(
-                500,
-                "Internal Server Error",
-                "something failed on this side; the log has it under the request id",
-                "internal",
-                ""
-            )
-        );
+        assert_eq!(got.body, internal_error());
     }
 }
 

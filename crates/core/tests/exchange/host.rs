@@ -1,4 +1,4 @@
-//! A host of the core on SQLite in memory, as D1 would run it: each batch one transaction, all or nothing.
+//! A host of the core on SQLite in memory. Like D1, it runs each batch in one transaction.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -21,14 +21,14 @@ use tenants_core::{
 use crate::ask::{Ask, Header};
 use crate::invariants;
 
-/// 2026-08-18 23:16:57 UTC: what the clock says until a test moves it.
+/// The clock's reading until a test moves it: 2026-08-18 23:16:57 UTC.
 pub(crate) const NOW: i64 = 1_787_095_017;
 pub(crate) const NOW_TEXT: &str = "2026-08-18 23:16:57";
 
-/// What no log line, no problem and no row may show in clear: every `env` of these tests has it in each of its values.
+/// Every value of every `env` in these tests contains it, so that no log line, problem or row may.
 pub(crate) const HIDDEN: &str = "hidden";
 
-/// A secret for each variable that has one.
+/// The secrets of the configuration.
 pub(crate) const SECRETS: [(&str, &str); 3] = [
     ("CHEVERETO_TENANTS_API_KEY_SECRET", "the-secret-of-keys"),
     (
@@ -41,12 +41,12 @@ pub(crate) const SECRETS: [(&str, &str); 3] = [
     ),
 ];
 
-/// What legacy requests are signed with where [`Host::legacy`] has them.
+/// Signs the requests to [`Host::legacy`].
 pub(crate) fn legacy_key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-/// Bytes that can be foreseen and that hardly ever repeat: xorshift64 (Marsaglia 2003).
+/// Repeatable bytes from a seed: xorshift64 (Marsaglia 2003).
 pub(crate) struct Foreseen(pub(crate) u64);
 
 impl Random for Foreseen {
@@ -75,11 +75,11 @@ pub(crate) struct Host {
     pub(crate) db: Connection,
     pub(crate) random: Box<dyn Random>,
     pub(crate) now: i64,
-    /// A key that stands.
+    /// A valid key.
     pub(crate) key: String,
     pub(crate) key_id: i64,
     variables: BTreeMap<&'static str, String>,
-    /// What nothing that leaves may hold.
+    /// No response and no log line may contain one of these.
     pub(crate) secrets: Vec<String>,
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn outcome(result: Result<Vec<Rows>, String>) -> Outcome {
     Outcome::Batch(result.map_err(Failure::new))
 }
 
-/// What came of a request.
+/// The response to a request, with its log entry.
 #[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) status: u16,
@@ -131,7 +131,7 @@ impl Host {
         Self::with(&[])
     }
 
-    /// A host with variables beside, or instead of, [`SECRETS`]; an empty value is none.
+    /// A host with these variables, which add to [`SECRETS`] or replace some of them. An empty value unsets a variable.
     pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
         let mut host = Self {
             api: Api::new(|_| None),
@@ -149,7 +149,7 @@ impl Host {
         host
     }
 
-    /// A host that serves the legacy dialect, with variables beside.
+    /// The same, and serves the legacy dialect as well.
     pub(crate) fn legacy(variables: &[(&'static str, &str)]) -> Self {
         let mut host = Self::with(variables);
         let key = hex::encode(legacy_key().verifying_key().as_bytes());
@@ -157,7 +157,7 @@ impl Host {
         host
     }
 
-    /// Changes variables: the same database, under another configuration.
+    /// Changes the configuration and keeps the database.
     pub(crate) fn configure(&mut self, variables: &[(&'static str, &str)]) {
         for (name, value) in variables {
             self.variables.insert(name, (*value).into());
@@ -168,7 +168,7 @@ impl Host {
         self.api = Api::new(|name| self.variables.get(name).cloned());
     }
 
-    /// Issues a key, as the command line does.
+    /// Issues a key without the core's task. Returns its id and text.
     pub(crate) fn issue(&mut self, name: &str, expires_at: Option<&str>) -> (i64, String) {
         self.sql(
             "INSERT INTO api_keys (name, digest, created_at, expires_at) VALUES (?1, '', ?2, ?3)",
@@ -190,19 +190,19 @@ impl Host {
         (id, text)
     }
 
-    /// Runs a statement of the test's own, past the core; its rows.
+    /// Runs a statement of the test and returns its rows.
     pub(crate) fn sql(&self, text: &str, values: &[Value]) -> Rows {
         tenants_sqlite::query(&self.db, text, values).unwrap()
     }
 
-    /// The only value of a statement of the test's own.
+    /// Runs a statement of the test that returns one value.
     pub(crate) fn one(&self, text: &str) -> Value {
         let rows = self.sql(text, &[]);
         assert_eq!((rows.len(), rows[0].len()), (1, 1), "{text}");
         rows[0][0].clone()
     }
 
-    /// Every table and index, and every row, but for SQLite's own.
+    /// Every table, index, view, trigger and row, apart from SQLite's own.
     pub(crate) fn dump(&self) -> String {
         let mut out = String::new();
         for object in self.sql(
@@ -216,7 +216,7 @@ impl Host {
             if kind != "table" {
                 continue;
             }
-            // In the order of the first column, and of the second where there is one.
+            // Sorted by the first column, and by the second if there is one.
             let columns = self.sql(
                 "SELECT name FROM pragma_table_info(?1)",
                 &[name.as_str().into()],
@@ -232,7 +232,7 @@ impl Host {
         out
     }
 
-    /// The names of all tables and indexes that begin like a tenant's own.
+    /// The names of all tables and indexes of tenants' sites.
     pub(crate) fn own_tables(&self) -> Vec<String> {
         let rows = self.sql(
             "SELECT name FROM sqlite_master WHERE substr(name, 1, 4) = 'chv_' ORDER BY name",
@@ -362,7 +362,7 @@ impl Host {
         }
     }
 
-    /// Ends an exchange.
+    /// Resumes an exchange with the outcome of its batch. It must have a response.
     pub(crate) fn finish(
         &mut self,
         ask: &Ask,
@@ -371,18 +371,18 @@ impl Host {
     ) -> Got {
         let step = self.resumed(exchange, result);
         self.sent(ask, step, false)
-            .unwrap_or_else(|| panic!("{ask:?} wants a second round trip"))
+            .unwrap_or_else(|| panic!("{ask:?} asks for a second batch"))
     }
 
-    /// Goes on with an exchange whose batch failed, and which wants to know why; what it asks for then.
+    /// Resumes an exchange whose batch failed. It must ask why with a second batch.
     pub(crate) fn ask_why(&mut self, ask: &Ask, exchange: Exchange, reason: &str) -> Exchange {
         match self.resumed(exchange, Err(reason.into())) {
             Step::Run(exchange) => exchange,
-            Step::Done(answer) => panic!("{ask:?} does not ask why: {answer:?}"),
+            Step::Done(answer) => panic!("{ask:?} does not ask for a second batch: {answer:?}"),
         }
     }
 
-    /// Ends an exchange whose batch failed, with what the reading of the reason gave.
+    /// Resumes an exchange with the outcome of that second batch. It must have a response.
     pub(crate) fn finish_why(
         &mut self,
         ask: &Ask,
@@ -391,7 +391,7 @@ impl Host {
     ) -> Got {
         let step = self.resumed(exchange, result);
         self.sent(ask, step, true)
-            .unwrap_or_else(|| panic!("{ask:?} wants a third round trip"))
+            .unwrap_or_else(|| panic!("{ask:?} asks for a third batch"))
     }
 
     fn sent(&self, ask: &Ask, step: Step<Exchange>, failed: bool) -> Option<Got> {
@@ -411,7 +411,7 @@ impl Host {
         Some(got)
     }
 
-    /// A request that is answered without the database, with one batch, or with one that failed and one that read why.
+    /// Sends a request and runs the batch that it may need, and a second one if the first fails.
     pub(crate) fn ask(&mut self, ask: &Ask) -> Got {
         let before = self.dump();
         let got = match self.begin(ask) {
@@ -425,7 +425,7 @@ impl Host {
         got
     }
 
-    /// A request that must be answered with this status, without the database.
+    /// Sends a request that must have this status without the database.
     pub(crate) fn refuse(&mut self, status: u16, ask: &Ask) -> Got {
         let step = self.begin(ask);
         let got = self
@@ -435,12 +435,12 @@ impl Host {
         got
     }
 
-    /// A request that must be answered with this status, after one batch.
+    /// Sends a request that must have this status after one batch.
     pub(crate) fn expect(&mut self, status: u16, ask: &Ask) -> Got {
         self.expect_after(status, ask, |_| ())
     }
 
-    /// The same, where something happens to the database after the request has begun.
+    /// The same, and calls `between` when the request has begun and its batch has not.
     pub(crate) fn expect_after(
         &mut self,
         status: u16,
@@ -467,12 +467,12 @@ impl Host {
         got
     }
 
-    /// A request whose batch must fail, and which must be answered with this status after another.
+    /// Sends a request whose batch must fail, and which must have this status after a second batch.
     pub(crate) fn expect_failing(&mut self, status: u16, ask: &Ask) -> Got {
         self.expect_failing_after(status, ask, |_| ())
     }
 
-    /// The same, where something happens to the database after the request has begun.
+    /// The same, and calls `between` when the request has begun and its batch has not.
     pub(crate) fn expect_failing_after(
         &mut self,
         status: u16,
@@ -482,14 +482,14 @@ impl Host {
         let exchange = self.exchange(ask);
         between(self);
         let before = self.dump();
-        let reason = self.run(exchange.batch()).expect_err("it must fail");
+        let reason = self.run(exchange.batch()).expect_err("the batch must fail");
         let got = self.explain(ask, exchange, &reason);
         assert_eq!(got.status, status, "{ask:?}: {got:?}");
         invariants::of_change(self, ask, &got, &before);
         got
     }
 
-    /// The body of an answer, in JSON.
+    /// Sends a request that must have this status after one batch. Returns the body.
     pub(crate) fn json(&mut self, status: u16, ask: &Ask) -> Json {
         serde_json::from_str(&self.expect(status, ask).body).unwrap()
     }
@@ -508,7 +508,7 @@ impl Got {
         self.log.cause.as_deref().unwrap_or_default()
     }
 
-    /// The places that a 409 or 422 names, in its order.
+    /// The pointers and parameters of a 409 or 422, in its order.
     pub(crate) fn named(&self) -> Vec<String> {
         self.json()["errors"]
             .as_array()
@@ -522,7 +522,23 @@ impl Got {
     }
 }
 
-/// The problem that a request with the id `r-1` is answered with.
+/// How the log begins the cause of a response to rows that the statement cannot return.
+pub(crate) const UNEXPECTED_ROWS: &str = "unexpected result from the database: ";
+
+/// The body of a 500 for a request with the id `r-1`.
+pub(crate) fn internal_error() -> String {
+    let detail = "something failed on this side; the log has it under the request id";
+    problem(500, "Internal Server Error", detail, "internal", "")
+}
+
+/// The body of a 503 for a request with the id `r-1`.
+pub(crate) fn not_configured() -> String {
+    let detail =
+        "the service is not configured for this; its log has the reason under the request id";
+    problem(503, "Service Unavailable", detail, "not_configured", "")
+}
+
+/// The body of a problem for a request with the id `r-1`.
 pub(crate) fn problem(status: u16, title: &str, detail: &str, code: &str, errors: &str) -> String {
     let errors = if errors.is_empty() {
         String::new()

@@ -1,4 +1,4 @@
-//! What holds for every statement, every answer and every change of the database, whatever was asked.
+//! Facts that hold for every statement, every response and every change of the database.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use tenants_core::value::clock::Timestamp;
 use crate::ask::Ask;
 use crate::host::{Got, HIDDEN, Host};
 
-/// Values are bound and never written into the text, as many as it has placeholders, and within D1's limit; columns can be told
-/// apart by their names, as the Worker's adapter of D1 needs it.
+/// Checks that a statement's text holds no value and has a placeholder for each, that D1's limits hold, and that its columns have
+/// different names, which the Worker's adapter of D1 relies on.
 pub(crate) fn of_statement(db: &Connection, statement: &Statement) {
     let text = statement.text();
-    // Quoted are names of tenants' tables, of the prefix, the id in lower case and a part; nothing else is anybody's.
+    // Only the names of tenants' tables are quoted: prefix, id in lower case, part.
     for (i, piece) in text.split('"').enumerate() {
         let ok = if i % 2 == 0 {
             !piece.contains([';', '\'', '\0', '\n'])
@@ -24,7 +24,7 @@ pub(crate) fn of_statement(db: &Connection, statement: &Statement) {
                     .bytes()
                     .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
         };
-        assert!(ok, "one statement, and no text of anybody's in it: {text}");
+        assert!(ok, "not one statement without literals: {text}");
     }
     assert_eq!(text.matches('"').count() % 2, 0, "{text}");
     let used: BTreeSet<usize> = text
@@ -44,7 +44,7 @@ pub(crate) fn of_statement(db: &Connection, statement: &Statement) {
         }
     }
 
-    // One that cannot be prepared cannot be run either, and whoever runs it sees that.
+    // A statement that cannot be prepared fails when it runs, and the test sees that.
     let Ok(prepared) = db.prepare(text) else {
         return;
     };
@@ -56,8 +56,8 @@ pub(crate) fn of_statement(db: &Connection, statement: &Statement) {
     }
 }
 
-/// Contract §3, and that nothing secret leaves.
-/// `failed` is whether a batch failed on the way to the answer, which is then in the log whatever the answer is.
+/// Checks a response against contract §3, and that it contains nothing secret. `failed` says whether a batch failed, in which case the
+/// log has the reason for every status.
 pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) {
     let (status, body) = (got.status, &got.body);
     let request_id = got.header("x-request-id").expect("a request id");
@@ -101,7 +101,7 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
     let line_json: Json = serde_json::from_str(&line).expect(&line);
     assert_eq!(line_json["status"], status);
     assert_eq!(line_json["request_id"], request_id);
-    // An answer of Traefik's configuration may say what was left out of it.
+    // The log of Traefik's configuration may name rows that were left out.
     if got.log.route != Some("/config/traefik") || status != 200 {
         assert_eq!(
             got.log.cause.is_some(),
@@ -120,7 +120,7 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
     assert!(status < 400 || !body.contains(HIDDEN), "{body}");
 }
 
-/// Contract §1: every answer of a legacy route, and no other, says that it is deprecated and by what.
+/// Checks that every response of a legacy route, and no other, carries the deprecation headers (contract §1).
 pub(crate) fn of_dialect(got: &Got, legacy: bool) {
     let deprecation = got.header("deprecation");
     let link = got.header("link").unwrap_or_default();
@@ -136,7 +136,7 @@ pub(crate) fn of_dialect(got: &Got, legacy: bool) {
     }
 }
 
-/// RFC 9457, with the members of contract §3. That a tenant is `installed` already is no field's fault.
+/// Checks a problem (RFC 9457) for the members of contract §3. The 409 of a tenant that is `installed` already has no `errors`.
 fn of_problem(json: &Json, status: u16, request_id: &str, installed: bool) {
     let members: Vec<&String> = json.as_object().expect("an object").keys().collect();
     let errors = matches!(status, 409 | 422) && !installed;
@@ -164,8 +164,8 @@ fn of_problem(json: &Json, status: u16, request_id: &str, installed: bool) {
     }
 }
 
-/// What reads, and what is refused, writes nothing; what writes leaves exactly one audit entry, with who, when and which request.
-/// No table has a secret, a key or an `env` in clear.
+/// Checks that a successful write has left one audit entry with the key, the time and the request id, and that every other request
+/// has changed nothing. No table may contain a secret, a key or an `env` in clear.
 pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
     let after = host.dump();
     let writes = matches!(ask.method.as_str(), "POST" | "PATCH" | "DELETE")
@@ -190,7 +190,7 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
     }
     assert!(!after.contains(HIDDEN), "{after}");
     for secret in &host.secrets {
-        // The digests of keys alone are there.
+        // The digests of keys are the only ones that are stored.
         let stored = secret.len() == 64 && secret.bytes().all(|b| b.is_ascii_hexdigit());
         assert!(stored || !after.contains(secret.as_str()), "{after}");
     }

@@ -1,11 +1,11 @@
-//! A key is created, on a real SQLite: what it leaves behind, and what opens what from then on.
+//! The creation of API keys, on SQLite: the rows that it leaves, and the requests that the key can make.
 
 use tenants_core::sql::Value;
 use tenants_core::task::keys::{KeyCreation, KeyName};
 use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{Header, get};
-use crate::host::{Exhausted, Host, NOW, NOW_TEXT, TaskStep};
+use crate::host::{Exhausted, Host, NOW, NOW_TEXT, TaskStep, UNEXPECTED_ROWS};
 
 fn begin(host: &mut Host, name: Option<&str>, expires_at: Option<&str>) -> KeyCreation {
     let name = name.map(|name| KeyName::parse(name).unwrap());
@@ -14,14 +14,14 @@ fn begin(host: &mut Host, name: Option<&str>, expires_at: Option<&str>) -> KeyCr
     KeyCreation::begin(config, name, expires_at, NOW, host.random.as_mut()).unwrap()
 }
 
-fn opens(host: &mut Host, key: &str) -> u16 {
+fn status_with(host: &mut Host, key: &str) -> u16 {
     let mut ask = get("/tenants");
     ask.key = Header::Is(key.into());
     host.ask(&ask).status
 }
 
 #[test]
-fn a_key_that_was_created_opens_and_the_database_has_its_digest_alone() {
+fn a_created_key_is_valid_and_the_database_has_only_its_digest() {
     let mut host = Host::new();
     let task = begin(&mut host, Some("billing"), Some("2026-08-18 23:16:58"));
     let created = host.complete(task);
@@ -53,13 +53,13 @@ fn a_key_that_was_created_opens_and_the_database_has_its_digest_alone() {
         ]]
     );
     assert!(!host.dump().contains(created.key.text()));
-    assert_eq!(opens(&mut host, created.key.text()), 200);
+    assert_eq!(status_with(&mut host, created.key.text()), 200);
     host.now += 1;
-    assert_eq!(opens(&mut host, created.key.text()), 401, "expired");
+    assert_eq!(status_with(&mut host, created.key.text()), 401, "expired");
 }
 
 #[test]
-fn an_id_that_was_given_away_meanwhile_is_replaced_by_the_next() {
+fn an_id_that_another_key_took_is_replaced_by_the_next() {
     let mut host = Host::new();
     let task = begin(&mut host, None, None);
     let task = host.step_on(task);
@@ -70,11 +70,11 @@ fn an_id_that_was_given_away_meanwhile_is_replaced_by_the_next() {
         host.one("SELECT group_concat(subject) FROM audit_log"),
         "3".into()
     );
-    assert_eq!(opens(&mut host, created.key.text()), 200);
+    assert_eq!(status_with(&mut host, created.key.text()), 200);
 }
 
 #[test]
-fn a_key_whose_id_is_always_given_away_is_given_up() {
+fn the_task_gives_up_if_another_key_takes_every_id() {
     let mut host = Host::new();
     let mut task = begin(&mut host, None, None);
     for _ in 0..20 {
@@ -84,18 +84,20 @@ fn a_key_whose_id_is_always_given_away_is_given_up() {
             Err(error) => {
                 assert_eq!(
                     error.to_string(),
-                    "the database's answer is not its statement's: every id that was free was another's a moment later"
+                    format!(
+                        "{UNEXPECTED_ROWS}somebody else got every id that was free a moment before"
+                    )
                 );
                 return;
             }
         }
         host.issue("another", None);
     }
-    panic!("it never gives up");
+    panic!("the task never gives up");
 }
 
 #[test]
-fn what_a_key_cannot_be_created_without_is_named() {
+fn a_missing_secret_clock_or_randomness_is_named() {
     let mut host = Host::new();
     let task = begin(&mut host, None, None);
     let error = host.resume(task, Err("disk full".into())).unwrap_err();
@@ -127,7 +129,7 @@ fn a_name_is_1_to_255_characters_and_has_no_nul() {
 }
 
 #[test]
-fn a_hosts_own_id_stands_in_the_audit_log() {
+fn the_audit_log_has_the_id_that_the_host_gives() {
     let mut host = Host::new();
     let task = begin(&mut host, None, None).under("cli-1");
     host.complete(task);

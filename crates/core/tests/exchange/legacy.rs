@@ -1,4 +1,4 @@
-//! The legacy dialect (contract §1): the same rules and the same data under its own names.
+//! The legacy dialect (contract §1): the same rules and data under other names.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,7 @@ fn new_plan(fields: &str) -> Ask {
 }
 
 #[test]
-fn it_has_its_own_routes_and_no_others() {
+fn the_legacy_dialect_has_its_own_routes_and_no_others() {
     let mut host = Host::legacy(&[]);
     for (path, methods) in [
         ("/tenants", "POST"),
@@ -65,7 +65,7 @@ fn it_has_its_own_routes_and_no_others() {
 }
 
 #[test]
-fn without_a_verifying_key_its_routes_are_not_there() {
+fn legacy_routes_are_a_404_if_no_verifying_key_is_configured() {
     let mut host = Host::new();
     let expected = problem(404, "Not Found", "no route has this path", "not_found", "");
     for (method, path) in [
@@ -82,7 +82,7 @@ fn without_a_verifying_key_its_routes_are_not_there() {
 }
 
 #[test]
-fn a_tenant_goes_in_and_comes_out_under_its_names() {
+fn a_tenant_is_read_and_written_under_legacy_names() {
     let mut host = Host::legacy(&[]);
     host.expect(201, &new_plan(""));
     let got = host.expect(201, &new_tenant());
@@ -101,7 +101,7 @@ fn a_tenant_goes_in_and_comes_out_under_its_names() {
     assert_eq!(read.header("link"), Some(link.as_str()));
     host.expect(200, &head("/tenants/aBC").legacy());
 
-    // One data set: the current dialect shows the same under its own names.
+    // Both dialects share their data: the current one shows the same values under its own names.
     let mut current = host.json(200, &get("/tenants/abc"));
     let fields = current.as_object_mut().unwrap();
     let id = fields.insert("tenant_id".into(), fields["id"].clone());
@@ -139,15 +139,15 @@ fn a_tenant_goes_in_and_comes_out_under_its_names() {
         (&json!(null), &json!({}))
     );
     assert_eq!(got["env"], json!({"F": "hidden"}));
-    // Its body has no field in this dialect, whatever it is.
+    // The legacy dialect ignores the body of a DELETE.
     host.expect(204, &delete("/tenants/abc").body("not json").legacy());
     host.expect(404, &get("/tenants/abc").legacy());
     host.expect(404, &get("/tenants/abc"));
 }
 
-/// The field is the current dialect's: what a legacy caller is not told of it must not lose anything.
+/// `drop_tables` belongs to the current dialect. A legacy caller does not know the field, and must not lose data by it.
 #[test]
-fn it_drops_no_tables() {
+fn a_legacy_delete_drops_no_tables() {
     let mut host = Host::legacy(&[]);
     host.expect(201, &crate::ask::new_tenant("a"));
     host.expect(201, &install("a"));
@@ -241,7 +241,7 @@ fn a_plan_without_a_name_is_shown_under_its_id() {
 }
 
 #[test]
-fn every_wrong_field_is_told_under_the_name_that_it_was_sent_with() {
+fn every_wrong_field_is_reported_under_the_name_that_the_caller_sent() {
     let mut host = Host::legacy(&[]);
     host.expect(201, &new_plan(""));
     host.expect(201, &new_tenant());
@@ -251,7 +251,7 @@ fn every_wrong_field_is_told_under_the_name_that_it_was_sent_with() {
             post("/tenants", "{}"),
             &["/tenant_id", "/hostname", "/is_enabled"][..],
         ),
-        // The current dialect's name is none here.
+        // The current dialect's name is unknown here.
         (
             post("/tenants", r#"{"id":"x","hostname":"x","is_enabled":true}"#),
             &["/tenant_id"],
@@ -359,10 +359,10 @@ fn a_page_of_plans_links_to_the_next_and_to_the_successor() {
 }
 
 #[test]
-fn every_check_answers_as_deprecated() {
+fn every_refusal_carries_the_deprecation_headers() {
     let mut host = Host::legacy(&[("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "192.0.2.1")]);
     let ask = post("/tenants", "[]").legacy().signature("x");
-    // `Host` looks at each answer for its headers.
+    // `Host` checks the headers of each response.
     host.refuse(403, &ask);
     let ask = ask.from("192.0.2.1");
     host.refuse(401, &ask.clone().no_key());
@@ -375,7 +375,7 @@ fn every_check_answers_as_deprecated() {
     );
     let signed = |body: &str| STANDARD.encode(legacy_key().sign(body.as_bytes()).to_bytes());
     let got = host.refuse(401, &ask.clone().signature(signed("{}")));
-    assert_eq!(got.cause(), "X-Signature is not of this body");
+    assert_eq!(got.cause(), "X-Signature does not match this body");
     let ask = ask.signature(signed("[]"));
     host.refuse(415, &ask.clone().content_type("text/plain"));
     host.refuse(400, &ask);
@@ -385,9 +385,9 @@ fn every_check_answers_as_deprecated() {
     host.refuse(503, &get("/tenants/a").legacy().from("192.0.2.1"));
 }
 
-/// It needs no request secret, and neither dialect takes the other's signature.
+/// The legacy dialect works without a request secret.
 #[test]
-fn its_signature_is_its_own() {
+fn neither_dialect_takes_the_signature_of_the_other() {
     let mut host = Host::legacy(&[]);
     let body = r#"{"plan_id":"p","name":"P"}"#;
     let current = host.sign(body.as_bytes());
@@ -404,7 +404,7 @@ fn its_signature_is_its_own() {
 }
 
 #[test]
-fn while_keys_rotate_each_of_them_signs() {
+fn each_of_several_verifying_keys_verifies() {
     let old = hex::encode(legacy_key().verifying_key().as_bytes());
     let new = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
     let mut host = Host::new();
@@ -421,7 +421,7 @@ fn while_keys_rotate_each_of_them_signs() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_is_named_in_the_log() {
+fn the_log_names_a_verifying_key_that_does_not_parse() {
     let mut host = Host::with(&[("CHEVERETO_TENANTS_PUBLIC_KEY", "ssh-ed25519 nonsense")]);
     for ask in [get("/tenants"), get("/tenants/a").legacy()] {
         let got = host.refuse(503, &ask);
@@ -438,9 +438,9 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// What a signer could make besides the one signature that there is to be.
+/// Lax verification would accept these forms, too, besides the only valid one.
 #[test]
-fn a_signature_has_no_second_form() {
+fn a_changed_form_of_a_valid_signature_is_refused() {
     let mut host = Host::legacy(&[]);
     let key = legacy_key();
     for body in ["", "x", r#"{"plan_id":"p"}"#] {
@@ -448,7 +448,7 @@ fn a_signature_has_no_second_form() {
         let good = key.sign(body.as_bytes()).to_bytes();
         host.expect(200, &ask.clone().signature(STANDARD.encode(good)));
 
-        // S + L, the same scalar.
+        // S + L is the same scalar modulo L.
         let mut malleable = good;
         let mut carry = 0;
         for (byte, order) in malleable[32..].iter_mut().zip(ORDER) {
@@ -460,7 +460,7 @@ fn a_signature_has_no_second_form() {
         assert_ne!(malleable, good);
         host.refuse(401, &ask.clone().signature(STANDARD.encode(malleable)));
 
-        // R the identity, of small order, and S = k·a: the equation holds, and verification that is not strict takes it.
+        // R is the identity, which has a small order, and S = k·a. The equation holds, so lax verification accepts it.
         let mut r = [0; 32];
         r[0] = 1;
         let k = Sha512::new()
@@ -475,10 +475,7 @@ fn a_signature_has_no_second_form() {
         let signature = ed25519_dalek::Signature::from_bytes(&small);
         let lax =
             ed25519_dalek::Verifier::verify(&key.verifying_key(), body.as_bytes(), &signature);
-        assert!(
-            lax.is_ok(),
-            "it is a signature for whoever does not look closer"
-        );
+        assert!(lax.is_ok(), "lax verification accepts it");
         host.refuse(401, &ask.clone().signature(STANDARD.encode(small)));
     }
 }

@@ -1,12 +1,12 @@
-//! Whole exchanges on a real SQLite that was loaded from `schema.sql`: every route, every success and every error of it.
+//! Whole exchanges on SQLite with the tables of `schema.sql`: every route, with every success and every error.
 //!
-//! What holds for every answer, every statement and every write is checked by [`host::Host`] in every exchange of every test;
-//! the tests themselves say what is particular.
+//! [`host::Host`] checks each exchange of each test for the facts that hold for all of them (`invariants.rs`). The tests themselves
+//! state the particular ones.
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "the helpers of a test end it as the test itself may"
+    reason = "test helpers may panic, as tests do"
 )]
 
 mod ask;

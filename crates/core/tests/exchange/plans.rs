@@ -6,7 +6,7 @@ use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
 use crate::host::{Host, NOW, NOW_TEXT, problem};
 
 #[test]
-fn a_plan_that_is_not_there_is_404() {
+fn an_unknown_plan_is_a_404() {
     let mut host = Host::new();
     host.expect(201, &new_plan("abc"));
     host.expect(201, &new_tenant("tenant"));
@@ -26,7 +26,7 @@ fn a_plan_that_is_not_there_is_404() {
 }
 
 #[test]
-fn every_wrong_field_is_named_at_once() {
+fn all_wrong_fields_are_reported_at_once() {
     let mut host = Host::new();
     for (body, named) in [
         ("{}", &["/id"][..]),
@@ -67,7 +67,7 @@ fn every_wrong_field_is_named_at_once() {
 }
 
 #[test]
-fn an_id_that_is_taken_is_409() {
+fn a_taken_id_is_a_409() {
     let mut host = Host::new();
     host.expect(201, &new_plan("Taken"));
     for id in ["Taken", "tAKEN"] {
@@ -82,7 +82,7 @@ fn an_id_that_is_taken_is_409() {
 }
 
 #[test]
-fn a_new_plan_answers_with_the_whole_of_it() {
+fn a_created_plan_is_returned_whole() {
     let mut host = Host::new();
     for (given, shown) in [
         ("", r#""limits":null,"env":null"#),
@@ -121,7 +121,7 @@ fn a_new_plan_answers_with_the_whole_of_it() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names() {
+fn a_patch_changes_only_the_fields_that_it_names() {
     for (body, shown) in [
         (
             r#"{"limits":{"X":1}}"#,
@@ -166,9 +166,9 @@ fn a_patch_changes_what_it_names() {
     }
 }
 
-/// With the foreign key enforced and without: not every host's SQLite does.
+/// With foreign keys enforced and without: not every host enforces them.
 #[test]
-fn a_deleted_plan_leaves_its_tenants_running_with_none() {
+fn the_tenants_of_a_deleted_plan_stay_without_a_plan() {
     for enforced in [true, false] {
         let mut host = Host::new();
         host.db
@@ -198,7 +198,7 @@ fn a_deleted_plan_leaves_its_tenants_running_with_none() {
 }
 
 #[test]
-fn the_body_of_a_delete_is_signed_and_not_read() {
+fn the_body_of_a_delete_is_verified_and_ignored() {
     let mut host = Host::new();
     host.expect(201, &new_plan("a"));
     host.expect(204, &delete("/tenants-plans/a").body("not json"));

@@ -1,4 +1,4 @@
-//! Sealing again, on a real SQLite: what it changes, what it leaves, and that it may be interrupted anywhere.
+//! Encryption under a new key, on SQLite: which rows a run changes, which it leaves, and that it may be interrupted anywhere.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,16 @@ use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table, U
 use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{get, patch, post};
-use crate::host::{Exhausted, HIDDEN, Host, NOW, SECRETS, Task as _, TaskStep, WaitsForBatch as _};
+use crate::host::{
+    Exhausted, HIDDEN, Host, NOW, SECRETS, TaskStep, UNEXPECTED_ROWS, WaitsForBatch as _,
+};
 
 const NEWER: &str = "//////////////////////////////////////////8=";
 const THIRD: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const OLDER: &str = SECRETS[2].1;
 const ROOMY: u32 = 96_000;
 
-/// Tenants and plans whose `env` is sealed under [`OLDER`], then the configuration of a rotation.
+/// A host with tenants and plans whose `env` is encrypted under [`OLDER`], configured for a rotation to [`NEWER`].
 fn rotating(tenants: usize, plans: usize) -> Host {
     let mut host = Host::new();
     for n in 0..tenants {
@@ -67,7 +69,7 @@ fn survey(host: &mut Host) -> Counts {
     host.complete(task)
 }
 
-/// All that there is but for the sealed texts and the audit log.
+/// All columns of tenants and plans apart from `env`.
 fn visible(host: &Host) -> String {
     let tables = [
         "SELECT id, hostname, is_enabled, plan_id, limits, stats, created_at, updated_at, last_job_at FROM tenants ORDER BY id",
@@ -105,7 +107,7 @@ const NOTHING: Count = Count {
 };
 
 #[test]
-fn what_the_previous_key_sealed_is_sealed_under_the_current_one_and_nothing_else_changes() {
+fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_else_changes() {
     let mut host = rotating(7, 3);
     host.expect(201, &with_env("/tenants", "New", "hidden"));
     host.expect(
@@ -174,7 +176,7 @@ fn what_the_previous_key_sealed_is_sealed_under_the_current_one_and_nothing_else
         [format!("0 {fingerprint} cli-1 2026-08-18 23:17:57").into()]
     );
 
-    // The previous key is not needed any more.
+    // From here on the previous key is not needed.
     rotate(&mut host, NEWER, "");
     for (ask, body) in [get("/tenants"), get("/tenants-plans")].iter().zip(answers) {
         assert_eq!(host.expect(200, ask).body, body);
@@ -191,9 +193,9 @@ fn a_second_run_writes_nothing() {
     assert_eq!(host.dump(), all);
 }
 
-/// In the middle of a change both variables are the old key.
+/// During a change of configuration, both variables can hold the old key.
 #[test]
-fn with_the_same_key_twice_nothing_is_counted_twice() {
+fn a_key_that_is_both_current_and_previous_is_counted_once() {
     let mut host = rotating(3, 1);
     rotate(&mut host, OLDER, OLDER);
     let report = reseal(&mut host);
@@ -208,7 +210,7 @@ fn with_the_same_key_twice_nothing_is_counted_twice() {
 }
 
 #[test]
-fn interrupted_anywhere_and_run_again_it_is_complete() {
+fn a_run_that_was_interrupted_anywhere_is_completed_by_the_next() {
     let whole = {
         let mut host = rotating(9, 4);
         let (mut batches, mut task) = (1, begin(&host, 1200));
@@ -220,7 +222,7 @@ fn interrupted_anywhere_and_run_again_it_is_complete() {
     };
     assert!(whole > 6, "{whole}");
     for batches in 0..=whole {
-        // The last batch's rows are lost with the program: whether it was committed is all that remains.
+        // The program ends before it sees the rows of its last batch, which the database has committed or not.
         for is_committed in [false, true] {
             let mut host = rotating(9, 4);
             let visible_before = visible(&host);
@@ -261,7 +263,7 @@ fn edit(host: &mut Host, id: &str) {
     host.expect(204, &ask);
 }
 
-/// Runs the first batches of a task that has more.
+/// Runs the first batches of a task, which must have more.
 fn steps(host: &mut Host, mut task: Reseal, batches: usize) -> Reseal {
     for _ in 0..batches {
         task = host.step_on(task);
@@ -270,13 +272,13 @@ fn steps(host: &mut Host, mut task: Reseal, batches: usize) -> Reseal {
 }
 
 #[test]
-fn an_edit_made_meanwhile_wins() {
+fn a_concurrent_edit_wins() {
     let mut host = rotating(4, 0);
-    // Counted; read; the first row written, and read again: the three others are about to be written.
+    // The task has counted, read the slice and written the first row. Its next batch writes the other three.
     let task = begin(&host, ROOMY);
     let task = steps(&mut host, task, 3);
     edit(&mut host, "T0001");
-    // By a Worker that still has the key of before.
+    // A Worker that still has the old key makes this edit.
     rotate(&mut host, OLDER, "");
     edit(&mut host, "T0003");
     rotate(&mut host, NEWER, OLDER);
@@ -295,7 +297,7 @@ fn an_edit_made_meanwhile_wins() {
 }
 
 #[test]
-fn a_run_that_changed_nothing_leaves_no_entry() {
+fn a_run_that_changes_nothing_leaves_no_audit_entry() {
     let mut host = rotating(2, 0);
     let task = begin(&host, ROOMY);
     let task = steps(&mut host, task, 2);
@@ -310,7 +312,7 @@ fn a_run_that_changed_nothing_leaves_no_entry() {
 }
 
 #[test]
-fn a_row_that_is_gone_meanwhile_is_passed_over() {
+fn a_row_that_is_deleted_meanwhile_is_skipped() {
     let mut host = rotating(2, 0);
     let task = begin(&host, ROOMY);
     let task = steps(&mut host, task, 2);
@@ -321,7 +323,7 @@ fn a_row_that_is_gone_meanwhile_is_passed_over() {
 }
 
 #[test]
-fn what_does_not_open_is_named_and_left() {
+fn rows_that_cannot_be_decrypted_are_reported_and_left_unchanged() {
     let mut host = rotating(3, 2);
     let put = |host: &Host, table: &str, id: &str, env: Value| {
         host.sql(
@@ -370,12 +372,12 @@ fn what_does_not_open_is_named_and_left() {
 }
 
 #[test]
-fn without_the_previous_key_nothing_opens_and_nothing_is_written() {
+fn without_the_previous_key_nothing_is_written() {
     let mut host = rotating(30, 1);
     rotate(&mut host, NEWER, "");
     let all = host.dump();
     let task = begin(&host, ROOMY);
-    // All thirty in one slice: none of them is worth one of its own.
+    // One slice holds all thirty.
     let task = steps(&mut host, task, 2);
     assert_eq!(task.progress(), (30, 31));
     let report = host.complete(task);
@@ -392,7 +394,7 @@ fn without_the_previous_key_nothing_opens_and_nothing_is_written() {
 }
 
 #[test]
-fn a_batch_stays_within_its_bytes_and_a_longer_row_goes_alone() {
+fn a_batch_stays_within_its_size_and_a_longer_row_goes_alone() {
     let mut host = rotating(40, 0);
     rotate(&mut host, OLDER, "");
     let long = "x".repeat(60_000);
@@ -439,9 +441,9 @@ fn a_batch_stays_within_its_bytes_and_a_longer_row_goes_alone() {
 }
 
 #[test]
-fn more_rows_than_a_slice_are_all_gone_through() {
+fn all_rows_are_encrypted_if_there_are_more_than_a_slice_holds() {
     let mut host = rotating(1, 0);
-    // Copies of one row would not open elsewhere: each is sealed for itself.
+    // A text cannot be decrypted in another row, so each row must be encrypted by itself.
     rotate(&mut host, OLDER, "");
     for n in 1..1203 {
         let ask = with_env("/tenants", &format!("T{n:04}"), "hidden");
@@ -457,7 +459,7 @@ fn more_rows_than_a_slice_are_all_gone_through() {
 }
 
 #[test]
-fn a_failing_database_and_a_host_without_randomness_stop_it_and_lose_nothing() {
+fn a_failing_database_or_missing_randomness_stops_the_run_and_changes_nothing() {
     let mut host = rotating(3, 0);
     let all = host.dump();
     host.random = Box::new(Exhausted);
@@ -477,12 +479,7 @@ fn a_failing_database_and_a_host_without_randomness_stop_it_and_lose_nothing() {
     ] {
         let task = begin(&host, ROOMY);
         let error = host.resume(task, Ok(wrong)).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("the database's answer is not its statement's"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(UNEXPECTED_ROWS), "{error}");
     }
     assert_eq!(host.dump(), all);
 }

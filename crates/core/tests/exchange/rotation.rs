@@ -1,4 +1,4 @@
-//! Secrets that rotate without a gap: `…_PREVIOUS` holds too while it is set (contract §5, §9).
+//! The rotation of secrets without a gap: the `…_PREVIOUS` secret is accepted as long as it is set (contract §5, §9).
 
 use tenants_core::crypto::api_key::KeySecret;
 use tenants_core::crypto::secret::Secret;
@@ -65,7 +65,7 @@ fn a_key_secret_rotates_without_a_gap() {
     let forged = foreign.issue(1, host.random.as_mut()).unwrap();
     let got = host.refuse(401, &get("/tenants").key(forged.text()));
     assert_eq!(got.cause(), "X-API-Key is forged");
-    // Issued under the new secret alone.
+    // New keys are issued under the new secret.
     let only = |secret: &str| KeySecret::new(&Secret::new(secret.into()));
     assert!(only("new-key-secret").verify(&second).is_ok());
     assert!(only(before).verify(&second).is_err());
@@ -77,7 +77,7 @@ fn a_key_secret_rotates_without_a_gap() {
 }
 
 #[test]
-fn a_key_of_the_previous_secret_is_still_judged_by_its_row() {
+fn a_deleted_key_of_the_previous_secret_is_refused() {
     let mut host = Host::new();
     host.configure(&[(KEY, "new-key-secret"), (KEY_PREVIOUS, old(KEY))]);
     host.expect(201, &new_tenant("a"));
@@ -85,9 +85,9 @@ fn a_key_of_the_previous_secret_is_still_judged_by_its_row() {
     host.expect(401, &new_tenant("b"));
 }
 
-/// The one before a secret is no secret by itself: nothing would issue keys or sign.
+/// The previous secret only verifies; nothing could issue keys or sign.
 #[test]
-fn a_previous_secret_alone_is_none() {
+fn a_previous_secret_without_a_current_one_is_a_503() {
     for (name, previous) in [(KEY, KEY_PREVIOUS), (REQUEST, REQUEST_PREVIOUS)] {
         let mut host = Host::new();
         host.configure(&[(name, ""), (previous, old(name))]);

@@ -1,10 +1,10 @@
-//! Paths, methods, and the order of the checks (contract §2, §4, §10). None of it asks the database.
+//! Paths, methods, and the order of the checks (contract §2, §4, §10). None of these requests reaches the database.
 
 use crate::ask::{Ask, BASE, get, head, patch, post};
-use crate::host::{Exhausted, Host, SECRETS, problem};
+use crate::host::{Exhausted, Host, SECRETS, internal_error, not_configured, problem};
 
 #[test]
-fn no_route_is_404_whatever_the_method_and_the_key() {
+fn an_unknown_path_is_a_404_for_every_method_and_key() {
     let mut host = Host::new();
     let expected = problem(404, "Not Found", "no route has this path", "not_found", "");
     for path in [
@@ -39,7 +39,7 @@ fn no_route_is_404_whatever_the_method_and_the_key() {
 }
 
 #[test]
-fn another_method_is_405_and_names_those_there_are() {
+fn another_method_is_a_405_that_lists_the_allowed_ones() {
     let mut host = Host::new();
     for (path, allow, template) in [
         ("/auth/verify", "POST", "/auth/verify"),
@@ -81,7 +81,7 @@ fn another_method_is_405_and_names_those_there_are() {
 }
 
 #[test]
-fn an_address_that_may_not_call_is_403_before_anything_else() {
+fn an_address_outside_the_allow_list_is_a_403_before_any_other_check() {
     let mut host = Host::with(&[(
         "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
         "192.0.2.0/24, 2001:db8::1",
@@ -110,7 +110,7 @@ fn an_address_that_may_not_call_is_403_before_anything_else() {
     }
 }
 
-/// Everything is wrong, and is put right step by step: each answer is of the first check that still fails.
+/// The request starts with every fault there is and is corrected step by step. Each response names the first check that fails.
 #[test]
 fn the_checks_run_in_the_contracts_order() {
     let mut host = Host::with(&[("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "192.0.2.1")]);
@@ -150,7 +150,7 @@ fn the_checks_run_in_the_contracts_order() {
 }
 
 #[test]
-fn the_body_is_judged_before_the_tenant_is_looked_for() {
+fn the_body_is_checked_before_the_tenant_is_looked_up() {
     let mut host = Host::new();
     for path in ["/tenants/nobody", "/tenants-plans/nobody", "/tenants/a%20b"] {
         host.refuse(400, &patch(path, ""));
@@ -165,7 +165,7 @@ fn the_body_is_judged_before_the_tenant_is_looked_for() {
 }
 
 #[test]
-fn a_request_id_is_the_callers_or_a_new_one() {
+fn a_request_id_is_the_one_that_the_caller_sent_or_a_new_one() {
     let mut host = Host::new();
     let longest = "x".repeat(64);
     for id in ["a", "A.b_c-1", "-", "..", &longest] {
@@ -184,7 +184,7 @@ fn a_request_id_is_the_callers_or_a_new_one() {
 }
 
 #[test]
-fn without_randomness_a_request_that_needs_some_is_500() {
+fn a_request_that_needs_randomness_is_a_500_without_it() {
     let mut host = Host::new();
     host.random = Box::new(Exhausted);
     let got = host.refuse(500, &get("/tenants").no_request_id());
@@ -194,13 +194,7 @@ fn without_randomness_a_request_that_needs_some_is_500() {
     let sealed = r#"{"id":"a","hostname":"a.example.com","is_enabled":true,"env":{"A":"hidden"}}"#;
     assert_eq!(
         host.refuse(500, &post("/tenants", sealed)).body,
-        problem(
-            500,
-            "Internal Server Error",
-            "something failed on this side; the log has it under the request id",
-            "internal",
-            ""
-        )
+        internal_error()
     );
     host.expect(201, &crate::ask::new_tenant("a"));
     host.refuse(500, &patch("/tenants/a", r#"{"env":{"A":"hidden"}}"#));
@@ -208,14 +202,14 @@ fn without_randomness_a_request_that_needs_some_is_500() {
 }
 
 #[test]
-fn a_clock_that_cannot_be_written_is_500() {
+fn a_clock_outside_the_supported_years_is_a_500() {
     let mut host = Host::new();
     for now in [i64::MIN, -62_167_219_201, 253_402_300_800, i64::MAX] {
         host.now = now;
         let got = host.refuse(500, &get("/tenants"));
         assert_eq!(
             got.cause(),
-            "the host's clock is outside of the years 0000 to 9999"
+            "the host's clock is outside the years 0000 to 9999"
         );
     }
     host.now = 253_402_300_799;
@@ -223,19 +217,13 @@ fn a_clock_that_cannot_be_written_is_500() {
 }
 
 #[test]
-fn nothing_is_answered_under_a_configuration_that_cannot_be_read() {
+fn every_request_is_a_503_if_the_configuration_does_not_parse() {
     let mut host = Host::new();
     host.configure(&[
         ("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "nonsense"),
         ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", "a-broken-secret"),
     ]);
-    let expected = problem(
-        503,
-        "Service Unavailable",
-        "the service is not configured for this; its log has the reason under the request id",
-        "not_configured",
-        "",
-    );
+    let expected = not_configured();
     for ask in [get("/tenants"), get("/nothing"), get("/tenants").no_key()] {
         let got = host.refuse(503, &ask);
         assert_eq!(got.body, expected);
@@ -249,7 +237,7 @@ fn nothing_is_answered_under_a_configuration_that_cannot_be_read() {
 }
 
 #[test]
-fn a_secret_that_is_not_configured_is_503_and_named_in_the_log_alone() {
+fn a_missing_secret_is_a_503_and_only_the_log_names_it() {
     for (name, _) in &SECRETS[..2] {
         let mut host = Host::with(&[(name, "")]);
         for ask in [

@@ -1,10 +1,10 @@
-//! `env` at rest (contract §5): sealed at its place, never answered as empty where it does not open.
+//! `env` at rest (contract §5): encrypted for its table, row and column. An `env` that cannot be decrypted is a 500, never empty.
 
 use serde_json::Value as Json;
 use tenants_core::sql::Value;
 
 use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
-use crate::host::{Host, SECRETS, problem};
+use crate::host::{Host, SECRETS, internal_error, not_configured};
 
 const NEWER: &str = "//////////////////////////////////////////8=";
 
@@ -27,17 +27,11 @@ fn store(host: &Host, table: &str, id: &str, env: Value) {
 }
 
 fn unreadable() -> String {
-    problem(
-        500,
-        "Internal Server Error",
-        "something failed on this side; the log has it under the request id",
-        "internal",
-        "",
-    )
+    internal_error()
 }
 
 #[test]
-fn without_an_encryption_key_what_needs_it_is_503_and_the_rest_is_served() {
+fn without_an_encryption_key_only_requests_with_an_env_are_a_503() {
     let mut host = Host::new();
     sealed_tenant(&mut host, "Sealed");
     host.expect(201, &new_tenant("plain"));
@@ -52,13 +46,7 @@ fn without_an_encryption_key_what_needs_it_is_503_and_the_rest_is_served() {
     );
     host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
 
-    let expected = problem(
-        503,
-        "Service Unavailable",
-        "the service is not configured for this; its log has the reason under the request id",
-        "not_configured",
-        "",
-    );
+    let expected = not_configured();
     let sealing = r#"{"env":{"A":"hidden"}}"#;
     let refused = [
         post(
@@ -116,7 +104,7 @@ fn without_an_encryption_key_what_needs_it_is_503_and_the_rest_is_served() {
 }
 
 #[test]
-fn a_sealed_text_in_another_row_does_not_open_and_is_left_as_it_is() {
+fn an_env_that_was_moved_to_another_row_is_a_500_and_stays_unchanged() {
     let mut host = Host::new();
     for id in ["Abc", "other"] {
         sealed_tenant(&mut host, id);
@@ -157,7 +145,7 @@ fn a_sealed_text_in_another_row_does_not_open_and_is_left_as_it_is() {
     );
 
     store(&host, "tenants_plans", "Abc", own_plan);
-    // A new env takes the place of one that does not open, and a tenant that does not open can be deleted.
+    // An env that cannot be decrypted can be replaced, and its tenant can be deleted.
     store(&host, "tenants", "Abc", "x".into());
     host.expect(204, &patch("/tenants/Abc", r#"{"env":{"A":"hidden-new"}}"#));
     assert_eq!(
@@ -169,9 +157,9 @@ fn a_sealed_text_in_another_row_does_not_open_and_is_left_as_it_is() {
     host.expect(200, &get("/tenants"));
 }
 
-/// Deleted and created again, in another case: the same place, as identifiers that match are one.
+/// The id is deleted and created again in another case, which is the same identifier.
 #[test]
-fn the_place_of_a_sealed_text_is_the_folded_identifier() {
+fn an_env_is_bound_to_the_id_in_lower_case() {
     let mut host = Host::new();
     sealed_tenant(&mut host, "abc");
     let sealed = stored(&host, "tenants", "abc");
@@ -187,7 +175,7 @@ fn the_place_of_a_sealed_text_is_the_folded_identifier() {
 }
 
 #[test]
-fn during_a_rotation_the_previous_key_opens_and_never_seals() {
+fn during_a_rotation_the_previous_key_decrypts_and_never_encrypts() {
     let older = SECRETS[2].1;
     let mut host = Host::new();
     for id in ["stays", "moves"] {
@@ -234,7 +222,7 @@ fn during_a_rotation_the_previous_key_opens_and_never_seals() {
 }
 
 #[test]
-fn one_env_is_sealed_differently_every_time() {
+fn the_same_env_is_encrypted_differently_every_time() {
     let mut host = Host::new();
     sealed_tenant(&mut host, "a");
     let mut seen = vec![stored(&host, "tenants", "a")];

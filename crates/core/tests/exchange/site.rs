@@ -1,4 +1,4 @@
-//! A tenant's own site (contract §8): install, a user's new password, and the drop of its tables.
+//! A tenant's own site (contract §8): install, password reset, and the drop of its tables.
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
 use rusqlite::Connection;
@@ -9,7 +9,7 @@ use crate::ask::{
 };
 use crate::host::{Exhausted, Host, NOW_TEXT, WaitsForBatch as _, problem};
 
-/// A host with these tenants, installed.
+/// A host with these tenants, all installed.
 fn installed(ids: &[&str]) -> Host {
     let mut host = Host::new();
     for id in ids {
@@ -19,8 +19,8 @@ fn installed(ids: &[&str]) -> Host {
     host
 }
 
-/// Whether the password of a user is this one.
-fn opens(host: &Host, users: &str, username: &str, password: &str) -> bool {
+/// Whether a user has this password.
+fn has_password(host: &Host, users: &str, username: &str, password: &str) -> bool {
     let rows = host.sql(
         &format!("SELECT password_hash FROM \"{users}\" WHERE username = ?1"),
         &[username.into()],
@@ -59,7 +59,7 @@ fn not_found(what: &str) -> String {
 }
 
 #[test]
-fn install_makes_the_tables_and_the_administrator() {
+fn install_creates_the_tables_and_the_administrator() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("Abc-1"));
     let body = r#"{"username":"Admin_1","email":"A.d+min@Example.com","password":"hidden é 🐘"}"#;
@@ -105,8 +105,18 @@ fn install_makes_the_tables_and_the_administrator() {
             NOW_TEXT.into()
         ]]
     );
-    assert!(opens(&host, "chv_abc-1_users", "admin_1", "hidden é 🐘"));
-    assert!(!opens(&host, "chv_abc-1_users", "admin_1", "hidden é"));
+    assert!(has_password(
+        &host,
+        "chv_abc-1_users",
+        "admin_1",
+        "hidden é 🐘"
+    ));
+    assert!(!has_password(
+        &host,
+        "chv_abc-1_users",
+        "admin_1",
+        "hidden é"
+    ));
     assert_eq!(
         host.sql(
             "SELECT action, subject FROM audit_log ORDER BY id DESC LIMIT 1",
@@ -117,7 +127,7 @@ fn install_makes_the_tables_and_the_administrator() {
 }
 
 #[test]
-fn what_is_wrong_with_a_body_is_named_and_a_password_never_told() {
+fn wrong_fields_are_reported_and_no_response_repeats_a_password() {
     let mut host = Host::new();
     let url = "/tenants/nobody/install";
     let got = host.refuse(
@@ -176,7 +186,7 @@ fn what_is_wrong_with_a_body_is_named_and_a_password_never_told() {
 }
 
 #[test]
-fn of_two_installs_one_is_201_and_the_other_409_and_there_is_one_administrator() {
+fn one_of_several_concurrent_installs_succeeds_and_creates_one_administrator() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("a"));
     let asks: Vec<Ask> = (0..3)
@@ -187,7 +197,7 @@ fn of_two_installs_one_is_201_and_the_other_409_and_there_is_one_administrator()
             post(&format!("/tenants/{id}/install"), body)
         })
         .collect();
-    // All have begun before the first is run.
+    // All exchanges begin before the first batch runs.
     let begun: Vec<_> = asks.iter().map(|ask| host.exchange(ask)).collect();
     let mut statuses = Vec::new();
     for (ask, exchange) in asks.iter().zip(begun) {
@@ -226,14 +236,14 @@ fn of_two_installs_one_is_201_and_the_other_409_and_there_is_one_administrator()
 }
 
 #[test]
-fn without_a_tenant_or_a_key_nothing_is_made_changed_or_dropped() {
+fn without_a_tenant_or_a_valid_key_nothing_changes() {
     let mut host = installed(&["a"]);
     for id in ["nobody", "a_", "b"] {
         for ask in [install(id), reset(id), delete_with_tables(id)] {
             assert_eq!(host.expect_failing(404, &ask).body, not_found("tenant"));
         }
     }
-    // No tenant can have these.
+    // No tenant can have these ids.
     for id in ["_", "a%20b", "aaaaaaaaaaaaaaaaa"] {
         for ask in [install(id), reset(id), delete_with_tables(id)] {
             assert_eq!(host.expect(404, &ask).body, not_found("tenant"));
@@ -258,11 +268,16 @@ fn without_a_tenant_or_a_key_nothing_is_made_changed_or_dropped() {
         host.sql("UPDATE api_keys SET deleted_at = NULL", &[]);
     }
     host.expect_after(401, &reset("a"), kill);
-    assert!(opens(&host, "chv_a_users", "admin", "hidden password"));
+    assert!(has_password(
+        &host,
+        "chv_a_users",
+        "admin",
+        "hidden password"
+    ));
 }
 
 #[test]
-fn a_tenant_that_goes_while_the_request_is_on_its_way_is_404() {
+fn a_tenant_that_is_deleted_during_the_request_is_a_404() {
     let gone = |host: &Host| drop(host.sql("DELETE FROM tenants", &[]));
     for ask in [install("a"), delete_with_tables("a"), reset("a")] {
         let mut host = Host::new();
@@ -273,17 +288,22 @@ fn a_tenant_that_goes_while_the_request_is_on_its_way_is_404() {
         );
         assert_eq!(host.own_tables(), [""; 0]);
     }
-    // Its tables stay, and nobody's password is changed in them.
+    // The tables stay, and no password in them changes.
     let mut host = installed(&["a"]);
     assert_eq!(
         host.expect_after(404, &reset("a"), gone).body,
         not_found("tenant")
     );
-    assert!(opens(&host, "chv_a_users", "admin", "hidden password"));
+    assert!(has_password(
+        &host,
+        "chv_a_users",
+        "admin",
+        "hidden password"
+    ));
 }
 
 #[test]
-fn a_users_password_is_set_to_the_one_that_is_sent() {
+fn a_password_reset_sets_the_password_that_was_sent() {
     let mut host = installed(&["a"]);
     host.sql("INSERT INTO chv_a_users (username, email, password_hash, is_admin, is_manager, created_at) VALUES ('Rodolfo', 'r@b', 'x', 0, 0, '')", &[]);
     let got = host.expect(200, &reset_to("A", "rODOLFO", "a hidden \\\" 🐘"));
@@ -291,9 +311,14 @@ fn a_users_password_is_set_to_the_one_that_is_sent() {
         got.body,
         r#"{"username":"Rodolfo","password":"a hidden \" 🐘"}"#
     );
-    assert!(opens(&host, "chv_a_users", "Rodolfo", "a hidden \" 🐘"));
+    assert!(has_password(
+        &host,
+        "chv_a_users",
+        "Rodolfo",
+        "a hidden \" 🐘"
+    ));
     assert!(
-        opens(&host, "chv_a_users", "admin", "hidden password"),
+        has_password(&host, "chv_a_users", "admin", "hidden password"),
         "another user's stays"
     );
     assert_eq!(
@@ -318,7 +343,7 @@ fn a_users_password_is_set_to_the_one_that_is_sent() {
 }
 
 #[test]
-fn a_password_that_is_not_sent_is_generated() {
+fn a_password_reset_without_a_password_generates_one() {
     let mut host = installed(&["a"]);
     let mut seen = std::collections::BTreeSet::new();
     for body in [
@@ -333,7 +358,7 @@ fn a_password_that_is_not_sent_is_generated() {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         );
-        assert!(opens(&host, "chv_a_users", "admin", password));
+        assert!(has_password(&host, "chv_a_users", "admin", password));
         assert!(seen.insert(password.to_owned()));
     }
     host.random = Box::new(Exhausted);
@@ -346,7 +371,7 @@ fn a_password_that_is_not_sent_is_generated() {
 }
 
 #[test]
-fn a_drop_names_its_tables_and_leaves_every_other_whole() {
+fn drop_tables_drops_the_tables_of_the_tenant_and_no_others() {
     let others = [
         "a_b",
         "a-b",
@@ -365,7 +390,7 @@ fn a_drop_names_its_tables_and_leaves_every_other_whole() {
     ids.extend(others);
     let mut host = installed(&ids);
     host.expect(201, &new_plan("p"));
-    // Full, as a real one is.
+    // Every table gets a row, as on a real site.
     host.sql("INSERT INTO chv_a_files (name, media_type, size_bytes, created_at) VALUES ('f', 'image/png', 1, '')", &[]);
     let of_a = |name: &String| {
         !others
@@ -393,7 +418,7 @@ fn a_drop_names_its_tables_and_leaves_every_other_whole() {
     }
     host.expect(404, &get("/tenants/a"));
     host.expect_failing(404, &delete_with_tables("a"));
-    // And anew, as if it had never been.
+    // The tenant can be created and installed again.
     host.expect(201, &new_tenant("a"));
     host.expect(201, &install("a"));
     assert_eq!(host.own_tables(), all);
@@ -404,7 +429,7 @@ fn a_drop_names_its_tables_and_leaves_every_other_whole() {
 }
 
 #[test]
-fn tables_are_dropped_where_nothing_or_not_all_was_installed() {
+fn drop_tables_succeeds_if_some_or_all_tables_are_missing() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("a"));
     host.expect(204, &delete_with_tables("a"));
@@ -416,7 +441,7 @@ fn tables_are_dropped_where_nothing_or_not_all_was_installed() {
 }
 
 #[test]
-fn without_drop_tables_they_stay_and_are_found_again() {
+fn without_drop_tables_the_tables_stay_for_a_new_tenant_of_the_same_id() {
     let mut host = installed(&["A-b"]);
     let all = host.own_tables();
     for ask in [
@@ -431,13 +456,18 @@ fn without_drop_tables_they_stay_and_are_found_again() {
         host.expect(201, &new_tenant("a-B"));
         host.expect_failing(409, &install("A-B"));
     }
-    assert!(opens(&host, "chv_a-b_users", "admin", "hidden password"));
+    assert!(has_password(
+        &host,
+        "chv_a-b_users",
+        "admin",
+        "hidden password"
+    ));
     host.expect(200, &reset("a-b"));
 }
 
-/// What stands in the way is no tenant's users: our fault, or an operator's, and all of it is undone.
+/// Only an operator or a fault of ours can have created such a table. The transaction is rolled back.
 #[test]
-fn a_table_that_is_there_without_users_is_500_and_named_in_the_log() {
+fn a_table_in_the_way_of_install_is_a_500_and_the_log_names_it() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("a"));
     host.sql("CREATE TABLE chv_a_pages (id INTEGER, x TEXT)", &[]);
@@ -447,7 +477,7 @@ fn a_table_that_is_there_without_users_is_500_and_named_in_the_log() {
 }
 
 #[test]
-fn another_prefix_is_another_room() {
+fn another_prefix_gives_other_tables() {
     let mut host = installed(&["a"]);
     host.configure(&[("CHEVERETO_DB_TABLE_PREFIX", "chv_other_")]);
     host.expect_failing(404, &reset("a"));
@@ -455,9 +485,9 @@ fn another_prefix_is_another_room() {
     assert!(host.own_tables().contains(&"chv_other_a_users".to_owned()));
 }
 
-/// Names of indexes share the room of the tables' names: every pair of tenants whose names could run into one another.
+/// SQLite keeps tables and indexes in one namespace. Compares every pair of ids that could lead to the same name.
 #[test]
-fn no_two_tenants_tables_or_indexes_run_into_one_another() {
+fn the_tables_and_indexes_of_two_tenants_never_share_a_name() {
     let mut host = installed(&["a"]);
     let parts: Vec<String> = host
         .own_tables()
@@ -485,7 +515,7 @@ fn no_two_tenants_tables_or_indexes_run_into_one_another() {
     assert_eq!(host.own_tables().len(), parts.len() * (ids.len() + 1));
 }
 
-/// How much memory a tenant's definitions take in the one database that has them all.
+/// One database holds the definitions of all tenants, and SQLite keeps them in memory.
 #[test]
 fn a_tenants_definitions_are_small() {
     let pages = |db: &Connection| -> i64 {
@@ -496,7 +526,7 @@ fn a_tenants_definitions_are_small() {
     host.expect(201, &new_tenant("a"));
     let before = pages(&host.db);
     host.expect(201, &install("a"));
-    // 13 tables and what is indexed of them, a page of 4 KiB each.
+    // 13 tables and their indexes take a page of 4 KiB each.
     assert!(
         pages(&host.db) - before < 32,
         "{}",

@@ -1,16 +1,16 @@
 -- Every statement of every kind of request and task, as the core writes it. A test compares; UPDATE=1 writes the file again.
 
 -- POST /auth/verify
-SELECT id, name, created_at, expires_at FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3);
+SELECT 1 AS standing, id, name, created_at, expires_at FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3);
 
 -- GET /tenants
-SELECT t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id > ?4 ORDER BY t.id LIMIT ?5;
+SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id > ?4 ORDER BY t.id LIMIT ?5;
 
 -- GET /tenants, a further page
-SELECT t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id > ?4 ORDER BY t.id LIMIT ?5;
+SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id > ?4 ORDER BY t.id LIMIT ?5;
 
 -- GET /tenants/{id}
-SELECT t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id = ?4;
+SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.id = ?4;
 
 -- POST /tenants
 INSERT INTO create_tenant (key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, plan_id, limits, env) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6), ?8 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?8), ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10 RETURNING key_stands, id_is_there, hostname_is_taken, plan_is_there, now, plan_id;
@@ -64,13 +64,13 @@ INSERT INTO "chv_not-yet_users" (username, email, password_hash, is_admin, is_ma
 -- PATCH /tenants/{id}/user-password-reset
 UPDATE "chv_a_users" SET password_hash = ?4 WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AND username = ?6 RETURNING username;
 INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
-SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
+SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
 
 -- GET /tenants-plans
-SELECT p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id > ?4 ORDER BY p.id LIMIT ?5;
+SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id > ?4 ORDER BY p.id LIMIT ?5;
 
 -- GET /tenants-plans/{id}
-SELECT p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id = ?4;
+SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id = ?4;
 
 -- POST /tenants-plans
 INSERT INTO create_plan (key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9 RETURNING key_stands, id_is_there, now;
@@ -91,30 +91,30 @@ INSERT INTO edit_plan (key_id, request_id, now, key_stands, id_is_there, id, nam
 INSERT INTO delete_plan (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
 
 -- GET /config/traefik
-SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4 ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match
-SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4 ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match: *
-SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS stands FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4 ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
 
 -- GET /config/traefik by a developer
-SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1 ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
 
 -- GET /config/traefik by a developer, with If-None-Match
-SELECT (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1 ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
 
 -- any request for a malformed id
-SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands;
+SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
 
 -- the second batch of a request that creates, drops or uses a tenant's tables, if the first one failed
-SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS key_stands, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
+SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
 
 -- the creation of a key
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?1), 0) + 1 AS id;
 INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?2, CAST(?1 AS TEXT), ?3, ?4 FROM api_keys WHERE id = ?1 AND digest = ?5;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 
 -- the statistics of one tenant
 UPDATE tenants SET stats_turn_at = ?1 WHERE EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) AND id = ?4 RETURNING id;
@@ -132,6 +132,6 @@ SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current,
 SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?1, ?2, ?3, ?4 WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants_plans SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;

@@ -1,5 +1,4 @@
-//! Statistics, counted on a real SQLite: what each number is, whose turn it is, and what a site that cannot be counted does to
-//! the others.
+//! Statistics, counted on SQLite: the meaning of each counter, the order of the tenants, and sites that cannot be counted.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +9,14 @@ use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
 use crate::ask::{delete, get, install, new_tenant};
-use crate::host::{Host, NOW, Task as _, TaskError, TaskStep, WaitsForBatch as _};
+use crate::host::{Host, NOW, TaskError, TaskStep, WaitsForBatch as _};
 
 fn begin(host: &Host, now: i64, which: Which, slice: u32) -> Refresh {
     let now = Timestamp::from_unix(now).unwrap();
     Refresh::begin(host.api.config().unwrap(), &now, which, slice)
 }
 
-/// Runs a task to its end; its report, and how many statements were run.
+/// Runs a task to its end. Returns its report and the number of statements.
 fn run(host: &mut Host, mut task: Refresh) -> (Result<Report, TaskError>, usize) {
     let mut statements = 0;
     loop {
@@ -43,7 +42,7 @@ fn one(host: &mut Host, id: &str) -> Result<Report, TaskError> {
     run(host, task).0
 }
 
-/// Tenants with these ids, with tables and without users: a password's hash takes its time.
+/// A host with tenants of these ids, with tables and without users, since hashing a password is slow.
 fn with_tables(ids: &[String]) -> Host {
     let mut host = Host::new();
     host.expect(201, &new_tenant("template"));
@@ -73,8 +72,8 @@ fn with_tables(ids: &[String]) -> Host {
     host
 }
 
-/// So many tenants that each has tables of its own names, and all share one content: making thousands of tables one by one takes
-/// SQLite minutes, since each walks through all there are.
+/// A host with `count` tenants whose tables have their own names and share one content. Creating thousands of tables one by one takes
+/// SQLite minutes, since each walks through all existing ones.
 fn with_shared_tables(count: usize) -> Host {
     let host = with_tables(&["template".into()]);
     let ids = "WITH RECURSIVE ids(id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM ids WHERE id < ?1)";
@@ -117,7 +116,7 @@ fn counted_at(host: &Host, time: i64) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_number_is_what_it_is_said_to_be() {
+fn each_counter_counts_its_rows() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("Full-1"));
     host.expect(201, &install("Full-1"));
@@ -239,7 +238,7 @@ fn each_number_is_what_it_is_said_to_be() {
     assert_eq!(after["updated_at"], before["updated_at"]);
     assert_eq!(host.one("SELECT count(*) FROM audit_log"), entries);
     assert_eq!(tag(&mut host), tag_before, "Traefik need not read it again");
-    // What is gone is not counted.
+    // Deleted rows are not counted.
     host.sql(&format!("DELETE FROM {}", t("files")), &[]);
     refresh(&mut host, NOW + 120, 5, 8);
     let after = host.json(200, &get("/tenants/full-1"));
@@ -269,7 +268,7 @@ fn sums_beyond_2_to_the_53_are_exact() {
 }
 
 #[test]
-fn those_never_counted_come_first_and_then_those_whose_turn_was_longest_ago() {
+fn tenants_never_counted_come_first_and_then_those_with_the_oldest_turn() {
     let mut host = with_tables(&ids(6));
     let turn = |id: &str, at: Option<&str>| {
         host.sql(
@@ -302,7 +301,7 @@ fn those_never_counted_come_first_and_then_those_whose_turn_was_longest_ago() {
 }
 
 #[test]
-fn those_that_are_not_installed_have_no_turn() {
+fn tenants_without_a_site_have_no_turn() {
     let mut host = with_tables(&ids(2));
     for id in ["none", "other"] {
         host.expect(201, &new_tenant(id));
@@ -320,7 +319,7 @@ fn those_that_are_not_installed_have_no_turn() {
         Value::Integer(2)
     );
     assert!(host.json(200, &get("/tenants/none"))["last_job_at"].is_null());
-    // Created again it finds its tables, and is counted.
+    // The tenant is created again, finds its tables and is counted.
     host.expect(201, &new_tenant("T-1"));
     assert_eq!(refresh(&mut host, NOW + 1, 1, 8).counted, 1);
     assert_eq!(
@@ -330,7 +329,7 @@ fn those_that_are_not_installed_have_no_turn() {
 }
 
 #[test]
-fn thousands_of_tenants_are_covered_over_successive_runs() {
+fn successive_runs_cover_thousands_of_tenants() {
     const TENANTS: usize = 2_000;
     const RUN: u32 = 100;
     let mut host = with_shared_tables(TENANTS);
@@ -349,7 +348,7 @@ fn thousands_of_tenants_are_covered_over_successive_runs() {
         assert_eq!(counted.len(), usize::try_from(RUN).unwrap());
         assert!(
             counted.iter().all(|id| seen.insert(id.clone())),
-            "twice before all had their turn"
+            "counted twice before all had their turn"
         );
     }
     assert_eq!(seen.len(), TENANTS);
@@ -358,12 +357,12 @@ fn thousands_of_tenants_are_covered_over_successive_runs() {
     assert_eq!(
         counted_at(&host, NOW + runs),
         first,
-        "and then from the beginning"
+        "then the first ones again"
     );
 }
 
 #[test]
-fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
+fn a_site_that_cannot_be_counted_stops_no_other_and_loses_its_turn() {
     let mut host = with_tables(&ids(12));
     for id in ["t-3", "t-4", "t-9"] {
         host.sql(
@@ -372,7 +371,7 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
         );
     }
     refresh(&mut host, NOW, 12, 8);
-    // A table that is missing, one that is another, a sum that no integer holds.
+    // A missing table, a table with other columns, and a sum beyond 64 bits.
     host.sql("DROP TABLE \"chv_t-3_files\"", &[]);
     host.sql("DROP TABLE \"chv_t-4_likes\"", &[]);
     host.sql("CREATE TABLE \"chv_t-4_likes\" (x TEXT)", &[]);
@@ -383,7 +382,7 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
     let (report, statements) = run(&mut host, task);
     let report = report.unwrap();
     assert_eq!(report.counted, 9);
-    // One to choose; two slices, of 8 and of 4; and both again, one by one.
+    // One statement chooses. Two slices, of 8 and of 4 tenants, fail, and each tenant is counted again alone.
     assert_eq!(statements, 1 + 2 * 12);
     let mut failed: Vec<(&str, bool)> = report
         .failed
@@ -399,11 +398,11 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
         .collect();
     failed.sort_unstable();
     assert_eq!(failed, [("T-3", true), ("T-4", true), ("T-9", true)]);
-    // What was counted of it before stays, with its time.
+    // The counters and the time of the run before stay.
     let broken = host.json(200, &get("/tenants/t-3"));
     assert_eq!(broken["stats"]["tags"], 1);
     assert_eq!(broken["last_job_at"], "2026-08-18 23:16:57");
-    // A new one goes before it, and then all have their turn as before: it is not first because it failed.
+    // A new tenant goes first, and then the others in their order: a failure does not put a tenant first.
     host.expect(201, &new_tenant("new"));
     host.sql(
         "CREATE TABLE chv_new_users (is_admin INTEGER, is_manager INTEGER)",
@@ -421,9 +420,9 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_is_not_first_again() {
     );
 }
 
-/// Whatever becomes of it, its turn is noted where it is chosen: one whose counting kills its host is not first again.
+/// The turn is stored with the choice, so that a tenant whose counting kills the host is not first again.
 #[test]
-fn a_run_that_is_cut_off_has_had_its_turn() {
+fn the_tenants_of_an_interrupted_run_have_had_their_turn() {
     let mut host = with_tables(&ids(4));
     let task = begin(&host, NOW, Which::Oldest(2), 1);
     let task = host.step_on(task);
@@ -437,7 +436,7 @@ fn a_run_that_is_cut_off_has_had_its_turn() {
 }
 
 #[test]
-fn a_tenant_that_goes_while_it_is_counted_is_no_failure() {
+fn a_tenant_that_is_deleted_meanwhile_is_no_failure() {
     let mut host = with_tables(&ids(3));
     let task = begin(&host, NOW, Which::Oldest(3), 8);
     let task = host.step_on(task);
@@ -454,7 +453,7 @@ fn a_tenant_that_goes_while_it_is_counted_is_no_failure() {
 }
 
 #[test]
-fn one_tenant_by_its_id() {
+fn one_tenant_is_counted_by_its_id() {
     let mut host = with_tables(&ids(3));
     host.expect(201, &new_tenant("none"));
     assert_eq!(
@@ -480,7 +479,7 @@ fn one_tenant_by_its_id() {
 }
 
 #[test]
-fn a_database_that_fails() {
+fn a_failed_batch_is_run_again_for_each_tenant_alone() {
     let mut host = with_tables(&ids(3));
     let task = begin(&host, NOW, Which::Oldest(3), 8);
     let error = host.resume(task, Err("disk".into())).unwrap_err();
@@ -497,7 +496,7 @@ fn a_database_that_fails() {
     };
     assert_eq!(batches, 1 + 3, "a slice, and each of it");
     assert_eq!((report.counted, report.failed.len()), (0, 3));
-    // Rows that no statement of ours has.
+    // Rows that the statement cannot return.
     let task = begin(&host, NOW, Which::Oldest(3), 8);
     assert!(
         host.resume(task, Ok(vec![vec![vec![Value::Null]]]))
@@ -508,7 +507,7 @@ fn a_database_that_fails() {
 }
 
 #[test]
-fn a_stored_id_that_is_none_is_named() {
+fn a_malformed_stored_id_is_reported() {
     let mut host = with_tables(&["a".into()]);
     host.sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES ('a b', 'x', 1, '', '')", &[]);
     host.sql("CREATE TABLE \"chv_a b_users\" (x TEXT)", &[]);
@@ -521,9 +520,8 @@ fn a_stored_id_that_is_none_is_named() {
     );
 }
 
-/// The cron trigger's run is of as many as are configured.
 #[test]
-fn a_run_of_the_cron_trigger_is_of_as_many_as_are_configured() {
+fn a_run_of_the_cron_trigger_counts_as_many_tenants_as_configured() {
     let mut host = with_tables(&ids(30));
     let counted = |host: &mut Host, now| {
         let task = host.api.begin_stats(now).unwrap();

@@ -12,7 +12,7 @@ fn refused(host: &mut Host, body: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_wrong_field_is_named_at_once() {
+fn all_wrong_fields_are_reported_at_once() {
     let mut host = Host::new();
     let got = host.refuse(422, &post("/tenants", "{}"));
     assert_eq!(
@@ -70,7 +70,7 @@ fn every_wrong_field_is_named_at_once() {
 }
 
 #[test]
-fn fields_that_the_service_sets_are_not_the_callers() {
+fn fields_that_the_service_sets_are_refused() {
     let mut host = Host::new();
     for field in [
         "created_at",
@@ -103,14 +103,14 @@ fn a_map_has_at_most_256_entries() {
 }
 
 #[test]
-fn a_name_that_comes_twice_in_a_map_is_refused() {
+fn a_duplicate_name_in_a_map_is_refused() {
     let mut host = Host::new();
     let body = r#"{"id":"a","hostname":"a","is_enabled":true,"env":{"A":"hidden","A":"hidden"}}"#;
     assert_eq!(refused(&mut host, body), ["/env"]);
 }
 
 #[test]
-fn the_roots_own_name_is_refused() {
+fn the_hostname_of_the_root_is_refused() {
     let body = |hostname: &str| {
         post(
             "/tenants",
@@ -132,7 +132,7 @@ fn the_roots_own_name_is_refused() {
 }
 
 #[test]
-fn an_id_or_a_hostname_that_is_taken_is_409_and_both_are_named() {
+fn a_taken_id_and_a_taken_hostname_are_both_reported_in_one_409() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("Taken"));
     host.expect(201, &new_tenant("other"));
@@ -172,7 +172,7 @@ fn an_id_or_a_hostname_that_is_taken_is_409_and_both_are_named() {
 }
 
 #[test]
-fn a_plan_that_is_not_there_is_422_even_where_the_id_is_taken() {
+fn an_unknown_plan_is_a_422_even_if_the_id_is_taken() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("taken"));
     for id in ["free", "taken"] {
@@ -194,7 +194,7 @@ fn a_plan_that_is_not_there_is_422_even_where_the_id_is_taken() {
 }
 
 #[test]
-fn a_plan_that_goes_while_the_request_is_on_its_way_is_422() {
+fn a_plan_that_is_deleted_during_the_request_is_a_422() {
     let mut host = Host::new();
     host.expect(201, &new_plan("p"));
     let body = r#"{"id":"a","hostname":"a","is_enabled":true,"plan_id":"p"}"#;
@@ -205,7 +205,7 @@ fn a_plan_that_goes_while_the_request_is_on_its_way_is_422() {
 }
 
 #[test]
-fn the_smallest_tenant() {
+fn a_tenant_with_only_the_required_fields_is_created() {
     let mut host = Host::new();
     let body = r#"{"id":"Abc","hostname":"A.Example.COM","is_enabled":true}"#;
     let got = host.expect(201, &post("/tenants", body));
@@ -222,7 +222,7 @@ fn the_smallest_tenant() {
 }
 
 #[test]
-fn the_whole_tenant() {
+fn a_tenant_with_all_fields_is_created() {
     let mut host = Host::new();
     host.expect(201, &new_plan("Basic"));
     let body = r#"{"env":{"B":"hidden é\n🐘","A":-0.50},"limits":{"Y":true,"X":1e3,"W":""},"plan_id":"bASIC","is_enabled":false,"hostname":"a.example.com","id":"a"}"#;
@@ -236,7 +236,7 @@ fn the_whole_tenant() {
 }
 
 #[test]
-fn null_is_as_if_absent() {
+fn a_null_field_counts_as_absent() {
     let mut host = Host::new();
     for (id, plan_id) in [("a", "null"), ("b", r#""""#)] {
         let body = format!(

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
 use crate::host::{Host, NOW, NOW_TEXT, problem};
 
-/// A tenant `Abc` with all that one can have, plans `P` and `Q`, and another tenant.
+/// A host with a tenant `Abc` that has every field, the plans `P` and `Q`, and another tenant.
 fn filled() -> Host {
     let mut host = Host::new();
     host.expect(201, &new_plan("P"));
@@ -16,7 +16,7 @@ fn filled() -> Host {
     host
 }
 
-/// Edits `Abc`, a minute later; the fields that have changed.
+/// Edits `Abc` a minute later and returns the fields that changed.
 fn edited(host: &mut Host, body: &str) -> Json {
     let before = host.json(200, &get("/tenants/Abc"));
     host.now = NOW + 60;
@@ -33,7 +33,7 @@ fn edited(host: &mut Host, body: &str) -> Json {
 }
 
 #[test]
-fn a_tenant_that_is_not_there_is_404() {
+fn an_unknown_tenant_is_a_404() {
     let mut host = filled();
     let expected = problem(404, "Not Found", "there is no such tenant", "not_found", "");
     for id in ["nobody", "ab", "Abcd", "a%62c", "_", "a'b"] {
@@ -53,7 +53,7 @@ fn a_tenant_that_is_not_there_is_404() {
 }
 
 #[test]
-fn a_patch_without_a_field_is_422() {
+fn a_patch_without_a_field_is_a_422() {
     let mut host = filled();
     let got = host.refuse(422, &patch("/tenants/Abc", "{}"));
     assert_eq!(
@@ -69,7 +69,7 @@ fn a_patch_without_a_field_is_422() {
 }
 
 #[test]
-fn every_wrong_field_is_named_at_once() {
+fn all_wrong_fields_are_reported_at_once() {
     let mut host = filled();
     for (body, named) in [
         (
@@ -110,7 +110,7 @@ fn every_wrong_field_is_named_at_once() {
 }
 
 #[test]
-fn another_tenants_hostname_is_409_and_ones_own_is_not() {
+fn the_hostname_of_another_tenant_is_a_409_and_the_own_is_not() {
     let mut host = filled();
     for hostname in ["other.example.com", "OTHER.example.com"] {
         let body = format!(r#"{{"hostname":"{hostname}","is_enabled":false}}"#);
@@ -131,7 +131,7 @@ fn another_tenants_hostname_is_409_and_ones_own_is_not() {
 }
 
 #[test]
-fn a_plan_that_is_not_there_is_422_and_one_that_goes_meanwhile_too() {
+fn a_plan_that_is_unknown_or_deleted_during_the_request_is_a_422() {
     let mut host = filled();
     let body = r#"{"plan_id":"nobody","hostname":"other.example.com"}"#;
     let got = host.expect(422, &patch("/tenants/Abc", body));
@@ -153,7 +153,7 @@ fn a_plan_that_is_not_there_is_422_and_one_that_goes_meanwhile_too() {
 }
 
 #[test]
-fn a_hostname_that_is_taken_meanwhile_is_409() {
+fn a_hostname_that_is_taken_during_the_request_is_a_409() {
     let mut host = filled();
     let ask = patch("/tenants/Abc", r#"{"hostname":"new.example.com"}"#);
     host.expect_after(409, &ask, |host| {
@@ -165,7 +165,7 @@ fn a_hostname_that_is_taken_meanwhile_is_409() {
 }
 
 #[test]
-fn what_is_named_changes_and_nothing_else() {
+fn a_patch_changes_only_the_fields_that_it_names() {
     for (body, expected) in [
         (
             r#"{"hostname":"Moved.example.com"}"#,
@@ -203,7 +203,7 @@ fn what_is_named_changes_and_nothing_else() {
 }
 
 #[test]
-fn a_deleted_tenant_is_gone_and_its_names_are_free() {
+fn the_id_and_hostname_of_a_deleted_tenant_are_free_again() {
     for (n, body) in [
         "",
         "{}",
@@ -232,7 +232,7 @@ fn a_deleted_tenant_is_gone_and_its_names_are_free() {
 }
 
 #[test]
-fn the_body_of_a_delete_is_checked_where_there_is_one() {
+fn the_body_of_a_delete_is_checked_if_there_is_one() {
     let mut host = filled();
     let path = "/tenants/Abc";
     for (body, named) in [

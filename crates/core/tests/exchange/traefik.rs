@@ -1,4 +1,4 @@
-//! `GET /config/traefik` (contract §2, §7): who may read it, what it says, and that one bad row harms no other.
+//! `GET /config/traefik` (contract §2, §7): its readers, its body, and that one malformed row does not affect the others.
 
 use crate::ask::{Ask, get, head, new_tenant, patch, post};
 use crate::host::Host;
@@ -14,7 +14,7 @@ fn local() -> Host {
     ])
 }
 
-/// As Traefik asks: no signature, and here from the developer's own machine and without a key.
+/// The poll of a Traefik on the developer's own machine: no signature and no key.
 fn poll() -> Ask {
     get(PATH).no_key().no_signature().from("127.0.0.1")
 }
@@ -30,7 +30,7 @@ fn router(id: &str, hostname: &str) -> String {
 }
 
 #[test]
-fn to_everybody_else_it_is_not_there() {
+fn other_addresses_get_a_404() {
     let listed = (
         "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
         "198.51.100.7,2001:db8::/32",
@@ -46,7 +46,7 @@ fn to_everybody_else_it_is_not_there() {
         (vec![listed], Some("198.51.100.8")),
     ] {
         let mut host = Host::with(&variables);
-        // A key opens nothing from elsewhere, and what is missing is not told apart.
+        // From elsewhere, the response with a key is the same as without.
         for ask in [get(PATH), get(PATH).no_key()] {
             let mut ask = ask;
             ask.address = address.map(Into::into);
@@ -56,7 +56,7 @@ fn to_everybody_else_it_is_not_there() {
 }
 
 #[test]
-fn a_listed_address_reads_it_with_a_key_and_without_a_signature() {
+fn an_address_on_the_allow_list_needs_a_key_and_no_signature() {
     let mut host = Host::with(&[(
         "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
         "198.51.100.7,2001:db8::/32",
@@ -76,7 +76,7 @@ fn a_listed_address_reads_it_with_a_key_and_without_a_signature() {
 }
 
 #[test]
-fn the_list_of_all_callers_goes_before_its_own() {
+fn the_allow_list_of_the_api_is_checked_first() {
     let mut host = Host::with(&[
         ("TENANTS_DEVELOPMENT", "true"),
         ("CHEVERETO_TENANTS_API_IP_ALLOW_LIST", "192.0.2.1"),
@@ -85,7 +85,7 @@ fn the_list_of_all_callers_goes_before_its_own() {
 }
 
 #[test]
-fn it_has_the_root_and_every_enabled_tenant_in_a_stable_order() {
+fn the_configuration_has_the_root_and_every_enabled_tenant_sorted_by_id() {
     let mut host = local();
     assert_eq!(host.expect(200, &poll()).body, body(""));
     for (id, enabled) in [("b", true), ("C", true), ("a", true), ("off", false)] {
@@ -104,7 +104,7 @@ fn it_has_the_root_and_every_enabled_tenant_in_a_stable_order() {
 }
 
 #[test]
-fn what_is_known_is_304_until_something_is_written() {
+fn a_known_etag_is_a_304_until_the_next_write() {
     let mut host = local();
     host.expect(201, &new_tenant("a"));
     let etag = host.expect(200, &poll()).header("etag").unwrap().to_owned();
@@ -122,14 +122,14 @@ fn what_is_known_is_304_until_something_is_written() {
     let got = host.expect(200, &poll().if_none_match(etag.clone()));
     assert_eq!(got.body, body(""));
     assert_ne!(got.header("etag"), Some(etag.as_str()));
-    // Other settings make another text of the same rows.
+    // Other settings give another body for the same rows, and so another ETag.
     let etag = got.header("etag").unwrap().to_owned();
     host.configure(&[("CHEVERETO_SERVICE_PORT", "81")]);
     host.expect(200, &poll().if_none_match(etag));
 }
 
 #[test]
-fn a_row_that_cannot_be_a_router_is_left_out_and_named() {
+fn a_malformed_row_is_left_out_and_the_log_names_it() {
     let mut host = local();
     for id in ["a", "b", "c", "d"] {
         host.expect(201, &new_tenant(id));
@@ -158,7 +158,7 @@ fn a_row_that_cannot_be_a_router_is_left_out_and_named() {
 }
 
 #[test]
-fn a_name_that_differs_in_case_alone_is_no_second_router() {
+fn a_hostname_that_differs_only_in_case_gives_no_second_router() {
     let mut host = local();
     host.expect(201, &new_tenant("a"));
     let twice = "INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) \
@@ -179,7 +179,7 @@ fn a_name_that_differs_in_case_alone_is_no_second_router() {
 }
 
 #[test]
-fn the_log_names_the_first_rows_that_were_left_out() {
+fn the_log_names_the_first_20_rows_that_were_left_out() {
     let mut host = local();
     let many = "WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000) \
                 INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) \

@@ -1,4 +1,4 @@
-//! The vectors of `tests/vectors`, which every host runs.
+//! The vectors of `tests/vectors`, which run on every host.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn vectors(name: &str) -> Vec<Json> {
     list
 }
 
-/// Each value in a field of a body: refused at that field, or answered as expected.
+/// Sends each value in a field of a body. The API refuses it at that field or returns the expected value.
 fn of_field(name: &str, path: &str, field: &str, body: impl Fn(&Json) -> Json) {
     for vector in vectors(name) {
         let mut host = Host::new();
@@ -39,7 +39,7 @@ fn of_field(name: &str, path: &str, field: &str, body: impl Fn(&Json) -> Json) {
 }
 
 #[test]
-fn hostnames() {
+fn hostnames_are_read_as_the_vectors_say() {
     of_field(
         "hostnames",
         "/tenants",
@@ -49,7 +49,7 @@ fn hostnames() {
 }
 
 #[test]
-fn tenant_ids() {
+fn tenant_ids_are_read_as_the_vectors_say() {
     of_field(
         "tenant_ids",
         "/tenants",
@@ -59,7 +59,7 @@ fn tenant_ids() {
 }
 
 #[test]
-fn plan_ids() {
+fn plan_ids_are_read_as_the_vectors_say() {
     of_field(
         "plan_ids",
         "/tenants-plans",
@@ -69,7 +69,7 @@ fn plan_ids() {
 }
 
 #[test]
-fn variable_names() {
+fn variable_names_are_read_as_the_vectors_say() {
     for field in ["limits", "env"] {
         for vector in vectors("variable_names") {
             let name = vector["value"].as_str().unwrap();
@@ -94,7 +94,7 @@ fn variable_names() {
 }
 
 #[test]
-fn allow_list() {
+fn allow_lists_match_as_the_vectors_say() {
     for vector in vectors("allow_list") {
         let list = vector["list"].as_str().unwrap();
         let address = vector["address"].as_str().unwrap();
@@ -112,7 +112,7 @@ fn allow_list() {
 }
 
 #[test]
-fn signatures() {
+fn signatures_match_the_vectors() {
     for vector in vectors("signatures") {
         let text = |name: &str| vector[name].as_str().unwrap().to_owned();
         let secret = RequestSecret::new(&Secret::new(text("secret")));
@@ -127,7 +127,7 @@ fn signatures() {
 }
 
 #[test]
-fn legacy_signatures() {
+fn legacy_signatures_match_the_vectors() {
     for vector in vectors("legacy_signatures") {
         let text = |name: &str| vector[name].as_str().unwrap();
         let mut host = Host::with(&[("CHEVERETO_TENANTS_PUBLIC_KEY", text("key"))]);
@@ -140,7 +140,7 @@ fn legacy_signatures() {
     }
 }
 
-/// What a nonce is made of.
+/// Fills a nonce with given bytes.
 struct Fixed(Vec<u8>);
 
 impl Random for Fixed {
@@ -151,7 +151,7 @@ impl Random for Fixed {
 }
 
 #[test]
-fn sealed() {
+fn encrypted_texts_match_the_vectors() {
     for vector in vectors("sealed") {
         let text = |name: &str| vector[name].as_str().unwrap().to_owned();
         let key = STANDARD.decode(text("key")).unwrap();
