@@ -7,6 +7,7 @@ use crate::api::{Client, Part};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
+use crate::terminal::printable;
 
 pub mod auth;
 pub mod cache;
@@ -60,7 +61,7 @@ fn last_id(rows: &[Box<RawValue>]) -> Option<String> {
         id: String,
     }
     let row: Row = serde_json::from_str(rows.last()?.get()).ok()?;
-    Some(crate::output::printable(&row.id))
+    Some(printable(&row.id))
 }
 
 /// Takes an option's value for JSON, to be sent byte for byte. What came is not repeated: it may hold a password.

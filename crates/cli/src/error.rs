@@ -9,7 +9,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tenants_core::config::VariableError;
 
-use crate::output::printable;
+use crate::terminal::printable;
 
 /// How a command ends; the numbers are documented in `--help` and in docs/CLI.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub mod random;
 pub mod session;
 pub mod settings;
 pub mod sql;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
 pub mod vars;
@@ -89,7 +90,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::ConfigTraefik => command::config::traefik(session, world),
         Command::AuthVerify => command::auth::verify(session, world),
         Command::Sign => command::auth::sign(session, world),
-        Command::Completions(args) => command::completions::run(args, world),
+        Command::Completions(args) => command::completions::run(args, cli::command(), world),
     }
 }
 

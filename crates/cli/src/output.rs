@@ -1,6 +1,5 @@
 //! What is written for whom: tables for people, JSON for programs.
 
-use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::terminal::printable;
 
 /// For whom the output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -107,21 +107,6 @@ const MIN_WIDTH: u16 = 40;
 /// What stands in a cell without a value.
 pub const NOTHING_THERE: &str = "–";
 
-/// A text fit for a terminal: what would move the cursor, colour the screen or turn the reading direction is spelled out.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            // Writing to a string does not fail.
-            let _ = write!(out, "{}", c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
 /// A JSON value in a cell.
 #[must_use]
 pub fn cell(value: Option<&Value>) -> String {
@@ -192,7 +177,7 @@ impl<'de> Deserialize<'de> for Fields {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, printable, record, table};
+    use super::{Fields, record, table};
 
     /// How many columns a line takes: the characters of these tests are one wide, or two.
     fn columns(line: &str) -> usize {
@@ -239,14 +224,6 @@ mod tests {
         assert_eq!(
             record(fields.cells(), None),
             " id           a\n is_enabled   yes\n plan_id      –\n limits       Z=1\n              A=\\u{7}\n env          –"
-        );
-    }
-
-    #[test]
-    fn what_would_play_with_the_terminal_is_spelled_out() {
-        assert_eq!(
-            printable("grüße 世界\u{1b}[2J\u{9b}\u{202e}\n"),
-            "grüße 世界\\u{1b}[2J\\u{9b}\\u{202e}\\u{a}"
         );
     }
 }

@@ -3,7 +3,6 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli;
 use crate::error::Error;
 use crate::output::World;
 
@@ -48,20 +47,24 @@ _tenants_with_colons() {
 complete -F _tenants_with_colons -o bashdefault -o default tenants
 "#;
 
-/// Prints the script.
+/// Prints the script for `command`, the program with all of its commands.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn run(args: &CompletionsArgs, world: &mut World<'_>) -> Result<(), Error> {
+pub fn run(
+    args: &CompletionsArgs,
+    mut command: clap::Command,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut cli::command(), "tenants", &mut script);
+    clap_complete::generate(args.shell, &mut command, "tenants", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
     match args.shell {
         Shell::Bash => script += BASH,
         // In `'name:what it is'` zsh takes the first bare `:` for the end of the name.
         Shell::Zsh => {
-            for command in cli::command().get_subcommands() {
-                let name = command.get_name();
+            for subcommand in command.get_subcommands() {
+                let name = subcommand.get_name();
                 script = script.replace(
                     &format!("'{name}:"),
                     &format!("'{}:", name.replace(':', "\\:")),
