@@ -1,6 +1,6 @@
 //! The statements that the command line runs, as text, since wrangler binds no values.
 //!
-//! Only [`text`] makes a value part of a statement. [`script`] uses it to write the core's statements.
+//! Only `text` makes a value part of a statement. [`script`] uses it to write the core's statements.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
