@@ -1,4 +1,4 @@
-//! Runs every statement on SQLite, in the tables of `schema.sql`.
+//! Every statement on SQLite itself, in the tables of `schema.sql`.
 
 use rusqlite::Connection;
 use tenants_core::auth::key::{IssuedKey, KeySecret};
@@ -44,7 +44,7 @@ fn issue(id: u64) -> IssuedKey {
         .unwrap()
 }
 
-/// Runs statements in one transaction, as D1 does. Returns the first column of each statement's rows.
+/// Runs statements as D1 does: in one transaction, every one's rows kept. Answers the first column of each row.
 fn run(database: &mut Connection, sql: &str) -> Vec<Vec<i64>> {
     let transaction = database.transaction().unwrap();
     let mut results = Vec::new();
@@ -65,7 +65,7 @@ fn audit(database: &Connection) -> Vec<String> {
 }
 
 #[test]
-fn sqlite_reads_back_every_text_unchanged() {
+fn every_text_comes_back_as_it_went_in() {
     let database = database();
     for name in NAMES {
         let sql = format!("SELECT {}", text(name));
@@ -76,11 +76,11 @@ fn sqlite_reads_back_every_text_unchanged() {
 }
 
 #[test]
-fn words_and_times_stay_readable_and_other_texts_become_bytes() {
+fn plain_texts_stay_readable_and_nothing_else_is_plain() {
     for plain in ["2026-01-02 03:04:05", "Tenant_1", "1.b8afdba8.AvL_Oc59-q"] {
         assert_eq!(text(plain), format!("'{plain}'"));
     }
-    // A word has no space.
+    // A space is in no word.
     assert!(text("BEGIN TRANSACTION").starts_with("CAST("));
     for c in '\0'..='\u{ff}' {
         let literal = text(&c.to_string());
@@ -89,14 +89,14 @@ fn words_and_times_stay_readable_and_other_texts_become_bytes() {
     }
 }
 
-/// Inserts a key with the columns that these tests need.
+/// Inserts a key, as far as these tests look at one.
 fn insert(database: &Connection, id: i64, name: Option<&str>, digest: &str) {
     let sql = "INSERT INTO api_keys (id, name, digest, created_at) VALUES (?1, ?2, ?3, '')";
     database.execute(sql, (id, name, digest)).unwrap();
 }
 
 #[test]
-fn only_the_chosen_keys_are_deleted_and_only_once() {
+fn only_what_is_meant_is_deleted_and_only_once() {
     let mut database = database();
     let now = at("2026-01-02 03:04:05");
     let trace = Trace {
@@ -123,7 +123,7 @@ fn only_the_chosen_keys_are_deleted_and_only_once() {
 }
 
 #[test]
-fn a_keys_row_is_found_only_by_its_id_and_its_digest_together() {
+fn a_keys_row_is_found_by_id_and_digest_together() {
     let mut database = database();
     let key = issue(1);
     insert(&database, 1, None, key.digest());
@@ -142,7 +142,7 @@ fn config() -> Config {
     Config::read(key).unwrap()
 }
 
-/// Returns the rows of a script's last statement in the core's form.
+/// The first rows of a script's last statement, as the core has them.
 fn last_rows(database: &Connection, sql: &str) -> Vec<Vec<Value>> {
     let mut all = Vec::new();
     for statement in sql.split("; ") {
@@ -167,7 +167,7 @@ fn last_rows(database: &Connection, sql: &str) -> Vec<Vec<Value>> {
 }
 
 #[test]
-fn a_batch_of_the_core_becomes_text_with_its_values_in_place() {
+fn a_batch_of_the_core_becomes_text_with_its_values_in_their_places() {
     let database = database();
     database
         .execute_batch(
@@ -179,7 +179,7 @@ fn a_batch_of_the_core_becomes_text_with_its_values_in_place() {
     let job = Reseal::begin(&config(), "cli-0a", &now, 1000).unwrap();
     let counts = script(job.batch());
     assert!(!counts.contains('?'), "{counts}");
-    // `?2` is the prefix of the previous key, which is not set.
+    // `?2` is the previous key's, which is not there.
     assert!(counts.contains("substr(env, 1, 11) = NULL"), "{counts}");
     let rows = last_rows(&database, &counts);
     assert_eq!(
