@@ -36,7 +36,7 @@ test('the commands create, show, edit, list and delete a tenant and its plan', a
   await tenants(['create', '--id', 'c', '--hostname', 'c', '--is_enabled', '0'])
   const part = await tenants(['list', '--limit', '1', '--after', 'acme', '--format', 'json'])
   assert.deepEqual(JSON.parse(part.output).map(({ id }) => id), ['b'])
-  assert.equal(part.errors, 'There are more tenants: --after b goes on\n')
+  assert.equal(part.errors, 'There are more tenants: continue with --after b\n')
   assert.deepEqual((await json(['list'])).map(({ id }) => id), ['acme', 'b', 'c'])
   assert.deepEqual(await json(['cache']), { cached: 0, tenants: 3, plans: 1 })
 

@@ -49,15 +49,15 @@ test('env:reseal re-encrypts every row under the current key, even if it is kill
   assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n$/)
 
   // Kill the run when some rows are re-encrypted and others are not.
-  const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, kill) => /sealing again: [1-9]/.test(text) && kill() })
+  const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, kill) => /encrypting again: [1-9]/.test(text) && kill() })
   assert.equal(killed.signal, 'SIGKILL', killed.errors)
   const between = json(await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating }))
   assert.ok(between.tenants.current > 0 && between.tenants.previous > 0, JSON.stringify(between))
 
   const run = await expectTenants(0, reseal(), { vars: rotating })
   const left = between.tenants.previous + between.plans.previous
-  assert.equal(run.output, `sealed ${left} rows again; all that is sealed (6) is under the current key\n`)
-  assert.match(run.errors, new RegExp(`sealing again: ${left} of ${left}\n$`))
+  assert.equal(run.output, `encrypted ${left} rows again; everything encrypted (6) is under the current key\n`)
+  assert.match(run.errors, new RegExp(`encrypting again: ${left} of ${left}\n$`))
 
   const again = json(await expectTenants(0, reseal('--format', 'json', '--quiet'), { vars: rotating }))
   const all = { tenants: { current: 5, previous: 0, other: 0 }, plans: { current: 1, previous: 0, other: 0 } }
@@ -90,8 +90,8 @@ test('env:reseal names the rows that it cannot decrypt and exits with 1; without
   await api.sql('UPDATE tenants SET env = ? WHERE id = ?', 'in clear', id)
   await api.stop()
   const run = await expectTenants(1, reseal(), { vars: { CHEVERETO_ENCRYPTION_KEY: newer } })
-  assert.equal(run.output, 'sealed 0 rows again\n')
-  assert.match(run.errors, new RegExp(`error: 1 row is not under the current key, and these do not open:\n +tenants/${id}/env is not a sealed text\n`))
+  assert.equal(run.output, 'encrypted 0 rows again\n')
+  assert.match(run.errors, new RegExp(`error: 1 row is not encrypted under the current key, and these do not decrypt:\n +tenants/${id}/env is not a sealed text\n`))
   assert.ok(!run.errors.includes('in clear'))
 
   const wrong = await expectTenants(1, reseal('--format', 'json'), { vars: { CHEVERETO_ENCRYPTION_KEY: other } })

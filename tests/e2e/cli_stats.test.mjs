@@ -33,10 +33,10 @@ test('stats:refresh counts the tables of one tenant or of all, and names the ten
   const { counted, gone, failed } = JSON.parse(all.output)
   assert.deepEqual([counted, gone, failed.map(({ tenant }) => tenant)], [2, 0, ['three']])
   assert.match(failed[0].reason, /my_three_tags/)
-  assert.match(JSON.parse(all.errors).detail, /^1 tenant could not be counted, and keeps what was counted before:\nthree: /)
+  assert.match(JSON.parse(all.errors).detail, /^1 tenant could not be counted and keeps its previous numbers:\nthree: /)
   const worker = await expectTenants(3, ['jobs:worker', '--verbose', '--persist-to', folder], { vars: prefix })
   assert.equal(worker.output, 'counted 2 tenants\n')
-  assert.match(worker.errors, /^Nothing runs on here: .+\njob 1 of 1: statistics/)
+  assert.match(worker.errors, /^No worker keeps running: .+\njob 1 of 1: statistics/)
 
   // No tables have the default prefix. The command reports a tenant without tables, and an unknown tenant.
   const other = await expectTenants(0, refresh())

@@ -1,13 +1,13 @@
-//! Where the API is.
+//! The API's address.
 
 use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-/// What the current dialect's paths begin with (contract §1).
+/// The path prefix of the current dialect (contract §1).
 pub const BASE_PATH: &str = "/_/api/4";
 
-/// The API's address: scheme, host and port, and nothing else.
+/// The API's address: scheme, host and port only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     origin: String,
@@ -16,10 +16,10 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads a URL such as `https://tenants.example.com`. The API's own base path may stand at its end.
+    /// Parses a URL such as `https://tenants.example.com`. It may end with the API's base path.
     ///
     /// # Errors
-    /// A sentence that says what was expected; what came is not repeated, since a URL may hold a password.
+    /// Fails if the URL is not valid. The message never repeats the URL, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected the API's address, such as https://tenants.example.com";
         let uri: Uri = url.trim().parse().map_err(|_| EXPECTED.to_owned())?;
@@ -43,25 +43,25 @@ impl Address {
         })
     }
 
-    /// Whether it is on this machine.
+    /// Returns whether the API is on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Whether others on the way can read keys and bodies.
+    /// Returns whether anyone on the network path can read keys and bodies.
     #[must_use]
     pub fn is_readable_on_the_way(&self) -> bool {
         !self.encrypted && !self.loopback
     }
 
-    /// The URL of a path on it.
+    /// Returns the URL of a path of the API.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
@@ -79,7 +79,7 @@ mod tests {
     use super::Address;
 
     #[test]
-    fn an_address_is_scheme_host_and_port() {
+    fn an_address_keeps_scheme_host_and_port() {
         for (url, origin, loopback, readable) in [
             (
                 "http://127.0.0.1:8787",
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_not_repeated() {
+    fn an_error_about_an_invalid_address_never_repeats_it() {
         for bad in [
             "",
             "a.example",

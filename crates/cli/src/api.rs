@@ -1,6 +1,6 @@
-//! The API over HTTP: signed requests out, answers in.
+//! The client of the API: signs requests and reads responses.
 //!
-//! A signature is of the body alone (contract §1). Redirects are not followed: they would carry the key elsewhere.
+//! A signature covers only the body (contract §1). The client never follows redirects, which would send the key elsewhere.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::output::World;
 use crate::random;
 use crate::settings::{Found, Settings};
 
-/// How long the connection may take.
+/// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long all of it may take, the answer's last byte included.
+/// The timeout of a whole exchange, up to the response's last byte.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is read: a thousand tenants, each with two maps of the 64 KiB that a request may bring.
+/// The limit of a response: a thousand tenants, each with two maps of the 64 KiB that a request may have.
 const ANSWER_LIMIT_BYTES: u64 = 1000 * 2 * 64 * 1024;
-/// How many rows of a list are asked for at a time.
+/// The number of rows of a page of a list.
 const PAGE_ROWS: u32 = 1000;
 
-/// A caller of the API.
+/// A client with an API key and a request secret.
 pub struct Client {
     agent: Agent,
     address: Address,
@@ -36,25 +36,25 @@ pub struct Client {
     used: String,
 }
 
-/// What is asked of a route.
+/// A request's method and body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// `GET`
+    /// `GET`.
     Get,
-    /// `POST` with a body; an empty one is none
+    /// `POST` with a body, or without one if it is empty.
     Post(&'a [u8]),
-    /// `PATCH` with a body
+    /// `PATCH` with a body.
     Patch(&'a [u8]),
-    /// `DELETE` with a body; an empty one is none
+    /// `DELETE` with a body, or without one if it is empty.
     Delete(&'a [u8]),
 }
 
-/// Which part of a list is asked for.
+/// The part of a list to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// How many rows at most.
+    /// The maximum number of rows.
     pub limit: Option<u32>,
-    /// The identifier after which it begins; it need not exist.
+    /// The identifier after which the part begins. It need not exist.
     pub after: Option<&'a str>,
 }
 
@@ -66,27 +66,27 @@ impl Part<'_> {
     };
 }
 
-/// A success.
+/// A successful response.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its body, of JSON or empty.
+    /// The body: JSON, or empty.
     pub body: String,
-    /// The path of the list's next page.
+    /// The path of the list's next page, if there is one.
     next: Option<String>,
 }
 
 impl Client {
-    /// A caller with the key and the secret of the settings.
+    /// Creates a client with the API key and the request secret of the settings.
     ///
     /// # Errors
-    /// Where one of them is missing or cannot be sent.
+    /// Fails if one of them is missing, or if the key does not fit in a header.
     pub fn new(settings: &Settings<'_>, world: &mut World<'_>) -> Result<Self, Error> {
         let address = settings.address()?;
         let key = settings.api_key(&address)?;
         let secret = settings.request_secret(address.is_loopback())?;
         if address.is_readable_on_the_way() {
             world.note(
-                "warning: the address begins with http://: whoever is on the way can read the key",
+                "warning: the address begins with http://, so anyone on the network path can read the key",
             );
         }
         Self::with(address, key, &secret)
@@ -95,7 +95,7 @@ impl Client {
     fn with(address: Address, key: Found, secret: &Found) -> Result<Self, Error> {
         if HeaderValue::from_str(key.secret.text()).is_err() {
             return Err(Error::Configuration(format!(
-                "the API key from {} has characters that no key has",
+                "the API key from {} has characters that no API key has",
                 key.from
             )));
         }
@@ -107,7 +107,7 @@ impl Client {
             .timeout_global(Some(WHOLE_TIMEOUT))
             .user_agent(concat!("tenants-cli/", env!("CARGO_PKG_VERSION")));
         if address.is_loopback() {
-            // A proxy has another idea of what 127.0.0.1 is.
+            // For a proxy, 127.0.0.1 is another machine.
             config = config.proxy(None);
         }
         Ok(Self {
@@ -122,18 +122,18 @@ impl Client {
         })
     }
 
-    /// Calls a route.
+    /// Sends a request to a route.
     ///
     /// # Errors
-    /// Where the answer is not a success, or does not come.
+    /// Fails if the API cannot be reached, or if the response is not a success.
     pub fn call(&self, request: Request<'_>, path: &str) -> Result<Answer, Error> {
         self.call_at(request, &format!("{BASE_PATH}{path}"))
     }
 
-    /// Reads a list, page by page: the whole of it, or a part. Answers its rows, and whether there are more after them.
+    /// Reads a list, or a part of it, page by page. Returns its rows, and whether more rows follow.
     ///
     /// # Errors
-    /// Where one of its pages is not answered.
+    /// Fails if one of the pages cannot be read.
     pub fn list(&self, path: &str, part: Part<'_>) -> Result<(Vec<Box<RawValue>>, bool), Error> {
         let mut rows = Vec::new();
         let mut left = part.limit;
@@ -224,7 +224,7 @@ impl Client {
         if status.is_redirection() {
             return Err(Error::Strange {
                 detail: format!(
-                    "{} answers with a redirect (status {}), which is not followed; is the address right?",
+                    "{} responded with a redirect (status {}), which this program does not follow; is the address right?",
                     self.address.origin(),
                     status.as_u16()
                 ),
@@ -246,7 +246,7 @@ impl Client {
             }),
             None => Err(Error::Strange {
                 detail: format!(
-                    "{} answers, and not with JSON; is the address right?",
+                    "{} responded, but not with JSON; is the address right?",
                     self.address.origin()
                 ),
                 request_id,
@@ -263,7 +263,7 @@ impl Client {
             ),
             ureq::Error::Timeout(_) => {
                 format!(
-                    "{origin} gave no answer within {} s",
+                    "{origin} did not respond within {} s",
                     WHOLE_TIMEOUT.as_secs()
                 )
             }
@@ -281,7 +281,7 @@ impl Client {
                 ureq::Error::Timeout(ureq::Timeout::Global | ureq::Timeout::RecvResponse)
             )
         {
-            detail += ". Whether it was carried out is not known";
+            detail += ". The API may have carried out the request";
         }
         Error::Unreachable {
             detail,
@@ -294,7 +294,7 @@ fn with_json(request: RequestBuilder<WithBody>) -> RequestBuilder<WithBody> {
     request.header("content-type", "application/json")
 }
 
-/// The target of `Link: <…>; rel="next"` (RFC 8288), a path of the same origin.
+/// Returns the target of `Link: <…>; rel="next"` (RFC 8288), which must be a path of the same origin.
 fn next_page(response: &Response<Body>) -> Result<Option<String>, Error> {
     let links = response.headers().get_all("link");
     let next = links
@@ -302,7 +302,7 @@ fn next_page(response: &Response<Body>) -> Result<Option<String>, Error> {
         .filter_map(|value| value.to_str().ok())
         .find_map(next_in);
     match next {
-        // `//` would be another host's.
+        // A target that begins with `//` names another host.
         Some(path) if !path.starts_with('/') || path.starts_with("//") => {
             Err(strange("the list's next page is not a path of the API"))
         }
@@ -310,7 +310,7 @@ fn next_page(response: &Response<Body>) -> Result<Option<String>, Error> {
     }
 }
 
-/// A value of a query: what could end it, or is not ASCII, as its bytes (RFC 3986 §2.1).
+/// Percent-encodes a query parameter's value (RFC 3986 §2.1).
 fn query_value(text: &str) -> String {
     use std::fmt::Write as _;
 
@@ -325,7 +325,7 @@ fn query_value(text: &str) -> String {
     })
 }
 
-/// The first target with `rel="next"` in a `Link` header.
+/// Returns the first target with `rel="next"` in a `Link` header.
 fn next_in(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some((target, after)) = rest.split_once('<').and_then(|(_, r)| r.split_once('>')) {
@@ -377,8 +377,8 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_is_of_the_body_alone() {
-        // openssl dgst -sha256 -hmac secret, of nothing and of {}.
+    fn the_signature_covers_only_the_body() {
+        // From `openssl dgst -sha256 -hmac secret`, with nothing and with {} as its input.
         for (body, signature) in [
             (
                 "",
@@ -403,14 +403,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_no_header_can_carry_is_refused_and_not_shown() {
+    fn a_key_that_does_not_fit_in_a_header_is_refused_and_not_shown() {
         let error = client("chv_1_x\ninjected: 1").err().unwrap();
         assert_eq!(error.exit(), Exit::Configuration);
         assert!(!error.problem().to_json().contains("injected"));
     }
 
     #[test]
-    fn the_next_page_is_found_among_links() {
+    fn the_next_page_is_found_among_other_links() {
         for (header, next) in [
             (
                 r#"</_/api/4/tenants?limit=2&after=b>; rel="next""#,

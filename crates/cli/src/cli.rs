@@ -1,4 +1,4 @@
-//! The command line itself: names, options and help.
+//! The names, options and help texts of the command line.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::command::{ListArgs, completions, env, init, key, plan, site, stats, t
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
 
-// No line longer than a narrow terminal: what is wrapped cannot be copied.
+// Each line fits a narrow terminal, since a wrapped example cannot be copied.
 const AFTER_HELP: &str = "\
 `tenants <command> --help` shows a command's options, with examples.
 
@@ -22,16 +22,17 @@ Examples:
 
 Exit codes:
   0  done
-  1  the API or the database refused, or the key is not valid
-  2  the command line is not as expected
+  1  the API refused, the database has no such row, the key is not valid,
+     or a row could not be encrypted again
+  2  the command line is not valid
   3  the API or the database could not be reached, or failed
   4  something needed is not configured: a key, a secret, the project
 
-A setting comes from its option, else from the file of --vars-file, else
-from the environment, else, for what is on this machine, from .dev.vars and
-.dev.key.local, which `npm start` makes. docs/CLI.md has all of it.";
+A setting comes from its option, the file of --vars-file, or the environment,
+in this order. For an API or a database on this machine, the last source is
+.dev.vars and .dev.key.local, which `npm start` creates. See docs/CLI.md.";
 
-/// The commands as `--help` groups them. A test holds that each is in one group.
+/// The commands as `--help` groups them. A test checks that each command is in exactly one group.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Tenants", &["create", "get", "list", "edit", "delete"]),
     (
@@ -75,22 +76,22 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// How wide a group's first column is.
+/// The width of a group's first column.
 const NAME_WIDTH: usize = 19;
 
 /// Manages tenants, plans and API keys of the Tenants API: the commands and options of Chevereto's own `tenants`.
 #[derive(Debug, Parser)]
 #[command(name = "tenants", version, after_help = AFTER_HELP, max_term_width = 120, arg_required_else_help = true)]
 pub struct Cli {
-    /// Accepted before a command, as Chevereto's own program has it; changes nothing
+    /// Accepted before a command for scripts of Chevereto's own program; changes nothing
     #[arg(short = 'C')]
     pub chevereto: bool,
 
-    /// Where things are.
+    /// The options that every command takes.
     #[command(flatten)]
     pub options: Options,
 
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -99,13 +100,13 @@ impl Cli {
     /// Reads the arguments, the first of which is the program's own name.
     ///
     /// # Errors
-    /// Where they are not as expected, or ask for help or the version.
+    /// Fails if the arguments are not valid. Help and version texts are returned as errors too.
     pub fn read(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, clap::Error> {
         Self::from_arg_matches(&command().try_get_matches_from(args)?)
     }
 }
 
-/// The program's commands, their list grouped.
+/// Returns the program's commands, with the list of them grouped.
 #[must_use]
 pub fn command() -> clap::Command {
     let mut command = Cli::command();
@@ -126,7 +127,7 @@ pub fn command() -> clap::Command {
     Cli::command().help_template(text)
 }
 
-/// What can be done.
+/// A command and its options.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Prepare the database
@@ -140,23 +141,24 @@ pub enum Command {
     )]
     DatabaseMigrate(init::MigrateArgs),
 
-    /// Seal again under a new encryption key what the old one sealed
+    /// Encrypt every env again under a new encryption key
     #[command(
         name = "env:reseal",
         after_help = "Examples:\n  tenants env:reseal --dry-run\n  tenants env:reseal\n  tenants env:reseal --remote --vars-file .production.local\n\n\
-                      Seals under CHEVERETO_ENCRYPTION_KEY the env of every tenant and plan that\n\
-                      CHEVERETO_ENCRYPTION_KEY_PREVIOUS sealed. It may be interrupted and run again.\n\
-                      Exit code 0: all that is sealed is under the current key; 1: some is not."
+                      Encrypts again, under CHEVERETO_ENCRYPTION_KEY, the env of every tenant and\n\
+                      plan that another key encrypted. CHEVERETO_ENCRYPTION_KEY_PREVIOUS decrypts\n\
+                      them. You can interrupt it at any moment and run it again.\n\
+                      Exit code 0: everything is encrypted under the current key; 1: not everything."
     )]
     EnvReseal(env::ResealArgs),
 
-    /// Check that all data can be read; nothing is cached here
+    /// Check that all data can be read; this service has no cache
     #[command(
-        after_help = "Example:\n  tenants cache\n\nChevereto's own program regenerates a cache here. This service has none."
+        after_help = "Example:\n  tenants cache\n\nChevereto's own program regenerates its cache. This service has no cache."
     )]
     Cache,
 
-    /// Make an API key, and show it this one time
+    /// Create an API key and show it once
     #[command(
         name = "api:key:create",
         after_help = "Examples:\n  tenants api:key:create\n  KEY=$(tenants api:key:create --name ci --expires \"2027-01-31 00:00:00\")\n  \
@@ -164,7 +166,7 @@ pub enum Command {
     )]
     KeyCreate(key::CreateArgs),
 
-    /// Say whether an API key is valid, and if not, why
+    /// Say whether an API key is valid, or why it is not
     #[command(
         name = "api:key:verify",
         after_help = "Examples:\n  tenants api:key:verify --key chv_1_…\n  tenants api:key:verify --key - < key.local"
@@ -206,7 +208,7 @@ pub enum Command {
     )]
     List(ListArgs),
 
-    /// Change what the options name of a tenant, and nothing else
+    /// Change only the fields of a tenant that the options name
     #[command(
         after_help = "Examples:\n  tenants edit --id acme --is_enabled 0\n  tenants edit --id acme --plan_id \"\" --limits null"
     )]
@@ -218,21 +220,21 @@ pub enum Command {
     )]
     Delete(tenant::DeleteArgs),
 
-    /// Make a tenant's tables and its first user, an admin
+    /// Create a tenant's tables and its first user, an admin
     #[command(
         after_help = "Examples:\n  tenants install --id acme -u admin -e admin@example.com -x - < password\n  \
                       CHEVERETO_TENANT=acme tenants install -u admin \\\n    -e admin@example.com -x \"$PASSWORD\""
     )]
     Install(site::InstallArgs),
 
-    /// Set a user's password, or make a new one and show it once
+    /// Set a user's password, or generate one and show it once
     #[command(
         name = "user:password-reset",
         visible_alias = "password-reset",
         after_help = "Examples:\n  tenants user:password-reset --id acme -u admin\n  \
                       PASSWORD=$(tenants password-reset --id acme -u admin)\n  \
                       tenants user:password-reset --id acme -u admin -x - < password\n\n\
-                      Without -x the new password is alone on standard output."
+                      Without -x, the new password alone is printed on standard output."
     )]
     UserPasswordReset(site::ResetArgs),
 
@@ -240,16 +242,16 @@ pub enum Command {
     #[command(
         name = "stats:refresh",
         after_help = "Examples:\n  tenants stats:refresh --id acme\n  tenants stats:refresh --remote\n\n\
-                      The Worker's cron trigger does it too, for a part of them at a time."
+                      The Worker's cron trigger does the same, for a few of them at a time."
     )]
     StatsRefresh(stats::RefreshArgs),
 
-    /// Run the jobs that the Worker's cron trigger runs, once
+    /// Run each job of the Worker's cron trigger once
     #[command(
         name = "jobs:worker",
         after_help = "Examples:\n  tenants jobs:worker\n  tenants jobs:worker --id acme --verbose\n\n\
-                      Chevereto's own program keeps a worker running here. This service has a cron\n\
-                      trigger instead, and nothing has to be kept running."
+                      Chevereto's own program keeps a worker running. Here the Worker's cron\n\
+                      trigger runs the jobs, so nothing has to keep running."
     )]
     JobsWorker(stats::WorkerArgs),
 
@@ -274,38 +276,38 @@ pub enum Command {
     )]
     PlanList(ListArgs),
 
-    /// Change what the options name of a plan, and nothing else
+    /// Change only the fields of a plan that the options name
     #[command(
         name = "plan:edit",
         after_help = "Example:\n  tenants plan:edit --id basic --limits '{\"CHEVERETO_MAX_USERS\": \"3\"}'"
     )]
     PlanEdit(plan::EditArgs),
 
-    /// Delete a plan; its tenants keep running with none
+    /// Delete a plan; its tenants keep running, without a plan
     #[command(
         name = "plan:delete",
         after_help = "Example:\n  tenants plan:delete --id basic"
     )]
     PlanDelete(plan::ChoiceArgs),
 
-    /// Show the configuration that Traefik is given, as JSON
+    /// Show the configuration that Traefik receives, as JSON
     #[command(
         name = "config:traefik",
-        after_help = "Example:\n  tenants config:traefik | jq '.http.routers | keys'\n\nThe API shows it to listed addresses alone (docs/TRAEFIK.md),\nand to the developer's own machine."
+        after_help = "Example:\n  tenants config:traefik | jq '.http.routers | keys'\n\nThe API shows it only to listed addresses (docs/TRAEFIK.md)\nand, in development, to this machine."
     )]
     ConfigTraefik,
 
-    /// Ask the API whether key and signature are in order
+    /// Ask the API whether the key and the signature are valid
     #[command(name = "auth:verify", after_help = "Example:\n  tenants auth:verify")]
     AuthVerify,
 
-    /// Sign standard input: what goes into X-Signature
+    /// Sign standard input and print the value of X-Signature
     #[command(
         after_help = "Examples:\n  printf '%s' \"$BODY\" | tenants sign\n  tenants sign < /dev/null\n\nEvery byte counts: `echo` adds a line end that the body does not have."
     )]
     Sign,
 
-    /// Print a script that has your shell complete commands
+    /// Print a script with which your shell completes commands
     #[command(after_help = "Examples:\n  source <(tenants completions bash)\n  \
                       tenants completions zsh > \"${fpath[1]}/_tenants\"\n  \
                       tenants completions fish > ~/.config/fish/completions/tenants.fish")]

@@ -1,4 +1,4 @@
-//! The commands, one file a family. A command is its options and a function.
+//! The commands, with one file for each family. A command is a struct of options and a function.
 
 use clap::Args;
 use serde_json::value::RawValue;
@@ -7,6 +7,7 @@ use crate::api::{Client, Part};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
+use crate::terminal::printable;
 
 pub mod auth;
 pub mod cache;
@@ -20,19 +21,19 @@ pub mod site;
 pub mod stats;
 pub mod tenant;
 
-/// Which part of a list.
+/// The options of a list command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ListArgs {
-    /// How many at most; all without it
+    /// Show at most this many [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 
-    /// Only those that come after this identifier
+    /// Show only those that come after this identifier
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,
 }
 
-/// Shows a list, or a part of it.
+/// Shows a list, or a part of it, and notes how to continue.
 fn list(
     path: &str,
     what: &str,
@@ -48,22 +49,25 @@ fn list(
     let (rows, more) = Client::new(&session.settings, world)?.list(path, part)?;
     session.show_list(&rows, columns, what, world)?;
     if more && let Some(id) = last_id(&rows) {
-        world.note(&format!("There are more {what}: --after {id} goes on"));
+        world.note(&format!(
+            "There are more {what}: continue with --after {id}"
+        ));
     }
     Ok(())
 }
 
-/// The identifier of a list's last row.
+/// Returns the identifier of a list's last row.
 fn last_id(rows: &[Box<RawValue>]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Row {
         id: String,
     }
     let row: Row = serde_json::from_str(rows.last()?.get()).ok()?;
-    Some(crate::output::printable(&row.id))
+    Some(printable(&row.id))
 }
 
-/// Takes an option's value for JSON, to be sent byte for byte. What came is not repeated: it may hold a password.
+/// Checks that an option's value is JSON, and keeps its bytes. The error does not repeat the value, which may contain a
+/// password.
 fn json(option: &str, text: Option<&str>) -> Result<Option<Box<RawValue>>, Error> {
     let parsed = text.map(serde_json::from_str).transpose();
     parsed.map_err(|error| {
@@ -73,9 +77,10 @@ fn json(option: &str, text: Option<&str>) -> Result<Option<Box<RawValue>>, Error
     })
 }
 
-/// Writes a request's body.
+/// Returns a request's body as JSON.
 fn body(fields: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(fields).map_err(|e| Error::Machine(format!("the request's body: {e}")))
+    serde_json::to_vec(fields)
+        .map_err(|e| Error::Machine(format!("cannot write the request's body: {e}")))
 }
 
 #[cfg(test)]
@@ -84,7 +89,7 @@ mod tests {
     use crate::error::Exit;
 
     #[test]
-    fn json_is_passed_byte_for_byte() {
+    fn json_is_kept_byte_for_byte() {
         for text in ["null", r#"{"B":"1", "A" : 1.0e3,"B":"\u00e9"}"#, "[]"] {
             assert_eq!(json("--env", Some(text)).unwrap().unwrap().get(), text);
         }
@@ -92,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_by_its_option_and_not_repeated() {
+    fn an_error_about_invalid_json_names_the_option_and_never_repeats_the_value() {
         for text in ["", "{hunter2}", r#"{"A":"hunter2"#, r#"{"A":"1"} hunter2"#] {
             let error = json("--env", Some(text)).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage);

@@ -1,6 +1,6 @@
-//! The database, by way of wrangler: local or remote, the statements of one call in one transaction.
+//! Runs statements on the local or the remote database through wrangler. The statements of one call share a transaction.
 //!
-//! wrangler runs in the project's folder, asks nothing, and is given none of our secrets.
+//! wrangler runs in the project's folder, asks no questions, and receives none of our secrets.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,14 @@ use crate::output::Fields;
 use crate::settings::{API_KEY, Settings};
 use crate::sql;
 
-/// The variable that names another wrangler: a program, or a script for Node.
+/// The variable that names another wrangler: a program or a script for Node.
 pub const WRANGLER_BIN: &str = "WRANGLER_BIN";
 /// The database's binding in wrangler.toml.
 const BINDING: &str = "DB";
 /// The oldest Node that wrangler runs on.
 const NODE: (u32, u32) = (22, 12);
 
-/// Which database.
+/// The options that choose the database.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
@@ -34,11 +34,11 @@ pub struct DatabaseArgs {
     #[arg(long, conflicts_with = "remote")]
     pub local: bool,
 
-    /// The deployed Worker's database. Takes the variable CLOUDFLARE_API_TOKEN, or `wrangler login` done before
+    /// The deployed Worker's database. Needs an earlier `wrangler login`, or the variable CLOUDFLARE_API_TOKEN
     #[arg(long)]
     pub remote: bool,
 
-    /// Where the local database is kept [default: .wrangler/state of the project]
+    /// The folder of the local database [default: .wrangler/state of the project]
     #[arg(long, value_name = "DIR", conflicts_with = "remote")]
     pub persist_to: Option<PathBuf>,
 
@@ -48,14 +48,14 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// What it is called: `local` or `remote`.
+    /// Returns the database's name in messages: `local` or `remote`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         if self.remote { "remote" } else { "local" }
     }
 }
 
-/// A database, ready to be asked.
+/// A database, with the wrangler that reaches it.
 #[derive(Debug)]
 pub struct Database {
     program: PathBuf,
@@ -64,21 +64,21 @@ pub struct Database {
     options: Vec<OsString>,
 }
 
-/// What one statement answered.
+/// The rows of one statement, as wrangler prints them.
 #[derive(Debug, Deserialize)]
 struct Rows {
     results: Vec<Box<RawValue>>,
 }
 
-/// What each statement of a call answered.
+/// The rows of each statement of a call.
 #[derive(Debug)]
 pub struct Results(Vec<Rows>);
 
 impl Results {
-    /// The rows of a statement, counted from 0.
+    /// Returns the rows of a statement. The first statement has the number 0.
     ///
     /// # Errors
-    /// Where they are not as the statement has them.
+    /// Fails if the result of the statement is missing, or if a row does not have the columns of `T`.
     pub fn rows<T: DeserializeOwned>(&mut self, statement: usize) -> Result<Vec<T>, Error> {
         let rows = self
             .0
@@ -90,11 +90,11 @@ impl Results {
             .collect()
     }
 
-    /// The rows of every statement, as the core has them: a row's values in the order of its columns.
+    /// Returns the rows of every statement in the core's form: each row's values in the order of its columns.
     fn into_core(self) -> Result<Vec<core_sql::Rows>, Error> {
         let value = |raw: Box<RawValue>| {
             serde_json::from_str(raw.get())
-                .map_err(|_| unreadable("a value is neither NULL, a whole number nor a text"))
+                .map_err(|_| unreadable("a value is not NULL, an integer or text"))
         };
         let row = |row: Box<RawValue>| {
             let fields: Fields =
@@ -108,14 +108,14 @@ impl Results {
 }
 
 impl Database {
-    /// Finds the project, wrangler, and a Node that it runs on.
+    /// Finds the project, wrangler, and a Node that wrangler runs on.
     ///
     /// # Errors
-    /// Where one of them is missing.
+    /// Fails if one of them is missing.
     pub fn open(settings: &Settings<'_>, args: &DatabaseArgs) -> Result<Self, Error> {
         let folder = settings.project()?.ok_or_else(|| {
             Error::Configuration(
-                "there is no project here, nor in any folder above: no wrangler.toml. Name its folder with --project".into(),
+                "neither this folder nor one above it has a wrangler.toml. Name the project's folder with --project".into(),
             )
         })?;
         let (program, script) = wrangler(settings, &folder)?;
@@ -125,7 +125,7 @@ impl Database {
             ("--config", &args.config),
         ] {
             if let Some(path) = path {
-                // wrangler runs in another folder than the one that the path was meant from.
+                // The path is relative to the current folder, but wrangler runs in the project's.
                 options.extend([name.into(), settings.path(path).into_os_string()]);
             }
         }
@@ -140,14 +140,14 @@ impl Database {
     /// Runs statements, separated by `;`, in one transaction.
     ///
     /// # Errors
-    /// Where wrangler or the database fails.
+    /// Fails if wrangler or the database fails.
     pub fn execute(&self, sql: &str) -> Result<Results, Error> {
         let output = self.run(&["d1", "execute", BINDING, "--json", "--command", sql])?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             return Err(failure(&text, &output));
         }
-        // What wrangler has to say besides would stand before it.
+        // wrangler may print other messages before the JSON.
         let json = text.find("[\n").map_or(text.as_ref(), |at| &text[at..]);
         serde_json::from_str(json)
             .map(Results)
@@ -157,15 +157,15 @@ impl Database {
     /// Runs a batch of the core.
     ///
     /// # Errors
-    /// Where wrangler or the database fails.
+    /// Fails if wrangler or the database fails.
     pub fn run_batch(&self, batch: &Batch) -> Result<Vec<core_sql::Rows>, Error> {
         self.execute(&sql::script(batch))?.into_core()
     }
 
-    /// Applies the migrations that were not applied yet. Answers what wrangler said.
+    /// Applies the migrations that the database does not have yet. Returns wrangler's output.
     ///
     /// # Errors
-    /// Where wrangler or the database fails.
+    /// Fails if wrangler or the database fails.
     pub fn migrate(&self) -> Result<String, Error> {
         let output = self.run(&["d1", "migrations", "apply", BINDING])?;
         let said = String::from_utf8_lossy(&output.stdout);
@@ -183,7 +183,7 @@ impl Database {
             .args(&self.options)
             .current_dir(&self.folder)
             .stdin(Stdio::null())
-            // No questions, no colours, no statistics about the user, no files outside of the project.
+            // Switch off questions, colours, usage statistics, and files outside the project.
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .env("WRANGLER_SEND_METRICS", "false")
@@ -207,7 +207,7 @@ impl Database {
     }
 }
 
-/// The program to start, and the script to give it.
+/// Returns the program to start, and the script to run with it if the program is Node.
 fn wrangler(settings: &Settings<'_>, project: &Path) -> Result<(PathBuf, Option<PathBuf>), Error> {
     let script = match settings.variable(WRANGLER_BIN).map(PathBuf::from) {
         Some(named) => {
@@ -225,7 +225,7 @@ fn wrangler(settings: &Settings<'_>, project: &Path) -> Result<(PathBuf, Option<
             }
             named
         }
-        // What .bin/wrangler leads to: the links there differ between systems.
+        // The script behind .bin/wrangler, since the links in .bin differ between systems.
         None => project.join("node_modules/wrangler/bin/wrangler.js"),
     };
     if !script.is_file() {
@@ -237,7 +237,7 @@ fn wrangler(settings: &Settings<'_>, project: &Path) -> Result<(PathBuf, Option<
     Ok((node(project)?, Some(script)))
 }
 
-/// A Node that wrangler runs on: the one on the PATH where it is new enough, else the one among the project's packages.
+/// Finds a Node that wrangler runs on: the one on the PATH if it is new enough, otherwise the one in the project's packages.
 fn node(project: &Path) -> Result<PathBuf, Error> {
     let on_path = Command::new("node")
         .arg("--version")
@@ -258,7 +258,7 @@ fn node(project: &Path) -> Result<PathBuf, Error> {
         "aarch64" => "arm64",
         other => other,
     };
-    // npm's packages of Node: that of the system, by its two spellings, and the one that wraps them.
+    // npm has a package of Node for each system, under two spellings, and one that wraps those.
     let packages = [
         format!("node-{system}-{machine}"),
         format!("node-bin-{system}-{machine}"),
@@ -279,7 +279,7 @@ fn node(project: &Path) -> Result<PathBuf, Error> {
         })
 }
 
-/// Reads what `node --version` says: `v22.12.0`.
+/// Returns whether the output of `node --version`, such as `v22.12.0`, names a version that wrangler runs on.
 fn is_new_enough(version: &str) -> bool {
     let mut parts = version.trim().trim_start_matches('v').split('.');
     let mut number = || parts.next().and_then(|part| part.parse().ok());
@@ -289,7 +289,7 @@ fn is_new_enough(version: &str) -> bool {
     }
 }
 
-/// What wrangler says of its failure: in JSON on standard output where it was asked for JSON, else in its last lines.
+/// Returns wrangler's own error message: from its JSON if it printed any, otherwise its last lines.
 fn failure(stdout: &str, output: &Output) -> Error {
     let said = stdout
         .find('{')
@@ -308,18 +308,18 @@ fn failure(stdout: &str, output: &Output) -> Error {
             .collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
     });
-    // For people alone: nothing is decided by it.
+    // This only adds a hint for people; no code depends on wrangler's wording.
     if detail.contains("no such table") {
         detail += "\n`tenants init` prepares the database";
     }
     Error::Database(format!("wrangler failed ({}): {detail}", output.status))
 }
 
-/// How much of a failure's output is shown.
+/// The number of lines of wrangler's output that an error shows.
 const SHOWN_LINES: usize = 20;
 
 fn unreadable(detail: &str) -> Error {
-    Error::Database(format!("what wrangler answered cannot be read: {detail}"))
+    Error::Database(format!("cannot read wrangler's output: {detail}"))
 }
 
 #[cfg(test)]
@@ -327,7 +327,7 @@ mod tests {
     use super::is_new_enough;
 
     #[test]
-    fn node_is_judged_by_its_two_first_numbers() {
+    fn node_is_checked_by_its_major_and_minor_version() {
         for (version, ok) in [
             ("v22.12.0\n", true),
             ("v22.23.2", true),

@@ -1,7 +1,7 @@
-//! What can go wrong at the command line, how it is said, and the exit code of each.
+//! The errors of the command line, their texts and their exit codes.
 //!
-//! Everything that fails becomes a [`Problem`]: the API's own where it answered with one, else one of ours in the same form.
-//! Nothing in it is a secret: neither keys nor secrets ever get as far as an error.
+//! Every error becomes a [`Problem`]: the API's own if its response has one, otherwise one of ours in the same form. Errors
+//! never contain API keys or secrets.
 
 use std::fmt::Write as _;
 use std::io;
@@ -9,25 +9,25 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tenants_core::config::VariableError;
 
-use crate::output::printable;
+use crate::terminal::printable;
 
-/// How a command ends; the numbers are documented in `--help` and in docs/CLI.md.
+/// The outcome of a command. `--help` and docs/CLI.md document the exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It was done: 0.
+    /// The command succeeded: 0.
     Done,
-    /// The API or the database said no, or the key is not valid: 1.
+    /// The API refused, the database has no such row, the key is not valid, or a row could not be encrypted again: 1.
     Refused,
-    /// The command line is not as expected: 2.
+    /// The command line is not valid: 2.
     Usage,
     /// The API or the database could not be reached, or failed: 3.
     Failed,
-    /// Something that is needed is not configured, or wrongly: 4.
+    /// A required setting is missing or not valid: 4.
     Configuration,
 }
 
 impl Exit {
-    /// The process's exit code.
+    /// Returns the process's exit code.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -40,46 +40,46 @@ impl Exit {
     }
 }
 
-/// Why a command did not do what it was asked.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The API answered, and not with a success.
+    /// The API's response has an error status.
     Answer {
-        /// What it answered.
+        /// The response's problem document.
         problem: Box<Problem>,
-        /// For a 401: where the key and the secret that were used came from.
+        /// For a 401: the sources of the API key and the request secret.
         used: Option<String>,
     },
-    /// The database does not hold what the command needs, or the key that was asked about is not valid.
+    /// The database has no such row, the key is not valid, or a row could not be encrypted again.
     Refused {
-        /// A stable word.
+        /// A stable word for programs.
         code: &'static str,
-        /// A sentence.
+        /// A sentence for people.
         detail: String,
     },
-    /// An option's value is not as expected.
+    /// An option's value is not valid.
     Usage(String),
-    /// The API could not be reached, or was silent for too long.
+    /// The API could not be reached, or did not respond in time.
     Unreachable {
-        /// What happened.
+        /// A sentence for people.
         detail: String,
-        /// The id that the request was sent with; a Worker that got it has it in its log.
+        /// The id sent with the request. If the Worker received the request, its log has this id.
         request_id: String,
     },
-    /// What answered does not answer as the API does.
+    /// The response is not one that the API would send.
     Strange {
-        /// What came.
+        /// A sentence for people.
         detail: String,
-        /// The id that the request was sent with.
+        /// The id sent with the request.
         request_id: String,
     },
-    /// wrangler failed, or said what cannot be read.
+    /// wrangler failed, or its output cannot be read.
     Database(String),
-    /// Something that is needed is missing, or is not what it must be.
+    /// A required setting is missing or not valid.
     Configuration(String),
-    /// This machine failed: its clock, its randomness.
+    /// This machine failed, for example its clock or its source of random bytes.
     Machine(String),
-    /// The answer could not be written.
+    /// The output could not be written.
     Output(io::Error),
 }
 
@@ -87,42 +87,42 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Problem {
-    /// The kind's name.
+    /// The name of this kind of problem.
     pub title: String,
-    /// The HTTP status, where there was an HTTP answer.
+    /// The HTTP status, if there was an HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What went wrong this time.
+    /// A sentence about this occurrence.
     pub detail: String,
-    /// A stable word.
+    /// A stable word for programs.
     pub code: String,
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Each field that is wrong.
+    /// The fields and query parameters that are not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
-    /// The document as it came.
+    /// The document's own text.
     #[serde(skip)]
     pub raw: Option<String>,
 }
 
-/// One field or query parameter that is wrong.
+/// A field or query parameter that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FieldProblem {
-    /// Where in the body, as a JSON pointer.
+    /// The field's place in the body, as a JSON pointer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Which query parameter.
+    /// The query parameter's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// What was expected and what came.
+    /// The expected and the actual value.
     pub detail: String,
 }
 
 impl Problem {
-    /// Reads what the API answered to a request that it did not carry out.
+    /// Reads the body of an error response.
     #[must_use]
     pub fn of_answer(status: u16, body: &[u8], request_id: &str) -> Self {
         let text = std::str::from_utf8(body).unwrap_or_default().trim();
@@ -131,11 +131,11 @@ impl Problem {
                 raw: Some(text.into()),
                 ..problem
             },
-            // A proxy, another server, or Cloudflare itself: its page says nothing that a table or a program can use.
+            // The response comes from a proxy, another server or Cloudflare itself. Its page is of no use here.
             _ => Self {
-                title: "not the API's answer".into(),
+                title: "not the API's response".into(),
                 detail:
-                    "what answered does not answer as the Tenants API does; is the address right?"
+                    "the server does not respond as the Tenants API does; is the address right?"
                         .into(),
                 code: "unexpected_answer".into(),
                 ..Self::default()
@@ -157,17 +157,17 @@ impl Problem {
         }
     }
 
-    /// As one line of JSON: the API's own bytes, where it was the API that spoke.
+    /// Returns the problem as one line of JSON: the API's own bytes, if the API sent a document of one line.
     #[must_use]
     pub fn to_json(&self) -> String {
         match &self.raw {
             Some(raw) if !raw.contains('\n') => raw.clone(),
-            // Strings and numbers alone: there is nothing in it that JSON cannot say.
+            // Cannot fail: the document has only strings, numbers and lists.
             _ => serde_json::to_string(self).unwrap_or_default(),
         }
     }
 
-    /// For people, several lines, the last without its end.
+    /// Returns the problem as text for people. It may have several lines; the last has no line end.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("error: {}", lines(&self.detail));
@@ -202,21 +202,21 @@ impl Problem {
     }
 }
 
-/// Keeps line ends, and makes everything else fit for a terminal.
+/// Escapes control characters except for line ends, and indents all lines but the first.
 fn lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(printable).collect();
     lines.join("\n  ")
 }
 
 impl Error {
-    /// Of variables that cannot be read.
+    /// Returns the error for variables whose values are not valid.
     #[must_use]
     pub fn of_variables(errors: Vec<VariableError>) -> Self {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::Configuration(all.join("\n"))
     }
 
-    /// How the process ends with it.
+    /// Returns the outcome that this error leads to.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -233,7 +233,7 @@ impl Error {
         }
     }
 
-    /// It in the API's form.
+    /// Returns the error in the API's form.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -246,7 +246,7 @@ impl Error {
             },
             Self::Strange { detail, request_id } => Problem {
                 request_id: Some(request_id.clone()),
-                ..Problem::own("Unexpected answer", "unexpected_answer", detail)
+                ..Problem::own("Unexpected response", "unexpected_answer", detail)
             },
             Self::Database(detail) => Problem::own("Database failure", "database", detail),
             Self::Configuration(detail) => Problem::own("Configuration", "configuration", detail),
@@ -259,7 +259,7 @@ impl Error {
         }
     }
 
-    /// What people are told besides the problem.
+    /// Returns a note for people that is shown after the problem.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         match self {
@@ -269,7 +269,7 @@ impl Error {
     }
 }
 
-/// Whether a status says that the request was wrong, and not the service.
+/// Returns whether a status blames the request rather than the service.
 fn is_callers(status: u16) -> bool {
     (400..500).contains(&status)
 }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_apis_details_are_shown_whole_and_without_control_characters() {
+    fn the_apis_details_are_shown_in_full_with_control_characters_escaped() {
         assert_eq!(
             answer(422, INVALID).problem().to_text(),
             "error: Unprocessable Content: 2 fields are not as expected\n  \
@@ -299,16 +299,16 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_the_apis_own_bytes() {
+    fn json_output_has_the_apis_own_bytes() {
         assert_eq!(answer(422, INVALID).problem().to_json(), INVALID);
     }
 
     #[test]
-    fn an_answer_that_is_no_problem_becomes_one_without_its_page() {
+    fn an_error_response_without_a_problem_document_becomes_a_problem_without_its_page() {
         let problem = answer(502, "<html>bad gateway</html>").problem();
         assert_eq!(
             problem.to_json(),
-            r#"{"title":"not the API's answer","status":502,"detail":"what answered does not answer as the Tenants API does; is the address right?","code":"unexpected_answer","request_id":"cli-9"}"#
+            r#"{"title":"not the API's response","status":502,"detail":"the server does not respond as the Tenants API does; is the address right?","code":"unexpected_answer","request_id":"cli-9"}"#
         );
     }
 
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_tell_whose_turn_it_is() {
+    fn each_kind_of_error_has_its_exit_code() {
         for (error, exit, code) in [
             (answer(404, "{}"), Exit::Refused, 1),
             (answer(500, "{}"), Exit::Failed, 3),

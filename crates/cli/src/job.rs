@@ -1,4 +1,4 @@
-//! Jobs of the core, driven by way of wrangler: a batch out, its rows in, until there is a report.
+//! Runs the core's jobs on the database: sends each batch through wrangler and returns its rows to the job.
 
 use tenants_core::job::{Job, JobError, JobStep};
 
@@ -6,10 +6,10 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::random::SystemRandom;
 
-/// Runs a job to its end. `watch` sees it after every batch.
+/// Runs a job to its end. Calls `watch` after every batch but the last.
 ///
 /// # Errors
-/// Where the database fails, or the job cannot go on. What earlier batches did stays done.
+/// Fails if the database fails or the job cannot continue. Changes of earlier batches stay.
 pub fn run<J: Job>(
     database: &Database,
     mut job: J,
@@ -28,7 +28,7 @@ pub fn run<J: Job>(
     }
 }
 
-/// What is said of a job that cannot begin, or not go on.
+/// Returns the error for a job that cannot begin or cannot continue.
 #[must_use]
 pub fn stopped(error: JobError) -> Error {
     if let Some(what) = error.not_found() {

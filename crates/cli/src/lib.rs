@@ -1,7 +1,8 @@
-//! The command line of the Tenants API: a drop-in for Chevereto's own.
+//! The command line of the Tenants API, a drop-in for Chevereto's own `tenants`.
 //!
-//! Tenants and plans go through the API ([`api`]), keys through the database by way of wrangler ([`database`]). Rules are the
-//! core's: this crate moves bytes between it, the API and a terminal. [`run`] is all of the program but its process.
+//! Commands for tenants and plans call the API ([`api`]). Commands for API keys use wrangler to reach the database
+//! ([`database`]). The core has the rules; this crate moves bytes between the core, the API and a terminal. [`run`] is the
+//! whole program except for its process.
 
 pub mod address;
 pub mod api;
@@ -16,6 +17,7 @@ pub mod random;
 pub mod session;
 pub mod settings;
 pub mod sql;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
 pub mod vars;
@@ -29,7 +31,7 @@ use output::{Format, World};
 use session::Session;
 use settings::Settings;
 
-/// Runs the program: reads its arguments (the first is its own name), does what they say, and tells how it went.
+/// Runs the program: reads its arguments (the first is its own name), runs the command and reports any error.
 pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = match Cli::read(args.iter().cloned()) {
@@ -41,7 +43,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> E
         return Exit::Done;
     };
     match &error {
-        // Whoever read the output has seen enough: `tenants list | head`.
+        // The reader closed the pipe because it needs no more, as in `tenants list | head`.
         Error::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
         _ => {}
     }
@@ -89,11 +91,11 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::ConfigTraefik => command::config::traefik(session, world),
         Command::AuthVerify => command::auth::verify(session, world),
         Command::Sign => command::auth::sign(session, world),
-        Command::Completions(args) => command::completions::run(args, world),
+        Command::Completions(args) => command::completions::run(args, cli::command(), world),
     }
 }
 
-/// Help and version were asked for, or the command line is not as expected.
+/// Prints the help or version text if the arguments ask for it. Otherwise reports why the command line is not valid.
 fn not_parsed(error: &clap::Error, args: &[OsString], world: &mut World<'_>) -> Exit {
     let text = error.render().to_string();
     if !error.use_stderr() {
@@ -111,7 +113,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], world: &mut World<'_>) -> 
     Exit::Usage
 }
 
-/// Whether the output is for a program, where the arguments as a whole cannot be read.
+/// Looks for `--format json`, since invalid arguments cannot be parsed as a whole.
 fn wants_json(args: &[OsString]) -> bool {
     args.iter().any(|arg| arg == "--format=json")
         || args

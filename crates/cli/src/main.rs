@@ -10,7 +10,7 @@ use tenants_cli::output::World;
 fn main() -> ExitCode {
     let mut world = World {
         variable: &|name| env::var(name).ok(),
-        // Where there is none, paths are taken as they are.
+        // Without a current folder, paths are used as they are given.
         folder: env::current_dir().unwrap_or_default(),
         now: &now,
         width: terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0),
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// A clock before 1970 is no clock; what cannot be written as a time is refused later.
+/// Returns `i64::MIN` for a clock before 1970. `session::now` refuses it, like any other time out of range.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(i64::MIN, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))

@@ -1,6 +1,5 @@
-//! What is written for whom: tables for people, JSON for programs.
+//! The output: tables for people, JSON for programs.
 
-use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -11,8 +10,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::terminal::printable;
 
-/// For whom the output is.
+/// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
     /// For people
@@ -22,54 +22,53 @@ pub enum Format {
     Json,
 }
 
-/// Everything of the process that a command touches; tests bring their own.
+/// The parts of the process that a command uses. Tests supply their own.
 pub struct World<'a> {
-    /// The value of an environment variable.
+    /// Returns the value of an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The folder that the command was given in.
+    /// The folder in which the command was run.
     pub folder: PathBuf,
     /// Seconds since 1970-01-01 00:00:00 UTC.
     pub now: &'a dyn Fn() -> i64,
-    /// How many columns the terminal has; `None` where the output goes elsewhere.
+    /// The number of columns of the terminal; `None` if standard output is not a terminal.
     pub width: Option<u16>,
     /// Standard input.
     pub input: &'a mut dyn Read,
-    /// Standard output: the answer, and nothing else.
+    /// Standard output, for results only.
     pub output: &'a mut dyn Write,
-    /// Standard error: errors, warnings, notes.
+    /// Standard error, for errors, warnings and notes.
     pub errors: &'a mut dyn Write,
     /// Whether standard error is a terminal.
     pub is_watched: bool,
-    /// Whether notes, warnings and progress are left out.
+    /// Whether to suppress notes, warnings and progress.
     pub is_quiet: bool,
 }
 
 impl World<'_> {
-    /// Writes a line of the answer.
+    /// Writes a line of the result.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Fails if standard output cannot be written.
     pub fn print(&mut self, line: &str) -> Result<(), Error> {
         writeln!(self.output, "{line}")
             .and_then(|()| self.output.flush())
             .map_err(Error::Output)
     }
 
-    /// Tells people something besides the answer, unless they want nothing but that. That it cannot be told is no reason to
-    /// stop.
+    /// Writes a note or a warning to standard error, except with `--quiet`.
     pub fn note(&mut self, line: &str) {
         if !self.is_quiet {
             self.complain(line);
         }
     }
 
-    /// Tells what went wrong.
+    /// Writes an error to standard error. A failure to write it is ignored, since no other place is left to report it.
     pub fn complain(&mut self, line: &str) {
         let _: io::Result<()> = writeln!(self.errors, "{line}");
     }
 }
 
-/// A table with a header, fitted to the terminal; in a pipe as wide as its content.
+/// Formats a table with a header. It fits the terminal; without a terminal it is as wide as its content.
 #[must_use]
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = fitted(width);
@@ -80,7 +79,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Str
     table.trim_fmt()
 }
 
-/// The fields of one thing, one a line.
+/// Formats the fields of one tenant, plan or key, one field a line.
 #[must_use]
 pub fn record(fields: Vec<(String, String)>, width: Option<u16>) -> String {
     let mut table = fitted(width);
@@ -101,28 +100,13 @@ fn fitted(width: Option<u16>) -> Table {
     table
 }
 
-/// Below this a terminal's own wrapping reads better than ours.
+/// The narrowest table: a narrower terminal's own wrapping is easier to read.
 const MIN_WIDTH: u16 = 40;
 
-/// What stands in a cell without a value.
+/// The text of a cell that has no value.
 pub const NOTHING_THERE: &str = "–";
 
-/// A text fit for a terminal: what would move the cursor, colour the screen or turn the reading direction is spelled out.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            // Writing to a string does not fail.
-            let _ = write!(out, "{}", c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// A JSON value in a cell.
+/// Formats a JSON value for a cell.
 #[must_use]
 pub fn cell(value: Option<&Value>) -> String {
     match value {
@@ -135,12 +119,12 @@ pub fn cell(value: Option<&Value>) -> String {
     }
 }
 
-/// A JSON object's fields in the order they came in.
+/// A JSON object's fields, in the order of the document.
 #[derive(Debug)]
 pub struct Fields(pub Vec<(String, Box<RawValue>)>);
 
 impl Fields {
-    /// As [`record`] shows them: an object's own fields one a line.
+    /// Returns names and values for [`record`]. A nested object's fields have a line each.
     #[must_use]
     pub fn cells(&self) -> Vec<(String, String)> {
         self.0
@@ -192,9 +176,9 @@ impl<'de> Deserialize<'de> for Fields {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, printable, record, table};
+    use super::{Fields, record, table};
 
-    /// How many columns a line takes: the characters of these tests are one wide, or two.
+    /// Returns the number of columns of a line. Of the characters in these tests, only those two take two columns.
     fn columns(line: &str) -> usize {
         line.chars()
             .map(|c| if "世界".contains(c) { 2 } else { 1 })
@@ -202,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_as_wide_as_its_content_where_no_one_looks() {
+    fn without_a_terminal_a_table_is_as_wide_as_its_content() {
         let text = table(
             &["ID", "HOSTNAME"],
             vec![vec!["a".into(), "a.example.com".into()]],
@@ -215,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_keeps_within_the_terminal() {
+    fn a_table_is_never_wider_than_the_terminal() {
         for width in [1, 40, 57, 80] {
             let text = table(
                 &["ID", "HOSTNAME", "PLAN"],
@@ -231,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_shows_maps_one_entry_a_line_in_the_order_they_came() {
+    fn a_record_shows_a_maps_entries_one_a_line_in_their_order() {
         let fields: Fields = serde_json::from_str(
             r#"{"id":"a","is_enabled":true,"plan_id":null,"limits":{"Z":"1","A":"\u0007"},"env":{}}"#,
         )
@@ -239,14 +223,6 @@ mod tests {
         assert_eq!(
             record(fields.cells(), None),
             " id           a\n is_enabled   yes\n plan_id      –\n limits       Z=1\n              A=\\u{7}\n env          –"
-        );
-    }
-
-    #[test]
-    fn what_would_play_with_the_terminal_is_spelled_out() {
-        assert_eq!(
-            printable("grüße 世界\u{1b}[2J\u{9b}\u{202e}\n"),
-            "grüße 世界\\u{1b}[2J\\u{9b}\\u{202e}\\u{a}"
         );
     }
 }

@@ -1,13 +1,13 @@
-//! Progress of what takes long, on standard error: a bar on a terminal, else a line now and then.
+//! Progress of long commands on standard error: a bar on a terminal, otherwise a line from time to time.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::World;
 
-/// How much further it must have come, in hundredths, for another line.
+/// The progress between two lines, in percent.
 const STEP_PERCENT: u64 = 10;
 
-/// How far something has come.
+/// The progress of one command.
 pub struct Progress<'a, 'b> {
     what: &'static str,
     world: &'a mut World<'b>,
@@ -16,15 +16,15 @@ pub struct Progress<'a, 'b> {
 }
 
 impl<'a, 'b> Progress<'a, 'b> {
-    /// Of what is named: `sealing again`.
+    /// Starts to show progress, under a label such as `encrypting again`.
     pub fn new(what: &'static str, world: &'a mut World<'b>) -> Self {
         let bar = (world.is_watched && !world.is_quiet).then(|| {
-            // Draws on standard error, which was found to be a terminal.
+            // indicatif draws on standard error, which is a terminal here.
             let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
             let bar = ProgressBar::new(0).with_message(what);
             match style {
                 Ok(style) => bar.with_style(style),
-                // Ours is a template; without it the bar has its own style.
+                // Our template is valid. If it were not, the bar would have its default style.
                 Err(_) => bar,
             }
         });
@@ -36,7 +36,7 @@ impl<'a, 'b> Progress<'a, 'b> {
         }
     }
 
-    /// Shows how far it has come.
+    /// Shows the progress: `done` of `total`.
     pub fn show(&mut self, done: u64, total: u64) {
         if total == 0 {
             return;

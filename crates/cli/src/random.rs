@@ -1,10 +1,10 @@
-//! This machine's randomness.
+//! Random bytes from the operating system.
 
 use tenants_core::{Random, RandomUnavailable};
 
 use crate::error::Error;
 
-/// The system's source.
+/// The operating system's source of random bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemRandom;
 
@@ -14,17 +14,17 @@ impl Random for SystemRandom {
     }
 }
 
-/// A new request id that tells its origin.
+/// Returns a new request id. Its prefix `cli-` shows where the request comes from.
 ///
 /// # Errors
-/// Where the system has no randomness.
+/// Fails if the operating system cannot supply random bytes.
 pub fn request_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
     SystemRandom.fill(&mut bytes).map_err(unavailable)?;
     Ok(format!("cli-{}", hex::encode(bytes)))
 }
 
-/// What is said where there is none.
+/// Returns the error for a lack of random bytes.
 pub fn unavailable(_: RandomUnavailable) -> Error {
-    Error::Machine("this machine has no randomness to give".into())
+    Error::Machine("this machine cannot supply random bytes".into())
 }

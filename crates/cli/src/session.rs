@@ -1,4 +1,4 @@
-//! One run of the program: its settings, and for whom its output is.
+//! One run of the program: its settings and the form of its output.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,19 +9,19 @@ use crate::error::Error;
 use crate::output::{Fields, Format, World, cell, record, table};
 use crate::settings::Settings;
 
-/// What every command is given besides its own options.
+/// The settings and the output format that every command gets besides its own options.
 pub struct Session<'a> {
-    /// Where everything is.
+    /// The settings.
     pub settings: Settings<'a>,
-    /// For whom the output is.
+    /// The form of the output.
     pub format: Format,
 }
 
 impl Session<'_> {
-    /// Shows one thing: the API's own bytes to programs, its fields to people.
+    /// Shows a JSON object: its own bytes to programs, its fields to people.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Fails if standard output cannot be written.
     pub fn show(&self, json: &str, world: &mut World<'_>) -> Result<(), Error> {
         match (self.format, serde_json::from_str::<Fields>(json)) {
             (Format::Table, Ok(fields)) => world.print(&record(fields.cells(), world.width)),
@@ -29,10 +29,10 @@ impl Session<'_> {
         }
     }
 
-    /// Shows a list: one array to programs, to people a table of some columns, each a heading and a JSON pointer.
+    /// Shows a list: one array to programs, a table to people. Each column is a heading and a JSON pointer.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Fails if standard output cannot be written.
     pub fn show_list(
         &self,
         rows: &[Box<RawValue>],
@@ -59,18 +59,18 @@ impl Session<'_> {
         world.print(&table(&headings, cells, world.width))
     }
 
-    /// Shows something of our own: as JSON to programs, its fields to people.
+    /// Shows a value of this program: as JSON to programs, its fields to people.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Fails if standard output cannot be written.
     pub fn show_own(&self, value: &impl Serialize, world: &mut World<'_>) -> Result<(), Error> {
         self.show(&to_json(value)?, world)
     }
 
-    /// Tells people that something was done, unless they want to hear nothing. Programs see it by the exit code.
+    /// Confirms to people that something was done, except with `--quiet`. Programs have the exit code.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Fails if standard output cannot be written.
     pub fn say(&self, sentence: &str, world: &mut World<'_>) -> Result<(), Error> {
         match self.format {
             Format::Table if !world.is_quiet => world.print(sentence),
@@ -79,20 +79,20 @@ impl Session<'_> {
     }
 }
 
-/// A value of our own as JSON.
+/// Writes a value of this program as JSON.
 ///
 /// # Errors
-/// Where JSON cannot say it.
+/// Fails if JSON cannot represent the value.
 pub fn to_json(value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|e| Error::Machine(format!("the output: {e}")))
+    serde_json::to_string(value)
+        .map_err(|e| Error::Machine(format!("cannot write the output as JSON: {e}")))
 }
 
-/// This machine's time.
+/// Returns this machine's time.
 ///
 /// # Errors
-/// Where it is outside of the years that the contract can write.
+/// Fails if the clock is outside the years that the contract's times can have.
 pub fn now(world: &World<'_>) -> Result<Timestamp, Error> {
-    Timestamp::from_unix((world.now)()).map_err(|_| {
-        Error::Machine("this machine's clock is outside of the years 0 to 9999".into())
-    })
+    Timestamp::from_unix((world.now)())
+        .map_err(|_| Error::Machine("this machine's clock is outside the years 0 to 9999".into()))
 }

@@ -1,12 +1,12 @@
-//! Where the project, the API and the secrets are: options first, then the environment, then the project's own files.
+//! Finds the project, the API's address and the secrets.
 //!
-//! A value's first source that has it counts, and an empty value is as if absent:
+//! The program looks for a value in this order, and takes the first that is not empty:
 //!
 //! 1. the option,
 //! 2. the file that `--vars-file` names,
 //! 3. the environment,
 //! 4. `.dev.vars` in the project's folder, and for the API key `.dev.key.local`: only for an API or a database on this machine.
-//!    A deployed Worker has other secrets, and a key issued under the local ones would be refused there.
+//!    A deployed Worker has different secrets and would refuse keys issued under the local ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,20 +29,20 @@ pub const URL: &str = "TENANTS_URL";
 pub const API_KEY: &str = "TENANTS_API_KEY";
 /// The variable of the secret that requests are signed with.
 pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
-/// The variable of the secret that keys are issued under.
+/// The variable of the secret under which keys are issued.
 pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
-/// The variable of the secret that keys were issued under before, while it rotates.
+/// The variable of the previous key secret, while it rotates.
 pub const KEY_SECRET_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
 /// The variable of the project's folder.
 pub const PROJECT: &str = "TENANTS_PROJECT";
 
-/// Where `npm start` serves the API.
+/// The address at which `npm start` serves the API.
 const DEFAULT_URL: &str = "http://127.0.0.1:8787";
-/// What makes a folder a project's.
+/// The file that every project's folder has.
 const WRANGLER_TOML: &str = "wrangler.toml";
-/// Where `npm start` keeps the local Worker's secrets.
+/// The file in which `npm start` keeps the local Worker's secrets.
 const DEV_VARS: &str = ".dev.vars";
-/// Where `npm start` keeps the key that it made.
+/// The file in which `npm start` keeps the API key that it creates.
 const DEV_KEY: &str = ".dev.key.local";
 
 /// The options that every command takes.
@@ -61,12 +61,12 @@ pub struct Options {
     #[arg(long, global = true, value_name = "SECRET")]
     pub request_secret: Option<String>,
 
-    /// The secret that API keys are issued under [env: CHEVERETO_TENANTS_API_KEY_SECRET]. Prefer the variable
+    /// The secret under which API keys are issued [env: CHEVERETO_TENANTS_API_KEY_SECRET]. Prefer the variable
     #[arg(long, global = true, value_name = "SECRET")]
     pub key_secret: Option<String>,
 
-    /// A file of NAME=value lines with any of the variables above [default, for what is on this machine: .dev.vars of the
-    /// project]
+    /// A file of NAME=value lines with any of the variables above [default, for an API or a database on this machine:
+    /// .dev.vars of the project]
     #[arg(long, global = true, value_name = "FILE")]
     pub vars_file: Option<PathBuf>,
 
@@ -74,11 +74,11 @@ pub struct Options {
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
 
-    /// For whom the output is
+    /// The form of the output
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
 
-    /// Say nothing but the answer and errors: no notes, no warnings, no progress
+    /// Print results and errors only: no notes, warnings, progress, or confirmations
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -91,33 +91,33 @@ pub struct Settings<'a> {
     named_file: BTreeMap<String, Zeroizing<String>>,
 }
 
-/// Which variables of the service a job needs.
+/// The variables of the service that a job needs.
 #[derive(Debug, Clone, Default)]
 pub struct Needs {
-    /// Secrets that it cannot do without.
+    /// Secrets that must be set.
     pub secrets: &'static [&'static str],
-    /// Secrets that it takes where they are set.
+    /// Secrets that the job uses if they are set.
     pub optional_secrets: &'static [&'static str],
-    /// Plain variables. What is set nowhere else is read from `wrangler.toml`, as it is deployed.
+    /// Plain variables. The last source of a plain variable is `wrangler.toml`, from which it is deployed.
     pub plain: &'static [&'static str],
-    /// Another `wrangler.toml` than the project's.
+    /// A `wrangler.toml` to read instead of the project's.
     pub wrangler_toml: Option<PathBuf>,
 }
 
-/// A secret, and where it was found.
+/// A secret and its source.
 #[derive(Debug)]
 pub struct Found {
     /// The secret.
     pub secret: Secret,
-    /// Where it was found, for people.
+    /// The name of its source, for people.
     pub from: String,
 }
 
 impl<'a> Settings<'a> {
-    /// Reads the file that `--vars-file` names, if it does.
+    /// Creates the settings, and reads the file of `--vars-file` if there is one.
     ///
     /// # Errors
-    /// Where that file cannot be read.
+    /// Fails if that file cannot be read.
     pub fn new(
         options: &'a Options,
         variable: &'a dyn Fn(&str) -> Option<String>,
@@ -135,22 +135,22 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// A path as it is meant from the folder that the command was given in.
+    /// Resolves a path that is relative to the folder in which the command was run.
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }
 
-    /// An environment variable that says something.
+    /// Returns an environment variable's value, if it is set and not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// The project's folder, if there is one.
+    /// Returns the project's folder, if there is one.
     ///
     /// # Errors
-    /// Where a folder is named that is no project's.
+    /// Fails if `--project` or the variable names a folder without a `wrangler.toml`.
     pub fn project(&self) -> Result<Option<PathBuf>, Error> {
         let named = match &self.options.project {
             Some(folder) => Some((folder.clone(), "--project")),
@@ -171,10 +171,10 @@ impl<'a> Settings<'a> {
         Ok(up.map(Path::to_path_buf))
     }
 
-    /// The API's address.
+    /// Returns the API's address.
     ///
     /// # Errors
-    /// Where it is not one.
+    /// Fails if the configured address is not valid.
     pub fn address(&self) -> Result<Address, Error> {
         let (url, from) = match (&self.options.url, self.named_file.get(URL)) {
             (Some(url), _) => (url.clone(), "--url"),
@@ -190,10 +190,10 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// The key to call an API with.
+    /// Returns the API key for an address.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Fails if no source has one.
     pub fn api_key(&self, address: &Address) -> Result<Found, Error> {
         if let Some(found) = self.given(self.options.api_key.as_deref(), "--api-key", API_KEY) {
             return Ok(found);
@@ -209,34 +209,34 @@ impl<'a> Settings<'a> {
             });
         }
         Err(Error::Configuration(format!(
-            "no API key for {}: set {API_KEY}, or give --api-key. `tenants api:key:create` makes one; for a local server \
-             `npm start` does",
+            "no API key for {}: set {API_KEY}, or give --api-key. `tenants api:key:create` creates one; for a local \
+             server, `npm start` does",
             address.origin()
         )))
     }
 
-    /// The secret to sign requests with, for an API on this machine (`local`) or elsewhere.
+    /// Returns the secret that signs requests, for an API on this machine (`local`) or elsewhere.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Fails if no source has one.
     pub fn request_secret(&self, local: bool) -> Result<Found, Error> {
         let option = self.options.request_secret.as_deref();
         self.secret(option, "--request-secret", REQUEST_SECRET, local)
     }
 
-    /// The secret to issue and check keys under, for a database on this machine (`local`) or elsewhere.
+    /// Returns the secret under which keys are issued and verified, for a database on this machine (`local`) or elsewhere.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Fails if no source has one.
     pub fn key_secret(&self, local: bool) -> Result<Found, Error> {
         let option = self.options.key_secret.as_deref();
         self.secret(option, "--key-secret", KEY_SECRET, local)
     }
 
-    /// The secret that keys were issued under before: where the API has one, its keys are valid too.
+    /// Returns the previous key secret, if one is set. Keys issued under it are valid too.
     ///
     /// # Errors
-    /// Where the project's own file cannot be read.
+    /// Fails if `.dev.vars` cannot be read.
     pub fn previous_key_secret(&self, local: bool) -> Result<Option<Secret>, Error> {
         let found = self.found(None, "", KEY_SECRET_PREVIOUS, local)?;
         Ok(found.map(|found| found.secret))
@@ -253,7 +253,7 @@ impl<'a> Settings<'a> {
             .ok_or_else(|| not_set(name, local))
     }
 
-    /// A value, for a Worker on this machine (`local`) or elsewhere.
+    /// Finds a value for a Worker on this machine (`local`) or elsewhere.
     fn found(
         &self,
         option: Option<&str>,
@@ -267,10 +267,11 @@ impl<'a> Settings<'a> {
         if local { self.dev_var(name) } else { Ok(None) }
     }
 
-    /// The core's configuration, as far as a job needs it, for a database on this machine (`local`) or elsewhere.
+    /// Returns the core's configuration with the variables that a job needs, for a database on this machine (`local`) or
+    /// elsewhere.
     ///
     /// # Errors
-    /// Where a secret that is required is missing, or a value cannot be read.
+    /// Fails if a required secret is missing or a value is not valid.
     pub fn config(&self, needs: &Needs, local: bool) -> Result<Config, Error> {
         let mut values = BTreeMap::new();
         for &name in needs.secrets.iter().chain(needs.optional_secrets) {
@@ -298,7 +299,7 @@ impl<'a> Settings<'a> {
             .map_err(Error::of_variables)
     }
 
-    /// The texts among the plain variables, `[vars]`, of the project's wrangler.toml, or of the one that is named.
+    /// Returns the plain variables (`[vars]`) of the given `wrangler.toml`, or of the project's. Skips values that are not text.
     fn plain_vars(&self, named: Option<&Path>) -> Result<BTreeMap<String, String>, Error> {
         #[derive(Deserialize)]
         struct Wrangler {
@@ -323,7 +324,7 @@ impl<'a> Settings<'a> {
         Ok(texts.collect())
     }
 
-    /// What stands in the project's own file.
+    /// Finds a value in the project's `.dev.vars`.
     fn dev_var(&self, name: &str) -> Result<Option<Found>, Error> {
         let Some(project) = self.project()? else {
             return Ok(None);
@@ -338,7 +339,7 @@ impl<'a> Settings<'a> {
         }))
     }
 
-    /// What stands in the option, in the file that was named or in the environment.
+    /// Finds a value in the option, the file of `--vars-file` or the environment.
     fn given(&self, option: Option<&str>, option_name: &str, name: &str) -> Option<Found> {
         let found = |text: &str, from: &str| Found {
             secret: Secret::new(text.to_owned()),
@@ -358,11 +359,11 @@ impl<'a> Settings<'a> {
 fn not_set(name: &str, local: bool) -> Error {
     Error::Configuration(if local {
         format!(
-            "{name} is not set, neither in the environment nor in a project's {DEV_VARS} (`npm start` makes one)"
+            "{name} is not set in the environment or in a project's {DEV_VARS} (`npm start` creates one)"
         )
     } else {
         format!(
-            "{name} is not set. Set it to the deployed Worker's, or name a file with --vars-file: {DEV_VARS} has the local \
+            "{name} is not set. Set it to the deployed Worker's value, or name a file with --vars-file: {DEV_VARS} has the local \
              Worker's secrets, which the deployed one does not accept"
         )
     })
@@ -372,7 +373,7 @@ fn is_project(folder: &Path) -> bool {
     folder.join(WRANGLER_TOML).is_file()
 }
 
-/// Reads a file's variables, those that have a value.
+/// Reads a file's variables. Skips those without a value.
 fn read_vars(file: &Path) -> Result<BTreeMap<String, Zeroizing<String>>, Error> {
     let text = fs::read_to_string(file)
         .map(Zeroizing::new)

@@ -1,6 +1,6 @@
-//! The statements that the command line runs, as text: wrangler binds no values.
+//! The statements that the command line runs, as text, since wrangler binds no values.
 //!
-//! [`text`] is the one place where a value becomes part of a statement; [`script`] writes the core's own statements with it.
+//! Only `text` makes a value part of a statement. [`script`] uses it to write the core's statements.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
@@ -8,12 +8,12 @@ use std::str::CharIndices;
 use tenants_core::sql::{Batch, Statement, Value};
 use tenants_core::value::clock::Timestamp;
 
-/// A text as a literal of SQL.
+/// Returns a text as an SQL literal.
 ///
-/// Where it is more than one word (as identifiers and sealed texts are) or a time, it is written as the bytes of its UTF-8.
-/// Quotes doubled would do for SQLite, but wrangler edits a statement before SQLite sees it: it takes `BEGIN TRANSACTION;` and
-/// `COMMIT;` out of it wherever they stand, and for a remote database it rewrites line ends. U+0000, at which SQLite's own
-/// functions end a text, is for the caller to refuse.
+/// A word (such as an identifier or an encrypted text) or a time is quoted. Any other text is written as its UTF-8 bytes.
+/// SQLite would accept doubled quotes, but wrangler edits a statement before SQLite sees it: it removes `BEGIN TRANSACTION;`
+/// and `COMMIT;` wherever they are, and for a remote database it rewrites line ends. The caller must refuse U+0000, at which
+/// SQLite's own functions end a text.
 fn text(value: &str) -> String {
     let is_word = value
         .bytes()
@@ -28,21 +28,21 @@ fn text(value: &str) -> String {
     }
 }
 
-/// A batch's statements as text, values and all: what wrangler is given.
+/// Returns a batch's statements with their values, as text for wrangler.
 #[must_use]
 pub fn script(batch: &Batch) -> String {
     let statements: Vec<String> = batch.statements().iter().map(statement).collect();
     statements.join("; ")
 }
 
-/// A statement with its values in the place of `?1`, `?2`, …
+/// Returns a statement with its values in place of `?1`, `?2`, …
 fn statement(statement: &Statement) -> String {
     let text = statement.text();
     let mut sql = String::with_capacity(text.len());
     let mut chars = text.char_indices().peekable();
     while let Some((_, c)) = chars.next() {
         if c == '?' {
-            // INVARIANT: the core numbers its placeholders, binds a value to each, and writes no other `?` (its tests hold it).
+            // INVARIANT: the core numbers its placeholders, binds a value to each, and writes no other `?`. Its tests check this.
             let value = number(&mut chars, text).and_then(|n| statement.values().get(n - 1));
             sql += &value.map_or_else(|| "?".into(), literal);
         } else {
@@ -52,7 +52,7 @@ fn statement(statement: &Statement) -> String {
     sql
 }
 
-/// Reads the digits that follow.
+/// Reads a placeholder's number.
 fn number(chars: &mut Peekable<CharIndices<'_>>, text: &str) -> Option<usize> {
     let (start, _) = *chars.peek()?;
     while chars.next_if(|(_, c)| c.is_ascii_digit()).is_some() {}
@@ -68,12 +68,12 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// What is written down of who did it: an operator at the command line, who has no key.
+/// The part of an audit entry that says who acted and when. An operator at the command line has no API key.
 #[derive(Debug, Clone, Copy)]
 pub struct Trace<'a> {
-    /// The run's id, in the place of a request's.
+    /// The run's id, in place of a request's.
     pub request_id: &'a str,
-    /// When.
+    /// The time of the run.
     pub now: &'a Timestamp,
 }
 
@@ -81,7 +81,7 @@ impl Trace<'_> {
     fn entry(&self, action: &str, subject: &str) -> String {
         format!(
             "INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, {}, {subject}, {}, {}",
-            // Not `text`: ours, and it has an underscore and a dot.
+            // Our own constant, so `text` is not needed.
             format_args!("'{action}'"),
             text(self.request_id),
             text(self.now.as_str()),
@@ -89,16 +89,16 @@ impl Trace<'_> {
     }
 }
 
-/// Which keys are meant: by id, by name, or by both at once.
+/// Chooses keys by id, by name, or by both.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyChoice<'a> {
-    /// That id.
+    /// The key's id.
     pub id: Option<u64>,
-    /// That name.
+    /// The keys' name.
     pub name: Option<&'a str>,
 }
 
-/// Deletes the keys that are meant and not yet deleted. The second result has their ids.
+/// Deletes the chosen keys that are not deleted yet. The second statement returns their ids.
 #[must_use]
 pub fn delete_keys(choice: KeyChoice<'_>, trace: Trace<'_>) -> String {
     let mut meant = "deleted_at IS NULL".to_owned();
@@ -115,11 +115,11 @@ pub fn delete_keys(choice: KeyChoice<'_>, trace: Trace<'_>) -> String {
     )
 }
 
-/// All keys.
+/// Reads all keys.
 pub const KEYS: &str =
     "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id";
 
-/// The row of a key, if its digest is that key's.
+/// Reads the row of a key by its id and its digest.
 #[must_use]
 pub fn key_row(id: i64, digest: &str) -> String {
     format!(

@@ -1,9 +1,9 @@
-//! What several tests need.
+//! Helpers that several test modules share.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A folder of a test's own, gone with the value.
+/// A temporary folder for one test. Dropping the value deletes it.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -21,7 +21,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // One that stays behind in the system's own temporary folder harms no one.
+        // A folder left behind in the system's temporary folder does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,9 +1,10 @@
-//! `.dev.vars`, read as wrangler reads it: the rules are those of dotenv 16.3, which wrangler bundles.
+//! Parses `.dev.vars` as wrangler does: by the rules of dotenv 16.3, which wrangler bundles.
 
 use std::collections::BTreeMap;
 
-/// The variables of a file: `NAME=value` lines, comments, quotes around values of one line or several. What is not of that
-/// form is passed over, as wrangler does. Of a name that comes twice the last value counts.
+/// Returns the variables of a file with `NAME=value` lines and comments. A value may have quotes and then several lines.
+///
+/// As in wrangler, other lines are skipped, and the last value of a repeated name counts.
 #[must_use]
 pub fn parse(text: &str) -> BTreeMap<String, String> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
@@ -21,7 +22,7 @@ pub fn parse(text: &str) -> BTreeMap<String, String> {
     vars
 }
 
-/// Reads `NAME=value` at the beginning of a line: the name, the value and what follows.
+/// Reads `NAME=value` at the beginning of a line. Returns the name, the value and the text after it.
 fn assignment(text: &str) -> Option<(&str, String, &str)> {
     let mut text = text.trim_start();
     if let Some(after) = text.strip_prefix("export")
@@ -40,7 +41,7 @@ fn assignment(text: &str) -> Option<(&str, String, &str)> {
     Some((name, value, after))
 }
 
-/// A value in quotes, with nothing but a comment after it on its line.
+/// Reads a value in quotes. Only a comment may follow it on its line.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let quote = text.chars().next().filter(|c| "'\"`".contains(*c))?;
     let mut escaped = false;
@@ -55,7 +56,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     (tail.is_empty() || tail.starts_with('#')).then(|| (unescaped(value, quote), after))
 }
 
-/// A value without quotes, up to a `#` or the line's end.
+/// Reads a value without quotes, up to a `#` or the line's end.
 fn bare(text: &str) -> (String, &str) {
     let (line, after) = text.split_once('\n').unwrap_or((text, ""));
     let value = line.split('#').next().unwrap_or_default().trim();
@@ -79,9 +80,9 @@ fn unescaped(value: &str, quote: char) -> String {
 mod tests {
     use super::parse;
 
-    /// Each line of it was read with dotenv 16.3.1 too.
+    /// dotenv 16.3.1 reads each of these lines in the same way.
     #[test]
-    fn every_form_that_dotenv_knows_is_read_as_dotenv_does() {
+    fn every_form_of_dotenv_is_read_as_dotenv_reads_it() {
         for (text, expected) in [
             ("A=1", "1"),
             ("  A = 1  ", "1"),

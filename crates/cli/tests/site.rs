@@ -13,7 +13,10 @@ fn a_list_can_be_read_in_parts() {
         (run.code, run.output.as_str()),
         (0, "[{\"id\":\"a\"},{\"id\":\"b\"}]\n")
     );
-    assert_eq!(run.errors, "There are more tenants: --after b goes on\n");
+    assert_eq!(
+        run.errors,
+        "There are more tenants: continue with --after b\n"
+    );
 
     // One page and a part of the next.
     let pages = [

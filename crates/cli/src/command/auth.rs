@@ -1,4 +1,4 @@
-//! `auth:verify`, and `sign` for those who call the API by other means.
+//! `auth:verify`, and `sign` for calls to the API by other means.
 
 use serde::Serialize;
 use tenants_core::crypto::signature::RequestSecret;
@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::session::Session;
 
-/// Asks the API whether key and signature are in order, and shows what the key is.
+/// Asks the API whether the key and the signature are valid, and shows the key's id, name and times.
 ///
 /// # Errors
-/// Where the API does not take them.
+/// Fails if the API cannot be reached or refuses the key or the signature.
 pub fn verify(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let client = Client::new(&session.settings, world)?;
     let answer = client.call(Request::Post(b""), "/auth/verify")?;
@@ -23,10 +23,10 @@ struct Signature {
     signature: String,
 }
 
-/// Signs standard input, byte for byte: what goes into `X-Signature`.
+/// Signs standard input byte for byte, and prints the value of `X-Signature`.
 ///
 /// # Errors
-/// Where there is no secret, or no input to read.
+/// Fails if the secret is not set, or if standard input cannot be read.
 pub fn sign(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let local = session.settings.address()?.is_loopback();
     let found = session.settings.request_secret(local)?;

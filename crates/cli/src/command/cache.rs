@@ -1,4 +1,4 @@
-//! `cache`: Chevereto's program regenerates its cache of tenants' data. Here nothing is cached, and that can be checked.
+//! `cache`: checks that all data can be read. Chevereto's own program regenerates its cache here; this service has no cache.
 
 use serde::Serialize;
 
@@ -14,10 +14,10 @@ struct Read {
     plans: usize,
 }
 
-/// Reads every tenant and every plan through the API, as each request does anew: what a cache would be filled from.
+/// Reads every tenant and every plan through the API once.
 ///
 /// # Errors
-/// Where one of them cannot be read.
+/// Fails if one of them cannot be read.
 pub fn run(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let client = Client::new(&session.settings, world)?;
     let tenants = client.list("/tenants", Part::ALL)?.0.len();
@@ -32,8 +32,8 @@ pub fn run(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     }
     session.say(
         &format!(
-            "nothing to regenerate: every request reads the database, nothing is cached. All of it can be read (tenants: \
-             {tenants}, plans: {plans})"
+            "nothing to regenerate: this service has no cache, and every request reads the database. All data can be read \
+             (tenants: {tenants}, plans: {plans})"
         ),
         world,
     )

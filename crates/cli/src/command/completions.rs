@@ -1,13 +1,12 @@
-//! `completions`: scripts that have a shell complete commands and options.
+//! `completions`: scripts with which a shell completes commands and options.
 
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli;
 use crate::error::Error;
 use crate::output::World;
 
-/// For which shell.
+/// The options of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {
     /// The shell
@@ -15,15 +14,16 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Bash takes `:` for the end of a word (`COMP_WORDBREAKS`), and our commands have it inside. So what it has taken apart is put
-/// together before clap's own function is asked, and what that answers is cut to what bash is going to replace: the part after
-/// the last `:`.
+/// Completes command names with a colon in bash, which ends a word at `:` (`COMP_WORDBREAKS`).
+///
+/// The function joins the parts of a split name, calls clap's own function, and cuts each completion to the part after the
+/// last `:`, since bash replaces only that part.
 const BASH: &str = r#"
 _tenants_with_colons() {
     local i last=0 at=0 glue=0
     local -a words=()
     for ((i = 0; i < ${#COMP_WORDS[@]}; i++)); do
-        # A colon belongs to the word before it, and what follows it to the colon.
+        # Join a colon to the word before it, and the next word to the colon.
         if ((i > 1)) && { ((glue)) || [[ ${COMP_WORDS[i]} == :* ]]; }; then
             words[last]+="${COMP_WORDS[i]}"
         else
@@ -38,7 +38,7 @@ _tenants_with_colons() {
     local COMP_CWORD=$at
     _tenants "$1" "$whole" "${words[at > 0 ? at - 1 : 0]}"
     if [[ $whole == *:* && $COMP_WORDBREAKS == *:* ]]; then
-        # Bash replaces what stands after the last colon.
+        # Bash replaces only the part after the last colon.
         for i in "${!COMPREPLY[@]}"; do
             COMPREPLY[i]="${COMPREPLY[i]#"${whole%"${whole##*:}"}"}"
         done
@@ -48,20 +48,24 @@ _tenants_with_colons() {
 complete -F _tenants_with_colons -o bashdefault -o default tenants
 "#;
 
-/// Prints the script.
+/// Prints the script for `command`, the program with all of its commands.
 ///
 /// # Errors
-/// Where it cannot be written.
-pub fn run(args: &CompletionsArgs, world: &mut World<'_>) -> Result<(), Error> {
+/// Fails if standard output cannot be written.
+pub fn run(
+    args: &CompletionsArgs,
+    mut command: clap::Command,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut cli::command(), "tenants", &mut script);
+    clap_complete::generate(args.shell, &mut command, "tenants", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
     match args.shell {
         Shell::Bash => script += BASH,
-        // In `'name:what it is'` zsh takes the first bare `:` for the end of the name.
+        // In `'name:description'` the first unescaped `:` ends the name for zsh.
         Shell::Zsh => {
-            for command in cli::command().get_subcommands() {
-                let name = command.get_name();
+            for subcommand in command.get_subcommands() {
+                let name = subcommand.get_name();
                 script = script.replace(
                     &format!("'{name}:"),
                     &format!("'{}:", name.replace(':', "\\:")),

@@ -1,14 +1,14 @@
-//! `config:traefik`: what Traefik is told.
+//! `config:traefik`: the configuration that Traefik receives.
 
 use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
 
-/// Shows Traefik's configuration, as the API answers it: JSON, whatever the format.
+/// Shows Traefik's configuration exactly as the API sends it: as JSON in every format.
 ///
 /// # Errors
-/// Where the API does not show it to this address, or with this key.
+/// Fails if the API cannot be reached, or refuses the key or this machine's address.
 pub fn traefik(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let client = Client::new(&session.settings, world)?;
     let answer = client.call(Request::Get, "/config/traefik")?;

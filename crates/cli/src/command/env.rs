@@ -1,6 +1,6 @@
-//! `env:reseal`: after a new encryption key, seals again what the previous one sealed.
+//! `env:reseal`: encrypts every `env` again after the encryption key has changed.
 //!
-//! The keys stay in this program: wrangler sees sealed texts alone.
+//! The keys stay in this program. wrangler receives only encrypted texts.
 
 use clap::Args;
 use serde::Serialize;
@@ -16,16 +16,16 @@ use crate::random::request_id;
 use crate::session::{Session, now};
 use crate::settings::Needs;
 
-/// How long a batch may become. Linux takes 128 KiB for one argument of a program, Windows 32 KiB for all of them. A single row
-/// may be longer (up to 90 KB).
+/// The limit of a batch's length. Linux limits one argument of a program to 128 KiB, Windows all arguments together to 32 KiB.
+/// A single row may be longer (up to 90 KB).
 const SLICE_BYTES: u32 = if cfg!(windows) { 24_000 } else { 96_000 };
-/// How many rows that do not open are named for people.
+/// The number of rows that an error names for people.
 const SHOWN_ROWS: usize = 20;
 
-/// What to seal again, and where.
+/// The options of `env:reseal`.
 #[derive(Debug, Clone, Args)]
 pub struct ResealArgs {
-    /// Count what is sealed under which key, and change nothing
+    /// Count how many texts are encrypted under which key, and change nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,
 
@@ -33,7 +33,7 @@ pub struct ResealArgs {
     database: DatabaseArgs,
 }
 
-/// A table's count, for programs.
+/// The number of a table's encrypted texts under each key, for programs.
 #[derive(Serialize)]
 struct Sealed {
     current: i64,
@@ -81,10 +81,10 @@ impl From<Counts> for Tables {
     }
 }
 
-/// Seals again what the previous key sealed, or counts it.
+/// Encrypts again, under the current key, every `env` that another key encrypted. With `--dry-run` only counts them.
 ///
 /// # Errors
-/// Where a key is missing, the database fails, or something is left that is not under the current key.
+/// Fails if a key is missing, the database fails, or a row is not encrypted under the current key in the end.
 pub fn reseal(
     args: &ResealArgs,
     session: &Session<'_>,
@@ -109,7 +109,7 @@ pub fn reseal(
 fn run(config: &Config, database: &Database, world: &mut World<'_>) -> Result<Report, Error> {
     let now = now(world)?;
     let job = Reseal::begin(config, &request_id()?, &now, SLICE_BYTES).map_err(job::stopped)?;
-    let mut progress = Progress::new("sealing again", world);
+    let mut progress = Progress::new("encrypting again", world);
     job::run(database, job, |job| {
         let (done, total) = job.progress();
         progress.show(done, total);
@@ -150,16 +150,16 @@ fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result
         };
         return session.show_own(&outcome, world);
     }
-    let mut sentence = format!("sealed {} again", rows(report.resealed));
+    let mut sentence = format!("encrypted {} again", rows(report.resealed));
     if report.overtaken > 0 {
         sentence += &format!(
-            "; {} changed meanwhile, left as edited",
+            "; {} edited meanwhile and left unchanged",
             rows(report.overtaken)
         );
     }
     if report.after.to_do() == 0 {
         let all = report.after.tenants.current + report.after.plans.current;
-        sentence += &format!("; all that is sealed ({all}) is under the current key");
+        sentence += &format!("; everything encrypted ({all}) is under the current key");
     }
     session.say(&sentence, world)
 }
@@ -172,23 +172,23 @@ fn rows(n: u64) -> String {
     }
 }
 
-/// Done is what leaves nothing under another key.
+/// Returns an error if a row is not encrypted under the current key.
 fn judge(report: &Report) -> Result<(), Error> {
     let left = report.after.to_do();
     if left == 0 {
         return Ok(());
     }
     let mut detail = format!(
-        "{} not under the current key",
+        "{} not encrypted under the current key",
         match left {
             1 => "1 row is".into(),
             n => format!("{n} rows are"),
         }
     );
     if report.unreadable.is_empty() {
-        detail += ": edited meanwhile by a Worker that has another key? Deploy the new key everywhere, and run this again";
+        detail += ". Did a Worker with another key write to the database meanwhile? Deploy the new key everywhere, and run this command again";
     } else {
-        detail += ", and these do not open:";
+        detail += ", and these do not decrypt:";
         for row in report.unreadable.iter().take(SHOWN_ROWS) {
             detail += &format!("\n{} {}", row.place, row.reason);
         }
@@ -196,7 +196,7 @@ fn judge(report: &Report) -> Result<(), Error> {
             None | Some(0) => {}
             Some(more) => detail += &format!("\n… and {more} more (--format json names all)"),
         }
-        detail += "\nWas another key in use before? CHEVERETO_ENCRYPTION_KEY_PREVIOUS takes it. They were left as they are";
+        detail += "\nWas another key in use before? Set CHEVERETO_ENCRYPTION_KEY_PREVIOUS to it. These rows are unchanged";
     }
     Err(Error::Refused {
         code: "incomplete",

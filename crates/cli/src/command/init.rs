@@ -1,4 +1,4 @@
-//! `init` and `database:migrate`: bring the database's tables up to date.
+//! `init` and `database:migrate`: apply the database's migrations.
 
 use clap::Args;
 use tenants_core::value::id::TenantId;
@@ -8,14 +8,14 @@ use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
 
-/// Which tables to bring up to date.
+/// The options of `database:migrate`.
 #[derive(Debug, Clone, Args)]
 pub struct MigrateArgs {
-    /// The tenant whose own tables are meant; all without it
+    /// The tenant whose own tables to migrate [default: every tenant]
     #[arg(long, value_parser = TenantId::parse)]
     pub id: Option<TenantId>,
 
-    /// Show what wrangler says
+    /// Show wrangler's output
     #[arg(long, short)]
     pub verbose: bool,
 
@@ -26,17 +26,17 @@ pub struct MigrateArgs {
 /// Applies the migrations that the database does not have yet.
 ///
 /// # Errors
-/// Where wrangler or the database fails.
+/// Fails if wrangler or the database fails.
 pub fn run(args: &DatabaseArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     apply(args, session, world)?;
     session.say(&format!("the {} database is ready", args.name()), world)
 }
 
-/// Applies the migrations that the database does not have yet. Tenants' own tables have one version, and so nothing to be
-/// brought up to.
+/// Applies the migrations that the database does not have yet. Tenants' own tables have had one version so far, so they need
+/// no migration.
 ///
 /// # Errors
-/// Where wrangler or the database fails.
+/// Fails if wrangler or the database fails.
 pub fn migrate(
     args: &MigrateArgs,
     session: &Session<'_>,
@@ -52,14 +52,14 @@ pub fn migrate(
     };
     session.say(
         &format!(
-            "the {} database is up to date; {whose} have one version so far, nothing to do",
+            "the {} database is up to date; {whose} have had one version so far and need no migration",
             args.database.name()
         ),
         world,
     )
 }
 
-/// Answers what wrangler said.
+/// Applies the migrations and returns wrangler's output.
 fn apply(
     args: &DatabaseArgs,
     session: &Session<'_>,

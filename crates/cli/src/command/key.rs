@@ -1,6 +1,6 @@
 //! `api:key:create`, `api:key:verify`, `api:key:delete` and `api:key:list`: API keys, in the database.
 //!
-//! A key is issued here and shown once; the database is given its digest.
+//! The program issues a key and shows it once. The database receives only its digest.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -20,14 +20,14 @@ use crate::session::{Session, now, to_json};
 use crate::settings::KEY_SECRET;
 use crate::sql::{self, KeyChoice, Trace};
 
-/// What to know of a new key.
+/// The options of `api:key:create`.
 #[derive(Debug, Clone, Args)]
 pub struct CreateArgs {
-    /// What it is for, 1 to 255 characters
+    /// A name that says what the key is for, 1 to 255 characters
     #[arg(long, value_parser = name)]
     pub name: Option<String>,
 
-    /// From when on it opens nothing, in UTC
+    /// The time, in UTC, from which the key is refused
     #[arg(long, value_name = "YYYY-MM-DD HH:MM:SS", value_parser = timestamp)]
     pub expires: Option<Timestamp>,
 
@@ -35,7 +35,7 @@ pub struct CreateArgs {
     database: DatabaseArgs,
 }
 
-/// Which key to judge.
+/// The options of `api:key:verify`.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
     /// The key; `-` reads it from standard input, where other users of this machine cannot see it
@@ -46,7 +46,7 @@ pub struct VerifyArgs {
     database: DatabaseArgs,
 }
 
-/// Which keys go.
+/// The options of `api:key:delete`.
 #[derive(Debug, Clone, Args)]
 #[group(id = "choice", required = true, multiple = true, args = ["id", "name"])]
 pub struct DeleteArgs {
@@ -62,7 +62,7 @@ pub struct DeleteArgs {
     database: DatabaseArgs,
 }
 
-/// Which database's keys to show.
+/// The options of `api:key:list`.
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
     #[command(flatten)]
@@ -137,10 +137,10 @@ impl Row {
     }
 }
 
-/// Makes a key and shows it, this one time.
+/// Creates a key and shows it once.
 ///
 /// # Errors
-/// Where it is to expire in the past, the secret is missing, or the database fails.
+/// Fails if `--expires` is in the past, the secret is missing, or the database fails.
 pub fn create(
     args: &CreateArgs,
     session: &Session<'_>,
@@ -149,7 +149,7 @@ pub fn create(
     let now = now(world)?;
     if let Some(expires) = args.expires.as_ref().filter(|at| **at <= now) {
         return Err(Error::Usage(format!(
-            "--expires: expected a time to come, in UTC; `{expires}` is past, it is {now}"
+            "--expires: expected a time in the future, in UTC; `{expires}` is past (it is now {now})"
         )));
     }
     let database = Database::open(&session.settings, &args.database)?;
@@ -168,7 +168,7 @@ pub fn create(
     let job = job.map_err(job::stopped)?.under(&request_id()?);
     let CreatedKey { id, key } = job::run(&database, job, |_| ())?;
     let shown = match session.format {
-        // Alone on standard output, so that `KEY=$(tenants api:key:create)` is all a script needs.
+        // Print only the key on standard output, so that `KEY=$(tenants api:key:create)` works in a script.
         Format::Table => world.print(key.text()),
         Format::Json => {
             let created = Created {
@@ -184,20 +184,20 @@ pub fn create(
     };
     if shown.is_err() {
         world.note(&format!(
-            "warning: key {id} was made and could not be shown: `tenants api:key:delete --id {id}` removes it"
+            "warning: key {id} was created but could not be shown; `tenants api:key:delete --id {id}` deletes it"
         ));
     } else if session.format == Format::Table {
         world.note(&format!(
-            "This is key {id}. It is not shown again: the database has only its digest."
+            "This is key {id}. It cannot be shown again: the database has only its digest."
         ));
     }
     shown
 }
 
-/// Says whether a key is valid, and of one that is not, why.
+/// Says whether a key is valid.
 ///
 /// # Errors
-/// Where it is not valid, the secret is missing, or the database fails.
+/// Fails if the key is not valid (the error says why), the secret is missing, or the database fails.
 pub fn verify(
     args: &VerifyArgs,
     session: &Session<'_>,
@@ -215,7 +215,10 @@ pub fn verify(
         secret = secret.after(&previous);
     }
     let claimed = secret.verify(key.trim()).map_err(|error| match error {
-        KeyError::Malformed => invalid("key_malformed", "it is not of the form chv_<id>_<secret>"),
+        KeyError::Malformed => invalid(
+            "key_malformed",
+            "it does not have the form chv_<id>_<secret>",
+        ),
         KeyError::Forged => invalid("key_forged", "it was not issued under this secret"),
     })?;
     let database = Database::open(&session.settings, &args.database)?;
@@ -251,10 +254,10 @@ fn invalid(code: &'static str, why: &str) -> Error {
     }
 }
 
-/// Deletes the keys that are meant; their rows stay, marked.
+/// Deletes the chosen keys. Their rows stay, with the time of the deletion.
 ///
 /// # Errors
-/// Where there is none to delete, or the database fails.
+/// Fails if there is no such key, or if the database fails.
 pub fn delete(
     args: &DeleteArgs,
     session: &Session<'_>,
@@ -278,7 +281,7 @@ pub fn delete(
     if deleted.is_empty() {
         return Err(Error::Refused {
             code: "not_found",
-            detail: "there is no such key, or it was deleted before".into(),
+            detail: "there is no such key, or it is already deleted".into(),
         });
     }
     match session.format {
@@ -290,10 +293,10 @@ pub fn delete(
     }
 }
 
-/// Shows all keys, those that were deleted too; never what they open anything with.
+/// Shows all keys, including deleted ones, but never the keys' text: the database has only digests.
 ///
 /// # Errors
-/// Where the database fails.
+/// Fails if the database fails.
 pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[
         ("ID", "/id"),
@@ -334,7 +337,7 @@ mod tests {
     use super::{name, timestamp};
 
     #[test]
-    fn names_and_times_at_the_edges_of_their_rules() {
+    fn names_and_times_are_checked_at_their_limits() {
         assert!(name(&"世".repeat(255)).is_ok());
         for bad in ["", "a\0b", &"a".repeat(256)] {
             assert!(name(bad).is_err(), "{bad:?}");

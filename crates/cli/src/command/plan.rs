@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
 
-/// What a plan is made of.
+/// The options of `plan:create`.
 #[derive(Debug, Clone, Args)]
 pub struct CreateArgs {
     /// Its identifier: 1 to 64 letters, digits, `_` and `-`
@@ -22,7 +22,7 @@ pub struct CreateArgs {
     settings: PlanSettings,
 }
 
-/// What to change of a plan.
+/// The options of `plan:edit`.
 #[derive(Debug, Clone, Args)]
 pub struct EditArgs {
     /// Its identifier
@@ -35,20 +35,20 @@ pub struct EditArgs {
 
 #[derive(Debug, Clone, Args)]
 struct PlanSettings {
-    /// Taken for the sake of scripts, with a warning: the current API gives plans no names
+    /// Accepted for existing scripts, with a warning: the current API gives plans no names
     #[arg(long)]
     name: Option<String>,
 
-    /// Its limits, an object in JSON, in place of all it had; null is none
+    /// Its limits, an object in JSON that replaces the whole map; null empties it
     #[arg(long, value_name = "JSON")]
     limits: Option<String>,
 
-    /// Its environment variables, an object in JSON, in place of all it had; null is none
+    /// Its environment variables, an object in JSON that replaces the whole map; null empties it
     #[arg(long, value_name = "JSON")]
     env: Option<String>,
 }
 
-/// Which plan.
+/// The options of `plan:get` and `plan:delete`.
 #[derive(Debug, Clone, Args)]
 pub struct ChoiceArgs {
     /// Its identifier
@@ -83,7 +83,7 @@ impl PlanSettings {
 /// Creates a plan and shows it.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn create(
     args: &CreateArgs,
     session: &Session<'_>,
@@ -98,7 +98,7 @@ pub fn create(
 /// Shows a plan.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let path = format!("/tenants-plans/{}", args.id);
     let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
@@ -108,7 +108,7 @@ pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> R
 /// Shows all plans, or a part of them.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[
         ("ID", "/id"),
@@ -119,10 +119,10 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
     super::list("/tenants-plans", "plans", COLUMNS, args, session, world)
 }
 
-/// Changes what the options name of a plan, and nothing else.
+/// Changes only the fields of a plan that the options name.
 ///
 /// # Errors
-/// Where the API does not do it, or nothing is to be changed.
+/// Fails if the API cannot be reached or refuses the request, which needs at least one field.
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let body = args.settings.body(None, world)?;
     let path = format!("/tenants-plans/{}", args.id);
@@ -130,10 +130,10 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
     session.say(&format!("edited plan `{}`", args.id), world)
 }
 
-/// Deletes a plan; its tenants keep running with none.
+/// Deletes a plan. Its tenants keep running, without a plan.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn delete(
     args: &ChoiceArgs,
     session: &Session<'_>,

@@ -14,14 +14,14 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::session::Session;
 
-/// The variable that names the tenant, as Chevereto's own program takes it.
+/// The variable that names the tenant, as for Chevereto's own program.
 pub const TENANT: &str = "CHEVERETO_TENANT";
-/// What stands for "on standard input".
+/// The password option's value that means standard input.
 const INPUT: &str = "-";
-/// How much of standard input is read: far more than a password may have.
+/// The limit of standard input: far more than a password may have.
 const INPUT_LIMIT_BYTES: u64 = 4096;
 
-/// Which site to install, and its first user.
+/// The options of `install`.
 #[derive(Debug, Clone, Args)]
 pub struct InstallArgs {
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct InstallArgs {
     password: Secret,
 }
 
-/// Whose password to set.
+/// The options of `user:password-reset`.
 #[derive(Debug, Clone, Args)]
 pub struct ResetArgs {
     #[command(flatten)]
@@ -92,10 +92,10 @@ struct Reset {
     password: String,
 }
 
-/// Creates a tenant's tables and its first user, and shows whose site it is.
+/// Creates a tenant's tables and its first user, and shows the response.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn install(
     args: &InstallArgs,
     session: &Session<'_>,
@@ -113,10 +113,10 @@ pub fn install(
     session.show(&answer.body, world)
 }
 
-/// Sets a user's password: the given one, or a new one that is shown this one time.
+/// Sets a user's password: the given one, or a generated one that is shown once.
 ///
 /// # Errors
-/// Where the API does not do it, or the new password cannot be shown.
+/// Fails if the API cannot be reached or refuses the request, or if the generated password cannot be shown.
 pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let id = args.tenant.find(session)?;
     let given = match &args.password {
@@ -139,22 +139,22 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
         return session.say(&format!("set the password of {user}"), world);
     }
     let Reset { password } = serde_json::from_str(&text).map_err(|_| Error::Strange {
-        detail: "the password was reset, and the answer does not have it; reset it once more"
+        detail: "the password was reset, but the response does not contain it; reset it again"
             .into(),
         request_id: String::new(),
     })?;
-    // Alone on standard output, so that `PASSWORD=$(tenants user:password-reset …)` is all a script needs.
+    // Print only the password on standard output, so that `PASSWORD=$(tenants user:password-reset …)` works in a script.
     let password = Zeroizing::new(password);
     let shown = world.print(&password);
     world.note(&if shown.is_ok() {
-        format!("This is the new password of {user}. It is not shown again: the database has only its hash.")
+        format!("This is the new password of {user}. It cannot be shown again: the database has only its hash.")
     } else {
-        format!("warning: the password of {user} was reset and could not be shown; reset it once more")
+        format!("warning: the password of {user} was reset but could not be shown; reset it again")
     });
     shown
 }
 
-/// The password that was given, or that standard input has: all of it but for one line end.
+/// Returns the given password, or reads it from standard input: all of the input except for one line end at its end.
 fn password(given: &Secret, world: &mut World<'_>) -> Result<Secret, Error> {
     use std::io::Read as _;
 
@@ -170,7 +170,7 @@ fn password(given: &Secret, world: &mut World<'_>) -> Result<Secret, Error> {
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
         return Err(Error::Usage(
-            "--password -: expected a password on standard input; none came".into(),
+            "--password -: expected a password on standard input; got none".into(),
         ));
     }
     Ok(Secret::new(line.to_owned()))

@@ -1,4 +1,4 @@
-//! `stats:refresh` and `jobs:worker`: counts tenants' statistics from their own tables, as the Worker's cron trigger does.
+//! `stats:refresh` and `jobs:worker`: count tenants' statistics from their own tables, as the Worker's cron trigger does.
 
 use clap::Args;
 use serde::Serialize;
@@ -13,16 +13,16 @@ use crate::progress::Progress;
 use crate::session::{Session, now};
 use crate::settings::Needs;
 
-/// How many tenants a batch counts: a statement is some 2 KB long, and Linux takes 128 KiB for one argument of a program,
-/// Windows 32 KiB for all of them.
+/// The number of tenants that a batch counts. A statement is about 2 KB long. Linux limits one argument of a program to
+/// 128 KiB, Windows all arguments together to 32 KiB.
 const SLICE_TENANTS: u32 = if cfg!(windows) { 8 } else { 30 };
-/// How many tenants that could not be counted are named for people.
+/// The number of failed tenants that an error names for people.
 const SHOWN_TENANTS: usize = 20;
 
-/// Whose statistics to count.
+/// The options of `stats:refresh`.
 #[derive(Debug, Clone, Args)]
 pub struct RefreshArgs {
-    /// The tenant; all that are installed without it
+    /// The tenant [default: every installed tenant]
     #[arg(long, value_parser = TenantId::parse)]
     pub id: Option<TenantId>,
 
@@ -30,13 +30,13 @@ pub struct RefreshArgs {
     database: DatabaseArgs,
 }
 
-/// Whose jobs to run.
+/// The options of `jobs:worker`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
     #[command(flatten)]
     refresh: RefreshArgs,
 
-    /// Say what each job does
+    /// Say which job begins
     #[arg(long, short)]
     pub verbose: bool,
 }
@@ -48,10 +48,10 @@ struct Outcome<'a> {
     failed: &'a [Failed],
 }
 
-/// Counts a tenant's statistics, or those of all.
+/// Counts the statistics of one tenant, or of every installed tenant.
 ///
 /// # Errors
-/// Where the database fails, or a tenant cannot be counted.
+/// Fails if the database fails or a tenant cannot be counted.
 pub fn refresh(
     args: &RefreshArgs,
     session: &Session<'_>,
@@ -62,13 +62,13 @@ pub fn refresh(
     judge(&report)
 }
 
-/// Runs every job once: there is one, the statistics.
+/// Runs every job once. There is one job, the statistics.
 ///
 /// # Errors
-/// As [`refresh`].
+/// Fails as [`refresh`] does.
 pub fn work(args: &WorkerArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     world.note(
-        "Nothing runs on here: the deployed Worker's cron trigger runs the jobs. Each is run once now.",
+        "No worker keeps running: the deployed Worker's cron trigger runs the jobs. This command runs each of them once.",
     );
     if args.verbose {
         world.note("job 1 of 1: statistics, as stats:refresh counts them");
@@ -132,8 +132,8 @@ fn judge(report: &Report) -> Result<(), Error> {
         return Ok(());
     }
     let mut detail = match failed.len() {
-        1 => "1 tenant could not be counted, and keeps what was counted before:".into(),
-        n => format!("{n} tenants could not be counted, and keep what was counted before:"),
+        1 => "1 tenant could not be counted and keeps its previous numbers:".into(),
+        n => format!("{n} tenants could not be counted and keep their previous numbers:"),
     };
     for Failed { tenant, reason } in failed.iter().take(SHOWN_TENANTS) {
         detail += &format!("\n{tenant}: {reason}");

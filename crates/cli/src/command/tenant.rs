@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
 
-/// What a tenant is made of.
+/// The options of `create`.
 #[derive(Debug, Clone, Args)]
 pub struct CreateArgs {
     /// Its identifier: 1 to 16 letters, digits, `_` and `-`
@@ -22,7 +22,7 @@ pub struct CreateArgs {
     #[arg(long)]
     pub hostname: String,
 
-    /// Whether it is served
+    /// Whether its site is served
     #[arg(long = "is_enabled", alias = "is-enabled", value_name = "1|0", value_parser = flag, action = clap::ArgAction::Set)]
     pub is_enabled: bool,
 
@@ -30,7 +30,7 @@ pub struct CreateArgs {
     settings: TenantSettings,
 }
 
-/// What to change of a tenant.
+/// The options of `edit`.
 #[derive(Debug, Clone, Args)]
 pub struct EditArgs {
     /// Its identifier
@@ -41,7 +41,7 @@ pub struct EditArgs {
     #[arg(long)]
     pub hostname: Option<String>,
 
-    /// Whether it is served from now on
+    /// Whether its site is served from now on
     #[arg(long = "is_enabled", alias = "is-enabled", value_name = "1|0", value_parser = flag, action = clap::ArgAction::Set)]
     pub is_enabled: Option<bool>,
 
@@ -51,20 +51,20 @@ pub struct EditArgs {
 
 #[derive(Debug, Clone, Args)]
 struct TenantSettings {
-    /// Its plan; '' is none
+    /// Its plan; '' means no plan
     #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
     plan_id: Option<String>,
 
-    /// Its limits, an object in JSON, in place of all it had; null empties them
+    /// Its limits, an object in JSON that replaces the whole map; null empties it
     #[arg(long, value_name = "JSON")]
     limits: Option<String>,
 
-    /// Its environment variables, an object in JSON, in place of all it had; null empties them
+    /// Its environment variables, an object in JSON that replaces the whole map; null empties it
     #[arg(long, value_name = "JSON")]
     env: Option<String>,
 }
 
-/// Which tenant.
+/// The options of `get`.
 #[derive(Debug, Clone, Args)]
 pub struct ChoiceArgs {
     /// Its identifier
@@ -72,14 +72,14 @@ pub struct ChoiceArgs {
     pub id: TenantId,
 }
 
-/// Which tenant goes, and what with it.
+/// The options of `delete`.
 #[derive(Debug, Clone, Args)]
 pub struct DeleteArgs {
     /// Its identifier
     #[arg(long, value_parser = TenantId::parse)]
     pub id: TenantId,
 
-    /// Drop its tables too: all that its users ever made is gone
+    /// Drop its tables too, with everything that its users ever created
     #[arg(long, alias = "drop_tables")]
     pub drop_tables: bool,
 }
@@ -103,7 +103,7 @@ struct Fields<'a> {
 /// Creates a tenant and shows it.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn create(
     args: &CreateArgs,
     session: &Session<'_>,
@@ -124,7 +124,7 @@ pub fn create(
 /// Shows a tenant.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let path = format!("/tenants/{}", args.id);
     let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
@@ -134,7 +134,7 @@ pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> R
 /// Shows all tenants, or a part of them.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[
         ("ID", "/id"),
@@ -149,10 +149,10 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
     super::list("/tenants", "tenants", COLUMNS, args, session, world)
 }
 
-/// Changes what the options name of a tenant, and nothing else.
+/// Changes only the fields of a tenant that the options name.
 ///
 /// # Errors
-/// Where the API does not do it, or nothing is to be changed.
+/// Fails if the API cannot be reached or refuses the request, which needs at least one field.
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let TenantSettings {
         plan_id,
@@ -175,7 +175,7 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 /// Deletes a tenant.
 ///
 /// # Errors
-/// Where the API does not do it.
+/// Fails if the API cannot be reached or refuses the request.
 pub fn delete(
     args: &DeleteArgs,
     session: &Session<'_>,
@@ -191,7 +191,7 @@ pub fn delete(
     session.say(&format!("deleted tenant `{}`", args.id), world)
 }
 
-/// Reads 1 or 0, as Chevereto's own command line takes it, or their words.
+/// Parses `1` or `0`, as Chevereto's own program does, or `true` or `false`.
 fn flag(text: &str) -> Result<bool, String> {
     match text {
         "1" | "true" => Ok(true),

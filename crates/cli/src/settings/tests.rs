@@ -42,7 +42,7 @@ fn request_secret(folder: &Path, options: &Options, set: &[(&str, &str)]) -> (St
 }
 
 #[test]
-fn an_option_goes_before_a_named_file_before_the_environment_before_dev_vars() {
+fn an_option_precedes_the_vars_file_the_environment_and_dev_vars_in_this_order() {
     let project = project();
     let environment = [(REQUEST_SECRET, "from-environment")];
     let mut options = Options::default();
@@ -66,7 +66,7 @@ fn an_option_goes_before_a_named_file_before_the_environment_before_dev_vars() {
 }
 
 #[test]
-fn dev_vars_are_not_for_what_is_elsewhere() {
+fn dev_vars_are_read_only_for_this_machine() {
     let project = project();
     let options = Options::default();
     for error in [
@@ -80,7 +80,7 @@ fn dev_vars_are_not_for_what_is_elsewhere() {
         s.key_secret(false)
     });
     assert_eq!(found.unwrap().secret.text(), "k");
-    // Named, the same file is meant.
+    // `--vars-file` can name the same file.
     let options = Options {
         vars_file: Some(".dev.vars".into()),
         ..Options::default()
@@ -90,7 +90,7 @@ fn dev_vars_are_not_for_what_is_elsewhere() {
 }
 
 #[test]
-fn the_development_key_is_for_this_machine_alone() {
+fn the_development_key_is_sent_only_to_this_machine() {
     let project = project();
     let key = |url: &str, set: &[(&str, &str)]| {
         let options = Options {
@@ -111,7 +111,7 @@ fn the_development_key_is_for_this_machine_alone() {
 }
 
 #[test]
-fn the_address_comes_from_an_option_a_named_file_the_environment_or_nowhere() {
+fn the_address_comes_from_an_option_the_vars_file_the_environment_or_the_default() {
     let project = project();
     let address = |options: &Options, set: &[(&str, &str)]| {
         with(project.path(), options, set, |s| s.address())
@@ -133,7 +133,7 @@ fn the_address_comes_from_an_option_a_named_file_the_environment_or_nowhere() {
 }
 
 #[test]
-fn the_project_is_found_upwards_or_named() {
+fn the_project_is_the_named_one_or_the_nearest_one_upwards() {
     let project = project();
     let deep = project.path().join("a").join("b");
     fs::create_dir_all(&deep).unwrap();
@@ -161,7 +161,7 @@ fn the_project_is_found_upwards_or_named() {
 }
 
 #[test]
-fn a_named_file_that_is_not_there_is_an_error() {
+fn a_missing_vars_file_is_an_error() {
     let options = Options {
         vars_file: Some("none.vars".into()),
         ..Options::default()
@@ -171,7 +171,7 @@ fn a_named_file_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn plain_variables_are_also_read_from_wrangler_toml_and_checked() {
+fn plain_variables_are_also_read_from_wrangler_toml_and_validated() {
     const HOSTNAME: &str = "CHEVERETO_INTERNAL_HOSTNAME";
     let project = project();
     let toml = |name: &str, value: &str| {
@@ -191,7 +191,7 @@ fn plain_variables_are_also_read_from_wrangler_toml_and_checked() {
         });
         config.map(|_| ()).map_err(|error| error.problem().detail)
     };
-    // None of these is a hostname: the error says which one was read.
+    // None of these is a hostname, so the error shows which one was read.
     for (named, local, set, value) in [
         (None, true, &[][..], "in toml"),
         (None, false, &[], "in toml"),
@@ -227,7 +227,7 @@ fn plain_variables_are_also_read_from_wrangler_toml_and_checked() {
 }
 
 #[test]
-fn a_job_goes_without_optional_secrets_and_not_without_required_ones() {
+fn a_job_needs_its_required_secrets_but_not_its_optional_ones() {
     let project = project();
     let needs = Needs {
         secrets: &["CHEVERETO_ENCRYPTION_KEY"],
