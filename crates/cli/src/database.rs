@@ -8,7 +8,6 @@ use std::process::{Command, Output, Stdio};
 
 use clap::Args;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tenants_core::config::VARIABLES;
@@ -72,24 +71,9 @@ struct Rows {
 
 /// The rows of each statement of a call.
 #[derive(Debug)]
-pub struct Results(Vec<Rows>);
+struct Results(Vec<Rows>);
 
 impl Results {
-    /// Returns the rows of a statement. The first statement has the number 0.
-    ///
-    /// # Errors
-    /// Fails if the result of the statement is missing, or if a row does not have the columns of `T`.
-    pub fn rows<T: DeserializeOwned>(&mut self, statement: usize) -> Result<Vec<T>, Error> {
-        let rows = self
-            .0
-            .get_mut(statement)
-            .map(|r| std::mem::take(&mut r.results));
-        let rows = rows.ok_or_else(|| unreadable("a statement's result is missing"))?;
-        rows.iter()
-            .map(|row| serde_json::from_str(row.get()).map_err(|e| unreadable(&e.to_string())))
-            .collect()
-    }
-
     /// Returns the rows of every statement in the core's form: each row's values in the order of its columns.
     fn into_core(self) -> Result<Vec<core_sql::Rows>, Error> {
         let value = |raw: Box<RawValue>| {
@@ -141,7 +125,7 @@ impl Database {
     ///
     /// # Errors
     /// Fails if wrangler or the database fails.
-    pub fn execute(&self, sql: &str) -> Result<Results, Error> {
+    fn execute(&self, sql: &str) -> Result<Results, Error> {
         let output = self.run(&["d1", "execute", BINDING, "--json", "--command", sql])?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {

@@ -10,13 +10,13 @@ pub mod cli;
 pub mod command;
 pub mod database;
 pub mod error;
-pub mod job;
 pub mod output;
 pub mod progress;
 pub mod random;
 pub mod session;
 pub mod settings;
 pub mod sql;
+pub mod task;
 pub mod terminal;
 #[cfg(test)]
 mod testing;

@@ -6,7 +6,6 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use tenants_core::sql::{Batch, Statement, Value};
-use tenants_core::value::clock::Timestamp;
 
 /// Returns a text as an SQL literal.
 ///
@@ -66,66 +65,6 @@ fn literal(value: &Value) -> String {
         Value::Integer(n) => n.to_string(),
         Value::Text(value) => text(value),
     }
-}
-
-/// The part of an audit entry that says who acted and when. An operator at the command line has no API key.
-#[derive(Debug, Clone, Copy)]
-pub struct Trace<'a> {
-    /// The run's id, in place of a request's.
-    pub request_id: &'a str,
-    /// The time of the run.
-    pub now: &'a Timestamp,
-}
-
-impl Trace<'_> {
-    fn entry(&self, action: &str, subject: &str) -> String {
-        format!(
-            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, {}, {subject}, {}, {}",
-            // Our own constant, so `text` is not needed.
-            format_args!("'{action}'"),
-            text(self.request_id),
-            text(self.now.as_str()),
-        )
-    }
-}
-
-/// Chooses keys by id, by name, or by both.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyChoice<'a> {
-    /// The key's id.
-    pub id: Option<u64>,
-    /// The keys' name.
-    pub name: Option<&'a str>,
-}
-
-/// Deletes the chosen keys that are not deleted yet. The second statement returns their ids.
-#[must_use]
-pub fn delete_keys(choice: KeyChoice<'_>, trace: Trace<'_>) -> String {
-    let mut meant = "deleted_at IS NULL".to_owned();
-    if let Some(id) = choice.id {
-        meant += &format!(" AND id = {id}");
-    }
-    if let Some(name) = choice.name {
-        meant += &format!(" AND name = {}", text(name));
-    }
-    let now = text(trace.now.as_str());
-    let entry = trace.entry("api_key.delete", "CAST(id AS TEXT)");
-    format!(
-        "{entry} FROM api_keys WHERE {meant}; UPDATE api_keys SET deleted_at = {now} WHERE {meant} RETURNING id"
-    )
-}
-
-/// Reads all keys.
-pub const KEYS: &str =
-    "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id";
-
-/// Reads the row of a key by its id and its digest.
-#[must_use]
-pub fn key_row(id: i64, digest: &str) -> String {
-    format!(
-        "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = {id} AND digest = {}",
-        text(digest)
-    )
 }
 
 #[cfg(test)]

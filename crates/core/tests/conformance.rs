@@ -172,13 +172,7 @@ impl Host {
             method: &asked.method,
             target: &asked.target,
             client_address: asked.client_address.as_deref(),
-            headers: Headers {
-                api_key: header("x-api-key"),
-                signature: header("x-signature"),
-                content_type: header("content-type"),
-                request_id: header("x-request-id"),
-                if_none_match: header("if-none-match"),
-            },
+            headers: Headers::from_fn(header),
             body: Body::Bytes(&body),
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);

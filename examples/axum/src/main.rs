@@ -95,13 +95,7 @@ impl Server {
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
             client_address: Some(&client),
-            headers: Headers {
-                api_key: header("x-api-key"),
-                signature: header("x-signature"),
-                content_type: header("content-type"),
-                request_id: header("x-request-id"),
-                if_none_match: header("if-none-match"),
-            },
+            headers: Headers::from_fn(header),
             body: body.map_or(Body::TooLarge, |bytes| Body::Bytes(bytes)),
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);

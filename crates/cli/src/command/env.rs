@@ -9,12 +9,12 @@ use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table};
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
-use crate::job;
 use crate::output::{Format, World, table};
 use crate::progress::Progress;
 use crate::random::request_id;
 use crate::session::{Session, now};
 use crate::settings::Needs;
+use crate::task;
 
 /// The limit of a batch's length. Linux limits one argument of a program to 128 KiB, Windows all arguments together to 32 KiB.
 /// A single row may be longer (up to 90 KB).
@@ -98,8 +98,9 @@ pub fn reseal(
     let config = session.settings.config(&needs, !args.database.remote)?;
     let database = Database::open(&session.settings, &args.database)?;
     if args.dry_run {
-        let job = Survey::begin(&config).map_err(job::stopped)?;
-        return show_counts(job::run(&database, job, |_| ())?, session, world);
+        let survey = Survey::begin(&config).map_err(task::stopped)?;
+        let counts = task::run(&database, survey, world.now, |_| ())?;
+        return show_counts(counts, session, world);
     }
     let report = run(&config, &database, world)?;
     show(&report, session, world)?;
@@ -108,10 +109,11 @@ pub fn reseal(
 
 fn run(config: &Config, database: &Database, world: &mut World<'_>) -> Result<Report, Error> {
     let now = now(world)?;
-    let job = Reseal::begin(config, &request_id()?, &now, SLICE_BYTES).map_err(job::stopped)?;
+    let clock = world.now;
+    let reseal = Reseal::begin(config, &request_id()?, &now, SLICE_BYTES).map_err(task::stopped)?;
     let mut progress = Progress::new("encrypting again", world);
-    job::run(database, job, |job| {
-        let (done, total) = job.progress();
+    task::run(database, reseal, clock, |reseal| {
+        let (done, total) = reseal.progress();
         progress.show(done, total);
     })
 }

@@ -3,22 +3,23 @@
 //! The program issues a key and shows it once. The database receives only its digest.
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::config::Config;
 use tenants_core::crypto::api_key::{KeyError, KeySecret};
-use tenants_core::task::keys::{CreatedKey, KeyCreation, KeyName};
+use tenants_core::task::keys::{
+    CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
+};
 use tenants_core::value::clock::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
-use crate::job;
 use crate::output::{Format, World};
 use crate::random::{SystemRandom, request_id};
 use crate::session::{Session, now, to_json};
 use crate::settings::KEY_SECRET;
-use crate::sql::{self, KeyChoice, Trace};
+use crate::task;
 
 /// The options of `api:key:create`.
 #[derive(Debug, Clone, Args)]
@@ -69,26 +70,29 @@ pub struct ListArgs {
     database: DatabaseArgs,
 }
 
+impl DeleteArgs {
+    fn choice(&self) -> Result<KeyChoice, Error> {
+        // The argument parsers accept only ids and names that the core accepts, too.
+        let unusable = |what: &str| Error::Usage(format!("expected {what}"));
+        let id = self.id.map(i64::try_from).transpose();
+        let id = id.map_err(|_| unusable("an id of at most 2^63 - 1"))?;
+        let name = self.name.as_deref().map(KeyName::parse).transpose();
+        let name = name.map_err(|error| Error::Usage(error.to_string()))?;
+        match (id, name) {
+            (Some(id), Some(name)) => Ok(KeyChoice::Both(id, name)),
+            (Some(id), None) => Ok(KeyChoice::Id(id)),
+            (None, Some(name)) => Ok(KeyChoice::Name(name)),
+            (None, None) => Err(unusable("--id or --name")),
+        }
+    }
+}
+
 /// The highest row id of SQLite: 2^63 - 1.
 const MAX_ID: u64 = i64::MAX.unsigned_abs();
 
-#[derive(Deserialize)]
-struct Id {
-    id: u64,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    id: u64,
-    name: Option<String>,
-    created_at: String,
-    expires_at: Option<String>,
-    deleted_at: Option<String>,
-}
-
 #[derive(Serialize)]
 struct Shown<'a> {
-    id: u64,
+    id: i64,
     name: Option<&'a str>,
     state: &'static str,
     created_at: &'a str,
@@ -113,27 +117,26 @@ struct Verified<'a> {
 
 #[derive(Serialize)]
 struct Deleted {
-    deleted: Vec<u64>,
+    deleted: Vec<i64>,
 }
 
-impl Row {
-    fn shown(&self, now: &Timestamp) -> Shown<'_> {
-        let expired = self
-            .expires_at
-            .as_deref()
-            .is_some_and(|at| at <= now.as_str());
-        Shown {
-            id: self.id,
-            name: self.name.as_deref(),
-            state: match (&self.deleted_at, expired) {
-                (Some(_), _) => "deleted",
-                (None, true) => "expired",
-                (None, false) => "active",
-            },
-            created_at: &self.created_at,
-            expires_at: self.expires_at.as_deref(),
-            deleted_at: self.deleted_at.as_deref(),
-        }
+/// Returns a key as it is shown at this time.
+fn shown<'a>(row: &'a KeyRow, now: &Timestamp) -> Shown<'a> {
+    let expired = row
+        .expires_at
+        .as_deref()
+        .is_some_and(|at| at <= now.as_str());
+    Shown {
+        id: row.id,
+        name: row.name.as_deref(),
+        state: match (&row.deleted_at, expired) {
+            (Some(_), _) => "deleted",
+            (None, true) => "expired",
+            (None, false) => "active",
+        },
+        created_at: &row.created_at,
+        expires_at: row.expires_at.as_deref(),
+        deleted_at: row.deleted_at.as_deref(),
     }
 }
 
@@ -156,7 +159,7 @@ pub fn create(
     let found = session.settings.key_secret(!args.database.remote)?;
     let config = Config::read(|name| (name == KEY_SECRET).then(|| found.secret.text().to_owned()))
         .map_err(Error::of_variables)?;
-    let job = KeyCreation::begin(
+    let creation = KeyCreation::begin(
         &config,
         args.name
             .as_deref()
@@ -165,8 +168,8 @@ pub fn create(
         (world.now)(),
         &mut SystemRandom,
     );
-    let job = job.map_err(job::stopped)?.under(&request_id()?);
-    let CreatedKey { id, key } = job::run(&database, job, |_| ())?;
+    let creation = creation.map_err(task::stopped)?.under(&request_id()?);
+    let CreatedKey { id, key } = task::run(&database, creation, world.now, |_| ())?;
     let shown = match session.format {
         // Print only the key on standard output, so that `KEY=$(tenants api:key:create)` works in a script.
         Format::Table => world.print(key.text()),
@@ -222,13 +225,13 @@ pub fn verify(
         KeyError::Forged => invalid("key_forged", "it was not issued under this secret"),
     })?;
     let database = Database::open(&session.settings, &args.database)?;
-    let row = sql::key_row(claimed.id(), &claimed.digest());
-    let rows: Vec<Row> = database.execute(&row)?.rows(0)?;
+    let list = KeyList::of(claimed.id(), &claimed.digest());
+    let rows = task::run(&database, list, world.now, |_| ())?;
     let row = rows
         .first()
         .ok_or_else(|| invalid("key_unknown", "this database does not have it"))?;
     let now = now(world)?;
-    let shown = row.shown(&now);
+    let shown = shown(row, &now);
     if let Some(at) = shown.deleted_at {
         return Err(invalid("key_deleted", &format!("it was deleted, {at} UTC")));
     }
@@ -266,18 +269,9 @@ pub fn delete(
     let database = Database::open(&session.settings, &args.database)?;
     let request_id = request_id()?;
     let now = now(world)?;
-    let choice = KeyChoice {
-        id: args.id,
-        name: args.name.as_deref(),
-    };
-    let trace = Trace {
-        request_id: &request_id,
-        now: &now,
-    };
-    let rows: Vec<Id> = database
-        .execute(&sql::delete_keys(choice, trace))?
-        .rows(1)?;
-    let deleted: Vec<u64> = rows.iter().map(|row| row.id).collect();
+    let choice = args.choice()?;
+    let deletion = KeyDeletion::begin(&choice, &request_id, &now);
+    let deleted = task::run(&database, deletion, world.now, |_| ())?;
     if deleted.is_empty() {
         return Err(Error::Refused {
             code: "not_found",
@@ -287,7 +281,7 @@ pub fn delete(
     match session.format {
         Format::Json => session.show_own(&Deleted { deleted }, world),
         Format::Table => {
-            let ids: Vec<String> = deleted.iter().map(u64::to_string).collect();
+            let ids: Vec<String> = deleted.iter().map(i64::to_string).collect();
             session.say(&format!("deleted key {}", ids.join(", ")), world)
         }
     }
@@ -307,12 +301,12 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         ("DELETED", "/deleted_at"),
     ];
     let database = Database::open(&session.settings, &args.database)?;
-    let rows: Vec<Row> = database.execute(sql::KEYS)?.rows(0)?;
+    let rows = task::run(&database, KeyList::all(), world.now, |_| ())?;
     let now = now(world)?;
     let rows = rows
         .iter()
         .map(|row| {
-            RawValue::from_string(to_json(&row.shown(&now))?)
+            RawValue::from_string(to_json(&shown(row, &now))?)
                 .map_err(|e| Error::Machine(e.to_string()))
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -1,17 +1,16 @@
 //! `stats:refresh` and `jobs:worker`: count tenants' statistics from their own tables, as the Worker's cron trigger does.
 
 use clap::Args;
-use serde::Serialize;
 use tenants_core::task::stats::{Failed, Refresh, Report, Which};
 use tenants_core::value::id::TenantId;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
-use crate::job;
 use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now};
 use crate::settings::Needs;
+use crate::task;
 
 /// The number of tenants that a batch counts. A statement is about 2 KB long. Linux limits one argument of a program to
 /// 128 KiB, Windows all arguments together to 32 KiB.
@@ -39,13 +38,6 @@ pub struct WorkerArgs {
     /// Say which job begins
     #[arg(long, short)]
     pub verbose: bool,
-}
-
-#[derive(Serialize)]
-struct Outcome<'a> {
-    counted: u64,
-    gone: u64,
-    failed: &'a [Failed],
 }
 
 /// Counts the statistics of one tenant, or of every installed tenant.
@@ -96,22 +88,18 @@ fn count(
         Some(id) => Which::One(id.clone()),
         None => Which::Oldest(u32::MAX),
     };
-    let job = Refresh::begin(&config, &now, which, SLICE_TENANTS);
+    let clock = world.now;
+    let refresh = Refresh::begin(&config, &now, which, SLICE_TENANTS);
     let mut progress = Progress::new("counting", world);
-    job::run(&database, job, |job| {
-        let (done, total) = job.progress();
+    task::run(&database, refresh, clock, |refresh| {
+        let (done, total) = refresh.progress();
         progress.show(done, total);
     })
 }
 
 fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     if session.format == Format::Json {
-        let outcome = Outcome {
-            counted: report.counted,
-            gone: report.gone,
-            failed: &report.failed,
-        };
-        return session.show_own(&outcome, world);
+        return session.show_own(report, world);
     }
     let mut sentence = match report.counted {
         1 => "counted 1 tenant".into(),

@@ -2,14 +2,13 @@
 
 use rusqlite::Connection;
 use tenants_core::config::Config;
-use tenants_core::crypto::api_key::{IssuedKey, KeySecret};
-use tenants_core::crypto::secret::Secret;
-use tenants_core::job::{Job as _, JobStep};
-use tenants_core::sql::{Row, Rows, Value};
+use tenants_core::sql::{Batch, Row, Rows, Value};
+use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyName};
 use tenants_core::task::reseal::Reseal;
 use tenants_core::value::clock::Timestamp;
+use tenants_core::{Context, Effect, Machine, Outcome, Step};
 
-use super::{KEYS, KeyChoice, Trace, delete_keys, key_row, script, text};
+use super::{script, text};
 use crate::random::SystemRandom;
 
 const NAMES: &[&str] = &[
@@ -34,10 +33,21 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
-fn issue(id: u64) -> IssuedKey {
-    KeySecret::new(&Secret::new("s".into()))
-        .issue(id, &mut SystemRandom)
-        .unwrap()
+fn batch<M: Machine>(task: &M) -> &Batch {
+    let Effect::Batch(batch) = task.effect();
+    batch
+}
+
+/// Resumes a task that has another batch to run.
+fn next<M: Machine>(task: M, rows: Rows) -> M {
+    let mut context = Context {
+        unix_seconds: 0,
+        random: &mut SystemRandom,
+    };
+    match task.resume(Outcome::Batch(Ok(vec![rows])), &mut context) {
+        Step::Run(next) => next,
+        Step::Done(_) => panic!("the task is done"),
+    }
 }
 
 /// Runs a script in one transaction, as D1 does. Returns, for each statement, the first column of its rows.
@@ -98,37 +108,23 @@ fn insert(database: &Connection, id: i64, name: Option<&str>, digest: &str) {
 fn only_the_chosen_keys_are_deleted_and_only_once() {
     let mut database = database();
     let now = at("2026-01-02 03:04:05");
-    let trace = Trace {
-        request_id: "cli-0a",
-        now: &now,
-    };
     for (id, name) in [(1, Some("O'Neil")), (2, Some("O'Neil")), (3, None)] {
         insert(&database, id, name, "");
     }
-    let mut delete = |id, name| {
-        let sql = delete_keys(KeyChoice { id, name }, trace);
-        run(&mut database, &sql).remove(1)
+    let oneil = || KeyName::parse("O'Neil").unwrap();
+    let mut delete = |choice| {
+        let deletion = KeyDeletion::begin(&choice, "cli-0a", &now);
+        run(&mut database, &script(batch(&deletion))).remove(1)
     };
-    assert_eq!(delete(Some(3), Some("O'Neil")), [0; 0]);
-    assert_eq!(delete(Some(1), Some("O'Neil")), [1]);
-    assert_eq!(delete(None, Some("O'Neil")), [2]);
-    assert_eq!(delete(None, Some("O'Neil")), [0; 0]);
-    assert_eq!(delete(Some(3), None), [3]);
+    assert_eq!(delete(KeyChoice::Both(3, oneil())), [0; 0]);
+    assert_eq!(delete(KeyChoice::Both(1, oneil())), [1]);
+    assert_eq!(delete(KeyChoice::Name(oneil())), [2]);
+    assert_eq!(delete(KeyChoice::Name(oneil())), [0; 0]);
+    assert_eq!(delete(KeyChoice::Id(3)), [3]);
     assert_eq!(
         audit(&database),
         [1, 2, 3].map(|id| format!("api_key.delete {id} cli-0a 2026-01-02 03:04:05 operator"))
     );
-    assert_eq!(run(&mut database, KEYS), [[1, 2, 3]]);
-}
-
-#[test]
-fn the_row_of_a_key_is_found_by_id_and_digest_together() {
-    let mut database = database();
-    let key = issue(1);
-    insert(&database, 1, None, key.digest());
-    assert_eq!(run(&mut database, &key_row(1, key.digest())), [[1]]);
-    assert_eq!(run(&mut database, &key_row(2, key.digest())), [[0; 0]]);
-    assert_eq!(run(&mut database, &key_row(1, issue(1).digest())), [[0; 0]]);
 }
 
 fn config() -> Config {
@@ -157,8 +153,8 @@ fn a_script_has_the_values_of_a_batch_in_place_of_its_placeholders() {
         )
         .unwrap();
     let now = at("2026-01-02 03:04:05");
-    let job = Reseal::begin(&config(), "cli-0a", &now, 1000).unwrap();
-    let counts = script(job.batch());
+    let task = Reseal::begin(&config(), "cli-0a", &now, 1000).unwrap();
+    let counts = script(batch(&task));
     assert!(!counts.contains('?'), "{counts}");
     // `?2` belongs to the previous key, which is not configured.
     assert!(counts.contains("substr(env, 1, 11) = NULL"), "{counts}");
@@ -167,23 +163,19 @@ fn a_script_has_the_values_of_a_batch_in_place_of_its_placeholders() {
         rows,
         [[1, 0, 0], [0, 0, 0]].map(|row| row.map(Value::Integer))
     );
-    let Ok(JobStep::Run(job)) = job.resume(Ok(vec![rows]), &mut SystemRandom) else {
-        panic!("nothing to do")
-    };
-    let slice = script(job.batch());
+    let task = next(task, rows);
+    let slice = script(batch(&task));
     assert!(
         slice.contains("WHERE id > '' AND") && slice.contains("LIMIT 500"),
         "{slice}"
     );
     let rows = last_rows(&database, &slice);
     assert_eq!(rows, [["it's; a".into(), Value::from("not sealed")]]);
-    let Ok(JobStep::Run(job)) = job.resume(Ok(vec![rows]), &mut SystemRandom) else {
-        panic!("one slice more")
-    };
-    let next = script(job.batch());
+    let task = next(task, rows);
+    let last = script(batch(&task));
     assert!(
-        next.contains("WHERE id > CAST(X'697427733b2061' AS TEXT) AND"),
-        "{next}"
+        last.contains("WHERE id > CAST(X'697427733b2061' AS TEXT) AND"),
+        "{last}"
     );
-    assert!(last_rows(&database, &next).is_empty());
+    assert!(last_rows(&database, &last).is_empty());
 }

@@ -3,6 +3,8 @@
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Entry};
@@ -89,7 +91,7 @@ pub(crate) fn insert(new: NewKey<'_>, request_id: &str) -> Batch {
 }
 
 /// A key's row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyRow {
     /// The row's id.
     pub id: i64,

@@ -34,7 +34,7 @@ pub enum Which {
 }
 
 /// The result of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
     /// The number of tenants that were counted.
     pub counted: u64,

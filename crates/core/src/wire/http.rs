@@ -43,6 +43,41 @@ pub struct Headers<'a> {
     pub if_none_match: Option<&'a str>,
 }
 
+impl Headers<'_> {
+    /// The number of the headers.
+    pub const COUNT: usize = 5;
+}
+
+impl<'a> Headers<'a> {
+    /// The names of the headers in lower case, in the order of [`Headers::from_values`]. A host takes each from its request once. A header
+    /// that comes several times has its values joined by `, ` (RFC 9110 §5.3).
+    pub const NAMES: [&'static str; Headers::COUNT] = [
+        "x-api-key",
+        "x-signature",
+        "content-type",
+        "x-request-id",
+        "if-none-match",
+    ];
+
+    /// Takes the values of [`Headers::NAMES`].
+    #[must_use]
+    pub fn from_values(values: [Option<&'a str>; Headers::COUNT]) -> Self {
+        let [api_key, signature, content_type, request_id, if_none_match] = values;
+        Self {
+            api_key,
+            signature,
+            content_type,
+            request_id,
+            if_none_match,
+        }
+    }
+
+    /// Takes each header from `value`, which returns the value of a lower-case name.
+    pub fn from_fn(value: impl FnMut(&'static str) -> Option<&'a str>) -> Self {
+        Self::from_values(Self::NAMES.map(value))
+    }
+}
+
 /// A request's body. An absent body is an empty one (contract §1).
 #[derive(Debug, Clone, Copy)]
 pub enum Body<'a> {

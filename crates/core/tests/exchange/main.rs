@@ -15,7 +15,7 @@ mod bodies;
 mod failures;
 mod host;
 mod invariants;
-mod key_creation;
+mod keys;
 mod legacy;
 mod plans;
 mod properties;

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value as SqliteValue;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use tenants_core::sql::{Batch, Statement, Value};
-use tenants_core::task::keys::KeyCreation;
+use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList};
 use tenants_core::task::reseal::{Reseal, Survey};
 use tenants_core::task::stats::{Refresh, Which};
 use tenants_core::value::clock::Timestamp;
@@ -80,7 +80,6 @@ fn poll() -> Ask {
 /// Every kind of request that reaches the database, by a name, and the walks of its plan. A walk through all tenants in the order of
 /// their ids is what Traefik asks for.
 fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
-    const POLL: &[&str] = &[];
     // SQLite does not see that the one constant row keeps the order of the index. Nobody but a developer pays for it.
     const DEVELOPERS_POLL: &[&str] = &["USE TEMP B-TREE FOR ORDER BY"];
     let edit_tenant =
@@ -143,16 +142,16 @@ fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             delete("/tenants-plans/p"),
             &[],
         ),
-        ("GET /config/traefik", poll(), POLL),
+        ("GET /config/traefik", poll(), &[]),
         (
             "GET /config/traefik with If-None-Match",
             poll().if_none_match("\"x-1\""),
-            POLL,
+            &[],
         ),
         (
             "GET /config/traefik with If-None-Match: *",
             poll().if_none_match("*"),
-            POLL,
+            &[],
         ),
         (
             "GET /config/traefik by a developer",
@@ -256,6 +255,15 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     // Has one row for each table.
     let creation = Group::of_task("the creation of a key", &mut host, creation);
     groups.push((creation, set(&["SCAN sqlite_sequence"])));
+    // There are few keys, and an operator lists and deletes them.
+    let list = Group::of_task("the list of keys", &mut host, KeyList::all());
+    groups.push((list, set(&["SCAN api_keys"])));
+    let found = Group::of_task("a key by its digest", &mut host, KeyList::of(1, "x"));
+    groups.push((found, set(&[])));
+    let choice = KeyChoice::Id(2);
+    let deletion = KeyDeletion::begin(&choice, "cli-1", &now);
+    let deletion = Group::of_task("the deletion of keys", &mut host, deletion);
+    groups.push((deletion, set(&["SCAN api_keys"])));
     // Counting reads the whole of a site, each of its tables once.
     let site = [
         "SCAN chv_a_albums",

@@ -116,6 +116,16 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?1), 0) + 1 AS id;
 INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id;
 INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 
+-- the list of keys
+SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id;
+
+-- a key by its digest
+SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2;
+
+-- the deletion of keys
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1 FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
+UPDATE api_keys SET deleted_at = ?1 WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3) RETURNING id;
+
 -- the statistics of one tenant
 UPDATE tenants SET stats_turn_at = ?1 WHERE EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) AND id = ?4 RETURNING id;
 SELECT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) AS is_there;

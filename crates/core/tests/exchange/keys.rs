@@ -1,7 +1,7 @@
-//! The creation of API keys, on SQLite: the rows that it leaves, and the requests that the key can make.
+//! API keys on SQLite: creating, listing and deleting them, the rows that this leaves, and the requests that a key can make.
 
 use tenants_core::sql::Value;
-use tenants_core::task::keys::{KeyCreation, KeyName};
+use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName};
 use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{Header, get};
@@ -137,4 +137,69 @@ fn the_audit_log_has_the_id_that_the_host_gives() {
         host.one("SELECT request_id FROM audit_log WHERE action = 'api_key.create'"),
         "cli-1".into()
     );
+}
+
+#[test]
+fn keys_are_listed_in_the_order_of_their_ids_with_deleted_ones() {
+    let mut host = Host::new();
+    host.issue("second", Some("2027-01-01 00:00:00"));
+    host.sql(
+        "UPDATE api_keys SET deleted_at = '2026-02-02 00:00:00' WHERE id = 1",
+        &[],
+    );
+    let rows = host.complete(KeyList::all());
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let name = row.name.as_deref();
+            (
+                row.id,
+                name,
+                row.expires_at.as_deref(),
+                row.deleted_at.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (1, Some("first"), None, Some("2026-02-02 00:00:00")),
+            (2, Some("second"), Some("2027-01-01 00:00:00"), None),
+        ]
+    );
+}
+
+#[test]
+fn a_key_is_found_by_its_id_and_its_digest_together() {
+    let mut host = Host::new();
+    let Value::Text(digest) = host.one("SELECT digest FROM api_keys WHERE id = 1") else {
+        panic!("the first key has no digest")
+    };
+    assert_eq!(host.complete(KeyList::of(1, &digest)).len(), 1);
+    assert!(host.complete(KeyList::of(2, &digest)).is_empty());
+    assert!(host.complete(KeyList::of(1, "x")).is_empty());
+}
+
+#[test]
+fn only_the_chosen_keys_are_deleted_and_each_deletion_is_audited_once() {
+    let mut host = Host::new();
+    let (second, key) = host.issue("O'Neil", None);
+    let (third, _) = host.issue("O'Neil", None);
+    let now = Timestamp::parse(NOW_TEXT).unwrap();
+    let oneil = || KeyName::parse("O'Neil").unwrap();
+    let mut delete = |choice: KeyChoice| host.complete(KeyDeletion::begin(&choice, "cli-1", &now));
+    assert_eq!(delete(KeyChoice::Both(1, oneil())), [0; 0]);
+    assert_eq!(delete(KeyChoice::Both(third, oneil())), [third]);
+    assert_eq!(delete(KeyChoice::Name(oneil())), [second]);
+    assert_eq!(delete(KeyChoice::Name(oneil())), [0; 0]);
+    assert_eq!(delete(KeyChoice::Id(99)), [0; 0]);
+    assert_eq!(
+        host.one(
+            "SELECT group_concat(action || ' ' || subject || ' ' || request_id) FROM audit_log"
+        ),
+        format!("api_key.delete {third} cli-1,api_key.delete {second} cli-1")
+            .as_str()
+            .into()
+    );
+    assert_eq!(status_with(&mut host, &key), 401);
 }
