@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod api;
+pub mod authority;
 pub mod cli;
 pub mod command;
 pub mod database;

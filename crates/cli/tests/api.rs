@@ -429,6 +429,42 @@ fn a_wrong_command_line_exits_with_2_before_anything_is_sent() {
     );
 }
 
+/// The HTTP library would connect to port 80 of the first two.
+#[test]
+fn an_address_that_is_not_exact_is_never_called() {
+    for url in [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:88x",
+        "http://127.0.0.1:",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:+80",
+        "http://user@127.0.0.1",
+        "http://127.0.0.1#fragment",
+        "http://127.0.0.1?query",
+        "http://:80",
+        "http://127.1",
+        "http://[::1",
+        "http://local host",
+    ] {
+        let run = Project::new().run(&["list", "--url", url]);
+        assert_eq!((run.code, run.output.as_str()), (2, ""), "{url}: {run:?}");
+        assert!(
+            run.errors
+                .starts_with("error: --url: expected the API's address"),
+            "{run:?}"
+        );
+        let mut project = Project::new();
+        project.variables.push(("TENANTS_URL", url.into()));
+        let run = project.run(&["list"]);
+        assert_eq!((run.code, run.output.as_str()), (4, ""), "{url}: {run:?}");
+    }
+    let run = Project::new().run(&["list", "--url", "http://127.0.0.1:99999"]);
+    assert!(
+        run.errors.contains("with a port from 1 to 65535"),
+        "{run:?}"
+    );
+}
+
 #[test]
 fn a_body_is_signed_byte_for_byte() {
     #[derive(serde::Deserialize)]
