@@ -11,6 +11,7 @@ pub mod cli;
 pub mod command;
 pub mod database;
 pub mod error;
+pub mod names;
 pub mod output;
 pub mod progress;
 pub mod random;
