@@ -14,8 +14,9 @@ use tenants_core::config::VARIABLES;
 use tenants_core::sql::{self as core_sql, Batch};
 
 use crate::error::Error;
+use crate::names::API_KEY;
 use crate::output::Fields;
-use crate::settings::{API_KEY, Settings};
+use crate::settings::Settings;
 use crate::sql;
 
 /// The variable that names another wrangler: a program or a script for Node.

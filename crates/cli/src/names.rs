@@ -1,12 +1,25 @@
-//! The names of variables that a file of variables may have.
+//! The names of the program's variables, and a check of the names in a file of variables.
 //!
-//! A name that looks like one of ours and is none has no effect, so it is an error. Any other name is fine: `.dev.vars` may have variables
+//! In a file, a name that looks like one of ours and is none has no effect, so it is an error. Any other name is fine: `.dev.vars` may have variables
 //! of another Worker, of wrangler or of Chevereto.
 
 use strsim::damerau_levenshtein;
 use tenants_core::config::VARIABLES;
 
-use crate::settings::{API_KEY, PROJECT, TENANT, URL};
+/// The variable of the API's address.
+pub const URL: &str = "TENANTS_URL";
+/// The variable of the API key.
+pub const API_KEY: &str = "TENANTS_API_KEY";
+/// The variable of the secret that requests are signed with.
+pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
+/// The variable of the secret under which keys are issued.
+pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
+/// The variable of the previous key secret, while it rotates.
+pub const KEY_SECRET_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
+/// The variable that names the tenant of `install` and `user:password-reset`, as for Chevereto's own program.
+pub const TENANT: &str = "CHEVERETO_TENANT";
+/// The variable of the project's folder.
+pub const PROJECT: &str = "TENANTS_PROJECT";
 
 /// The prefixes of names that only this service uses.
 const PREFIXES: [&str; 2] = ["CHEVERETO_TENANT", "TENANTS_"];

@@ -20,24 +20,9 @@ use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::error::Error;
-use crate::names;
+use crate::names::{self, API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, PROJECT, REQUEST_SECRET, URL};
 use crate::output::Format;
 use crate::vars::{self, Assignment};
-
-/// The variable of the API's address.
-pub const URL: &str = "TENANTS_URL";
-/// The variable of the API key.
-pub const API_KEY: &str = "TENANTS_API_KEY";
-/// The variable of the secret that requests are signed with.
-pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
-/// The variable of the secret under which keys are issued.
-pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
-/// The variable of the previous key secret, while it rotates.
-pub const KEY_SECRET_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
-/// The variable that names the tenant of `install` and `user:password-reset`, as for Chevereto's own program.
-pub const TENANT: &str = "CHEVERETO_TENANT";
-/// The variable of the project's folder.
-pub const PROJECT: &str = "TENANTS_PROJECT";
 
 /// The address at which `npm start` serves the API.
 const DEFAULT_URL: &str = "http://127.0.0.1:8787";
@@ -72,6 +57,10 @@ pub struct Options {
     /// .dev.vars of the project]
     #[arg(long, global = true, value_name = "FILE")]
     pub vars_file: Option<PathBuf>,
+
+    /// A file of certificates (PEM) to trust for https, such as a private CA's [env: SSL_CERT_FILE] [default: the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
 
     /// The project's folder [env: TENANTS_PROJECT] [default: the nearest one upwards with a wrangler.toml]
     #[arg(long, global = true, value_name = "DIR")]
@@ -148,6 +137,12 @@ impl<'a> Settings<'a> {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the file of `--cacert`.
+    #[must_use]
+    pub fn cacert(&self) -> Option<&Path> {
+        self.options.cacert.as_deref()
     }
 
     /// Returns the project's folder, if there is one.

@@ -132,8 +132,8 @@ mod tests {
 
     /// Returns the last value of `A`.
     fn value(text: &str) -> String {
-        let vars = parse(text).unwrap().into_iter();
-        vars.filter(|var| var.name == "A").last().unwrap().value
+        let mut vars = parse(text).unwrap().into_iter();
+        vars.rfind(|var| var.name == "A").unwrap().value
     }
 
     /// dotenv 16.3.1 reads each of these lines in the same way.

@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
+use crate::names::KEY_SECRET;
 use crate::output::{Format, World};
 use crate::random::{SystemRandom, request_id};
 use crate::session::{Session, now, to_json};
-use crate::settings::KEY_SECRET;
 use crate::task;
 
 /// The options of `api:key:create`.

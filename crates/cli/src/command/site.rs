@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use super::body;
 use crate::api::{Client, Request};
 use crate::error::Error;
+use crate::names::TENANT;
 use crate::output::{Format, World};
 use crate::session::Session;
-use crate::settings::TENANT;
 
 /// The password option's value that means standard input.
 const INPUT: &str = "-";
