@@ -325,6 +325,27 @@ fn http_is_forwarded_in_absolute_form() {
     }
 }
 
+/// The form of the first line belongs to a connection's first request, so there must be no second one.
+#[test]
+fn a_forwarded_request_has_a_connection_of_its_own_even_if_the_proxy_keeps_it_open() {
+    let proxy = Local::new(|mut stream| {
+        let mut seen = read_request(&mut BufReader::new(&stream))?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]")?;
+        // Reads what else comes until the program closes the connection.
+        stream.read_to_end(&mut seen)?;
+        Ok(seen)
+    });
+    let proxy_url = format!("http://127.0.0.1:{}", proxy.port());
+    let run = project(&[("http_proxy", &proxy_url)]).run(&["cache", "--url", "http://api.example"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    for path in ["tenants", "tenants-plans"] {
+        let request = proxy.seen();
+        let line = format!("GET http://api.example/_/api/4/{path}?limit=1000 HTTP/1.1\r\n");
+        assert!(request.starts_with(&line), "{request}");
+        assert_eq!(request.matches("HTTP/1.1").count(), 1, "{request}");
+    }
+}
+
 #[test]
 fn http_is_forwarded_through_a_proxy_with_https() {
     let pki = Pki::new();
