@@ -289,7 +289,7 @@ impl Machine for Exchange {
             Err(reason) => pending.finish(Err(reason), context),
         };
         match next {
-            Ok(Next::Run(pending, reason)) => Step::Run(Self::new(pending, envelope, Some(reason))),
+            Ok(Next::Run(pending, failure)) => Step::Run(Self::new(pending, envelope, failure)),
             Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
             Err(error) => {
                 let note = failure.map(|f| format!("the first batch failed: {}", f.reason));

@@ -68,8 +68,8 @@ type Finish = Box<
 pub(crate) enum Next {
     /// Send this response. The note, if there is one, goes to the log.
     Send(Response, Option<String>),
-    /// Run another batch. The failure is the first one's.
-    Run(Pending, Failure),
+    /// Run another batch. The failure, if there is one, is the first batch's.
+    Run(Pending, Option<Failure>),
 }
 
 /// A request that waits for a batch.
@@ -103,6 +103,20 @@ impl Pending {
         }
     }
 
+    /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results.
+    pub(crate) fn first(
+        batch: Batch,
+        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Self, ApiError> + Send + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(|results, context| {
+                let next = next(results.map_err(failed)?, context)?;
+                Ok(Next::Run(next, None))
+            }),
+        }
+    }
+
     /// If the batch fails, runs `read` and lets `judge` explain the failure from its row. If `judge` finds nothing, the database itself
     /// failed, and the response is a 500.
     pub(crate) fn or_explain(
@@ -129,7 +143,7 @@ impl Pending {
                         )))),
                     }),
                 };
-                Ok(Next::Run(explanation, first))
+                Ok(Next::Run(explanation, Some(first)))
             }),
         }
     }

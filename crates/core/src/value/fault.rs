@@ -26,6 +26,13 @@ pub enum ApiError {
     BodyTooLarge,
     /// The route needs a body, and none came.
     BodyMissing,
+    /// The route takes no body, and one came.
+    BodyUnexpected,
+    /// The body has a `Content-Encoding`.
+    ContentEncoding {
+        /// The `Content-Encoding` that came.
+        got: String,
+    },
     /// The `Content-Type` is not JSON.
     MediaType {
         /// The `Content-Type` that came.

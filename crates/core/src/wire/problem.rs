@@ -31,6 +31,7 @@ impl ApiError {
     fn kind(&self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BodyMissing => (400, "body_required", "Bad Request"),
+            Self::BodyUnexpected => (400, "body_unexpected", "Bad Request"),
             Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
             Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
             Self::AddressRefused => (403, "forbidden", "Forbidden"),
@@ -39,7 +40,9 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
             Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
             Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
-            Self::MediaType { .. } => (415, "unsupported_media_type", "Unsupported Media Type"),
+            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
+                (415, "unsupported_media_type", "Unsupported Media Type")
+            }
             Self::Invalid(_) => (422, "invalid", "Unprocessable Content"),
             Self::Internal(_) => (500, "internal", "Internal Server Error"),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
@@ -60,6 +63,12 @@ impl ApiError {
             }
             Self::BodyTooLarge => "expected a body of at most 65536 bytes".into(),
             Self::BodyMissing => "expected a JSON object as the body; none came".into(),
+            Self::BodyUnexpected => "expected no body: this route takes none".into(),
+            Self::ContentEncoding { got } => format!(
+                "expected no Content-Encoding, or identity; got {}",
+                quote(got)
+            )
+            .into(),
             Self::MediaType { got } => format!(
                 "expected a Content-Type of application/json; {}",
                 got.as_deref()
@@ -106,6 +115,8 @@ impl ApiError {
             | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge
             | Self::BodyMissing
+            | Self::BodyUnexpected
+            | Self::ContentEncoding { .. }
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
             | Self::Invalid(_)
@@ -137,6 +148,8 @@ impl ApiError {
         let mut response = match self {
             Self::MethodNotAllowed { allow } => response.with("allow", allow.clone()),
             Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
+            // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
+            Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
             _ => response,
         };
         response.headers[0].1 = Cow::Borrowed("application/problem+json");
