@@ -26,10 +26,11 @@ use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::level::Level;
 use crate::value::random::Random;
+use crate::wire::body::RawBody;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::legacy::Legacy;
-use crate::wire::route::{Operation, Path, Scheme};
+use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -218,6 +219,9 @@ impl Api {
             verifying: access.verifying_keys.as_ref(),
         };
         let caller = auth::verify(scheme, secrets, &key, headers.signature, body, now()?)?;
+        if route.body == BodyRule::Refused && !body.is_empty() {
+            return Err(ApiError::BodyUnexpected);
+        }
         let mut call = Call {
             caller,
             dialect: path.dialect,
@@ -225,8 +229,11 @@ impl Api {
             id: path.id,
             request_id: &envelope.request_id,
             query,
-            content_type: headers.content_type,
-            body,
+            body: RawBody {
+                bytes: body,
+                content_type: headers.content_type,
+                content_encoding: headers.content_encoding,
+            },
             env: EnvSealer {
                 sealer: config.sealer.as_ref(),
                 random,

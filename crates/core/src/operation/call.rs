@@ -13,7 +13,7 @@ use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
-use crate::wire::body::Fields;
+use crate::wire::body::{Fields, RawBody};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
@@ -28,8 +28,7 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
-    pub(crate) content_type: Option<&'a str>,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: RawBody<'a>,
     pub(crate) env: EnvSealer<'a>,
     pub(crate) root_hostname: &'a Hostname,
     pub(crate) site: &'a Site,
@@ -43,7 +42,7 @@ impl<'a> Call<'a> {
 
     /// The body's fields, under the current dialect's names.
     pub(crate) fn fields(&self) -> Result<Fields<'a>, ApiError> {
-        let fields = Fields::of(self.body, self.content_type)?;
+        let fields = Fields::of(self.body)?;
         Ok(match self.dialect {
             Dialect::Current => fields,
             Dialect::Legacy => fields.legacy(legacy::id_field(self.template)),
@@ -53,8 +52,9 @@ impl<'a> Call<'a> {
     /// The fields of a body that may be absent. The legacy dialect has no such body, and ignores one that comes.
     pub(crate) fn optional_fields(&self) -> Result<Option<Fields<'a>>, ApiError> {
         match self.dialect {
-            Dialect::Current => Fields::optional(self.body, self.content_type),
-            Dialect::Legacy => Ok(None),
+            Dialect::Current => Fields::optional(self.body),
+            Dialect::Legacy if self.body.bytes.is_empty() => Ok(None),
+            Dialect::Legacy => Err(ApiError::BodyUnexpected),
         }
     }
 }
