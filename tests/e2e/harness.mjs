@@ -89,7 +89,7 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {Record<string, string | undefined>} [options.vars] beside those of wrangler.toml and fresh secrets; `undefined` takes one away
  * @param {string} [options.persist] the database's directory; by default a temporary one of its own
  * @param {boolean} [options.schema] whether the migrations are applied
- * @param {string} [options.front] a module in front of the Worker's own, which it imports as './worker.js'
+ * @param {string} [options.front] a module in front of the Worker's own, which it imports as './shim.mjs'
  */
 export async function startApi({ vars = {}, persist, schema = true, front } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))

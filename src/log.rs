@@ -1,0 +1,72 @@
+//! The log's lines, and the clock that they are measured by.
+
+use tenants_core::log::Level;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Context, worker_sys};
+
+#[wasm_bindgen(inline_js = "
+export function writeLater(ctx, isError, line) {
+  ctx.waitUntil(scheduler.wait(0).then(() => isError ? console.error(line) : console.log(line)))
+}
+")]
+extern "C" {
+    #[wasm_bindgen(js_name = writeLater)]
+    fn write_later_js(ctx: &worker_sys::Context, is_error: bool, line: &str);
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = log)]
+    fn console_log(line: &str);
+
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(line: &str);
+}
+
+/// Writes a line.
+pub(crate) fn write(level: Level, line: &str) {
+    match level {
+        Level::Error => console_error(line),
+        Level::Warn | Level::Info => console_log(line),
+    }
+}
+
+/// Writes a line in the event loop's next turn, when the response is out.
+pub(crate) fn write_later(ctx: &Context, level: Level, line: &str) {
+    write_later_js(ctx.as_ref(), level == Level::Error, line);
+}
+
+/// When a request or a run began. In Workers time stands still but for I/O.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    began_ms: f64,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self {
+            began_ms: js_sys::Date::now(),
+        }
+    }
+
+    pub(crate) fn since(began_ms: f64) -> Self {
+        Self { began_ms }
+    }
+
+    /// When it began, in seconds since 1970-01-01 00:00:00 UTC.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a number saturates, and the core judges it"
+    )]
+    pub(crate) fn unix_seconds(self) -> i64 {
+        (self.began_ms / 1000.0) as i64
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "milliseconds of one request or run"
+    )]
+    pub(crate) fn elapsed_ms(self) -> i64 {
+        (js_sys::Date::now() - self.began_ms) as i64
+    }
+}
