@@ -1,6 +1,6 @@
 //! The only code that knows D1: runs a batch, reads its rows.
 
-use js_sys::Promise;
+use js_sys::{Promise, Uint8Array};
 use tenants_core::sql::json::rows_from_json;
 use tenants_core::sql::{Batch, Rows};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -17,8 +17,10 @@ export async function run(db, batch) {
   const rows = statements.length === 1
     ? [await statements[0].raw()]
     : (await db.batch(statements)).map(({ results }) => results.map(Object.values))
-  return JSON.stringify(rows)
+  const text = JSON.stringify(rows)
+  return text.length > 1024 ? encoder.encode(text) : text
 }
+const encoder = new TextEncoder()
 ")]
 extern "C" {
     fn run(db: &JsValue, batch: &str) -> Promise;
@@ -47,7 +49,13 @@ impl Database {
     /// Why it failed, for the log.
     pub(crate) async fn run(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
         match JsFuture::from(run(&self.0, &batch.to_json())).await {
-            Ok(rows) => rows_from_json(&rows.as_string().unwrap_or_default()),
+            Ok(rows) => match rows.dyn_ref::<Uint8Array>() {
+                Some(bytes) => match String::from_utf8(bytes.to_vec()) {
+                    Ok(text) => rows_from_json(&text),
+                    Err(error) => Err(error.to_string()),
+                },
+                None => rows_from_json(&rows.as_string().unwrap_or_default()),
+            },
             Err(error) => Err(reason(&error)),
         }
     }

@@ -32,16 +32,12 @@ fn start() {
 async fn fetch(
     request: web_sys::Request,
     env: Env,
-    ctx: Context,
+    _ctx: Context,
 ) -> worker::Result<web_sys::Response> {
-    running::attributed(request.as_ref(), respond(&request, &env, &ctx)).await
+    running::attributed(request.as_ref(), respond(&request, &env)).await
 }
 
-async fn respond(
-    request: &web_sys::Request,
-    env: &Env,
-    ctx: &Context,
-) -> worker::Result<web_sys::Response> {
+async fn respond(request: &web_sys::Request, env: &Env) -> worker::Result<web_sys::Response> {
     let clock = Clock::start();
     let api = env::api(env);
     let head = Head::read(request, &api);
@@ -50,33 +46,20 @@ async fn respond(
         Err(cause) => return failure::respond(request, clock, cause),
     };
     let request = head.request(body.as_deref().map_or(Body::TooLarge, Body::Bytes));
-    let (answer, asked_database) = drive(&api, &request, clock, &Database::of(env)).await;
+    let answer = drive(&api, &request, clock, &Database::of(env)).await;
     if api.logs(answer.log.level()) {
-        let line = answer.log.line(clock.elapsed_ms());
-        if asked_database {
-            log::write(answer.log.level(), &line);
-        } else {
-            // A caller who is refused gets the response before the log gets its line.
-            log::write_later(ctx, answer.log.level(), &line);
-        }
+        log::write(answer.log.level(), &answer.log.line(clock.elapsed_ms()));
     }
     response::from_core(&answer.response)
 }
 
-/// Runs a request's exchange to its end. The second value is whether the database was asked.
-async fn drive(
-    api: &Api,
-    request: &Request<'_>,
-    clock: Clock,
-    database: &Database,
-) -> (Answer, bool) {
-    let mut asked_database = false;
+/// Runs a request's exchange to its end.
+async fn drive(api: &Api, request: &Request<'_>, clock: Clock, database: &Database) -> Answer {
     let mut step = api.begin(request, clock.unix_seconds(), &mut HostRandom);
     loop {
         match step {
-            Step::Send(answer) => return (*answer, asked_database),
+            Step::Send(answer) => return *answer,
             Step::Run(exchange) => {
-                asked_database = true;
                 let rows = database.run(exchange.batch()).await;
                 step = exchange.resume(api, rows);
             }

@@ -2,17 +2,6 @@
 
 use tenants_core::log::Level;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Context, worker_sys};
-
-#[wasm_bindgen(inline_js = "
-export function writeLater(ctx, isError, line) {
-  ctx.waitUntil(scheduler.wait(0).then(() => isError ? console.error(line) : console.log(line)))
-}
-")]
-extern "C" {
-    #[wasm_bindgen(js_name = writeLater)]
-    fn write_later_js(ctx: &worker_sys::Context, is_error: bool, line: &str);
-}
 
 #[wasm_bindgen]
 extern "C" {
@@ -29,11 +18,6 @@ pub(crate) fn write(level: Level, line: &str) {
         Level::Error => console_error(line),
         Level::Warn | Level::Info => console_log(line),
     }
-}
-
-/// Writes a line in the event loop's next turn, when the response is out.
-pub(crate) fn write_later(ctx: &Context, level: Level, line: &str) {
-    write_later_js(ctx.as_ref(), level == Level::Error, line);
 }
 
 /// When a request or a run began. In Workers time stands still but for I/O.

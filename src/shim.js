@@ -23,10 +23,22 @@ const running = new Map()
 /** When the instance trapped; 0 for one that did not. */
 let trappedAt = 0
 
-/** Starts the wasm anew if it trapped and nothing goes on in it, or goes on for too long. */
-function prepare() {
-  if (trappedAt === 0 || (running.size > 0 && Date.now() - trappedAt < PATIENCE_MS)) return
-  for (const end of running.values()) end({ cause: 'the wasm started anew while this waited' })
+/** What becomes of a handler's work: its result, or the error that ended it. */
+function outcomeOf(key, ctx, handler, event, env) {
+  if (trappedAt !== 0) restartIfQuiet()
+  const outcome = new Promise((resolve) => {
+    running.set(key, resolve)
+    handler(event, env, ctx).then(resolve, resolve)
+  })
+  // To its end even where the caller hangs up: only then the wasm lets go of what it has of a request.
+  ctx.waitUntil(outcome)
+  return outcome
+}
+
+/** Starts the wasm anew, unless requests go on in the one that trapped and may do so for a while. */
+function restartIfQuiet() {
+  if (running.size > 0 && Date.now() - trappedAt < PATIENCE_MS) return
+  for (const end of running.values()) end(new Error('the wasm started anew while this waited'))
   running.clear()
   bindings.restart()
   // The next call starts the new instance. It must have no arguments: wasm-bindgen writes those first, into the old one.
@@ -34,44 +46,31 @@ function prepare() {
   trappedAt = 0
 }
 
-/** Does a handler's work. */
-async function run(key, work, fail) {
-  prepare()
-  const result = await new Promise((resolve) => {
-    running.set(key, resolve)
-    work().then(resolve, (error) => resolve({ cause: textOf(error) }))
-  })
-  running.delete(key)
-  if (result?.cause === undefined) return result
-  prepare()
-  return fail(result.cause)
-}
-
 // An error in one of the wasm's turns, which are microtasks, comes here.
 addEventListener('error', ({ error }) => {
   trappedAt ||= Date.now()
   const key = bindings.takeRunning()
-  running.get(key)?.({ cause: bindings.takePanic() || textOf(error) })
+  running.get(key)?.(bindings.takePanic() || error)
   running.delete(key)
 })
 
-const textOf = (error) => String(error?.stack ?? error)
-
 export default {
-  fetch(request, env, ctx) {
+  async fetch(request, env, ctx) {
     const began = Date.now()
-    const response = run(request, () => bindings.fetch(request, env, ctx), (cause) => bindings.fail(request, began, cause))
-    // To its end even where the caller hangs up: only then the wasm lets go of what it has of a request.
-    ctx.waitUntil(response)
-    return response
+    const outcome = await outcomeOf(request, ctx, bindings.fetch, request, env)
+    running.delete(request)
+    return outcome instanceof Response ? outcome : bindings.fail(request, began, textOf(outcome))
   },
 
   /** The cron trigger. */
-  scheduled(controller, env, ctx) {
+  async scheduled(controller, env, ctx) {
     const began = Date.now()
     const own = { ...env }
-    return run(own, () => bindings.scheduled(controller, own, ctx), (cause) => {
-      console.error(JSON.stringify({ level: 'error', job: 'stats', duration_ms: Date.now() - began, cause }))
-    })
+    const outcome = await outcomeOf(own, ctx, bindings.scheduled, controller, own)
+    running.delete(own)
+    if (outcome === undefined) return
+    console.error(JSON.stringify({ level: 'error', job: 'stats', duration_ms: Date.now() - began, cause: textOf(outcome) }))
   },
 }
+
+const textOf = (error) => String(error?.stack ?? error)
