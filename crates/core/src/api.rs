@@ -52,6 +52,23 @@ pub struct Answer {
     pub log: LogEntry,
 }
 
+impl Answer {
+    /// The answer to a request that the host could not finish, such as one whose instance of the core crashed: a 500 with the request's id,
+    /// and the cause in the log. `asked_id` is the request's own `X-Request-Id`.
+    pub fn of_failure(
+        method: &str,
+        asked_id: Option<&str>,
+        cause: String,
+        random: &mut dyn Random,
+    ) -> Self {
+        let id = request_id(asked_id, random).unwrap_or_else(|_| UNAVAILABLE.into());
+        Envelope::new(id, method).refuse(ApiError::Internal(Internal::Host(cause)), None)
+    }
+}
+
+/// The id of a request if the host has no randomness for one.
+const UNAVAILABLE: &str = "unavailable";
+
 /// A request that waits for its batch. It owns all it needs, so it may go on in another thread.
 pub struct Exchange(Box<Waiting>);
 
@@ -126,17 +143,9 @@ impl Api {
     ) -> Step<Exchange> {
         let (id, random_failed) = match request_id(request.headers.request_id, random) {
             Ok(id) => (id, false),
-            Err(_) => ("unavailable".to_string(), true),
+            Err(_) => (UNAVAILABLE.to_string(), true),
         };
-        let mut envelope = Envelope {
-            request_id: id,
-            method: request.method.into(),
-            route: None,
-            is_legacy: false,
-            legacy: None,
-            key_id: None,
-            is_head: request.method == "HEAD",
-        };
+        let mut envelope = Envelope::new(id, request.method);
         let begun = if random_failed {
             Err(ApiError::Internal(Internal::Random))
         } else {
@@ -319,6 +328,18 @@ impl fmt::Debug for Exchange {
 }
 
 impl Envelope {
+    fn new(request_id: String, method: &str) -> Self {
+        Self {
+            request_id,
+            method: method.into(),
+            route: None,
+            is_legacy: false,
+            legacy: None,
+            key_id: None,
+            is_head: method == "HEAD",
+        }
+    }
+
     fn refuse(self, error: ApiError, note: Option<String>) -> Answer {
         let error = match &self.legacy {
             Some(legacy) => legacy.error(error),

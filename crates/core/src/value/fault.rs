@@ -109,6 +109,8 @@ pub enum Internal {
     Clock,
     /// A password could not be hashed: the host lacks the memory.
     Hashing(String),
+    /// The host could not finish the request: its core crashed, or the body broke off.
+    Host(String),
     /// A value could not be encoded.
     Encoding(String),
 }

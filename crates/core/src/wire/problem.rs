@@ -179,6 +179,7 @@ impl Internal {
             Self::Stored { place, reason } => format!("{place}: {reason}"),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
+            Self::Host(reason) => reason.clone(),
             Self::Hashing(reason) => format!("a password could not be hashed: {reason}"),
             Self::Encoding(reason) => format!("could not be encoded: {reason}"),
         }
