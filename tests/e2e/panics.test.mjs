@@ -31,7 +31,7 @@ test('a request whose wasm panics is answered 500 with its id, and logged with i
   const [line] = await api.linesOf('panic-alone')
   assert.equal(line.level, 'error')
   assert.equal(line.status, 500)
-  assert.match(line.cause, /panicked at src\/request\.rs.*\n.*nine lines/)
+  assert.match(line.cause, /panicked at src\/request\.rs.*\n.*too many lines/)
 })
 
 test('those that wait for the database beside it, and those that come after it, are served', async () => {
