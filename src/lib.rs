@@ -34,7 +34,7 @@ async fn fetch(
     env: Env,
     _ctx: Context,
 ) -> worker::Result<web_sys::Response> {
-    running::attributed(request.as_ref(), respond(&request, &env)).await
+    running::attributed(env.as_ref(), respond(&request, &env)).await
 }
 
 async fn respond(request: &web_sys::Request, env: &Env) -> worker::Result<web_sys::Response> {
