@@ -1,4 +1,4 @@
--- The API's writes, one statement each. What the views are for stands in schema.sql.
+-- The writes of the API, one statement each. schema.sql explains the views.
 
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled,
@@ -79,7 +79,7 @@ CREATE VIEW delete_plan (
 CREATE TRIGGER delete_plan_done INSTEAD OF INSERT ON delete_plan
 WHEN NEW.key_stands AND NEW.id_is_there
 BEGIN
-  -- Said here and not left to the foreign key, which not every SQLite enforces.
+  -- The foreign key says the same, but not every SQLite enforces it.
   UPDATE tenants SET plan_id = NULL WHERE plan_id = NEW.id;
   DELETE FROM tenants_plans WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)

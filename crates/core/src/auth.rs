@@ -1,10 +1,10 @@
-//! Who calls (contract §2): from a [`Scheme`] and a request's headers to a [`Caller`].
+//! Authentication (contract §2): from a [`Scheme`] and a request's headers to a [`Caller`].
 //!
-//! A statement in the name of a caller can only be made from a [`Caller`] or a [`KeyHolder`]. Whether the key is still valid is for the
-//! database to say, in the request's own batch.
+//! A statement in the name of a caller can only be made from a [`Caller`] or a [`KeyHolder`]. The database decides whether the key is
+//! still valid, in the request's own batch.
 //!
-//! A signature covers the raw body alone: neither the method, nor the path, nor a time. Whoever can read a signed request can send its
-//! body again, to another route too. The transport (TLS) must keep it from being read.
+//! A signature covers the raw body alone: neither the method, nor the path, nor a time. Anybody who can read a signed request can send
+//! its body again, to another route too. The transport (TLS) must keep it from being read.
 
 use alloc::string::String;
 use core::ops::Deref;

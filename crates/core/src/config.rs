@@ -69,7 +69,7 @@ pub struct Config {
     pub(crate) log_level: Level,
 }
 
-/// Who may call, and how they prove it.
+/// The addresses that may call, and the secrets that prove a caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     /// The addresses that may call. An empty list allows any address.
@@ -110,7 +110,7 @@ pub(crate) struct Site {
 pub struct VariableError {
     /// The variable's name.
     pub name: &'static str,
-    /// What was expected. It quotes nothing of a secret.
+    /// The error in its value, in words. It quotes nothing of a secret.
     pub detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! What every operation takes and gives: a [`Call`], and a [`Pending`] that waits for the database.
+//! The input and the output of every operation: it takes a [`Call`], and returns a [`Pending`] that waits for the database.
 
 use alloc::boxed::Box;
 use alloc::format;

@@ -216,7 +216,7 @@ fn stored_env(
     sealer.seal(TABLE, id.as_str(), env).map(Some)
 }
 
-/// What stood against a write, as the statement found it.
+/// The obstacles to a write, as its statement found them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Obstacles {
     pub(crate) id_is_there: bool,

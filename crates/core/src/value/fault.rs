@@ -1,7 +1,7 @@
-//! Errors as data: every reason why a request is not answered as asked. Rendering them as problem documents is `wire/problem.rs`.
+//! Errors as data: every reason why a request is refused or fails. `wire/problem.rs` renders them as problem documents.
 //!
-//! [`ApiError`] keeps *the caller is wrong* apart from *we are wrong*. An error of the second kind tells the caller nothing but the
-//! request's id; its cause goes to the log.
+//! [`ApiError`] keeps *the caller is wrong* apart from *we are wrong*. An error of the second kind tells the caller only the request's
+//! id. Its cause goes to the log.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use serde::Serialize;
 /// Why a request is refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApiError {
-    /// The client's address is not on the allow list, or is needed and unknown.
+    /// The client's address is not on the allow list, or the list is not empty and the host does not know the address.
     AddressRefused,
     /// No route has this path, or this caller must not see the route.
     NoRoute,
@@ -38,14 +38,14 @@ pub enum ApiError {
     },
     /// All fields and parameters that are missing, mistyped, unknown or out of bounds.
     Invalid(Vec<FieldError>),
-    /// The key's row lacks the scope that the route asks for.
+    /// The key lacks the scope that the route needs.
     InsufficientScope,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound {
-        /// The kind of thing: `tenant`, `plan`, `user`.
+        /// The kind of resource: `tenant`, `plan`, `user`.
         what: &'static str,
     },
-    /// These values are taken.
+    /// Another resource has these values already.
     Conflict(Vec<FieldError>),
     /// The tenant's tables exist already.
     AlreadyInstalled,
@@ -112,7 +112,7 @@ pub struct FieldError {
     /// The place of the value.
     #[serde(flatten)]
     pub at: Place,
-    /// What was expected and what came, without any secret.
+    /// The expected and the actual value, in words. It quotes no secret.
     pub detail: String,
 }
 

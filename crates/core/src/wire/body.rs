@@ -13,7 +13,7 @@ use crate::value::fault::{ApiError, FieldError};
 use crate::value::text::quote;
 use crate::wire::dialect::Dialect;
 
-/// A JSON object's members, unread, in their order.
+/// The members of a JSON object in their order. Their values are not parsed yet.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -94,7 +94,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes a body apart.
+    /// Splits a body into its fields.
     ///
     /// # Errors
     /// 400 if the body is absent, not UTF-8, not JSON or not an object; 415 if its `Content-Type` is not JSON.
@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
         self.dialect
     }
 
-    /// Takes apart a body that may be absent.
+    /// Splits a body that may be absent.
     pub(crate) fn optional(
         body: &'a [u8],
         content_type: Option<&str>,
@@ -241,8 +241,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Ends the reading and returns the values, which the caller passes in as they were read. In the current dialect, each field that
-    /// nobody read is an error.
+    /// Ends the reading. `read` has the values that were read, and comes back if there was no error. In the current dialect, each field
+    /// that nobody read is an error.
     ///
     /// # Errors
     /// All errors of the body.
@@ -319,7 +319,7 @@ impl From<String> for Wrong {
 pub(crate) enum Json<'a> {
     Null,
     Boolean(bool),
-    /// A number as it is written.
+    /// A number, as the body writes it.
     Number(&'a str),
     String(Cow<'a, str>),
     Array,
@@ -440,7 +440,7 @@ mod tests {
     const JSON: Option<&str> = Some("application/json");
 
     #[test]
-    fn media_types_that_are_json() {
+    fn json_media_types_are_recognised() {
         for good in [
             "application/json",
             "Application/JSON; charset=utf-8",
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_a_json_object_in_utf8_or_400() {
+    fn a_body_that_is_not_a_json_object_in_utf8_is_refused() {
         for (body, content_type) in [
             (&b"{}x"[..], JSON),
             (b"{", JSON),
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_field_is_named() {
+    fn every_invalid_field_is_named() {
         let body = br#"{"n":1,"s":"x\u0000","l":"\ud800","b":"true","z~/":0}"#;
         let mut fields = Fields::of(body, JSON).unwrap();
         let mut text = |name| fields.required(name, |v| v.parsed(|s| Ok(String::from(s))));

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): how errors are written (contract §3).
+//! Problem documents (RFC 9457): errors as responses (contract §3).
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_every_wrong_field() {
+    fn a_problem_names_every_invalid_field() {
         let error = ApiError::Invalid(vec![
             FieldError::field("/id", "expected a string; got null"),
             FieldError::parameter("limit", "expected 1 to 10000; got `0`"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_of_our_own_failure_is_not_in_the_answer() {
+    fn the_cause_of_our_own_failure_is_not_in_the_response() {
         let error = ApiError::Internal(Internal::Database("disk I/O error".into()));
         assert!(!text(&error).contains("disk"));
         assert!(error.cause().unwrap().contains("disk I/O error"));

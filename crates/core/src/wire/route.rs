@@ -1,4 +1,4 @@
-//! The route table: every method and path that the API serves (contract §1 and §4), and what each asks of a request.
+//! The route table: every method and path that the API serves (contract §1 and §4), and the requirements of each.
 //!
 //! A route is one row of [`ROUTES`] and one arm of the match in `api.rs`. Path segments are not percent-decoded, and no route has a
 //! trailing slash (contract §10).
@@ -20,7 +20,7 @@ pub(crate) enum Scheme {
     Proxy,
 }
 
-/// What a key must be allowed to do.
+/// A permission that a key needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// Any valid key will do.
@@ -95,7 +95,7 @@ const fn route(
     }
 }
 
-/// Every route. A path's rows stand together, in the order in which `Allow` lists their methods.
+/// Every route. The rows of a path are adjacent, in the order in which `Allow` lists their methods.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
     route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Scope::Any),
@@ -294,9 +294,9 @@ mod tests {
         assert_eq!(scheme, Scheme::Hmac);
     }
 
-    /// A scope is per area and per kind of method, so a wrong row stands out.
+    /// The scope follows from the path and the kind of method, so a wrong row fails here.
     #[test]
-    fn every_route_has_the_scope_of_its_area() {
+    fn every_route_has_the_scope_of_its_path_and_method() {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_routes_are_alike() {
+    fn no_two_routes_share_a_method_and_path_or_an_operation() {
         for (i, one) in ROUTES.iter().enumerate() {
             for other in &ROUTES[i + 1..] {
                 assert_ne!((one.method, one.template), (other.method, other.template));

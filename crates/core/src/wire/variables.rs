@@ -19,8 +19,8 @@ pub const MAX_ENTRIES: usize = 256;
 /// The longest name, in characters.
 pub const MAX_NAME_LENGTH: usize = 128;
 
-/// A map of variables, sorted by name: each name `[A-Z][A-Z0-9_]*` of at most [`MAX_NAME_LENGTH`] characters, at most
-/// [`MAX_ENTRIES`] of them, each value a text.
+/// A map of variables, sorted by name. It has at most [`MAX_ENTRIES`] entries. A name is `[A-Z][A-Z0-9_]*` of at most
+/// [`MAX_NAME_LENGTH`] characters, and a value is a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Variables(BTreeMap<String, String>);
@@ -122,7 +122,7 @@ impl Variables {
     }
 }
 
-/// A map as its JSON text: checked, but not taken apart, since responses repeat the stored text.
+/// A map as its JSON text. The text is checked but not parsed into a map, since responses repeat it as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VariablesText(Zeroizing<String>);
 
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_booleans_are_taken_as_their_text() {
+    fn numbers_and_booleans_become_their_text() {
         let map = read(r#"{"B":1.50,"A":true,"C":"é\n","D":-0,"E":1e3}"#).unwrap();
         assert_eq!(
             map.to_stored(),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_entry_is_named() {
+    fn every_invalid_entry_is_named() {
         let wrong =
             read(r#"{"a":"1","B":null,"C/~":"x","D":["secret"],"E":"x\u0000","_F":"1","G":"1"}"#)
                 .unwrap_err();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_are_where_the_contract_puts_them() {
+    fn maps_and_names_beyond_the_limits_are_refused() {
         let entries = |n: usize| {
             let all: Vec<String> = (0..n).map(|i| format!(r#""V{i}":"""#)).collect();
             format!("{{{}}}", all.join(","))
