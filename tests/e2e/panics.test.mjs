@@ -7,7 +7,7 @@ import { startApi } from './harness.mjs'
 // In front of the real Worker: hands it requests whose method has a line break, which HTTP cannot carry, and at which the wasm's
 // own check of what it is handed panics. And it can make the database slow.
 const front = `
-    import worker from './worker.js'
+    import worker from './shim.mjs'
     const slow = (db, ms) => ({
       prepare: (text) => ({
         bind: (...values) => ({ raw: () => scheduler.wait(ms).then(() => db.prepare(text).bind(...values).raw()) }),
@@ -31,7 +31,7 @@ test('a request whose wasm panics is answered 500 with its id, and logged with i
   const [line] = await api.linesOf('panic-alone')
   assert.equal(line.level, 'error')
   assert.equal(line.status, 500)
-  assert.match(line.cause, /panicked at src\/lib\.rs.*\n.*eight lines/)
+  assert.match(line.cause, /panicked at src\/request\.rs.*\n.*nine lines/)
 })
 
 test('those that wait for the database beside it, and those that come after it, are served', async () => {

@@ -18,7 +18,7 @@ use crate::value::fault::{ApiError, Unauthorized};
 use crate::wire::route::Scheme;
 
 /// The proof that a caller holds a key that this service issued. It suffices for reads that need no signature.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeyHolder {
     key_id: i64,
     digest: String,
@@ -51,7 +51,7 @@ impl KeyHolder {
 }
 
 /// The proof that a caller holds a key and signed the body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Caller(KeyHolder);
 
 impl Deref for Caller {

@@ -19,10 +19,12 @@ use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
 use crate::wire::variables::Variables;
 
+mod names;
 mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use names::{UnknownVariable, unknown};
 use reader::Reader;
 
 /// The names of all variables that [`Config::read`] asks for.
@@ -35,6 +37,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_PROXY_IP_ALLOW_LIST",
     "CHEVERETO_SERVICE_NAME",
     "CHEVERETO_SERVICE_PORT",
+    "CHEVERETO_TENANTS_API_ALLOW_LIST",
     "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
     "CHEVERETO_TENANTS_API_KEY_SECRET",
     "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",

@@ -13,7 +13,7 @@ use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
-use crate::wire::body::Fields;
+use crate::wire::body::{Fields, RawBody};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
@@ -28,8 +28,7 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
-    pub(crate) content_type: Option<&'a str>,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: RawBody<'a>,
     pub(crate) env: EnvSealer<'a>,
     pub(crate) root_hostname: &'a Hostname,
     pub(crate) site: &'a Site,
@@ -43,7 +42,7 @@ impl<'a> Call<'a> {
 
     /// The body's fields, under the current dialect's names.
     pub(crate) fn fields(&self) -> Result<Fields<'a>, ApiError> {
-        let fields = Fields::of(self.body, self.content_type)?;
+        let fields = Fields::of(self.body)?;
         Ok(match self.dialect {
             Dialect::Current => fields,
             Dialect::Legacy => fields.legacy(legacy::id_field(self.template)),
@@ -53,8 +52,9 @@ impl<'a> Call<'a> {
     /// The fields of a body that may be absent. The legacy dialect has no such body, and ignores one that comes.
     pub(crate) fn optional_fields(&self) -> Result<Option<Fields<'a>>, ApiError> {
         match self.dialect {
-            Dialect::Current => Fields::optional(self.body, self.content_type),
-            Dialect::Legacy => Ok(None),
+            Dialect::Current => Fields::optional(self.body),
+            Dialect::Legacy if self.body.bytes.is_empty() => Ok(None),
+            Dialect::Legacy => Err(ApiError::BodyUnexpected),
         }
     }
 }
@@ -68,8 +68,8 @@ type Finish = Box<
 pub(crate) enum Next {
     /// Send this response. The note, if there is one, goes to the log.
     Send(Response, Option<String>),
-    /// Run another batch. The failure is the first one's.
-    Run(Pending, Failure),
+    /// Run another batch. The failure, if there is one, is the first batch's.
+    Run(Pending, Option<Failure>),
 }
 
 /// A request that waits for a batch.
@@ -103,6 +103,20 @@ impl Pending {
         }
     }
 
+    /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results.
+    pub(crate) fn first(
+        batch: Batch,
+        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Self, ApiError> + Send + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(|results, context| {
+                let next = next(results.map_err(failed)?, context)?;
+                Ok(Next::Run(next, None))
+            }),
+        }
+    }
+
     /// If the batch fails, runs `read` and lets `judge` explain the failure from its row. If `judge` finds nothing, the database itself
     /// failed, and the response is a 500.
     pub(crate) fn or_explain(
@@ -129,7 +143,7 @@ impl Pending {
                         )))),
                     }),
                 };
-                Ok(Next::Run(explanation, first))
+                Ok(Next::Run(explanation, Some(first)))
             }),
         }
     }

@@ -144,7 +144,7 @@ pub(crate) fn delete(call: &Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(&call.caller, "tenant"));
     };
     if drop_tables {
-        return Ok(site::delete_with_tables(call, &id));
+        return Ok(site::delete_with_tables(call, id));
     }
     let batch = tenants::delete(&call.caller, call.request_id, &id);
     Ok(Pending::new(batch, |results| {

@@ -26,6 +26,13 @@ pub enum ApiError {
     BodyTooLarge,
     /// The route needs a body, and none came.
     BodyMissing,
+    /// The route takes no body, and one came.
+    BodyUnexpected,
+    /// The body has a `Content-Encoding`.
+    ContentEncoding {
+        /// The `Content-Encoding` that came.
+        got: String,
+    },
     /// The `Content-Type` is not JSON.
     MediaType {
         /// The `Content-Type` that came.
@@ -104,6 +111,8 @@ pub enum Internal {
     Clock,
     /// A password could not be hashed: the host lacks the memory.
     Hashing(String),
+    /// The host could not finish the request: its core crashed, or the body broke off.
+    Host(String),
     /// A value could not be encoded.
     Encoding(String),
 }

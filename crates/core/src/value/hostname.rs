@@ -66,6 +66,11 @@ impl Hostname {
         if text.split('.').count() == 4 && text.split('.').all(numeric) {
             return refuse("a DNS name, not an IP address");
         }
+        if text.rsplit('.').next().is_some_and(is_number) {
+            return refuse(
+                "a name whose last label is not a number, since browsers take such a name for an IP address",
+            );
+        }
         Ok(Self(text.to_ascii_lowercase()))
     }
 
@@ -79,6 +84,18 @@ impl Hostname {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whether a label is a number as the URL standard reads one (<https://url.spec.whatwg.org/#ends-in-a-number-checker>): decimal digits, or
+/// `0x` and hexadecimal digits, of which there may be none.
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
     }
 }
 
@@ -102,9 +119,10 @@ mod tests {
         for good in [
             "localhost",
             "a",
-            "1",
-            "1.2.3",
             "1.2.3.4.example",
+            "1a",
+            "0xg",
+            "1.2.3.x4",
             "xn--bcher-kva.example",
             "A-b.C",
             &longest,
@@ -130,6 +148,13 @@ mod tests {
             "*.a",
             "a:80",
             "http://a",
+            "1",
+            "1.2.3",
+            "127.1",
+            "0x7f.1",
+            "a.0x7F",
+            "a.0x",
+            "2130706433",
             "1.2.3.4",
             "999.1.1.1",
             "::1",

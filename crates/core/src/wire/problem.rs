@@ -31,6 +31,7 @@ impl ApiError {
     fn kind(&self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BodyMissing => (400, "body_required", "Bad Request"),
+            Self::BodyUnexpected => (400, "body_unexpected", "Bad Request"),
             Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
             Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
             Self::AddressRefused => (403, "forbidden", "Forbidden"),
@@ -40,7 +41,9 @@ impl ApiError {
             Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
             Self::SiteExists(_) => (409, "site_exists", "Conflict"),
             Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
-            Self::MediaType { .. } => (415, "unsupported_media_type", "Unsupported Media Type"),
+            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
+                (415, "unsupported_media_type", "Unsupported Media Type")
+            }
             Self::Invalid(_) => (422, "invalid", "Unprocessable Content"),
             Self::Internal(_) => (500, "internal", "Internal Server Error"),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
@@ -61,6 +64,12 @@ impl ApiError {
             }
             Self::BodyTooLarge => "expected a body of at most 65536 bytes".into(),
             Self::BodyMissing => "expected a JSON object as the body; none came".into(),
+            Self::BodyUnexpected => "expected no body: this route takes none".into(),
+            Self::ContentEncoding { got } => format!(
+                "expected no Content-Encoding, or identity; got {}",
+                quote(got)
+            )
+            .into(),
             Self::MediaType { got } => format!(
                 "expected a Content-Type of application/json; {}",
                 got.as_deref()
@@ -108,6 +117,8 @@ impl ApiError {
             | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge
             | Self::BodyMissing
+            | Self::BodyUnexpected
+            | Self::ContentEncoding { .. }
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
             | Self::Invalid(_)
@@ -140,6 +151,8 @@ impl ApiError {
         let mut response = match self {
             Self::MethodNotAllowed { allow } => response.with("allow", allow.clone()),
             Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
+            // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
+            Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
             _ => response,
         };
         response.headers[0].1 = Cow::Borrowed("application/problem+json");
@@ -169,6 +182,7 @@ impl Internal {
             Self::Stored { place, reason } => format!("{place}: {reason}"),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
+            Self::Host(reason) => reason.clone(),
             Self::Hashing(reason) => format!("a password could not be hashed: {reason}"),
             Self::Encoding(reason) => format!("could not be encoded: {reason}"),
         }

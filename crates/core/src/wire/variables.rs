@@ -21,15 +21,25 @@ pub const MAX_NAME_LENGTH: usize = 128;
 
 /// A map of variables, sorted by name. It has at most [`MAX_ENTRIES`] entries. A name is `[A-Z][A-Z0-9_]*` of at most
 /// [`MAX_NAME_LENGTH`] characters, and a value is a text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Variables(BTreeMap<String, String>);
+
+/// Shows the names only, since a value may be a secret.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Variables {
     /// Reads a map from a request: an object of strings. A number or a boolean becomes its text.
     pub(crate) fn read(value: Json<'_>) -> body::Checked<Self> {
-        let Json::Object(raw) = value else {
-            return Err(format!("expected an object; got {}", value.kind()).into());
+        let raw = match value {
+            Json::Object(raw) => raw,
+            // PHP decodes an empty object to an empty array, and encodes that as `[]`.
+            Json::Array { is_empty: true } => return Ok(Self::default()),
+            other => return Err(format!("expected an object; got {}", other.kind()).into()),
         };
         let members = members(raw)?;
         if members.len() > MAX_ENTRIES {
@@ -123,8 +133,14 @@ impl Variables {
 }
 
 /// A map as its JSON text. The text is checked but not parsed into a map, since responses repeat it as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct VariablesText(Zeroizing<String>);
+
+impl fmt::Debug for VariablesText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VariablesText(…)")
+    }
+}
 
 impl VariablesText {
     /// The empty map.
@@ -245,7 +261,9 @@ mod tests {
         let at: Vec<&str> = wrong.iter().map(|(at, _)| at.as_str()).collect();
         assert_eq!(at, ["/a", "/B", "/C~1~0", "/D", "/E", "/_F"]);
         assert!(!format!("{wrong:?}").contains("secret"));
-        assert!(read("[]").is_err());
+        assert!(read("[]").unwrap().is_empty());
+        assert!(read("[ \n]").unwrap().is_empty());
+        assert!(read(r#"["A"]"#).is_err());
         assert!(read(r#"{"A":"1","A":"2"}"#).is_err());
     }
 
@@ -260,6 +278,16 @@ mod tests {
         let name = |n: usize| format!(r#"{{"{}":""}}"#, "N".repeat(n));
         assert!(read(&name(128)).is_ok());
         assert!(read(&name(129)).is_err());
+    }
+
+    #[test]
+    fn debug_output_shows_no_value() {
+        let map = read(r#"{"A":"hunter2","B":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{map:?}"), r#"{"A", "B"}"#);
+        assert_eq!(
+            format!("{:?}", VariablesText::from(&map)),
+            "VariablesText(…)"
+        );
     }
 
     #[test]
