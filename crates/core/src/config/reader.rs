@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Access, Config, Proxy, Site, VariableError};
+use super::{Access, Config, Proxy, ReusedId, Site, VariableError};
 use crate::crypto::api_key::KeySecret;
 use crate::crypto::hashing::Hashing;
 use crate::crypto::seal::{Sealer, SealingKey};
@@ -61,6 +61,16 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                     .parsed("CHEVERETO_DB_TABLE_PREFIX", TablePrefix::parse)
                     .unwrap_or_default(),
                 hashing: self.hashing(),
+                reused_id: self
+                    .parsed("TENANTS_REUSED_ID", |text| match text {
+                        "adopt" => Ok(ReusedId::Adopt),
+                        "refuse" => Ok(ReusedId::Refuse),
+                        other => Err(format!(
+                            "expected `adopt` or `refuse`; got {}",
+                            quote(other)
+                        )),
+                    })
+                    .unwrap_or_default(),
             },
             stats_per_run: self.stats_per_run(),
             log_level: self

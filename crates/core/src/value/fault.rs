@@ -56,6 +56,8 @@ pub enum ApiError {
     Conflict(Vec<FieldError>),
     /// The tenant's tables exist already.
     AlreadyInstalled,
+    /// The tables of a deleted tenant with this id still exist, and a new tenant must not get them (`TENANTS_REUSED_ID`).
+    SiteExists(Vec<FieldError>),
     /// The operation needs a secret that is not configured.
     NotConfigured {
         /// The variable's name, for the log only.

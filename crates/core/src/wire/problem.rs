@@ -39,6 +39,7 @@ impl ApiError {
             Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
             Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
+            Self::SiteExists(_) => (409, "site_exists", "Conflict"),
             Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
             Self::MediaType { .. } | Self::ContentEncoding { .. } => {
                 (415, "unsupported_media_type", "Unsupported Media Type")
@@ -92,6 +93,7 @@ impl ApiError {
                 format!("already taken: {}", what.join(", ")).into()
             }
             Self::AlreadyInstalled => "the tenant is installed already".into(),
+            Self::SiteExists(_) => "a deleted tenant with this id has left its tables".into(),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 "the service is not configured for this; its log has the reason under the request id"
                     .into()
@@ -122,7 +124,8 @@ impl ApiError {
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)
-            | Self::AlreadyInstalled => None,
+            | Self::AlreadyInstalled
+            | Self::SiteExists(_) => None,
         }
     }
 
@@ -130,7 +133,7 @@ impl ApiError {
     pub(crate) fn respond(&self, request_id: &str) -> Response {
         let (status, code, title) = self.kind();
         let errors: &[FieldError] = match self {
-            Self::Invalid(errors) | Self::Conflict(errors) => errors,
+            Self::Invalid(errors) | Self::Conflict(errors) | Self::SiteExists(errors) => errors,
             _ => &[],
         };
         let body = serde_json::to_string(&Body {
