@@ -21,6 +21,8 @@ use crate::operation::{self, plans, site, tenants, traefik};
 use crate::sql::Results;
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
+use crate::task::any::{Order, Task};
+use crate::task::keys::{KeyCreation, KeyDeletion, KeyList};
 use crate::task::stats::{Refresh, Which};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
@@ -114,6 +116,34 @@ impl Api {
             Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
         let which = Which::Oldest(config.stats_per_run);
         Ok(Refresh::begin(config, &now, which, SLICE))
+    }
+
+    /// Begins a task of any kind. Its audit entries, if it writes any, have a new request id and no key.
+    ///
+    /// # Errors
+    /// If the configuration is invalid or lacks a secret that the task needs, if the host has no randomness, or if the clock is outside
+    /// the years 0000 to 9999.
+    pub fn begin_task(
+        &self,
+        order: Order,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+    ) -> Result<Task, TaskError> {
+        let config = self.config().map_err(misconfigured)?;
+        Ok(match order {
+            Order::CreateKey { name, expires_at } => {
+                KeyCreation::begin(config, name, expires_at, unix_seconds, random)?.into()
+            }
+            Order::ListKeys => KeyList::all().into(),
+            Order::DeleteKeys(choice) => {
+                let now = Timestamp::from_unix(unix_seconds)
+                    .map_err(|_| ApiError::Internal(Internal::Clock))?;
+                let run_id =
+                    request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
+                KeyDeletion::begin(&choice, &run_id, &now).into()
+            }
+            Order::CountStats => self.begin_stats(unix_seconds)?.into(),
+        })
     }
 
     /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.

@@ -11,6 +11,7 @@ use crate::machine::{Failure, Outcome};
 use crate::sql::{Batch, Results, Rows};
 use crate::value::fault::{ApiError, Internal};
 
+pub mod any;
 pub mod keys;
 pub mod reseal;
 pub mod stats;
