@@ -85,6 +85,7 @@ impl Request {
             body: match &self.body {
                 Body::Bytes(bytes) => CoreBody::Bytes(bytes),
                 Body::TooLarge => CoreBody::TooLarge,
+                Body::Incomplete => CoreBody::Incomplete,
             },
         })
     }
@@ -155,7 +156,10 @@ pub(crate) fn rows(outcome: Outcome) -> CoreOutcome {
 }
 
 pub(crate) fn rows_of(outcome: Outcome) -> Result<Vec<Rows>, Failure> {
-    let results = outcome.map_err(|BatchError::Failed(reason)| Failure::new(reason))?;
+    let results = outcome.map_err(|error| match error {
+        BatchError::Failed(reason) => Failure::new(reason),
+        BatchError::Unavailable(reason) => Failure::unavailable(reason),
+    })?;
     let row = |row: Vec<Value>| row.into_iter().map(sql::Value::from).collect();
     let results = results
         .into_iter()
@@ -199,6 +203,7 @@ impl TryFrom<Task> for Order {
                 })
             }
             Task::CountStatistics => Self::CountStats,
+            Task::PrepareDatabase => Self::Prepare,
         })
     }
 }
@@ -230,6 +235,9 @@ pub(crate) fn task_result(report: Report) -> TaskResult {
             TaskResult::Listed(rows.collect())
         }
         Report::KeyDeletion(ids) => TaskResult::Deleted(ids),
+        Report::Preparation(names) => {
+            TaskResult::Prepared(names.into_iter().map(Into::into).collect())
+        }
         Report::Stats(report) => TaskResult::Counted(StatisticsReport {
             counted: report.counted,
             gone: report.gone,

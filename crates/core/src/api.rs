@@ -23,6 +23,7 @@ use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
 use crate::task::any::{Order, Task};
 use crate::task::keys::{KeyCreation, KeyDeletion, KeyList};
+use crate::task::prepare::Preparation;
 use crate::task::stats::{Refresh, Which};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
@@ -143,6 +144,7 @@ impl Api {
                 KeyDeletion::begin(&choice, &run_id, &now).into()
             }
             Order::CountStats => self.begin_stats(unix_seconds)?.into(),
+            Order::Prepare => Preparation::begin().into(),
         })
     }
 
@@ -242,6 +244,7 @@ impl Api {
         let body = match request.body {
             Body::Bytes(body) if body.len() <= route.body_limit => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
+            Body::Incomplete => return Err(ApiError::BodyIncomplete),
         };
         let secrets = Secrets {
             request: access.request_secret.as_ref(),

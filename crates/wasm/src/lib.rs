@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::{Date, Reflect};
+use js_sys::{Date, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::BODY_LIMIT_BYTES;
@@ -25,12 +25,13 @@ use tenants_core::sql::{Rows, Statement};
 use tenants_core::task::TaskError;
 use tenants_core::task::any::{Order, Report, Task};
 use tenants_core::task::keys::KeyRow;
+use tenants_core::task::prepare::Preparation;
 use tenants_core::task::stats;
 use tenants_core::{
     Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response,
 };
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::error::{FieldError, kind_of, thrown};
 
@@ -127,7 +128,7 @@ pub fn release(api: u32) {
 /// Begins a request under a configuration.
 ///
 /// `headers` has a line for each of [`header_names`]: empty if the request does not have the header, otherwise `=` and its value. `body` is
-/// `undefined` if it is longer than [`body_limit_bytes`]. `now_ms` is a time as `Date.now()` returns it. Returns a [`Turn`] in JSON.
+/// `undefined` if it is longer than [`body_limit_bytes`], and `null` if it broke off before its end. `now_ms` is a time as `Date.now()` returns it. Returns a [`Turn`] in JSON.
 ///
 /// # Panics
 /// If there is no such configuration, or if `headers` has another number of lines.
@@ -139,7 +140,7 @@ pub fn begin(
     target: &str,
     client_address: Option<String>,
     headers: &str,
-    body: Option<Vec<u8>>,
+    body: &JsValue,
     now_ms: f64,
 ) -> String {
     let began_ms = Date::now();
@@ -151,29 +152,36 @@ pub fn begin(
         line.strip_prefix('=')
     });
     assert!(lines.next().is_none(), "more lines than headers");
+    let bytes = body.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
     let request = Request {
         method,
         target,
         client_address: client_address.as_deref(),
         headers: Headers::from_values(values),
-        body: body.as_deref().map_or(Body::TooLarge, Body::Bytes),
+        body: match &bytes {
+            Some(bytes) => Body::Bytes(bytes),
+            None if body.is_null() => Body::Incomplete,
+            None => Body::TooLarge,
+        },
     };
     let step = api_of(api).begin(&request, unix_seconds(now_ms), &mut HostRandom);
     answered(step, began_ms)
 }
 
 /// Goes on with the rows of a handle's batch, and ends the handle. `results` has a list of rows for each statement; a row is a list of
-/// values. If the batch failed, `failure` says why. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
+/// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
 pub fn resume(
     handle: u32,
     results: &JsValue,
     failure: Option<String>,
+    is_unavailable: bool,
     now_ms: f64,
 ) -> Option<String> {
     let waiting = WAITING.with_borrow_mut(|all| all.remove(&handle))?;
     let rows: Result<Vec<Rows>, Failure> = match failure {
+        Some(reason) if is_unavailable => Err(Failure::unavailable(reason)),
         Some(reason) => Err(Failure::new(reason)),
         None => rows::read(results).map_err(Failure::new),
     };
@@ -212,6 +220,13 @@ pub fn waiting_count() -> usize {
 #[must_use]
 pub fn begin_stats(api: u32, now_ms: f64) -> String {
     begin_task(api, Order::CountStats, now_ms)
+}
+
+/// Begins to apply the migrations that a database lacks. Returns a [`Turn`] in JSON.
+#[wasm_bindgen(js_name = beginPreparation, skip_typescript)]
+#[must_use]
+pub fn begin_preparation() -> String {
+    reported(Step::Run(Preparation::begin().into()))
 }
 
 pub(crate) fn begin_task(api: u32, order: Order, now_ms: f64) -> String {
@@ -255,6 +270,7 @@ enum TaskReport<'a> {
     Keys(&'a [KeyRow]),
     Deleted(&'a [i64]),
     Stats(&'a stats::Report),
+    Applied(&'a [&'static str]),
 }
 
 fn answered(step: Step<Exchange>, began_ms: f64) -> String {
@@ -296,6 +312,7 @@ fn reported(step: Step<Task>) -> String {
                 Report::KeyList(rows) => TaskReport::Keys(rows),
                 Report::KeyDeletion(ids) => TaskReport::Deleted(ids),
                 Report::Stats(report) => TaskReport::Stats(report),
+                Report::Preparation(names) => TaskReport::Applied(names),
             },
         }),
         Err(error) => to_json(&failure(&error)),

@@ -8,6 +8,7 @@ use crate::task::TaskError;
 use crate::task::keys::{
     CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
 };
+use crate::task::prepare::Preparation;
 use crate::task::stats::{self, Refresh};
 use crate::value::clock::Timestamp;
 
@@ -27,6 +28,8 @@ pub enum Order {
     DeleteKeys(KeyChoice),
     /// Count the statistics of the tenants whose turn it is.
     CountStats,
+    /// Apply the migrations that the database lacks.
+    Prepare,
 }
 
 /// A task of any kind.
@@ -40,6 +43,8 @@ pub enum Task {
     KeyDeletion(KeyDeletion),
     /// Counts statistics.
     Stats(Box<Refresh>),
+    /// Applies migrations.
+    Preparation(Preparation),
 }
 
 /// The result of a [`Task`] of the same kind.
@@ -53,6 +58,8 @@ pub enum Report {
     KeyDeletion(Vec<i64>),
     /// The tenants that were counted, and those that could not be.
     Stats(stats::Report),
+    /// The names of the migrations that were applied.
+    Preparation(Vec<&'static str>),
 }
 
 impl From<KeyCreation> for Task {
@@ -79,6 +86,12 @@ impl From<Refresh> for Task {
     }
 }
 
+impl From<Preparation> for Task {
+    fn from(task: Preparation) -> Self {
+        Self::Preparation(task)
+    }
+}
+
 impl Machine for Task {
     type Output = Result<Report, TaskError>;
 
@@ -88,6 +101,7 @@ impl Machine for Task {
             Self::KeyList(task) => task.effect(),
             Self::KeyDeletion(task) => task.effect(),
             Self::Stats(task) => task.effect(),
+            Self::Preparation(task) => task.effect(),
         }
     }
 
@@ -97,6 +111,7 @@ impl Machine for Task {
             Self::KeyList(task) => lift(task.resume(outcome, context), Report::KeyList),
             Self::KeyDeletion(task) => lift(task.resume(outcome, context), Report::KeyDeletion),
             Self::Stats(task) => lift(task.resume(outcome, context), Report::Stats),
+            Self::Preparation(task) => lift(task.resume(outcome, context), Report::Preparation),
         }
     }
 }

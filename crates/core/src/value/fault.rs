@@ -24,6 +24,8 @@ pub enum ApiError {
     Unauthorized(Unauthorized),
     /// The body is longer than [`crate::BODY_LIMIT_BYTES`].
     BodyTooLarge,
+    /// The body broke off before its end.
+    BodyIncomplete,
     /// The route needs a body, and none came.
     BodyMissing,
     /// The `Content-Type` is not JSON.
@@ -59,6 +61,8 @@ pub enum ApiError {
         /// Each variable's name and its error, for the log only.
         detail: String,
     },
+    /// The database is busy, locked or out of reach for a while. Holds its message, for the log only.
+    Unavailable(String),
     /// We failed, or the machine did.
     Internal(Internal),
 }
@@ -96,6 +100,8 @@ pub enum Internal {
         /// The error.
         reason: String,
     },
+    /// The database has this migration, which this version does not know: a newer version made it.
+    NewerDatabase(String),
     /// The host has no randomness.
     Random,
     /// The host's clock is outside the years 0000 to 9999.
