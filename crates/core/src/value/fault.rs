@@ -24,6 +24,8 @@ pub enum ApiError {
     Unauthorized(Unauthorized),
     /// The body is longer than [`crate::BODY_LIMIT_BYTES`].
     BodyTooLarge,
+    /// The body broke off before its end.
+    BodyIncomplete,
     /// The route needs a body, and none came.
     BodyMissing,
     /// The route takes no body, and one came.
@@ -68,6 +70,8 @@ pub enum ApiError {
         /// Each variable's name and its error, for the log only.
         detail: String,
     },
+    /// The database is busy, locked or out of reach for a while. Holds its message, for the log only.
+    Unavailable(String),
     /// We failed, or the machine did.
     Internal(Internal),
 }
@@ -105,6 +109,8 @@ pub enum Internal {
         /// The error.
         reason: String,
     },
+    /// The database has this migration, which this version does not know: a newer version made it.
+    NewerDatabase(String),
     /// The host has no randomness.
     Random,
     /// The host's clock is outside the years 0000 to 9999.
