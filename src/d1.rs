@@ -39,6 +39,16 @@ extern "C" {
     fn db(this: &Bindings) -> JsValue;
 }
 
+/// Parts of the messages of errors that pass by themselves (<https://developers.cloudflare.com/d1/observability/debug-d1/>). D1 gives its
+/// errors no code. The response depends on them only in its status, 503 or 500; neither says whether the batch was committed.
+const TEMPORARY: [&str; 5] = [
+    "D1 DB is overloaded",
+    "Network connection lost",
+    "caused object to be reset",
+    "reset because its code was updated",
+    "transient issue on remote node",
+];
+
 /// The D1 database that `wrangler.toml` binds as `DB`.
 pub(crate) struct Database(JsValue);
 
@@ -50,9 +60,15 @@ impl Database {
     /// Runs a batch as one transaction. The result is the rows of each statement.
     ///
     /// # Errors
-    /// Why it failed, for the log.
+    /// The reason, and whether D1 will soon work again.
     pub(crate) async fn run(&self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
-        self.rows(batch).await.map_err(Failure::new)
+        self.rows(batch).await.map_err(|reason| {
+            if TEMPORARY.iter().any(|known| reason.contains(known)) {
+                Failure::unavailable(reason)
+            } else {
+                Failure::new(reason)
+            }
+        })
     }
 
     async fn rows(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
