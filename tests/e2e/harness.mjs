@@ -91,7 +91,7 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {Record<string, string | undefined>} [options.vars] added to those of wrangler.toml and to fresh secrets; `undefined` removes one
  * @param {string} [options.persist] the database's directory; by default a new temporary one
  * @param {boolean} [options.schema] whether to apply the migrations
- * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './worker.js'
+ * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './shim.mjs'
  */
 export async function startApi({ vars = {}, persist, schema = true, front } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))

@@ -21,15 +21,19 @@ use crate::operation::{self, plans, site, tenants, traefik};
 use crate::sql::Results;
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
+use crate::task::any::{Order, Task};
+use crate::task::keys::{KeyCreation, KeyDeletion, KeyList};
+use crate::task::prepare::Preparation;
 use crate::task::stats::{Refresh, Which};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::level::Level;
 use crate::value::random::Random;
+use crate::wire::body::RawBody;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::legacy::Legacy;
-use crate::wire::route::{Operation, Path, Scheme};
+use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -50,6 +54,23 @@ pub struct Answer {
     /// The entry to log.
     pub log: LogEntry,
 }
+
+impl Answer {
+    /// The answer to a request that the host could not finish, such as one whose instance of the core crashed: a 500 with the request's id,
+    /// and the cause in the log. `asked_id` is the request's own `X-Request-Id`.
+    pub fn of_failure(
+        method: &str,
+        asked_id: Option<&str>,
+        cause: String,
+        random: &mut dyn Random,
+    ) -> Self {
+        let id = request_id(asked_id, random).unwrap_or_else(|_| UNAVAILABLE.into());
+        Envelope::new(id, method).refuse(ApiError::Internal(Internal::Host(cause)), None)
+    }
+}
+
+/// The id of a request if the host has no randomness for one.
+const UNAVAILABLE: &str = "unavailable";
 
 /// A request that waits for its batch. It owns all it needs, so it may go on in another thread.
 pub struct Exchange(Box<Waiting>);
@@ -116,6 +137,35 @@ impl Api {
         Ok(Refresh::begin(config, &now, which, SLICE))
     }
 
+    /// Begins a task of any kind. Its audit entries, if it writes any, have a new request id and no key.
+    ///
+    /// # Errors
+    /// If the configuration is invalid or lacks a secret that the task needs, if the host has no randomness, or if the clock is outside
+    /// the years 0000 to 9999.
+    pub fn begin_task(
+        &self,
+        order: Order,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+    ) -> Result<Task, TaskError> {
+        let config = self.config().map_err(misconfigured)?;
+        Ok(match order {
+            Order::CreateKey { name, expires_at } => {
+                KeyCreation::begin(config, name, expires_at, unix_seconds, random)?.into()
+            }
+            Order::ListKeys => KeyList::all().into(),
+            Order::DeleteKeys(choice) => {
+                let now = Timestamp::from_unix(unix_seconds)
+                    .map_err(|_| ApiError::Internal(Internal::Clock))?;
+                let run_id =
+                    request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
+                KeyDeletion::begin(&choice, &run_id, &now).into()
+            }
+            Order::CountStats => self.begin_stats(unix_seconds)?.into(),
+            Order::Prepare => Preparation::begin().into(),
+        })
+    }
+
     /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.
     pub fn begin(
         &self,
@@ -125,17 +175,9 @@ impl Api {
     ) -> Step<Exchange> {
         let (id, random_failed) = match request_id(request.headers.request_id, random) {
             Ok(id) => (id, false),
-            Err(_) => ("unavailable".to_string(), true),
+            Err(_) => (UNAVAILABLE.to_string(), true),
         };
-        let mut envelope = Envelope {
-            request_id: id,
-            method: request.method.into(),
-            route: None,
-            is_legacy: false,
-            legacy: None,
-            key_id: None,
-            is_head: request.method == "HEAD",
-        };
+        let mut envelope = Envelope::new(id, request.method);
         let begun = if random_failed {
             Err(ApiError::Internal(Internal::Random))
         } else {
@@ -212,12 +254,16 @@ impl Api {
         let body = match request.body {
             Body::Bytes(body) if body.len() <= route.body_limit => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
+            Body::Incomplete => return Err(ApiError::BodyIncomplete),
         };
         let secrets = Secrets {
             request: access.request_secret.as_ref(),
             verifying: access.verifying_keys.as_ref(),
         };
         let caller = auth::verify(scheme, secrets, &key, headers.signature, body, now()?)?;
+        if route.body == BodyRule::Refused && !body.is_empty() {
+            return Err(ApiError::BodyUnexpected);
+        }
         let mut call = Call {
             caller,
             dialect: path.dialect,
@@ -225,8 +271,11 @@ impl Api {
             id: path.id,
             request_id: &envelope.request_id,
             query,
-            content_type: headers.content_type,
-            body,
+            body: RawBody {
+                bytes: body,
+                content_type: headers.content_type,
+                content_encoding: headers.content_encoding,
+            },
             env: EnvSealer {
                 sealer: config.sealer.as_ref(),
                 random,
@@ -289,7 +338,7 @@ impl Machine for Exchange {
             Err(reason) => pending.finish(Err(reason), context),
         };
         match next {
-            Ok(Next::Run(pending, reason)) => Step::Run(Self::new(pending, envelope, Some(reason))),
+            Ok(Next::Run(pending, failure)) => Step::Run(Self::new(pending, envelope, failure)),
             Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
             Err(error) => {
                 let note = failure.map(|f| format!("the first batch failed: {}", f.reason));
@@ -312,6 +361,18 @@ impl fmt::Debug for Exchange {
 }
 
 impl Envelope {
+    fn new(request_id: String, method: &str) -> Self {
+        Self {
+            request_id,
+            method: method.into(),
+            route: None,
+            is_legacy: false,
+            legacy: None,
+            key_id: None,
+            is_head: method == "HEAD",
+        }
+    }
+
     fn refuse(self, error: ApiError, note: Option<String>) -> Answer {
         let error = match &self.legacy {
             Some(legacy) => legacy.error(error),

@@ -4,6 +4,7 @@ use alloc::string::{String, ToString as _};
 
 use serde::Serialize;
 
+use crate::config::UnknownVariable;
 use crate::task::TaskError;
 use crate::task::stats::{Failed, Report};
 pub use crate::value::level::Level;
@@ -136,6 +137,25 @@ impl TaskEntry {
         // Strings and numbers always encode.
         serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
     }
+}
+
+#[derive(Serialize)]
+struct UnknownVariableLine<'a> {
+    level: Level,
+    variable: &'a str,
+    cause: String,
+}
+
+/// The line for an unknown variable, a warning at a host's start: JSON without a line break.
+#[must_use]
+pub fn unknown_variable(variable: &UnknownVariable) -> String {
+    let line = UnknownVariableLine {
+        level: Level::Warn,
+        variable: &variable.name,
+        cause: variable.to_string(),
+    };
+    // Strings always encode.
+    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The store: one file a table, with the text of its statements and the decoding of its rows.
 //!
 //! Every statement of a caller is made here, and begins with the condition that the caller's key is valid ([`standing`]). A write and its
-//! audit entry share a transaction ([`write`], [`audit`]).
+//! audit entry share a transaction ([`mod@write`], [`audit`]).
 
 pub(crate) mod audit;
 pub(crate) mod counters;
 pub(crate) mod keys;
+pub(crate) mod migrations;
 pub(crate) mod plans;
 pub(crate) mod routing;
 pub(crate) mod sealed;

@@ -1,5 +1,5 @@
-//! Rows that a database returns, read statement by statement and column by column. A result that does not fit its statement is an
-//! internal error, never the caller's.
+//! The rows that a database returns, read statement by statement and column by column. If a result does not fit its statement, the
+//! error is internal, never the caller's.
 
 use alloc::format;
 use alloc::string::String;
@@ -43,11 +43,16 @@ impl Results {
         Ok(self.rows()?.into_iter().next().map(Columns::new))
     }
 
-    /// The only row of the last statement, if it has one. The statements before it return nothing.
+    /// The rows of the last statement. The statements before it return nothing.
+    pub(crate) fn last_rows(&mut self) -> Result<Rows, ApiError> {
+        self.0
+            .next_back()
+            .ok_or_else(|| unexpected_result("one result too few".into()))
+    }
+
+    /// The only row of the last statement, if it has one.
     pub(crate) fn last(&mut self) -> Result<Option<Columns>, ApiError> {
-        let rows = self.0.next_back();
-        let rows = rows.ok_or_else(|| unexpected_result("one result too few".into()))?;
-        Ok(rows.into_iter().next().map(Columns::new))
+        Ok(self.last_rows()?.into_iter().next().map(Columns::new))
     }
 
     /// The row of a statement that always returns one.
