@@ -20,7 +20,7 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-package-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 const config = {
-  CHEVERETO_TENANTS_API_KEY_SECRET: 'keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+  CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
 }
 const thrown = (call) => {
   try {
@@ -120,9 +120,9 @@ describe('errors are typed objects', () => {
     }
     assert.equal(fieldOf(() => core.sign('')), 'secret')
     assert.equal(fieldOf(() => core.createApiKey('', 1)), 'keySecret')
-    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(fieldOf(() => core.createApiKey('s', id)), 'id')
-    for (const name of ['', 'x'.repeat(256), 'a\0']) assert.equal(fieldOf(() => core.createApiKey('s', 1, { name })), 'name')
-    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(fieldOf(() => core.createApiKey('s', 1, { expiresAt })), 'expiresAt')
+    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(fieldOf(() => core.createApiKey('a secret of the tests', id)), 'id')
+    for (const name of ['', 'x'.repeat(256), 'a\0']) assert.equal(fieldOf(() => core.createApiKey('a secret of the tests', 1, { name })), 'name')
+    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(fieldOf(() => core.createApiKey('a secret of the tests', 1, { expiresAt })), 'expiresAt')
   })
 })
 
@@ -135,17 +135,17 @@ test('sign returns the same signatures as openssl and PHP, for text and for byte
 })
 
 test('createApiKey returns a key in the form of the contract, and its statements add the key to the database', async () => {
-  const { key, digest, id } = core.createApiKey('keys', 999_999_999_999_999)
+  const { key, digest, id } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 999_999_999_999_999)
   const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
   const bytes = Buffer.from(secret, 'base64url')
   assert.equal(Number(number), id)
-  assert.deepEqual(bytes.subarray(16), createHmac('sha256', 'keys').update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
+  assert.deepEqual(bytes.subarray(16), createHmac('sha256', config.CHEVERETO_TENANTS_API_KEY_SECRET).update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
   assert.equal(digest, createHash('sha256').update(key).digest('hex'))
-  assert.notEqual(core.createApiKey('keys', 1).key, core.createApiKey('keys', 1).key)
+  assert.notEqual(core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1).key, core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1).key)
 
   const { api, database, list } = await world()
   assert.equal((await api.fetch(list(), database)).status, 200)
-  const { statements } = core.createApiKey('keys', 2, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
+  const { statements } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 2, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
   await database.batch(statements)
   const [rows, audit] = await database.batch(['SELECT id, name, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
   assert.deepEqual(rows, [[2n, 'named', '2020-01-01 00:00:00']])
@@ -184,7 +184,7 @@ test('a failing database and malformed rows are a 500, and only the log has the 
 test('a host can pass the time', async () => {
   const { api, database, key } = await world()
   const body = JSON.stringify({ id: 'a', hostname: 'a.example.com', is_enabled: true })
-  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } })
+  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body) } })
   const response = await api.fetch(request, database, { now: Date.UTC(2031, 1, 3, 4, 5, 6) })
   assert.deepEqual([response.status, (await response.json()).created_at], [201, '2031-02-03 04:05:06'])
 })
@@ -206,7 +206,7 @@ test('countStatistics counts a tenant\'s own tables, as the cron trigger does', 
   const { api, database, key, list } = await world()
   const post = (where, value) => {
     const body = JSON.stringify(value)
-    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } }), database)
+    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body) } }), database)
   }
   assert.deepEqual(await api.countStatistics(database), { counted: 0, gone: 0, failed: [] })
   assert.equal((await post('/tenants', { id: 'a', hostname: 'a.example.com', is_enabled: true })).status, 201)
