@@ -33,7 +33,7 @@ async fn fetch(
     env: Env,
     _ctx: FetchContext,
 ) -> worker::Result<web_sys::Response> {
-    running::attributed(request.as_ref(), respond(&request, &env)).await
+    running::attributed(env.as_ref(), respond(&request, &env)).await
 }
 
 async fn respond(request: &web_sys::Request, env: &Env) -> worker::Result<web_sys::Response> {

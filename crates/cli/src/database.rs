@@ -52,6 +52,24 @@ impl DatabaseArgs {
     pub fn name(&self) -> &'static str {
         if self.remote { "remote" } else { "local" }
     }
+
+    /// Returns the options that choose the same database in another command, each with a space before it.
+    #[must_use]
+    pub fn options(&self) -> String {
+        let mut options = String::new();
+        if self.remote {
+            options += " --remote";
+        }
+        for (name, path) in [
+            ("--persist-to", &self.persist_to),
+            ("--config", &self.config),
+        ] {
+            if let Some(path) = path {
+                options += &format!(" {name} '{}'", path.display());
+            }
+        }
+        options
+    }
 }
 
 /// A database, with the wrangler that reaches it.
@@ -143,7 +161,14 @@ impl Database {
     /// # Errors
     /// Fails if wrangler or the database fails.
     pub fn run_batch(&self, batch: &Batch) -> Result<Vec<core_sql::Rows>, Error> {
-        self.execute(&sql::script(batch))?.into_core()
+        let rows = self.execute(&sql::script(batch))?.into_core()?;
+        let (results, statements) = (rows.len(), batch.statements().len());
+        if results != statements {
+            return Err(unreadable(&format!(
+                "it has {results} results for {statements} statements"
+            )));
+        }
+        Ok(rows)
     }
 
     /// Applies the migrations that the database does not have yet. Returns wrangler's output.

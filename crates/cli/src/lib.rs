@@ -6,10 +6,12 @@
 
 pub mod address;
 pub mod api;
+pub mod authority;
 pub mod cli;
 pub mod command;
 pub mod database;
 pub mod error;
+pub mod names;
 pub mod output;
 pub mod progress;
 pub mod random;

@@ -20,8 +20,9 @@ use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::error::Error;
+use crate::names;
 use crate::output::Format;
-use crate::vars;
+use crate::vars::{self, Assignment};
 
 /// The variable of the API's address.
 pub const URL: &str = "TENANTS_URL";
@@ -33,6 +34,8 @@ pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
 pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
 /// The variable of the previous key secret, while it rotates.
 pub const KEY_SECRET_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
+/// The variable that names the tenant of `install` and `user:password-reset`, as for Chevereto's own program.
+pub const TENANT: &str = "CHEVERETO_TENANT";
 /// The variable of the project's folder.
 pub const PROJECT: &str = "TENANTS_PROJECT";
 
@@ -117,7 +120,7 @@ impl<'a> Settings<'a> {
     /// Creates the settings, and reads the file of `--vars-file` if there is one.
     ///
     /// # Errors
-    /// Fails if that file cannot be read.
+    /// Fails if that file cannot be read, or has a line that is not understood.
     pub fn new(
         options: &'a Options,
         variable: &'a dyn Fn(&str) -> Option<String>,
@@ -374,17 +377,23 @@ fn is_project(folder: &Path) -> bool {
 }
 
 /// Reads a file's variables. Skips those without a value.
+///
+/// # Errors
+/// Fails if the file cannot be read, has a line that is not understood, or a name that looks like one of ours and is none.
 fn read_vars(file: &Path) -> Result<BTreeMap<String, Zeroizing<String>>, Error> {
+    let unreadable = |reason: String| Error::Configuration(format!("{}: {reason}", file.display()));
     let text = fs::read_to_string(file)
         .map(Zeroizing::new)
-        .map_err(|error| {
-            Error::Configuration(format!("{} cannot be read: {error}", file.display()))
-        })?;
-    let vars = vars::parse(&text).into_iter();
-    Ok(vars
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name, Zeroizing::new(value)))
-        .collect())
+        .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+    let mut vars = BTreeMap::new();
+    for Assignment { line, name, value } in
+        vars::parse(&text).map_err(|error| unreadable(error.to_string()))?
+    {
+        names::check(&name).map_err(|detail| unreadable(format!("line {line}: {detail}")))?;
+        vars.insert(name, Zeroizing::new(value));
+    }
+    vars.retain(|_, value| !value.is_empty());
+    Ok(vars)
 }
 
 #[cfg(test)]

@@ -13,9 +13,8 @@ use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::{Format, World};
 use crate::session::Session;
+use crate::settings::TENANT;
 
-/// The variable that names the tenant, as for Chevereto's own program.
-pub const TENANT: &str = "CHEVERETO_TENANT";
 /// The password option's value that means standard input.
 const INPUT: &str = "-";
 /// The limit of standard input: far more than a password may have.

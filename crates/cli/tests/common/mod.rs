@@ -16,8 +16,8 @@ use tenants_core::crypto::signature::RequestSecret;
 
 /// 2026-08-18 23:16:57 UTC
 pub(crate) const NOW: i64 = 1_787_095_017;
-pub(crate) const KEY_SECRET: &str = "a key secret";
-pub(crate) const REQUEST_SECRET: &str = "a request secret";
+pub(crate) const KEY_SECRET: &str = "a key secret of the tests";
+pub(crate) const REQUEST_SECRET: &str = "a request secret of the tests";
 /// The fake wrangler.
 pub(crate) const WRANGLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/wrangler");
 pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";

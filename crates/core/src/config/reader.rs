@@ -207,8 +207,10 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         new: impl FnOnce(&Secret) -> T,
         after: impl FnOnce(T, &Secret) -> T,
     ) -> Option<T> {
-        let current = new(&self.secret(name)?);
-        Some(match self.secret(previous) {
+        // Both are checked, even if a previous secret without a current one has no effect.
+        let (current, previous) = (self.secret(name), self.secret(previous));
+        let current = new(&current?);
+        Some(match previous {
             Some(previous) => after(current, &previous),
             None => current,
         })

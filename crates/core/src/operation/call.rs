@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The fields of a body that may be absent. The legacy dialect has no such body, and ignores one that comes.
+    /// The fields of a body that may be absent. The legacy dialect has no such body, and refuses one that comes.
     pub(crate) fn optional_fields(&self) -> Result<Option<Fields<'a>>, ApiError> {
         match self.dialect {
             Dialect::Current => Fields::optional(self.body),

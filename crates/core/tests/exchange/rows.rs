@@ -68,6 +68,28 @@ fn tampered(ask: &Ask, tamper: impl FnOnce(&mut Vec<Rows>)) -> Got {
     host.finish(ask, exchange, Ok(rows))
 }
 
+/// The rows of the first of two batches are checked, too: one row of a standing and of two columns of 0 or 1.
+#[test]
+fn a_mistyped_column_of_the_first_batch_is_a_500() {
+    for (ask, names) in [install("a"), reset("b")]
+        .into_iter()
+        .map(|ask| (ask, ["standing", "tenant_is_there", "is_installed"]))
+    {
+        for (column, name) in names.into_iter().enumerate() {
+            for wrong in [Value::Integer(7), "x".into()] {
+                let mut host = filled(&ask);
+                let exchange = host.first(&ask);
+                let mut rows = host.run(exchange.batch()).unwrap();
+                rows[0][0][column] = wrong;
+                let got = host.finish(&ask, exchange, Ok(rows));
+                assert_unexpected_rows(&got, name);
+                let column = format!(" column {name}: expected ");
+                assert!(got.cause().contains(&column), "{}", got.cause());
+            }
+        }
+    }
+}
+
 fn assert_unexpected_rows(got: &Got, why: &str) {
     assert_eq!(got.status, 500, "{why}: {got:?}");
     assert!(
