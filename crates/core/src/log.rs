@@ -195,6 +195,14 @@ mod tests {
             line(7, vec![failed.clone()]),
             r#"{"level":"warn","job":"stats","duration_ms":3,"counted":7,"failed":1,"failures":[{"tenant":"a","reason":"no such table"}]}"#
         );
+        let gone = Report {
+            gone: 2,
+            ..Report::default()
+        };
+        assert_eq!(
+            TaskEntry::of_stats(Ok(gone)).line(3),
+            r#"{"level":"info","job":"stats","duration_ms":3,"counted":0,"gone":2,"failed":0}"#
+        );
         let many = line(0, vec![failed; 30]);
         assert!(many.starts_with(
             r#"{"level":"error","job":"stats","duration_ms":3,"counted":0,"failed":30,"#

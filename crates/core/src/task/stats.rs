@@ -93,7 +93,7 @@ enum Stage {
 
 impl Refresh {
     /// Begins. `now` becomes `last_job_at`. `slice` is the number of tenants that one batch counts; 0 means 1. A run takes one statement to
-    /// choose, at most two for each chosen tenant, and one for each [`LOOKED_UP`] that could not be counted.
+    /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted.
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
@@ -293,11 +293,11 @@ fn choose(prefix: &TablePrefix, now: &Timestamp, which: &Which, min_age_s: u32) 
         // Two walks along the index, each with its own end: never counted (`NULL`), then counted long ago, the oldest first. The index
         // covers only tenants that may have a site.
         Which::Oldest(limit) => sql
-            .sql(concat!(
+            .sql(
                 "id IN (SELECT id FROM (SELECT id FROM tenants WHERE has_site = 1 AND stats_turn_at IS NULL LIMIT ?4) \
                  UNION ALL SELECT id FROM (SELECT id FROM tenants WHERE has_site = 1 AND stats_turn_at <= datetime(?1, ?5) \
-                 ORDER BY stats_turn_at LIMIT ?4) LIMIT ?4)"
-            ))
+                 ORDER BY stats_turn_at LIMIT ?4) LIMIT ?4)",
+            )
             .values([
                 i64::from(*limit).into(),
                 alloc::format!("-{min_age_s} seconds").into(),
