@@ -156,9 +156,10 @@ async function proceed({ handle, statements }, database, now) {
 }
 
 /** Returns a task's report. Throws the reason if it failed. */
-function reported({ report, failure, missing }) {
-  if (failure !== undefined) throw missing === null ? failed('task_failed', failure) : failed('not_configured', failure, missing)
-  return report
+function reported({ report, failure, missing, unavailable }) {
+  if (failure === undefined) return report
+  if (missing !== null) throw failed('not_configured', failure, missing)
+  throw failed(unavailable ? 'unavailable' : 'task_failed', failure)
 }
 
 export function sign(secret, body = '') {

@@ -28,7 +28,7 @@ export function d1(db) {
         // `batch` returns rows as objects. `Object.values` keeps the order of the columns, because no statement has two columns of the
         // same name or a column whose name is a number.
         return results.map(({ results }) => results.map((row) => Object.values(row)))
-      } catch (error) {
+      } catch (/** @type {any} */ error) {
         throw isPassing(error) ? Object.assign(new Error(error.message, { cause: error }), { code: 'unavailable' }) : error
       }
     },

@@ -14,7 +14,8 @@ import { prepareConnection, transaction } from './transaction.js'
 export function nodeSqlite(db) {
   prepareConnection((sql) => db.exec(sql), (sql) => Object.values(db.prepare(sql).get())[0])
   return {
-    batch: (statements) => transaction((sql) => db.exec(sql), () => statements.map(({ sql, params }) => {
+    // Deno's errors of `exec` have no code; those of statements have.
+    batch: (statements) => transaction((sql) => db.prepare(sql).run(), () => statements.map(({ sql, params }) => {
       const statement = db.prepare(sql)
       statement.setReadBigInts(true)
       statement.setReturnArrays(true)

@@ -75,8 +75,8 @@ export class TenantsApi {
    */
   countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
   /**
-   * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`
-   * or `task_failed` (the database failed, or the platform has no randomness).
+   * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`,
+   * `unavailable` (the database is busy; try again) or `task_failed` (the database failed, or the platform has no randomness).
    */
   createApiKey(database: Database, options?: ApiKeyOptions): Promise<ApiKey>;
   /** Lists all API keys, deleted ones too, in the order of their ids. */
@@ -132,15 +132,15 @@ export interface Problem {
 /** What the package throws. */
 export interface TenantsError extends Error, Problem {
   name: 'TenantsError';
-  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'task_failed' | 'crashed';
+  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'unavailable' | 'task_failed' | 'crashed';
   /** For `invalid_configuration`: every variable that does not parse. */
   errors: readonly Problem[];
 }
 
 /**
  * Applies the migrations that a database lacks, each in its own transaction, and resolves with their names. A new database gets all
- * tables. Call it at every start; several processes may do so at once. Rejects with a {@link TenantsError} (`task_failed`) if the database
- * failed, or if a newer version of the package made it.
+ * tables. Call it at every start; several processes may do so at once. Rejects with a {@link TenantsError}: `unavailable` if the
+ * database is busy, `task_failed` if it failed or if a newer version of the package made it.
  */
 export function prepareDatabase(database: Database): Promise<string[]>;
 
