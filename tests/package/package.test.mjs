@@ -301,8 +301,9 @@ test('a stack overflow in the core is a crash, even if the instance cannot tell 
   for (const error of [new RangeError('Maximum call stack size exceeded'), Object.assign(new Error('too much recursion'), { name: 'InternalError' })]) {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path.join(installed, 'tenants_core_bg.wasm'))), { './tenants_core_bg.js': bindings })
     const broken = { ...exports, begin: () => { throw error }, takePanic: () => { throw new WebAssembly.RuntimeError('unreachable') } }
+    const request = list()
     bindings.__wbg_set_wasm(broken)
-    await assert.rejects(api.fetch(list(), database), { name: 'TenantsError', code: 'crashed', message: `the core crashed: ${error.message}` })
+    await assert.rejects(api.fetch(request, database), { name: 'TenantsError', code: 'crashed', message: `the core crashed: ${error.message}` })
     assert.equal((await api.fetch(list(), database)).status, 200)
   }
 })
