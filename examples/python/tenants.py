@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from wasmtime import Engine, Store
-from wasmtime.component import Component, Linker, Record
+from wasmtime.component import Component, Linker, Record, Variant
 
 PACKAGE = "tenants:api/{}@0.1.0"
 # The longest body that the API accepts. A host need not read a longer one.
@@ -65,7 +65,27 @@ def load(path: str) -> tuple[Engine, Component]:
     return engine, Component.from_file(engine, path)
 
 
-class Exchange:
+class Tasks:
+    """The tasks of an operator. Both worlds have them."""
+
+    def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
+        """Creates an API key and returns its text. The database keeps only the key's digest."""
+        return self.do_task(Variant("create-api-key", _record(name=name, **{"expires-at": expires_at}))).text
+
+    def list_api_keys(self) -> list[Record]:
+        """Lists all API keys, deleted ones too, with the attributes `id`, `name`, `created-at`, `expires-at` and `deleted-at`."""
+        return self.do_task(Variant("list-api-keys"))
+
+    def delete_api_keys(self, key_id: int | None = None, name: str | None = None) -> list[int]:
+        """Deletes the API keys with this id, with this name, or with both. Returns the ids of the deleted keys."""
+        return self.do_task(Variant("delete-api-keys", _record(id=key_id, name=name)))
+
+    def count_statistics(self) -> Record:
+        """Counts the statistics of the tenants whose turn it is. Call this regularly."""
+        return self.do_task(Variant("count-statistics"))
+
+
+class Exchange(Tasks):
     """The world `exchange`: this program runs the batches, and passes in the time and the random bytes."""
 
     def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
@@ -76,8 +96,8 @@ class Exchange:
         self.instance = Linker(engine).instantiate(self.store, component)
         interface = self.instance.get_export_index(self.store, PACKAGE.format("exchanges"))
         self.functions = {}
-        for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.create-api-key",
-                     "[static]exchange.resume", "[static]key-creation.resume"):
+        for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.begin-task",
+                     "[static]exchange.resume", "[static]running-task.resume"):
             index = self.instance.get_export_index(self.store, name, interface)
             self.functions[name] = self.instance.get_func(self.store, index)
         self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
@@ -96,13 +116,13 @@ class Exchange:
         """Returns the X-Signature of a body."""
         return _unwrap(self._call("[method]api.sign", self.api, body))
 
-    def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
-        """Creates an API key and returns its text. The database keeps only the key's digest."""
-        step = _unwrap(self._call("[method]api.create-api-key", self.api, name, expires_at, int(time.time()), os.urandom(RANDOM_BYTES)))
-        while step.tag == "run":
-            rows = run_batch(self.db, step.payload.batch)
-            step = _unwrap(self._call("[static]key-creation.resume", step.payload.creation, rows))
-        return step.payload.text
+    def do_task(self, task: Variant):
+        """Does a task: a variant of the WIT type `task`. Returns the result's payload."""
+        step = _unwrap(self._call("[method]api.begin-task", self.api, task, int(time.time()), os.urandom(RANDOM_BYTES)))
+        # wasmtime returns a step without its tag, because the two cases have different types: a record to run, or a variant when done.
+        while isinstance(step, Record):
+            step = _unwrap(self._call("[static]running-task.resume", step.task, run_batch(self.db, step.batch)))
+        return step.payload
 
     def _call(self, name: str, *arguments):
         function = self.functions[name]
@@ -111,7 +131,7 @@ class Exchange:
         return result
 
 
-class Service:
+class Service(Tasks):
     """The world `service`: the component calls this program for the database, the time and random bytes."""
 
     def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
@@ -128,14 +148,23 @@ class Service:
             for interface, (name, function) in imports.items():
                 with root.add_instance(PACKAGE.format(interface)) as instance:
                     instance.add_func(name, function)
-        self.function = linker.instantiate(self.store, component).get_func(self.store, "handle")
+        instance = linker.instantiate(self.store, component)
+        self.functions = {name: instance.get_func(self.store, name) for name in ("handle", "do-task")}
 
     def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
         """Answers a request, as `Exchange.handle` does."""
         request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
-        answer = self.function(self.store, self.variables, request)
-        self.function.post_return(self.store)
-        return _answer(_unwrap(answer))
+        return _answer(_unwrap(self._call("handle", request)))
+
+    def do_task(self, task: Variant):
+        """Does a task, as `Exchange.do_task` does."""
+        return _unwrap(_unwrap(self._call("do-task", task))).payload
+
+    def _call(self, name: str, argument):
+        function = self.functions[name]
+        result = function(self.store, self.variables, argument)
+        function.post_return(self.store)
+        return result
 
 
 def _record(**fields) -> Record:

@@ -90,3 +90,10 @@ export function exchange({ Exchange }, api, database, request) {
   while (step.tag === 'run') step = Exchange.resume(step.val.exchange, runBatch(database, step.val.batch))
   return step.val
 }
+
+/** Does a task through the world `exchange`, and returns its result. */
+export function doTask({ RunningTask }, api, database, task) {
+  let step = api.beginTask(task, nowSeconds(), randomBytes())
+  while (step.tag === 'run') step = RunningTask.resume(step.val.task, runBatch(database, step.val.batch))
+  return step.val
+}

@@ -20,7 +20,7 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-package-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 const config = {
-  CHEVERETO_TENANTS_API_KEY_SECRET: 'keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+  CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
 }
 const thrown = (call) => {
   try {
@@ -31,12 +31,21 @@ const thrown = (call) => {
   return assert.fail('nothing was thrown')
 }
 
+/** Returns the error of a call that throws or rejects. */
+async function rejected(call) {
+  try {
+    await call()
+  } catch (error) {
+    return error
+  }
+  return assert.fail('nothing was thrown')
+}
+
 async function world(options) {
   const database = nodeSqlite(new DatabaseSync(':memory:'))
   await prepareDatabase(database)
-  const { key, statements } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1)
-  await database.batch(statements)
   const api = new core.TenantsApi(config, options)
+  const { key } = await api.createApiKey(database)
   const list = () => new Request('http://x/_/api/4/tenants', { headers: { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } })
   return { api, database, list, key }
 }
@@ -59,7 +68,7 @@ test('the package contains every file that package.json names, and no code that 
 test('the types declare exactly the exports of the package', () => {
   const declared = [...readFileSync(path.join(installed, 'index.d.ts'), 'utf8').matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
   assert.deepEqual(declared.sort(), Object.keys(core).sort())
-  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'fetch'])
+  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'createApiKey', 'deleteApiKeys', 'fetch', 'listApiKeys'])
 })
 
 test('a program that uses the types compiles under --strict', async () => {
@@ -112,17 +121,28 @@ describe('errors are typed objects', () => {
     for (const none of [undefined, null, 'text', 1]) assert.deepEqual([thrown(() => new core.TenantsApi(none)).code, thrown(() => new core.TenantsApi(none)).field], ['invalid_argument', 'config'])
   })
 
-  test('the error of an invalid argument names the argument', () => {
-    const fieldOf = (call) => {
-      const { name, code, field } = thrown(call)
+  test('the error of an invalid argument names the argument', async () => {
+    const { api, database } = await world()
+    const fieldOf = async (call) => {
+      const { name, code, field } = await rejected(call)
       assert.deepEqual([name, code], ['TenantsError', 'invalid_argument'])
       return field
     }
-    assert.equal(fieldOf(() => core.sign('')), 'secret')
-    assert.equal(fieldOf(() => core.createApiKey('', 1)), 'keySecret')
-    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(fieldOf(() => core.createApiKey('s', id)), 'id')
-    for (const name of ['', 'x'.repeat(256), 'a\0']) assert.equal(fieldOf(() => core.createApiKey('s', 1, { name })), 'name')
-    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(fieldOf(() => core.createApiKey('s', 1, { expiresAt })), 'expiresAt')
+    assert.equal(await fieldOf(() => core.sign('')), 'secret')
+    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(await fieldOf(() => api.deleteApiKeys(database, { id })), 'id')
+    assert.equal(await fieldOf(() => api.deleteApiKeys(database, {})), 'id')
+    for (const name of ['', 'x'.repeat(256), 'a\0']) {
+      assert.equal(await fieldOf(() => api.createApiKey(database, { name })), 'name')
+      assert.equal(await fieldOf(() => api.deleteApiKeys(database, { name })), 'name')
+    }
+    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(await fieldOf(() => api.createApiKey(database, { expiresAt })), 'expiresAt')
+  })
+
+  test('the error of a missing secret names its variable', async () => {
+    const { database } = await world()
+    const { name, code, field, message } = await rejected(() => new core.TenantsApi({}).createApiKey(database))
+    assert.deepEqual([name, code, field], ['TenantsError', 'not_configured', 'CHEVERETO_TENANTS_API_KEY_SECRET'])
+    assert.match(message, /CHEVERETO_TENANTS_API_KEY_SECRET is not configured/)
   })
 })
 
@@ -134,22 +154,34 @@ test('sign returns the same signatures as openssl and PHP, for text and for byte
   }
 })
 
-test('createApiKey returns a key in the form of the contract, and its statements add the key to the database', async () => {
-  const { key, digest, id } = core.createApiKey('keys', 999_999_999_999_999)
-  const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
-  const bytes = Buffer.from(secret, 'base64url')
-  assert.equal(Number(number), id)
-  assert.deepEqual(bytes.subarray(16), createHmac('sha256', 'keys').update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
-  assert.equal(digest, createHash('sha256').update(key).digest('hex'))
-  assert.notEqual(core.createApiKey('keys', 1).key, core.createApiKey('keys', 1).key)
-
+test('createApiKey adds a key in the form of the contract to the database, and the key opens the API', async () => {
   const { api, database, list } = await world()
   assert.equal((await api.fetch(list(), database)).status, 200)
-  const { statements } = core.createApiKey('keys', 2, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
-  await database.batch(statements)
-  const [rows, audit] = await database.batch(['SELECT id, name, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
-  assert.deepEqual(rows, [[2n, 'named', '2020-01-01 00:00:00']])
+  const { id, key } = await api.createApiKey(database, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
+  const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
+  const bytes = Buffer.from(secret, 'base64url')
+  assert.deepEqual([Number(number), id], [2, 2])
+  assert.deepEqual(bytes.subarray(16), createHmac('sha256', config.CHEVERETO_TENANTS_API_KEY_SECRET).update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
+  const [rows, audit] = await database.batch(['SELECT id, name, digest, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
+  assert.deepEqual(rows, [[2n, 'named', createHash('sha256').update(key).digest('hex'), '2020-01-01 00:00:00']])
   assert.deepEqual(audit, [['api_key.create', '1'], ['api_key.create', '2']])
+  assert.notEqual((await api.createApiKey(database)).key, (await api.createApiKey(database)).key)
+})
+
+test('listApiKeys and deleteApiKeys use the keys of the database', async () => {
+  const { api, database, list } = await world()
+  const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
+  for (const name of ['twin', 'twin', 'other']) await api.createApiKey(database, { name, expiresAt: '2040-01-01 00:00:00' })
+  assert.deepEqual(await api.deleteApiKeys(database, { id: 4, name: 'twin' }), [])
+  assert.deepEqual(await api.deleteApiKeys(database, { name: 'twin' }), [2, 3])
+  assert.deepEqual(await api.deleteApiKeys(database, { name: 'twin' }), [])
+  const rows = await api.listApiKeys(database)
+  assert.deepEqual(rows.map(({ id, name, expiresAt, deletedAt }) => [id, name, expiresAt, deletedAt !== null]), [
+    [1, null, null, false], [2, 'twin', '2040-01-01 00:00:00', true], [3, 'twin', '2040-01-01 00:00:00', true], [4, 'other', '2040-01-01 00:00:00', false],
+  ])
+  for (const { createdAt, deletedAt } of rows) for (const at of [createdAt, deletedAt ?? createdAt]) assert.match(at, time)
+  assert.deepEqual(await api.deleteApiKeys(database, { id: 1 }), [1])
+  assert.equal((await api.fetch(list(), database)).status, 401)
 })
 
 test('prepareDatabase creates the tables of schema.sql, once', async () => {
@@ -184,7 +216,7 @@ test('a failing database and malformed rows are a 500, and only the log has the 
 test('a host can pass the time', async () => {
   const { api, database, key } = await world()
   const body = JSON.stringify({ id: 'a', hostname: 'a.example.com', is_enabled: true })
-  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } })
+  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body) } })
   const response = await api.fetch(request, database, { now: Date.UTC(2031, 1, 3, 4, 5, 6) })
   assert.deepEqual([response.status, (await response.json()).created_at], [201, '2031-02-03 04:05:06'])
 })
@@ -206,7 +238,7 @@ test('countStatistics counts a tenant\'s own tables, as the cron trigger does', 
   const { api, database, key, list } = await world()
   const post = (where, value) => {
     const body = JSON.stringify(value)
-    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } }), database)
+    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body) } }), database)
   }
   assert.deepEqual(await api.countStatistics(database), { counted: 0, gone: 0, failed: [] })
   assert.equal((await post('/tenants', { id: 'a', hostname: 'a.example.com', is_enabled: true })).status, 201)
@@ -214,7 +246,7 @@ test('countStatistics counts a tenant\'s own tables, as the cron trigger does', 
   assert.deepEqual(await api.countStatistics(database, { now: Date.UTC(2031, 0, 1) }), { counted: 1, gone: 0, failed: [] })
   const [{ stats, last_job_at }] = await (await api.fetch(list(), database)).json()
   assert.deepEqual([stats.users, stats.admins, last_job_at], [1, 1, '2031-01-01 00:00:00'])
-  await assert.rejects(api.countStatistics({ batch: () => { throw new Error('no disk') } }), { name: 'TenantsError', code: 'job_failed', message: /no disk/ })
+  await assert.rejects(api.countStatistics({ batch: () => { throw new Error('no disk') } }), { name: 'TenantsError', code: 'task_failed', message: /no disk/ })
 })
 
 test('the installed package has exactly the packed files', () => {

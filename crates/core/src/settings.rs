@@ -1,8 +1,8 @@
 //! A tenant's effective settings: the variables that its site runs with (contract §6).
 //!
-//! This module decides which value wins if a name has several. Highest first: `CHEVERETO_TENANT_ENFORCED`, the tenant's own, its
-//! plan's. Within a tenant and within a plan, `limits` win over `env`: plans are sold by their limits, so a variable in `env` must not
-//! lift one.
+//! This module decides which value wins if a name has several. Highest first: `CHEVERETO_TENANT_ENFORCED`, the tenant's `env`, its plan's
+//! `env`, the tenant's `limits`, its plan's `limits`. Chevereto applies the maps in this order, so any `env` may lift a limit. Only
+//! `CHEVERETO_TENANT_ENFORCED` wins over every map.
 //!
 //! This module reads no database. Its caller passes in the maps, from rows or from the API's responses. No response of the API shows
 //! effective settings, but programs that embed the core and start tenants' sites need them.
@@ -58,14 +58,14 @@ pub struct Maps<'a> {
 pub enum Source {
     /// `CHEVERETO_TENANT_ENFORCED`
     Enforced,
-    /// The tenant's own `limits`.
-    TenantLimits,
     /// The tenant's own `env`.
     TenantEnv,
-    /// The `limits` of its plan.
-    PlanLimits,
     /// The `env` of its plan.
     PlanEnv,
+    /// The tenant's own `limits`.
+    TenantLimits,
+    /// The `limits` of its plan.
+    PlanLimits,
 }
 
 /// An effective setting.
@@ -106,10 +106,10 @@ pub fn effective<'a>(
     let plan = plan.unwrap_or_default();
     // Lowest first: later layers overwrite earlier ones.
     let layers = [
-        (Source::PlanEnv, plan.env),
         (Source::PlanLimits, plan.limits),
-        (Source::TenantEnv, tenant.env),
         (Source::TenantLimits, tenant.limits),
+        (Source::PlanEnv, plan.env),
+        (Source::TenantEnv, tenant.env),
         (Source::Enforced, Some(enforced)),
     ];
     let mut settings = BTreeMap::new();
@@ -132,10 +132,10 @@ mod tests {
     /// Highest first (contract §6).
     const PRECEDENCE: [Source; 5] = [
         Source::Enforced,
-        Source::TenantLimits,
         Source::TenantEnv,
-        Source::PlanLimits,
         Source::PlanEnv,
+        Source::TenantLimits,
+        Source::PlanLimits,
     ];
 
     fn map(json: &str) -> Variables {
@@ -156,12 +156,12 @@ mod tests {
             .collect();
         let (tenant, plan) = (
             Maps {
-                limits: Some(&maps[1]),
-                env: Some(&maps[2]),
+                limits: Some(&maps[3]),
+                env: Some(&maps[1]),
             },
             Maps {
-                limits: Some(&maps[3]),
-                env: Some(&maps[4]),
+                limits: Some(&maps[4]),
+                env: Some(&maps[2]),
             },
         );
         let settings = effective(&maps[0], tenant, Some(plan));

@@ -6,6 +6,8 @@ let module
 let memory = null
 /** The number of the current wasm instance. A handle is valid only in the instance that issued it. */
 let generation = 0
+/** The request headers that the core reads. @type {string[]} */
+let headerNames = []
 
 /** Keeps the compiled wasm and starts an instance of it. */
 export function start(compiled) {
@@ -21,6 +23,7 @@ function instantiate() {
   generation++
   bindings.__wbg_set_wasm(exports)
   exports.__wbindgen_start()
+  headerNames = bindings.headerNames().split('\n')
 }
 
 /** Calls into the wasm. An instance that trapped cannot be trusted, so start a new one. Requests that still wait in the old one are rejected. */
@@ -37,12 +40,16 @@ function guarded(call) {
 
 const crashed = (cause) => failed('crashed', `the core crashed: ${cause}`)
 
-function failed(code, message) {
-  return Object.assign(new Error(message), { name: 'TenantsError', code, field: null, errors: [] })
+function failed(code, message, field = null) {
+  return Object.assign(new Error(message), { name: 'TenantsError', code, field, errors: [] })
 }
 
-const forgotten = typeof FinalizationRegistry === 'undefined' ? undefined
-  : new FinalizationRegistry((api) => { if (api.generation === generation) bindings.release(api.handle) })
+const onceCollected = (release) => (typeof FinalizationRegistry === 'undefined' ? undefined
+  : new FinalizationRegistry((held) => { if (held.generation === generation) release(held.handle) }))
+
+const forgotten = onceCollected((handle) => bindings.release(handle))
+/** If a host drops a request whose batch never ends, its exchange goes, too. */
+const abandoned = onceCollected((handle) => bindings.abandon(handle))
 
 export class TenantsApi {
   #config
@@ -59,24 +66,34 @@ export class TenantsApi {
   }
 
   async fetch(request, database, { clientAddress, now } = {}) {
-    const began = Date.now()
     const reading = readBody(request)
     const body = reading instanceof Promise ? await reading : reading
-    const { headers } = request
-    const text = (name) => headers.get(name) ?? undefined
-    let turn = JSON.parse(guarded(() => bindings.begin(
-      this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, text('x-api-key'), text('x-signature'), text('content-type'),
-      text('x-request-id'), text('if-none-match'), body, now ?? began)))
-    while (turn.statements) turn = await this.#proceed(turn, database, now)
+    const headers = headerNames.map((name) => {
+      const value = request.headers.get(name)
+      return value === null ? '' : `=${value}`
+    })
+    const begun = guarded(() => bindings.begin(
+      this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
+    const turn = await finished(begun, database, now)
     this.#log(entryOf(turn.log))
     return new Response(turn.body === '' ? null : turn.body, { status: turn.status, headers: turn.headers })
   }
 
   async countStatistics(database, { now } = {}) {
-    let turn = JSON.parse(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())))
-    while (turn.statements) turn = await this.#proceed(turn, database, now)
-    if (turn.failure !== undefined) throw failed('job_failed', turn.failure)
-    return turn.report
+    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now))
+  }
+
+  async createApiKey(database, { name, expiresAt } = {}) {
+    return reported(await finished(guarded(() => bindings.createKey(this.#handle(), name, expiresAt, Date.now())), database))
+  }
+
+  async listApiKeys(database) {
+    const rows = reported(await finished(guarded(() => bindings.listKeys(this.#handle(), Date.now())), database))
+    return rows.map(({ id, name, created_at: createdAt, expires_at: expiresAt, deleted_at: deletedAt }) => ({ id, name, createdAt, expiresAt, deletedAt }))
+  }
+
+  async deleteApiKeys(database, { id, name } = {}) {
+    return reported(await finished(guarded(() => bindings.deleteKeys(this.#handle(), id, name, Date.now())), database))
   }
 
   #handle() {
@@ -86,30 +103,41 @@ export class TenantsApi {
     }
     return this.#api.handle
   }
+}
 
-  async #proceed({ handle, statements }, database, now) {
-    const mine = generation
-    let results
-    let failure
-    try {
-      results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
-    } catch (error) {
-      failure = String(error?.message ?? error)
-    }
-    // In a new instance, the old handle may belong to another request.
-    const next = mine === generation ? guarded(() => bindings.resume(handle, results, failure, now ?? Date.now())) : undefined
-    if (next === undefined) throw crashed('it restarted while this request waited for the database')
-    return JSON.parse(next)
+/** Runs batches until the core needs no more. Returns its last turn. */
+async function finished(begun, database, now) {
+  let turn = JSON.parse(begun)
+  while (turn.statements) turn = JSON.parse(await proceed(turn, database, now))
+  return turn
+}
+
+async function proceed({ handle, statements }, database, now) {
+  const waiting = { handle, generation }
+  abandoned?.register(waiting, { ...waiting }, waiting)
+  let results
+  let failure
+  try {
+    results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
+  } catch (error) {
+    failure = String(error?.message ?? error)
   }
+  abandoned?.unregister(waiting)
+  // In a new instance, the old handle may belong to another request.
+  const next = waiting.generation === generation ? guarded(() => bindings.resume(handle, results, failure, now ?? Date.now())) : undefined
+  if (next === undefined) throw crashed('it restarted while this request waited for the database')
+  return next
+}
+
+/** Returns a task's report. Throws the reason if it failed. */
+function reported({ report, failure, missing }) {
+  if (failure !== undefined) throw missing === null ? failed('task_failed', failure) : failed('not_configured', failure, missing)
+  return report
 }
 
 export function sign(secret, body = '') {
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body instanceof ArrayBuffer ? new Uint8Array(body) : body
   return guarded(() => bindings.signBytes(secret, bytes))
-}
-
-export function createApiKey(keySecret, id, { name, expiresAt } = {}) {
-  return JSON.parse(guarded(() => bindings.issueKey(keySecret, id, name, expiresAt, Date.now())))
 }
 
 function logErrors(entry) {

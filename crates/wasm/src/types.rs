@@ -1,4 +1,4 @@
-//! What TypeScript is told. wasm-bindgen writes it into the package's `index.d.ts`; a test compiles against it as a newcomer would.
+//! The declarations for TypeScript. wasm-bindgen writes them into the package's `index.d.ts`. A test compiles a program against them.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -68,20 +68,55 @@ export class TenantsApi {
    */
   fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
   /**
-   * Counts the statistics of tenants from their own tables: of those whose turn it is, `TENANTS_STATS_PER_RUN` at the most. To be called
-   * regularly, as the Worker's cron trigger does. Rejects with a {@link TenantsError} (`job_failed`) where it could not choose any.
+   * Counts the statistics of tenants from their own tables: of those whose turn it is, at most `TENANTS_STATS_PER_RUN`. Call it
+   * regularly, as the Worker's cron trigger does. Rejects with a {@link TenantsError} (`task_failed`) if it could not choose any tenant.
    */
   countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
+  /**
+   * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`
+   * or `task_failed` (the database failed, or the platform has no randomness).
+   */
+  createApiKey(database: Database, options?: ApiKeyOptions): Promise<ApiKey>;
+  /** Lists all API keys, deleted ones too, in the order of their ids. */
+  listApiKeys(database: Database): Promise<ApiKeyRow[]>;
+  /**
+   * Deletes the API keys that match all that is given: the id, the name, or both. Resolves with the ids of the keys that it deleted.
+   * Their rows stay, marked.
+   */
+  deleteApiKeys(database: Database, choice: { id?: number; name?: string }): Promise<number[]>;
 }
 
-/** What came of counting. */
+/** The result of counting. */
 export interface StatisticsReport {
-  /** How many tenants were counted. */
+  /** The number of tenants that were counted. */
   counted: number;
-  /** How many went away meanwhile. */
+  /** The number of tenants that were deleted meanwhile. */
   gone: number;
-  /** Those that could not be counted, and why. */
+  /** The tenants that could not be counted, and why. */
   failed: { tenant: string; reason: string }[];
+}
+
+/** A new API key. */
+export interface ApiKey {
+  id: number;
+  /** The value of `X-API-Key`. Show it now: the database keeps only its digest. */
+  key: string;
+}
+
+export interface ApiKeyOptions {
+  /** The key's purpose, 1 to 255 characters. */
+  name?: string | undefined;
+  /** The first second in which the key is no longer valid, in UTC: `YYYY-MM-DD HH:MM:SS`. */
+  expiresAt?: string | undefined;
+}
+
+/** An API key as the database has it: without the key. Times are in UTC. */
+export interface ApiKeyRow {
+  id: number;
+  name: string | null;
+  createdAt: string;
+  expiresAt: string | null;
+  deletedAt: string | null;
 }
 
 /** One thing that is wrong. */
@@ -95,32 +130,11 @@ export interface Problem {
 /** What the package throws. */
 export interface TenantsError extends Error, Problem {
   name: 'TenantsError';
-  code: 'invalid_configuration' | 'invalid_argument' | 'unavailable' | 'job_failed' | 'crashed';
+  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'task_failed' | 'crashed';
   /** For `invalid_configuration`: every variable that does not parse. */
   errors: readonly Problem[];
 }
 
 /** Signs a body: the value of `X-Signature`. `secret` is `CHEVERETO_TENANTS_API_REQUEST_SECRET`; a text is signed in UTF-8, no body as the empty one. */
 export function sign(secret: string, body?: string | Uint8Array | ArrayBuffer): string;
-
-/** A new API key. */
-export interface ApiKey {
-  id: number;
-  /** The value of `X-API-Key`. This is the one moment at which it is known: the database keeps its digest. */
-  key: string;
-  /** SHA-256 of the key, in hex. */
-  digest: string;
-  /** What makes it known to a database: `await database.batch(statements)`. */
-  statements: Statement[];
-}
-
-export interface ApiKeyOptions {
-  /** What it is for, 1 to 255 characters. */
-  name?: string;
-  /** From when on it opens nothing, in UTC: `YYYY-MM-DD HH:MM:SS`. */
-  expiresAt?: string;
-}
-
-/** Makes the key of the row `id`, which is given out once. `keySecret` is `CHEVERETO_TENANTS_API_KEY_SECRET`. */
-export function createApiKey(keySecret: string, id: number, options?: ApiKeyOptions): ApiKey;
 "#;
