@@ -34,14 +34,16 @@ CREATE TABLE tenants (
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
   last_job_at TEXT,                -- time of the last count of the statistics
-  stats_turn_at TEXT               -- time of the last attempt to count them, even if it failed (NULL: never)
+  stats_turn_at TEXT,              -- time of the last attempt to count them, even if it failed (NULL: never since the site was installed)
+  -- 1: the tables of the tenant itself may exist. 0: they do not.
+  has_site INTEGER NOT NULL DEFAULT 1 CHECK (has_site IN (0, 1))
 ) STRICT;
 
 -- Finds the tenants of a plan when it is deleted.
 CREATE INDEX tenants_by_plan ON tenants (plan_id) WHERE plan_id IS NOT NULL;
 
 -- Finds the tenants to count next.
-CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at);
+CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at) WHERE has_site = 1;
 
 -- The audit log: who did what to which subject, when, in which request. It never holds a body. An entry shares the transaction of its change.
 -- AUTOINCREMENT only ever counts up, so the newest id is also the revision of all tables above.
@@ -61,15 +63,18 @@ CREATE TABLE audit_log (
 -- INVARIANT: no write happens without its audit entry, and none happens if the key of the caller is not valid.
 -- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
 
+-- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
+-- older than these two columns leaves both NULL, and creates its tenant.
 CREATE VIEW create_tenant (
-  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled,
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
   plan_id, limits, env
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
+  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt)
 BEGIN
-  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at)
-    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now);
+  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site)
+    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1));
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
     VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now);
 END;

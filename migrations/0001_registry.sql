@@ -41,7 +41,7 @@ CREATE INDEX tenants_by_plan ON tenants (plan_id) WHERE plan_id IS NOT NULL;
 CREATE TABLE audit_log (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   key_id INTEGER,                  -- api_keys.id (NULL: an operator at the command line)
-  action TEXT NOT NULL,            -- "tenant.create", "plan.update", "api_key.delete", …
+  action TEXT NOT NULL,            -- tenant.create, plan.update, api_key.delete, …
   subject TEXT NOT NULL,           -- the identifier of the changed resource
   request_id TEXT NOT NULL,
   created_at TEXT NOT NULL

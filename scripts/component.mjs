@@ -19,7 +19,7 @@ const folder = join(root, 'target', 'component');
 /** The path of a world's component. */
 export const componentPath = (world) => join(folder, `${world}.wasm`);
 
-const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'package-lock.json'];
+const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'migrations', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'package-lock.json'];
 /** Holds the fingerprint of the inputs of the last successful build. */
 const stamp = join(folder, '.inputs');
 

@@ -17,22 +17,32 @@ exports.__wbindgen_start()
 /** For how long an instance that trapped is kept for the requests that wait for the database in it, at the most. */
 const PATIENCE_MS = 10_000
 
-/** The requests that go on (for the cron trigger, its bindings), and how to end each where the wasm cannot. */
+/** Requests and runs that go on: the bindings that each got, an object of its own, and how to end it where the wasm cannot. */
 const running = new Map()
 
 /** When the instance trapped; 0 for one that did not. */
 let trappedAt = 0
 
 /** What becomes of a handler's work: its result, or the error that ended it. */
-function outcomeOf(key, ctx, handler, event, env) {
+async function outcomeOf(handler, event, env, ctx) {
   if (trappedAt !== 0) restartIfQuiet()
+  // Not the event itself: a request that a Map has seen costs the garbage collector more.
+  const own = Object.create(env)
   const outcome = new Promise((resolve) => {
-    running.set(key, resolve)
-    handler(event, env, ctx).then(resolve, resolve)
+    running.set(own, resolve)
+    handler(event, own, ctx).then(resolve, resolve)
   })
   // To its end even where the caller hangs up: only then the wasm lets go of what it has of a request.
   ctx.waitUntil(outcome)
-  return outcome
+  try {
+    return await outcome
+  } catch (error) {
+    // The wasm trapped at once, before there was a promise.
+    trappedAt ||= Date.now()
+    return error
+  } finally {
+    running.delete(own)
+  }
 }
 
 /** Starts the wasm anew, unless requests go on in the one that trapped and may do so for a while. */
@@ -57,17 +67,17 @@ addEventListener('error', ({ error }) => {
 export default {
   async fetch(request, env, ctx) {
     const began = Date.now()
-    const outcome = await outcomeOf(request, ctx, bindings.fetch, request, env)
-    running.delete(request)
-    return outcome instanceof Response ? outcome : bindings.fail(request, began, textOf(outcome))
+    const outcome = await outcomeOf(bindings.fetch, request, env, ctx)
+    if (outcome instanceof Response) return outcome
+    // Rather a new instance than one that may have no memory left.
+    if (trappedAt !== 0) restartIfQuiet()
+    return bindings.fail(request, began, textOf(outcome))
   },
 
   /** The cron trigger. */
   async scheduled(controller, env, ctx) {
     const began = Date.now()
-    const own = { ...env }
-    const outcome = await outcomeOf(own, ctx, bindings.scheduled, controller, own)
-    running.delete(own)
+    const outcome = await outcomeOf(bindings.scheduled, controller, env, ctx)
     if (outcome === undefined) return
     console.error(JSON.stringify({ level: 'error', job: 'stats', duration_ms: Date.now() - began, cause: textOf(outcome) }))
   },

@@ -1,27 +1,27 @@
 // A page that is its own server: the core answers requests, and SQLite's official wasm keeps the tenants in this browser's storage.
 import sqlite3InitModule from '@sqlite.org/sqlite-wasm'
-import { TenantsApi, createApiKey, sign } from 'tenants-core'
-import { prepareDatabase } from 'tenants-core/schema'
+import { TenantsApi, prepareDatabase, sign } from 'tenants-core'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 
 const sqlite3 = await sqlite3InitModule()
 // Keep the database in `localStorage`, so that it survives a reload.
 const database = sqliteWasm(new sqlite3.oo1.JsStorageDb('local'))
 
-/** Returns this browser's secrets. Generates them on the first visit. */
-function secrets() {
-  const random = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))))
-  const kept = localStorage.getItem('tenants-secrets')
-  if (kept !== null) return JSON.parse(kept)
-  const config = { CHEVERETO_TENANTS_API_KEY_SECRET: random(), CHEVERETO_TENANTS_API_REQUEST_SECRET: random(), CHEVERETO_ENCRYPTION_KEY: random() }
-  const made = { config, ...createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1, { name: 'this browser' }) }
-  localStorage.setItem('tenants-secrets', JSON.stringify(made))
+/** Returns a value from this browser's storage. Makes it on the first visit. */
+async function kept(name, make) {
+  const text = localStorage.getItem(name)
+  if (text !== null) return JSON.parse(text)
+  const made = await make()
+  localStorage.setItem(name, JSON.stringify(made))
   return made
 }
 
-const { config, key, statements } = secrets()
-if (await prepareDatabase(database)) await database.batch(statements)
+const random = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))))
+const config = await kept('tenants-config', () => (
+  { CHEVERETO_TENANTS_API_KEY_SECRET: random(), CHEVERETO_TENANTS_API_REQUEST_SECRET: random(), CHEVERETO_ENCRYPTION_KEY: random() }))
 const api = new TenantsApi(config)
+await prepareDatabase(database)
+const { key } = await kept('tenants-key', () => api.createApiKey(database, { name: 'this browser' }))
 
 const element = (id) => document.getElementById(id)
 

@@ -1,15 +1,14 @@
 // Serves the Tenants API with Bun's own server and SQLite: `bun run server.mjs`. Reads secrets and settings from environment variables.
 import { Database } from 'bun:sqlite'
-import { TenantsApi, createApiKey } from 'tenants-core'
+import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
-import { prepareDatabase } from 'tenants-core/schema'
 
 const api = new TenantsApi(process.env)
 const database = bunSqlite(new Database(process.env.DATABASE ?? 'tenants.db', { create: true, safeIntegers: true }))
 
-if (await prepareDatabase(database)) {
-  const { key, statements } = createApiKey(process.env.CHEVERETO_TENANTS_API_KEY_SECRET ?? '', 1, { name: 'first' })
-  await database.batch(statements)
+await prepareDatabase(database)
+if ((await api.listApiKeys(database)).length === 0) {
+  const { key } = await api.createApiKey(database, { name: 'first' })
   console.log(`API key, shown once: ${key}`)
 }
 

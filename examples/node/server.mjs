@@ -2,16 +2,15 @@
 import http from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
-import { TenantsApi, createApiKey } from 'tenants-core'
+import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
-import { prepareDatabase } from 'tenants-core/schema'
 
 const api = new TenantsApi(process.env)
 const database = nodeSqlite(new DatabaseSync(process.env.DATABASE ?? 'tenants.db'))
 
-if (await prepareDatabase(database)) {
-  const { key, statements } = createApiKey(process.env.CHEVERETO_TENANTS_API_KEY_SECRET ?? '', 1, { name: 'first' })
-  await database.batch(statements)
+await prepareDatabase(database)
+if ((await api.listApiKeys(database)).length === 0) {
+  const { key } = await api.createApiKey(database, { name: 'first' })
   console.log(`API key, shown once: ${key}`)
 }
 

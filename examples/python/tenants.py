@@ -11,13 +11,18 @@ import time
 from dataclasses import dataclass
 
 from wasmtime import Engine, Store
-from wasmtime.component import Component, Linker, Record
+from wasmtime.component import Component, Linker, Record, Variant
 
 PACKAGE = "tenants:api/{}@0.1.0"
 # The longest body that the API accepts. A host need not read a longer one.
 BODY_LIMIT_BYTES = 65536
 # The number of random bytes that one request may use.
 RANDOM_BYTES = 256
+# How long a batch waits for another connection's transaction.
+BUSY_TIMEOUT_SECONDS = 5.0
+# A request's body, if the host has not read it, or could not read all of it.
+TOO_LARGE = Variant("too-large")
+INCOMPLETE = Variant("incomplete")
 
 
 @dataclass
@@ -35,20 +40,23 @@ class Refused(Exception):
     """The component returned an error: a variable is wrong, or it could not create a key."""
 
 
-def open_database(path: str, schema: str) -> sqlite3.Connection:
-    """Opens a database, and creates the tables if it has none. `schema` is the text of schema.sql."""
+def open_database(path: str) -> sqlite3.Connection:
+    """Opens a database. `prepare_database` of an API then creates its tables."""
     # Only `run_batch` begins and ends transactions. The caller must use the connection from one thread at a time.
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA foreign_keys = ON")
-    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-        db.executescript(schema)
     return db
 
 
-def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
-    """Runs a batch in one transaction. Returns the rows of each statement, or the error message."""
+def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | Variant:
+    """Runs a batch in one transaction. Returns the rows of each statement, or the error."""
     try:
+        # Takes the write lock at once. A transaction that reads first and then writes fails if another connection has written in between.
         db.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        # There is nothing to roll back. If the connection is in a transaction, it is the host's own.
+        return _batch_error(error)
+    try:
         # Both wasmtime and sqlite3 map NULL, INTEGER and TEXT to None, int and str.
         rows = [[list(row) for row in db.execute(statement.text, statement.values)] for statement in batch]
         db.execute("COMMIT")
@@ -56,7 +64,15 @@ def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
     except sqlite3.Error as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        return str(error)
+        return _batch_error(error)
+
+
+def _batch_error(error: sqlite3.Error) -> Variant:
+    # The low byte of an extended result code is its primary code: 5 is SQLITE_BUSY, 6 is SQLITE_LOCKED. Before Python 3.11 there is
+    # only the message.
+    code = getattr(error, "sqlite_errorcode", None)
+    busy = code & 0xFF in (5, 6) if code is not None else "locked" in str(error)
+    return Variant("unavailable" if busy else "failed", str(error))
 
 
 def load(path: str) -> tuple[Engine, Component]:
@@ -65,7 +81,31 @@ def load(path: str) -> tuple[Engine, Component]:
     return engine, Component.from_file(engine, path)
 
 
-class Exchange:
+class Tasks:
+    """The tasks of an operator. Both worlds have them."""
+
+    def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
+        """Creates an API key and returns its text. The database keeps only the key's digest."""
+        return self.do_task(Variant("create-api-key", _record(name=name, **{"expires-at": expires_at}))).text
+
+    def list_api_keys(self) -> list[Record]:
+        """Lists all API keys, deleted ones too, with the attributes `id`, `name`, `created-at`, `expires-at` and `deleted-at`."""
+        return self.do_task(Variant("list-api-keys"))
+
+    def delete_api_keys(self, key_id: int | None = None, name: str | None = None) -> list[int]:
+        """Deletes the API keys with this id, with this name, or with both. Returns the ids of the deleted keys."""
+        return self.do_task(Variant("delete-api-keys", _record(id=key_id, name=name)))
+
+    def prepare_database(self) -> list[str]:
+        """Applies the migrations that the database lacks, and returns their names. Call this at every start."""
+        return self.do_task(Variant("prepare-database"))
+
+    def count_statistics(self) -> Record:
+        """Counts the statistics of the tenants whose turn it is. Call this regularly."""
+        return self.do_task(Variant("count-statistics"))
+
+
+class Exchange(Tasks):
     """The world `exchange`: this program runs the batches, and passes in the time and the random bytes."""
 
     def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
@@ -76,15 +116,15 @@ class Exchange:
         self.instance = Linker(engine).instantiate(self.store, component)
         interface = self.instance.get_export_index(self.store, PACKAGE.format("exchanges"))
         self.functions = {}
-        for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.create-api-key",
-                     "[static]exchange.resume", "[static]key-creation.resume"):
+        for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.begin-task",
+                     "[static]exchange.resume", "[static]running-task.resume"):
             index = self.instance.get_export_index(self.store, name, interface)
             self.functions[name] = self.instance.get_func(self.store, index)
         self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
 
-    def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
-        """Answers a request. `headers` are pairs. Pass None for a body that is too long and was not read."""
-        request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
+    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Answer:
+        """Answers a request. `headers` are pairs. `body` may be `TOO_LARGE` or `INCOMPLETE`."""
+        request = _request(method, target, headers, body, client)
         step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
         while step.tag == "run":
             rows = run_batch(self.db, step.payload.batch)
@@ -96,13 +136,13 @@ class Exchange:
         """Returns the X-Signature of a body."""
         return _unwrap(self._call("[method]api.sign", self.api, body))
 
-    def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
-        """Creates an API key and returns its text. The database keeps only the key's digest."""
-        step = _unwrap(self._call("[method]api.create-api-key", self.api, name, expires_at, int(time.time()), os.urandom(RANDOM_BYTES)))
-        while step.tag == "run":
-            rows = run_batch(self.db, step.payload.batch)
-            step = _unwrap(self._call("[static]key-creation.resume", step.payload.creation, rows))
-        return step.payload.text
+    def do_task(self, task: Variant):
+        """Does a task: a variant of the WIT type `task`. Returns the result's payload."""
+        step = _unwrap(self._call("[method]api.begin-task", self.api, task, int(time.time()), os.urandom(RANDOM_BYTES)))
+        # wasmtime returns a step without its tag, because the two cases have different types: a record to run, or a variant when done.
+        while isinstance(step, Record):
+            step = _unwrap(self._call("[static]running-task.resume", step.task, run_batch(self.db, step.batch)))
+        return step.payload
 
     def _call(self, name: str, *arguments):
         function = self.functions[name]
@@ -111,7 +151,7 @@ class Exchange:
         return result
 
 
-class Service:
+class Service(Tasks):
     """The world `service`: the component calls this program for the database, the time and random bytes."""
 
     def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
@@ -128,20 +168,34 @@ class Service:
             for interface, (name, function) in imports.items():
                 with root.add_instance(PACKAGE.format(interface)) as instance:
                     instance.add_func(name, function)
-        self.function = linker.instantiate(self.store, component).get_func(self.store, "handle")
+        instance = linker.instantiate(self.store, component)
+        self.functions = {name: instance.get_func(self.store, name) for name in ("handle", "do-task")}
 
-    def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
+    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Answer:
         """Answers a request, as `Exchange.handle` does."""
-        request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
-        answer = self.function(self.store, self.variables, request)
-        self.function.post_return(self.store)
-        return _answer(_unwrap(answer))
+        request = _request(method, target, headers, body, client)
+        return _answer(_unwrap(self._call("handle", request)))
+
+    def do_task(self, task: Variant):
+        """Does a task, as `Exchange.do_task` does."""
+        return _unwrap(_unwrap(self._call("do-task", task))).payload
+
+    def _call(self, name: str, argument):
+        function = self.functions[name]
+        result = function(self.store, self.variables, argument)
+        function.post_return(self.store)
+        return result
 
 
 def _record(**fields) -> Record:
     record = Record()
     vars(record).update(fields)
     return record
+
+
+def _request(method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Record:
+    body = Variant("bytes", body) if isinstance(body, bytes) else body
+    return _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
 
 
 def _pairs(items) -> list[Record]:

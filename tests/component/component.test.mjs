@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
 import { componentPath, worlds } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
-import { exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
+import { doTask, emptyDatabase, exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
 
 const SECRETS = {
   CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys',
@@ -43,9 +43,9 @@ test('each world imports only the interfaces it names, and no file, socket or en
   ])
 })
 
-test('the world service has one export', async () => {
+test('the world service has two exports', async () => {
   const exports = [...(await componentWit(component('service'))).matchAll(/^ {2}export ([\w-]+)/gm)].map(([, name]) => name)
-  assert.deepEqual(exports, ['handle'])
+  assert.deepEqual(exports, ['handle', 'do-task'])
 })
 
 test('each component is at most 300 KiB, gzipped', () => {
@@ -68,9 +68,8 @@ async function started(variables = SECRETS) {
   const { exchanges } = await instantiate('exchange')
   const api = exchanges.Api.create(pairs(variables))
   const database = freshDatabase()
-  let step = api.createApiKey('tests', undefined, nowSeconds(), randomBytes())
-  while (step.tag === 'run') step = exchanges.KeyCreation.resume(step.val.creation, runBatch(database, step.val.batch))
-  return { exchanges, api, database, key: step.val }
+  const key = doTask(exchanges, api, database, { tag: 'create-api-key', val: { name: 'tests', expiresAt: undefined } }).val
+  return { exchanges, api, database, key }
 }
 
 const get = (target, headers) => ({ method: 'GET', target, headers: pairs(headers), body: { tag: 'bytes', val: new Uint8Array() } })
@@ -109,12 +108,24 @@ test('a failed batch is a 500, and only the log has the reason', async () => {
   assert.match(val.log.cause, /the disk is full/)
 })
 
+test('a batch that was unavailable is a 503 with Retry-After, and only the log has the reason', async () => {
+  const { exchanges, api, key } = await started()
+  const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
+  const { val } = exchanges.Exchange.resume(step.val.exchange, { tag: 'err', val: { tag: 'unavailable', val: 'database is locked' } })
+  assert.deepEqual([val.response.status, val.response.headers.find(({ name }) => name === 'retry-after')?.value], [503, '1'])
+  assert.doesNotMatch(val.response.body, /locked/)
+  assert.match(val.log.cause, /database is locked/)
+  const task = api.beginTask({ tag: 'list-api-keys' }, nowSeconds(), randomBytes())
+  assert.throws(() => exchanges.RunningTask.resume(task.val.task, { tag: 'err', val: { tag: 'unavailable', val: 'database is locked' } }), ({ tag, val }) => tag === 'unavailable' && /database is locked/.test(val))
+})
+
 test('with too few random bytes a request is a 500, and no key is created', async () => {
   const { api } = await started()
   const { tag, val } = api.begin(get('/_/api/4/tenants', {}), nowSeconds(), new Uint8Array(15))
   assert.equal(tag, 'send')
   assert.equal(val.response.status, 500)
-  assert.throws(() => api.createApiKey(undefined, undefined, nowSeconds(), new Uint8Array(15)), ({ tag, val }) => tag === 'failed' && /random/.test(val))
+  const task = { tag: 'create-api-key', val: { name: undefined, expiresAt: undefined } }
+  assert.throws(() => api.beginTask(task, nowSeconds(), new Uint8Array(15)), ({ tag, val }) => tag === 'failed' && /random/.test(val))
 })
 
 test('the error of a configuration lists every wrong variable', async () => {
@@ -130,18 +141,62 @@ test('the error of a configuration lists every wrong variable', async () => {
   assert.ok(exchanges.variableNames().includes('CHEVERETO_SERVICE_PORT'))
 })
 
-test('the error of a refused key creation names the wrong argument or the missing variable', async () => {
+test('the error of a refused task names the wrong argument or the missing variable', async () => {
   const { exchanges, api } = await started()
-  const refused = (api, name, expiresAt) => {
+  const refused = (api, tag, val) => {
     try {
-      api.createApiKey(name, expiresAt, nowSeconds(), randomBytes())
+      api.beginTask({ tag, val }, nowSeconds(), randomBytes())
     } catch (error) {
       return error
     }
   }
-  assert.deepEqual(refused(api, ''), { tag: 'invalid-name' })
-  assert.deepEqual(refused(api, undefined, '2026-02-30 00:00:00'), { tag: 'invalid-expiry' })
+  const create = (api, name, expiresAt) => refused(api, 'create-api-key', { name, expiresAt })
+  assert.deepEqual(create(api, ''), { tag: 'invalid-name' })
+  assert.deepEqual(create(api, undefined, '2026-02-30 00:00:00'), { tag: 'invalid-expiry' })
+  assert.deepEqual(refused(api, 'delete-api-keys', { id: undefined, name: undefined }), { tag: 'no-choice' })
+  assert.deepEqual(refused(api, 'delete-api-keys', { id: 1n, name: 'a\0' }), { tag: 'invalid-name' })
   const bare = exchanges.Api.create([])
-  assert.deepEqual(refused(bare), { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' })
+  assert.deepEqual(create(bare), { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' })
   assert.throws(() => bare.sign(new Uint8Array()), ({ val }) => val === 'CHEVERETO_TENANTS_API_REQUEST_SECRET')
+})
+
+/** The tasks of an operator, in either world: `run` takes a task and returns its result. */
+function tasksAreDone(run) {
+  assert.deepEqual(run({ tag: 'prepare-database' }), { tag: 'prepared', val: readdirSync(path.join(root, 'migrations')).sort() })
+  assert.deepEqual(run({ tag: 'prepare-database' }), { tag: 'prepared', val: [] })
+  const key = run({ tag: 'create-api-key', val: { name: 'first', expiresAt: '2040-01-01 00:00:00' } })
+  assert.deepEqual([key.tag, key.val.id], ['created', 1n])
+  assert.match(key.val.text, /^chv_1_/)
+  run({ tag: 'create-api-key', val: { name: 'second', expiresAt: undefined } })
+  assert.deepEqual(run({ tag: 'delete-api-keys', val: { id: 1n, name: 'second' } }), { tag: 'deleted', val: new BigInt64Array() })
+  assert.deepEqual(run({ tag: 'delete-api-keys', val: { id: undefined, name: 'second' } }), { tag: 'deleted', val: new BigInt64Array([2n]) })
+  const { tag, val: rows } = run({ tag: 'list-api-keys' })
+  assert.deepEqual([tag, rows.map(({ id, name, expiresAt }) => [id, name, expiresAt])], ['listed', [[1n, 'first', '2040-01-01 00:00:00'], [2n, 'second', undefined]]])
+  assert.deepEqual(rows.map(({ deletedAt }) => typeof deletedAt), ['undefined', 'string'])
+  assert.deepEqual(run({ tag: 'count-statistics' }), { tag: 'counted', val: { counted: 0n, gone: 0n, failed: [] } })
+}
+
+test('the world exchange prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
+  const { exchanges } = await instantiate('exchange')
+  const api = exchanges.Api.create(pairs(SECRETS))
+  const database = emptyDatabase()
+  tasksAreDone((task) => doTask(exchanges, api, database, task))
+})
+
+test('the world service prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
+  const database = emptyDatabase()
+  const { doTask } = await instantiate('service', {
+    'tenants:api/database': { run: (batch) => runBatch(database, batch) },
+    'tenants:api/clock': { now: nowSeconds },
+    'tenants:api/randomness': { bytes: randomBytes },
+  })
+  const run = (task) => {
+    const { tag, val } = doTask(pairs(SECRETS), task)
+    assert.equal(tag, 'ok', `${val?.tag}: ${val?.val}`)
+    return val
+  }
+  tasksAreDone(run)
+  assert.deepEqual(doTask([], { tag: 'create-api-key', val: { name: undefined, expiresAt: undefined } }), {
+    tag: 'err', val: { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' },
+  })
 })

@@ -83,7 +83,7 @@ test('the Rust example serves the API, logs no env value, and warns of a misspel
   assert.doesNotMatch(log, /blue/)
 })
 
-test('the last of the README’s commands creates a tenant', { skip: noPython() }, () => {
+test('the last command of the README creates a tenant', { skip: noPython() }, () => {
   const readme = readFileSync(path.join(root, 'crates', 'component', 'README.md'), 'utf8')
   const [, commands] = readme.match(/^```sh\n(.*?)^```/ms)
   const { status, stdout, stderr } = spawnSync('sh', ['-e', '-c', commands], { cwd: root, env: environment(), encoding: 'utf8', timeout: 600_000 })

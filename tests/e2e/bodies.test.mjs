@@ -77,6 +77,29 @@ test('a body that never ends is refused when the limit is passed, not when it en
   assert.ok(sent > BODY_LIMIT, `${sent} bytes are not over the limit`)
 })
 
+test('whoever sends up to 1 MiB in chunks gets the 413, not a network error', async () => {
+  const body = 'x'.repeat(1024 * 1024)
+  for (let i = 0; i < 20; i++) await api.refuse(413, 'payload_too_large', 'POST', '/tenants', { body, chunked: true, origin: api.direct })
+})
+
+test('a Content-Length that is no number tells nothing of the length', async () => {
+  // HTTP servers refuse such a request, so a module in front of the Worker makes it.
+  const own = await startApi({
+    front: `
+    import worker from './shim.mjs'
+    export default {
+      fetch(request, env, ctx) {
+        const { method, url, body } = request
+        const headers = new Headers(request.headers)
+        headers.set('content-length', 'abc')
+        return worker.fetch({ method, url, headers, body }, env, ctx)
+      },
+    }`,
+  })
+  await own.refuse(413, 'payload_too_large', 'POST', '/tenants', { body: 'x'.repeat(BODY_LIMIT + 1) })
+  await own.expect(201, 'POST', '/tenants', { body: own.fresh() })
+})
+
 test('a length over the limit is refused before the body comes', async () => {
   const { hostname, port } = new URL(api.direct)
   const status = await new Promise((resolve, reject) => {

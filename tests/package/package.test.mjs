@@ -6,10 +6,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { build } from 'esbuild'
 import * as core from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
-import { prepareDatabase, schema } from 'tenants-core/schema'
 import { SIZE_LIMIT_BYTES, packageFolder, tarball, wasmSize } from '../../scripts/package.mjs'
 import { environment } from '../../scripts/lib/environment.mjs'
 import { quiet, root } from '../../scripts/lib/run.mjs'
@@ -31,12 +32,21 @@ const thrown = (call) => {
   return assert.fail('nothing was thrown')
 }
 
+/** Returns the error of a call that throws or rejects. */
+async function rejected(call) {
+  try {
+    await call()
+  } catch (error) {
+    return error
+  }
+  return assert.fail('nothing was thrown')
+}
+
 async function world(options) {
   const database = nodeSqlite(new DatabaseSync(':memory:'))
-  await prepareDatabase(database)
-  const { key, statements } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1)
-  await database.batch(statements)
+  await core.prepareDatabase(database)
   const api = new core.TenantsApi(config, options)
+  const { key } = await api.createApiKey(database)
   const list = () => new Request('http://x/_/api/4/tenants', { headers: { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } })
   return { api, database, list, key }
 }
@@ -59,7 +69,7 @@ test('the package contains every file that package.json names, and no code that 
 test('the types declare exactly the exports of the package', () => {
   const declared = [...readFileSync(path.join(installed, 'index.d.ts'), 'utf8').matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
   assert.deepEqual(declared.sort(), Object.keys(core).sort())
-  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'fetch'])
+  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'createApiKey', 'deleteApiKeys', 'fetch', 'listApiKeys'])
 })
 
 test('a program that uses the types compiles under --strict', async () => {
@@ -112,17 +122,28 @@ describe('errors are typed objects', () => {
     for (const none of [undefined, null, 'text', 1]) assert.deepEqual([thrown(() => new core.TenantsApi(none)).code, thrown(() => new core.TenantsApi(none)).field], ['invalid_argument', 'config'])
   })
 
-  test('the error of an invalid argument names the argument', () => {
-    const fieldOf = (call) => {
-      const { name, code, field } = thrown(call)
+  test('the error of an invalid argument names the argument', async () => {
+    const { api, database } = await world()
+    const fieldOf = async (call) => {
+      const { name, code, field } = await rejected(call)
       assert.deepEqual([name, code], ['TenantsError', 'invalid_argument'])
       return field
     }
-    assert.equal(fieldOf(() => core.sign('')), 'secret')
-    assert.equal(fieldOf(() => core.createApiKey('', 1)), 'keySecret')
-    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(fieldOf(() => core.createApiKey('a secret of the tests', id)), 'id')
-    for (const name of ['', 'x'.repeat(256), 'a\0']) assert.equal(fieldOf(() => core.createApiKey('a secret of the tests', 1, { name })), 'name')
-    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(fieldOf(() => core.createApiKey('a secret of the tests', 1, { expiresAt })), 'expiresAt')
+    assert.equal(await fieldOf(() => core.sign('')), 'secret')
+    for (const id of [0, -1, 1.5, NaN, Infinity, 1e15]) assert.equal(await fieldOf(() => api.deleteApiKeys(database, { id })), 'id')
+    assert.equal(await fieldOf(() => api.deleteApiKeys(database, {})), 'id')
+    for (const name of ['', 'x'.repeat(256), 'a\0']) {
+      assert.equal(await fieldOf(() => api.createApiKey(database, { name })), 'name')
+      assert.equal(await fieldOf(() => api.deleteApiKeys(database, { name })), 'name')
+    }
+    for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(await fieldOf(() => api.createApiKey(database, { expiresAt })), 'expiresAt')
+  })
+
+  test('the error of a missing secret names its variable', async () => {
+    const { database } = await world()
+    const { name, code, field, message } = await rejected(() => new core.TenantsApi({}).createApiKey(database))
+    assert.deepEqual([name, code, field], ['TenantsError', 'not_configured', 'CHEVERETO_TENANTS_API_KEY_SECRET'])
+    assert.match(message, /CHEVERETO_TENANTS_API_KEY_SECRET is not configured/)
   })
 })
 
@@ -134,33 +155,34 @@ test('sign returns the same signatures as openssl and PHP, for text and for byte
   }
 })
 
-test('createApiKey returns a key in the form of the contract, and its statements add the key to the database', async () => {
-  const { key, digest, id } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 999_999_999_999_999)
-  const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
-  const bytes = Buffer.from(secret, 'base64url')
-  assert.equal(Number(number), id)
-  assert.deepEqual(bytes.subarray(16), createHmac('sha256', config.CHEVERETO_TENANTS_API_KEY_SECRET).update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
-  assert.equal(digest, createHash('sha256').update(key).digest('hex'))
-  assert.notEqual(core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1).key, core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 1).key)
-
+test('createApiKey adds a key in the form of the contract to the database, and the key opens the API', async () => {
   const { api, database, list } = await world()
   assert.equal((await api.fetch(list(), database)).status, 200)
-  const { statements } = core.createApiKey(config.CHEVERETO_TENANTS_API_KEY_SECRET, 2, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
-  await database.batch(statements)
-  const [rows, audit] = await database.batch(['SELECT id, name, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
-  assert.deepEqual(rows, [[2n, 'named', '2020-01-01 00:00:00']])
+  const { id, key } = await api.createApiKey(database, { name: 'named', expiresAt: '2020-01-01 00:00:00' })
+  const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
+  const bytes = Buffer.from(secret, 'base64url')
+  assert.deepEqual([Number(number), id], [2, 2])
+  assert.deepEqual(bytes.subarray(16), createHmac('sha256', config.CHEVERETO_TENANTS_API_KEY_SECRET).update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
+  const [rows, audit] = await database.batch(['SELECT id, name, digest, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
+  assert.deepEqual(rows, [[2n, 'named', createHash('sha256').update(key).digest('hex'), '2020-01-01 00:00:00']])
   assert.deepEqual(audit, [['api_key.create', '1'], ['api_key.create', '2']])
+  assert.notEqual((await api.createApiKey(database)).key, (await api.createApiKey(database)).key)
 })
 
-test('prepareDatabase creates the tables of schema.sql, once', async () => {
-  const db = new DatabaseSync(':memory:')
-  assert.equal(await prepareDatabase(nodeSqlite(db)), true)
-  assert.equal(await prepareDatabase(nodeSqlite(db)), false)
-  const other = new DatabaseSync(':memory:')
-  other.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
-  const names = (of) => of.prepare("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY 1, 2").all()
-  assert.deepEqual(names(db), names(other))
-  assert.ok(schema.length >= 5)
+test('listApiKeys and deleteApiKeys use the keys of the database', async () => {
+  const { api, database, list } = await world()
+  const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
+  for (const name of ['twin', 'twin', 'other']) await api.createApiKey(database, { name, expiresAt: '2040-01-01 00:00:00' })
+  assert.deepEqual(await api.deleteApiKeys(database, { id: 4, name: 'twin' }), [])
+  assert.deepEqual(await api.deleteApiKeys(database, { name: 'twin' }), [2, 3])
+  assert.deepEqual(await api.deleteApiKeys(database, { name: 'twin' }), [])
+  const rows = await api.listApiKeys(database)
+  assert.deepEqual(rows.map(({ id, name, expiresAt, deletedAt }) => [id, name, expiresAt, deletedAt !== null]), [
+    [1, null, null, false], [2, 'twin', '2040-01-01 00:00:00', true], [3, 'twin', '2040-01-01 00:00:00', true], [4, 'other', '2040-01-01 00:00:00', false],
+  ])
+  for (const { createdAt, deletedAt } of rows) for (const at of [createdAt, deletedAt ?? createdAt]) assert.match(at, time)
+  assert.deepEqual(await api.deleteApiKeys(database, { id: 1 }), [1])
+  assert.equal((await api.fetch(list(), database)).status, 401)
 })
 
 test('a failing database and malformed rows are a 500, and only the log has the cause', async () => {
@@ -202,6 +224,90 @@ test('when the core crashes, waiting requests reject with `crashed`, and later r
   for (let i = 0; i < 3; i++) assert.equal((await api.fetch(list(), database)).status, 200)
 })
 
+test('an adapter says which errors will soon be over: the response is a 503 with Retry-After', async () => {
+  const { api, list } = await world({ log() {} })
+  const { sqliteWasm } = await import('tenants-core/sqlite-wasm')
+  const { d1 } = await import('tenants-core/d1')
+  const thrower = (error) => () => { throw error }
+  const wasm = (resultCode) => sqliteWasm({ exec: (sql) => (sql === 'BEGIN IMMEDIATE' ? thrower(Object.assign(new Error('SQLITE_ERROR'), { resultCode }))() : [[1]]) })
+  const cloud = (message) => d1({ prepare: () => ({ bind: () => ({ raw: async () => { throw new Error(message) } }) }), batch: async () => [] })
+  const unavailable = Object.assign(new Error('later'), { code: 'unavailable' })
+  for (const [database, status] of [
+    [{ batch: thrower(unavailable) }, 503], [{ batch: () => Promise.reject(unavailable) }, 503],
+    // SQLITE_BUSY_RECOVERY, SQLITE_LOCKED, SQLITE_FULL
+    [wasm(261), 503], [wasm(6), 503], [wasm(13), 500],
+    [cloud('D1_ERROR: D1 DB is overloaded. Too many requests queued.'), 503], [cloud('D1_ERROR: Network connection lost.'), 503], [cloud('D1_ERROR: no such table: tenants: SQLITE_ERROR'), 500],
+  ]) {
+    const response = await api.fetch(list(), database)
+    const { code } = await response.json()
+    assert.deepEqual([response.status, response.headers.get('retry-after'), code], status === 503 ? [503, '1', 'unavailable'] : [500, null, 'internal'])
+  }
+})
+
+test('a body that breaks off is a 400, and a body that is too long is a 413 although its stream cannot be cancelled', async () => {
+  const lines = []
+  const { api, database, key } = await world({ log: (entry) => lines.push(entry) })
+  const send = (source) => api.fetch(new Request('http://x/_/api/4/tenants', {
+    method: 'POST', duplex: 'half', body: new ReadableStream(source), headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', '{}') },
+  }), database)
+  let pulls = 0
+  const broken = await send({ pull: (controller) => (++pulls === 1 ? controller.enqueue(new TextEncoder().encode('{')) : controller.error(new Error('the client is gone'))) })
+  assert.deepEqual([broken.status, (await broken.json()).code, lines[0].status], [400, 'body_incomplete', 400])
+  const long = await send({ pull: (controller) => controller.enqueue(new Uint8Array(40_000)), cancel: () => { throw new Error('it cannot be cancelled') } })
+  assert.deepEqual([long.status, (await long.json()).code], [413, 'payload_too_large'])
+})
+
+test('a log callback that fails changes no response', async (t) => {
+  const printed = t.mock.method(console, 'error', () => {})
+  for (const log of [() => { throw new Error('the log is full') }, () => Promise.reject(new Error('the log is full'))]) {
+    const { api, database, list } = await world({ log })
+    assert.equal((await api.fetch(list(), database)).status, 200)
+    await new Promise(setImmediate)
+    const { arguments: [text, error] } = printed.mock.calls.at(-1)
+    assert.match(`${text} ${error.message}`, /the log callback failed: the log is full/)
+  }
+  assert.equal(printed.mock.callCount(), 2)
+})
+
+test("a request's own time does not end the wait of another one", async () => {
+  const { api, database, list } = await world()
+  const { promise, resolve } = Promise.withResolvers()
+  const slow = { batch: (statements) => promise.then(() => database.batch(statements)) }
+  const waiting = [api.fetch(list(), slow, { now: 0 }), api.fetch(list(), slow)]
+  for (const now of [0, Date.now(), Date.UTC(2100, 0, 1)]) assert.equal((await api.fetch(list(), database, { now })).status, 200)
+  resolve()
+  assert.deepEqual((await Promise.all(waiting)).map(({ status }) => status), [200, 200])
+})
+
+test('a request that its host drops leaves nothing behind', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc')
+  const { waitingCount } = await import(path.join(installed, 'tenants_core_bg.js'))
+  const before = waitingCount()
+  const { api, list } = await world()
+  for (let i = 0; i < 20; i++) void api.fetch(list(), { batch: () => new Promise(() => {}) })
+  await new Promise(setImmediate)
+  assert.equal(waitingCount(), before + 20)
+  for (let tries = 0; tries < 100 && waitingCount() > before; tries++) {
+    collect()
+    await new Promise((done) => setTimeout(done, 10))
+  }
+  assert.equal(waitingCount(), before)
+})
+
+test('a stack overflow in the core is a crash, even if the instance cannot tell its panic', async () => {
+  const { api, database, list } = await world()
+  const bindings = await import(path.join(installed, 'tenants_core_bg.js'))
+  for (const error of [new RangeError('Maximum call stack size exceeded'), Object.assign(new Error('too much recursion'), { name: 'InternalError' })]) {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path.join(installed, 'tenants_core_bg.wasm'))), { './tenants_core_bg.js': bindings })
+    const broken = { ...exports, begin: () => { throw error }, takePanic: () => { throw new WebAssembly.RuntimeError('unreachable') } }
+    const request = list()
+    bindings.__wbg_set_wasm(broken)
+    await assert.rejects(api.fetch(request, database), { name: 'TenantsError', code: 'crashed', message: `the core crashed: ${error.message}` })
+    assert.equal((await api.fetch(list(), database)).status, 200)
+  }
+})
+
 test('countStatistics counts a tenant\'s own tables, as the cron trigger does', async () => {
   const { api, database, key, list } = await world()
   const post = (where, value) => {
@@ -214,7 +320,7 @@ test('countStatistics counts a tenant\'s own tables, as the cron trigger does', 
   assert.deepEqual(await api.countStatistics(database, { now: Date.UTC(2031, 0, 1) }), { counted: 1, gone: 0, failed: [] })
   const [{ stats, last_job_at }] = await (await api.fetch(list(), database)).json()
   assert.deepEqual([stats.users, stats.admins, last_job_at], [1, 1, '2031-01-01 00:00:00'])
-  await assert.rejects(api.countStatistics({ batch: () => { throw new Error('no disk') } }), { name: 'TenantsError', code: 'job_failed', message: /no disk/ })
+  await assert.rejects(api.countStatistics({ batch: () => { throw new Error('no disk') } }), { name: 'TenantsError', code: 'task_failed', message: /no disk/ })
 })
 
 test('the installed package has exactly the packed files', () => {

@@ -1,20 +1,20 @@
 // A test compiles this file but never runs it. It uses the package's types as a new user's program would.
 import { DatabaseSync } from 'node:sqlite'
-import { TenantsApi, createApiKey, sign, type ApiKey, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
+import { TenantsApi, prepareDatabase, sign, type ApiKey, type ApiKeyRow, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
 import { betterSqlite3 } from 'tenants-core/better-sqlite3'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
 import { d1 } from 'tenants-core/d1'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
-import { prepareDatabase, schema } from 'tenants-core/schema'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 
 const lines: LogEntry[] = []
 const api: TenantsApi = new TenantsApi(process.env, { log: (entry) => lines.push(entry) })
 const database: Database = nodeSqlite(new DatabaseSync(':memory:'))
-const made: boolean = await prepareDatabase(database)
-const first: string | undefined = schema[0]
+const applied: string[] = await prepareDatabase(database)
 const response: Response = await api.fetch(new Request('http://localhost/'), database, { clientAddress: null, now: 0 })
-const key: ApiKey = createApiKey('secret', 1, { name: 'a', expiresAt: '2030-01-01 00:00:00' })
+const key: ApiKey = await api.createApiKey(database, { name: 'a', expiresAt: '2030-01-01 00:00:00' })
+const keys: ApiKeyRow[] = await api.listApiKeys(database)
+const deleted: number[] = await api.deleteApiKeys(database, { id: key.id })
 const signature: string = sign('secret', new Uint8Array())
 const own: Database = { batch: async (statements: Statement[]): Promise<Rows[]> => statements.map(() => [[1, 'a', null, 2n]]) }
 const adapters: ((db: never) => Database)[] = [betterSqlite3, bunSqlite, d1, sqliteWasm]
@@ -31,10 +31,10 @@ try {
 // @ts-expect-error: fetch needs a database
 await api.fetch(new Request('http://localhost/'))
 // @ts-expect-error: an id must be a number
-createApiKey('secret', '1')
+await api.deleteApiKeys(database, { id: '1' })
 // @ts-expect-error: a secret must be a string
 sign(1)
 // @ts-expect-error: a row must be an array of values
 const wrong: Database = { batch: () => [[{ a: 1 }]] }
 
-console.log(made, first, response.status, key.statements, signature, own, adapters, wrong, lines)
+console.log(applied, response.status, key, keys, deleted, signature, own, adapters, wrong, lines)

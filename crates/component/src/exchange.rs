@@ -1,14 +1,13 @@
-//! The world `exchange`: a request in steps. The host runs the batches and keeps the time and the randomness.
-
-use std::rc::Rc;
+//! The world `exchange`: a request in steps. The host runs the batches, and passes in the time and the randomness.
 
 use tenants_core::config::VARIABLES;
-use tenants_core::job::{Job as _, JobError, JobStep};
-use tenants_core::task::keys::{CreatedKey, KeyCreation, KeyName};
-use tenants_core::value::clock::Timestamp;
-use tenants_core::{Api, Exchange, Step};
+use tenants_core::machine::{Context, Effect, Machine, Step};
+use tenants_core::task::any::Task;
+use tenants_core::{Api, Exchange};
 
-use crate::types::{self, Given, Outcome, Request, Variable, VariableError};
+use crate::types::{
+    self, GivenRandom, Outcome, Request, TaskError, Variable, VariableError, task_result,
+};
 use bindings::exports::tenants::api::exchanges as wit;
 
 #[expect(unsafe_code, reason = "generated")]
@@ -26,120 +25,111 @@ mod bindings {
 
 struct World;
 
-/// The API, which its exchanges hold on to.
-struct SharedApi(Rc<Api>);
-
-/// A request that waits, and the API that it was made to.
-struct Waiting {
-    api: Rc<Api>,
-    exchange: Exchange,
-}
-
-/// A key that is being created, and what is left of the randomness for it.
-struct Creating {
-    creation: KeyCreation,
-    random: Given,
+/// A machine that waits for its batch, and the host's time and randomness for it.
+struct Waiting<M> {
+    machine: M,
+    now: i64,
+    random: GivenRandom,
 }
 
 impl wit::Guest for World {
-    type Api = SharedApi;
-    type Exchange = Waiting;
-    type KeyCreation = Creating;
+    type Api = Api;
+    type Exchange = Waiting<Exchange>;
+    type RunningTask = Waiting<Task>;
 
     fn variable_names() -> Vec<String> {
         VARIABLES.iter().map(|&name| name.into()).collect()
     }
 }
 
-impl wit::GuestApi for SharedApi {
+impl wit::GuestApi for Api {
     fn create(variables: Vec<Variable>) -> Result<wit::Api, Vec<VariableError>> {
-        types::configure(variables).map(|api| wit::Api::new(Self(Rc::new(api))))
+        types::configure(variables).map(wit::Api::new)
     }
 
     fn begin(&self, request: Request, now: i64, random: Vec<u8>) -> wit::Step {
-        let step = request.with(|asked| self.0.begin(asked, now, &mut Given::new(random)));
-        next(Rc::clone(&self.0), step)
+        let mut random = GivenRandom::new(random);
+        let step = request.with(|request| self.begin(request, now, &mut random));
+        answered(step, now, random)
     }
 
     fn sign(&self, body: Vec<u8>) -> Result<String, wit::SignError> {
-        let secret = self.0.config().ok().and_then(|c| c.request_secret());
+        let secret = self.config().ok().and_then(|c| c.request_secret());
         secret.map(|secret| secret.sign(&body)).ok_or_else(|| {
             wit::SignError::NotConfigured("CHEVERETO_TENANTS_API_REQUEST_SECRET".into())
         })
     }
 
-    fn create_api_key(
+    fn begin_task(
         &self,
-        name: Option<String>,
-        expires_at: Option<String>,
+        task: types::Task,
         now: i64,
         random: Vec<u8>,
-    ) -> Result<wit::KeyStep, wit::KeyError> {
-        let name = name.map(|name| KeyName::parse(&name)).transpose();
-        let name = name.map_err(|_| wit::KeyError::InvalidName)?;
-        let expires_at = expires_at.map(|at| Timestamp::parse(&at)).transpose();
-        let expires_at = expires_at.map_err(|_| wit::KeyError::InvalidExpiry)?;
-        let mut random = Given::new(random);
-        // `create` refuses what does not parse.
-        let config = self
-            .0
-            .config()
-            .map_err(|_| wit::KeyError::Failed("the configuration does not parse".into()))?;
-        let creation = KeyCreation::begin(config, name, expires_at, now, &mut random);
-        Ok(Creating::wait(creation.map_err(key_error)?, random))
+    ) -> Result<wit::TaskStep, TaskError> {
+        let mut random = GivenRandom::new(random);
+        let task = self.begin_task(task.try_into()?, now, &mut random)?;
+        reported(Step::Run(task), now, random)
     }
 }
 
-impl wit::GuestKeyCreation for Creating {
-    fn resume(creation: wit::KeyCreation, outcome: Outcome) -> Result<wit::KeyStep, wit::KeyError> {
-        let Self {
-            creation,
-            mut random,
-        } = creation.into_inner();
-        let step = creation.resume(types::rows(outcome), &mut random);
-        Ok(match step.map_err(key_error)? {
-            JobStep::Run(creation) => Self::wait(creation, random),
-            JobStep::Done(CreatedKey { id, key }) => wit::KeyStep::Created(wit::ApiKey {
-                id,
-                text: key.text().into(),
-            }),
-        })
-    }
-}
-
-impl Creating {
-    fn wait(creation: KeyCreation, random: Given) -> wit::KeyStep {
-        wit::KeyStep::Run(wit::PendingKey {
-            batch: types::batch(creation.batch()),
-            creation: wit::KeyCreation::new(Self { creation, random }),
-        })
-    }
-}
-
-fn key_error(error: JobError) -> wit::KeyError {
-    match error.missing_variable() {
-        Some(variable) => wit::KeyError::NotConfigured(variable.into()),
-        None => wit::KeyError::Failed(error.to_string()),
-    }
-}
-
-impl wit::GuestExchange for Waiting {
+impl wit::GuestExchange for Waiting<Exchange> {
     fn resume(exchange: wit::Exchange, outcome: Outcome) -> wit::Step {
-        let Self { api, exchange } = exchange.into_inner();
-        let step = exchange.resume(&api, types::rows(outcome));
-        next(api, step)
+        let (step, now, random) = exchange.into_inner::<Self>().resumed(outcome);
+        answered(step, now, random)
     }
 }
 
-fn next(api: Rc<Api>, step: Step) -> wit::Step {
+impl wit::GuestRunningTask for Waiting<Task> {
+    fn resume(task: wit::RunningTask, outcome: Outcome) -> Result<wit::TaskStep, TaskError> {
+        let (step, now, random) = task.into_inner::<Self>().resumed(outcome);
+        reported(step, now, random)
+    }
+}
+
+impl<M: Machine> Waiting<M> {
+    fn resumed(self, outcome: Outcome) -> (Step<M>, i64, GivenRandom) {
+        let Self {
+            machine,
+            now,
+            mut random,
+        } = self;
+        let context = &mut Context {
+            unix_seconds: now,
+            random: &mut random,
+        };
+        (machine.resume(types::rows(outcome), context), now, random)
+    }
+}
+
+fn answered(step: Step<Exchange>, now: i64, random: GivenRandom) -> wit::Step {
     match step {
-        Step::Send(answer) => wit::Step::Send((*answer).into()),
-        Step::Run(exchange) => wit::Step::Run(wit::Pending {
-            batch: types::batch(exchange.batch()),
+        Step::Done(answer) => wit::Step::Send(answer.into()),
+        Step::Run(machine) => wit::Step::Run(wit::Pending {
+            batch: batch_of(&machine),
             exchange: wit::Exchange::new(Waiting {
-                api,
-                exchange: *exchange,
+                machine,
+                now,
+                random,
             }),
         }),
     }
+}
+
+fn reported(step: Step<Task>, now: i64, random: GivenRandom) -> Result<wit::TaskStep, TaskError> {
+    Ok(match step {
+        Step::Done(report) => wit::TaskStep::Done(task_result(report?)),
+        Step::Run(machine) => wit::TaskStep::Run(wit::PendingTask {
+            batch: batch_of(&machine),
+            task: wit::RunningTask::new(Waiting {
+                machine,
+                now,
+                random,
+            }),
+        }),
+    })
+}
+
+fn batch_of(machine: &impl Machine) -> Vec<types::Statement> {
+    let Effect::Batch(batch) = machine.effect();
+    types::batch(batch)
 }

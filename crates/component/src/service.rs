@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 
-use tenants_core::Random;
-use tenants_core::{Api, RandomUnavailable, Step};
+use tenants_core::machine::{Step, drive};
+use tenants_core::sql::{Batch, Rows};
+use tenants_core::{Api, Failure, Host, Random, RandomUnavailable};
 use zeroize::Zeroizing;
 
-use crate::types::{self, Answer, Request, Variable, VariableError};
+use crate::types::{
+    self, Answer, Request, Task, TaskError, TaskResult, Variable, VariableError, task_result,
+};
 use bindings::tenants::api::{clock, database, randomness};
 
 #[expect(unsafe_code, clippy::too_many_arguments, reason = "generated")]
@@ -38,9 +41,22 @@ impl bindings::Guest for World {
     fn handle(variables: Vec<Variable>, request: Request) -> Result<Answer, Vec<VariableError>> {
         CONFIGURED.with_borrow_mut(|configured| {
             let api = &under(configured, variables)?.api;
-            Ok(answer(api, &request))
+            let step = request.with(|request| api.begin(request, clock::now(), &mut Imported));
+            Ok(drive(step, &mut Imports(Imported)).into())
         })
     }
+
+    fn do_task(
+        variables: Vec<Variable>,
+        task: Task,
+    ) -> Result<Result<TaskResult, TaskError>, Vec<VariableError>> {
+        CONFIGURED.with_borrow_mut(|configured| Ok(done(&under(configured, variables)?.api, task)))
+    }
+}
+
+fn done(api: &Api, task: Task) -> Result<TaskResult, TaskError> {
+    let task = api.begin_task(task.try_into()?, clock::now(), &mut Imported)?;
+    Ok(task_result(drive(Step::Run(task), &mut Imports(Imported))?))
 }
 
 fn under(
@@ -62,16 +78,20 @@ fn under(
     Ok(configured.insert(kept))
 }
 
-fn answer(api: &Api, request: &Request) -> Answer {
-    let mut step = request.with(|asked| api.begin(asked, clock::now(), &mut Imported));
-    loop {
-        match step {
-            Step::Send(answer) => return (*answer).into(),
-            Step::Run(exchange) => {
-                let outcome = database::run(&types::batch(exchange.batch()));
-                step = exchange.resume(api, types::rows(outcome));
-            }
-        }
+/// The host, by the functions that it gave.
+struct Imports(Imported);
+
+impl Host for Imports {
+    fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
+        types::rows_of(database::run(&types::batch(batch)))
+    }
+
+    fn unix_seconds(&mut self) -> i64 {
+        clock::now()
+    }
+
+    fn random(&mut self) -> &mut dyn Random {
+        &mut self.0
     }
 }
 

@@ -1,17 +1,22 @@
-//! What both worlds speak of: `wit/types.wit` in Rust, and the core's own types from and to it.
+//! The types of both worlds: `wit/types.wit` in Rust, and conversions between them and the core's own types.
 
 use std::borrow::Cow;
 
-use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::log::Level as CoreLevel;
 use tenants_core::sql::{self, Database, Rows};
-use tenants_core::{Answer as Answered, config};
-use tenants_core::{Api, Body as CoreBody, Headers, Random, RandomUnavailable, Request as Asked};
+use tenants_core::task::any::{Order, Report};
+use tenants_core::task::keys::{KeyChoice, KeyName};
+use tenants_core::value::clock::Timestamp;
+use tenants_core::{
+    Answer as CoreAnswer, Api, BODY_LIMIT_BYTES, Body as CoreBody, Failure, Headers,
+    Outcome as CoreOutcome, Random, RandomUnavailable, Request as CoreRequest, config, task,
+};
 use zeroize::Zeroizing;
 
 pub(crate) use bindings::tenants::api::types::{
-    Answer, BatchError, Body, Header, InvalidVariable, Level, LogEntry, Request, Response,
-    Statement, Value, Variable, VariableError,
+    Answer, ApiKey, ApiKeyRow, BatchError, Body, Header, InvalidVariable, Level, LogEntry, Request,
+    Response, Statement, StatisticsReport, Task, TaskError, TaskResult, UncountedTenant, Value,
+    Variable, VariableError,
 };
 
 #[allow(
@@ -28,13 +33,13 @@ pub(crate) mod bindings {
     });
 }
 
-/// What came of a batch, as a host tells it.
+/// The outcome of a batch, from the host.
 pub(crate) type Outcome = Result<Vec<Vec<Vec<Value>>>, BatchError>;
 
-// What wit/types.wit says of a body.
+// `wit/types.wit` has this number, too.
 const _: () = assert!(BODY_LIMIT_BYTES == 65_536);
 
-/// Reads a configuration; the error has everything that is wrong with it.
+/// Parses a configuration. The error has every wrong variable.
 pub(crate) fn configure(variables: Vec<Variable>) -> Result<Api, Vec<VariableError>> {
     let mut errors = Vec::new();
     for (at, variable) in variables.iter().enumerate() {
@@ -69,30 +74,18 @@ pub(crate) fn configure(variables: Vec<Variable>) -> Result<Api, Vec<VariableErr
 }
 
 impl Request {
-    /// Hands the request over in the core's terms.
-    pub(crate) fn with<T>(&self, then: impl FnOnce(&Asked<'_>) -> T) -> T {
-        let [api_key, signature, content_type, request_id, if_none_match] = [
-            "x-api-key",
-            "x-signature",
-            "content-type",
-            "x-request-id",
-            "if-none-match",
-        ]
-        .map(|name| self.header(name));
-        then(&Asked {
+    /// Passes the request on as the core's type.
+    pub(crate) fn with<T>(&self, then: impl FnOnce(&CoreRequest<'_>) -> T) -> T {
+        let values = Headers::NAMES.map(|name| self.header(name));
+        then(&CoreRequest {
             method: &self.method,
             target: &self.target,
             client_address: self.client.as_deref(),
-            headers: Headers {
-                api_key: api_key.as_deref(),
-                signature: signature.as_deref(),
-                content_type: content_type.as_deref(),
-                request_id: request_id.as_deref(),
-                if_none_match: if_none_match.as_deref(),
-            },
+            headers: Headers::from_values(values.each_ref().map(Option::as_deref)),
             body: match &self.body {
                 Body::Bytes(bytes) => CoreBody::Bytes(bytes),
                 Body::TooLarge => CoreBody::TooLarge,
+                Body::Incomplete => CoreBody::Incomplete,
             },
         })
     }
@@ -106,8 +99,8 @@ impl Request {
     }
 }
 
-impl From<Answered> for Answer {
-    fn from(Answered { response, log }: Answered) -> Self {
+impl From<CoreAnswer> for Answer {
+    fn from(CoreAnswer { response, log }: CoreAnswer) -> Self {
         let headers = response.headers.into_iter().map(|(name, value)| Header {
             name: name.into(),
             value: value.into_owned(),
@@ -157,9 +150,16 @@ impl From<&sql::Value> for Value {
     }
 }
 
-/// What came of a batch, for the core.
-pub(crate) fn rows(outcome: Outcome) -> Result<Vec<Rows>, String> {
-    let results = outcome.map_err(|BatchError::Failed(reason)| reason)?;
+/// The outcome of a batch, for the core.
+pub(crate) fn rows(outcome: Outcome) -> CoreOutcome {
+    CoreOutcome::Batch(rows_of(outcome))
+}
+
+pub(crate) fn rows_of(outcome: Outcome) -> Result<Vec<Rows>, Failure> {
+    let results = outcome.map_err(|error| match error {
+        BatchError::Failed(reason) => Failure::new(reason),
+        BatchError::Unavailable(reason) => Failure::unavailable(reason),
+    })?;
     let row = |row: Vec<Value>| row.into_iter().map(sql::Value::from).collect();
     let results = results
         .into_iter()
@@ -177,13 +177,90 @@ impl From<Value> for sql::Value {
     }
 }
 
-/// Randomness that the host gave: each byte is used once.
-pub(crate) struct Given {
+impl TryFrom<Task> for Order {
+    type Error = TaskError;
+
+    fn try_from(task: Task) -> Result<Self, TaskError> {
+        let key_name = |name: Option<String>| {
+            let name = name.map(|name| KeyName::parse(&name)).transpose();
+            name.map_err(|_| TaskError::InvalidName)
+        };
+        Ok(match task {
+            Task::CreateApiKey(new) => {
+                let expires_at = new.expires_at.map(|at| Timestamp::parse(&at)).transpose();
+                Self::CreateKey {
+                    name: key_name(new.name)?,
+                    expires_at: expires_at.map_err(|_| TaskError::InvalidExpiry)?,
+                }
+            }
+            Task::ListApiKeys => Self::ListKeys,
+            Task::DeleteApiKeys(choice) => {
+                Self::DeleteKeys(match (choice.id, key_name(choice.name)?) {
+                    (Some(id), None) => KeyChoice::Id(id),
+                    (None, Some(name)) => KeyChoice::Name(name),
+                    (Some(id), Some(name)) => KeyChoice::Both(id, name),
+                    (None, None) => return Err(TaskError::NoChoice),
+                })
+            }
+            Task::CountStatistics => Self::CountStats,
+            Task::PrepareDatabase => Self::Prepare,
+        })
+    }
+}
+
+impl From<task::TaskError> for TaskError {
+    fn from(error: task::TaskError) -> Self {
+        match error.missing_variable() {
+            Some(variable) => Self::NotConfigured(variable.into()),
+            None if error.is_unavailable() => Self::Unavailable(error.to_string()),
+            None => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The result of a task, for the host.
+pub(crate) fn task_result(report: Report) -> TaskResult {
+    match report {
+        Report::KeyCreation(created) => TaskResult::Created(ApiKey {
+            id: created.id,
+            text: created.key.text().into(),
+        }),
+        Report::KeyList(rows) => {
+            let rows = rows.into_iter().map(|row| ApiKeyRow {
+                id: row.id,
+                name: row.name,
+                created_at: row.created_at,
+                expires_at: row.expires_at,
+                deleted_at: row.deleted_at,
+            });
+            TaskResult::Listed(rows.collect())
+        }
+        Report::KeyDeletion(ids) => TaskResult::Deleted(ids),
+        Report::Preparation(names) => {
+            TaskResult::Prepared(names.into_iter().map(Into::into).collect())
+        }
+        Report::Stats(report) => TaskResult::Counted(StatisticsReport {
+            counted: report.counted,
+            gone: report.gone,
+            failed: report
+                .failed
+                .into_iter()
+                .map(|failed| UncountedTenant {
+                    tenant: failed.tenant,
+                    reason: failed.reason,
+                })
+                .collect(),
+        }),
+    }
+}
+
+/// Random bytes from the host. Each byte is used once.
+pub(crate) struct GivenRandom {
     bytes: Zeroizing<Vec<u8>>,
     used: usize,
 }
 
-impl Given {
+impl GivenRandom {
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self {
             bytes: Zeroizing::new(bytes),
@@ -192,7 +269,7 @@ impl Given {
     }
 }
 
-impl Random for Given {
+impl Random for GivenRandom {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomUnavailable> {
         let end = self.used + out.len();
         let bytes = self.bytes.get(self.used..end).ok_or(RandomUnavailable)?;
@@ -206,7 +283,7 @@ impl Random for Given {
 mod tests {
     use tenants_core::{Random as _, RandomUnavailable};
 
-    use super::{Body, Given, Header, Request, Variable, VariableError, configure};
+    use super::{Body, GivenRandom, Header, Request, Variable, VariableError, configure};
 
     fn variable(name: &str, value: &str) -> Variable {
         Variable {
@@ -276,7 +353,7 @@ mod tests {
 
     #[test]
     fn no_random_byte_is_given_twice_and_none_made_up() {
-        let mut given = Given::new(vec![1, 2, 3]);
+        let mut given = GivenRandom::new(vec![1, 2, 3]);
         let mut out = [0; 2];
         assert_eq!(given.fill(&mut out), Ok(()));
         assert_eq!(out, [1, 2]);

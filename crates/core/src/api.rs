@@ -21,6 +21,9 @@ use crate::operation::{self, plans, site, tenants, traefik};
 use crate::sql::Results;
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
+use crate::task::any::{Order, Task};
+use crate::task::keys::{KeyCreation, KeyDeletion, KeyList};
+use crate::task::prepare::Preparation;
 use crate::task::stats::{Refresh, Which};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
@@ -134,6 +137,35 @@ impl Api {
         Ok(Refresh::begin(config, &now, which, SLICE))
     }
 
+    /// Begins a task of any kind. Its audit entries, if it writes any, have a new request id and no key.
+    ///
+    /// # Errors
+    /// If the configuration is invalid or lacks a secret that the task needs, if the host has no randomness, or if the clock is outside
+    /// the years 0000 to 9999.
+    pub fn begin_task(
+        &self,
+        order: Order,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+    ) -> Result<Task, TaskError> {
+        let config = self.config().map_err(misconfigured)?;
+        Ok(match order {
+            Order::CreateKey { name, expires_at } => {
+                KeyCreation::begin(config, name, expires_at, unix_seconds, random)?.into()
+            }
+            Order::ListKeys => KeyList::all().into(),
+            Order::DeleteKeys(choice) => {
+                let now = Timestamp::from_unix(unix_seconds)
+                    .map_err(|_| ApiError::Internal(Internal::Clock))?;
+                let run_id =
+                    request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
+                KeyDeletion::begin(&choice, &run_id, &now).into()
+            }
+            Order::CountStats => self.begin_stats(unix_seconds)?.into(),
+            Order::Prepare => Preparation::begin().into(),
+        })
+    }
+
     /// Begins a request. `unix_seconds` is the host's clock: seconds since 1970-01-01 00:00:00 UTC.
     pub fn begin(
         &self,
@@ -222,6 +254,7 @@ impl Api {
         let body = match request.body {
             Body::Bytes(body) if body.len() <= route.body_limit => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
+            Body::Incomplete => return Err(ApiError::BodyIncomplete),
         };
         let secrets = Secrets {
             request: access.request_secret.as_ref(),

@@ -51,6 +51,8 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
+    "TENANTS_REUSED_ID",
+    "TENANTS_STATS_MIN_AGE",
     "TENANTS_STATS_PER_RUN",
 ];
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub(crate) site: Site,
     /// The most tenants that one run of the cron trigger counts.
     pub(crate) stats_per_run: u32,
+    /// The cron trigger counts no tenant again before so many seconds have passed.
+    pub(crate) stats_min_age_s: u32,
     /// The lowest level that the log has.
     pub(crate) log_level: Level,
 }
@@ -106,6 +110,18 @@ pub(crate) struct Site {
     pub(crate) table_prefix: TablePrefix,
     /// The cost of a password's hash.
     pub(crate) hashing: Hashing,
+    /// The fate of tables that a deleted tenant has left behind.
+    pub(crate) reused_id: ReusedId,
+}
+
+/// The answer to a new tenant whose id belonged to a deleted one, if the tables of the deleted tenant still exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ReusedId {
+    /// The new tenant gets the tables, with their users and files. The response and the log say so.
+    #[default]
+    Adopt,
+    /// 409.
+    Refuse,
 }
 
 /// A variable with an invalid value.

@@ -40,6 +40,6 @@ pub mod value;
 pub mod wire;
 
 pub use api::{Answer, Api, Exchange};
-pub use machine::{Context, Effect, Failure, Host, Machine, Outcome, Step};
+pub use machine::{Context, Effect, Failure, FailureKind, Host, Machine, Outcome, Step};
 pub use value::random::{Random, RandomUnavailable};
 pub use wire::http::{BODY_LIMIT_BYTES, Body, Headers, Request, Response};

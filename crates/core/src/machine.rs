@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::sql::{Batch, Rows};
+use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
 
 /// Work that waits for the host.
@@ -45,11 +46,22 @@ pub enum Outcome {
     Batch(Result<Vec<Rows>, Failure>),
 }
 
-/// The reason why a batch failed, in the database's words. It goes to the log and decides nothing.
+/// The reason why a batch failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The database's message.
+    /// The database's message. It goes to the log and decides nothing.
     pub reason: String,
+    /// The kind of the failure. The host decides it by its database's error codes.
+    pub kind: FailureKind,
+}
+
+/// The kinds of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The database failed. A request is answered with a 500.
+    Failed,
+    /// The database is busy, locked or out of reach for a while. A request is answered with a 503 and `Retry-After`.
+    Unavailable,
 }
 
 impl Failure {
@@ -57,6 +69,24 @@ impl Failure {
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            kind: FailureKind::Failed,
+        }
+    }
+
+    /// A failure that will soon be over, with the database's message.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            kind: FailureKind::Unavailable,
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(Failure { reason, kind }: Failure) -> Self {
+        match kind {
+            FailureKind::Failed => Self::Internal(Internal::Database(reason)),
+            FailureKind::Unavailable => Self::Unavailable(reason),
         }
     }
 }

@@ -9,9 +9,11 @@ use core::fmt;
 
 use crate::machine::{Failure, Outcome};
 use crate::sql::{Batch, Results, Rows};
-use crate::value::fault::{ApiError, Internal};
+use crate::value::fault::ApiError;
 
+pub mod any;
 pub mod keys;
+pub mod prepare;
 pub mod reseal;
 pub mod stats;
 
@@ -27,6 +29,12 @@ impl TaskError {
             ApiError::NotConfigured { variable } => Some(variable),
             _ => None,
         }
+    }
+
+    /// Whether the database was busy, locked or out of reach. The same task may succeed in a moment.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.0, ApiError::Unavailable(_))
     }
 
     /// The kind of thing that does not exist, if that is the reason: `tenant`.
@@ -59,6 +67,6 @@ fn rows(outcome: Outcome) -> Result<Vec<Rows>, Failure> {
 
 /// The results of a task's batch. If the batch failed, the task cannot go on.
 fn results(outcome: Outcome, batch: &Batch) -> Result<Results, ApiError> {
-    let rows = rows(outcome).map_err(|f| ApiError::Internal(Internal::Database(f.reason)))?;
+    let rows = rows(outcome).map_err(ApiError::from)?;
     Results::new(rows, batch.statements().len())
 }

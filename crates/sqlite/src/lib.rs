@@ -1,19 +1,19 @@
 //! SQLite as the core's database: the half of a host that runs batches.
 //!
 //! A host in Rust copies this file or depends on this crate. The tests run the core on it, and `examples/axum` serves requests
-//! with it. Opening a database creates its tables if it has none ([`SCHEMA`]); it does not apply `migrations/` to older ones.
+//! with it. Opening a database applies the migrations that it lacks.
 
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::{Type, Value as SqliteValue, ValueRef};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params_from_iter};
+use tenants_core::machine::{Step, drive};
 use tenants_core::sql::{Batch, Row, Rows, Statement, Value};
+use tenants_core::task::TaskError;
+use tenants_core::task::prepare::Preparation;
 use tenants_core::{Failure, Host, Random, RandomUnavailable};
-
-/// Every table of the registry.
-pub const SCHEMA: &str = include_str!("../../../schema.sql");
 
 /// How long a batch waits for another connection's transaction before it fails with "database is locked".
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,11 +37,20 @@ pub enum Error {
     },
 }
 
-/// Opens a file, which is created if it does not exist. Creates the tables if the database is empty.
+/// Why a database could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// SQLite could not open the file.
+    Sqlite(rusqlite::Error),
+    /// The migrations could not be applied, or a newer version of the core made the database.
+    Preparation(TaskError),
+}
+
+/// Opens a file, which is created if it does not exist. Applies the migrations that it lacks.
 ///
 /// # Errors
-/// If SQLite cannot open the file or write to it.
-pub fn open(path: impl AsRef<Path>) -> Result<Connection, Error> {
+/// If SQLite cannot open the file or write to it, or if a newer version of the core made the database.
+pub fn open(path: impl AsRef<Path>) -> Result<Connection, OpenError> {
     prepare(Connection::open(path)?)
 }
 
@@ -49,23 +58,16 @@ pub fn open(path: impl AsRef<Path>) -> Result<Connection, Error> {
 ///
 /// # Errors
 /// If SQLite has no memory left.
-pub fn open_in_memory() -> Result<Connection, Error> {
+pub fn open_in_memory() -> Result<Connection, OpenError> {
     prepare(Connection::open_in_memory()?)
 }
 
-fn prepare(mut db: Connection) -> Result<Connection, Error> {
+fn prepare(mut db: Connection) -> Result<Connection, OpenError> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     // D1 enforces them, too: https://developers.cloudflare.com/d1/sql-api/foreign-keys/
     db.pragma_update(None, "foreign_keys", true)?;
-    // One transaction: if two processes open a new file at once, the second waits and then finds the first one's tables.
-    let transaction = begin(&mut db)?;
-    let is_empty = transaction.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| {
-        row.get(0)
-    })?;
-    if is_empty {
-        transaction.execute_batch(SCHEMA)?;
-    }
-    transaction.commit()?;
+    let step = Step::Run(Preparation::begin());
+    drive(step, &mut SystemHost::new(&mut db)).map_err(OpenError::Preparation)?;
     Ok(db)
 }
 
@@ -88,7 +90,7 @@ impl<'a> SystemHost<'a> {
 
 impl Host for SystemHost<'_> {
     fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
-        run(self.db, batch).map_err(|error| Failure::new(error.to_string()))
+        run(self.db, batch).map_err(Failure::from)
     }
 
     fn unix_seconds(&mut self) -> i64 {
@@ -214,6 +216,47 @@ impl std::error::Error for Error {
             Self::Sqlite(error) => Some(error),
             Self::Type { .. } | Self::NotUtf8 { .. } => None,
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            Error::Sqlite(rusqlite::Error::SqliteFailure(failure, _))
+                if matches!(
+                    failure.code,
+                    ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked
+                ) =>
+            {
+                Self::unavailable(reason)
+            }
+            Error::Sqlite(_) | Error::Type { .. } | Error::NotUtf8 { .. } => Self::new(reason),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Preparation(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Sqlite(error) => Some(error),
+            Self::Preparation(_) => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
     }
 }
 

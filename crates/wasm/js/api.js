@@ -6,6 +6,8 @@ let module
 let memory = null
 /** The number of the current wasm instance. A handle is valid only in the instance that issued it. */
 let generation = 0
+/** The request headers that the core reads. @type {string[]} */
+let headerNames = []
 
 /** Keeps the compiled wasm and starts an instance of it. */
 export function start(compiled) {
@@ -21,6 +23,7 @@ function instantiate() {
   generation++
   bindings.__wbg_set_wasm(exports)
   exports.__wbindgen_start()
+  headerNames = bindings.headerNames().split('\n')
 }
 
 /** Calls into the wasm. An instance that trapped cannot be trusted, so start a new one. Requests that still wait in the old one are rejected. */
@@ -28,21 +31,39 @@ function guarded(call) {
   try {
     return call()
   } catch (error) {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw error
-    const cause = bindings.takePanic() || error.message
+    if (!isTrap(error)) throw error
+    const cause = panicMessage() || error.message
     instantiate()
     throw crashed(cause)
   }
 }
 
-const crashed = (cause) => failed('crashed', `the core crashed: ${cause}`)
-
-function failed(code, message) {
-  return Object.assign(new Error(message), { name: 'TenantsError', code, field: null, errors: [] })
+/** A stack overflow is a RangeError, or an InternalError in Firefox. It ends the wasm's functions midway, as a trap does. */
+function isTrap(error) {
+  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError || error?.name === 'InternalError'
 }
 
-const forgotten = typeof FinalizationRegistry === 'undefined' ? undefined
-  : new FinalizationRegistry((api) => { if (api.generation === generation) bindings.release(api.handle) })
+function panicMessage() {
+  try {
+    return bindings.takePanic()
+  } catch {
+    // The instance is too broken to tell.
+    return ''
+  }
+}
+
+const crashed = (cause) => failed('crashed', `the core crashed: ${cause}`)
+
+function failed(code, message, field = null) {
+  return Object.assign(new Error(message), { name: 'TenantsError', code, field, errors: [] })
+}
+
+const onceCollected = (release) => (typeof FinalizationRegistry === 'undefined' ? undefined
+  : new FinalizationRegistry((held) => { if (held.generation === generation) release(held.handle) }))
+
+const forgotten = onceCollected((handle) => bindings.release(handle))
+/** If a host drops a request whose batch never ends, its exchange goes, too. */
+const abandoned = onceCollected((handle) => bindings.abandon(handle))
 
 export class TenantsApi {
   #config
@@ -59,24 +80,44 @@ export class TenantsApi {
   }
 
   async fetch(request, database, { clientAddress, now } = {}) {
-    const began = Date.now()
     const reading = readBody(request)
     const body = reading instanceof Promise ? await reading : reading
-    const { headers } = request
-    const text = (name) => headers.get(name) ?? undefined
-    let turn = JSON.parse(guarded(() => bindings.begin(
-      this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, text('x-api-key'), text('x-signature'), text('content-type'),
-      text('x-request-id'), text('if-none-match'), body, now ?? began)))
-    while (turn.statements) turn = await this.#proceed(turn, database, now)
-    this.#log(entryOf(turn.log))
+    const headers = headerNames.map((name) => {
+      const value = request.headers.get(name)
+      return value === null ? '' : `=${value}`
+    })
+    const begun = guarded(() => bindings.begin(
+      this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
+    const turn = await finished(begun, database, now)
+    this.#note(entryOf(turn.log))
     return new Response(turn.body === '' ? null : turn.body, { status: turn.status, headers: turn.headers })
   }
 
   async countStatistics(database, { now } = {}) {
-    let turn = JSON.parse(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())))
-    while (turn.statements) turn = await this.#proceed(turn, database, now)
-    if (turn.failure !== undefined) throw failed('job_failed', turn.failure)
-    return turn.report
+    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now))
+  }
+
+  async createApiKey(database, { name, expiresAt } = {}) {
+    return reported(await finished(guarded(() => bindings.createKey(this.#handle(), name, expiresAt, Date.now())), database))
+  }
+
+  async listApiKeys(database) {
+    const rows = reported(await finished(guarded(() => bindings.listKeys(this.#handle(), Date.now())), database))
+    return rows.map(({ id, name, created_at: createdAt, expires_at: expiresAt, deleted_at: deletedAt }) => ({ id, name, createdAt, expiresAt, deletedAt }))
+  }
+
+  async deleteApiKeys(database, { id, name } = {}) {
+    return reported(await finished(guarded(() => bindings.deleteKeys(this.#handle(), id, name, Date.now())), database))
+  }
+
+  /** Calls the host's log. An error in it must not make a caller believe that a write failed. */
+  #note(entry) {
+    try {
+      const logged = this.#log(entry)
+      if (typeof logged?.then === 'function') logged.then(undefined, logFailed)
+    } catch (error) {
+      logFailed(error)
+    }
   }
 
   #handle() {
@@ -86,21 +127,39 @@ export class TenantsApi {
     }
     return this.#api.handle
   }
+}
 
-  async #proceed({ handle, statements }, database, now) {
-    const mine = generation
-    let results
-    let failure
-    try {
-      results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
-    } catch (error) {
-      failure = String(error?.message ?? error)
-    }
-    // In a new instance, the old handle may belong to another request.
-    const next = mine === generation ? guarded(() => bindings.resume(handle, results, failure, now ?? Date.now())) : undefined
-    if (next === undefined) throw crashed('it restarted while this request waited for the database')
-    return JSON.parse(next)
+/** Runs batches until the core needs no more. Returns its last turn. */
+async function finished(begun, database, now) {
+  let turn = JSON.parse(begun)
+  while (turn.statements) turn = JSON.parse(await proceed(turn, database, now))
+  return turn
+}
+
+async function proceed({ handle, statements }, database, now) {
+  const waiting = { handle, generation }
+  abandoned?.register(waiting, { ...waiting }, waiting)
+  let results
+  let failure
+  let isUnavailable = false
+  try {
+    results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
+  } catch (error) {
+    failure = String(error?.message ?? error)
+    isUnavailable = error?.code === 'unavailable'
   }
+  abandoned?.unregister(waiting)
+  // In a new instance, the old handle may belong to another request.
+  const next = waiting.generation === generation ? guarded(() => bindings.resume(handle, results, failure, isUnavailable, now ?? Date.now())) : undefined
+  if (next === undefined) throw crashed('it restarted while this request waited for the database')
+  return next
+}
+
+/** Returns a task's report. Throws the reason if it failed. */
+function reported({ report, failure, missing, unavailable }) {
+  if (failure === undefined) return report
+  if (missing !== null) throw failed('not_configured', failure, missing)
+  throw failed(unavailable ? 'unavailable' : 'task_failed', failure)
 }
 
 export function sign(secret, body = '') {
@@ -108,8 +167,12 @@ export function sign(secret, body = '') {
   return guarded(() => bindings.signBytes(secret, bytes))
 }
 
-export function createApiKey(keySecret, id, { name, expiresAt } = {}) {
-  return JSON.parse(guarded(() => bindings.issueKey(keySecret, id, name, expiresAt, Date.now())))
+export async function prepareDatabase(database) {
+  return reported(await finished(guarded(() => bindings.beginPreparation()), database))
+}
+
+function logFailed(error) {
+  console.error('tenants-core: the log callback failed:', error)
 }
 
 function logErrors(entry) {
@@ -129,28 +192,33 @@ function targetOf(url) {
 
 const EMPTY = new Uint8Array()
 
-/** Reads the body's bytes. Returns `undefined` if the body is longer than the core accepts. */
+/** Reads the body's bytes. Returns `undefined` if the body is longer than the core accepts, and `null` if it breaks off before its end. */
 function readBody(request) {
   const limit = bindings.bodyLimitBytes()
   if (Number(request.headers.get('content-length') ?? 0) > limit) return undefined
   if (request.body === null) return EMPTY
   // A platform without request streams already has the whole body.
-  if (request.body === undefined) return request.arrayBuffer().then((all) => (all.byteLength > limit ? undefined : new Uint8Array(all)))
+  if (request.body === undefined) return request.arrayBuffer().then((all) => (all.byteLength > limit ? undefined : new Uint8Array(all)), () => null)
   return readStream(request.body.getReader(), limit)
 }
 
 async function readStream(reader, limit) {
   const chunks = []
   let length = 0
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) break
-    length += value.length
-    if (length > limit) {
-      await reader.cancel()
-      return undefined
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      length += value.length
+      if (length > limit) {
+        // Whether the rest can be cancelled makes no difference to the response.
+        reader.cancel().catch(() => {})
+        return undefined
+      }
+      chunks.push(value)
     }
-    chunks.push(value)
+  } catch {
+    return null
   }
   if (chunks.length === 1) return chunks[0]
   const all = new Uint8Array(length)

@@ -1,13 +1,13 @@
-//! What is thrown into JavaScript: an `Error` with `code`, `field` and `errors`, never a bare string.
+//! The errors that JavaScript catches: an `Error` with `code`, `field` and `errors`, never a bare string.
 
 use js_sys::{Array, Error, Object, Reflect};
 use wasm_bindgen::JsValue;
 
-/// One thing that is wrong.
+/// An error in one variable.
 pub(crate) struct FieldError {
-    /// What it is about: a variable's name.
+    /// The variable's name.
     pub(crate) field: &'static str,
-    /// What was expected and what came; never a secret.
+    /// The expected form and the value that came, without any secret.
     pub(crate) detail: String,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn thrown(
     error.into()
 }
 
-/// What kind of value it is, in words; a value itself may be a secret.
+/// The kind of a value, in words. The value itself may be a secret.
 pub(crate) fn kind_of(value: &JsValue) -> String {
     if value.is_null() {
         return "null".into();

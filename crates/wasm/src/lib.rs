@@ -1,31 +1,37 @@
-//! The Tenants API for JavaScript hosts: what `js/` of this crate, the npm package `tenants-core`, calls. No rule of the API is here.
+//! The Tenants API for JavaScript hosts: the half in Rust of the npm package `tenants-core`, whose half in JavaScript is `js/`. No rule of
+//! the API is here.
 //!
-//! An exchange is two synchronous calls, as in the Worker: [`begin`], and [`resume`] with the rows of the batch that `begin` asked
-//! for, each with one text in JSON for its answer. What waits for rows waits here, under a number; JavaScript holds no pointer
-//! into the wasm, so that nothing of an instance that trapped can reach into the next one. [`types`] has what TypeScript is told.
+//! A request is two synchronous calls: [`begin`], and [`resume`] with the rows of the batch that `begin` asked for. Each returns one text in
+//! JSON. An exchange that waits for its rows waits here, under a number. JavaScript holds no pointer into the wasm, so nothing of an
+//! instance that trapped can reach into the next one. [`types`] has the declarations for TypeScript.
 
 mod error;
 pub mod key;
 mod rows;
 mod types;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::Reflect;
+use js_sys::{Date, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::VARIABLES;
-use tenants_core::job::{Job as _, JobError, JobStep};
-use tenants_core::sql::{Batch, Statement};
-use tenants_core::task::stats::{Refresh, Report};
+use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
+use tenants_core::sql::{Rows, Statement};
+use tenants_core::task::TaskError;
+use tenants_core::task::any::{Order, Report, Task};
+use tenants_core::task::keys::KeyRow;
+use tenants_core::task::prepare::Preparation;
+use tenants_core::task::stats;
 use tenants_core::{
-    Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response, Step,
+    Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response,
 };
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::error::{FieldError, kind_of, thrown};
 
@@ -34,29 +40,10 @@ use crate::error::{FieldError, kind_of, thrown};
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
-/// How long a request waits for its rows at the most. One that is not resumed by then never will be.
-const WAIT_LIMIT_MS: f64 = 120_000.0;
-
-/// What waits for its rows.
-enum Work {
-    Request(Box<Exchange>),
-    Stats(Box<Refresh>),
-}
-
-impl Work {
-    fn batch(&self) -> &Batch {
-        match self {
-            Self::Request(exchange) => exchange.batch(),
-            Self::Stats(job) => job.batch(),
-        }
-    }
-}
-
-/// A request or a job that waits for its rows.
-struct Waiting {
-    api: Rc<Api>,
-    work: Work,
-    began_ms: f64,
+/// A request or a task that waits for its rows.
+enum Waiting {
+    Request { exchange: Exchange, began_ms: f64 },
+    Task(Task),
 }
 
 thread_local! {
@@ -71,7 +58,7 @@ fn start() {
     std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
 }
 
-/// What the last panic said, once; empty where a trap was no panic.
+/// Returns the last panic's message, once. Empty if a trap was not a panic.
 #[wasm_bindgen(js_name = takePanic, skip_typescript)]
 #[must_use]
 pub fn take_panic() -> String {
@@ -85,7 +72,14 @@ pub fn body_limit_bytes() -> usize {
     BODY_LIMIT_BYTES
 }
 
-/// Reads a configuration, an object of the variables' names and their values, and answers the number it goes by from then on.
+/// The names of the headers that [`begin`] takes, one a line.
+#[wasm_bindgen(js_name = headerNames, skip_typescript)]
+#[must_use]
+pub fn header_names() -> String {
+    Headers::NAMES.join("\n")
+}
+
+/// Parses a configuration, an object of variables and their values. Returns its handle.
 ///
 /// # Errors
 /// `invalid_configuration`, with every variable that does not parse or is not a string.
@@ -131,81 +125,113 @@ pub fn release(api: u32) {
     APIS.with_borrow_mut(|apis| apis.remove(&api));
 }
 
-/// Begins a request under a configuration. `body` is `undefined` where it is longer than [`body_limit_bytes`]; `now_ms` is as
-/// `Date.now()` has it. Answers a [`Turn`] in JSON.
+/// Begins a request under a configuration.
+///
+/// `headers` has a line for each of [`header_names`]: empty if the request does not have the header, otherwise `=` and its value. `body` is
+/// `undefined` if it is longer than [`body_limit_bytes`], and `null` if it broke off before its end. `now_ms` is a time as `Date.now()` returns it. Returns a [`Turn`] in JSON.
 ///
 /// # Panics
-/// Where there is no such configuration.
+/// If there is no such configuration, or if `headers` has another number of lines.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "an object would have to be read property by property"
-)]
 pub fn begin(
     api: u32,
     method: &str,
     target: &str,
     client_address: Option<String>,
-    api_key: Option<String>,
-    signature: Option<String>,
-    content_type: Option<String>,
-    request_id: Option<String>,
-    if_none_match: Option<String>,
-    body: Option<Vec<u8>>,
+    headers: &str,
+    body: &JsValue,
     now_ms: f64,
 ) -> String {
-    let api = api_of(api);
+    let began_ms = Date::now();
+    let mut lines = headers.split('\n');
+    let values = Headers::NAMES.map(|name| {
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("no line for the header {name}"));
+        line.strip_prefix('=')
+    });
+    assert!(lines.next().is_none(), "more lines than headers");
+    let bytes = body.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
     let request = Request {
         method,
         target,
         client_address: client_address.as_deref(),
-        headers: Headers {
-            api_key: api_key.as_deref(),
-            signature: signature.as_deref(),
-            content_type: content_type.as_deref(),
-            request_id: request_id.as_deref(),
-            if_none_match: if_none_match.as_deref(),
+        headers: Headers::from_values(values),
+        body: match &bytes {
+            Some(bytes) => Body::Bytes(bytes),
+            None if body.is_null() => Body::Incomplete,
+            None => Body::TooLarge,
         },
-        body: body.as_deref().map_or(Body::TooLarge, Body::Bytes),
     };
-    let step = api.begin(&request, unix_seconds(now_ms), &mut HostRandom);
-    turn(step, api, now_ms, now_ms)
+    let step = api_of(api).begin(&request, unix_seconds(now_ms), &mut HostRandom);
+    answered(step, began_ms)
 }
 
-/// Goes on with the rows of the batch of a handle, which is then no more: a list of rows for each statement, a row being a list of
-/// values. Where the batch failed, `failure` says why. Answers a [`Turn`] in JSON, or `undefined` where no request waits under the
-/// handle any more.
+/// Goes on with the rows of a handle's batch, and ends the handle. `results` has a list of rows for each statement; a row is a list of
+/// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
 pub fn resume(
     handle: u32,
     results: &JsValue,
     failure: Option<String>,
+    is_unavailable: bool,
     now_ms: f64,
 ) -> Option<String> {
-    let Waiting {
-        api,
-        work,
-        began_ms,
-    } = WAITING.with_borrow_mut(|all| all.remove(&handle))?;
-    let rows = failure.map_or_else(|| rows::read(results), Err);
-    Some(match work {
-        Work::Request(exchange) => turn(exchange.resume(&api, rows), api, began_ms, now_ms),
-        Work::Stats(job) => stats(job.resume(rows, &mut HostRandom), api, began_ms, now_ms),
+    let waiting = WAITING.with_borrow_mut(|all| all.remove(&handle))?;
+    let rows: Result<Vec<Rows>, Failure> = match failure {
+        Some(reason) if is_unavailable => Err(Failure::unavailable(reason)),
+        Some(reason) => Err(Failure::new(reason)),
+        None => rows::read(results).map_err(Failure::new),
+    };
+    let outcome = Outcome::Batch(rows);
+    let mut random = HostRandom;
+    let context = &mut Context {
+        unix_seconds: unix_seconds(now_ms),
+        random: &mut random,
+    };
+    Some(match waiting {
+        Waiting::Request { exchange, began_ms } => {
+            answered(exchange.resume(outcome, context), began_ms)
+        }
+        Waiting::Task(task) => reported(task.resume(outcome, context)),
     })
 }
 
-/// Begins to count the statistics of the tenants whose turn it is, as the Worker's cron trigger does. Answers a [`Turn`] in JSON.
+/// Forgets a handle whose batch will never come back.
+#[wasm_bindgen(skip_typescript)]
+pub fn abandon(handle: u32) {
+    WAITING.with_borrow_mut(|all| all.remove(&handle));
+}
+
+/// The number of handles that wait for rows.
+#[wasm_bindgen(js_name = waitingCount, skip_typescript)]
+#[must_use]
+pub fn waiting_count() -> usize {
+    WAITING.with_borrow(BTreeMap::len)
+}
+
+/// Begins to count the statistics of the tenants whose turn it is, as the Worker's cron trigger does. Returns a [`Turn`] in JSON.
 ///
 /// # Panics
-/// Where there is no such configuration.
+/// If there is no such configuration.
 #[wasm_bindgen(js_name = beginStats, skip_typescript)]
 #[must_use]
 pub fn begin_stats(api: u32, now_ms: f64) -> String {
-    let api = api_of(api);
-    let begun = api.begin_stats(unix_seconds(now_ms)).map(JobStep::Run);
-    stats(begun, api, now_ms, now_ms)
+    begin_task(api, Order::CountStats, now_ms)
+}
+
+/// Begins to apply the migrations that a database lacks. Returns a [`Turn`] in JSON.
+#[wasm_bindgen(js_name = beginPreparation, skip_typescript)]
+#[must_use]
+pub fn begin_preparation() -> String {
+    reported(Step::Run(Preparation::begin().into()))
+}
+
+pub(crate) fn begin_task(api: u32, order: Order, now_ms: f64) -> String {
+    let begun = api_of(api).begin_task(order, unix_seconds(now_ms), &mut HostRandom);
+    reported(begun.map_or_else(|error| Step::Done(Err(error)), Step::Run))
 }
 
 fn api_of(handle: u32) -> Rc<Api> {
@@ -213,49 +239,7 @@ fn api_of(handle: u32) -> Rc<Api> {
         .unwrap_or_else(|| panic!("no configuration goes by {handle}"))
 }
 
-fn stats(
-    step: Result<JobStep<Refresh, Report>, JobError>,
-    api: Rc<Api>,
-    began_ms: f64,
-    now_ms: f64,
-) -> String {
-    match step {
-        Ok(JobStep::Run(job)) => run(Work::Stats(Box::new(job)), api, began_ms, now_ms),
-        Ok(JobStep::Done(report)) => to_json(&Turn::Report {
-            report: Counted {
-                counted: report.counted,
-                gone: report.gone,
-                failed: report
-                    .failed
-                    .into_iter()
-                    .map(|f| Uncounted {
-                        tenant: f.tenant,
-                        reason: f.reason,
-                    })
-                    .collect(),
-            },
-        }),
-        Err(error) => to_json(&Turn::Failure {
-            failure: error.to_string(),
-        }),
-    }
-}
-
-/// What came of counting statistics; TypeScript knows it as `StatisticsReport`.
-#[derive(Serialize)]
-struct Counted {
-    counted: u64,
-    gone: u64,
-    failed: Vec<Uncounted>,
-}
-
-#[derive(Serialize)]
-struct Uncounted {
-    tenant: String,
-    reason: String,
-}
-
-/// What is to be done next.
+/// The next step, for JavaScript.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Turn<'a> {
@@ -265,75 +249,101 @@ enum Turn<'a> {
     },
     Send {
         status: u16,
-        headers: &'a [(&'static str, std::borrow::Cow<'static, str>)],
+        headers: &'a [(&'static str, Cow<'static, str>)],
         body: &'a str,
         log: &'a RawValue,
     },
     Report {
-        report: Counted,
+        report: TaskReport<'a>,
     },
     Failure {
         failure: String,
+        /// The variable to configure first.
+        missing: Option<&'static str>,
+        /// Whether the task may succeed in a moment.
+        unavailable: bool,
     },
 }
 
-fn turn(step: Step, api: Rc<Api>, began_ms: f64, now_ms: f64) -> String {
+#[derive(Serialize)]
+#[serde(untagged)]
+enum TaskReport<'a> {
+    Key { id: u64, key: &'a str },
+    Keys(&'a [KeyRow]),
+    Deleted(&'a [i64]),
+    Stats(&'a stats::Report),
+    Applied(&'a [&'static str]),
+}
+
+fn answered(step: Step<Exchange>, began_ms: f64) -> String {
     match step {
-        Step::Run(exchange) => run(Work::Request(exchange), api, began_ms, now_ms),
-        Step::Send(answer) => {
+        Step::Run(exchange) => wait(exchange, |exchange| Waiting::Request { exchange, began_ms }),
+        Step::Done(Answer { response, log }) => {
             let Response {
                 status,
                 headers,
                 body,
-            } = &answer.response;
+            } = &response;
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "milliseconds of one request"
             )]
-            let log = RawValue::from_string(answer.log.line((now_ms - began_ms) as i64));
+            let line = RawValue::from_string(log.line((Date::now() - began_ms) as i64));
             to_json(&Turn::Send {
                 status: *status,
                 headers,
                 body,
-                log: &log.unwrap_or_default(),
+                log: &line.unwrap_or_default(),
             })
         }
     }
 }
 
-fn run(work: Work, api: Rc<Api>, began_ms: f64, now_ms: f64) -> String {
+fn reported(step: Step<Task>) -> String {
+    let done = match step {
+        Step::Run(task) => return wait(task, Waiting::Task),
+        Step::Done(done) => done,
+    };
+    match done {
+        Ok(report) => to_json(&Turn::Report {
+            report: match &report {
+                Report::KeyCreation(created) => TaskReport::Key {
+                    id: created.id,
+                    key: created.key.text(),
+                },
+                Report::KeyList(rows) => TaskReport::Keys(rows),
+                Report::KeyDeletion(ids) => TaskReport::Deleted(ids),
+                Report::Stats(report) => TaskReport::Stats(report),
+                Report::Preparation(names) => TaskReport::Applied(names),
+            },
+        }),
+        Err(error) => to_json(&failure(&error)),
+    }
+}
+
+fn failure(error: &TaskError) -> Turn<'static> {
+    Turn::Failure {
+        failure: error.to_string(),
+        missing: error.missing_variable(),
+        unavailable: error.is_unavailable(),
+    }
+}
+
+/// Keeps a machine under a new handle.
+fn wait<M: Machine>(machine: M, keep: impl FnOnce(M) -> Waiting) -> String {
     let handle = next_handle();
+    let Effect::Batch(batch) = machine.effect();
     let text = to_json(&Turn::Run {
         handle,
-        statements: work.batch().statements(),
+        statements: batch.statements(),
     });
-    wait(
-        handle,
-        Waiting {
-            api,
-            work,
-            began_ms,
-        },
-        now_ms,
-    );
+    WAITING.with_borrow_mut(|all| all.insert(handle, keep(machine)));
     text
 }
 
 fn to_json(turn: &Turn<'_>) -> String {
-    // Strings and numbers: there is nothing in it that JSON cannot say.
+    // Strings and numbers always encode.
     serde_json::to_string(turn).unwrap_or_default()
-}
-
-fn wait(handle: u32, waiting: Waiting, now_ms: f64) {
-    WAITING.with_borrow_mut(|all| {
-        // Handles count up, so that the first is the oldest (but for once in four billion).
-        while let Some(first) = all.first_entry()
-            && now_ms - first.get().began_ms > WAIT_LIMIT_MS
-        {
-            first.remove();
-        }
-        all.insert(handle, waiting);
-    });
 }
 
 fn next_handle() -> u32 {
@@ -350,7 +360,7 @@ fn unix_seconds(now_ms: f64) -> i64 {
     (now_ms / 1000.0).floor() as i64
 }
 
-/// A variable's value. What is neither a string nor absent is an error: a number's text is for its owner to choose.
+/// A variable's value. A value that is neither a string nor absent is an error: its owner must choose the text of a number.
 fn variable(
     variables: &JsValue,
     name: &'static str,

@@ -9,11 +9,11 @@ use crate::error::kind_of;
 /// The last integer that a JavaScript number and all before it hold exactly: 2^53 - 1.
 const LAST_SAFE: f64 = 9_007_199_254_740_991.0;
 
-/// Reads a list of rows for each statement. A number beyond 2^53 is refused, since it may have been another one before it became
-/// a JavaScript number; a `bigint` is exact.
+/// Reads a list of rows for each statement. A number beyond 2^53 is refused, because it may have been another one before it became a
+/// JavaScript number. A `bigint` is exact.
 ///
 /// # Errors
-/// A sentence that says which value is not of a database, without the value: it goes to the log.
+/// Says which value no database returns, without the value: the text goes to the log.
 pub(crate) fn read(results: &JsValue) -> Result<Vec<Rows>, String> {
     let mut all = Vec::new();
     for (s, rows) in list(results, || "the results".into())?.iter().enumerate() {

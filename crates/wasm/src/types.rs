@@ -1,4 +1,4 @@
-//! What TypeScript is told. wasm-bindgen writes it into the package's `index.d.ts`; a test compiles against it as a newcomer would.
+//! The declarations for TypeScript. wasm-bindgen writes them into the package's `index.d.ts`. A test compiles a program against them.
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -22,8 +22,9 @@ export type Rows = RowValue[][];
 /** What a host must offer: a SQLite that runs statements. The package has adapters for the usual ones. */
 export interface Database {
   /**
-   * Runs the statements in their order, in one transaction, all or nothing, and answers the rows of each. Throws, or rejects,
-   * where one failed; nothing of the batch is then left behind.
+   * Runs the statements in order, in one transaction, and returns the rows of each. Throws or rejects if one failed; the batch must then
+   * leave no changes. If the database is busy or out of reach for a while, the error has `code: 'unavailable'`: the response is a 503 with
+   * `Retry-After` instead of a 500.
    */
   batch(statements: Statement[]): Rows[] | Promise<Rows[]>;
 }
@@ -63,25 +64,61 @@ export class TenantsApi {
   /** Reads the configuration. Throws a {@link TenantsError} that lists every variable that does not parse. */
   constructor(config: Variables, options?: ApiOptions);
   /**
-   * Answers a request. Whatever the caller did wrong, and whatever the database did, is an answer. Rejects with a {@link TenantsError}
-   * (`crashed`) where the core itself broke; the next request is served by a new instance of it.
+   * Resolves with the response to a request, whatever the caller or the database did. Rejects with a {@link TenantsError} (`crashed`) if
+   * the core itself failed; a new instance of it serves the next request. Rejects with the platform's own `TypeError` if the host has
+   * already read or locked the request's body.
    */
   fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
   /**
-   * Counts the statistics of tenants from their own tables: of those whose turn it is, `TENANTS_STATS_PER_RUN` at the most. To be called
-   * regularly, as the Worker's cron trigger does. Rejects with a {@link TenantsError} (`job_failed`) where it could not choose any.
+   * Counts the statistics of tenants from their own tables: of those whose turn it is, at most `TENANTS_STATS_PER_RUN`. Call it
+   * regularly, as the Worker's cron trigger does. Rejects with a {@link TenantsError} (`task_failed`) if it could not choose any tenant.
    */
   countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
+  /**
+   * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`,
+   * `unavailable` (the database is busy; try again) or `task_failed` (the database failed, or the platform has no randomness).
+   */
+  createApiKey(database: Database, options?: ApiKeyOptions): Promise<ApiKey>;
+  /** Lists all API keys, deleted ones too, in the order of their ids. */
+  listApiKeys(database: Database): Promise<ApiKeyRow[]>;
+  /**
+   * Deletes the API keys that match all that is given: the id, the name, or both. Resolves with the ids of the keys that it deleted.
+   * Their rows stay, marked.
+   */
+  deleteApiKeys(database: Database, choice: { id?: number; name?: string }): Promise<number[]>;
 }
 
-/** What came of counting. */
+/** The result of counting. */
 export interface StatisticsReport {
-  /** How many tenants were counted. */
+  /** The number of tenants that were counted. */
   counted: number;
-  /** How many went away meanwhile. */
+  /** The number of tenants that were deleted meanwhile. */
   gone: number;
-  /** Those that could not be counted, and why. */
+  /** The tenants that could not be counted, and why. */
   failed: { tenant: string; reason: string }[];
+}
+
+/** A new API key. */
+export interface ApiKey {
+  id: number;
+  /** The value of `X-API-Key`. Show it now: the database keeps only its digest. */
+  key: string;
+}
+
+export interface ApiKeyOptions {
+  /** The key's purpose, 1 to 255 characters. */
+  name?: string | undefined;
+  /** The first second in which the key is no longer valid, in UTC: `YYYY-MM-DD HH:MM:SS`. */
+  expiresAt?: string | undefined;
+}
+
+/** An API key as the database has it: without the key. Times are in UTC. */
+export interface ApiKeyRow {
+  id: number;
+  name: string | null;
+  createdAt: string;
+  expiresAt: string | null;
+  deletedAt: string | null;
 }
 
 /** One thing that is wrong. */
@@ -95,32 +132,18 @@ export interface Problem {
 /** What the package throws. */
 export interface TenantsError extends Error, Problem {
   name: 'TenantsError';
-  code: 'invalid_configuration' | 'invalid_argument' | 'unavailable' | 'job_failed' | 'crashed';
+  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'unavailable' | 'task_failed' | 'crashed';
   /** For `invalid_configuration`: every variable that does not parse. */
   errors: readonly Problem[];
 }
 
+/**
+ * Applies the migrations that a database lacks, each in its own transaction, and resolves with their names. A new database gets all
+ * tables. Call it at every start; several processes may do so at once. Rejects with a {@link TenantsError}: `unavailable` if the
+ * database is busy, `task_failed` if it failed or if a newer version of the package made it.
+ */
+export function prepareDatabase(database: Database): Promise<string[]>;
+
 /** Signs a body: the value of `X-Signature`. `secret` is `CHEVERETO_TENANTS_API_REQUEST_SECRET`; a text is signed in UTF-8, no body as the empty one. */
 export function sign(secret: string, body?: string | Uint8Array | ArrayBuffer): string;
-
-/** A new API key. */
-export interface ApiKey {
-  id: number;
-  /** The value of `X-API-Key`. This is the one moment at which it is known: the database keeps its digest. */
-  key: string;
-  /** SHA-256 of the key, in hex. */
-  digest: string;
-  /** What makes it known to a database: `await database.batch(statements)`. */
-  statements: Statement[];
-}
-
-export interface ApiKeyOptions {
-  /** What it is for, 1 to 255 characters. */
-  name?: string;
-  /** From when on it opens nothing, in UTC: `YYYY-MM-DD HH:MM:SS`. */
-  expiresAt?: string;
-}
-
-/** Makes the key of the row `id`, which is given out once. `keySecret` is `CHEVERETO_TENANTS_API_KEY_SECRET`. */
-export function createApiKey(keySecret: string, id: number, options?: ApiKeyOptions): ApiKey;
 "#;

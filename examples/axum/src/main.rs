@@ -17,6 +17,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::http::{Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
+use http_body_util::LengthLimitError;
 use rusqlite::Connection;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::machine::{Step, drive};
@@ -84,10 +85,9 @@ async fn answer(
     request: HttpRequest<HttpBody>,
 ) -> HttpResponse {
     let (head, body) = request.into_parts();
-    // An error means that the body is too long, or that the client is gone and receives no response.
-    let body = to_bytes(body, BODY_LIMIT_BYTES).await.ok();
+    let body = to_bytes(body, BODY_LIMIT_BYTES).await;
     // The database waits for its disk, and hashing a password takes tens of milliseconds. Both would block the async threads.
-    let answer = spawn_blocking(move || host.ask(&head, body.as_ref(), client)).await;
+    let answer = spawn_blocking(move || host.ask(&head, &body, client)).await;
     match answer {
         Ok(answer) => to_http(answer.response),
         // The thread panicked and has printed why.
@@ -97,7 +97,7 @@ async fn answer(
 
 impl Server {
     /// Handles one request: runs batches until the core has a response.
-    fn ask(&self, head: &Parts, body: Option<&Bytes>, client: SocketAddr) -> Answer {
+    fn ask(&self, head: &Parts, body: &Result<Bytes, axum::Error>, client: SocketAddr) -> Answer {
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let client = client.ip().to_string();
         let request = Request {
@@ -108,7 +108,11 @@ impl Server {
                 .map_or("/", |target| target.as_str()),
             client_address: Some(&client),
             headers: Headers::from_fn(header),
-            body: body.map_or(Body::TooLarge, |bytes| Body::Bytes(bytes)),
+            body: match body {
+                Ok(bytes) => Body::Bytes(bytes),
+                Err(error) if is_too_large(error) => Body::TooLarge,
+                Err(_) => Body::Incomplete,
+            },
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
         let answer = drive(step, &mut SystemHost::new(&mut self.connection()));
@@ -141,6 +145,13 @@ impl Server {
         println!("API key: {}", created.key.text());
         Ok(())
     }
+}
+
+/// Whether a body was longer than the limit. Any other error means that it broke off.
+fn is_too_large(error: &axum::Error) -> bool {
+    error
+        .source()
+        .is_some_and(|source| source.is::<LengthLimitError>())
 }
 
 fn to_http(response: Response) -> HttpResponse {

@@ -1,6 +1,5 @@
 // The npm package as a host of the conformance set, on any platform with Request and Response.
-import { TenantsApi } from 'tenants-core'
-import { prepareDatabase } from 'tenants-core/schema'
+import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { checkAdapter } from './adapter.mjs'
 
 /** @param {(scenario: object) => Promise<{database: object, close?(): unknown}>} open opens a new, empty database */

@@ -16,7 +16,6 @@ WORLDS = {"exchange": Exchange, "service": Service}
 def main():
     world = sys.argv[1]
     loaded = load(str(ROOT / "target" / "component" / f"{world}.wasm"))
-    schema = (ROOT / "schema.sql").read_text()
     db = api = None
     for line in sys.stdin:
         command = json.loads(line)
@@ -24,8 +23,9 @@ def main():
         if "config" in command:
             if db is not None:
                 db.close()
-            db = open_database(":memory:", schema)
+            db = open_database(":memory:")
             api = WORLDS[world](loaded, command["config"], db)
+            api.prepare_database()
         elif "statements" in command:
             for statement in command["statements"]:
                 db.execute(statement["sql"], statement["params"])

@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::config::Site;
-use crate::machine::{Context, Failure};
+use crate::machine::{Context, Failure, FailureKind};
 use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
-use crate::value::fault::{ApiError, Internal};
+use crate::value::fault::ApiError;
 use crate::value::hostname::Hostname;
 use crate::wire::body::{Fields, RawBody};
 use crate::wire::dialect::Dialect;
@@ -97,7 +97,7 @@ impl Pending {
         Self {
             batch,
             finish: Box::new(|results, _| {
-                let (response, note) = finish(results.map_err(failed)?)?;
+                let (response, note) = finish(results.map_err(ApiError::from)?)?;
                 Ok(Next::Send(response, note))
             }),
         }
@@ -111,7 +111,7 @@ impl Pending {
         Self {
             batch,
             finish: Box::new(|results, context| {
-                let next = next(results.map_err(failed)?, context)?;
+                let next = next(results.map_err(ApiError::from)?, context)?;
                 Ok(Next::Run(next, None))
             }),
         }
@@ -132,15 +132,20 @@ impl Pending {
                     Ok(results) => return finish(Ok(results), context),
                     Err(failure) => failure,
                 };
+                // The explanation would meet the same database.
+                if first.kind == FailureKind::Unavailable {
+                    return Err(first.into());
+                }
                 let reason = first.clone();
                 let explanation = Self {
                     batch: Batch::one(read),
                     finish: Box::new(|results, _| match results {
-                        Ok(results) => judge(results).and(Err(failed(reason))),
-                        Err(second) => Err(failed(Failure::new(format!(
-                            "{}; and then: {}",
-                            reason.reason, second.reason
-                        )))),
+                        Ok(results) => judge(results).and(Err(reason.into())),
+                        Err(second) => Err(Failure {
+                            reason: format!("{}; and then: {}", reason.reason, second.reason),
+                            kind: second.kind,
+                        }
+                        .into()),
                     }),
                 };
                 Ok(Next::Run(explanation, Some(first)))
@@ -161,10 +166,6 @@ impl Pending {
     ) -> Result<Next, ApiError> {
         (self.finish)(results, context)
     }
-}
-
-fn failed(failure: Failure) -> ApiError {
-    ApiError::Internal(Internal::Database(failure.reason))
 }
 
 /// The id is malformed, so nothing can have it: 404 if the caller's key is valid, otherwise 401.

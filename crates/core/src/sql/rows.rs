@@ -43,11 +43,16 @@ impl Results {
         Ok(self.rows()?.into_iter().next().map(Columns::new))
     }
 
-    /// The only row of the last statement, if it has one. The statements before it return nothing.
+    /// The rows of the last statement. The statements before it return nothing.
+    pub(crate) fn last_rows(&mut self) -> Result<Rows, ApiError> {
+        self.0
+            .next_back()
+            .ok_or_else(|| unexpected_result("one result too few".into()))
+    }
+
+    /// The only row of the last statement, if it has one.
     pub(crate) fn last(&mut self) -> Result<Option<Columns>, ApiError> {
-        let rows = self.0.next_back();
-        let rows = rows.ok_or_else(|| unexpected_result("one result too few".into()))?;
-        Ok(rows.into_iter().next().map(Columns::new))
+        Ok(self.last_rows()?.into_iter().next().map(Columns::new))
     }
 
     /// The row of a statement that always returns one.

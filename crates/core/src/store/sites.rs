@@ -60,7 +60,9 @@ impl Site {
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
         let tables = site_schema::create(&self.names);
-        self.entered(Action::TenantInstall, tables.chain([insert]))
+        let mark = Sql::new("UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = ")
+            .bind(self.id.as_str());
+        self.entered(Action::TenantInstall, tables.chain([mark, insert]))
     }
 
     /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`].

@@ -24,6 +24,8 @@ pub enum ApiError {
     Unauthorized(Unauthorized),
     /// The body is longer than [`crate::BODY_LIMIT_BYTES`].
     BodyTooLarge,
+    /// The body broke off before its end.
+    BodyIncomplete,
     /// The route needs a body, and none came.
     BodyMissing,
     /// The route takes no body, and one came.
@@ -56,6 +58,8 @@ pub enum ApiError {
     Conflict(Vec<FieldError>),
     /// The tenant's tables exist already.
     AlreadyInstalled,
+    /// The tables of a deleted tenant with this id still exist, and a new tenant must not get them (`TENANTS_REUSED_ID`).
+    SiteExists(Vec<FieldError>),
     /// The operation needs a secret that is not configured.
     NotConfigured {
         /// The variable's name, for the log only.
@@ -66,6 +70,8 @@ pub enum ApiError {
         /// Each variable's name and its error, for the log only.
         detail: String,
     },
+    /// The database is busy, locked or out of reach for a while. Holds its message, for the log only.
+    Unavailable(String),
     /// We failed, or the machine did.
     Internal(Internal),
 }
@@ -103,6 +109,8 @@ pub enum Internal {
         /// The error.
         reason: String,
     },
+    /// The database has this migration, which this version does not know: a newer version made it.
+    NewerDatabase(String),
     /// The host has no randomness.
     Random,
     /// The host's clock is outside the years 0000 to 9999.

@@ -96,6 +96,8 @@ pub enum Body<'a> {
     Bytes(&'a [u8]),
     /// The body, or its `Content-Length`, exceeds [`BODY_LIMIT_BYTES`]. The host has not kept it.
     TooLarge,
+    /// The body broke off before its end: the client went away, or its connection failed.
+    Incomplete,
 }
 
 /// The methods that routing tells apart.

@@ -14,6 +14,9 @@ use crate::wire::http::Response;
 /// The `WWW-Authenticate` of a 401 (RFC 9110 §11.6.1): a single scheme, our own.
 const CHALLENGE: &str = r#"ChvApiKey realm="tenants", header="X-API-Key", signature="X-Signature""#;
 
+/// The `Retry-After` of a database that is unavailable (RFC 9110 §10.2.3).
+const RETRY_AFTER_SECONDS: &str = "1";
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: &'static str,
@@ -32,6 +35,7 @@ impl ApiError {
         match self {
             Self::BodyMissing => (400, "body_required", "Bad Request"),
             Self::BodyUnexpected => (400, "body_unexpected", "Bad Request"),
+            Self::BodyIncomplete => (400, "body_incomplete", "Bad Request"),
             Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
             Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
             Self::AddressRefused => (403, "forbidden", "Forbidden"),
@@ -39,6 +43,7 @@ impl ApiError {
             Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
             Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
+            Self::SiteExists(_) => (409, "site_exists", "Conflict"),
             Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
             Self::MediaType { .. } | Self::ContentEncoding { .. } => {
                 (415, "unsupported_media_type", "Unsupported Media Type")
@@ -48,6 +53,7 @@ impl ApiError {
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 (503, "not_configured", "Service Unavailable")
             }
+            Self::Unavailable(_) => (503, "unavailable", "Service Unavailable"),
         }
     }
 
@@ -69,6 +75,7 @@ impl ApiError {
                 quote(got)
             )
             .into(),
+            Self::BodyIncomplete => "the body broke off before its end".into(),
             Self::MediaType { got } => format!(
                 "expected a Content-Type of application/json; {}",
                 got.as_deref()
@@ -92,10 +99,12 @@ impl ApiError {
                 format!("already taken: {}", what.join(", ")).into()
             }
             Self::AlreadyInstalled => "the tenant is installed already".into(),
+            Self::SiteExists(_) => "a deleted tenant with this id has left its tables".into(),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 "the service is not configured for this; its log has the reason under the request id"
                     .into()
             }
+            Self::Unavailable(_) => "the database is busy; try again in a moment".into(),
             Self::Internal(_) => {
                 "something failed on this side; the log has it under the request id".into()
             }
@@ -108,6 +117,7 @@ impl ApiError {
             Self::Unauthorized(why) => Some(why.cause().into()),
             Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
             Self::Misconfigured { detail } => Some(detail.clone()),
+            Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
             | Self::InsufficientScope
@@ -117,12 +127,14 @@ impl ApiError {
             | Self::BodyMissing
             | Self::BodyUnexpected
             | Self::ContentEncoding { .. }
+            | Self::BodyIncomplete
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)
-            | Self::AlreadyInstalled => None,
+            | Self::AlreadyInstalled
+            | Self::SiteExists(_) => None,
         }
     }
 
@@ -130,7 +142,7 @@ impl ApiError {
     pub(crate) fn respond(&self, request_id: &str) -> Response {
         let (status, code, title) = self.kind();
         let errors: &[FieldError] = match self {
-            Self::Invalid(errors) | Self::Conflict(errors) => errors,
+            Self::Invalid(errors) | Self::Conflict(errors) | Self::SiteExists(errors) => errors,
             _ => &[],
         };
         let body = serde_json::to_string(&Body {
@@ -150,6 +162,7 @@ impl ApiError {
             Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
             // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
             Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
+            Self::Unavailable(_) => response.with("retry-after", RETRY_AFTER_SECONDS),
             _ => response,
         };
         response.headers[0].1 = Cow::Borrowed("application/problem+json");
@@ -177,6 +190,9 @@ impl Internal {
             Self::Database(reason) => format!("the database failed: {reason}"),
             Self::Rows(reason) => format!("unexpected result from the database: {reason}"),
             Self::Stored { place, reason } => format!("{place}: {reason}"),
+            Self::NewerDatabase(name) => format!(
+                "the database has the migration `{name}`, which this version does not know: a newer version made the database"
+            ),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
             Self::Host(reason) => reason.clone(),
@@ -232,6 +248,9 @@ mod tests {
         let error = ApiError::Internal(Internal::Database("disk I/O error".into()));
         assert!(!text(&error).contains("disk"));
         assert!(error.cause().unwrap().contains("disk I/O error"));
+        let error = ApiError::Unavailable("database is locked".into());
+        assert!(!text(&error).contains("locked"));
+        assert!(error.cause().unwrap().contains("database is locked"));
         let error = ApiError::NotConfigured {
             variable: "CHEVERETO_ENCRYPTION_KEY",
         };

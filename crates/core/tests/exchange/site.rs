@@ -2,12 +2,14 @@
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
 use rusqlite::Connection;
+use tenants_core::log::Level;
 use tenants_core::sql::{Rows, Value};
 
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
 use crate::host::{Exhausted, Host, NOW_TEXT, WaitsForBatch as _, problem};
+use crate::invariants::ADOPTED;
 
 /// A host with these tenants, all installed.
 fn installed(ids: &[&str]) -> Host {
@@ -503,6 +505,105 @@ fn without_drop_tables_the_tables_stay_for_a_new_tenant_of_the_same_id() {
         "hidden password"
     ));
     host.expect(200, &reset("a-b"));
+}
+
+#[test]
+fn a_new_tenant_that_takes_over_tables_is_told_so_and_the_log_has_a_warning() {
+    let mut host = Host::legacy(&[]);
+    let fresh = host.expect(201, &new_tenant("Old-1"));
+    assert_eq!(fresh.json().get("site"), None);
+    assert_eq!(fresh.log.cause, None);
+    host.expect(201, &install("old-1"));
+    host.expect(204, &delete("/tenants/old-1"));
+    let again = host.expect(201, &new_tenant("OLD-1"));
+    assert!(
+        again
+            .body
+            .ends_with(r#","last_job_at":null,"site":{"state":"installed","adopted":true}}"#),
+        "{}",
+        again.body
+    );
+    assert_eq!(again.log.cause.as_deref(), Some(ADOPTED));
+    assert_eq!(again.log.level(), Level::Warn);
+    // The warning belongs to the creation only.
+    let read = host.expect(200, &get("/tenants/old-1"));
+    assert_eq!(read.json().get("site"), None);
+    // The legacy response stays as it was, but the log has the warning.
+    host.expect(204, &delete("/tenants/old-1"));
+    let body = r#"{"tenant_id":"old-1","hostname":"o.example.com","is_enabled":1}"#;
+    let legacy = host.expect(201, &post("/tenants", body).legacy());
+    assert!(legacy.body.ends_with(r#","last_job_at":null}"#));
+    assert_eq!(legacy.log.cause.as_deref(), Some(ADOPTED));
+    // A refusal says nothing of the tables.
+    let taken = host.expect(409, &new_tenant("old-1"));
+    assert_eq!(taken.json()["code"], "conflict");
+}
+
+#[test]
+fn a_new_tenant_is_refused_if_it_would_take_over_tables_and_must_not() {
+    let mut host = Host::legacy(&[("TENANTS_REUSED_ID", "refuse")]);
+    host.expect(201, &new_tenant("Old-1"));
+    host.expect(201, &install("old-1"));
+    host.expect(204, &delete("/tenants/old-1"));
+    let got = host.expect(409, &new_tenant("old-1"));
+    assert_eq!(
+        got.body,
+        problem(
+            409,
+            "Conflict",
+            "a deleted tenant with this id has left its tables",
+            "site_exists",
+            r#"[{"pointer":"/id","detail":"`old-1` still has the tables of a deleted tenant"}]"#
+        )
+    );
+    let body = r#"{"tenant_id":"Old-1","hostname":"o.example.com","is_enabled":1}"#;
+    let legacy = host.expect(409, &post("/tenants", body).legacy());
+    assert_eq!(legacy.json()["code"], "site_exists");
+    assert_eq!(legacy.named(), ["/tenant_id"]);
+    // An invalid key learns nothing, and other obstacles come first.
+    let key = host.issue("dead", Some("2026-01-01 00:00:00")).1;
+    host.expect(401, &new_tenant("old-1").key(key));
+    host.expect(201, &new_tenant("other"));
+    let body = r#"{"id":"old-1","hostname":"other.example.com","is_enabled":true}"#;
+    assert_eq!(
+        host.expect(409, &post("/tenants", body)).named(),
+        ["/hostname"]
+    );
+    // Once the tables are gone, the id is free.
+    for table in host.own_tables() {
+        host.sql(&format!("DROP TABLE IF EXISTS \"{table}\""), &[]);
+    }
+    host.expect(201, &new_tenant("old-1"));
+    host.expect(201, &install("old-1"));
+}
+
+/// The column that the statistics choose their tenants by.
+#[test]
+fn a_tenant_has_a_site_once_its_tables_exist() {
+    let mut host = Host::new();
+    let has_site = |host: &Host| host.one("SELECT has_site FROM tenants");
+    host.expect(201, &new_tenant("a"));
+    assert_eq!(has_site(&host), Value::Integer(0));
+    host.expect(201, &install("a"));
+    assert_eq!(has_site(&host), Value::Integer(1));
+    host.expect(204, &delete("/tenants/a"));
+    host.expect(201, &new_tenant("a"));
+    assert_eq!(has_site(&host), Value::Integer(1));
+    host.expect(204, &delete_with_tables("a"));
+    host.expect(201, &new_tenant("a"));
+    assert_eq!(has_site(&host), Value::Integer(0));
+}
+
+/// During a deployment, the Worker before this one still runs on the new schema.
+#[test]
+fn a_statement_without_the_new_columns_still_creates_a_tenant() {
+    let host = Host::new();
+    host.sql(
+        "INSERT INTO create_tenant (key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled) \
+         VALUES (1, 'r', '', 1, 0, 0, 1, 'a', 'a', 1)",
+        &[],
+    );
+    assert_eq!(host.one("SELECT has_site FROM tenants"), Value::Integer(1));
 }
 
 /// Only an operator or a fault of ours can have created such a table. The transaction is rolled back.

@@ -1,0 +1,144 @@
+//! The migrations of the registry, and the record of those that a database has.
+//!
+//! The record is the table that wrangler keeps (`d1_migrations`, with the files' names), so a database can move between hosts.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::sql::{Batch, Columns, Results, Sql};
+use crate::value::fault::ApiError;
+
+/// A step from one schema of the registry to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// The file's name.
+    pub name: &'static str,
+    /// The file's text.
+    pub sql: &'static str,
+}
+
+/// Names a file of `migrations/` and takes its text.
+macro_rules! migrations {
+    ($($name:literal),* $(,)?) => {
+        &[$(Migration { name: $name, sql: include_str!(concat!("../../../../migrations/", $name)) }),*]
+    };
+}
+
+/// Every migration, in order. A test compares the list with the folder.
+pub const MIGRATIONS: &[Migration] = migrations![
+    "0001_registry.sql",
+    "0002_writes.sql",
+    "0003_stats_turn.sql",
+    "0004_sites.sql",
+];
+
+/// Creates the record if there is none, and returns the names that it has. Releases before the record made databases from `schema.sql`. Such
+/// a database shows by its tables which of the first three migrations it has. Every later one is in a record, so do not extend this list.
+pub(crate) fn record() -> Batch {
+    Batch::of([
+        Sql::new(
+            "CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, \
+             applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)",
+        ),
+        Sql::new(
+            "INSERT INTO d1_migrations (name) SELECT name FROM (\
+             SELECT ?1 AS name, EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?2) AS is_there \
+             UNION ALL SELECT ?3, EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?4) \
+             UNION ALL SELECT ?5, EXISTS (SELECT 1 FROM pragma_table_info(?6) WHERE name = ?7)) \
+             WHERE is_there AND NOT EXISTS (SELECT 1 FROM d1_migrations) ORDER BY name",
+        )
+        .values([
+            "0001_registry.sql".into(),
+            "api_keys".into(),
+            "0002_writes.sql".into(),
+            "create_tenant".into(),
+            "0003_stats_turn.sql".into(),
+            "tenants".into(),
+            "stats_turn_at".into(),
+        ]),
+        names(),
+    ])
+}
+
+/// Applies a migration. The first statement fails if the database has it already, and so does the whole batch. The last one returns the
+/// names in the record.
+pub(crate) fn apply(migration: &Migration) -> Batch {
+    let entry = Sql::new("INSERT INTO d1_migrations (name) VALUES (")
+        .bind(migration.name)
+        .sql(")");
+    let steps = statements(migration.sql).into_iter().map(Sql::new);
+    Batch::of([entry].into_iter().chain(steps).chain([names()]))
+}
+
+fn names() -> Sql {
+    Sql::new("SELECT name FROM d1_migrations ORDER BY id")
+}
+
+/// Reads the names in the record, which the last statement of [`record`] and of [`apply`] returns.
+pub(crate) fn recorded(results: &mut Results) -> Result<Vec<String>, ApiError> {
+    results
+        .last_rows()?
+        .into_iter()
+        .map(|row| Columns::new(row).text("name"))
+        .collect()
+}
+
+/// The statements of a file, without comments before and after them. A statement ends at a line that ends with `;`. A trigger has such
+/// lines, and ends with `END;`.
+fn statements(sql: &'static str) -> Vec<&'static str> {
+    let mut statements = Vec::new();
+    let (mut start, mut at) = (None, 0);
+    for line in sql.split_inclusive('\n') {
+        let code = line
+            .split_once("--")
+            .map_or(line, |(code, _)| code)
+            .trim_end();
+        if !code.is_empty() {
+            let from = *start.get_or_insert(at);
+            if let Some(code) = code.strip_suffix(';') {
+                let statement = &sql[from..at + code.len()];
+                if !statement.starts_with("CREATE TRIGGER") || statement.ends_with("END") {
+                    statements.push(statement);
+                    start = None;
+                }
+            }
+        }
+        at += line.len();
+    }
+    statements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIGRATIONS, statements};
+
+    #[test]
+    fn a_text_is_split_into_statements() {
+        assert_eq!(
+            statements(
+                "-- a; comment;\nCREATE TABLE a (\n  b -- c;\n); -- d\n\nCREATE TRIGGER t\nBEGIN\n  SELECT 1;\n  SELECT 2;\nEND;\nCREATE TRIGGER u BEGIN SELECT 1; END;\nDROP x;"
+            ),
+            [
+                "CREATE TABLE a (\n  b -- c;\n)",
+                "CREATE TRIGGER t\nBEGIN\n  SELECT 1;\n  SELECT 2;\nEND",
+                "CREATE TRIGGER u BEGIN SELECT 1; END",
+                "DROP x"
+            ]
+        );
+    }
+
+    #[test]
+    fn no_statement_of_a_migration_is_lost() {
+        for migration in MIGRATIONS {
+            let last = statements(migration.sql).pop().unwrap();
+            assert!(
+                migration
+                    .sql
+                    .trim_end()
+                    .ends_with(&alloc::format!("{last};")),
+                "{}",
+                migration.name
+            );
+        }
+    }
+}

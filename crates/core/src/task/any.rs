@@ -1,0 +1,128 @@
+//! Any task, for a host that drives tasks of several kinds in one place.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::machine::{Context, Effect, Machine, Outcome, Step};
+use crate::task::TaskError;
+use crate::task::keys::{
+    CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
+};
+use crate::task::prepare::Preparation;
+use crate::task::stats::{self, Refresh};
+use crate::value::clock::Timestamp;
+
+/// The task that a host asks for. [`Api::begin_task`](crate::Api::begin_task) begins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Create an API key.
+    CreateKey {
+        /// Its purpose.
+        name: Option<KeyName>,
+        /// The first second in which it is no longer valid.
+        expires_at: Option<Timestamp>,
+    },
+    /// List the API keys.
+    ListKeys,
+    /// Delete API keys.
+    DeleteKeys(KeyChoice),
+    /// Count the statistics of the tenants whose turn it is.
+    CountStats,
+    /// Apply the migrations that the database lacks.
+    Prepare,
+}
+
+/// A task of any kind.
+#[derive(Debug)]
+pub enum Task {
+    /// Creates a key.
+    KeyCreation(Box<KeyCreation>),
+    /// Lists the keys.
+    KeyList(KeyList),
+    /// Deletes keys.
+    KeyDeletion(KeyDeletion),
+    /// Counts statistics.
+    Stats(Box<Refresh>),
+    /// Applies migrations.
+    Preparation(Preparation),
+}
+
+/// The result of a [`Task`] of the same kind.
+#[derive(Debug)]
+pub enum Report {
+    /// The new key.
+    KeyCreation(CreatedKey),
+    /// The keys, deleted ones too.
+    KeyList(Vec<KeyRow>),
+    /// The ids of the deleted keys.
+    KeyDeletion(Vec<i64>),
+    /// The tenants that were counted, and those that could not be.
+    Stats(stats::Report),
+    /// The names of the migrations that were applied.
+    Preparation(Vec<&'static str>),
+}
+
+impl From<KeyCreation> for Task {
+    fn from(task: KeyCreation) -> Self {
+        Self::KeyCreation(Box::new(task))
+    }
+}
+
+impl From<KeyList> for Task {
+    fn from(task: KeyList) -> Self {
+        Self::KeyList(task)
+    }
+}
+
+impl From<KeyDeletion> for Task {
+    fn from(task: KeyDeletion) -> Self {
+        Self::KeyDeletion(task)
+    }
+}
+
+impl From<Refresh> for Task {
+    fn from(task: Refresh) -> Self {
+        Self::Stats(Box::new(task))
+    }
+}
+
+impl From<Preparation> for Task {
+    fn from(task: Preparation) -> Self {
+        Self::Preparation(task)
+    }
+}
+
+impl Machine for Task {
+    type Output = Result<Report, TaskError>;
+
+    fn effect(&self) -> Effect<'_> {
+        match self {
+            Self::KeyCreation(task) => task.effect(),
+            Self::KeyList(task) => task.effect(),
+            Self::KeyDeletion(task) => task.effect(),
+            Self::Stats(task) => task.effect(),
+            Self::Preparation(task) => task.effect(),
+        }
+    }
+
+    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
+        match self {
+            Self::KeyCreation(task) => lift(task.resume(outcome, context), Report::KeyCreation),
+            Self::KeyList(task) => lift(task.resume(outcome, context), Report::KeyList),
+            Self::KeyDeletion(task) => lift(task.resume(outcome, context), Report::KeyDeletion),
+            Self::Stats(task) => lift(task.resume(outcome, context), Report::Stats),
+            Self::Preparation(task) => lift(task.resume(outcome, context), Report::Preparation),
+        }
+    }
+}
+
+/// Turns the step of one kind of task into a step of any.
+fn lift<M, T>(step: Step<M>, report: impl FnOnce(T) -> Report) -> Step<Task>
+where
+    M: Machine<Output = Result<T, TaskError>> + Into<Task>,
+{
+    match step {
+        Step::Run(task) => Step::Run(task.into()),
+        Step::Done(output) => Step::Done(output.map(report)),
+    }
+}
