@@ -93,22 +93,25 @@ INSERT INTO edit_plan (key_id, request_id, now, key_stands, id_is_there, id, nam
 INSERT INTO delete_plan (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
 
 -- GET /config/traefik
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match: *
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
 
 -- GET /config/traefik by a developer
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
 
 -- GET /config/traefik by a developer, with If-None-Match
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
 
 -- any request for a malformed id
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
+
+-- GET /_/health
+SELECT name FROM d1_migrations ORDER BY id;
 
 -- the batch that asks why the last one failed, of a request that creates, drops or uses a tenant's tables
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
