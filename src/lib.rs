@@ -33,24 +33,32 @@ async fn fetch(
     env: Env,
     _ctx: FetchContext,
 ) -> worker::Result<web_sys::Response> {
-    running::attributed(env.as_ref(), respond(&request, &env)).await
+    let clock = Clock::start();
+    let work = async {
+        match respond(&request, &env, clock).await {
+            Ok(response) => Ok(response),
+            Err(cause) => failure::respond(&request, clock, cause),
+        }
+    };
+    running::attributed(env.as_ref(), work).await
 }
 
-async fn respond(request: &web_sys::Request, env: &Env) -> worker::Result<web_sys::Response> {
-    let clock = Clock::start();
+/// Responds to a request, or says why the platform does not let it.
+async fn respond(
+    request: &web_sys::Request,
+    env: &Env,
+    clock: Clock,
+) -> Result<web_sys::Response, String> {
     let api = env::api(env);
     let head = Head::read(request, &api);
-    let body = match body::read(request, head.content_length()).await {
-        Ok(body) => body,
-        Err(cause) => return failure::respond(request, clock, cause),
-    };
+    let body = body::read(request, head.content_length()).await?;
     let request = head.request(body.as_deref().map_or(Body::TooLarge, Body::Bytes));
     let step = api.begin(&request, clock.unix_seconds(), &mut HostRandom);
     let answer = drive(step, &Database::of(env)).await;
     if api.logs(answer.log.level()) {
         log::write(answer.log.level(), &answer.log.line(clock.elapsed_ms()));
     }
-    response::from_core(&answer.response)
+    response::from_core(&answer.response).map_err(|error| error.to_string())
 }
 
 /// Runs a request or a task to its end.

@@ -1,4 +1,4 @@
-//! Which request runs at the moment, and what the last panic said: `src/shim.js` asks for both when the wasm has trapped.
+//! Which request runs at the moment, and what the last panic said. `src/shim.js` reads both when the wasm has trapped.
 //!
 //! A panic ends in a trap, which nothing in Rust can catch: the future that panicked is never polled again, and its promise would
 //! wait for ever. The shim answers that request and starts the wasm anew.
@@ -20,7 +20,8 @@ pub(crate) fn keep_panic_messages() {
     std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
 }
 
-/// Does `work`, and notes during each of its turns that it is the one that runs, under `key`.
+/// Does `work`, and notes in each of its turns that it is the work that runs. `key` is the bindings that the shim gave it, an object
+/// of its own.
 pub(crate) async fn attributed<T>(key: &JsValue, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     future::poll_fn(|context| {
@@ -32,7 +33,7 @@ pub(crate) async fn attributed<T>(key: &JsValue, work: impl Future<Output = T>) 
     .await
 }
 
-/// The key of what ran when the wasm trapped, once.
+/// The key of the work that ran when the wasm trapped, once.
 #[wasm_bindgen(js_name = takeRunning)]
 #[must_use]
 pub fn take_running() -> JsValue {

@@ -36,6 +36,10 @@ async function outcomeOf(handler, event, env, ctx) {
   ctx.waitUntil(outcome)
   try {
     return await outcome
+  } catch (error) {
+    // The wasm trapped at once, before there was a promise.
+    trappedAt ||= Date.now()
+    return error
   } finally {
     running.delete(own)
   }
@@ -64,7 +68,10 @@ export default {
   async fetch(request, env, ctx) {
     const began = Date.now()
     const outcome = await outcomeOf(bindings.fetch, request, env, ctx)
-    return outcome instanceof Response ? outcome : bindings.fail(request, began, textOf(outcome))
+    if (outcome instanceof Response) return outcome
+    // Rather a new instance than one that may have no memory left.
+    if (trappedAt !== 0) restartIfQuiet()
+    return bindings.fail(request, began, textOf(outcome))
   },
 
   /** The cron trigger. */

@@ -595,3 +595,13 @@ fn a_body_is_signed_byte_for_byte() {
         );
     }
 }
+
+/// The API refuses a short secret, but another API may have one.
+#[test]
+fn a_body_is_signed_with_a_secret_of_any_length() {
+    let run = Project::new().run(&["sign", "--request-secret", "secret"]);
+    assert_eq!(
+        run.output,
+        "f9e66e179b6747ae54108f82f8ade8b3c25d76fd30afde6c395822c530196169\n"
+    );
+}

@@ -369,6 +369,26 @@ fn a_key_of_the_previous_secret_is_valid_and_new_keys_use_the_current_one() {
     );
 }
 
+/// The API would refuse every request under such a secret, so a key of it would be worth nothing.
+#[test]
+fn no_key_is_issued_under_a_short_secret() {
+    let mut project = Project::new()
+        .with_wrangler(&[])
+        .without("CHEVERETO_TENANTS_API_KEY_SECRET");
+    let short = ("CHEVERETO_TENANTS_API_KEY_SECRET", "fifteen-bytes-x".into());
+    project.variables.push(short);
+    let run = project.run(&["api:key:create"]);
+    assert_eq!((run.code, run.output.as_str()), (4, ""));
+    assert!(
+        run.errors.contains(
+            "CHEVERETO_TENANTS_API_KEY_SECRET: expected a secret of at least 16 bytes; got 15"
+        ),
+        "{}",
+        run.errors
+    );
+    assert!(project.wrangler_call(1).is_none());
+}
+
 #[test]
 fn a_remote_database_never_uses_the_local_secret() {
     let answers = [(0, rows(r#"{"id": 1}"#)), (0, two(r#"{"id": 1}"#, ""))];

@@ -52,6 +52,7 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
     "TENANTS_REUSED_ID",
+    "TENANTS_STATS_MIN_AGE",
     "TENANTS_STATS_PER_RUN",
 ];
 
@@ -69,6 +70,8 @@ pub struct Config {
     pub(crate) site: Site,
     /// The most tenants that one run of the cron trigger counts.
     pub(crate) stats_per_run: u32,
+    /// The cron trigger counts no tenant again before so many seconds have passed.
+    pub(crate) stats_min_age_s: u32,
     /// The lowest level that the log has.
     pub(crate) log_level: Level,
 }

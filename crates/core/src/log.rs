@@ -97,6 +97,9 @@ struct TaskLine<'a> {
     duration_ms: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<u64>,
+    /// Left out if no tenant is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<usize>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -140,6 +143,9 @@ impl TaskEntry {
             job: self.job,
             duration_ms,
             counted: self.outcome.as_ref().ok().map(|report| report.counted),
+            gone: (self.outcome.as_ref().ok())
+                .map(|report| report.gone)
+                .filter(|gone| *gone > 0),
             failed: self.outcome.as_ref().ok().map(|report| report.failed.len()),
             failures: &failures[..failures.len().min(Self::FAILURES)],
             cause: self.outcome.as_ref().err().map(|error| error.to_string()),
@@ -198,6 +204,14 @@ mod tests {
         assert_eq!(
             line(7, vec![failed.clone()]),
             r#"{"level":"warn","job":"stats","duration_ms":3,"counted":7,"failed":1,"failures":[{"tenant":"a","reason":"no such table"}]}"#
+        );
+        let gone = Report {
+            gone: 2,
+            ..Report::default()
+        };
+        assert_eq!(
+            TaskEntry::of_stats(Ok(gone)).line(3),
+            r#"{"level":"info","job":"stats","duration_ms":3,"counted":0,"gone":2,"failed":0}"#
         );
         let many = line(0, vec![failed; 30]);
         assert!(many.starts_with(

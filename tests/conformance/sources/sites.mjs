@@ -1,5 +1,5 @@
 // A tenant's own site (API.md §8): install it, reset a user's password, and keep or drop its tables.
-import { refuse, request, scenario, sql } from './source.mjs'
+import { KEYS, refuse, request, scenario, sql } from './source.mjs'
 
 const admin = { username: 'Admin_1', email: 'admin@example.com', password: 'päss 🐘 "word"' }
 const tenant = (id, { name = `create the tenant ${id}`, status = 201, ...options } = {}) => request(name, status, 'POST', '/tenants', {
@@ -14,6 +14,8 @@ export default [
     tenant('Acme'), tenant('acme_b'),
     reset('reset a password before the install', 404, 'Acme', { username: 'admin_1' }, { code: 'not_found' }),
     install('install the site of an unknown tenant', 404, 'nobody', admin, { code: 'not_found' }),
+    install('install a site with a deleted key', 401, 'Acme', admin, { code: 'unauthorized', key: KEYS.deleted }),
+    reset('reset a password with a deleted key', 401, 'Acme', { username: 'admin_1' }, { code: 'unauthorized', key: KEYS.deleted }),
     install('every field is wrong', 422, 'acme', { username: 'a b', email: 'a', password: 'short', name: 'x' }, { code: 'invalid', pointers: ['/username', '/email', '/password', '/name'] }),
     install('every field is missing', 422, 'acme', {}, { code: 'invalid', pointers: ['/username', '/email', '/password'] }),
     install('install a site', 201, 'Acme', admin, { json: { id: 'Acme', username: 'Admin_1', email: 'admin@example.com' }, answer: { location: '/_/api/4/tenants/Acme' } }),

@@ -86,7 +86,7 @@ fn count(
     let now = now(world)?;
     let which = match &args.id {
         Some(id) => Which::One(id.clone()),
-        None => Which::Oldest(u32::MAX),
+        None => Which::All,
     };
     let clock = world.now;
     let refresh = Refresh::begin(&config, &now, which, SLICE_TENANTS);

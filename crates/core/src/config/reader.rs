@@ -24,10 +24,13 @@ use crate::value::text::quote;
 use crate::wire::variables::Variables;
 
 /// The number of tenants that one run of the cron trigger may count. D1 lets one invocation of a Worker make 50 queries on the free
-/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>), and a run makes at most two queries a
-/// tenant and one more: 1 + 2 × 24 = 49, 1 + 2 × 499 = 999.
+/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>). A run makes one query to choose tenants, at
+/// most two for each tenant, and one to look up those that could not be counted: 1 + 2 × 24 + 1 = 50, 1 + 2 × 499 + 1 = 1000.
 const DEFAULT_STATS_PER_RUN: u32 = 24;
 const MAX_STATS_PER_RUN: u32 = 499;
+
+/// The seconds before a tenant is counted again: an hour.
+const DEFAULT_STATS_MIN_AGE_S: u32 = 60 * 60;
 
 /// The shortest secret, in bytes: 128 bits, as long as the random part of an API key.
 const MIN_SECRET_BYTES: usize = 16;
@@ -73,6 +76,9 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                     .unwrap_or_default(),
             },
             stats_per_run: self.stats_per_run(),
+            stats_min_age_s: self
+                .whole("TENANTS_STATS_MIN_AGE")
+                .unwrap_or(DEFAULT_STATS_MIN_AGE_S),
             log_level: self
                 .parsed("TENANTS_LOG_LEVEL", Level::parse)
                 .unwrap_or_default(),

@@ -120,6 +120,8 @@ fn settings_of_sites_and_statistics_are_checked() {
         ),
         (&[("TENANTS_LOG_LEVEL", "all")], "TENANTS_LOG_LEVEL"),
         (&[("TENANTS_REUSED_ID", "Adopt")], "TENANTS_REUSED_ID"),
+        (&[("TENANTS_STATS_MIN_AGE", "1h")], "TENANTS_STATS_MIN_AGE"),
+        (&[("TENANTS_STATS_MIN_AGE", "-1")], "TENANTS_STATS_MIN_AGE"),
         (&[("TENANTS_STATS_PER_RUN", "0")], "TENANTS_STATS_PER_RUN"),
         (&[("TENANTS_STATS_PER_RUN", "500")], "TENANTS_STATS_PER_RUN"),
         (
