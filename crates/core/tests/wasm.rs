@@ -215,7 +215,7 @@ fn a_tenant_is_created_with_one_batch() {
     assert_eq!(batch[0][1][4], "Abc");
     assert_eq!(batch[0][1][5], "a.example.com");
     assert!(!batch.to_string().contains('é'), "the env is encrypted");
-    let rows = rows_from_json(r#"[[[1,0,0,1,"2026-08-18 23:16:57",null]]]"#);
+    let rows = rows_from_json(r#"[[[1,0,0,1,0,"2026-08-18 23:16:57",null]]]"#);
     let answer = answer(resume(exchange, rows));
     assert_eq!(answer.response.status, 201);
     assert_eq!(
