@@ -64,6 +64,8 @@ test('the package contains every file that package.json names, and no code that 
   assert.deepEqual(named.filter((file) => !files.includes(file)), [])
   assert.deepEqual(files.filter((file) => !file.endsWith('.wasm')).filter((file) => /\beval\s*\(|\bnew\s+Function\b|\bFunction\s*\(/.test(readFileSync(path.join(installed, file), 'utf8'))), [])
   for (const file of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'tenants_core_bg.wasm']) assert.ok(files.includes(file), file)
+  const notices = readFileSync(path.join(installed, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
+  for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wasm-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
 })
 
 test('the types declare exactly the exports of the package', () => {
