@@ -1,24 +1,24 @@
--- The registry: every table of the service's own, whole. `migrations/` holds the steps that lead here; a test holds the two equal.
+-- The registry: all tables of the service itself. `migrations/` has the steps to this schema, and a test compares the two.
 --
 -- Times are UTC, "YYYY-MM-DD HH:MM:SS". Identifiers compare without regard to ASCII case (NOCASE) and keep the case they came in.
--- No table's name here ends in `_<name of a tenant's own table>`, so that no tenant id can lead to one of these.
+-- No name here ends in `_` and the name of a table that tenants have, so no tenant id can lead to one of these tables.
 
--- API keys. AUTOINCREMENT: an id is never given twice, not even after its row is gone.
+-- API keys. AUTOINCREMENT never gives an id twice, not even after its row is gone.
 CREATE TABLE api_keys (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT,
-  digest TEXT NOT NULL,            -- SHA-256 of the whole key, lower-case hex; the key itself is never stored
+  digest TEXT NOT NULL,            -- SHA-256 of the whole key in lower-case hex, since the key itself is never stored
   created_at TEXT NOT NULL,
-  expires_at TEXT,                 -- first second at which it no longer opens anything; NULL: never
-  deleted_at TEXT                  -- kept, so that the audit log keeps its subject
+  expires_at TEXT,                 -- first second in which the key is no longer valid (NULL: it never expires)
+  deleted_at TEXT                  -- a deleted key keeps its row, so that audit entries can still name it
 ) STRICT;
 
 CREATE TABLE tenants_plans (
   id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
-  name TEXT,                       -- the legacy dialect's
-  description TEXT,                -- the legacy dialect's
-  limits TEXT,                     -- JSON object of strings; NULL: never set
-  env TEXT,                        -- sealed JSON object of strings; NULL: never set
+  name TEXT,                       -- only the legacy dialect has it
+  description TEXT,                -- only the legacy dialect has it
+  limits TEXT,                     -- JSON object of strings (NULL: never set)
+  env TEXT,                        -- encrypted JSON object of strings (NULL: never set)
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL
 ) STRICT;
@@ -28,47 +28,53 @@ CREATE TABLE tenants (
   hostname TEXT NOT NULL UNIQUE,   -- lower case
   is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1)),
   plan_id TEXT COLLATE NOCASE REFERENCES tenants_plans (id) ON DELETE SET NULL,
-  limits TEXT,                     -- JSON object of strings; NULL: empty
-  env TEXT,                        -- sealed JSON object of strings; NULL: empty
-  stats TEXT,                      -- JSON object of the sixteen counters; NULL: never counted, all zero
+  limits TEXT,                     -- JSON object of strings (NULL: empty)
+  env TEXT,                        -- encrypted JSON object of strings (NULL: empty)
+  stats TEXT,                      -- JSON object of the sixteen counters (NULL: never counted, all zero)
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
-  last_job_at TEXT,                -- when the statistics were last counted
-  stats_turn_at TEXT               -- when it was last their turn to be counted, whatever came of it; NULL: never
+  last_job_at TEXT,                -- time of the last count of the statistics
+  stats_turn_at TEXT,              -- time of the last attempt to count them, even if it failed (NULL: never since the site was installed)
+  -- 1: the tables of the tenant itself may exist. 0: they do not.
+  has_site INTEGER NOT NULL DEFAULT 1 CHECK (has_site IN (0, 1))
 ) STRICT;
 
--- For "which tenants have this plan", when a plan goes.
+-- Finds the tenants of a plan when it is deleted.
 CREATE INDEX tenants_by_plan ON tenants (plan_id) WHERE plan_id IS NOT NULL;
 
--- For "whose turn is it".
-CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at);
+-- Finds the tenants to count next.
+CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at) WHERE has_site = 1;
 
--- Who did what, on which subject, when, with which request. Never a body. Written in the transaction of what it tells of.
--- AUTOINCREMENT: ids only ever grow, so the newest is also the revision of everything above.
+-- The audit log: who did what to which subject, when, in which request. It never holds a body. An entry shares the transaction of its change.
+-- AUTOINCREMENT only ever counts up, so the newest id is also the revision of all tables above.
 CREATE TABLE audit_log (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  key_id INTEGER,                  -- api_keys.id; NULL: an operator at the command line
-  -- NOT NULL is also what stops a transaction whose entry stands under a condition that does not hold: sql.rs, `Batch::entered`.
+  key_id INTEGER,                  -- api_keys.id (NULL: an operator at the command line)
+  -- NOT NULL also stops a whole transaction: see `entered` in store/audit.rs.
   action TEXT NOT NULL,            -- "tenant.create", "plan.update", "api_key.delete", …
-  subject TEXT NOT NULL,           -- the identifier of what was changed
+  subject TEXT NOT NULL,           -- the identifier of the changed resource
   request_id TEXT NOT NULL,
   created_at TEXT NOT NULL
 ) STRICT;
 
--- The API's writes, one statement each. A row inserted into one of these views is what a caller asks for, with who asks (key_id, request_id, now) and
--- what stands against it as the statement found it; the trigger does it, and writes the audit entry, where nothing does. The statement's
--- RETURNING answers what stood against it. INVARIANT: no write without its audit entry, and none whose caller's key does not stand.
--- `sets_…` says that a column is to be set, to NULL too; `hostname`, `is_enabled` and `name` are kept where they are NULL.
+-- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
+-- request (key_id, request_id, now), and the obstacles that the statement found. If there is no obstacle, the trigger carries out the
+-- write and adds its audit entry. RETURNING answers the obstacles.
+-- INVARIANT: no write happens without its audit entry, and none happens if the key of the caller is not valid.
+-- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
 
+-- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
+-- older than these two columns leaves both NULL, and creates its tenant.
 CREATE VIEW create_tenant (
-  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled,
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
   plan_id, limits, env
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
+  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt)
 BEGIN
-  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at)
-    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now);
+  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site)
+    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1));
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
     VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now);
 END;
@@ -139,7 +145,7 @@ CREATE VIEW delete_plan (
 CREATE TRIGGER delete_plan_done INSTEAD OF INSERT ON delete_plan
 WHEN NEW.key_stands AND NEW.id_is_there
 BEGIN
-  -- Said here and not left to the foreign key, which not every SQLite enforces.
+  -- The foreign key says the same, but not every SQLite enforces it.
   UPDATE tenants SET plan_id = NULL WHERE plan_id = NEW.id;
   DELETE FROM tenants_plans WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)

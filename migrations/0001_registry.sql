@@ -1,21 +1,21 @@
--- The registry as it begins. What its columns mean stands in schema.sql.
+-- The first version of the registry. schema.sql explains its columns.
 
--- API keys. AUTOINCREMENT: an id is never given twice, not even after its row is gone.
+-- API keys. AUTOINCREMENT never gives an id twice, not even after its row is gone.
 CREATE TABLE api_keys (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT,
-  digest TEXT NOT NULL,            -- SHA-256 of the whole key, lower-case hex; the key itself is never stored
+  digest TEXT NOT NULL,            -- SHA-256 of the whole key in lower-case hex, since the key itself is never stored
   created_at TEXT NOT NULL,
-  expires_at TEXT,                 -- first second at which it no longer opens anything; NULL: never
-  deleted_at TEXT                  -- kept, so that the audit log keeps its subject
+  expires_at TEXT,                 -- first second in which the key is no longer valid (NULL: it never expires)
+  deleted_at TEXT                  -- a deleted key keeps its row, so that audit entries can still name it
 ) STRICT;
 
 CREATE TABLE tenants_plans (
   id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
-  name TEXT,                       -- the legacy dialect's
-  description TEXT,                -- the legacy dialect's
-  limits TEXT,                     -- JSON object of strings; NULL: never set
-  env TEXT,                        -- sealed JSON object of strings; NULL: never set
+  name TEXT,                       -- only the legacy dialect has it
+  description TEXT,                -- only the legacy dialect has it
+  limits TEXT,                     -- JSON object of strings (NULL: never set)
+  env TEXT,                        -- encrypted JSON object of strings (NULL: never set)
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL
 ) STRICT;
@@ -25,24 +25,24 @@ CREATE TABLE tenants (
   hostname TEXT NOT NULL UNIQUE,   -- lower case
   is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1)),
   plan_id TEXT COLLATE NOCASE REFERENCES tenants_plans (id) ON DELETE SET NULL,
-  limits TEXT,                     -- JSON object of strings; NULL: empty
-  env TEXT,                        -- sealed JSON object of strings; NULL: empty
-  stats TEXT,                      -- JSON object of the sixteen counters; NULL: never counted, all zero
+  limits TEXT,                     -- JSON object of strings (NULL: empty)
+  env TEXT,                        -- encrypted JSON object of strings (NULL: empty)
+  stats TEXT,                      -- JSON object of the sixteen counters (NULL: never counted, all zero)
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
-  last_job_at TEXT                 -- when the statistics were last counted
+  last_job_at TEXT                 -- time of the last count of the statistics
 ) STRICT;
 
--- For "which tenants have this plan", when a plan goes.
+-- Finds the tenants of a plan when it is deleted.
 CREATE INDEX tenants_by_plan ON tenants (plan_id) WHERE plan_id IS NOT NULL;
 
--- Who did what, on which subject, when, with which request. Never a body. Written in the transaction of what it tells of.
--- AUTOINCREMENT: ids only ever grow, so the newest is also the revision of everything above.
+-- The audit log: who did what to which subject, when, in which request. It never holds a body. An entry shares the transaction of its change.
+-- AUTOINCREMENT only ever counts up, so the newest id is also the revision of all tables above.
 CREATE TABLE audit_log (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  key_id INTEGER,                  -- api_keys.id; NULL: an operator at the command line
-  action TEXT NOT NULL,            -- "tenant.create", "plan.update", "api_key.delete", …
-  subject TEXT NOT NULL,           -- the identifier of what was changed
+  key_id INTEGER,                  -- api_keys.id (NULL: an operator at the command line)
+  action TEXT NOT NULL,            -- tenant.create, plan.update, api_key.delete, …
+  subject TEXT NOT NULL,           -- the identifier of the changed resource
   request_id TEXT NOT NULL,
   created_at TEXT NOT NULL
 ) STRICT;

@@ -1,4 +1,4 @@
--- Whose statistics are counted next. What the column means stands in schema.sql.
+-- The order in which statistics are counted. schema.sql explains the column.
 
 ALTER TABLE tenants ADD COLUMN stats_turn_at TEXT;
 

@@ -1,4 +1,4 @@
-// `npm run build`, and wrangler.toml's build command: Rust to WebAssembly and its JavaScript, into build/.
+// `npm run build`, and wrangler.toml's build command: worker-build makes WebAssembly and its JavaScript, in build/.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,20 +27,11 @@ export async function build() {
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: '-C target-feature=+simd128',
     }),
   });
-  await bundle();
   writeFileSync(stamp, wanted);
 }
 
-/** The main module with all that it imports but the wasm, beside the wasm: what is uploaded is what stands in build/. */
-async function bundle() {
-  await quiet(join(root, 'node_modules', '.bin', 'esbuild'), [
-    'src/worker.js', '--bundle', '--format=esm', '--target=es2022', '--outfile=build/worker/worker.js',
-    '--external:./index.wasm', '--external:cloudflare:*', '--log-level=warning',
-  ], { label: 'esbuild', cwd: root });
-}
-
 function outputsExist() {
-  return ['worker.js', 'index.wasm'].every((name) => existsSync(join(root, 'build', 'worker', name)));
+  return ['shim.mjs', 'index.wasm'].every((name) => existsSync(join(root, 'build', 'worker', name)));
 }
 
 if (isMain(import.meta)) await main(build);

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inCi } from './lib/ci.mjs';
 import { Stop, isMain, main, root, say } from './lib/run.mjs';
 
 const folder = join(root, 'build', 'conformance');
@@ -34,7 +35,7 @@ function compare(results) {
   if (unknown.length === 0 && missing.length === 0) return;
   const message = [...unknown.map((line) => `not in the README: ${line}`), ...missing.map((line) => `in the README but not run: ${line}`)].join('\n');
   // A developer's machine may lack a browser; CI must have one.
-  if (unknown.length > 0 || !['', '0', 'false'].includes(process.env.CI ?? '')) throw new Stop(`${message}\nupdate the README's table with \`node scripts/hosts.mjs --write\``);
+  if (unknown.length > 0 || inCi()) throw new Stop(`${message}\nupdate the README's table with \`node scripts/hosts.mjs --write\``);
   say(message);
 }
 

@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { forgetHosts } from './hosts.mjs';
+import { inCi } from './lib/ci.mjs';
 import { Stop, isMain, main, say } from './lib/run.mjs';
 import { steps } from './lib/steps.mjs';
 import { ensurePrograms } from './lib/system.mjs';
@@ -71,10 +72,6 @@ async function perform(step) {
     say(error instanceof Stop ? error.message : error.stack);
     return ended('failed', 'see above');
   }
-}
-
-function inCi() {
-  return !['', '0', 'false'].includes(process.env.CI ?? '');
 }
 
 function summarize(results, chosen) {

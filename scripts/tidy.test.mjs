@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { root } from './lib/run.mjs';
+import { splitStatements } from './lib/sql.mjs';
 import { WASM_BINDGEN_CLI, WORKER_BUILD } from './lib/versions.mjs';
 
 const read = (path) => readFileSync(join(root, path), 'utf8');
@@ -71,4 +72,34 @@ test('the tests run the version of miniflare that wrangler depends on', () => {
   // wrangler pins a beta of miniflare, and `latest` on npm is an older line: another version would install a second workerd.
   const { packages } = JSON.parse(read('package-lock.json'));
   assert.equal(JSON.parse(read('package.json')).devDependencies.miniflare, packages['node_modules/wrangler'].dependencies.miniflare);
+});
+
+/** Returns the lines of a migration that D1's query API might cut or read wrongly; tests/e2e/migrations_remote.test.mjs has the reason. */
+function fragile(text) {
+  const lines = text.split('\n').flatMap((line, index) => {
+    const [code, ...comment] = line.split('--');
+    const bad = [
+      /[;'"`]/.test(comment.join('--')) && 'a comment has a semicolon or a quote',
+      /\S/.test(comment.join('')) && /;/.test(code) && 'a comment follows a semicolon',
+      /^\s*CREATE TRIGGER\b/i.test(code) && !/^CREATE TRIGGER (?:(?!\b(?:BEGIN|END|CASE)\b).)+ BEGIN (?:(?!\b(?:BEGIN|END|CASE)\b).)+; END;$/i.test(line) && 'a trigger is not one line, or has a CASE',
+      /\r$/.test(line) && 'a line ends with a carriage return',
+    ].filter(Boolean);
+    return bad.map((why) => `${index + 1}: ${why}: ${line.slice(0, 80)}`);
+  });
+  const bare = (statement) => statement.replace(/\s+/g, ' ').replace(/;$/, '').trim();
+  const cut = text.replace(/--.*$/gm, '').split(/(?<=;)[ \t]*\n/).map(bare).filter(Boolean);
+  const whole = splitStatements(text).map(bare);
+  return lines.concat(cut.filter((piece, index) => piece !== whole[index] || piece.split("'").length % 2 === 0).map((piece) => `a line within a statement, or a statement within a line, ends with a semicolon: ${piece.slice(0, 80)}`));
+}
+
+test('no migration depends on how D1 cuts it into statements', () => {
+  const migrations = files.filter((path) => /^migrations\/.*\.sql$/.test(path));
+  assert.notEqual(migrations.length, 0);
+  assert.deepEqual(migrations.flatMap((path) => fragile(read(path)).map((line) => `${path}:${line}`)), []);
+  const trigger = 'CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END;\n';
+  assert.deepEqual(fragile(`-- A comment.\nCREATE TABLE a (\n  b TEXT -- why\n);\n${trigger}`), []);
+  for (const bad of [
+    trigger.replace('b; ', 'b;\n'), trigger.replace(' BEGIN', '\nBEGIN'), trigger.replace('BEGIN', 'WHEN CASE 1 WHEN 1 THEN 1 END BEGIN'),
+    "-- It's here.\n", '-- One; two.\n', '-- "x"\n', 'DROP TABLE a; -- gone\n', 'DROP TABLE a; DROP TABLE b;\n', "INSERT INTO a VALUES ('x;\n');\n", 'DROP TABLE a;\r\n',
+  ]) assert.notDeepEqual(fragile(bad), [], bad);
 });

@@ -6,15 +6,15 @@ import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { skipUnlessCi } from '../scripts/lib/ci.mjs'
 import { programPath } from '../scripts/lib/system.mjs'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.json': 'application/json' }
 
-/** Returns why a test that needs a browser is skipped. With CI=true never skips: CI must have a browser. */
+/** Returns why a test that needs a browser is skipped. In CI throws it instead. */
 export function noBrowser() {
-  if (programPath('chromium') || process.env.CI === 'true') return false
-  return 'chromium is not installed'
+  return programPath('chromium') ? false : skipUnlessCi('chromium is not installed')
 }
 
 /** Arguments for a headless Chromium that does not call home. By default it does so at every start, and without a network it waits for a timeout. */

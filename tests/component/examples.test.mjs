@@ -20,8 +20,8 @@ const SECRETS = {
 const LIFETIME = 60_000
 
 /** Starts a program that prints an API key and its URL, sends it requests, then ends it with `signal`. Returns its log. */
-async function served(command, args, signal, ask) {
-  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
+async function served(command, args, signal, ask, variables = {}) {
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS, ...variables }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text) => (log += text))
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)))
@@ -73,11 +73,13 @@ test('the Python example serves the API and logs no env value', { skip: noPython
   assert.doesNotMatch(log, /blue/)
 })
 
-test('the Rust example serves the API and logs no env value', async () => {
+test('the Rust example serves the API, logs no env value, and warns of a misspelt variable', async () => {
   const built = spawnSync('cargo', ['build', '--locked', '--quiet', '-p', 'tenants-example-axum'], { cwd: root, env: environment(), encoding: 'utf8' })
   assert.equal(built.status, 0, built.stderr)
-  const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', aTenantsLife)
+  const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', aTenantsLife, { CHEVERETO_TENANTS_API_IP_ALOW_LIST: '192.0.2.1' })
   assert.match(log, /"route":"\/tenants\/\{id\}"/)
+  assert.match(log, /^\{"level":"warn","variable":"CHEVERETO_TENANTS_API_IP_ALOW_LIST","cause":".*CHEVERETO_TENANTS_API_IP_ALLOW_LIST"\}$/m)
+  assert.doesNotMatch(log, /192\.0\.2\.1/)
   assert.doesNotMatch(log, /blue/)
 })
 

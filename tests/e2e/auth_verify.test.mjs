@@ -102,10 +102,10 @@ test('a key is refused if its row has the digest of another key', async () => {
   await api.expect(200, 'POST', '/auth/verify', { key })
 })
 
-test('verify and reads ignore the content of a body but check its signature', async () => {
+test('reads ignore the content of a body but check its signature', async () => {
   const tenant = await api.tenant()
   const plan = await api.plan()
-  for (const [method, where] of [['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', `/tenants/${tenant.id}`], ['GET', '/tenants-plans'], ['GET', `/tenants-plans/${plan.id}`]]) {
+  for (const [method, where] of [['GET', '/tenants'], ['GET', `/tenants/${tenant.id}`], ['GET', '/tenants-plans'], ['GET', `/tenants-plans/${plan.id}`]]) {
     for (const body of ['{', '[]', '{"nope":1}', Buffer.from([0xff, 0])]) {
       // Miniflare's own entry refuses a GET with a body, but workerd accepts it.
       const options = { body, origin: api.direct }

@@ -52,7 +52,7 @@ test('texts of every length and alphabet come back as they went, one by one and 
   for (const one of made) assert.deepEqual(all.find(({ id }) => id === one.id), one)
 })
 
-test('the limit holds on every route, those that ignore their body too', async () => {
+test('the limit holds on every route, also on those that ignore or refuse a body', async () => {
   const body = 'x'.repeat(BODY_LIMIT + 1)
   for (const [method, where] of [...readers, ['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', `/tenants/${tenant.id}`], ['DELETE', `/tenants-plans/${plan.id}`]]) {
     for (const chunked of [false, true]) await api.refuse(413, 'payload_too_large', method, where, { body, chunked, origin: api.direct })
@@ -77,6 +77,29 @@ test('a body that never ends is refused when the limit is passed, not when it en
   assert.ok(sent > BODY_LIMIT, `${sent} bytes are not over the limit`)
 })
 
+test('whoever sends up to 1 MiB in chunks gets the 413, not a network error', async () => {
+  const body = 'x'.repeat(1024 * 1024)
+  for (let i = 0; i < 20; i++) await api.refuse(413, 'payload_too_large', 'POST', '/tenants', { body, chunked: true, origin: api.direct })
+})
+
+test('a Content-Length that is no number tells nothing of the length', async () => {
+  // HTTP servers refuse such a request, so a module in front of the Worker makes it.
+  const own = await startApi({
+    front: `
+    import worker from './shim.mjs'
+    export default {
+      fetch(request, env, ctx) {
+        const { method, url, body } = request
+        const headers = new Headers(request.headers)
+        headers.set('content-length', 'abc')
+        return worker.fetch({ method, url, headers, body }, env, ctx)
+      },
+    }`,
+  })
+  await own.refuse(413, 'payload_too_large', 'POST', '/tenants', { body: 'x'.repeat(BODY_LIMIT + 1) })
+  await own.expect(201, 'POST', '/tenants', { body: own.fresh() })
+})
+
 test('a length over the limit is refused before the body comes', async () => {
   const { hostname, port } = new URL(api.direct)
   const status = await new Promise((resolve, reject) => {
@@ -93,6 +116,31 @@ test('a body that is not JSON by its type is 415', async () => {
   for (const type of [null, '', 'text/plain', 'application/x-www-form-urlencoded', 'text/json', 'application/jsonx', 'application/xml', 'json', 'application/', 'multipart/form-data; boundary=x', 'text/html+json/x']) {
     for (const [method, where, body] of readers) await api.refuse(415, 'unsupported_media_type', method, where, { body: body(), headers: { 'Content-Type': type } })
   }
+})
+
+test('an encoded body is a 415 that names the coding, and `identity` is no coding', async () => {
+  for (const coding of ['gzip', 'br', 'GZIP', 'identity, gzip']) {
+    for (const [method, where, body] of readers) {
+      const { headers, json } = await api.refuse(415, 'unsupported_media_type', method, where, { body: body(), headers: { 'Content-Encoding': coding } })
+      assert.equal(json.detail, `expected no Content-Encoding, or identity; got \`${coding}\``)
+      assert.equal(headers['accept-encoding'], 'identity')
+    }
+  }
+  await api.expect(201, 'POST', '/tenants', { body: api.fresh(), headers: { 'Content-Encoding': 'identity' } })
+})
+
+test('a body where none is expected is a 400, so that the signature of another request opens nothing', async () => {
+  const { id } = await api.plan()
+  for (const [method, where] of [['POST', '/auth/verify'], ['DELETE', `/tenants-plans/${id}`]]) {
+    for (const body of ['{', '{}', ' ', Buffer.from([0xff, 0])]) {
+      for (const chunked of [false, true]) await api.refuse(400, 'body_unexpected', method, where, { body, chunked })
+      await api.refuse(400, 'body_unexpected', method, where, { body, headers: { 'Content-Type': null } })
+      await api.refuse(401, 'unauthorized', method, where, { body, signature: api.sign('') })
+    }
+  }
+  await api.expect(200, 'POST', '/auth/verify', { headers: { 'Content-Length': '0' } })
+  await api.expect(200, 'POST', '/auth/verify', { body: '', chunked: true })
+  await api.expect(204, 'DELETE', `/tenants-plans/${id}`)
 })
 
 test('application/json and …+json are JSON, in any case and with parameters', async () => {
@@ -135,6 +183,11 @@ test('an escape of half a character is JSON by its grammar, and no text: 422', a
   }
 })
 
+test('a byte order mark is named', async () => {
+  const { json } = await api.refuse(400, 'malformed_json', 'POST', '/tenants', { body: '\ufeff{}' })
+  assert.equal(json.detail, 'expected JSON without a byte order mark; the body begins with one')
+})
+
 test('a variable that comes twice is 422 at its map, which could be read in two ways', async () => {
   const { json: first } = await api.refuse(422, 'invalid', 'POST', '/tenants',
     { body: JSON.stringify(api.fresh()).replace('}', ',"limits":{"A":"1","A":"2"}}') }, ['/limits'])
@@ -166,6 +219,10 @@ test('the checks come in the order of API.md §10; the first that fails answers'
     [401, 'signature before a missing body', 'POST', '/tenants', { signature: null }],
     [401, 'signature before the query', 'GET', '/tenants?limit=0', { signature: null }],
     [400, 'a missing body before its type', 'POST', '/tenants', { headers: text }],
+    [401, 'signature before an unexpected body', 'POST', '/auth/verify', { body: '{', signature: null }],
+    [400, "an unexpected body before the key's row", 'POST', '/auth/verify', { body: '{', key: dead.key }],
+    [400, 'an unexpected body before whether the plan is there', 'DELETE', '/tenants-plans/nobody', { body: '{}' }],
+    [415, 'coding before form', 'POST', '/tenants', { body: '{', headers: { 'Content-Encoding': 'gzip' } }],
     [415, 'type before form', 'POST', '/tenants', { body: '{', headers: text }],
     [415, "type before the key's row", 'POST', '/tenants', { body: '{', headers: text, key: dead.key }],
     [400, "form before the key's row", 'POST', '/tenants', { body: '{', key: unknown }],

@@ -10,6 +10,7 @@ const anyRequest = [
 describe('a variable that does not parse makes every request a 503, and the log names the variable', () => {
   const unreadable = [
     ['CHEVERETO_TENANTS_API_IP_ALLOW_LIST', '10.0.0.0/33'], ['CHEVERETO_TENANTS_API_IP_ALLOW_LIST', '127.0.0.1,localhost'],
+    ['CHEVERETO_TENANTS_API_IP_ALLOW_LIST', ' , '], ['CHEVERETO_TENANTS_API_REQUEST_SECRET', 'fifteen-bytes-x'],
     ['CHEVERETO_ENCRYPTION_KEY', 'not-base64-at-all!'], ['CHEVERETO_ENCRYPTION_KEY', Buffer.alloc(31, 7).toString('base64')],
     ['CHEVERETO_ENCRYPTION_KEY_PREVIOUS', Buffer.alloc(33, 7).toString('base64')], ['CHEVERETO_TENANTS_DB_ISOLATION_MODE', 'row-by-row'], ['CHEVERETO_TENANT_ENFORCED', '{"A":'],
   ]
@@ -79,7 +80,7 @@ test('a full configuration is accepted', async () => {
   const api = await startApi({ vars: {
     CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '127.0.0.1, ::1/128', CHEVERETO_ENCRYPTION_KEY_PREVIOUS: freshSecrets().CHEVERETO_ENCRYPTION_KEY, CHEVERETO_TENANT_ENFORCED: '{"CHEVERETO_MAX_USERS":"1"}',
     CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'table', CHEVERETO_DB_TABLE_PREFIX: 'chv_', CHEVERETO_SERVICE_NAME: 'php', CHEVERETO_SERVICE_PORT: '8080', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com',
-    CHEVERETO_PROXY_ENTRYPOINT: 'websecure', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8',
+    CHEVERETO_PROXY_ENTRYPOINT: 'websecure', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, cloudflare',
   } })
   await api.expect(200, 'POST', '/auth/verify')
 })

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import { parse as parseToml } from 'smol-toml'
+import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { splitStatements } from '../../scripts/lib/sql.mjs'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -62,16 +63,14 @@ export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileT
   .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
 
 /**
- * Checks that a program which a test needs is installed and accepts these arguments. If not, returns the reason to skip the test; with
- * CI=true it fails instead.
+ * Checks that a program which a test needs is installed and accepts these arguments. If not, returns the reason to skip the test; in CI
+ * it throws instead.
  * @returns {string | false} for `{ skip }`
  */
 export function missing(program, ...args) {
   const { error, status } = spawnSync(program, args)
   if (!error && status === 0) return false
-  const what = error ? program : [program, ...args].join(' ')
-  assert.notEqual(process.env.CI, 'true', `${what} is missing; CI must have it`)
-  return `${what} is not installed`
+  return skipUnlessCi(`${error ? program : [program, ...args].join(' ')} is not installed`)
 }
 
 /** Runs a program with `input` on its standard input. Resolves with its standard output, in `encoding`. */
@@ -91,7 +90,7 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {Record<string, string | undefined>} [options.vars] added to those of wrangler.toml and to fresh secrets; `undefined` removes one
  * @param {string} [options.persist] the database's directory; by default a new temporary one
  * @param {boolean} [options.schema] whether to apply the migrations
- * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './worker.js'
+ * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './shim.mjs'
  */
 export async function startApi({ vars = {}, persist, schema = true, front } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))

@@ -48,7 +48,7 @@ test('a request that was refused has its line too; a key that was not verified i
   }
 })
 
-test('what is refused without the database is logged once it is answered: many at once, and where the caller has gone', async () => {
+test('a request refused without the database has its line: many at once, and where the caller has gone', async () => {
   const ids = Array.from({ length: 50 }, () => mark())
   await Promise.all(ids.map((id) => api.expect(401, 'GET', '/tenants', { signature: null, headers: { 'X-Request-Id': id } })))
   const gone = mark()

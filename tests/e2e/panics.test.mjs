@@ -1,13 +1,15 @@
 // A trap in the wasm: that request is answered 500 with its id, and nothing else notices.
 import assert from 'node:assert/strict'
+import http from 'node:http'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startApi } from './harness.mjs'
 
 // In front of the real Worker: hands it requests whose method has a line break, which HTTP cannot carry, and at which the wasm's
-// own check of what it is handed panics. And it can make the database slow.
+// own check of what it is handed panics. And it can make the database slow, and change the log's level, which an instance of the
+// wasm reads once.
 const front = `
-    import worker from './worker.js'
+    import worker from './shim.mjs'
     const slow = (db, ms) => ({
       prepare: (text) => ({
         bind: (...values) => ({ raw: () => scheduler.wait(ms).then(() => db.prepare(text).bind(...values).raw()) }),
@@ -17,6 +19,8 @@ const front = `
       fetch(request, env, ctx) {
         const ms = Number(request.headers.get('x-test-slow'))
         if (ms) return worker.fetch(request, { ...env, DB: slow(env.DB, ms) }, ctx)
+        const level = request.headers.get('x-test-level')
+        if (level) return worker.fetch(request, { ...env, TENANTS_LOG_LEVEL: level }, ctx)
         if (!request.headers.has('x-test-panic')) return worker.fetch(request, env, ctx)
         const { url, headers, body } = request
         return worker.fetch({ method: 'GET\\nHEAD', url, headers, body }, env, ctx)
@@ -31,7 +35,7 @@ test('a request whose wasm panics is answered 500 with its id, and logged with i
   const [line] = await api.linesOf('panic-alone')
   assert.equal(line.level, 'error')
   assert.equal(line.status, 500)
-  assert.match(line.cause, /panicked at src\/lib\.rs.*\n.*eight lines/)
+  assert.match(line.cause, /panicked at src\/request\.rs.*\n.*too many lines/)
 })
 
 test('those that wait for the database beside it, and those that come after it, are served', async () => {
@@ -68,4 +72,23 @@ test('who waits for longer than a wasm that trapped is kept gets a 500, and neve
   const answer = await second
   assert.deepEqual(answer.json, b)
   assert.equal(answer.headers['x-request-id'], 'second')
+})
+
+test('a request whose caller hung up runs to its end, and does not keep the wasm that trapped', async () => {
+  const own = await startApi({ front })
+  await own.expect(200, 'GET', '/tenants', { headers: { 'X-Test-Level': 'info' } })
+  const { hostname, port } = new URL(own.direct)
+  const headers = { 'X-API-Key': own.key, 'X-Signature': own.sign(''), 'X-Request-Id': 'hung-up', 'X-Test-Slow': '600' }
+  const hungUp = http.get({ hostname, port, path: '/_/api/4/tenants', headers })
+  await new Promise((resolve) => hungUp.on('error', resolve).on('response', resolve) && setTimeout(() => hungUp.destroy(), 200))
+  assert.deepEqual((await own.linesOf('hung-up')).map(({ status }) => status), [200])
+  const level = (id) => own.expect(200, 'GET', '/tenants', { headers: { 'X-Test-Level': 'error', 'X-Request-Id': id } })
+  await level('old-instance')
+  await own.refuse(500, 'internal', 'GET', '/tenants', panics('panic-after'))
+  await level('new-instance')
+  // The new instance logs errors alone, and so the last line is of the panic.
+  await own.refuse(500, 'internal', 'GET', '/tenants', panics('panic-last'))
+  await own.linesOf('panic-last')
+  const ids = own.logs.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line).request_id)
+  assert.deepEqual(ids.slice(-3), ['old-instance', 'panic-after', 'panic-last'])
 })

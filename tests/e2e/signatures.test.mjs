@@ -11,6 +11,9 @@ const bodies = [...golden.map((v) => v.body), '{"id":"a"}', JSON.stringify({ env
 const openssl = async (body) => (await run('openssl', ['dgst', '-sha256', '-hmac', secret], body)).trim().split(' ').pop()
 const php = (body) => run('php', ['-r', "echo hash_hmac('sha256', file_get_contents('php://stdin'), $argv[1]);", '--', secret], body)
 
+// A GET takes any body. Miniflare's own entry refuses one with a body, but workerd accepts it.
+const accepted = (body, signature) => api.expect(200, 'GET', '/tenants', { body: body || undefined, signature, origin: api.direct })
+
 test('a missing, malformed or wrong signature is a 401', async () => {
   const body = '{"id":"a"}'
   const good = api.sign(body)
@@ -32,23 +35,20 @@ test('a missing, malformed or wrong signature is a 401', async () => {
 test('a signature is accepted in lower-case, upper-case and mixed hex', async () => {
   for (const body of bodies) {
     const good = api.sign(body)
-    for (const signature of [good, good.toUpperCase(), good.slice(0, 32) + good.slice(32).toUpperCase()]) await api.expect(200, 'POST', '/auth/verify', { body, signature })
+    for (const signature of [good, good.toUpperCase(), good.slice(0, 32) + good.slice(32).toUpperCase()]) await accepted(body, signature)
   }
 })
 
 test('the golden signatures of openssl and PHP are accepted', async () => {
-  for (const { name, body, signature } of golden) {
-    const { status, text } = await api.call('POST', '/auth/verify', { body, signature })
-    assert.equal(status, 200, `${name}: ${text}`)
-  }
+  for (const { body, signature } of golden) await accepted(body, signature)
 })
 
 test('a signature by openssl dgst -sha256 -hmac is accepted', { skip: missing('openssl', 'version') }, async () => {
-  for (const body of bodies) await api.expect(200, 'POST', '/auth/verify', { body, signature: await openssl(body) })
+  for (const body of bodies) await accepted(body, await openssl(body))
 })
 
 test("a signature by PHP's hash_hmac is accepted", { skip: missing('php', '--version') }, async () => {
-  for (const body of bodies) await api.expect(200, 'POST', '/auth/verify', { body, signature: await php(body) })
+  for (const body of bodies) await accepted(body, await php(body))
 })
 
 test('the signature of a request without a body covers the empty string', async () => {

@@ -52,7 +52,7 @@ test('a run counts a tenant’s tables, and changes nothing else of the tenant',
 })
 
 test('successive runs count all tenants, a few per run, and a site that cannot be counted does not stop the others', async () => {
-  const api = await startApi({ vars: { TENANTS_STATS_PER_RUN: '12', TENANTS_PASSWORD_MEMORY_KIB: '7168', TENANTS_PASSWORD_PASSES: '5' } })
+  const api = await startApi({ vars: { TENANTS_STATS_PER_RUN: '12', TENANTS_STATS_MIN_AGE: '0', TENANTS_PASSWORD_MEMORY_KIB: '7168', TENANTS_PASSWORD_PASSES: '5' } })
   const ids = []
   for (let n = 0; n < 30; n++) ids.push((await installed(api)).id)
   const { id: bare } = await api.tenant()
@@ -82,6 +82,20 @@ test('a run whose database fails is logged as an error, and the next run works',
   await api.sql('ALTER TABLE tenants RENAME COLUMN elsewhere TO stats_turn_at')
   assert.equal((await api.cron()).counted, 1)
   assert.equal((await read(api, id)).stats.users, 1)
+})
+
+test('a run counts no tenant that was counted within the hour, and a dropped site is not a failure', async () => {
+  const api = await startApi()
+  const [first, second] = [await installed(api), await installed(api)]
+  await api.tenant()
+  assert.equal((await api.cron()).counted, 2)
+  const { duration_ms, ...line } = await api.cron()
+  assert.deepEqual(line, { level: 'info', job: 'stats', counted: 0, failed: 0 })
+  await api.sql('UPDATE tenants SET stats_turn_at = NULL')
+  await api.sql(`DROP TABLE chv_${first.id}_users`)
+  assert.equal((await api.cron()).counted, 1)
+  const rows = await api.sql('SELECT id, has_site FROM tenants WHERE id IN (?, ?) ORDER BY has_site', first.id, second.id)
+  assert.deepEqual(rows, [{ id: first.id, has_site: 0 }, { id: second.id, has_site: 1 }])
 })
 
 test('a run with an invalid configuration logs the wrong variable', async () => {

@@ -12,7 +12,7 @@ const count = async () => (await api.sql('SELECT (SELECT count(*) FROM tenants) 
 test('the 422 names every wrong field, and nothing is written', async () => {
   const before = await count()
   await invalid({}, ['/id', '/hostname', '/is_enabled'])
-  await invalid({ id: '', hostname: 'a b', is_enabled: 'yes', plan_id: 1, limits: [], env: 'x', nope: 1 }, ['/id', '/hostname', '/is_enabled', '/plan_id', '/limits', '/env', '/nope'])
+  await invalid({ id: '', hostname: 'a b', is_enabled: 'yes', plan_id: 1, limits: ['A'], env: 'x', nope: 1 }, ['/id', '/hostname', '/is_enabled', '/plan_id', '/limits', '/env', '/nope'])
   await invalid({ id: null, hostname: null, is_enabled: null }, ['/id', '/hostname', '/is_enabled'])
   await invalid(
     { ...api.fresh(), limits: { a: '1', B: null, C: '1', 'a/b': '1' }, env: { D: {}, E: [], 'm~n': '', '': '' } },

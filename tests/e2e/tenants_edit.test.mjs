@@ -40,7 +40,7 @@ test('the 422 of a PATCH names every wrong field, and nothing is changed', async
   const { id } = await full()
   const before = await row(id)
   const invalid = (body, pointers) => api.refuse(422, 'invalid', 'PATCH', `/tenants/${id}`, { body }, pointers)
-  await invalid({ hostname: 'a b', is_enabled: 1, plan_id: 1, limits: [], env: 'x', nope: 1 }, ['/hostname', '/is_enabled', '/plan_id', '/limits', '/env', '/nope'])
+  await invalid({ hostname: 'a b', is_enabled: 1, plan_id: 1, limits: [{}], env: 'x', nope: 1 }, ['/hostname', '/is_enabled', '/plan_id', '/limits', '/env', '/nope'])
   await invalid({ hostname: null, is_enabled: null }, ['/hostname', '/is_enabled'])
   await invalid({ hostname: '', plan_id: 'a b' }, ['/hostname', '/plan_id'])
   await invalid({ id: 'other', is_enabled: false }, ['/id'])

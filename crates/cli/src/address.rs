@@ -1,8 +1,6 @@
 //! The API's address.
 
-use std::net::IpAddr;
-
-use ureq::http::Uri;
+use crate::authority::Authority;
 
 /// The path prefix of the current dialect (contract §1).
 pub const BASE_PATH: &str = "/_/api/4";
@@ -11,7 +9,7 @@ pub const BASE_PATH: &str = "/_/api/4";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     origin: String,
-    loopback: bool,
+    authority: Authority,
     encrypted: bool,
 }
 
@@ -22,23 +20,24 @@ impl Address {
     /// Fails if the URL is not valid. The message never repeats the URL, which may contain a password.
     pub fn parse(url: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected the API's address, such as https://tenants.example.com";
-        let uri: Uri = url.trim().parse().map_err(|_| EXPECTED.to_owned())?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(EXPECTED.into());
-        };
-        if !matches!(scheme, "http" | "https") {
+        let (scheme, rest) = url.trim().split_once("://").ok_or(EXPECTED)?;
+        let scheme = scheme.to_ascii_lowercase();
+        if !matches!(scheme.as_str(), "http" | "https") {
             return Err(format!("{EXPECTED}, with http or https"));
         }
-        if authority.as_str().contains('@') {
-            return Err(format!("{EXPECTED}, without a user or a password in it"));
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let authority =
+            Authority::parse(authority).map_err(|detail| format!("{EXPECTED}, {detail}"))?;
+        if path.contains(['?', '#']) {
+            return Err(format!("{EXPECTED}, without a query or a fragment"));
         }
-        let path = uri.path().trim_end_matches('/');
-        if !(path.is_empty() || path == BASE_PATH) || uri.query().is_some() {
+        let path = path.trim_end_matches('/');
+        if !(path.is_empty() || path == BASE_PATH) {
             return Err(format!("{EXPECTED}, without a path of its own"));
         }
         Ok(Self {
             origin: format!("{scheme}://{authority}"),
-            loopback: is_loopback(authority.host()),
+            authority,
             encrypted: scheme == "https",
         })
     }
@@ -46,13 +45,25 @@ impl Address {
     /// Returns whether the API is on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.loopback
+        self.authority.is_loopback()
+    }
+
+    /// Returns the host and the port.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Returns whether the address begins with `https`.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// Returns whether anyone on the network path can read keys and bodies.
     #[must_use]
     pub fn is_readable_on_the_way(&self) -> bool {
-        !self.encrypted && !self.loopback
+        !self.encrypted && !self.is_loopback()
     }
 
     /// Returns the URL of a path of the API.
@@ -66,12 +77,6 @@ impl Address {
     pub fn origin(&self) -> &str {
         &self.origin
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -89,6 +94,8 @@ mod tests {
             ),
             ("http://[::1]:1/", "http://[::1]:1", true, false),
             ("http://LOCALHOST", "http://LOCALHOST", true, false),
+            ("HTTP://localhost.:1", "http://localhost.:1", true, false),
+            (" https://a.example\n", "https://a.example", false, false),
             (
                 "https://a.example/_/api/4/",
                 "https://a.example",
@@ -120,6 +127,24 @@ mod tests {
             "https://user:hunter2@a.example",
             "https://a.example/other",
             "https://a.example/?hunter2",
+            "https://a.example?hunter2",
+            "https://a.example/#hunter2",
+            "https://a.example#hunter2",
+            "https://a.example:hunter2",
+            "https://a.example:99999",
+            "https://a.example:88x",
+            "https://a.example:",
+            "https://hunter2@a.example",
+            "https://a.example@hunter2",
+            "https://a.example\\@hunter2",
+            "https://a.example /",
+            "https://a.exam\nple/",
+            "https:/a.example",
+            "https:a.example",
+            "https:///a.example",
+            "https://[::1",
+            "https://::1",
+            "https:// ",
             "https://",
         ] {
             let error = Address::parse(bad).unwrap_err();

@@ -5,18 +5,27 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::value::RawValue;
 use tenants_core::crypto::secret::Secret;
 use tenants_core::crypto::signature::RequestSecret;
 use ureq::http::{HeaderValue, Response};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::WithBody;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, RequestBuilder};
+use zeroize::Zeroizing;
 
 use crate::address::{Address, BASE_PATH};
 use crate::error::{Error, Problem};
+use crate::forward::Forward;
 use crate::output::World;
+use crate::proxy::{self, Proxy};
 use crate::random;
 use crate::settings::{Found, Settings};
+use crate::trust;
 
 /// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +43,10 @@ pub struct Client {
     key: Secret,
     secret: RequestSecret,
     used: String,
+    /// The proxy, for errors. Empty without one.
+    through: String,
+    /// The header that a forwarding proxy wants. A tunnelling one gets it from the HTTP library.
+    proxy_authorization: Option<Zeroizing<String>>,
 }
 
 /// A request's method and body.
@@ -89,30 +102,42 @@ impl Client {
                 "warning: the address begins with http://, so anyone on the network path can read the key",
             );
         }
-        Self::with(address, key, &secret)
+        let variable = |name: &str| settings.variable(name);
+        if proxy::is_ignored(&address, variable) {
+            world.note("warning: HTTP_PROXY is not used, as in curl; set http_proxy");
+        }
+        let proxy = Proxy::find(&address, variable).map_err(Error::Configuration)?;
+        let is_https = |url: &str| url.starts_with("https://");
+        let roots = if address.is_encrypted() || proxy.iter().any(|p| is_https(&p.origin)) {
+            trust::roots(settings)?
+        } else {
+            RootCerts::WebPki
+        };
+        Self::with(address, key, &secret, proxy, roots)
     }
 
-    fn with(address: Address, key: Found, secret: &Found) -> Result<Self, Error> {
+    fn with(
+        address: Address,
+        key: Found,
+        secret: &Found,
+        proxy: Option<Proxy>,
+        roots: RootCerts,
+    ) -> Result<Self, Error> {
         if HeaderValue::from_str(key.secret.text()).is_err() {
             return Err(Error::Configuration(format!(
                 "the API key from {} has characters that no API key has",
                 key.from
             )));
         }
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(WHOLE_TIMEOUT))
-            .user_agent(concat!("tenants-cli/", env!("CARGO_PKG_VERSION")));
-        if address.is_loopback() {
-            // For a proxy, 127.0.0.1 is another machine.
-            config = config.proxy(None);
-        }
+        let through = proxy
+            .as_ref()
+            .map(|proxy| format!(" through the proxy {} ({})", proxy.origin, proxy.from));
+        let forwarding = proxy.as_ref().filter(|proxy| proxy.forwards(&address));
         Ok(Self {
-            agent: config.build().into(),
+            proxy_authorization: forwarding.and_then(|proxy| basic(&proxy.connection)),
+            agent: agent(&address, proxy.as_ref(), roots)?,
             address,
+            through: through.unwrap_or_default(),
             used: format!(
                 "  the key came from {}, the request secret from {}",
                 key.from, secret.from
@@ -207,6 +232,10 @@ impl Client {
         body: &[u8],
         id: &str,
     ) -> RequestBuilder<B> {
+        let request = match &self.proxy_authorization {
+            Some(value) => request.header("proxy-authorization", value.as_str()),
+            None => request,
+        };
         request
             .header("accept", "application/json")
             .header("x-api-key", self.key.text())
@@ -255,7 +284,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error, request_id: &str, writes: bool) -> Error {
-        let origin = self.address.origin();
+        let origin = format!("{}{}", self.address.origin(), self.through);
         let mut detail = match error {
             ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => format!(
                 "{origin} cannot be reached: no connection within {} s",
@@ -270,23 +299,97 @@ impl Client {
             ureq::Error::Io(error) => format!("{origin} cannot be reached: {error}"),
             error => format!("{origin} cannot be reached: {error}"),
         };
+        // This only adds a hint for people.
+        if detail.contains("UnknownIssuer") {
+            detail += ". --cacert names the certificate of a private CA";
+        } else if detail.contains("CaUsedAsEndEntity") {
+            detail +=
+                ". The server shows a CA's own certificate; it needs one that the CA gave to it";
+        }
         if self.address.is_loopback()
             && matches!(error, ureq::Error::Io(e) if e.kind() == ErrorKind::ConnectionRefused)
         {
             detail += ". `npm start` serves the API on this machine";
         }
-        if writes
-            && matches!(
-                error,
-                ureq::Error::Timeout(ureq::Timeout::Global | ureq::Timeout::RecvResponse)
-            )
-        {
+        if writes && !is_before_sending(error) {
             detail += ". The API may have carried out the request";
         }
         Error::Unreachable {
             detail,
             request_id: request_id.into(),
         }
+    }
+}
+
+/// Creates the HTTP library's agent. The environment has no influence on it.
+fn agent(address: &Address, proxy: Option<&Proxy>, roots: RootCerts) -> Result<Agent, Error> {
+    let tls = TlsConfig::builder().root_certs(roots).build();
+    let config = |proxy: Option<ureq::Proxy>| {
+        Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(WHOLE_TIMEOUT))
+            .user_agent(concat!("tenants-cli/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls.clone())
+            .proxy(proxy)
+    };
+    let connection = proxy.map(|proxy| proxy.connection.clone());
+    let Some(forwarding) = proxy.filter(|proxy| proxy.forwards(address)) else {
+        return Ok(config(connection).build().into());
+    };
+    let forward = Forward {
+        proxy: forwarding.origin.parse().map_err(|_| {
+            Error::Configuration(format!("{}: the proxy is not usable", forwarding.from))
+        })?,
+        origin: address.origin().to_owned(),
+        direct: config(None).build(),
+        connector: DefaultConnector::default(),
+    };
+    // With the proxy in its settings, the library leaves the API's name for the proxy to resolve.
+    let config = config(connection).max_idle_connections(0).build();
+    Ok(Agent::with_parts(
+        config,
+        forward,
+        DefaultResolver::default(),
+    ))
+}
+
+/// Returns the value of `Proxy-Authorization`, if the proxy has a user (RFC 7617).
+fn basic(proxy: &ureq::Proxy) -> Option<Zeroizing<String>> {
+    let user = proxy.username()?;
+    let password = proxy.password().unwrap_or_default();
+    let credentials = Zeroizing::new(format!("{user}:{password}"));
+    Some(Zeroizing::new(format!(
+        "Basic {}",
+        BASE64_STANDARD.encode(credentials.as_bytes())
+    )))
+}
+
+/// Returns whether an error happened before the request was sent, so that the API cannot have carried it out.
+fn is_before_sending(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Timeout(reason) => {
+            matches!(reason, ureq::Timeout::Connect | ureq::Timeout::Resolve)
+        }
+        // The library completes the handshake of TLS while it connects, and a failed one is an error of kind `InvalidData`.
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+                | ErrorKind::AddrNotAvailable
+                | ErrorKind::InvalidData
+        ),
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectProxyFailed(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::Rustls(_)
+        | ureq::Error::TlsRequired
+        | ureq::Error::BadUri(_) => true,
+        _ => false,
     }
 }
 
@@ -358,6 +461,7 @@ fn strange(detail: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use tenants_core::crypto::secret::Secret;
+    use ureq::tls::RootCerts;
 
     use super::{Client, next_in};
     use crate::address::Address;
@@ -373,7 +477,13 @@ mod tests {
 
     fn client(key: &str) -> Result<Client, crate::error::Error> {
         let address = Address::parse("https://tenants.example").unwrap();
-        Client::with(address, found(key), &found("secret"))
+        Client::with(
+            address,
+            found(key),
+            &found("secret"),
+            None,
+            RootCerts::WebPki,
+        )
     }
 
     #[test]

@@ -210,7 +210,8 @@ pub enum Command {
 
     /// Change only the fields of a tenant that the options name
     #[command(
-        after_help = "Examples:\n  tenants edit --id acme --is_enabled 0\n  tenants edit --id acme --plan_id \"\" --limits null"
+        after_help = "Examples:\n  tenants edit --id acme --is_enabled 0\n  tenants edit --id acme --plan_id \"\" --limits null\n  \
+                      tenants edit --id acme --env @env.json\n  tenants edit --id acme --env - < env.json"
     )]
     Edit(tenant::EditArgs),
 

@@ -1,13 +1,19 @@
 //! The commands, with one file for each family. A command is a struct of options and a function.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use clap::Args;
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::api::{Client, Part};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
 use crate::terminal::printable;
+use crate::vars::BYTE_ORDER_MARK;
 
 pub mod auth;
 pub mod cache;
@@ -66,13 +72,99 @@ fn last_id(rows: &[Box<RawValue>]) -> Option<String> {
     Some(printable(&row.id))
 }
 
+/// The options `--limits` and `--env` of a tenant or a plan.
+///
+/// Other users of the machine can read a command's options while it runs, so both can be read from a file or standard input instead.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MapArgs {
+    /// Its limits, an object in JSON that replaces the whole map; null empties it; `@FILE` or `-` reads it from a file or standard input
+    #[arg(long, value_name = "JSON")]
+    limits: Option<String>,
+
+    /// Its environment variables, as --limits. Other users of this machine can read a command's options: prefer `@FILE` or `-`
+    #[arg(long, value_name = "JSON")]
+    env: Option<String>,
+}
+
+/// The values of [`MapArgs`], byte for byte.
+struct Maps {
+    limits: Option<Box<RawValue>>,
+    env: Option<Box<RawValue>>,
+}
+
+/// The value of an option that means standard input.
+const INPUT: &str = "-";
+/// The limit of a file or standard input: far more than the API accepts in a request.
+const INPUT_LIMIT_BYTES: u64 = 1024 * 1024;
+
+impl MapArgs {
+    /// Reads the values, from a file or standard input if the options say so.
+    fn read(&self, session: &Session<'_>, world: &mut World<'_>) -> Result<Maps, Error> {
+        let is_input = |text: &Option<String>| text.as_deref() == Some(INPUT);
+        if is_input(&self.limits) && is_input(&self.env) {
+            return Err(Error::Usage(
+                "--limits and --env cannot both be read from standard input".into(),
+            ));
+        }
+        Ok(Maps {
+            limits: map("--limits", self.limits.as_deref(), session, world)?,
+            env: map("--env", self.env.as_deref(), session, world)?,
+        })
+    }
+}
+
+fn map(
+    option: &str,
+    text: Option<&str>,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<Option<Box<RawValue>>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    // JSON never begins with `@`, and `-` alone is not JSON.
+    let read = if text == INPUT {
+        Some(read_limited(&mut *world.input, "standard input"))
+    } else {
+        text.strip_prefix('@').map(|name| {
+            let path = session.settings.path(Path::new(name));
+            let name = path.display().to_string();
+            match File::open(&path) {
+                Ok(file) => read_limited(file, &name),
+                Err(error) => Err(format!("{name} cannot be read: {error}")),
+            }
+        })
+    };
+    let read = read
+        .transpose()
+        .map_err(|detail| Error::Usage(format!("{option}: {detail}")))?;
+    json(option, read.as_ref().map_or(text, |read| read.as_str())).map(Some)
+}
+
+/// Reads a file or standard input to its end.
+fn read_limited(source: impl Read, name: &str) -> Result<Zeroizing<String>, String> {
+    let mut text = Zeroizing::new(String::new());
+    let mut source = source.take(INPUT_LIMIT_BYTES + 1);
+    source
+        .read_to_string(&mut text)
+        .map_err(|error| format!("{name} cannot be read: {error}"))?;
+    if source.limit() == 0 {
+        return Err(format!(
+            "{name} has more than {INPUT_LIMIT_BYTES} bytes, which is more than the API accepts"
+        ));
+    }
+    Ok(text)
+}
+
 /// Checks that an option's value is JSON, and keeps its bytes. The error does not repeat the value, which may contain a
 /// password.
-fn json(option: &str, text: Option<&str>) -> Result<Option<Box<RawValue>>, Error> {
-    let parsed = text.map(serde_json::from_str).transpose();
-    parsed.map_err(|error| {
+fn json(option: &str, text: &str) -> Result<Box<RawValue>, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        let reason = if text.starts_with(BYTE_ORDER_MARK) {
+            "it begins with a byte order mark".into()
+        } else {
+            error.to_string()
+        };
         Error::Usage(format!(
-            "{option}: expected JSON, such as '{{\"NAME\": \"value\"}}'; {error}"
+            "{option}: expected JSON, such as '{{\"NAME\": \"value\"}}'; {reason}"
         ))
     })
 }
@@ -91,15 +183,14 @@ mod tests {
     #[test]
     fn json_is_kept_byte_for_byte() {
         for text in ["null", r#"{"B":"1", "A" : 1.0e3,"B":"\u00e9"}"#, "[]"] {
-            assert_eq!(json("--env", Some(text)).unwrap().unwrap().get(), text);
+            assert_eq!(json("--env", text).unwrap().get(), text);
         }
-        assert!(json("--env", None).unwrap().is_none());
     }
 
     #[test]
     fn an_error_about_invalid_json_names_the_option_and_never_repeats_the_value() {
         for text in ["", "{hunter2}", r#"{"A":"hunter2"#, r#"{"A":"1"} hunter2"#] {
-            let error = json("--env", Some(text)).unwrap_err();
+            let error = json("--env", text).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage);
             let detail = error.problem().detail;
             assert!(detail.starts_with("--env: expected JSON"), "{detail}");

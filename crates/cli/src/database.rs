@@ -14,8 +14,9 @@ use tenants_core::config::VARIABLES;
 use tenants_core::sql::{self as core_sql, Batch};
 
 use crate::error::Error;
+use crate::names::API_KEY;
 use crate::output::Fields;
-use crate::settings::{API_KEY, Settings};
+use crate::settings::Settings;
 use crate::sql;
 
 /// The variable that names another wrangler: a program or a script for Node.
@@ -51,6 +52,24 @@ impl DatabaseArgs {
     #[must_use]
     pub fn name(&self) -> &'static str {
         if self.remote { "remote" } else { "local" }
+    }
+
+    /// Returns the options that choose the same database in another command, each with a space before it.
+    #[must_use]
+    pub fn options(&self) -> String {
+        let mut options = String::new();
+        if self.remote {
+            options += " --remote";
+        }
+        for (name, path) in [
+            ("--persist-to", &self.persist_to),
+            ("--config", &self.config),
+        ] {
+            if let Some(path) = path {
+                options += &format!(" {name} '{}'", path.display());
+            }
+        }
+        options
     }
 }
 
@@ -143,7 +162,14 @@ impl Database {
     /// # Errors
     /// Fails if wrangler or the database fails.
     pub fn run_batch(&self, batch: &Batch) -> Result<Vec<core_sql::Rows>, Error> {
-        self.execute(&sql::script(batch))?.into_core()
+        let rows = self.execute(&sql::script(batch))?.into_core()?;
+        let (results, statements) = (rows.len(), batch.statements().len());
+        if results != statements {
+            return Err(unreadable(&format!(
+                "it has {results} results for {statements} statements"
+            )));
+        }
+        Ok(rows)
     }
 
     /// Applies the migrations that the database does not have yet. Returns wrangler's output.

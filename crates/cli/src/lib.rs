@@ -6,12 +6,16 @@
 
 pub mod address;
 pub mod api;
+pub mod authority;
 pub mod cli;
 pub mod command;
 pub mod database;
 pub mod error;
+pub mod forward;
+pub mod names;
 pub mod output;
 pub mod progress;
+pub mod proxy;
 pub mod random;
 pub mod session;
 pub mod settings;
@@ -20,6 +24,7 @@ pub mod task;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+pub mod trust;
 pub mod vars;
 
 use std::ffi::OsString;

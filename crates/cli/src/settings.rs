@@ -20,21 +20,9 @@ use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::error::Error;
+use crate::names::{self, API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, PROJECT, REQUEST_SECRET, URL};
 use crate::output::Format;
-use crate::vars;
-
-/// The variable of the API's address.
-pub const URL: &str = "TENANTS_URL";
-/// The variable of the API key.
-pub const API_KEY: &str = "TENANTS_API_KEY";
-/// The variable of the secret that requests are signed with.
-pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
-/// The variable of the secret under which keys are issued.
-pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
-/// The variable of the previous key secret, while it rotates.
-pub const KEY_SECRET_PREVIOUS: &str = "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS";
-/// The variable of the project's folder.
-pub const PROJECT: &str = "TENANTS_PROJECT";
+use crate::vars::{self, Assignment};
 
 /// The address at which `npm start` serves the API.
 const DEFAULT_URL: &str = "http://127.0.0.1:8787";
@@ -69,6 +57,10 @@ pub struct Options {
     /// .dev.vars of the project]
     #[arg(long, global = true, value_name = "FILE")]
     pub vars_file: Option<PathBuf>,
+
+    /// A file of certificates (PEM) to trust for https, such as a private CA's [env: SSL_CERT_FILE] [default: the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
 
     /// The project's folder [env: TENANTS_PROJECT] [default: the nearest one upwards with a wrangler.toml]
     #[arg(long, global = true, value_name = "DIR")]
@@ -117,7 +109,7 @@ impl<'a> Settings<'a> {
     /// Creates the settings, and reads the file of `--vars-file` if there is one.
     ///
     /// # Errors
-    /// Fails if that file cannot be read.
+    /// Fails if that file cannot be read, or has a line that is not understood.
     pub fn new(
         options: &'a Options,
         variable: &'a dyn Fn(&str) -> Option<String>,
@@ -145,6 +137,12 @@ impl<'a> Settings<'a> {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the file of `--cacert`.
+    #[must_use]
+    pub fn cacert(&self) -> Option<&Path> {
+        self.options.cacert.as_deref()
     }
 
     /// Returns the project's folder, if there is one.
@@ -374,17 +372,23 @@ fn is_project(folder: &Path) -> bool {
 }
 
 /// Reads a file's variables. Skips those without a value.
+///
+/// # Errors
+/// Fails if the file cannot be read, has a line that is not understood, or a name that looks like one of ours and is none.
 fn read_vars(file: &Path) -> Result<BTreeMap<String, Zeroizing<String>>, Error> {
+    let unreadable = |reason: String| Error::Configuration(format!("{}: {reason}", file.display()));
     let text = fs::read_to_string(file)
         .map(Zeroizing::new)
-        .map_err(|error| {
-            Error::Configuration(format!("{} cannot be read: {error}", file.display()))
-        })?;
-    let vars = vars::parse(&text).into_iter();
-    Ok(vars
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name, Zeroizing::new(value)))
-        .collect())
+        .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+    let mut vars = BTreeMap::new();
+    for Assignment { line, name, value } in
+        vars::parse(&text).map_err(|error| unreadable(error.to_string()))?
+    {
+        names::check(&name).map_err(|detail| unreadable(format!("line {line}: {detail}")))?;
+        vars.insert(name, Zeroizing::new(value));
+    }
+    vars.retain(|_, value| !value.is_empty());
+    Ok(vars)
 }
 
 #[cfg(test)]

@@ -7,6 +7,21 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::random::SystemRandom;
 
+/// The reason why a task stopped before its end.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The error.
+    pub error: Error,
+    /// Whether the result of the task's last batch never arrived. The database may have committed that batch all the same.
+    pub is_batch_unknown: bool,
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Self {
+        stopped.error
+    }
+}
+
 /// Runs a task to its end. Calls `watch` after every batch but the last. `clock` is the world's.
 ///
 /// # Errors
@@ -16,23 +31,35 @@ pub fn run<M, R>(
     mut task: M,
     clock: &dyn Fn() -> i64,
     mut watch: impl FnMut(&M),
-) -> Result<R, Error>
+) -> Result<R, Stopped>
 where
     M: Machine<Output = Result<R, TaskError>>,
 {
     loop {
         let Effect::Batch(batch) = task.effect();
         let rows = match database.run_batch(batch) {
+            Ok(rows) => Ok(rows),
             Err(Error::Database(reason)) => Err(Failure::new(reason)),
-            ran => Ok(ran?),
+            Err(error) => {
+                return Err(Stopped {
+                    error,
+                    is_batch_unknown: true,
+                });
+            }
         };
+        let is_batch_unknown = rows.is_err();
         let mut context = Context {
             unix_seconds: clock(),
             random: &mut SystemRandom,
         };
         match task.resume(Outcome::Batch(rows), &mut context) {
             Step::Run(next) => task = next,
-            Step::Done(result) => return result.map_err(stopped),
+            Step::Done(result) => {
+                return result.map_err(|error| Stopped {
+                    error: stopped(error),
+                    is_batch_unknown,
+                });
+            }
         }
         watch(&task);
     }

@@ -238,6 +238,108 @@ fn the_name_of_a_plan_is_accepted_with_a_warning() {
 }
 
 #[test]
+fn maps_are_read_from_a_file_or_standard_input_and_sent_byte_for_byte() {
+    const ENV: &str = r#"{"PASSWORD" : "\u00e9é"}"#;
+    let plan = (CREATED, r#"{"id":"p"}"#);
+    let send = |args: &[&str], input: &str, answer: (&str, &str)| {
+        let server = Server::new(&[answer]);
+        let mut project = Project::calling(&server);
+        std::fs::write(project.path().join("env.local"), format!("{ENV}\r\n")).unwrap();
+        project.input = input.as_bytes().to_vec();
+        let run = project.run(args);
+        assert_eq!(run.code, 0, "{args:?}: {run:?}");
+        let request = server.request();
+        request.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    let absolute = Project::new();
+    let file = absolute.path().join("env.json");
+    std::fs::write(&file, ENV).unwrap();
+    let absolute = format!("@{}", file.display());
+    for (args, input, body) in [
+        (
+            &["edit", "--id", "a", "--env", "@env.local"][..],
+            "",
+            format!(r#"{{"env":{ENV}}}"#),
+        ),
+        (
+            &["edit", "--id", "a", "--env", &absolute],
+            "",
+            format!(r#"{{"env":{ENV}}}"#),
+        ),
+        (
+            &["edit", "--id", "a", "--env", "-", "--limits", "{}"],
+            &format!("\n{ENV}\n"),
+            format!(r#"{{"limits":{{}},"env":{ENV}}}"#),
+        ),
+        (
+            &["plan:edit", "--id", "p", "--limits=-", "--env=@env.local"],
+            "null",
+            format!(r#"{{"limits":null,"env":{ENV}}}"#),
+        ),
+    ] {
+        assert_eq!(send(args, input, (NO_CONTENT, "")), body, "{args:?}");
+    }
+    let create = ["plan:create", "--id", "p", "--env", "-"];
+    assert_eq!(
+        send(&create, ENV, plan),
+        format!(r#"{{"id":"p","env":{ENV}}}"#)
+    );
+    let create = [
+        "create",
+        "--id",
+        "a",
+        "--hostname",
+        "a.example.com",
+        "--is_enabled=1",
+        "--env",
+        "@env.local",
+    ];
+    assert_eq!(
+        send(&create, ENV, (CREATED, TENANT)),
+        format!(r#"{{"id":"a","hostname":"a.example.com","is_enabled":true,"env":{ENV}}}"#)
+    );
+}
+
+#[test]
+fn maps_that_cannot_be_read_are_a_usage_error_that_never_shows_them() {
+    let mut project = Project::new();
+    std::fs::write(project.path().join("bad.local"), "{\"A\": hunter2").unwrap();
+    std::fs::write(project.path().join("latin1.local"), b"{\"A\": \"\xe9\"}").unwrap();
+    std::fs::write(project.path().join("bom.local"), "\u{feff}{}").unwrap();
+    std::fs::write(
+        project.path().join("large.local"),
+        " ".repeat(1024 * 1024 + 1),
+    )
+    .unwrap();
+    project.input = b"hunter2".to_vec();
+    for (args, reason) in [
+        (&["--env", "@none.local"][..], "--env: "),
+        (&["--env", "@"], "--env: "),
+        (&["--env", "@."], "--env: "),
+        (&["--env", "@bad.local"], "--env: expected JSON"),
+        (&["--env", "@latin1.local"], "--env: "),
+        (&["--env", "@bom.local"], "byte order mark"),
+        (&["--limits", "@large.local"], "has more than 1048576 bytes"),
+        (&["--limits", "-"], "--limits: expected JSON"),
+        (
+            &["--limits", "-", "--env", "-"],
+            "cannot both be read from standard input",
+        ),
+    ] {
+        let run = project.run(&[&["edit", "--id", "a"][..], args].concat());
+        assert_eq!(
+            (run.code, run.output.as_str()),
+            (2, ""),
+            "{args:?}: {run:?}"
+        );
+        assert!(
+            run.errors.contains(reason) && !run.errors.contains("hunter2"),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
 fn a_list_is_read_page_by_page() {
     let next = "200 OK\ncontent-type: application/json\nlink: </_/api/4/tenants?limit=1000&after=b>; rel=\"next\"";
     let pages = [
@@ -429,6 +531,42 @@ fn a_wrong_command_line_exits_with_2_before_anything_is_sent() {
     );
 }
 
+/// The HTTP library would connect to port 80 of the first two.
+#[test]
+fn an_address_that_is_not_exact_is_never_called() {
+    for url in [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:88x",
+        "http://127.0.0.1:",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:+80",
+        "http://user@127.0.0.1",
+        "http://127.0.0.1#fragment",
+        "http://127.0.0.1?query",
+        "http://:80",
+        "http://127.1",
+        "http://[::1",
+        "http://local host",
+    ] {
+        let run = Project::new().run(&["list", "--url", url]);
+        assert_eq!((run.code, run.output.as_str()), (2, ""), "{url}: {run:?}");
+        assert!(
+            run.errors
+                .starts_with("error: --url: expected the API's address"),
+            "{run:?}"
+        );
+        let mut project = Project::new();
+        project.variables.push(("TENANTS_URL", url.into()));
+        let run = project.run(&["list"]);
+        assert_eq!((run.code, run.output.as_str()), (4, ""), "{url}: {run:?}");
+    }
+    let run = Project::new().run(&["list", "--url", "http://127.0.0.1:99999"]);
+    assert!(
+        run.errors.contains("with a port from 1 to 65535"),
+        "{run:?}"
+    );
+}
+
 #[test]
 fn a_body_is_signed_byte_for_byte() {
     #[derive(serde::Deserialize)]
@@ -456,4 +594,14 @@ fn a_body_is_signed_byte_for_byte() {
             format!("{{\"signature\":\"{}\"}}\n", vector.signature)
         );
     }
+}
+
+/// The API refuses a short secret, but another API may have one.
+#[test]
+fn a_body_is_signed_with_a_secret_of_any_length() {
+    let run = Project::new().run(&["sign", "--request-secret", "secret"]);
+    assert_eq!(
+        run.output,
+        "f9e66e179b6747ae54108f82f8ade8b3c25d76fd30afde6c395822c530196169\n"
+    );
 }

@@ -113,10 +113,57 @@ fn an_id_that_another_key_took_is_replaced_by_the_next() {
         .run(&["api:key:create"]);
     assert_eq!((run.code, run.output.as_str()), (3, ""));
     assert!(
-        run.errors.contains("somebody else got every id"),
+        run.errors.contains("somebody else got every id") && !run.errors.contains("may exist"),
         "{}",
         run.errors
     );
+}
+
+/// The database may have committed the key before wrangler failed. Nobody has the key then, but it is valid.
+#[test]
+fn a_key_whose_creation_may_have_succeeded_is_named_with_the_way_to_delete_it() {
+    let seven = rows(r#"{"id": 7}"#);
+    let failed = "\n{\n  \"error\": {\n    \"text\": \"fetch failed\"\n  }\n}\n";
+    for answer in [(1, failed), (0, "nonsense"), (0, "[\n]")] {
+        let run = Project::new().with_wrangler(&[(0, &seven), answer]).run(&[
+            "api:key:create",
+            "--remote",
+            "--config",
+            "other.toml",
+        ]);
+        assert_eq!((run.code, run.output.as_str()), (3, ""), "{run:?}");
+        for part in [
+            "Key 7 may exist all the same",
+            "`tenants api:key:list --remote --config 'other.toml'` shows whether there is a key 7, created about 2026-08-18 23:16:57 UTC",
+            "`tenants api:key:delete --id 7 --remote --config 'other.toml'` deletes it",
+        ] {
+            assert!(run.errors.contains(part), "{}", run.errors);
+        }
+    }
+    let run = Project::new()
+        .with_wrangler(&[(0, &seven), (1, failed)])
+        .run(&["api:key:create", "--format", "json"]);
+    assert!(
+        run.errors.contains("`tenants api:key:delete --id 7`"),
+        "{}",
+        run.errors
+    );
+    // Nothing was inserted, or somebody else has the id.
+    let taken = two("", "");
+    for answers in [
+        &[(1, failed)][..],
+        &[(0, &seven), (0, taken.as_str()), (1, failed)],
+    ] {
+        let run = Project::new()
+            .with_wrangler(answers)
+            .run(&["api:key:create"]);
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(
+            run.errors.contains("fetch failed") && !run.errors.contains("may exist"),
+            "{}",
+            run.errors
+        );
+    }
 }
 
 #[test]
@@ -320,6 +367,26 @@ fn a_key_of_the_previous_secret_is_valid_and_new_keys_use_the_current_one() {
         key_secret().verify(run.output.trim_end()).is_ok(),
         "{run:?}"
     );
+}
+
+/// The API would refuse every request under such a secret, so a key of it would be worth nothing.
+#[test]
+fn no_key_is_issued_under_a_short_secret() {
+    let mut project = Project::new()
+        .with_wrangler(&[])
+        .without("CHEVERETO_TENANTS_API_KEY_SECRET");
+    let short = ("CHEVERETO_TENANTS_API_KEY_SECRET", "fifteen-bytes-x".into());
+    project.variables.push(short);
+    let run = project.run(&["api:key:create"]);
+    assert_eq!((run.code, run.output.as_str()), (4, ""));
+    assert!(
+        run.errors.contains(
+            "CHEVERETO_TENANTS_API_KEY_SECRET: expected a secret of at least 16 bytes; got 15"
+        ),
+        "{}",
+        run.errors
+    );
+    assert!(project.wrangler_call(1).is_none());
 }
 
 #[test]

@@ -29,10 +29,11 @@ use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::level::Level;
 use crate::value::random::Random;
+use crate::wire::body::RawBody;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::legacy::Legacy;
-use crate::wire::route::{Operation, Path, Scheme};
+use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -53,6 +54,23 @@ pub struct Answer {
     /// The entry to log.
     pub log: LogEntry,
 }
+
+impl Answer {
+    /// The answer to a request that the host could not finish, such as one whose instance of the core crashed: a 500 with the request's id,
+    /// and the cause in the log. `asked_id` is the request's own `X-Request-Id`.
+    pub fn of_failure(
+        method: &str,
+        asked_id: Option<&str>,
+        cause: String,
+        random: &mut dyn Random,
+    ) -> Self {
+        let id = request_id(asked_id, random).unwrap_or_else(|_| UNAVAILABLE.into());
+        Envelope::new(id, method).refuse(ApiError::Internal(Internal::Host(cause)), None)
+    }
+}
+
+/// The id of a request if the host has no randomness for one.
+const UNAVAILABLE: &str = "unavailable";
 
 /// A request that waits for its batch. It owns all it needs, so it may go on in another thread.
 pub struct Exchange(Box<Waiting>);
@@ -157,17 +175,9 @@ impl Api {
     ) -> Step<Exchange> {
         let (id, random_failed) = match request_id(request.headers.request_id, random) {
             Ok(id) => (id, false),
-            Err(_) => ("unavailable".to_string(), true),
+            Err(_) => (UNAVAILABLE.to_string(), true),
         };
-        let mut envelope = Envelope {
-            request_id: id,
-            method: request.method.into(),
-            route: None,
-            is_legacy: false,
-            legacy: None,
-            key_id: None,
-            is_head: request.method == "HEAD",
-        };
+        let mut envelope = Envelope::new(id, request.method);
         let begun = if random_failed {
             Err(ApiError::Internal(Internal::Random))
         } else {
@@ -251,6 +261,9 @@ impl Api {
             verifying: access.verifying_keys.as_ref(),
         };
         let caller = auth::verify(scheme, secrets, &key, headers.signature, body, now()?)?;
+        if route.body == BodyRule::Refused && !body.is_empty() {
+            return Err(ApiError::BodyUnexpected);
+        }
         let mut call = Call {
             caller,
             dialect: path.dialect,
@@ -258,8 +271,11 @@ impl Api {
             id: path.id,
             request_id: &envelope.request_id,
             query,
-            content_type: headers.content_type,
-            body,
+            body: RawBody {
+                bytes: body,
+                content_type: headers.content_type,
+                content_encoding: headers.content_encoding,
+            },
             env: EnvSealer {
                 sealer: config.sealer.as_ref(),
                 random,
@@ -322,7 +338,7 @@ impl Machine for Exchange {
             Err(reason) => pending.finish(Err(reason), context),
         };
         match next {
-            Ok(Next::Run(pending, reason)) => Step::Run(Self::new(pending, envelope, Some(reason))),
+            Ok(Next::Run(pending, failure)) => Step::Run(Self::new(pending, envelope, failure)),
             Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
             Err(error) => {
                 let note = failure.map(|f| format!("the first batch failed: {}", f.reason));
@@ -345,6 +361,18 @@ impl fmt::Debug for Exchange {
 }
 
 impl Envelope {
+    fn new(request_id: String, method: &str) -> Self {
+        Self {
+            request_id,
+            method: method.into(),
+            route: None,
+            is_legacy: false,
+            legacy: None,
+            key_id: None,
+            is_head: method == "HEAD",
+        }
+    }
+
     fn refuse(self, error: ApiError, note: Option<String>) -> Answer {
         let error = match &self.legacy {
             Some(legacy) => legacy.error(error),

@@ -1,10 +1,10 @@
-//! Who calls (contract §2): from a [`Scheme`] and a request's headers to a [`Caller`].
+//! Authentication (contract §2): from a [`Scheme`] and a request's headers to a [`Caller`].
 //!
-//! A statement in the name of a caller can only be made from a [`Caller`] or a [`KeyHolder`]. Whether the key is still valid is for the
-//! database to say, in the request's own batch.
+//! A statement in the name of a caller can only be made from a [`Caller`] or a [`KeyHolder`]. The database decides whether the key is
+//! still valid, in the request's own batch.
 //!
-//! A signature covers the raw body alone: neither the method, nor the path, nor a time. Whoever can read a signed request can send its
-//! body again, to another route too. The transport (TLS) must keep it from being read.
+//! A signature covers the raw body alone: neither the method, nor the path, nor a time. Anybody who can read a signed request can send
+//! its body again, to another route too. The transport (TLS) must keep it from being read.
 
 use alloc::string::String;
 use core::ops::Deref;
@@ -18,7 +18,7 @@ use crate::value::fault::{ApiError, Unauthorized};
 use crate::wire::route::Scheme;
 
 /// The proof that a caller holds a key that this service issued. It suffices for reads that need no signature.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeyHolder {
     key_id: i64,
     digest: String,
@@ -51,7 +51,7 @@ impl KeyHolder {
 }
 
 /// The proof that a caller holds a key and signed the body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Caller(KeyHolder);
 
 impl Deref for Caller {

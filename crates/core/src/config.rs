@@ -19,10 +19,12 @@ use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
 use crate::wire::variables::Variables;
 
+mod names;
 mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use names::{UnknownVariable, unknown};
 use reader::Reader;
 
 /// The names of all variables that [`Config::read`] asks for.
@@ -35,6 +37,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_PROXY_IP_ALLOW_LIST",
     "CHEVERETO_SERVICE_NAME",
     "CHEVERETO_SERVICE_PORT",
+    "CHEVERETO_TENANTS_API_ALLOW_LIST",
     "CHEVERETO_TENANTS_API_IP_ALLOW_LIST",
     "CHEVERETO_TENANTS_API_KEY_SECRET",
     "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",
@@ -48,6 +51,8 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
+    "TENANTS_REUSED_ID",
+    "TENANTS_STATS_MIN_AGE",
     "TENANTS_STATS_PER_RUN",
 ];
 
@@ -65,11 +70,13 @@ pub struct Config {
     pub(crate) site: Site,
     /// The most tenants that one run of the cron trigger counts.
     pub(crate) stats_per_run: u32,
+    /// The cron trigger counts no tenant again before so many seconds have passed.
+    pub(crate) stats_min_age_s: u32,
     /// The lowest level that the log has.
     pub(crate) log_level: Level,
 }
 
-/// Who may call, and how they prove it.
+/// The addresses that may call, and the secrets that prove a caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     /// The addresses that may call. An empty list allows any address.
@@ -103,6 +110,18 @@ pub(crate) struct Site {
     pub(crate) table_prefix: TablePrefix,
     /// The cost of a password's hash.
     pub(crate) hashing: Hashing,
+    /// The fate of tables that a deleted tenant has left behind.
+    pub(crate) reused_id: ReusedId,
+}
+
+/// The answer to a new tenant whose id belonged to a deleted one, if the tables of the deleted tenant still exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ReusedId {
+    /// The new tenant gets the tables, with their users and files. The response and the log say so.
+    #[default]
+    Adopt,
+    /// 409.
+    Refuse,
 }
 
 /// A variable with an invalid value.
@@ -110,7 +129,7 @@ pub(crate) struct Site {
 pub struct VariableError {
     /// The variable's name.
     pub name: &'static str,
-    /// What was expected. It quotes nothing of a secret.
+    /// The error in its value, in words. It quotes nothing of a secret.
     pub detail: String,
 }
 

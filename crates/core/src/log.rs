@@ -4,6 +4,7 @@ use alloc::string::{String, ToString as _};
 
 use serde::Serialize;
 
+use crate::config::UnknownVariable;
 use crate::task::TaskError;
 use crate::task::stats::{Failed, Report};
 pub use crate::value::level::Level;
@@ -86,6 +87,9 @@ struct TaskLine<'a> {
     duration_ms: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<u64>,
+    /// Left out if no tenant is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<usize>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -129,6 +133,9 @@ impl TaskEntry {
             job: self.job,
             duration_ms,
             counted: self.outcome.as_ref().ok().map(|report| report.counted),
+            gone: (self.outcome.as_ref().ok())
+                .map(|report| report.gone)
+                .filter(|gone| *gone > 0),
             failed: self.outcome.as_ref().ok().map(|report| report.failed.len()),
             failures: &failures[..failures.len().min(Self::FAILURES)],
             cause: self.outcome.as_ref().err().map(|error| error.to_string()),
@@ -136,6 +143,25 @@ impl TaskEntry {
         // Strings and numbers always encode.
         serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
     }
+}
+
+#[derive(Serialize)]
+struct UnknownVariableLine<'a> {
+    level: Level,
+    variable: &'a str,
+    cause: String,
+}
+
+/// The line for an unknown variable, a warning at a host's start: JSON without a line break.
+#[must_use]
+pub fn unknown_variable(variable: &UnknownVariable) -> String {
+    let line = UnknownVariableLine {
+        level: Level::Warn,
+        variable: &variable.name,
+        cause: variable.to_string(),
+    };
+    // Strings always encode.
+    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -168,6 +194,14 @@ mod tests {
         assert_eq!(
             line(7, vec![failed.clone()]),
             r#"{"level":"warn","job":"stats","duration_ms":3,"counted":7,"failed":1,"failures":[{"tenant":"a","reason":"no such table"}]}"#
+        );
+        let gone = Report {
+            gone: 2,
+            ..Report::default()
+        };
+        assert_eq!(
+            TaskEntry::of_stats(Ok(gone)).line(3),
+            r#"{"level":"info","job":"stats","duration_ms":3,"counted":0,"gone":2,"failed":0}"#
         );
         let many = line(0, vec![failed; 30]);
         assert!(many.starts_with(

@@ -1,11 +1,11 @@
-//! A tenant's effective settings: what its site runs under (contract §6).
+//! A tenant's effective settings: the variables that its site runs with (contract §6).
 //!
-//! Owns which of several values of one name counts. Highest first: `CHEVERETO_TENANT_ENFORCED`, the tenant's own, its plan's.
-//! Within a tenant and within a plan `limits` go before `env`: a limit is what a plan is sold by, and a variable beside it must
-//! not lift it.
+//! This module decides which value wins if a name has several. Highest first: `CHEVERETO_TENANT_ENFORCED`, the tenant's `env`, its plan's
+//! `env`, the tenant's `limits`, its plan's `limits`. Chevereto applies the maps in this order, so any `env` may lift a limit. Only
+//! `CHEVERETO_TENANT_ENFORCED` wins over every map.
 //!
-//! Reads nothing: the database is the source of truth, and whoever has its rows or the API's answers hands in the maps. No answer
-//! of the API shows effective settings; programs that embed the core and start tenants' sites need them.
+//! This module reads no database. Its caller passes in the maps, from rows or from the API's responses. No response of the API shows
+//! effective settings, but programs that embed the core and start tenants' sites need them.
 //!
 //! ```
 //! use tenants_core::config::Config;
@@ -17,7 +17,7 @@
 //!     (name == "CHEVERETO_TENANT_ENFORCED").then(|| r#"{"CHEVERETO_DEBUG_LEVEL": "0"}"#.into())
 //! })
 //! .map_err(|errors| format!("{errors:?}"))?;
-//! // As the API answers them.
+//! // As the API returns them.
 //! let own = Variables::parse(r#"{"CHEVERETO_MAX_USERS": "5", "CHEVERETO_DEBUG_LEVEL": "3"}"#)?;
 //! let plans = Variables::parse(r#"{"CHEVERETO_MAX_USERS": "2", "CHEVERETO_MAX_FILES": "100"}"#)?;
 //!
@@ -43,47 +43,47 @@ use serde::Serialize;
 
 use crate::wire::variables::Variables;
 
-/// The two maps of a tenant or a plan; `None` where one was never set, which is as if it were empty. `env` is in clear here.
+/// The two maps of a tenant or a plan. `None` means that the map was never set, and counts as empty. `env` is decrypted here.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Maps<'a> {
-    /// Its limits.
+    /// The limits.
     pub limits: Option<&'a Variables>,
-    /// Its environment.
+    /// The environment.
     pub env: Option<&'a Variables>,
 }
 
-/// Where a setting comes from; the first of them that has a name counts.
+/// The source of a setting. If several sources have a name, the first of these variants wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// `CHEVERETO_TENANT_ENFORCED`
     Enforced,
-    /// The tenant's own `limits`.
-    TenantLimits,
     /// The tenant's own `env`.
     TenantEnv,
-    /// The `limits` of its plan.
-    PlanLimits,
     /// The `env` of its plan.
     PlanEnv,
+    /// The tenant's own `limits`.
+    TenantLimits,
+    /// The `limits` of its plan.
+    PlanLimits,
 }
 
-/// A setting that counts.
+/// An effective setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Setting<'a> {
-    /// Its value.
+    /// The value.
     pub value: &'a str,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// Settings that count, by name. In JSON `{"NAME": {"value": "…", "source": "tenant_limits"}, …}`.
+/// Effective settings by name. In JSON: `{"NAME": {"value": "…", "source": "tenant_limits"}, …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Effective<'a>(BTreeMap<&'a str, Setting<'a>>);
 
 impl<'a> Effective<'a> {
-    /// The setting of a name.
+    /// The setting with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Setting<'a>> {
         self.0.get(name).copied()
@@ -95,8 +95,8 @@ impl<'a> Effective<'a> {
     }
 }
 
-/// The settings that a tenant's site runs under. `enforced` is [`crate::config::Config::enforced`]; `plan` is `None` for a tenant
-/// without one.
+/// The settings that a tenant's site runs with. `enforced` is [`crate::config::Config::enforced`]. `plan` is `None` if the tenant has no
+/// plan.
 #[must_use]
 pub fn effective<'a>(
     enforced: &'a Variables,
@@ -104,12 +104,12 @@ pub fn effective<'a>(
     plan: Option<Maps<'a>>,
 ) -> Effective<'a> {
     let plan = plan.unwrap_or_default();
-    // The lowest first: what comes later takes its place.
+    // Lowest first: later layers overwrite earlier ones.
     let layers = [
-        (Source::PlanEnv, plan.env),
         (Source::PlanLimits, plan.limits),
-        (Source::TenantEnv, tenant.env),
         (Source::TenantLimits, tenant.limits),
+        (Source::PlanEnv, plan.env),
+        (Source::TenantEnv, tenant.env),
         (Source::Enforced, Some(enforced)),
     ];
     let mut settings = BTreeMap::new();
@@ -132,19 +132,19 @@ mod tests {
     /// Highest first (contract §6).
     const PRECEDENCE: [Source; 5] = [
         Source::Enforced,
-        Source::TenantLimits,
         Source::TenantEnv,
-        Source::PlanLimits,
         Source::PlanEnv,
+        Source::TenantLimits,
+        Source::PlanLimits,
     ];
 
     fn map(json: &str) -> Variables {
         Variables::parse(json).unwrap()
     }
 
-    /// Every way in which five maps can have a name or not have it, all in one: the name says which have it.
+    /// Covers every combination of the five maps: the bits of a name's number say which maps have the name.
     #[test]
-    fn of_several_values_the_highest_counts() {
+    fn the_highest_source_of_a_name_wins() {
         let maps: Vec<Variables> = (0..5)
             .map(|layer| {
                 let entries: Vec<_> = (0..32)
@@ -156,12 +156,12 @@ mod tests {
             .collect();
         let (tenant, plan) = (
             Maps {
-                limits: Some(&maps[1]),
-                env: Some(&maps[2]),
+                limits: Some(&maps[3]),
+                env: Some(&maps[1]),
             },
             Maps {
-                limits: Some(&maps[3]),
-                env: Some(&maps[4]),
+                limits: Some(&maps[4]),
+                env: Some(&maps[2]),
             },
         );
         let settings = effective(&maps[0], tenant, Some(plan));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_without_a_plan_has_its_own_and_what_is_enforced() {
+    fn a_tenant_without_a_plan_has_its_own_settings_and_the_enforced_ones() {
         let (enforced, own) = (map(r#"{"A":"0"}"#), map(r#"{"A":"1","B":"1"}"#));
         let tenant = Maps {
             limits: None,
@@ -198,9 +198,8 @@ mod tests {
         );
     }
 
-    /// An empty value is a value: it takes the place of a plan's, and does not uncover it.
     #[test]
-    fn an_empty_value_counts() {
+    fn an_empty_value_overrides_the_plans_value() {
         let (none, own, plans) = (map("{}"), map(r#"{"A":""}"#), map(r#"{"A":"1"}"#));
         let limits = |limits| Maps {
             limits: Some(limits),

@@ -1,7 +1,7 @@
 //! The store: one file a table, with the text of its statements and the decoding of its rows.
 //!
 //! Every statement of a caller is made here, and begins with the condition that the caller's key is valid ([`standing`]). A write and its
-//! audit entry share a transaction ([`write`], [`audit`]).
+//! audit entry share a transaction ([`mod@write`], [`audit`]).
 
 pub(crate) mod audit;
 pub(crate) mod counters;

@@ -1,8 +1,8 @@
-//! What the tests of several modules need.
+//! Helpers that the tests of several modules share.
 
 use crate::value::random::{Random, RandomUnavailable};
 
-/// Randomness that can be foreseen: bytes that count up.
+/// Predictable randomness: bytes that count up.
 #[derive(Default)]
 pub(crate) struct Counter(u8);
 

@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::machine::{Step, drive};
 use tenants_core::task::keys::{KeyCreation, KeyName};
-use tenants_core::{Answer, Api, Body, Headers, Request, Response};
+use tenants_core::{Answer, Api, Body, Headers, Request, Response, config, log};
 use tenants_sqlite::{SystemHost, SystemRandom, unix_seconds};
 use tokio::net::TcpListener;
 use tokio::signal::ctrl_c;
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let port = arguments.next().map_or(Ok(8787), |port| port.parse())?;
     let path = arguments.next();
+    warn_of_unknown_variables();
     let host = Server {
         api: Api::new(|name| env::var(name).ok()),
         database: Mutex::new(tenants_sqlite::open(
@@ -47,6 +48,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     host.first_key()?;
     tokio::runtime::Runtime::new()?.block_on(serve(Arc::new(host), port))
+}
+
+/// Logs the variables that look like the API's and are none of them, such as a misspelt allow list.
+fn warn_of_unknown_variables() {
+    // No known name has bytes that are not UTF-8.
+    let names: Vec<String> = env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    for variable in config::unknown(names.iter().map(String::as_str)) {
+        eprintln!("{}", log::unknown_variable(&variable));
+    }
 }
 
 async fn serve(host: Arc<Server>, port: u16) -> Result<(), Box<dyn Error>> {

@@ -6,7 +6,7 @@ const tenant = (id, is_enabled = true) => request(`create the tenant ${id}`, 201
 const routers = (...ids) => ({ json: (got) => ({ http: { ...got.http, routers: Object.fromEntries(ids.map((id) => [id, got.http.routers[id] ?? null])) } }) })
 
 export default [
-  scenario('Traefik, in development', { TENANTS_DEVELOPMENT: 'true', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com', CHEVERETO_SERVICE_NAME: 'fpm', CHEVERETO_SERVICE_PORT: '81', CHEVERETO_PROXY_ENTRYPOINT: 'web', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, ::1' },
+  scenario('Traefik, in development', { TENANTS_DEVELOPMENT: 'true', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com', CHEVERETO_SERVICE_NAME: 'fpm', CHEVERETO_SERVICE_PORT: '81', CHEVERETO_PROXY_ENTRYPOINT: 'web', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, Cloudflare' },
     read('without tenants only the root is routed', routers('*')),
     tenant('b'), tenant('A'), tenant('off', false),
     read('only enabled tenants are routed', routers('*', 'A', 'b')),
@@ -18,6 +18,7 @@ export default [
     read('If-None-Match: * matches every version', { headers: { 'if-none-match': '*' } }, 304),
     read('If-None-Match has another version', { headers: { 'if-none-match': '"x"' } }),
     sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES ('tick', 'a`).example.com', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"),
+    sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES ('number', '127.1', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"),
     read('a bad row does not affect the others', routers('*', 'A', 'b')),
   ),
   scenario('Traefik, deployed', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7, 198.51.100.0/24' },

@@ -112,10 +112,10 @@ fn run(config: &Config, database: &Database, world: &mut World<'_>) -> Result<Re
     let clock = world.now;
     let reseal = Reseal::begin(config, &request_id()?, &now, SLICE_BYTES).map_err(task::stopped)?;
     let mut progress = Progress::new("encrypting again", world);
-    task::run(database, reseal, clock, |reseal| {
+    Ok(task::run(database, reseal, clock, |reseal| {
         let (done, total) = reseal.progress();
         progress.show(done, total);
-    })
+    })?)
 }
 
 fn show_counts(counts: Counts, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {

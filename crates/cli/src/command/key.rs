@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
+use crate::names::KEY_SECRET;
 use crate::output::{Format, World};
 use crate::random::{SystemRandom, request_id};
 use crate::session::{Session, now, to_json};
-use crate::settings::KEY_SECRET;
 use crate::task;
 
 /// The options of `api:key:create`.
@@ -169,7 +169,14 @@ pub fn create(
         &mut SystemRandom,
     );
     let creation = creation.map_err(task::stopped)?.under(&request_id()?);
-    let CreatedKey { id, key } = task::run(&database, creation, world.now, |_| ())?;
+    let mut inserted = None;
+    let created = task::run(&database, creation, world.now, |creation| {
+        inserted = creation.inserts();
+    });
+    let CreatedKey { id, key } = created.map_err(|stopped| match inserted {
+        Some(id) if stopped.is_batch_unknown => may_exist(stopped.error, id, &now, &args.database),
+        _ => stopped.error,
+    })?;
     let shown = match session.format {
         // Print only the key on standard output, so that `KEY=$(tenants api:key:create)` works in a script.
         Format::Table => world.print(key.text()),
@@ -195,6 +202,22 @@ pub fn create(
         ));
     }
     shown
+}
+
+/// Adds to the error of an insertion that the database may have committed it all the same. Nobody has the key's text then, but the key is
+/// valid, so it has to be deleted. Somebody else may have got the id instead: only the list shows whose it is.
+fn may_exist(error: Error, id: u64, now: &Timestamp, database: &DatabaseArgs) -> Error {
+    match error {
+        Error::Database(detail) => {
+            let options = database.options();
+            Error::Database(format!(
+                "{detail}\nKey {id} may exist all the same, although nobody has its text: the failure may have come after it was created. \
+                 `tenants api:key:list{options}` shows whether there is a key {id}, created about {now} UTC. If so, \
+                 `tenants api:key:delete --id {id}{options}` deletes it"
+            ))
+        }
+        other => other,
+    }
 }
 
 /// Says whether a key is valid.

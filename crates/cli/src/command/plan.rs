@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::value::id::PlanId;
 
-use super::{ListArgs, body, json};
+use super::{ListArgs, MapArgs, Maps, body};
 use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
@@ -39,13 +39,8 @@ struct PlanSettings {
     #[arg(long)]
     name: Option<String>,
 
-    /// Its limits, an object in JSON that replaces the whole map; null empties it
-    #[arg(long, value_name = "JSON")]
-    limits: Option<String>,
-
-    /// Its environment variables, an object in JSON that replaces the whole map; null empties it
-    #[arg(long, value_name = "JSON")]
-    env: Option<String>,
+    #[command(flatten)]
+    maps: MapArgs,
 }
 
 /// The options of `plan:get` and `plan:delete`.
@@ -67,12 +62,14 @@ struct Fields<'a> {
 }
 
 impl PlanSettings {
-    fn body(&self, id: Option<&str>, world: &mut World<'_>) -> Result<Vec<u8>, Error> {
-        let fields = Fields {
-            id,
-            limits: json("--limits", self.limits.as_deref())?,
-            env: json("--env", self.env.as_deref())?,
-        };
+    fn body(
+        &self,
+        id: Option<&str>,
+        session: &Session<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let Maps { limits, env } = self.maps.read(session, world)?;
+        let fields = Fields { id, limits, env };
         if self.name.is_some() {
             world.note("warning: --name is not sent: the current API gives plans no names");
         }
@@ -89,7 +86,7 @@ pub fn create(
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
-    let body = args.settings.body(Some(&args.id), world)?;
+    let body = args.settings.body(Some(&args.id), session, world)?;
     let client = Client::new(&session.settings, world)?;
     let answer = client.call(Request::Post(&body), "/tenants-plans")?;
     session.show(&answer.body, world)
@@ -124,7 +121,7 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request, which needs at least one field.
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let body = args.settings.body(None, world)?;
+    let body = args.settings.body(None, session, world)?;
     let path = format!("/tenants-plans/{}", args.id);
     Client::new(&session.settings, world)?.call(Request::Patch(&body), &path)?;
     session.say(&format!("edited plan `{}`", args.id), world)

@@ -11,11 +11,10 @@ use zeroize::Zeroizing;
 use super::body;
 use crate::api::{Client, Request};
 use crate::error::Error;
+use crate::names::TENANT;
 use crate::output::{Format, World};
 use crate::session::Session;
 
-/// The variable that names the tenant, as for Chevereto's own program.
-pub const TENANT: &str = "CHEVERETO_TENANT";
 /// The password option's value that means standard input.
 const INPUT: &str = "-";
 /// The limit of standard input: far more than a password may have.

@@ -86,15 +86,15 @@ fn count(
     let now = now(world)?;
     let which = match &args.id {
         Some(id) => Which::One(id.clone()),
-        None => Which::Oldest(u32::MAX),
+        None => Which::All,
     };
     let clock = world.now;
     let refresh = Refresh::begin(&config, &now, which, SLICE_TENANTS);
     let mut progress = Progress::new("counting", world);
-    task::run(&database, refresh, clock, |refresh| {
+    Ok(task::run(&database, refresh, clock, |refresh| {
         let (done, total) = refresh.progress();
         progress.show(done, total);
-    })
+    })?)
 }
 
 fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::value::id::TenantId;
 
-use super::{ListArgs, body, json};
+use super::{ListArgs, MapArgs, Maps, body};
 use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
@@ -55,13 +55,8 @@ struct TenantSettings {
     #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
     plan_id: Option<String>,
 
-    /// Its limits, an object in JSON that replaces the whole map; null empties it
-    #[arg(long, value_name = "JSON")]
-    limits: Option<String>,
-
-    /// Its environment variables, an object in JSON that replaces the whole map; null empties it
-    #[arg(long, value_name = "JSON")]
-    env: Option<String>,
+    #[command(flatten)]
+    maps: MapArgs,
 }
 
 /// The options of `get`.
@@ -109,13 +104,14 @@ pub fn create(
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
+    let Maps { limits, env } = args.settings.maps.read(session, world)?;
     let body = body(&Fields {
         id: Some(&args.id),
         hostname: Some(&args.hostname),
         is_enabled: Some(args.is_enabled),
         plan_id: args.settings.plan_id.as_deref(),
-        limits: json("--limits", args.settings.limits.as_deref())?,
-        env: json("--env", args.settings.env.as_deref())?,
+        limits,
+        env,
     })?;
     let answer = Client::new(&session.settings, world)?.call(Request::Post(&body), "/tenants")?;
     session.show(&answer.body, world)
@@ -154,18 +150,14 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request, which needs at least one field.
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let TenantSettings {
-        plan_id,
-        limits,
-        env,
-    } = &args.settings;
+    let Maps { limits, env } = args.settings.maps.read(session, world)?;
     let fields = Fields {
         id: None,
         hostname: args.hostname.as_deref(),
         is_enabled: args.is_enabled,
-        plan_id: plan_id.as_deref(),
-        limits: json("--limits", limits.as_deref())?,
-        env: json("--env", env.as_deref())?,
+        plan_id: args.settings.plan_id.as_deref(),
+        limits,
+        env,
     };
     let path = format!("/tenants/{}", args.id);
     Client::new(&session.settings, world)?.call(Request::Patch(&body(&fields)?), &path)?;

@@ -170,6 +170,55 @@ fn a_missing_vars_file_is_an_error() {
     assert_eq!(error.exit(), Exit::Configuration);
 }
 
+/// Otherwise the command would go to 127.0.0.1:8787, the default, with whatever key it finds.
+#[test]
+fn a_vars_file_that_is_not_understood_stops_the_command() {
+    let project = project();
+    let file = |name: &str, text: &str| {
+        fs::write(project.path().join(name), text).unwrap();
+    };
+    let named = Options {
+        vars_file: Some("named.vars".into()),
+        ..Options::default()
+    };
+    for (text, reason) in [
+        (
+            "\u{feff}TENANTS_URL=https://named.example\n",
+            "line 1: the file begins with a byte order mark",
+        ),
+        (
+            "# ours\nTENANTS_URL: https://named.example\n",
+            "line 2: expected NAME=value",
+        ),
+        (
+            "TENANTS_API_KEY=hunter2\n\nTENANTS_ULR=https://named.example/hunter2\n",
+            "line 3: TENANTS_ULR is not a variable of this program or of the service; did you mean TENANTS_URL?",
+        ),
+    ] {
+        file("named.vars", text);
+        let error = with(project.path(), &named, &[], |s| s.address()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Configuration);
+        let detail = error.problem().detail;
+        assert!(
+            detail.contains(&format!("named.vars: {reason}")) && !detail.contains("hunter2"),
+            "{detail}"
+        );
+        // The project's own file is read by the same rules.
+        file(".dev.vars", text);
+        let read = with(project.path(), &Options::default(), &[], |s| {
+            s.key_secret(true)
+        });
+        let detail = read.unwrap_err().problem().detail;
+        assert!(detail.contains(&format!(".dev.vars: {reason}")), "{detail}");
+    }
+    file(
+        "named.vars",
+        "TENANTS_URL=https://named.example\nCLOUDFLARE_API_TOKEN=x\nOTHER='a\nb'\n",
+    );
+    let address = with(project.path(), &named, &[], |s| s.address()).unwrap();
+    assert_eq!(address.origin(), "https://named.example");
+}
+
 #[test]
 fn plain_variables_are_also_read_from_wrangler_toml_and_validated() {
     const HOSTNAME: &str = "CHEVERETO_INTERNAL_HOSTNAME";

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,8 +16,8 @@ use tenants_core::crypto::signature::RequestSecret;
 
 /// 2026-08-18 23:16:57 UTC
 pub(crate) const NOW: i64 = 1_787_095_017;
-pub(crate) const KEY_SECRET: &str = "a key secret";
-pub(crate) const REQUEST_SECRET: &str = "a request secret";
+pub(crate) const KEY_SECRET: &str = "a key secret of the tests";
+pub(crate) const REQUEST_SECRET: &str = "a request secret of the tests";
 /// The fake wrangler.
 pub(crate) const WRANGLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/wrangler");
 pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";
@@ -152,36 +152,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, requests) = channel();
-        let answers: Vec<String> = answers
-            .iter()
-            .map(|(head, body)| {
-                let head = head.replace('\n', "\r\n");
-                let length = match *body {
-                    "" => String::new(),
-                    body => format!("content-length: {}\r\n", body.len()),
-                };
-                format!("HTTP/1.1 {head}\r\n{length}connection: close\r\n\r\n{body}")
-            })
-            .collect();
+        let answers = responses(answers);
         thread::spawn(move || {
             for answer in answers {
                 let (stream, _) = listener.accept().unwrap();
-                let mut reader = BufReader::new(&stream);
-                let mut request = Vec::new();
-                let mut length = 0;
-                while !request.ends_with(b"\r\n\r\n") {
-                    let start = request.len();
-                    if reader.read_until(b'\n', &mut request).unwrap() == 0 {
-                        break;
-                    }
-                    let line = String::from_utf8_lossy(&request[start..]).to_lowercase();
-                    if let Some(value) = line.strip_prefix("content-length:") {
-                        length = value.trim().parse().unwrap();
-                    }
-                }
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                request.extend(body);
+                let request = read_request(&mut BufReader::new(&stream)).unwrap();
                 (&stream).write_all(answer.as_bytes()).unwrap();
                 if sender.send(request).is_err() {
                     return;
@@ -196,6 +171,41 @@ impl Server {
         let request = self.requests.recv_timeout(Duration::from_secs(10)).unwrap();
         String::from_utf8(request).unwrap()
     }
+}
+
+/// The bytes of answers. Each is a head (status line and headers, without the empty line) and a body.
+pub(crate) fn responses(answers: &[(&str, &str)]) -> Vec<String> {
+    answers
+        .iter()
+        .map(|(head, body)| {
+            let head = head.replace('\n', "\r\n");
+            let length = match *body {
+                "" => String::new(),
+                body => format!("content-length: {}\r\n", body.len()),
+            };
+            format!("HTTP/1.1 {head}\r\n{length}connection: close\r\n\r\n{body}")
+        })
+        .collect()
+}
+
+/// Reads a request with its body.
+pub(crate) fn read_request(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    let mut length = 0;
+    while !request.ends_with(b"\r\n\r\n") {
+        let start = request.len();
+        if reader.read_until(b'\n', &mut request)? == 0 {
+            break;
+        }
+        let line = String::from_utf8_lossy(&request[start..]).to_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    request.extend(body);
+    Ok(request)
 }
 
 /// Whether a request has a header with exactly this value.

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Access, Config, Proxy, Site, VariableError};
+use super::{Access, Config, Proxy, ReusedId, Site, VariableError};
 use crate::crypto::api_key::KeySecret;
 use crate::crypto::hashing::Hashing;
 use crate::crypto::seal::{Sealer, SealingKey};
@@ -24,10 +24,16 @@ use crate::value::text::quote;
 use crate::wire::variables::Variables;
 
 /// The number of tenants that one run of the cron trigger may count. D1 lets one invocation of a Worker make 50 queries on the free
-/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>), and a run makes at most two queries a
-/// tenant and one more: 1 + 2 × 24 = 49, 1 + 2 × 499 = 999.
+/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>). A run makes one query to choose tenants, at
+/// most two for each tenant, and one to look up those that could not be counted: 1 + 2 × 24 + 1 = 50, 1 + 2 × 499 + 1 = 1000.
 const DEFAULT_STATS_PER_RUN: u32 = 24;
 const MAX_STATS_PER_RUN: u32 = 499;
+
+/// The seconds before a tenant is counted again: an hour.
+const DEFAULT_STATS_MIN_AGE_S: u32 = 60 * 60;
+
+/// The shortest secret, in bytes: 128 bits, as long as the random part of an API key.
+const MIN_SECRET_BYTES: usize = 16;
 
 pub(super) struct Reader<F> {
     variable: F,
@@ -58,14 +64,29 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                     .parsed("CHEVERETO_DB_TABLE_PREFIX", TablePrefix::parse)
                     .unwrap_or_default(),
                 hashing: self.hashing(),
+                reused_id: self
+                    .parsed("TENANTS_REUSED_ID", |text| match text {
+                        "adopt" => Ok(ReusedId::Adopt),
+                        "refuse" => Ok(ReusedId::Refuse),
+                        other => Err(format!(
+                            "expected `adopt` or `refuse`; got {}",
+                            quote(other)
+                        )),
+                    })
+                    .unwrap_or_default(),
             },
             stats_per_run: self.stats_per_run(),
+            stats_min_age_s: self
+                .whole("TENANTS_STATS_MIN_AGE")
+                .unwrap_or(DEFAULT_STATS_MIN_AGE_S),
             log_level: self
                 .parsed("TENANTS_LOG_LEVEL", Level::parse)
                 .unwrap_or_default(),
         };
+        self.distinct_secrets();
         self.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
-            "table" => Ok(()),
+            // `prefix` is an older name.
+            "table" | "prefix" => Ok(()),
             "database" => {
                 Err("`database` is not served by this version yet; expected `table`".to_string())
             }
@@ -97,17 +118,71 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         }
     }
 
+    /// Reads a list of addresses. Only a missing list is empty: one of blanks and commas is a mistake, and must not mean "any address".
     fn addresses(&mut self, name: &'static str) -> AddressList {
-        self.parsed(name, AddressList::parse).unwrap_or_default()
+        self.parsed(name, some_addresses).unwrap_or_default()
+    }
+
+    /// Reads the list of addresses that may call, under its name or its older name.
+    fn allow_list(&mut self) -> AddressList {
+        const NAME: &str = "CHEVERETO_TENANTS_API_IP_ALLOW_LIST";
+        const OLDER_NAME: &str = "CHEVERETO_TENANTS_API_ALLOW_LIST";
+        let list = self.addresses(NAME);
+        let older = self.addresses(OLDER_NAME);
+        if !list.is_empty() && !older.is_empty() && list != older {
+            self.errors.push(VariableError {
+                name: NAME,
+                detail: format!(
+                    "expected the same addresses as in {OLDER_NAME}, the older name; got others: set one of the two"
+                ),
+            });
+        }
+        if list.is_empty() { older } else { list }
     }
 
     fn secret(&mut self, name: &'static str) -> Option<Secret> {
-        self.value(name).map(Secret::new)
+        let secret = self.value(name).map(Secret::new)?;
+        if secret.bytes().len() < MIN_SECRET_BYTES {
+            self.errors.push(VariableError {
+                name,
+                detail: format!(
+                    "expected a secret of at least {MIN_SECRET_BYTES} bytes; got {}",
+                    secret.bytes().len()
+                ),
+            });
+        }
+        Some(secret)
+    }
+
+    /// Refuses a secret that serves two purposes: whoever holds an API key knows a MAC under the key secret, and could make a signature
+    /// out of it.
+    fn distinct_secrets(&mut self) {
+        const KEY: [&str; 2] = [
+            "CHEVERETO_TENANTS_API_KEY_SECRET",
+            "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",
+        ];
+        const REQUEST: [&str; 2] = [
+            "CHEVERETO_TENANTS_API_REQUEST_SECRET",
+            "CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS",
+        ];
+        let mut value = |name| self.value(name).map(Zeroizing::new);
+        let key = KEY.map(&mut value);
+        let request = REQUEST.map(&mut value);
+        for (name, value) in REQUEST.iter().zip(&request) {
+            for (other, other_value) in KEY.iter().zip(&key) {
+                if value.is_some() && value == other_value {
+                    self.errors.push(VariableError {
+                        name,
+                        detail: format!("expected another secret than {other}; got the same"),
+                    });
+                }
+            }
+        }
     }
 
     fn access(&mut self) -> Access {
         Access {
-            allow_list: self.addresses("CHEVERETO_TENANTS_API_IP_ALLOW_LIST"),
+            allow_list: self.allow_list(),
             key_secret: self.rotating(
                 "CHEVERETO_TENANTS_API_KEY_SECRET",
                 "CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS",
@@ -132,8 +207,10 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         new: impl FnOnce(&Secret) -> T,
         after: impl FnOnce(T, &Secret) -> T,
     ) -> Option<T> {
-        let current = new(&self.secret(name)?);
-        Some(match self.secret(previous) {
+        // Both are checked, even if a previous secret without a current one has no effect.
+        let (current, previous) = (self.secret(name), self.secret(previous));
+        let current = new(&current?);
+        Some(match previous {
             Some(previous) => after(current, &previous),
             None => current,
         })
@@ -150,14 +227,12 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             }
         });
         let ranges = self.parsed("CHEVERETO_PROXY_IP_ALLOW_LIST", |text| {
-            // Traefik disables every router that uses a middleware without ranges.
-            AddressList::parse(text).and_then(|list| {
-                if list.is_empty() {
-                    Err("expected at least one address or CIDR range".into())
-                } else {
-                    Ok(list)
-                }
-            })
+            // Chevereto accepts the word among the ranges. Traefik disables every router that uses a middleware without ranges.
+            let named = text.split(',').map(|entry| match entry.trim() {
+                word if word.eq_ignore_ascii_case("cloudflare") => CLOUDFLARE_RANGES,
+                _ => entry,
+            });
+            some_addresses(&named.collect::<Vec<_>>().join(","))
         });
         Proxy {
             allow_list: self.addresses("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST"),
@@ -218,6 +293,15 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         let previous = self.parsed("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", sealing_key);
         current.map(|current| Arc::new(Sealer::new(current, previous)))
     }
+}
+
+/// Parses a list of at least one address or range.
+fn some_addresses(text: &str) -> Result<AddressList, String> {
+    let list = AddressList::parse(text)?;
+    if list.is_empty() {
+        return Err("expected at least one address or CIDR range; got blanks".into());
+    }
+    Ok(list)
 }
 
 /// Parses the name of a Traefik entry point or service. The service's name is also a host in a URL. An `@` would name another

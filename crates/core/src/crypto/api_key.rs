@@ -1,9 +1,9 @@
 //! API keys: `chv_<id>_<secret>` (contract §2).
 //!
-//! `<id>` is the decimal row id; `<secret>` is base64url, without padding, of 16 random bytes and the HMAC-SHA256, under
-//! `CHEVERETO_TENANTS_API_KEY_SECRET`, of `chv_<id>_` and those bytes. A key that was never issued is so refused without a
-//! query, and one key's secret does not serve another id. The database holds the SHA-256 of the whole key: with 128 random bits
-//! in it there is nothing to guess, so that no slow hash is needed.
+//! `<id>` is the row id in decimal. `<secret>` is base64url without padding. It encodes 16 random bytes, and the HMAC-SHA256 of
+//! `chv_<id>_` and those bytes under `CHEVERETO_TENANTS_API_KEY_SECRET`. So a key that was never issued is refused without a query, and
+//! one key's secret is not valid for another id. The database holds the SHA-256 of the whole key. A slow hash is not needed, because
+//! nobody can guess 128 random bits.
 
 use alloc::format;
 use alloc::string::String;
@@ -21,12 +21,12 @@ use crate::value::text::hex_text;
 
 const RANDOM_BYTES: usize = 16;
 const MAC_BYTES: usize = 32;
-/// 48 bytes in base64url.
+/// The length of 48 bytes in base64url.
 const SECRET_LENGTH: usize = (RANDOM_BYTES + MAC_BYTES) * 4 / 3;
-/// Ids are row ids of a table that counts up from 1; 15 digits stay below 2^53.
+/// Row ids count up from 1, and 15 digits stay below 2^53.
 const MAX_ID_DIGITS: usize = 15;
 
-/// The secret that keys are issued and checked under, and, while it rotates, the one before it, under which they are checked only.
+/// Issues and checks keys under a secret. During a rotation it also checks, but never issues, keys under the previous secret.
 #[derive(Clone)]
 pub struct KeySecret {
     current: Hmac<Sha256>,
@@ -34,7 +34,7 @@ pub struct KeySecret {
 }
 
 impl KeySecret {
-    /// Of the variable `CHEVERETO_TENANTS_API_KEY_SECRET`.
+    /// Takes the value of `CHEVERETO_TENANTS_API_KEY_SECRET`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl KeySecret {
         }
     }
 
-    /// Has keys that were issued under the secret before it hold too (`CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS`).
+    /// Accepts keys that were issued under the previous secret, too (`CHEVERETO_TENANTS_API_KEY_SECRET_PREVIOUS`).
     #[must_use]
     pub fn after(mut self, previous: &Secret) -> Self {
         self.previous = Some(keyed(previous.bytes()));
@@ -53,7 +53,7 @@ impl KeySecret {
     /// Issues the key of a row, under the current secret.
     ///
     /// # Errors
-    /// Where the host has no randomness.
+    /// If the host has no randomness.
     pub fn issue(&self, id: u64, random: &mut dyn Random) -> Result<IssuedKey, RandomUnavailable> {
         let mut bytes = Zeroizing::new([0; RANDOM_BYTES + MAC_BYTES]);
         random.fill(&mut bytes[..RANDOM_BYTES])?;
@@ -67,10 +67,10 @@ impl KeySecret {
         Ok(IssuedKey { text, digest })
     }
 
-    /// Checks a key's form and its MAC. That it stands is for the database to say.
+    /// Checks a key's form and its MAC. Only the database knows whether the key was deleted or has expired.
     ///
     /// # Errors
-    /// [`KeyError`], by what is wrong with it.
+    /// [`KeyError::Malformed`] for the form, [`KeyError::Forged`] for the MAC.
     pub fn verify<'k>(&self, key: &'k str) -> Result<ClaimedKey<'k>, KeyError> {
         let (id, secret) = key
             .strip_prefix("chv_")
@@ -90,7 +90,7 @@ impl KeySecret {
             .map_err(|_| KeyError::Malformed)?;
         let (random, claimed) = bytes.split_at(RANDOM_BYTES);
         let prefix = &key[..key.len() - secret.len()];
-        // Compares in constant time.
+        // `verify_slice` compares in constant time.
         let holds = |secret| mac(secret, prefix, random).verify_slice(claimed).is_ok();
         if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
             Ok(ClaimedKey { id: number, key })
@@ -113,7 +113,7 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-/// Hmac's state after the key: what every message under it begins with.
+/// The state of an HMAC after its key. Every message under the key starts from a copy of it.
 pub(super) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
     #[expect(
         clippy::expect_used,
@@ -126,7 +126,7 @@ fn digest(key: &str) -> String {
     hex_text(&Sha256::digest(key))
 }
 
-/// A key that was just issued: the one moment at which its text is known.
+/// A key that was just issued. Its text is known only now, since the database keeps the digest alone.
 pub struct IssuedKey {
     text: Zeroizing<String>,
     digest: String,
@@ -139,7 +139,7 @@ impl IssuedKey {
         &self.text
     }
 
-    /// What `api_keys.digest` keeps of it: SHA-256 in lower-case hex.
+    /// The key's digest for `api_keys.digest`: SHA-256 in lower-case hex.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
@@ -152,7 +152,7 @@ impl fmt::Debug for IssuedKey {
     }
 }
 
-/// A key whose form and MAC are right: issued under this secret, and perhaps deleted or expired since.
+/// A key with a valid form and MAC. It was issued under one of the secrets, but may have been deleted or have expired since.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClaimedKey<'k> {
     id: i64,
@@ -160,13 +160,13 @@ pub struct ClaimedKey<'k> {
 }
 
 impl ClaimedKey<'_> {
-    /// The row's id, 1 to 15 digits.
+    /// The row's id, of 1 to 15 digits.
     #[must_use]
     pub fn id(&self) -> i64 {
         self.id
     }
 
-    /// The key's digest, as the row has it.
+    /// The key's digest, as in `api_keys.digest`.
     #[must_use]
     pub fn digest(&self) -> String {
         digest(self.key)
@@ -179,12 +179,12 @@ impl fmt::Debug for ClaimedKey<'_> {
     }
 }
 
-/// Why a text is not a key.
+/// The reason why a text is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyError {
-    /// It is not of the form `chv_<id>_<secret>`.
+    /// The text does not have the form `chv_<id>_<secret>`.
     Malformed,
-    /// Its MAC is not this secret's.
+    /// The MAC is wrong: the key was not issued under any of the secrets.
     Forged,
 }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issued_key_is_of_the_contracts_form_and_verifies() {
+    fn an_issued_key_has_the_contracts_form_and_verifies() {
         let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
         assert!(issued.text().starts_with("chv_7_"));
         assert_eq!(issued.text().len(), "chv_7_".len() + 64);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_secret_or_another_id_is_forged() {
+    fn a_key_under_another_secret_or_with_another_id_is_forged() {
         let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
         assert_eq!(secret("t").verify(issued.text()), Err(KeyError::Forged));
         let other_id = issued.text().replace("chv_7_", "chv_8_");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn while_it_rotates_both_secrets_keys_hold_and_the_current_one_issues() {
+    fn during_a_rotation_both_secrets_verify_and_the_current_one_issues() {
         let rotating = secret("new").after(&Secret::new("s".into()));
         let old = secret("s").issue(7, &mut Counter::default()).unwrap();
         assert_eq!(rotating.verify(old.text()).unwrap().digest(), old.digest());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_form_is_malformed() {
+    fn a_text_without_the_form_of_a_key_is_malformed() {
         let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
         let tail = issued.text().strip_prefix("chv_7_").unwrap();
         for bad in [
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_prints() {
+    fn debug_output_shows_no_key() {
         let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
         let printed = format!("{issued:?} {:?}", secret("s"));
         assert_eq!(printed, "IssuedKey(…) KeySecret(…)");

@@ -1,7 +1,7 @@
-//! Passwords of a site's users: what one may be, and how it is kept.
+//! Passwords of a site's users: their length, and their hashes.
 //!
-//! Argon2id (RFC 9106) as a PHC string, which PHP's `password_verify` reads (contract §8). A password is wiped from memory when
-//! it is dropped, prints as `Secret(…)`, and is in no log, no row and no audit entry.
+//! A hash is Argon2id (RFC 9106) as a PHC string, which PHP's `password_verify` reads (contract §8). The password itself is zeroed when
+//! dropped, prints as `Secret(…)`, and never reaches a log, a row or an audit entry.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -15,7 +15,7 @@ use crate::crypto::secret::Secret;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::{Random, RandomUnavailable};
 
-/// A password: 6 to 128 characters, whatever they are.
+/// A password: 6 to 128 characters of any kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Password(Secret);
 
@@ -43,24 +43,24 @@ impl Password {
     }
 }
 
-/// What a hash costs: Argon2id's memory and passes, in one lane. One, because PHP may have its Argon2 from libsodium, which
-/// knows no other number.
+/// The cost of a hash: Argon2id's memory and passes. There is always one lane, because PHP may use libsodium's Argon2, which supports
+/// no other number.
 #[derive(Debug, Clone)]
 pub struct Hashing(Params);
 
 impl Hashing {
-    /// How much memory a hash takes, in KiB, unless it is configured (contract §8).
+    /// The default memory of a hash, in KiB (contract §8).
     pub const DEFAULT_MEMORY_KIB: u32 = 19_456;
-    /// How many passes a hash takes, unless it is configured.
+    /// The default number of passes of a hash (contract §8).
     pub const DEFAULT_PASSES: u32 = 2;
 
-    /// How much memory a hash may take, in KiB. A Worker has 128 MB for everything, and what WebAssembly has once taken it keeps.
+    /// The most memory of a hash, in KiB. A Worker has 128 MB for everything, and WebAssembly never gives memory back.
     pub const MAX_MEMORY_KIB: u32 = 64 * 1024;
 
-    /// How many passes over the memory a hash may take. Ten over 64 MiB are about a second.
+    /// The most passes over the memory. Ten passes over 64 MiB take about a second.
     pub const MAX_PASSES: u32 = 10;
 
-    /// Memory in KiB and passes that OWASP names as the least, each as good as the others
+    /// OWASP's minimal settings, as memory in KiB and passes. All of them give the same protection
     /// (<https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id>).
     const LEAST: [(u32, u32); 5] = [
         (47_104, 1),
@@ -70,10 +70,10 @@ impl Hashing {
         (7_168, 5),
     ];
 
-    /// The cost of `memory_kib` and `passes`.
+    /// Takes the memory in KiB and the number of passes.
     ///
     /// # Errors
-    /// A sentence where it is below what OWASP names as the least, or above what a Worker can bear.
+    /// A sentence, if the cost is below OWASP's minimum or too high for a Worker.
     pub fn new(memory_kib: u32, passes: u32) -> Result<Self, String> {
         let enough = Self::LEAST
             .iter()
@@ -92,7 +92,7 @@ impl Hashing {
             .map_err(|e| e.to_string())
     }
 
-    /// The hash of a password, with a salt of 16 random bytes: `$argon2id$v=19$m=…,t=…,p=1$<salt>$<hash>`.
+    /// Hashes a password with a salt of 16 random bytes: `$argon2id$v=19$m=…,t=…,p=1$<salt>$<hash>`.
     pub(crate) fn hash(
         &self,
         password: &Password,
@@ -103,13 +103,13 @@ impl Hashing {
         Argon2::new(Algorithm::Argon2id, Version::V0x13, self.0.clone())
             .hash_password_with_salt(password.text().as_bytes(), &salt)
             .map(|hash| hash.to_string())
-            // Its errors are of lengths and memory: there is nothing of the password in them.
+            // argon2's errors are about lengths and memory, and quote nothing of the password.
             .map_err(|e| ApiError::Internal(Internal::Hashing(e.to_string())))
     }
 }
 
 impl Default for Hashing {
-    /// `argon2`'s own, and a test holds them to be the contract's.
+    /// argon2's own default. A test checks that it is the contract's.
     fn default() -> Self {
         Self(Params::default())
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passwords_length_is_counted_in_characters() {
+    fn a_password_has_6_to_128_characters() {
         for good in ["secret", "éééééé", "      ", &"🐘".repeat(128)] {
             assert_eq!(parse(good).unwrap().text(), good);
         }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_is_within_its_bounds() {
+    fn only_costs_within_the_limits_are_accepted() {
         for (memory, passes) in [
             (19_456, 2),
             (47_104, 1),
@@ -190,16 +190,16 @@ mod tests {
         }
     }
 
-    /// As WebAssembly has it, and as PHP's `password_verify` takes it: other tests look at the same file.
+    /// Other tests check the same file in WebAssembly and with PHP's `password_verify`.
     #[test]
-    fn a_hash_is_the_one_that_every_host_makes() {
+    fn every_host_makes_the_same_hash() {
         let vectors = include_str!("../../../../tests/vectors/passwords.json");
         let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
         assert!(!vectors.is_empty());
         for vector in vectors {
             let text = |name: &str| vector[name].as_str().unwrap();
             let cost = [text("memory_kib"), text("passes")].map(|n| n.parse().unwrap());
-            // Bytes that count up from 101.
+            // Skip 100 bytes, so that the salt counts up from 101.
             let random = &mut Counter::default();
             random.fill(&mut [0; 100]).unwrap();
             let hash = Hashing::new(cost[0], cost[1])
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_a_phc_string_with_a_salt_of_its_own() {
+    fn a_hash_is_a_phc_string_with_its_own_salt() {
         let default = Hashing::new(Hashing::DEFAULT_MEMORY_KIB, Hashing::DEFAULT_PASSES);
         assert_eq!(default.unwrap().0, Hashing::default().0);
         let random = &mut Counter::default();

@@ -1,9 +1,10 @@
-//! Sealing: what is stored but must not be readable where it is stored (contract §5).
+//! Sealing: encryption of values that nobody may read in the database itself (contract §5).
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) under a key of 32 bytes, a random nonce of 24 bytes each time, with the
-//! place (table, row, column) as associated data, so that a text moved to another place does not open. A sealed text is
-//! `1.<key>.<base64url of nonce and ciphertext>`: a version, the key's fingerprint (which key opens it, without trying; what a
-//! rotation still has to seal again), and the rest.
+//! The cipher is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a key of 32 bytes and a new random nonce of 24 bytes for each
+//! text. The place (table, row, column) is the associated data, so a text that was moved to another place does not decrypt.
+//!
+//! A sealed text is `1.<key>.<base64url of nonce and ciphertext>`. It begins with a version and the key's fingerprint. The fingerprint
+//! tells which key decrypts the text, and which texts a rotation must still encrypt again.
 
 use alloc::format;
 use alloc::string::String;
@@ -22,24 +23,24 @@ use crate::value::random::{Random, RandomUnavailable};
 const VERSION: &str = "1";
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
-/// How long what stands before the nonce is: version, dot, 8 digits of the key's fingerprint, dot.
+/// The length of the part before the nonce: version, dot, 8 digits of the key's fingerprint, dot.
 const PREFIX_BYTES: usize = 1 + 1 + 8 + 1;
-/// How long a [`mark`] is: all that, and the nonce in base64url (24 bytes are 32 characters to the bit).
+/// The length of a [`mark`]: that part, and the nonce in base64url (24 bytes are exactly 32 characters).
 const MARK_BYTES: usize = PREFIX_BYTES + NONCE_BYTES / 3 * 4;
 
-/// Where a sealed text belongs.
+/// The place of a sealed text in the database.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The table's name.
     pub table: &'static str,
-    /// The row's identifier, in either case: identifiers that differ in case alone are of one row (contract §4).
+    /// The row's identifier. Case does not matter, since identifiers that differ only in case mean the same row (contract §4).
     pub row: &'a str,
     /// The column's name.
     pub column: &'static str,
 }
 
 impl Place<'_> {
-    /// It as one text, the associated data, the row in lower case. Its parts cannot run into one another, since no part has a `/`.
+    /// The place as one text, for the associated data. The row is in lower case. No part has a `/`, so two places never share a text.
     fn text(&self) -> String {
         let mut text = [self.table, "/", self.row, "/", self.column].concat();
         text[self.table.len() + 1..][..self.row.len()].make_ascii_lowercase();
@@ -53,16 +54,16 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// One key, ready for use.
+/// An encryption key, ready for use.
 #[derive(Clone)]
 pub struct SealingKey {
     cipher: XChaCha20Poly1305,
-    /// How every text begins that it seals.
+    /// The start of every text that this key seals.
     prefix: String,
 }
 
 impl SealingKey {
-    /// How long a key is, in bytes.
+    /// The length of a key, in bytes.
     pub const BYTES: usize = 32;
 
     /// Takes a key of 32 random bytes.
@@ -89,35 +90,35 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// Seals under one key, and opens what that one or an earlier one sealed.
+/// Seals under the current key, and opens texts of the current and the previous key.
 #[derive(Debug, Clone)]
 pub struct Sealer {
     current: SealingKey,
     previous: Option<SealingKey>,
 }
 
-/// Why a text cannot be sealed.
+/// The reason why a text cannot be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealError {
     /// The host has no randomness for a nonce.
     Random,
-    /// The text is longer than the cipher takes.
+    /// The text is too long for the cipher.
     TooLong,
 }
 
-/// Why a text does not open.
+/// The reason why a text does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
-    /// It is not of the form that [`Sealer::seal`] writes.
+    /// The text does not have the form that [`Sealer::seal`] writes.
     Malformed,
-    /// It was sealed under a key that is not configured.
+    /// The text was sealed under a key that is not configured.
     UnknownKey,
-    /// It was changed, or moved here from another place.
+    /// The text was changed, or moved here from another place.
     Forged,
 }
 
 impl OpenError {
-    /// What it means, for the log.
+    /// The reason in words, for the log. It continues a sentence that begins with the place.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -129,23 +130,23 @@ impl OpenError {
 }
 
 impl Sealer {
-    /// Seals under `current`; opens what `current` or `previous` sealed.
+    /// Takes the key that seals and opens, and, during a rotation, the key before it, which only opens.
     #[must_use]
     pub fn new(current: SealingKey, previous: Option<SealingKey>) -> Self {
         Self { current, previous }
     }
 
-    /// The fingerprint of the key that seals: 8 hexadecimal digits, in every text that it sealed.
+    /// The fingerprint of the current key: 8 hexadecimal digits, which every text that it sealed has.
     pub(crate) fn current_fingerprint(&self) -> &str {
         self.current.fingerprint()
     }
 
-    /// How every text begins that the current key sealed: 11 characters.
+    /// The start of every text that the current key sealed: 11 characters.
     pub(crate) fn current_prefix(&self) -> &str {
         &self.current.prefix
     }
 
-    /// How every text begins that the previous key sealed, where there is one and it is another.
+    /// The start of every text that the previous key sealed, if there is one and it differs from the current key.
     pub(crate) fn previous_prefix(&self) -> Option<&str> {
         let previous = self.previous.as_ref()?.prefix.as_str();
         (previous != self.current_prefix()).then_some(previous)
@@ -154,7 +155,7 @@ impl Sealer {
     /// Seals a text for a place.
     ///
     /// # Errors
-    /// Where the host has no randomness, or the text is longer than the cipher takes (256 GiB).
+    /// If the host has no randomness, or the text is too long for the cipher (256 GiB).
     pub fn seal(
         &self,
         place: Place<'_>,
@@ -183,10 +184,10 @@ impl Sealer {
         Ok(text)
     }
 
-    /// Opens a text at its place. The plain text is wiped from memory when dropped.
+    /// Opens a text at its place. The plain text is zeroed when dropped.
     ///
     /// # Errors
-    /// Where it does not open; never an empty text instead.
+    /// If the text does not decrypt. The result is then never an empty text.
     pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Zeroizing<String>, OpenError> {
         let (prefix, rest) = sealed
             .split_at_checked(PREFIX_BYTES)
@@ -205,7 +206,7 @@ impl Sealer {
         let Some((text, tag)) = sealed.split_last_chunk_mut::<TAG_BYTES>() else {
             return Err(OpenError::Malformed);
         };
-        // Opened where it stands, and only after its tag was found right.
+        // Decrypts in place, and only after the tag was found valid.
         key.cipher
             .decrypt_inout_detached(
                 &XNonce::from(*nonce),
@@ -222,7 +223,7 @@ impl Sealer {
     }
 }
 
-/// Of a text that none of the keys sealed, whether another one may have.
+/// Tells a text of an unknown key from a text that is not sealed at all.
 fn why_no_key(prefix: &str) -> OpenError {
     let of_a_key = prefix
         .strip_prefix(VERSION)
@@ -235,7 +236,7 @@ fn why_no_key(prefix: &str) -> OpenError {
     }
 }
 
-/// What tells a sealed text from every other, without the rest of it: all that stands before its ciphertext. The nonce is in it.
+/// The part of a sealed text before its ciphertext. It identifies the text, since it holds the random nonce.
 pub(crate) fn mark(sealed: &str) -> Option<&str> {
     sealed.get(..MARK_BYTES)
 }
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_at_its_place_alone() {
+    fn a_sealed_text_opens_only_at_its_place() {
         let sealer = sealer(1, None);
         let sealed = sealer
             .seal(HERE, "plain é", &mut Counter::default())
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_text_is_sealed_differently_each_time() {
+    fn sealing_a_text_twice_gives_two_different_texts() {
         let random = &mut Counter::default();
         let sealer = sealer(1, None);
         assert_ne!(

@@ -1,16 +1,16 @@
-//! Secrets in memory: not printed, wiped on drop. What is compared with one is compared by `hmac`, in constant time.
+//! Secrets in memory. They do not print, and are zeroed when dropped. Only `hmac` compares values that depend on them, in constant time.
 
 use alloc::string::String;
 use core::fmt;
 
 use zeroize::Zeroizing;
 
-/// A secret text, as a variable holds it. Prints as `Secret(…)`, is wiped when dropped.
+/// A secret text, such as a variable's value. It prints as `Secret(…)`, and is zeroed when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Takes ownership of the text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -40,7 +40,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn a_secret_does_not_print() {
+    fn debug_output_shows_no_secret() {
         let secret = Secret::new("hunter2".into());
         assert_eq!(alloc::format!("{secret:?}"), "Secret(…)");
         assert_eq!(secret.text(), "hunter2");

@@ -1,4 +1,4 @@
-//! Request signatures of the current dialect: hexadecimal HMAC-SHA256 of the raw body (contract §1).
+//! Request signatures of the current dialect: HMAC-SHA256 of the raw body, in hexadecimal digits (contract §1).
 
 use alloc::string::String;
 use core::fmt;
@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::api_key::keyed;
 use crate::crypto::secret::Secret;
 
-/// The secret that requests are signed with, and, while it rotates, the one before it.
+/// Signs and checks bodies under a secret. During a rotation it also checks, but never signs, under the previous secret.
 #[derive(Clone)]
 pub struct RequestSecret {
     current: Hmac<Sha256>,
@@ -17,7 +17,7 @@ pub struct RequestSecret {
 }
 
 impl RequestSecret {
-    /// Of the variable `CHEVERETO_TENANTS_API_REQUEST_SECRET`.
+    /// Takes the value of `CHEVERETO_TENANTS_API_REQUEST_SECRET`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self {
@@ -26,23 +26,23 @@ impl RequestSecret {
         }
     }
 
-    /// Has signatures under the secret before it hold too (`CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS`).
+    /// Accepts signatures under the previous secret, too (`CHEVERETO_TENANTS_API_REQUEST_SECRET_PREVIOUS`).
     #[must_use]
     pub fn after(mut self, previous: &Secret) -> Self {
         self.previous = Some(keyed(previous.bytes()));
         self
     }
 
-    /// Signs a body, under the current secret: what goes into `X-Signature`, in lower case.
+    /// Signs a body under the current secret. Returns the value of `X-Signature`, in lower case.
     #[must_use]
     pub fn sign(&self, body: &[u8]) -> String {
         hex::encode(mac(&self.current, body).finalize().into_bytes())
     }
 
-    /// Checks the signature of a body: each comparison in constant time, the previous secret's only where the current one's failed.
+    /// Checks the signature of a body, in constant time: first under the current secret, then under the previous one.
     ///
     /// # Errors
-    /// [`SignatureError`], by what is wrong with it.
+    /// [`SignatureError::Malformed`] for the form, [`SignatureError::Wrong`] if no secret fits.
     pub fn verify(&self, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(signature, &mut bytes).map_err(|_| SignatureError::Malformed)?;
@@ -68,12 +68,12 @@ impl fmt::Debug for RequestSecret {
     }
 }
 
-/// Why a signature does not hold.
+/// The reason why a signature is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureError {
-    /// It is not of its dialect's form: 64 hexadecimal digits of either case, or base64 of 64 bytes.
+    /// The signature does not have its dialect's form: 64 hexadecimal digits of either case, or base64 of 64 bytes.
     Malformed,
-    /// It is not of this body, under any of the secrets or keys.
+    /// None of the secrets or keys made this signature of this body.
     Wrong,
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn while_it_rotates_both_verify_and_the_current_one_signs() {
+    fn during_a_rotation_both_secrets_verify_and_the_current_one_signs() {
         let other = |text: &str| Secret::new(text.into());
         let rotating = RequestSecret::new(&other("new")).after(&other("Jefe"));
         assert_eq!(rotating.verify(RFC, BODY), Ok(()));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn another_body_or_another_text_is_refused() {
+    fn a_signature_of_another_body_or_of_another_form_is_refused() {
         assert_eq!(secret().verify(RFC, b""), Err(SignatureError::Wrong));
         for bad in [
             "",

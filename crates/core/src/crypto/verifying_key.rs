@@ -1,14 +1,14 @@
-//! Signatures of the legacy dialect: base64 of Ed25519 of the raw body (contract §1), and the keys that verify them.
+//! Signatures of the legacy dialect, and the keys that verify them. A signature is Ed25519 of the raw body, in base64 (contract §1).
 //!
-//! Verification is strict: S is below the group's order, neither R nor the key is of small order, and R is compared byte for
-//! byte. A key besides must be what a generator makes, the one encoding of a point of the group of prime order; any other is
-//! refused when the configuration is read. So a body has one signature for whoever signs it once, and no signature is of
-//! several bodies.
+//! Verification is strict: S is below the group's order, neither R nor the key is of small order, and R is compared byte for byte. A key
+//! must also be one that a generator could make: the canonical encoding of a point in the group of prime order. The configuration
+//! refuses any other key. So nobody without the private key can turn a signature into another one of the same body, and no signature is
+//! valid for several bodies.
 //!
-//! Nothing in it is secret, so that nothing needs constant time.
+//! Nothing here is secret, so nothing needs constant time.
 //!
-//! The forms of a key are constants before its 32 bytes, and are compared with as such. The crates that read them in general
-//! (`ssh-key` 0.6 and `spki` 0.8) would add 13 kB of gzipped wasm; Ed25519 itself takes 16.
+//! Each format of a key is a constant prefix before the key's 32 bytes, so parsing compares the prefix. The crates that parse these
+//! formats in general (`ssh-key` 0.6 and `spki` 0.8) would add 13 kB of gzipped wasm. Ed25519 itself takes 16 kB.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -22,31 +22,31 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use super::signature::SignatureError;
 use crate::value::text::quote;
 
-/// How many keys there may be: each takes about a quarter of a millisecond of a request whose signature is none of theirs.
+/// The most keys. A request with a wrong signature is checked against all of them, which takes about a quarter of a millisecond each.
 pub const MAX_KEYS: usize = 8;
 
 const KEY_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 64;
 
-/// What stands before the key in an OpenSSH public key (RFC 8709 §4): the length and text of `ssh-ed25519`, and the key's length.
+/// The bytes before the key in an OpenSSH public key (RFC 8709 §4): the length and text of `ssh-ed25519`, and the key's length.
 const OPENSSH: &[u8] = b"\0\0\0\x0bssh-ed25519\0\0\0\x20";
-/// What stands before the key in a SubjectPublicKeyInfo (RFC 8410 §4: the algorithm has no parameters, so that DER leaves no
-/// choice).
+/// The bytes before the key in a SubjectPublicKeyInfo. They are always the same, since the algorithm has no parameters (RFC 8410 §4)
+/// and DER allows one encoding only.
 const SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 const PEM_BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const PEM_END: &str = "-----END PUBLIC KEY-----";
 
-/// The keys that legacy requests may be signed with: several while they rotate.
+/// The keys that legacy requests may be signed with. There are several during a rotation.
 #[derive(Clone)]
 pub struct VerifyingKeys(Vec<VerifyingKey>);
 
 impl VerifyingKeys {
-    /// Reads keys, one a line: an OpenSSH line (`ssh-ed25519 … comment`), or the 32 bytes in base64 or hex; or a PEM block of a
-    /// SubjectPublicKeyInfo, which takes the lines from its `BEGIN` to its `END`. Blank lines are passed over.
+    /// Parses keys. A key is one line, either in OpenSSH's format (`ssh-ed25519 … comment`) or as 32 bytes in base64 or hex. Or it is a
+    /// PEM block of a SubjectPublicKeyInfo, from its `BEGIN` line to its `END` line. Blank lines are ignored.
     ///
     /// # Errors
-    /// A sentence with the line's number, and nothing of the line but the type of an OpenSSH key: somebody may have taken the
-    /// private key for the public one.
+    /// A sentence with the line's number. It quotes nothing of the line but the type of an OpenSSH key, since somebody may have put the
+    /// private key there by mistake.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Vec::new();
         let mut lines = text.lines().map(str::trim).zip(1_usize..);
@@ -85,11 +85,11 @@ impl VerifyingKeys {
     /// Checks that one of the keys made the signature of a body.
     ///
     /// # Errors
-    /// [`SignatureError`], by what is wrong with it.
-    // Much code, which only the legacy dialect runs: not a part of what every request runs through.
+    /// [`SignatureError::Malformed`] for the form, [`SignatureError::Wrong`] if no key fits.
+    // Only the legacy dialect runs this code, and it is large. So keep it out of the function that every request runs.
     #[inline(never)]
     pub fn verify(&self, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
-        // Room for what 88 characters can be; two of them are padding.
+        // 88 characters of base64 decode to up to 66 bytes. With two padding characters they are 64.
         let mut room = [0; SIGNATURE_BYTES + 2];
         let signature = STANDARD
             .decode_slice(signature, &mut room)
@@ -115,7 +115,7 @@ impl fmt::Debug for VerifyingKeys {
     }
 }
 
-/// The bytes of a key that stands on one line.
+/// Reads the bytes of a key on a single line.
 fn one_line(line: &str) -> Result<[u8; KEY_BYTES], String> {
     let mut words = line.split_ascii_whitespace();
     match (words.next(), words.next()) {
@@ -139,7 +139,7 @@ fn one_line(line: &str) -> Result<[u8; KEY_BYTES], String> {
 
 const FORMS: &str = "expected an `ssh-ed25519` line, a PEM block, or 32 bytes in base64 or hex";
 
-/// The bytes of a key after what they must begin with.
+/// Decodes base64 that must begin with `prefix`, and returns the key's bytes after it.
 fn prefixed(base64: &str, prefix: &[u8]) -> Result<[u8; KEY_BYTES], String> {
     let bytes = STANDARD
         .decode(base64)
@@ -150,7 +150,7 @@ fn prefixed(base64: &str, prefix: &[u8]) -> Result<[u8; KEY_BYTES], String> {
         .ok_or_else(|| "expected an Ed25519 key; got another kind".to_string())
 }
 
-/// A key that nobody but its owner can sign for, and whose signatures are one each.
+/// Checks that only the owner of a key can sign for it, and that a signature has one form only.
 fn sound(bytes: &[u8; KEY_BYTES]) -> Result<VerifyingKey, String> {
     let key = VerifyingKey::from_bytes(bytes)
         .map_err(|_| "expected an Ed25519 key; its bytes are no point of the curve".to_string())?;

@@ -1,4 +1,4 @@
-//! What every operation takes and gives: a [`Call`], and a [`Pending`] that waits for the database.
+//! The input and the output of every operation: it takes a [`Call`], and returns a [`Pending`] that waits for the database.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -13,7 +13,7 @@ use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::ApiError;
 use crate::value::hostname::Hostname;
-use crate::wire::body::Fields;
+use crate::wire::body::{Fields, RawBody};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
@@ -28,8 +28,7 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
-    pub(crate) content_type: Option<&'a str>,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: RawBody<'a>,
     pub(crate) env: EnvSealer<'a>,
     pub(crate) root_hostname: &'a Hostname,
     pub(crate) site: &'a Site,
@@ -43,18 +42,19 @@ impl<'a> Call<'a> {
 
     /// The body's fields, under the current dialect's names.
     pub(crate) fn fields(&self) -> Result<Fields<'a>, ApiError> {
-        let fields = Fields::of(self.body, self.content_type)?;
+        let fields = Fields::of(self.body)?;
         Ok(match self.dialect {
             Dialect::Current => fields,
             Dialect::Legacy => fields.legacy(legacy::id_field(self.template)),
         })
     }
 
-    /// The fields of a body that may be absent. The legacy dialect has no such body, and ignores one that comes.
+    /// The fields of a body that may be absent. The legacy dialect has no such body, and refuses one that comes.
     pub(crate) fn optional_fields(&self) -> Result<Option<Fields<'a>>, ApiError> {
         match self.dialect {
-            Dialect::Current => Fields::optional(self.body, self.content_type),
-            Dialect::Legacy => Ok(None),
+            Dialect::Current => Fields::optional(self.body),
+            Dialect::Legacy if self.body.bytes.is_empty() => Ok(None),
+            Dialect::Legacy => Err(ApiError::BodyUnexpected),
         }
     }
 }
@@ -68,8 +68,8 @@ type Finish = Box<
 pub(crate) enum Next {
     /// Send this response. The note, if there is one, goes to the log.
     Send(Response, Option<String>),
-    /// Run another batch. The failure is the first one's.
-    Run(Pending, Failure),
+    /// Run another batch. The failure, if there is one, is the first batch's.
+    Run(Pending, Option<Failure>),
 }
 
 /// A request that waits for a batch.
@@ -99,6 +99,20 @@ impl Pending {
             finish: Box::new(|results, _| {
                 let (response, note) = finish(results.map_err(ApiError::from)?)?;
                 Ok(Next::Send(response, note))
+            }),
+        }
+    }
+
+    /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results.
+    pub(crate) fn first(
+        batch: Batch,
+        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Self, ApiError> + Send + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(|results, context| {
+                let next = next(results.map_err(ApiError::from)?, context)?;
+                Ok(Next::Run(next, None))
             }),
         }
     }
@@ -134,7 +148,7 @@ impl Pending {
                         .into()),
                     }),
                 };
-                Ok(Next::Run(explanation, first))
+                Ok(Next::Run(explanation, Some(first)))
             }),
         }
     }

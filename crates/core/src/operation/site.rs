@@ -3,9 +3,10 @@
 
 use alloc::format;
 
-use crate::crypto::hashing::Password;
+use crate::crypto::hashing::{Hashing, Password};
 use crate::crypto::secret::Secret;
 use crate::operation::call::{Call, Pending, absent};
+use crate::sql::{Batch, Results};
 use crate::store::sites::{Admin, Installed, Obstacles, Site};
 use crate::value::fault::ApiError;
 use crate::value::id::TenantId;
@@ -21,78 +22,105 @@ const NOT_INSTALLED: ApiError = ApiError::NotFound {
 };
 
 /// `POST /tenants/{id}/install`
-pub(crate) fn install(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+///
+/// Two trips to the database: the first one says whether the caller may install this tenant. Hashing the password takes 45 ms or more, and
+/// must not be done for a caller with an invalid key.
+pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
     let (username, email, password) = read_admin(call.fields()?)?;
-    let Ok(id) = TenantId::parse(call.id) else {
+    let Some((site, hashing)) = site(call) else {
         return Ok(absent(&call.caller, "tenant"));
     };
-    let password_hash = call.site.hashing.hash(&password, call.env.random)?;
-    let site = Site::of(&call.caller, call.request_id, &id, &call.site.table_prefix);
-    let batch = site.install(Admin {
-        username: &username,
-        email: &email,
-        password_hash,
-    });
     let tenants = call.path("/tenants");
-    let pending = Pending::new(batch, move |results| {
-        let installed = Installed::decode(results)?;
-        let body = object(|o| {
-            o.text("id", &installed.tenant_id)
-                .text("username", &installed.username)
-                .text("email", &installed.email)
-        });
-        let location = format!("{tenants}/{}", installed.tenant_id);
-        Ok(Response::json(201, body).with("location", location))
-    });
-    Ok(pending.or_explain(site.obstacles(), |results| {
+    let not_yet = |results: &mut Results| {
         if Obstacles::decode(results)?.is_installed {
             return Err(ApiError::AlreadyInstalled);
         }
         Ok(())
-    }))
+    };
+    Ok(Pending::first(
+        Batch::one(site.obstacles()),
+        move |results, context| {
+            not_yet(results)?;
+            let batch = site.install(Admin {
+                username: &username,
+                email: &email,
+                password_hash: hashing.hash(&password, context.random)?,
+            });
+            let pending = Pending::new(batch, move |results| installed(results, &tenants));
+            Ok(pending.or_explain(site.obstacles(), not_yet))
+        },
+    ))
+}
+
+fn installed(results: &mut Results, tenants: &str) -> Result<Response, ApiError> {
+    let installed = Installed::decode(results)?;
+    let body = object(|o| {
+        o.text("id", &installed.tenant_id)
+            .text("username", &installed.username)
+            .text("email", &installed.email)
+    });
+    let location = format!("{tenants}/{}", installed.tenant_id);
+    Ok(Response::json(201, body).with("location", location))
 }
 
 /// `PATCH /tenants/{id}/user-password-reset`
+///
+/// Two trips to the database, as for [`install`].
 pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let (username, password) = read_reset(call.fields()?)?;
-    let Ok(id) = TenantId::parse(call.id) else {
+    let Some((site, hashing)) = site(call) else {
         return Ok(absent(&call.caller, "tenant"));
     };
     let password = match password {
         Some(password) => password,
         None => Password::generate(call.env.random)?,
     };
-    let password_hash = call.site.hashing.hash(&password, call.env.random)?;
-    let site = Site::of(&call.caller, call.request_id, &id, &call.site.table_prefix);
-    let batch = site.reset_password(&username, password_hash);
-    let pending = Pending::new(batch, move |results| {
-        let Some(mut row) = results.row()? else {
-            results.skip()?;
-            Obstacles::decode(results)?;
-            return Err(NO_USER);
-        };
-        let username = row.text("username")?;
-        let body = object(|o| {
-            o.text("username", &username)
-                .text("password", password.text())
-        });
-        Ok(Response::json(200, body))
-    });
-    Ok(pending.or_explain(site.obstacles(), |results| {
+    let is_installed = |results: &mut Results| {
         if !Obstacles::decode(results)?.is_installed {
             return Err(NOT_INSTALLED);
         }
         Ok(())
-    }))
+    };
+    Ok(Pending::first(
+        Batch::one(site.obstacles()),
+        move |results, context| {
+            is_installed(results)?;
+            let hash = hashing.hash(&password, context.random)?;
+            let batch = site.reset_password(&username, hash);
+            let pending = Pending::new(batch, move |results| reset(results, &password));
+            Ok(pending.or_explain(site.obstacles(), is_installed))
+        },
+    ))
+}
+
+fn reset(results: &mut Results, password: &Password) -> Result<Response, ApiError> {
+    let Some(mut row) = results.row()? else {
+        results.skip()?;
+        Obstacles::decode(results)?;
+        return Err(NO_USER);
+    };
+    let username = row.text("username")?;
+    let body = object(|o| {
+        o.text("username", &username)
+            .text("password", password.text())
+    });
+    Ok(Response::json(200, body))
 }
 
 /// `DELETE /tenants/{id}` with `drop_tables`: deletes the tenant and all of its tables.
-pub(crate) fn delete_with_tables(call: &Call<'_>, id: &TenantId) -> Pending {
+pub(crate) fn delete_with_tables(call: &Call<'_>, id: TenantId) -> Pending {
     let site = Site::of(&call.caller, call.request_id, id, &call.site.table_prefix);
     Pending::new(site.delete(), |_| Ok(Response::empty(204)))
         .or_explain(site.obstacles(), |results| {
             Obstacles::decode(results).map(drop)
         })
+}
+
+/// The site that the path names, and the cost of its passwords' hashes; `None` if no tenant can have this id.
+fn site(call: &Call<'_>) -> Option<(Site, Hashing)> {
+    let id = TenantId::parse(call.id).ok()?;
+    let site = Site::of(&call.caller, call.request_id, id, &call.site.table_prefix);
+    Some((site, call.site.hashing.clone()))
 }
 
 /// Reads the body of `POST /tenants/{id}/install`: the administrator of the new site.

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::config::ReusedId;
 use crate::operation::call::{Call, Pending, absent, decode_page};
 use crate::operation::site;
 use crate::store::counters;
@@ -21,6 +22,9 @@ use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
 use crate::wire::page::Page;
 use crate::wire::variables::Variables;
+
+/// The log's note on a tenant that got the tables of a deleted one.
+const ADOPTED: &str = "the tenant took over the tables of a deleted tenant with the same id";
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
 
@@ -62,15 +66,29 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let new = read_new(call.fields()?, call.root_hostname)?;
-    let batch = tenants::create(&call.caller, call.request_id, &new, &mut call.env)?;
+    let batch = tenants::create(
+        &call.caller,
+        call.request_id,
+        &new,
+        call.site,
+        &mut call.env,
+    )?;
     let location = call.path(&format!("/tenants/{}", new.id));
     let dialect = call.dialect;
-    Ok(Pending::new(batch, move |results| {
+    let reused_id = call.site.reused_id;
+    Ok(Pending::with_note(batch, move |results| {
         let mut row = standing::judged(results)?;
         let obstacles = Obstacles::decode(&mut row)?;
         against_plan(obstacles, new.plan_id.as_ref())?;
         against_new(obstacles, &new)?;
-        let Created { now, plan_id } = Created::decode(&mut row)?;
+        let Created {
+            site_is_there,
+            now,
+            plan_id,
+        } = Created::decode(&mut row)?;
+        if site_is_there && reused_id == ReusedId::Refuse {
+            return Err(site_exists(&new.id));
+        }
         let tenant = Tenant {
             created_at: now.clone(),
             updated_at: now,
@@ -83,7 +101,17 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             stats: None,
             last_job_at: None,
         };
-        Ok(Response::json(201, to_json(&tenant, dialect)).with("location", location))
+        let body = object(|out| {
+            let out = write_json(&tenant, dialect, out);
+            match dialect {
+                Dialect::Current if site_is_there => {
+                    out.raw("site", r#"{"state":"installed","adopted":true}"#)
+                }
+                Dialect::Current | Dialect::Legacy => out,
+            }
+        });
+        let response = Response::json(201, body).with("location", location);
+        Ok((response, site_is_there.then(|| ADOPTED.into())))
     }))
 }
 
@@ -116,7 +144,7 @@ pub(crate) fn delete(call: &Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(&call.caller, "tenant"));
     };
     if drop_tables {
-        return Ok(site::delete_with_tables(call, &id));
+        return Ok(site::delete_with_tables(call, id));
     }
     let batch = tenants::delete(&call.caller, call.request_id, &id);
     Ok(Pending::new(batch, |results| {
@@ -229,6 +257,14 @@ fn against_new(obstacles: Obstacles, new: &NewTenant) -> Result<(), ApiError> {
     } else {
         Err(ApiError::Conflict(conflicts))
     }
+}
+
+fn site_exists(id: &TenantId) -> ApiError {
+    let detail = format!(
+        "{} still has the tables of a deleted tenant",
+        quote(id.as_str())
+    );
+    ApiError::SiteExists([FieldError::field("/id", detail)].into())
 }
 
 fn taken(pointer: &'static str, value: &str) -> FieldError {

@@ -1,4 +1,4 @@
-//! Batches and rows as JSON, for hosts whose database speaks JavaScript: one text out, one text in.
+//! Batches and rows as JSON, for hosts that reach their database through JavaScript. A batch crosses as one text, and so do its rows.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,10 +12,10 @@ use serde_json::error::Category;
 use super::{Batch, Row, Rows, Statement, Value};
 
 impl Batch {
-    /// `[[text, [value, …]], …]`.
+    /// The statements: `[[text, [value, …]], …]`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Strings, integers and nulls: there is nothing in it that JSON cannot say.
+        // Strings, integers and nulls always encode.
         serde_json::to_string(self.statements()).unwrap_or_default()
     }
 }
@@ -24,16 +24,16 @@ impl Statement {
     /// The values: `[value, …]`.
     #[must_use]
     pub fn values_to_json(&self) -> String {
-        // Strings, integers and nulls: there is nothing in it that JSON cannot say.
+        // Strings, integers and nulls always encode.
         serde_json::to_string(self.values()).unwrap_or_default()
     }
 }
 
-/// Reads the rows of a batch's statements: `[[[value, …], …], …]`, a list of rows for each statement. Numbers that are whole are
-/// integers; `true` and `false` are 1 and 0.
+/// Parses the rows of a batch's statements: `[[[value, …], …], …]`, a list of rows for each statement. Whole numbers become integers,
+/// and `true` and `false` become 1 and 0.
 ///
 /// # Errors
-/// A sentence that says where the text is wrong, without anything of it: it goes to the log, and rows are nobody's business there.
+/// A sentence that says where the text is wrong. It quotes nothing of the text, since it goes to the log, and rows must not.
 pub fn rows_from_json(text: &str) -> Result<Vec<Rows>, String> {
     let results: Result<Vec<RowsOfOne>, _> = serde_json::from_str(text);
     let results = results.map_err(|e| {
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for RowsOfOne {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
                 let mut rows = Rows::new();
-                // A statement's rows are of one width.
+                // All rows of a statement have the same width, so reserve room by the last one.
                 while let Some(row) = list.next_element_seed(RowOf {
                     width: rows.last().map_or(0, Vec::len),
                 })? {
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for RowsOfOne {
     }
 }
 
-/// A row with room from the start for as many values as are expected.
+/// Reads a row, with room reserved for `width` values.
 struct RowOf {
     width: usize,
 }
@@ -195,7 +195,7 @@ mod tests {
     use super::rows_from_json;
 
     #[test]
-    fn rows_are_read_value_by_value() {
+    fn rows_are_parsed_and_invalid_values_are_refused() {
         assert_eq!(
             rows_from_json(r#"[[],[[1,"a\"b",null],[2.0,"é",true]]]"#).unwrap(),
             vec![
@@ -206,7 +206,7 @@ mod tests {
                 ]
             ]
         );
-        // A row is as wide as it is, whatever the one before it was.
+        // The width of the last row is only a hint.
         assert_eq!(
             rows_from_json("[[[1],[2,3],[]]]").unwrap(),
             vec![vec![

@@ -1,5 +1,5 @@
-//! Rows that a database returns, read statement by statement and column by column. A result that does not fit its statement is an
-//! internal error, never the caller's.
+//! The rows that a database returns, read statement by statement and column by column. If a result does not fit its statement, the
+//! error is internal, never the caller's.
 
 use alloc::format;
 use alloc::string::String;

@@ -5,7 +5,7 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 use super::Value;
 use crate::value::table_name::TableName;
@@ -15,10 +15,20 @@ use crate::value::table_name::TableName;
 pub const MAX_BOUND_VALUES: usize = 100;
 
 /// One statement in SQLite's SQL. Its placeholders are `?1`, `?2`, …, one for each value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Statement {
     text: Cow<'static, str>,
     values: Vec<Value>,
+}
+
+/// Shows the text only, since a value may be a secret.
+impl fmt::Debug for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement")
+            .field("text", &self.text)
+            .field("values", &format_args!("{} of them", self.values.len()))
+            .finish()
+    }
 }
 
 impl Statement {
@@ -80,7 +90,6 @@ impl Batch {
 }
 
 /// A statement under construction. Each [`Sql::bind`] takes the next placeholder number.
-#[derive(Debug)]
 pub(crate) struct Sql {
     text: Cow<'static, str>,
     values: Vec<Value>,

@@ -18,7 +18,7 @@ macro_rules! select {
             revision!($reseal),
             " AS revision, t.id, t.hostname FROM ",
             $from,
-            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id > iif(",
+            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif(",
             revision!($reseal),
             " <> ",
             $known,

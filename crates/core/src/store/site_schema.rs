@@ -1,27 +1,27 @@
-//! A tenant's own tables: what a site of users, albums and files keeps, and what its statistics are counted from.
+//! The schema of a tenant's own tables. A site keeps its users, albums and files in them, and its statistics are counted from them.
 //!
-//! The schema is this service's own, for SQLite. Times are UTC, `YYYY-MM-DD HH:MM:SS`. All tenants' tables are in one database,
-//! which holds all their definitions in memory; so there are few of them, and few indexes. There are no foreign keys: each would
-//! need an index of its own at its child, and a drop would have to follow their order.
+//! The schema is this service's own, for SQLite. Times are UTC, `YYYY-MM-DD HH:MM:SS`. All tenants' tables are in one database, and
+//! SQLite keeps every definition in memory, so each tenant has few tables and few indexes. There are no foreign keys: each would need
+//! another index on the child table, and tables would have to be dropped in the keys' order.
 //!
-//! INVARIANT: the texts have no line break, no quote and no literal: a statement's text is constant but for quoted names.
+//! INVARIANT: these texts have no line break, no quote and no literal, so quoted names are the only variable part of a statement's text.
 
 use crate::sql::Sql;
 use crate::value::table_name::TableNames;
 
-/// A table of every tenant.
+/// A table that every installed tenant has.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Its part of the name; see `value/table_name.rs` for what it must not be.
+    /// The table's part of the name. `value/table_name.rs` has the rules for it.
     pub(crate) name: &'static str,
-    /// Columns, constraints and options: what stands behind the name in `CREATE TABLE`.
+    /// The rest of `CREATE TABLE` after the name: columns, constraints and options.
     definition: &'static str,
     indexes: &'static [Index],
 }
 
 #[derive(Debug)]
 struct Index {
-    /// Its part of the name: indexes share the tables' room of names.
+    /// The index's part of the name. Indexes and tables share one namespace.
     name: &'static str,
     columns: &'static str,
 }
@@ -35,10 +35,10 @@ pub(crate) const LOGIN_PROVIDERS: &str = "login_providers";
 pub(crate) const PAGES: &str = "pages";
 pub(crate) const STORAGES: &str = "storages";
 pub(crate) const TAGS: &str = "tags";
-/// Its being there is what "installed" means.
+/// A tenant is installed if it has this table.
 pub(crate) const USERS: &str = "users";
 
-/// All of them.
+/// All tables of a tenant.
 pub(crate) const TABLES: &[Table] = &[
     Table {
         name: USERS,
@@ -56,7 +56,7 @@ pub(crate) const TABLES: &[Table] = &[
         definition: "(name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID",
         indexes: &[],
     },
-    // The site's own periodic work, one row a kind: when it last ran, and how many seconds that took.
+    // The site's own periodic jobs, one row a kind: the time of the last run, and its duration in seconds.
     Table {
         name: JOBS,
         definition: "(name TEXT NOT NULL PRIMARY KEY, \
@@ -64,7 +64,7 @@ pub(crate) const TABLES: &[Table] = &[
              duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID",
         indexes: &[],
     },
-    // Where files are kept besides the site's own disk.
+    // Storage for files besides the site's own disk.
     Table {
         name: STORAGES,
         definition: "(id INTEGER PRIMARY KEY, \
@@ -78,7 +78,7 @@ pub(crate) const TABLES: &[Table] = &[
         definition: "(id INTEGER PRIMARY KEY, name TEXT NOT NULL, url_key TEXT NOT NULL UNIQUE) STRICT",
         indexes: &[],
     },
-    // `user_id` NULL: a guest's.
+    // If `user_id` is NULL, the album is a guest's.
     Table {
         name: ALBUMS,
         definition: "(id INTEGER PRIMARY KEY, \
@@ -93,7 +93,7 @@ pub(crate) const TABLES: &[Table] = &[
             columns: "(user_id)",
         }],
     },
-    // `user_id` NULL: a guest's; `storage_id` NULL: the site's own disk.
+    // If `user_id` is NULL, the file is a guest's. If `storage_id` is NULL, it is on the site's own disk.
     Table {
         name: FILES,
         definition: "(id INTEGER PRIMARY KEY, \
@@ -126,13 +126,14 @@ pub(crate) const TABLES: &[Table] = &[
         definition: "(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE) STRICT",
         indexes: &[],
     },
-    // Which file has which tag. Not `files_tags`, which `a_files` would have as its `tags`.
+    // The tags of files. It is not called `files_tags`: the `files_tags` of a tenant `a` would have the same name as the `tags` of a tenant
+    // `a_files`.
     Table {
         name: "tagged",
         definition: "(tag_id INTEGER NOT NULL, file_id INTEGER NOT NULL, PRIMARY KEY (tag_id, file_id)) STRICT, WITHOUT ROWID",
         indexes: &[],
     },
-    // Of a file or of an album, once a user.
+    // A user can like a file or an album once.
     Table {
         name: LIKES,
         definition: "(id INTEGER PRIMARY KEY, \
@@ -154,7 +155,7 @@ pub(crate) const TABLES: &[Table] = &[
              is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT",
         indexes: &[],
     },
-    // With whom, besides the site itself, its users may sign in.
+    // Other services that users may sign in with.
     Table {
         name: LOGIN_PROVIDERS,
         definition: "(id INTEGER PRIMARY KEY, \
@@ -162,7 +163,7 @@ pub(crate) const TABLES: &[Table] = &[
              is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT",
         indexes: &[],
     },
-    // Which user is whom at such a provider.
+    // The accounts of users at those services.
     Table {
         name: "connections",
         definition: "(provider_id INTEGER NOT NULL, \
@@ -173,7 +174,7 @@ pub(crate) const TABLES: &[Table] = &[
     },
 ];
 
-/// The statements that make all of a tenant's tables; the first that is there already fails.
+/// The statements that create all of a tenant's tables. If a table exists already, its statement fails.
 pub(crate) fn create(names: &TableNames) -> impl Iterator<Item = Sql> {
     TABLES.iter().flat_map(move |table| {
         let name = names.name(table.name);
@@ -193,7 +194,7 @@ pub(crate) fn create(names: &TableNames) -> impl Iterator<Item = Sql> {
     })
 }
 
-/// The statements that drop all of a tenant's tables, their indexes with them; what is not there is passed over.
+/// The statements that drop all of a tenant's tables and their indexes. Missing tables are ignored.
 pub(crate) fn drop(names: &TableNames) -> impl Iterator<Item = Sql> {
     TABLES
         .iter()
@@ -206,7 +207,7 @@ mod tests {
 
     use super::TABLES;
 
-    /// What stands behind tenant and `_` in a name.
+    /// The part of every name after the tenant and `_`.
     fn parts() -> Vec<&'static str> {
         TABLES
             .iter()
@@ -238,9 +239,9 @@ mod tests {
         assert!(ends_in("files_tags", "tags"), "it would be seen");
     }
 
-    /// Every name that `schema.sql` makes, and those that SQLite and D1 make for themselves.
+    /// Covers every name in `schema.sql`, and the names that SQLite and D1 create for themselves.
     #[test]
-    fn no_name_of_the_registry_ends_in_one() {
+    fn no_name_of_the_registry_ends_in_a_part() {
         let schema = include_str!("../../../../schema.sql");
         let made = schema.lines().filter_map(|line| {
             let mut words = line.strip_prefix("CREATE ")?.split_whitespace();

@@ -12,12 +12,12 @@ use crate::value::id::TenantId;
 use crate::value::table_name::{TableNames, TablePrefix};
 use crate::value::user::{Email, Username};
 
-/// One tenant's site, as a request of a caller sees it.
+/// One tenant's site, as a request of a caller sees it. It owns all it needs, so that a request may carry it from batch to batch.
 #[derive(Debug)]
-pub(crate) struct Site<'a> {
-    pub(crate) caller: &'a Caller,
-    pub(crate) request_id: &'a str,
-    pub(crate) id: &'a TenantId,
+pub(crate) struct Site {
+    caller: Caller,
+    request_id: String,
+    id: TenantId,
     names: TableNames,
 }
 
@@ -29,18 +29,18 @@ pub(crate) struct Admin<'a> {
     pub(crate) password_hash: String,
 }
 
-impl<'a> Site<'a> {
+impl Site {
     pub(crate) fn of(
-        caller: &'a Caller,
-        request_id: &'a str,
-        id: &'a TenantId,
+        caller: &Caller,
+        request_id: &str,
+        id: TenantId,
         prefix: &TablePrefix,
     ) -> Self {
         Self {
-            caller,
-            request_id,
+            caller: caller.clone(),
+            request_id: request_id.into(),
+            names: TableNames::of(prefix, &id),
             id,
-            names: TableNames::of(prefix, id),
         }
     }
 
@@ -60,12 +60,14 @@ impl<'a> Site<'a> {
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
         let tables = site_schema::create(&self.names);
-        self.entered(Action::TenantInstall, tables.chain([insert]))
+        let mark = Sql::new("UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = ")
+            .bind(self.id.as_str());
+        self.entered(Action::TenantInstall, tables.chain([mark, insert]))
     }
 
     /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`].
     pub(crate) fn reset_password(&self, username: &Username, password_hash: String) -> Batch {
-        let update = standing::statement(self.caller, "UPDATE ")
+        let update = standing::statement(&self.caller, "UPDATE ")
             .name(&self.names.name(site_schema::USERS))
             .sql(" SET password_hash = ")
             .bind(password_hash)
@@ -82,7 +84,7 @@ impl<'a> Site<'a> {
             key_id: Some(self.caller.key_id()),
             action: Action::TenantUserPasswordReset,
             subject: self.id.as_str(),
-            request_id: self.request_id,
+            request_id: &self.request_id,
             now: self.caller.now(),
         });
         Batch::of([update, entry, self.obstacles()])
@@ -99,7 +101,7 @@ impl<'a> Site<'a> {
     /// a dozen rows a tenant.
     pub(crate) fn obstacles(&self) -> Sql {
         standing::statement(
-            self.caller,
+            &self.caller,
             concat!(
                 "SELECT ",
                 standing!(),
@@ -115,10 +117,10 @@ impl<'a> Site<'a> {
 
     fn entered(&self, action: Action, statements: impl IntoIterator<Item = Sql>) -> Batch {
         audit::entered(
-            self.caller,
+            &self.caller,
             action,
             self.id.as_str(),
-            self.request_id,
+            &self.request_id,
             statements,
         )
     }

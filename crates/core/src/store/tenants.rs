@@ -4,16 +4,19 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::auth::Caller;
+use crate::config::{ReusedId, Site};
 use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
 use crate::store::counters::Counters;
 use crate::store::sealed::{self, EnvSealer};
+use crate::store::site_schema;
 use crate::store::standing::{self, Judged, caller};
 use crate::store::write::{write, write_into};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::patch::Edit;
+use crate::value::table_name::TableNames;
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
@@ -131,18 +134,23 @@ pub(crate) fn create(
     caller: &Caller,
     request_id: &str,
     new: &NewTenant,
+    site: &Site,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
+    let users = TableNames::of(&site.table_prefix, &new.id).name(site_schema::USERS);
+    let may_adopt = site.reused_id == ReusedId::Adopt;
     let limits = stored_limits(&new.limits);
     let env = stored_env(&new.id, &new.env, sealer)?;
     // The row holds the plan's id as the plan spells it.
     let text = write_into!(
         "create_tenant",
-        "id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, plan_id, limits, env",
+        "id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, \
+         id, hostname, is_enabled, plan_id, limits, env",
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6), \
          ?8 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?8), \
+         EXISTS (SELECT 1 FROM pragma_table_info(?11)), ?12, \
          ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10",
-        "id_is_there, hostname_is_taken, plan_is_there, now, plan_id"
+        "id_is_there, hostname_is_taken, plan_is_there, site_is_there, now, plan_id"
     );
     let values = [
         new.id.as_str().into(),
@@ -151,6 +159,8 @@ pub(crate) fn create(
         new.plan_id.as_ref().map(PlanId::as_str).into(),
         limits.into(),
         env.into(),
+        users.as_str().into(),
+        may_adopt.into(),
     ];
     Ok(write(caller, request_id, text, values))
 }
@@ -216,7 +226,7 @@ fn stored_env(
     sealer.seal(TABLE, id.as_str(), env).map(Some)
 }
 
-/// What stood against a write, as the statement found it.
+/// The obstacles to a write, as its statement found them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Obstacles {
     pub(crate) id_is_there: bool,
@@ -238,6 +248,8 @@ impl Obstacles {
 /// The values of a new tenant that only its statement knew.
 #[derive(Debug)]
 pub(crate) struct Created {
+    /// Whether a deleted tenant with the same id has left its tables.
+    pub(crate) site_is_there: bool,
     pub(crate) now: String,
     /// The plan's id as the plan spells it.
     pub(crate) plan_id: Option<String>,
@@ -247,6 +259,7 @@ impl Created {
     /// Reads the rest of the row that [`create`] returns, after its [`Obstacles`].
     pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
         Ok(Self {
+            site_is_there: row.boolean("site_is_there")?,
             now: row.text("now")?,
             plan_id: row.optional_text("plan_id")?,
         })

@@ -121,6 +121,16 @@ impl KeyCreation {
         })
     }
 
+    /// Returns the id that the current batch inserts a key under, if it inserts one. If the host never learns the batch's result, a key
+    /// with this id may exist, although nobody has it.
+    #[must_use]
+    pub fn inserts(&self) -> Option<u64> {
+        match &self.waits_for {
+            WaitsFor::NextId => None,
+            WaitsFor::Inserted(created) => Some(created.id),
+        }
+    }
+
     /// Uses the host's own id for the audit entry, such as the id of its run.
     #[must_use]
     pub fn under(mut self, run_id: &str) -> Self {

@@ -1,4 +1,4 @@
-//! Client addresses and the lists of addresses that may call (contract §2, step 1).
+//! Client addresses, and the lists of addresses that may call (contract §2, step 1).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::value::text::quote;
 
-/// The addresses that Cloudflare's proxies call from: <https://www.cloudflare.com/ips/>, read 2026-11.
+/// The addresses of Cloudflare's proxies, as of 2026-11: <https://www.cloudflare.com/ips/>.
 pub const CLOUDFLARE_RANGES: &str = "173.245.48.0/20,103.21.244.0/22,103.22.200.0/22,103.31.4.0/22,141.101.64.0/18,\
     108.162.192.0/18,190.93.240.0/20,188.114.96.0/20,197.234.240.0/22,198.41.128.0/17,162.158.0.0/15,104.16.0.0/13,\
     104.24.0.0/14,172.64.0.0/13,131.0.72.0/22,2400:cb00::/32,2606:4700::/32,2803:f800::/32,2405:b500::/32,2405:8100::/32,\
@@ -19,10 +19,10 @@ pub const CLOUDFLARE_RANGES: &str = "173.245.48.0/20,103.21.244.0/22,103.22.200.
 pub struct AddressList(Vec<IpNet>);
 
 impl AddressList {
-    /// Reads a comma-separated list; spaces around an entry are passed over. An empty text is an empty list.
+    /// Parses a comma-separated list. Spaces around an entry are ignored. An empty text is an empty list.
     ///
     /// # Errors
-    /// Names the first entry that is neither an address nor a range.
+    /// A sentence that names the first entry that is neither an address nor a range.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -41,23 +41,23 @@ impl AddressList {
             .map(Self)
     }
 
-    /// Whether there is no entry.
+    /// Whether the list has no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an address is in one of the ranges. A text that is no address is in none.
+    /// Whether an address is in one of the ranges. A text that is not an address is in none.
     #[must_use]
     pub fn contains(&self, address: &str) -> bool {
         address.trim().parse::<IpAddr>().is_ok_and(|address| {
-            // An IPv4 client on an IPv6 socket is written ::ffff:a.b.c.d.
+            // An IPv6 socket reports an IPv4 client as ::ffff:a.b.c.d.
             let address = address.to_canonical();
             self.0.iter().any(|range| range.contains(&address))
         })
     }
 
-    /// The ranges, as they are written in CIDR notation.
+    /// The ranges. Each one prints in CIDR notation.
     pub fn ranges(&self) -> impl Iterator<Item = &IpNet> {
         self.0.iter()
     }
@@ -72,7 +72,8 @@ fn range(entry: &str) -> Option<IpNet> {
     Some(canonical(range))
 }
 
-/// A range of IPv4-mapped addresses (`::ffff:a.b.c.d/96` to `/128`) as the IPv4 range that it is: clients are compared so.
+/// Turns a range of IPv4-mapped addresses (`::ffff:a.b.c.d/96` to `/128`) into the IPv4 range, because [`AddressList::contains`] compares
+/// clients in that form.
 fn canonical(range: IpNet) -> IpNet {
     let IpNet::V6(v6) = range else { return range };
     v6.addr()
@@ -87,7 +88,7 @@ mod tests {
     use super::AddressList;
 
     #[test]
-    fn addresses_are_found_in_their_ranges() {
+    fn a_list_contains_the_addresses_of_its_ranges_and_no_others() {
         let list = AddressList::parse("192.0.2.0/24, 2001:db8::/32,198.51.100.7").unwrap();
         for inside in [
             "192.0.2.0",
@@ -114,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_mapped_addresses_is_the_ipv4_range() {
+    fn a_range_of_ipv4_mapped_addresses_is_an_ipv4_range() {
         let list = AddressList::parse("::ffff:192.0.2.0/120").unwrap();
         assert!(list.contains("192.0.2.9") && list.contains("::ffff:192.0.2.9"));
         assert!(!list.contains("192.0.3.9"));
     }
 
     #[test]
-    fn an_entry_that_is_no_range_is_named() {
+    fn the_error_names_the_invalid_entry() {
         for (bad, named) in [
             ("192.0.2.0/33", "`192.0.2.0/33`"),
             ("10.0.0.1,x", "`x`"),

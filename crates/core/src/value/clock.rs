@@ -1,6 +1,6 @@
-//! Points in time: what the host's clock says, and how the contract writes it.
+//! Points in time, from the host's clock to the contract's format.
 //!
-//! The core never asks for the time; a host hands it in with each request.
+//! The core never asks for the time: a host passes it in with each request.
 
 use alloc::string::String;
 use core::fmt;
@@ -14,30 +14,30 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 const FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
-/// `YYYY-MM-DD HH:MM:SS` is as long as that.
+/// The length of `YYYY-MM-DD HH:MM:SS`.
 const TEXT_LENGTH: usize = 19;
 
-/// A point in time with a resolution of a second, written as the contract does: `YYYY-MM-DD HH:MM:SS` in UTC, years 0000
-/// to 9999. Texts compare as the times do, in SQL too.
+/// A point in time, to the second, in the contract's format: `YYYY-MM-DD HH:MM:SS` in UTC, years 0000 to 9999. These texts sort in the
+/// order of time, in SQL too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(String);
 
-/// A text that is no [`Timestamp`], or a clock that is outside of the years it can write.
+/// The text is not a [`Timestamp`], or the clock is outside the years 0000 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotATime;
 
 impl Timestamp {
-    /// From a clock's seconds since 1970-01-01 00:00:00 UTC.
+    /// Converts a clock reading: seconds since 1970-01-01 00:00:00 UTC.
     ///
     /// # Errors
-    /// Outside of the years 0000 to 9999.
+    /// If the time is outside the years 0000 to 9999.
     pub fn from_unix(seconds: i64) -> Result<Self, NotATime> {
         let at = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| NotATime)?;
         if !(0..=9999).contains(&at.year()) {
             return Err(NotATime);
         }
-        // Not `time`'s own formatting, which needs `std`; nor `format!`, which takes longer than a signature.
+        // Formatting by `time` needs `std`, and `format!` takes longer than checking a signature.
         let mut text = String::with_capacity(TEXT_LENGTH);
         let year = at.year();
         for (before, number) in [
@@ -55,13 +55,13 @@ impl Timestamp {
         Ok(Self(text))
     }
 
-    /// Reads `YYYY-MM-DD HH:MM:SS`, a date and time that exist.
+    /// Parses `YYYY-MM-DD HH:MM:SS`. The date and the time must exist.
     ///
     /// # Errors
-    /// On anything else.
+    /// If the text has another form, or no such date or time exists.
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         PrimitiveDateTime::parse(text, FORMAT).map_err(|_| NotATime)?;
-        // The parser takes a sign before the year; the contract does not.
+        // The parser accepts a sign before the year, but the contract does not.
         if text.len() != TEXT_LENGTH {
             return Err(NotATime);
         }
@@ -90,7 +90,7 @@ mod tests {
     use super::Timestamp;
 
     #[test]
-    fn a_clock_reading_is_written_as_the_contract_does() {
+    fn a_clock_reading_is_written_in_the_contracts_format() {
         assert_eq!(
             Timestamp::from_unix(1_787_095_017).unwrap().as_str(),
             "2026-08-18 23:16:57"
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_times_that_exist_are_read() {
+    fn only_times_that_exist_are_parsed() {
         assert!(Timestamp::parse("2028-02-29 23:59:59").is_ok());
         for bad in [
             "",

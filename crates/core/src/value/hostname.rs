@@ -1,4 +1,4 @@
-//! Hostnames of tenants.
+//! Tenants' hostnames.
 
 use alloc::format;
 use alloc::string::String;
@@ -8,21 +8,21 @@ use serde::Serialize;
 
 use crate::value::text::quote;
 
-/// A DNS name in ASCII form, in lower case (contract §5): labels of 1 to 63 letters, digits and inner hyphens, at most 255
-/// characters in all, no trailing dot. Whatever this type holds is safe inside a Traefik ``Host(`…`)``.
+/// A DNS name in ASCII form, in lower case (contract §5): labels of 1 to 63 letters, digits and inner hyphens, at most 255 characters
+/// in all, no trailing dot. So every hostname is safe inside a Traefik ``Host(`…`)``.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Hostname(String);
 
 impl Hostname {
-    /// How long a hostname may be, in characters.
+    /// The longest hostname, in characters.
     pub const MAX_LENGTH: usize = 255;
 
-    /// Reads a hostname, and folds its letters to lower case.
+    /// Parses a hostname, and turns its letters to lower case.
     ///
     /// # Errors
-    /// A sentence that says what was expected and what came: on a port, a scheme, a wildcard, a trailing dot, an IP address,
-    /// Unicode (whose `xn--` form is asked for), or a label outside of its rule.
+    /// A sentence with the expected form and the given text, if the text has a port, a scheme, a wildcard, a trailing dot or an invalid
+    /// label, if it is an IP address, or if it is not ASCII (the sentence then asks for the `xn--` form).
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = |expected: &str| Err(format!("expected {expected}; got {}", quote(text)));
         if text.is_empty() {
@@ -66,10 +66,15 @@ impl Hostname {
         if text.split('.').count() == 4 && text.split('.').all(numeric) {
             return refuse("a DNS name, not an IP address");
         }
+        if text.rsplit('.').next().is_some_and(is_number) {
+            return refuse(
+                "a name whose last label is not a number, since browsers take such a name for an IP address",
+            );
+        }
         Ok(Self(text.to_ascii_lowercase()))
     }
 
-    /// `localhost`: the root's own name where no other is configured (contract §7).
+    /// `localhost`: the root's own name, unless another one is configured (contract §7).
     #[must_use]
     pub fn localhost() -> Self {
         Self("localhost".into())
@@ -79,6 +84,18 @@ impl Hostname {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whether a label is a number as the URL standard reads one (<https://url.spec.whatwg.org/#ends-in-a-number-checker>): decimal digits, or
+/// `0x` and hexadecimal digits, of which there may be none.
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
     }
 }
 
@@ -95,16 +112,17 @@ mod tests {
     use super::Hostname;
 
     #[test]
-    fn names_at_the_edges_of_their_rule() {
+    fn only_valid_hostnames_are_parsed() {
         let long_label = "a".repeat(63);
         let longest = format!("{long_label}.{long_label}.{long_label}.{long_label}");
         assert_eq!(longest.len(), 255);
         for good in [
             "localhost",
             "a",
-            "1",
-            "1.2.3",
             "1.2.3.4.example",
+            "1a",
+            "0xg",
+            "1.2.3.x4",
             "xn--bcher-kva.example",
             "A-b.C",
             &longest,
@@ -130,6 +148,13 @@ mod tests {
             "*.a",
             "a:80",
             "http://a",
+            "1",
+            "1.2.3",
+            "127.1",
+            "0x7f.1",
+            "a.0x7F",
+            "a.0x",
+            "2130706433",
             "1.2.3.4",
             "999.1.1.1",
             "::1",
@@ -147,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unicode_name_is_asked_for_in_its_ascii_form() {
+    fn the_error_of_a_unicode_name_asks_for_its_ascii_form() {
         assert_eq!(
             Hostname::parse("bücher.example").unwrap_err(),
             "expected the ASCII form of the name, with its `xn--` labels; got `bücher.example`"

@@ -1,7 +1,7 @@
 //! Identifiers of tenants and plans.
 //!
-//! An identifier exists only as a parsed value. It keeps the case it came in, and is matched without regard to ASCII case
-//! (contract §4): by `COLLATE NOCASE` in SQL, by [`Id::folded`] elsewhere.
+//! An identifier keeps the case it came in. Identifiers that differ only in ASCII case match (contract §4): SQL compares them with
+//! `COLLATE NOCASE`, other code with [`Id::folded`].
 
 use alloc::format;
 use alloc::string::String;
@@ -23,13 +23,13 @@ pub type PlanId = Id<64>;
 pub struct Id<const MAX: usize>(String);
 
 impl<const MAX: usize> Id<MAX> {
-    /// How long an identifier may be, in characters.
+    /// The longest identifier, in characters.
     pub const MAX_LENGTH: usize = MAX;
 
-    /// Reads an identifier.
+    /// Parses an identifier.
     ///
     /// # Errors
-    /// A sentence that says what was expected and what came.
+    /// A sentence with the expected form and the given text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let bytes = text.as_bytes();
         let ok = bytes.len() <= MAX
@@ -53,7 +53,7 @@ impl<const MAX: usize> Id<MAX> {
         &self.0
     }
 
-    /// The text in lower case: the same for identifiers that match.
+    /// The text in lower case. Identifiers match if these texts are equal.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
@@ -73,7 +73,7 @@ mod tests {
     use super::{PlanId, TenantId};
 
     #[test]
-    fn identifiers_at_the_edges_of_their_rule() {
+    fn only_valid_identifiers_are_parsed() {
         for good in ["1", "a", "Z9", "a_b-c", "0123456789abcdef", "a--", "a__"] {
             assert_eq!(TenantId::parse(good).unwrap().to_string(), good);
         }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_says_what_was_expected_and_what_came() {
+    fn the_error_has_the_expected_form_and_the_given_text() {
         assert_eq!(
             TenantId::parse("_x").unwrap_err(),
             "expected 1 to 16 of [A-Za-z0-9_-], starting with a letter or a digit; got `_x`"
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_fold_to_one() {
+    fn a_folded_identifier_is_in_lower_case() {
         assert_eq!(TenantId::parse("AbC").unwrap().folded(), "abc");
     }
 }

@@ -11,10 +11,10 @@ use crate::value::text::quote;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Everything is as it should be.
+    /// Normal operation.
     #[default]
     Info,
-    /// A caller was refused for who it is, or a stored row is damaged.
+    /// A caller could not prove who it is or may not call, or a stored row is damaged.
     Warn,
     /// We failed, or the machine did.
     Error,

@@ -2,7 +2,7 @@
 
 use crate::value::fault::ApiError;
 
-/// What a PATCH does to a field.
+/// A PATCH's change to one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Edit<T> {
     /// The field is absent: the stored value stays.
@@ -31,8 +31,8 @@ impl<T> Edit<T> {
         }
     }
 
-    /// The two columns that a write takes: whether to set the column, and what to set it to (`None` is `NULL`). `encode` may itself
-    /// answer `None`, for a value that is stored as `NULL`.
+    /// The two values that a write takes for a column: whether to set it, and its new value (`None` is `NULL`). `encode` may return `None`
+    /// for a value that is stored as `NULL`.
     ///
     /// # Errors
     /// The error of `encode`.

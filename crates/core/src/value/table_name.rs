@@ -1,12 +1,12 @@
 //! Names of a tenant's own tables: `<prefix><tenant id in lower case>_<table>` (contract §8).
 //!
-//! A name is made from a [`TablePrefix`], a [`TenantId`] and a part that stands in `schema.rs`, each of its own type, and
-//! nothing else can become a name in a statement's text ([`crate::sql::Sql::name`]). It is written quoted: an identifier may
-//! hold a `-`.
+//! A name consists of a [`TablePrefix`], a [`TenantId`] and a part from `store/site_schema.rs`. A statement's text accepts such names
+//! only (`Sql::name`), and quotes them, since an identifier may have a `-`.
 //!
-//! INVARIANT: no part ends in `_` and another part, so that no two pairs of tenant and part have one name (`a` with `x_likes`
-//! would be `a_x` with `likes`); and no name of the registry ends in `_` and a part, so that no tenant reaches it. A prefix ends
-//! in `_` and begins as none of SQLite's, D1's and the platform's own names, so that no tenant reaches those either. Tests hold it.
+//! INVARIANT: no part ends in `_` and another part. Otherwise two tenants could share a name: `a` with `x_likes` would be `a_x` with
+//! `likes`. No name in the registry ends in `_` and a part, so no tenant's table can be one of the registry's. A prefix ends in `_` and
+//! differs from the start of SQLite's, D1's and the platform's own names, so no tenant's table can be one of those either. Tests check
+//! all of this.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -15,19 +15,19 @@ use core::fmt;
 use crate::value::id::TenantId;
 use crate::value::text::quote;
 
-/// What the names of all tenants' tables begin with: `CHEVERETO_DB_TABLE_PREFIX`.
+/// The start of the names of all tenants' tables: `CHEVERETO_DB_TABLE_PREFIX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePrefix(String);
 
 impl TablePrefix {
-    /// How long a prefix may be, in characters.
+    /// The longest prefix, in characters.
     pub const MAX_LENGTH: usize = 32;
 
-    /// Reads a prefix: 2 to 32 of `[a-z0-9_]`, beginning with a letter and ending in `_`; not `sqlite_…`, which SQLite keeps for
-    /// itself, nor `d1_…`, which D1 does.
+    /// Parses a prefix: 2 to 32 of `[a-z0-9_]`, beginning with a letter and ending in `_`. SQLite reserves `sqlite_…` and D1 reserves
+    /// `d1_…`, so both are refused.
     ///
     /// # Errors
-    /// A sentence that says what was expected and what came.
+    /// A sentence with the expected form and the given text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let bytes = text.as_bytes();
         let ok = bytes.len() <= Self::MAX_LENGTH
@@ -60,40 +60,40 @@ impl TablePrefix {
 }
 
 impl Default for TablePrefix {
-    /// `chv_`, as Chevereto has it.
+    /// `chv_`, Chevereto's own default.
     fn default() -> Self {
         Self("chv_".to_string())
     }
 }
 
-/// What the names of one tenant's tables begin with.
+/// The start of the names of one tenant's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableNames(String);
 
 impl TableNames {
     pub(crate) fn of(prefix: &TablePrefix, tenant: &TenantId) -> Self {
-        // Table names match without regard to case, in SQLite at least: one tenant, one spelling.
+        // SQLite ignores the case of table names. Lower case gives each tenant's tables one spelling.
         Self(format!("{}{}_", prefix.as_str(), tenant.folded()))
     }
 
-    /// The name of a table or an index, by its part in `schema.rs`.
+    /// The name of a table or an index, by its part in `store/site_schema.rs`.
     pub(crate) fn name(&self, part: &'static str) -> TableName {
         TableName(format!("{}{part}", self.0))
     }
 }
 
-/// The name of a tenant's own table or index: `[a-z0-9_-]` alone.
+/// The name of a tenant's own table or index. It has no characters but `[a-z0-9_-]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableName(String);
 
 impl TableName {
-    /// The name itself, as `sqlite_master` has it.
+    /// The name without quotes, as in `sqlite_master`.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// As it stands in a statement: quoted. Nothing in it needs escaping.
+/// Prints the name for a statement: quoted. None of its characters need escaping.
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0)
@@ -108,7 +108,7 @@ mod tests {
     use crate::value::id::TenantId;
 
     #[test]
-    fn prefixes_at_the_edges_of_their_rule() {
+    fn only_valid_prefixes_are_parsed() {
         let longest = alloc::format!("{}_", "p".repeat(31));
         for good in ["chv_", "a_", "a__", "a1_b_", "sqlite1_", "d1x_", &longest] {
             assert_eq!(TablePrefix::parse(good).unwrap().as_str(), good);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_folded_and_quoted() {
+    fn a_name_is_in_lower_case_and_quoted() {
         let names = TableNames::of(&TablePrefix::default(), &TenantId::parse("A-b_C").unwrap());
         assert_eq!(names.name("users").as_str(), "chv_a-b_c_users");
         assert_eq!(names.name("users").to_string(), "\"chv_a-b_c_users\"");

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-/// Quotes a caller's text for a message: in backticks, cut after 64 characters, control characters escaped.
+/// Quotes a caller's text for a message: puts it in backticks, cuts it after 64 characters, and escapes control characters.
 pub(crate) fn quote(text: &str) -> String {
     const SHOWN: usize = 64;
     let mut out = String::from("`");

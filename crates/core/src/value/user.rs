@@ -1,4 +1,4 @@
-//! Names and addresses of a site's users.
+//! Names and email addresses of a site's users.
 
 use alloc::format;
 use alloc::string::String;
@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::value::hostname::Hostname;
 use crate::value::text::quote;
 
-/// A user's name: 3 to 16 of `[A-Za-z0-9_]` (contract §8). Case does not matter when it is matched.
+/// A user's name: 3 to 16 of `[A-Za-z0-9_]` (contract §8). Names that differ only in case match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Username(String);
 
@@ -29,8 +29,8 @@ impl Username {
     }
 }
 
-/// An email address in ASCII: `<local>@<host>`. The local part has RFC 5322's dot-atom form, and the host is a DNS name. It keeps its
-/// case, which does not matter when it is matched.
+/// An email address in ASCII: `<local>@<host>`. The local part has RFC 5322's dot-atom form, and the host is a DNS name. An address
+/// keeps its case, but addresses that differ only in case match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Email(String);
 
@@ -75,7 +75,7 @@ mod tests {
     use super::{Email, Username};
 
     #[test]
-    fn usernames_at_the_edges_of_their_rule() {
+    fn only_valid_usernames_are_parsed() {
         for good in ["abc", "A_9", "___", "0123456789abcdef"] {
             assert_eq!(Username::parse(good).unwrap().as_str(), good);
         }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn email_addresses_at_the_edges_of_their_rule() {
+    fn only_valid_email_addresses_are_parsed() {
         let local = "l".repeat(64);
         let host = alloc::format!("{0}.{0}.{1}", "h".repeat(63), "h".repeat(61));
         let longest = alloc::format!("{local}@{host}");

@@ -13,7 +13,7 @@ use crate::value::fault::{ApiError, FieldError};
 use crate::value::text::quote;
 use crate::wire::dialect::Dialect;
 
-/// A JSON object's members, unread, in their order.
+/// The members of a JSON object in their order. Their values are not parsed yet.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -83,24 +83,44 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// A body before it is read, with the headers that describe it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawBody<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) content_encoding: Option<&'a str>,
+}
+
 /// The fields of a body while they are read. Errors collect until [`Fields::finish`], which is the only way to the values.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     members: Members<'a>,
     errors: Vec<FieldError>,
     dialect: Dialect,
+    /// The value under `id` of a legacy body that has its identifier under the legacy name, too.
+    other_id: Option<&'a RawValue>,
     /// Whether the body had any of the fields that were read so far.
     any: bool,
 }
 
 impl<'a> Fields<'a> {
-    /// Takes a body apart.
+    /// Splits a body into its fields.
     ///
     /// # Errors
-    /// 400 if the body is absent, not UTF-8, not JSON or not an object; 415 if its `Content-Type` is not JSON.
-    pub(crate) fn of(body: &'a [u8], content_type: Option<&str>) -> Result<Self, ApiError> {
-        if body.is_empty() {
+    /// 400 if the body is absent, not UTF-8, not JSON or not an object; 415 if its `Content-Type` is not JSON, or if it is encoded.
+    pub(crate) fn of(body: RawBody<'a>) -> Result<Self, ApiError> {
+        let RawBody {
+            bytes,
+            content_type,
+            content_encoding,
+        } = body;
+        if bytes.is_empty() {
             return Err(ApiError::BodyMissing);
+        }
+        if let Some(coding) = content_encoding
+            && !coding.trim().eq_ignore_ascii_case("identity")
+        {
+            return Err(ApiError::ContentEncoding { got: coding.into() });
         }
         if !content_type.is_some_and(is_json) {
             return Err(ApiError::MediaType {
@@ -108,8 +128,14 @@ impl<'a> Fields<'a> {
             });
         }
         let malformed = |detail: String| ApiError::MalformedJson { detail };
-        let text = core::str::from_utf8(body)
+        let text = core::str::from_utf8(bytes)
             .map_err(|e| malformed(format!("expected UTF-8; byte {} is not", e.valid_up_to())))?;
+        if text.starts_with('\u{feff}') {
+            // RFC 8259 §8.1 forbids it.
+            return Err(malformed(
+                "expected JSON without a byte order mark; the body begins with one".into(),
+            ));
+        }
         if !text.trim_ascii_start().starts_with('{') {
             // Broken JSON is the more helpful message.
             serde_json::from_str::<&RawValue>(text)
@@ -124,16 +150,21 @@ impl<'a> Fields<'a> {
             members: members.once_each().map_err(malformed)?,
             errors: Vec::new(),
             dialect: Dialect::Current,
+            other_id: None,
             any: false,
         })
     }
 
-    /// Reads the body as a legacy one: renames `id_field` to `id`, and ignores unknown fields.
+    /// Reads the body as a legacy one: renames `id_field` to `id`, and ignores unknown fields. Chevereto's documentation once had `id` in
+    /// this dialect too, so a body may use either name, or both for the same value.
     pub(crate) fn legacy(mut self, id_field: &str) -> Self {
-        self.members.0.retain(|(name, _)| name != "id");
-        for (name, _) in &mut self.members.0 {
-            if name == id_field {
-                *name = Cow::Borrowed("id");
+        let members = &mut self.members.0;
+        if let Some(at) = members.iter().position(|(name, _)| name == id_field) {
+            let plain = members.iter().position(|(name, _)| name == "id");
+            self.other_id = plain.map(|plain| members[plain].1);
+            members[at].0 = Cow::Borrowed("id");
+            if let Some(plain) = plain {
+                members.remove(plain);
             }
         }
         self.dialect = Dialect::Legacy;
@@ -145,15 +176,12 @@ impl<'a> Fields<'a> {
         self.dialect
     }
 
-    /// Takes apart a body that may be absent.
-    pub(crate) fn optional(
-        body: &'a [u8],
-        content_type: Option<&str>,
-    ) -> Result<Option<Self>, ApiError> {
-        if body.is_empty() {
+    /// Splits a body that may be absent.
+    pub(crate) fn optional(body: RawBody<'a>) -> Result<Option<Self>, ApiError> {
+        if body.bytes.is_empty() {
             Ok(None)
         } else {
-            Self::of(body, content_type).map(Some)
+            Self::of(body).map(Some)
         }
     }
 
@@ -189,6 +217,13 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(Json<'a>) -> Checked<T>,
     ) -> Option<T> {
         match self.take(name) {
+            Some(raw) if name == "id" && self.other_id.is_some_and(|other| !same(raw, other)) => {
+                self.refuse(FieldError::field(
+                    "/id",
+                    "expected the same value as in `id`; got another",
+                ));
+                None
+            }
             Some(raw) => self.check(name, raw, read),
             None => {
                 self.refuse(FieldError::field(
@@ -241,8 +276,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Ends the reading and returns the values, which the caller passes in as they were read. In the current dialect, each field that
-    /// nobody read is an error.
+    /// Ends the reading. `read` has the values that were read, and comes back if there was no error. In the current dialect, each field
+    /// that nobody read is an error.
     ///
     /// # Errors
     /// All errors of the body.
@@ -293,6 +328,14 @@ read!(A, B, C, D);
 read!(A, B, C, D, E);
 read!(A, B, C, D, E, F);
 
+/// Whether two values are the same string, however it is escaped, or the same text.
+fn same(one: &RawValue, other: &RawValue) -> bool {
+    match (Json::of(one), Json::of(other)) {
+        (Ok(Json::String(one)), Ok(Json::String(other))) => one == other,
+        _ => one.get() == other.get(),
+    }
+}
+
 /// The reader of a boolean in a dialect.
 fn switch(dialect: Dialect) -> fn(Json<'_>) -> Checked<bool> {
     match dialect {
@@ -319,10 +362,12 @@ impl From<String> for Wrong {
 pub(crate) enum Json<'a> {
     Null,
     Boolean(bool),
-    /// A number as it is written.
+    /// A number, as the body writes it.
     Number(&'a str),
     String(Cow<'a, str>),
-    Array,
+    Array {
+        is_empty: bool,
+    },
     Object(&'a RawValue),
 }
 
@@ -342,7 +387,9 @@ impl<'a> Json<'a> {
                 }
                 Self::String(string)
             }
-            Some(b'[') => Self::Array,
+            Some(b'[') => Self::Array {
+                is_empty: text[1..].trim_ascii_start().starts_with(']'),
+            },
             Some(b'{') => Self::Object(raw),
             _ => Self::Number(text),
         })
@@ -355,7 +402,7 @@ impl<'a> Json<'a> {
             Self::Boolean(_) => "a boolean",
             Self::Number(_) => "a number",
             Self::String(_) => "a string",
-            Self::Array => "an array",
+            Self::Array { .. } => "an array",
             Self::Object(_) => "an object",
         }
     }
@@ -434,13 +481,29 @@ mod tests {
     use alloc::string::String;
     use alloc::vec::Vec;
 
-    use super::{Fields, is_json};
+    use super::{Fields, RawBody, is_json};
     use crate::value::fault::{ApiError, FieldError};
 
     const JSON: Option<&str> = Some("application/json");
 
+    fn raw<'a>(bytes: &'a [u8], content_type: Option<&'a str>) -> RawBody<'a> {
+        RawBody {
+            bytes,
+            content_type,
+            content_encoding: None,
+        }
+    }
+
+    /// The detail of a body that is not a JSON object.
+    fn malformed(bytes: &[u8]) -> String {
+        match Fields::of(raw(bytes, JSON)) {
+            Err(ApiError::MalformedJson { detail }) => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn media_types_that_are_json() {
+    fn json_media_types_are_recognised() {
         for good in [
             "application/json",
             "Application/JSON; charset=utf-8",
@@ -463,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_a_json_object_in_utf8_or_400() {
+    fn a_body_that_is_not_a_json_object_in_utf8_is_refused() {
         for (body, content_type) in [
             (&b"{}x"[..], JSON),
             (b"{", JSON),
@@ -478,26 +541,29 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    Fields::of(body, content_type),
+                    Fields::of(raw(body, content_type)),
                     Err(ApiError::MalformedJson { .. })
                 ),
                 "{:?}",
                 String::from_utf8_lossy(body)
             );
         }
-        assert_eq!(Fields::of(b"", JSON).unwrap_err(), ApiError::BodyMissing);
+        assert_eq!(
+            Fields::of(raw(b"", JSON)).unwrap_err(),
+            ApiError::BodyMissing
+        );
         assert!(matches!(
-            Fields::of(b"{}", None),
+            Fields::of(raw(b"{}", None)),
             Err(ApiError::MediaType { got: None })
         ));
-        assert!(Fields::of(b" {\"a\" : 1}\n", JSON).is_ok());
-        assert!(Fields::optional(b"", None).unwrap().is_none());
+        assert!(Fields::of(raw(b" {\"a\" : 1}\n", JSON)).is_ok());
+        assert!(Fields::optional(raw(b"", None)).unwrap().is_none());
     }
 
     #[test]
-    fn every_wrong_field_is_named() {
+    fn every_invalid_field_is_named() {
         let body = br#"{"n":1,"s":"x\u0000","l":"\ud800","b":"true","z~/":0}"#;
-        let mut fields = Fields::of(body, JSON).unwrap();
+        let mut fields = Fields::of(raw(body, JSON)).unwrap();
         let mut text = |name| fields.required(name, |v| v.parsed(|s| Ok(String::from(s))));
         let (n, s, l) = (text("n"), text("s"), text("l"));
         assert_eq!((&n, &s, &l), (&None, &None, &None));
@@ -522,5 +588,56 @@ mod tests {
         .map(|(at, detail)| FieldError::field(at, detail))
         .into();
         assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        assert_eq!(
+            malformed(b"\xef\xbb\xbf{}"),
+            "expected JSON without a byte order mark; the body begins with one"
+        );
+    }
+
+    #[test]
+    fn an_encoded_body_is_a_415_that_names_the_coding() {
+        let encoded = |coding| {
+            Fields::of(RawBody {
+                content_encoding: Some(coding),
+                ..raw(b"{}", JSON)
+            })
+        };
+        assert!(encoded("Identity").is_ok());
+        for coding in ["gzip", "br, identity", ""] {
+            let got = coding.into();
+            assert_eq!(
+                encoded(coding).unwrap_err(),
+                ApiError::ContentEncoding { got }
+            );
+        }
+    }
+
+    #[test]
+    fn a_legacy_body_has_its_identifier_under_either_name() {
+        let id = |body: &'static str| {
+            let mut fields = Fields::of(raw(body.as_bytes(), JSON))
+                .unwrap()
+                .legacy("tenant_id");
+            let id = fields.required("id", |v| v.parsed(|s| Ok(String::from(s))));
+            fields.finish((id,)).map(|(id,)| id)
+        };
+        for body in [
+            r#"{"tenant_id":"a"}"#,
+            r#"{"id":"a"}"#,
+            r#"{"id":"a","tenant_id":"a"}"#,
+            r#"{"tenant_id":"a","id":"\u0061"}"#,
+        ] {
+            assert_eq!(id(body), Ok("a".into()), "{body}");
+        }
+        for body in [
+            r#"{"tenant_id":"a","id":"b"}"#,
+            r#"{"tenant_id":"a","id":null}"#,
+        ] {
+            assert!(matches!(id(body), Err(ApiError::Invalid(_))), "{body}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The two dialects of the API (contract §1): how a request's fields are named. How its caller proves itself is the [`Scheme`].
+//! The two dialects of the API (contract §1). A dialect decides how a request's fields are named. How its caller proves itself is up to
+//! the [`Scheme`].
 //!
 //! The dialects differ at the two ends of a request only. A legacy body's fields are read under the current names
 //! ([`Fields::legacy`]), and a response gets the legacy names and headers ([`Legacy`]). One set of rules stands between.

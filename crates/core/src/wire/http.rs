@@ -37,6 +37,8 @@ pub struct Headers<'a> {
     pub signature: Option<&'a str>,
     /// `Content-Type`
     pub content_type: Option<&'a str>,
+    /// `Content-Encoding`
+    pub content_encoding: Option<&'a str>,
     /// `X-Request-Id`
     pub request_id: Option<&'a str>,
     /// `If-None-Match`
@@ -45,7 +47,7 @@ pub struct Headers<'a> {
 
 impl Headers<'_> {
     /// The number of the headers.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 }
 
 impl<'a> Headers<'a> {
@@ -55,6 +57,7 @@ impl<'a> Headers<'a> {
         "x-api-key",
         "x-signature",
         "content-type",
+        "content-encoding",
         "x-request-id",
         "if-none-match",
     ];
@@ -62,11 +65,19 @@ impl<'a> Headers<'a> {
     /// Takes the values of [`Headers::NAMES`].
     #[must_use]
     pub fn from_values(values: [Option<&'a str>; Headers::COUNT]) -> Self {
-        let [api_key, signature, content_type, request_id, if_none_match] = values;
+        let [
+            api_key,
+            signature,
+            content_type,
+            content_encoding,
+            request_id,
+            if_none_match,
+        ] = values;
         Self {
             api_key,
             signature,
             content_type,
+            content_encoding,
             request_id,
             if_none_match,
         }

@@ -1,7 +1,7 @@
 //! Writing resources as JSON.
 //!
-//! A list has thousands of resources, and most of each is names that never change. So members are appended to one text, instead of
-//! being passed through a serializer.
+//! A list may have thousands of resources, and most of their text is field names that never change. So members are appended to one text
+//! directly, without a serializer.
 
 use alloc::string::String;
 
@@ -88,7 +88,7 @@ pub(crate) fn array<T>(items: &[T], item_bytes: usize, write: impl Fn(&T, Object
     out
 }
 
-/// Appends a string. Most strings need no escapes, and are copied.
+/// Appends a string. Most strings need no escapes, and are copied as they are.
 fn push_text(out: &mut String, text: &str) {
     if text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
         // A string always encodes.

@@ -36,7 +36,10 @@ impl Legacy {
 
     /// Renames the fields of an error to those that the caller knows.
     pub(crate) fn error(&self, mut error: ApiError) -> ApiError {
-        if let ApiError::Invalid(errors) | ApiError::Conflict(errors) = &mut error {
+        if let ApiError::Invalid(errors)
+        | ApiError::Conflict(errors)
+        | ApiError::SiteExists(errors) = &mut error
+        {
             for FieldError { at, .. } in errors {
                 if *at == Place::Pointer("/id".into()) {
                     *at = Place::Pointer(format!("/{}", self.id_field));

@@ -1,4 +1,4 @@
-//! Pages of a list: the query parameters `limit` and `after` (docs/COMPAT.md; the contract's lists are whole).
+//! Pages of a list: the query parameters `limit` and `after`. The contract has whole lists only; docs/COMPAT.md describes the pages.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -20,7 +20,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads `limit` (1 to [`MAX_LIMIT`]; absent means all) and `after` (an identifier, which need not exist). Other parameters are ignored.
+    /// Reads `limit` (1 to [`MAX_LIMIT`], absent for all) and `after` (an identifier, which need not exist). Ignores other parameters.
     pub(crate) fn read<const MAX: usize>(query: &str) -> Result<Self, ApiError> {
         let mut errors = Vec::new();
         let mut page = Self {

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): how errors are written (contract §3).
+//! Problem documents (RFC 9457): errors as responses (contract §3).
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -34,6 +34,7 @@ impl ApiError {
     fn kind(&self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BodyMissing => (400, "body_required", "Bad Request"),
+            Self::BodyUnexpected => (400, "body_unexpected", "Bad Request"),
             Self::BodyIncomplete => (400, "body_incomplete", "Bad Request"),
             Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
             Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
@@ -42,8 +43,11 @@ impl ApiError {
             Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
             Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
+            Self::SiteExists(_) => (409, "site_exists", "Conflict"),
             Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
-            Self::MediaType { .. } => (415, "unsupported_media_type", "Unsupported Media Type"),
+            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
+                (415, "unsupported_media_type", "Unsupported Media Type")
+            }
             Self::Invalid(_) => (422, "invalid", "Unprocessable Content"),
             Self::Internal(_) => (500, "internal", "Internal Server Error"),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
@@ -65,6 +69,12 @@ impl ApiError {
             }
             Self::BodyTooLarge => "expected a body of at most 65536 bytes".into(),
             Self::BodyMissing => "expected a JSON object as the body; none came".into(),
+            Self::BodyUnexpected => "expected no body: this route takes none".into(),
+            Self::ContentEncoding { got } => format!(
+                "expected no Content-Encoding, or identity; got {}",
+                quote(got)
+            )
+            .into(),
             Self::BodyIncomplete => "the body broke off before its end".into(),
             Self::MediaType { got } => format!(
                 "expected a Content-Type of application/json; {}",
@@ -89,6 +99,7 @@ impl ApiError {
                 format!("already taken: {}", what.join(", ")).into()
             }
             Self::AlreadyInstalled => "the tenant is installed already".into(),
+            Self::SiteExists(_) => "a deleted tenant with this id has left its tables".into(),
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 "the service is not configured for this; its log has the reason under the request id"
                     .into()
@@ -114,13 +125,16 @@ impl ApiError {
             | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge
             | Self::BodyMissing
+            | Self::BodyUnexpected
+            | Self::ContentEncoding { .. }
             | Self::BodyIncomplete
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)
-            | Self::AlreadyInstalled => None,
+            | Self::AlreadyInstalled
+            | Self::SiteExists(_) => None,
         }
     }
 
@@ -128,7 +142,7 @@ impl ApiError {
     pub(crate) fn respond(&self, request_id: &str) -> Response {
         let (status, code, title) = self.kind();
         let errors: &[FieldError] = match self {
-            Self::Invalid(errors) | Self::Conflict(errors) => errors,
+            Self::Invalid(errors) | Self::Conflict(errors) | Self::SiteExists(errors) => errors,
             _ => &[],
         };
         let body = serde_json::to_string(&Body {
@@ -146,6 +160,8 @@ impl ApiError {
         let mut response = match self {
             Self::MethodNotAllowed { allow } => response.with("allow", allow.clone()),
             Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
+            // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
+            Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
             Self::Unavailable(_) => response.with("retry-after", RETRY_AFTER_SECONDS),
             _ => response,
         };
@@ -179,6 +195,7 @@ impl Internal {
             ),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
+            Self::Host(reason) => reason.clone(),
             Self::Hashing(reason) => format!("a password could not be hashed: {reason}"),
             Self::Encoding(reason) => format!("could not be encoded: {reason}"),
         }
@@ -197,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_every_wrong_field() {
+    fn a_problem_names_every_invalid_field() {
         let error = ApiError::Invalid(vec![
             FieldError::field("/id", "expected a string; got null"),
             FieldError::parameter("limit", "expected 1 to 10000; got `0`"),
@@ -227,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_of_our_own_failure_is_not_in_the_answer() {
+    fn the_cause_of_our_own_failure_is_not_in_the_response() {
         let error = ApiError::Internal(Internal::Database("disk I/O error".into()));
         assert!(!text(&error).contains("disk"));
         assert!(error.cause().unwrap().contains("disk I/O error"));

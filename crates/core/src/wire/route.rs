@@ -1,4 +1,4 @@
-//! The route table: every method and path that the API serves (contract §1 and §4), and what each asks of a request.
+//! The route table: every method and path that the API serves (contract §1 and §4), and the requirements of each.
 //!
 //! A route is one row of [`ROUTES`] and one arm of the match in `api.rs`. Path segments are not percent-decoded, and no route has a
 //! trailing slash (contract §10).
@@ -20,7 +20,7 @@ pub(crate) enum Scheme {
     Proxy,
 }
 
-/// What a key must be allowed to do.
+/// A permission that a key needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// Any valid key will do.
@@ -31,6 +31,18 @@ pub(crate) enum Scope {
     PlansWrite,
     Sites,
     Traefik,
+}
+
+/// The body of a route's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyRule {
+    /// A body is verified with the signature, and otherwise ignored: GET and HEAD, in which it has no meaning (RFC 9110 §9.3.1).
+    Ignored,
+    /// A body is refused. Otherwise the body of any captured request, with its signature, would be good for this route.
+    Refused,
+    /// The body may be absent. (The legacy dialect refuses one that comes.)
+    Optional,
+    Required,
 }
 
 /// One row of the table.
@@ -48,6 +60,7 @@ pub(crate) struct Route {
         expect(dead_code, reason = "keys have no scopes yet: every key may do all")
     )]
     pub(crate) scope: Scope,
+    pub(crate) body: BodyRule,
     /// The longest body that the route takes, in bytes.
     pub(crate) body_limit: usize,
 }
@@ -84,6 +97,7 @@ const fn route(
     dialects: &'static [(Dialect, Scheme)],
     operation: Operation,
     scope: Scope,
+    body: BodyRule,
 ) -> Route {
     Route {
         method,
@@ -91,27 +105,28 @@ const fn route(
         dialects,
         operation,
         scope,
+        body,
         body_limit: BODY_LIMIT_BYTES,
     }
 }
 
-/// Every route. A path's rows stand together, in the order in which `Allow` lists their methods.
+/// Every route. The rows of a path are adjacent, in the order in which `Allow` lists their methods.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
-    route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Scope::Any),
-    route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Scope::Traefik),
-    route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Scope::TenantsRead),
-    route(Method::Post, "/tenants", BOTH, Operation::CreateTenant, Scope::TenantsWrite),
-    route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Scope::TenantsRead),
-    route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Scope::TenantsWrite),
-    route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Scope::TenantsWrite),
-    route(Method::Post, "/tenants/{id}/install", CURRENT, Operation::InstallTenant, Scope::Sites),
-    route(Method::Patch, "/tenants/{id}/user-password-reset", CURRENT, Operation::ResetUserPassword, Scope::Sites),
-    route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Scope::PlansRead),
-    route(Method::Post, "/tenants-plans", BOTH, Operation::CreatePlan, Scope::PlansWrite),
-    route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Scope::PlansRead),
-    route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Scope::PlansWrite),
-    route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Scope::PlansWrite),
+    route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Scope::Any, BodyRule::Refused),
+    route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Scope::Traefik, BodyRule::Ignored),
+    route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Scope::TenantsRead, BodyRule::Ignored),
+    route(Method::Post, "/tenants", BOTH, Operation::CreateTenant, Scope::TenantsWrite, BodyRule::Required),
+    route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Scope::TenantsRead, BodyRule::Ignored),
+    route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Scope::TenantsWrite, BodyRule::Required),
+    route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Scope::TenantsWrite, BodyRule::Optional),
+    route(Method::Post, "/tenants/{id}/install", CURRENT, Operation::InstallTenant, Scope::Sites, BodyRule::Required),
+    route(Method::Patch, "/tenants/{id}/user-password-reset", CURRENT, Operation::ResetUserPassword, Scope::Sites, BodyRule::Required),
+    route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Scope::PlansRead, BodyRule::Ignored),
+    route(Method::Post, "/tenants-plans", BOTH, Operation::CreatePlan, Scope::PlansWrite, BodyRule::Required),
+    route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Scope::PlansRead, BodyRule::Ignored),
+    route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Scope::PlansWrite, BodyRule::Required),
+    route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Scope::PlansWrite, BodyRule::Refused),
 ];
 
 impl Route {
@@ -196,7 +211,7 @@ fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Operation, Path, ROUTES, Scheme, Scope};
+    use super::{BodyRule, Operation, Path, ROUTES, Scheme, Scope};
     use crate::wire::dialect::Dialect;
     use crate::wire::http::Method;
 
@@ -294,9 +309,9 @@ mod tests {
         assert_eq!(scheme, Scheme::Hmac);
     }
 
-    /// A scope is per area and per kind of method, so a wrong row stands out.
+    /// The scope follows from the path and the kind of method, so a wrong row fails here.
     #[test]
-    fn every_route_has_the_scope_of_its_area() {
+    fn every_route_has_the_scope_of_its_path_and_method() {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
@@ -313,7 +328,15 @@ mod tests {
     }
 
     #[test]
-    fn no_two_routes_are_alike() {
+    fn only_reads_ignore_a_body() {
+        for route in ROUTES {
+            let reads = route.method == Method::Get;
+            assert_eq!(route.body == BodyRule::Ignored, reads, "{route:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_share_a_method_and_path_or_an_operation() {
         for (i, one) in ROUTES.iter().enumerate() {
             for other in &ROUTES[i + 1..] {
                 assert_ne!((one.method, one.template), (other.method, other.template));

@@ -19,17 +19,27 @@ pub const MAX_ENTRIES: usize = 256;
 /// The longest name, in characters.
 pub const MAX_NAME_LENGTH: usize = 128;
 
-/// A map of variables, sorted by name: each name `[A-Z][A-Z0-9_]*` of at most [`MAX_NAME_LENGTH`] characters, at most
-/// [`MAX_ENTRIES`] of them, each value a text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+/// A map of variables, sorted by name. It has at most [`MAX_ENTRIES`] entries. A name is `[A-Z][A-Z0-9_]*` of at most
+/// [`MAX_NAME_LENGTH`] characters, and a value is a text.
+#[derive(Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Variables(BTreeMap<String, String>);
+
+/// Shows the names only, since a value may be a secret.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Variables {
     /// Reads a map from a request: an object of strings. A number or a boolean becomes its text.
     pub(crate) fn read(value: Json<'_>) -> body::Checked<Self> {
-        let Json::Object(raw) = value else {
-            return Err(format!("expected an object; got {}", value.kind()).into());
+        let raw = match value {
+            Json::Object(raw) => raw,
+            // PHP decodes an empty object to an empty array, and encodes that as `[]`.
+            Json::Array { is_empty: true } => return Ok(Self::default()),
+            other => return Err(format!("expected an object; got {}", other.kind()).into()),
         };
         let members = members(raw)?;
         if members.len() > MAX_ENTRIES {
@@ -122,9 +132,15 @@ impl Variables {
     }
 }
 
-/// A map as its JSON text: checked, but not taken apart, since responses repeat the stored text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A map as its JSON text. The text is checked but not parsed into a map, since responses repeat it as it is.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct VariablesText(Zeroizing<String>);
+
+impl fmt::Debug for VariablesText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VariablesText(…)")
+    }
+}
 
 impl VariablesText {
     /// The empty map.
@@ -228,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_booleans_are_taken_as_their_text() {
+    fn numbers_and_booleans_become_their_text() {
         let map = read(r#"{"B":1.50,"A":true,"C":"é\n","D":-0,"E":1e3}"#).unwrap();
         assert_eq!(
             map.to_stored(),
@@ -238,19 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_entry_is_named() {
+    fn every_invalid_entry_is_named() {
         let wrong =
             read(r#"{"a":"1","B":null,"C/~":"x","D":["secret"],"E":"x\u0000","_F":"1","G":"1"}"#)
                 .unwrap_err();
         let at: Vec<&str> = wrong.iter().map(|(at, _)| at.as_str()).collect();
         assert_eq!(at, ["/a", "/B", "/C~1~0", "/D", "/E", "/_F"]);
         assert!(!format!("{wrong:?}").contains("secret"));
-        assert!(read("[]").is_err());
+        assert!(read("[]").unwrap().is_empty());
+        assert!(read("[ \n]").unwrap().is_empty());
+        assert!(read(r#"["A"]"#).is_err());
         assert!(read(r#"{"A":"1","A":"2"}"#).is_err());
     }
 
     #[test]
-    fn the_bounds_are_where_the_contract_puts_them() {
+    fn maps_and_names_beyond_the_limits_are_refused() {
         let entries = |n: usize| {
             let all: Vec<String> = (0..n).map(|i| format!(r#""V{i}":"""#)).collect();
             format!("{{{}}}", all.join(","))
@@ -260,6 +278,16 @@ mod tests {
         let name = |n: usize| format!(r#"{{"{}":""}}"#, "N".repeat(n));
         assert!(read(&name(128)).is_ok());
         assert!(read(&name(129)).is_err());
+    }
+
+    #[test]
+    fn debug_output_shows_no_value() {
+        let map = read(r#"{"A":"hunter2","B":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{map:?}"), r#"{"A", "B"}"#);
+        assert_eq!(
+            format!("{:?}", VariablesText::from(&map)),
+            "VariablesText(…)"
+        );
     }
 
     #[test]

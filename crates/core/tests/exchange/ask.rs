@@ -12,6 +12,7 @@ pub(crate) struct Ask {
     pub(crate) key: Header,
     pub(crate) signature: Header,
     pub(crate) content_type: Header,
+    pub(crate) content_encoding: Option<String>,
     pub(crate) request_id: Option<String>,
     pub(crate) if_none_match: Option<String>,
 }
@@ -38,6 +39,7 @@ impl Ask {
             key: Header::Right,
             signature: Header::Right,
             content_type: Header::Right,
+            content_encoding: None,
             request_id: Some("r-1".into()),
             if_none_match: None,
         }
@@ -102,6 +104,11 @@ impl Ask {
     pub(crate) fn legacy(mut self) -> Self {
         self.target = self.target.replacen(BASE, LEGACY_BASE, 1);
         self
+    }
+
+    /// Whether the request reads from the database before its write: the routes that hash a password.
+    pub(crate) fn has_two_batches(&self) -> bool {
+        self.target.ends_with("/install") || self.target.ends_with("/user-password-reset")
     }
 
     pub(crate) fn is_legacy(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use tenants_core::{Body, Headers, Request, Step};
 
-use crate::ask::{Ask, delete, new_tenant, patch, post};
+use crate::ask::{Ask, delete, get, head, new_plan, new_tenant, patch, post};
 use crate::host::{Host, problem};
 
 const GOOD: &str = r#"{"id":"a","hostname":"a.example.com","is_enabled":true}"#;
@@ -104,6 +104,103 @@ fn a_body_with_another_content_type_than_json_is_a_415() {
 }
 
 #[test]
+fn an_encoded_body_is_a_415_that_names_the_coding() {
+    let mut host = Host::new();
+    let encoded = |ask: &Ask, coding: &str| {
+        let mut ask = ask.clone();
+        ask.content_encoding = Some(coding.into());
+        ask
+    };
+    let drop = delete("/tenants/a").body("{}");
+    for ask in with_body()
+        .map(|ask| ask.body("\u{1f}\u{8b}"))
+        .iter()
+        .chain([&drop])
+    {
+        for coding in ["gzip", "GZIP", "deflate, br", "identity, gzip", ""] {
+            let got = host.refuse(415, &encoded(ask, coding));
+            let detail = format!("expected no Content-Encoding, or identity; got `{coding}`");
+            let expected = problem(
+                415,
+                "Unsupported Media Type",
+                &detail,
+                "unsupported_media_type",
+                "",
+            );
+            assert_eq!(got.body, expected);
+            assert_eq!(got.header("accept-encoding"), Some("identity"));
+        }
+    }
+    for (id, identity) in [("a", "identity"), ("b", " Identity ")] {
+        host.expect(201, &encoded(&new_tenant(id), identity));
+    }
+    // Without a body there is nothing to decode.
+    host.expect(200, &encoded(&get("/tenants"), "gzip"));
+    host.expect(204, &encoded(&delete("/tenants/a"), "gzip"));
+    // Another 415 names no coding.
+    let got = host.refuse(415, &new_tenant("c").content_type("text/plain"));
+    assert_eq!(got.header("accept-encoding"), None);
+}
+
+/// Otherwise any captured body, with its signature, would be good for these routes.
+#[test]
+fn a_body_where_none_is_expected_is_a_400() {
+    let mut host = Host::legacy(&[]);
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    let expected = problem(
+        400,
+        "Bad Request",
+        "expected no body: this route takes none",
+        "body_unexpected",
+        "",
+    );
+    for ask in [
+        post("/auth/verify", ""),
+        delete("/tenants-plans/p"),
+        delete("/tenants-plans/_"),
+        delete("/tenants-plans/p").legacy(),
+        delete("/tenants/a").legacy(),
+    ] {
+        for body in ["{}", "not json", " ", r#"{"drop_tables":true}"#] {
+            let ask = ask.clone().body(body);
+            assert_eq!(host.refuse(400, &ask).body, expected, "{ask:?}");
+            // The signature comes first.
+            host.refuse(401, &ask.signature("x"));
+        }
+    }
+    host.expect(200, &post("/auth/verify", ""));
+    host.expect(204, &delete("/tenants/a").legacy());
+    host.expect(204, &delete("/tenants-plans/p"));
+}
+
+#[test]
+fn the_body_of_a_get_is_verified_and_otherwise_ignored() {
+    let mut host = Host::legacy(&[]);
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    for ask in [
+        get("/tenants"),
+        head("/tenants"),
+        get("/tenants/a"),
+        head("/tenants/a"),
+        get("/tenants-plans"),
+        get("/tenants-plans/p"),
+        get("/tenants/a").legacy(),
+        get("/tenants-plans").legacy(),
+        get("/tenants-plans/p").legacy(),
+    ] {
+        let without = host.expect(200, &ask).body;
+        let ask = ask.body("not json").content_type("text/plain");
+        assert_eq!(host.expect(200, &ask).body, without, "{ask:?}");
+        host.refuse(401, &ask.clone().no_signature());
+        let empty = host.sign(b"");
+        host.refuse(401, &ask.clone().signature(empty));
+        host.refuse(413, &ask.too_large());
+    }
+}
+
+#[test]
 fn a_body_that_is_no_json_object_is_a_400_that_says_where() {
     let mut host = Host::new();
     for (body, detail) in [
@@ -116,6 +213,10 @@ fn a_body_that_is_no_json_object_is_a_400_that_says_where() {
             "expected JSON: EOF while parsing an object at line 1 column 9",
         ),
         (b"\xff", "expected UTF-8; byte 0 is not"),
+        (
+            b"\xef\xbb\xbf{}",
+            "expected JSON without a byte order mark; the body begins with one",
+        ),
         (b"{\"id\":\"\xc3\x28\"}", "expected UTF-8; byte 7 is not"),
         (b"[]", "expected a JSON object; got another kind of JSON"),
         (b"null", "expected a JSON object; got another kind of JSON"),

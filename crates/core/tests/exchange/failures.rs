@@ -68,7 +68,7 @@ fn writes() -> Vec<(Ask, u16, u16)> {
     ]
 }
 
-/// Finishes an exchange whose batch failed. If it asks why with a second batch, runs that one.
+/// Finishes an exchange whose last batch failed. If it asks why with one more batch, runs that one.
 fn fail(host: &mut Host, ask: &Ask, exchange: Exchange, reason: &str) -> Got {
     if !asks_why(ask) {
         return host.finish(ask, exchange, Err(reason.into()));
@@ -222,7 +222,22 @@ fn one_of_40_concurrent_creations_succeeds() {
     }
 }
 
-/// The second batch, which asks why the first one failed, fails as well.
+/// The first batch of a request that hashes a password only reads.
+#[test]
+fn a_first_batch_that_fails_is_a_500_and_changes_nothing() {
+    for ask in [install("not-yet"), reset("a")] {
+        let mut host = filled();
+        let before = host.dump();
+        let exchange = host.first(&ask);
+        let got = host.finish(&ask, exchange, Err(REASON.into()));
+        assert_eq!(got.status, 500);
+        assert_eq!(got.cause(), format!("the database failed: {REASON}"));
+        assert_eq!(got.body, internal_error());
+        assert_eq!(host.dump(), before);
+    }
+}
+
+/// The batch that asks why another one failed fails as well.
 #[test]
 fn two_failures_are_a_500_and_the_log_has_both_reasons() {
     for ask in [install("not-yet"), reset("a"), delete_with_tables("a")] {

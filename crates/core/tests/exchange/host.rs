@@ -278,6 +278,7 @@ impl Host {
                 api_key: key.as_deref(),
                 signature: signature.as_deref(),
                 content_type: content_type.as_deref(),
+                content_encoding: ask.content_encoding.as_deref(),
                 request_id: ask.request_id.as_deref(),
                 if_none_match: ask.if_none_match.as_deref(),
             },
@@ -290,11 +291,42 @@ impl Host {
         self.api.begin(&request, self.now, self.random.as_mut())
     }
 
-    /// Begins a request that must reach the database.
-    pub(crate) fn exchange(&mut self, ask: &Ask) -> Exchange {
+    /// Begins a request that must reach the database. Returns the exchange that waits for its first batch.
+    pub(crate) fn first(&mut self, ask: &Ask) -> Exchange {
         match self.begin(ask) {
             Step::Run(exchange) => exchange,
             Step::Done(answer) => panic!("{ask:?} did not reach the database: {answer:?}"),
+        }
+    }
+
+    /// Resumes an exchange with the rows of the first of its two batches. It must have a second batch to run.
+    pub(crate) fn second(&mut self, ask: &Ask, exchange: Exchange, rows: Vec<Rows>) -> Exchange {
+        match self.resumed(exchange, Ok(rows)) {
+            Step::Run(exchange) => exchange,
+            Step::Done(answer) => panic!("{ask:?} has no second batch: {answer:?}"),
+        }
+    }
+
+    /// Begins a request that must reach its last batch. The first of two batches is run on the way.
+    pub(crate) fn exchange(&mut self, ask: &Ask) -> Exchange {
+        self.reach(ask)
+            .unwrap_or_else(|got| panic!("{ask:?} did not reach its last batch: {got:?}"))
+    }
+
+    /// Begins a request, and runs the first of its batches if it has two. Returns the exchange that waits for the last batch, or the
+    /// response if there is one already.
+    fn reach(&mut self, ask: &Ask) -> Result<Exchange, Box<Got>> {
+        let mut step = self.begin(ask);
+        if ask.has_two_batches()
+            && let Step::Run(exchange) = step
+        {
+            let rows = self.run(exchange.batch());
+            assert!(rows.is_ok(), "{ask:?}: {rows:?}");
+            step = self.resumed(exchange, rows);
+        }
+        match step {
+            Step::Run(exchange) => Ok(exchange),
+            step @ Step::Done(_) => Err(Box::new(self.sent(ask, step, false).unwrap())),
         }
     }
 
@@ -371,18 +403,18 @@ impl Host {
     ) -> Got {
         let step = self.resumed(exchange, result);
         self.sent(ask, step, false)
-            .unwrap_or_else(|| panic!("{ask:?} asks for a second batch"))
+            .unwrap_or_else(|| panic!("{ask:?} asks for another batch"))
     }
 
-    /// Resumes an exchange whose batch failed. It must ask why with a second batch.
+    /// Resumes an exchange whose last batch failed. It must ask why with one more batch.
     pub(crate) fn ask_why(&mut self, ask: &Ask, exchange: Exchange, reason: &str) -> Exchange {
         match self.resumed(exchange, Err(reason.into())) {
             Step::Run(exchange) => exchange,
-            Step::Done(answer) => panic!("{ask:?} does not ask for a second batch: {answer:?}"),
+            Step::Done(answer) => panic!("{ask:?} does not ask why: {answer:?}"),
         }
     }
 
-    /// Resumes an exchange with the outcome of that second batch. It must have a response.
+    /// Resumes an exchange with the outcome of that batch. It must have a response.
     pub(crate) fn finish_why(
         &mut self,
         ask: &Ask,
@@ -391,7 +423,7 @@ impl Host {
     ) -> Got {
         let step = self.resumed(exchange, result);
         self.sent(ask, step, true)
-            .unwrap_or_else(|| panic!("{ask:?} asks for a third batch"))
+            .unwrap_or_else(|| panic!("{ask:?} asks for another batch"))
     }
 
     fn sent(&self, ask: &Ask, step: Step<Exchange>, failed: bool) -> Option<Got> {
@@ -411,15 +443,15 @@ impl Host {
         Some(got)
     }
 
-    /// Sends a request and runs the batch that it may need, and a second one if the first fails.
+    /// Sends a request and runs the batches that it may need, and one more if the last one fails.
     pub(crate) fn ask(&mut self, ask: &Ask) -> Got {
         let before = self.dump();
-        let got = match self.begin(ask) {
-            Step::Run(exchange) => match self.run(exchange.batch()) {
+        let got = match self.reach(ask) {
+            Ok(exchange) => match self.run(exchange.batch()) {
                 Ok(rows) => self.finish(ask, exchange, Ok(rows)),
                 Err(reason) => self.explain(ask, exchange, &reason),
             },
-            step @ Step::Done(_) => self.sent(ask, step, false).unwrap(),
+            Err(got) => *got,
         };
         invariants::of_change(self, ask, &got, &before);
         got
@@ -435,26 +467,44 @@ impl Host {
         got
     }
 
-    /// Sends a request that must have this status after one batch.
+    /// Sends a request that must have this status after its batch, or after its two batches.
     pub(crate) fn expect(&mut self, status: u16, ask: &Ask) -> Got {
         self.expect_after(status, ask, |_| ())
     }
 
-    /// The same, and calls `between` when the request has begun and its batch has not.
+    /// The same, and calls `between` before the last batch.
     pub(crate) fn expect_after(
         &mut self,
         status: u16,
         ask: &Ask,
         between: impl FnOnce(&Self),
     ) -> Got {
-        let exchange = self.exchange(ask);
-        between(self);
+        let mut before = self.dump();
+        let got = match self.reach(ask) {
+            Ok(exchange) => {
+                between(self);
+                before = self.dump();
+                let result = self.run(exchange.batch());
+                assert!(result.is_ok(), "{ask:?}: {result:?}");
+                self.finish(ask, exchange, result)
+            }
+            Err(got) => *got,
+        };
+        invariants::of_change(self, ask, &got, &before);
+        assert_eq!(got.status, status, "{ask:?}: {got:?}");
+        got
+    }
+
+    /// Sends a request of two batches that must have this status after the first one.
+    pub(crate) fn expect_first(&mut self, status: u16, ask: &Ask) -> Got {
+        assert!(ask.has_two_batches(), "{ask:?}");
         let before = self.dump();
+        let exchange = self.first(ask);
         let result = self.run(exchange.batch());
         assert!(result.is_ok(), "{ask:?}: {result:?}");
         let got = self.finish(ask, exchange, result);
-        assert_eq!(got.status, status, "{ask:?}: {got:?}");
         invariants::of_change(self, ask, &got, &before);
+        assert_eq!(got.status, status, "{ask:?}: {got:?}");
         got
     }
 
@@ -467,12 +517,12 @@ impl Host {
         got
     }
 
-    /// Sends a request whose batch must fail, and which must have this status after a second batch.
+    /// Sends a request whose last batch must fail, and which must have this status after one more batch.
     pub(crate) fn expect_failing(&mut self, status: u16, ask: &Ask) -> Got {
         self.expect_failing_after(status, ask, |_| ())
     }
 
-    /// The same, and calls `between` when the request has begun and its batch has not.
+    /// The same, and calls `between` before the last batch.
     pub(crate) fn expect_failing_after(
         &mut self,
         status: u16,
@@ -489,7 +539,7 @@ impl Host {
         got
     }
 
-    /// Sends a request that must have this status after one batch. Returns the body.
+    /// The same as [`Host::expect`]. Returns the body.
     pub(crate) fn json(&mut self, status: u16, ask: &Ask) -> Json {
         serde_json::from_str(&self.expect(status, ask).body).unwrap()
     }

@@ -56,6 +56,10 @@ pub(crate) fn of_statement(db: &Connection, statement: &Statement) {
     }
 }
 
+/// The log's cause for a new tenant that got the tables of a deleted one.
+pub(crate) const ADOPTED: &str =
+    "the tenant took over the tables of a deleted tenant with the same id";
+
 /// Checks a response against contract §3, and that it contains nothing secret. `failed` says whether a batch failed, in which case the
 /// log has the reason for every status.
 pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) {
@@ -101,11 +105,17 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
     let line_json: Json = serde_json::from_str(&line).expect(&line);
     assert_eq!(line_json["status"], status);
     assert_eq!(line_json["request_id"], request_id);
+    let adopted = status == 201 && got.log.cause.as_deref() == Some(ADOPTED);
+    assert_eq!(
+        body.contains(r#","site":{"state":"installed","adopted":true}}"#),
+        adopted && !got.log.legacy,
+        "the log and the response both tell of an adopted site: {line}"
+    );
     // The log of Traefik's configuration may name rows that were left out.
     if got.log.route != Some("/config/traefik") || status != 200 {
         assert_eq!(
             got.log.cause.is_some(),
-            failed || matches!(status, 401 | 500 | 503),
+            failed || adopted || matches!(status, 401 | 500 | 503),
             "{line}"
         );
     }

@@ -74,6 +74,20 @@ fn an_id_that_another_key_took_is_replaced_by_the_next() {
 }
 
 #[test]
+fn the_task_names_the_id_that_its_batch_inserts() {
+    let mut host = Host::new();
+    let task = begin(&mut host, None, None);
+    assert_eq!(task.inserts(), None);
+    let task = host.step_on(task);
+    assert_eq!(task.inserts(), Some(2));
+    host.issue("between", None);
+    let task = host.step_on(task);
+    assert_eq!(task.inserts(), None);
+    let task = host.step_on(task);
+    assert_eq!(task.inserts(), Some(3));
+}
+
+#[test]
 fn the_task_gives_up_if_another_key_takes_every_id() {
     let mut host = Host::new();
     let mut task = begin(&mut host, None, None);

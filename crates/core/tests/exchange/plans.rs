@@ -31,7 +31,7 @@ fn all_wrong_fields_are_reported_at_once() {
     for (body, named) in [
         ("{}", &["/id"][..]),
         (
-            r#"{"id":"a b","limits":[],"env":"hidden","a/b":1}"#,
+            r#"{"id":"a b","limits":[1],"env":"hidden","a/b":1}"#,
             &["/id", "/limits", "/env", "/a~1b"],
         ),
         (r#"{"id":"a","name":"A"}"#, &["/name"]),
@@ -49,7 +49,7 @@ fn all_wrong_fields_are_reported_at_once() {
     host.expect(201, &new_plan("a"));
     for (body, named) in [
         (
-            r#"{"limits":1,"env":[],"id":"b"}"#,
+            r#"{"limits":1,"env":[{}],"id":"b"}"#,
             &["/limits", "/env", "/id"][..],
         ),
         (r#"{"id":"a"}"#, &["/id"]),
@@ -92,6 +92,8 @@ fn a_created_plan_is_returned_whole() {
         ),
         (r#","limits":{},"env":{}"#, r#""limits":{},"env":{}"#),
         (r#","env":{}"#, r#""limits":null,"env":{}"#),
+        // A PHP client writes an empty map like this.
+        (r#","limits":[],"env":[ ]"#, r#""limits":{},"env":{}"#),
         (
             r#","env":{"B":"hidden","A":1.0},"limits":{"D":false}"#,
             r#""limits":{"D":"false"},"env":{"A":"1.0","B":"hidden"}"#,
@@ -140,6 +142,7 @@ fn a_patch_changes_only_the_fields_that_it_names() {
             r#""limits":{"L":"1"},"env":{"Y":"hidden"}"#,
         ),
         (r#"{"env":{}}"#, r#""limits":{"L":"1"},"env":{}"#),
+        (r#"{"env":[]}"#, r#""limits":{"L":"1"},"env":{}"#),
         (r#"{"env":null}"#, r#""limits":{"L":"1"},"env":null"#),
         (r#"{"env":null,"limits":{}}"#, r#""limits":{},"env":null"#),
     ] {
@@ -195,11 +198,4 @@ fn the_tenants_of_a_deleted_plan_stay_without_a_plan() {
             Value::Integer(1)
         );
     }
-}
-
-#[test]
-fn the_body_of_a_delete_is_verified_and_ignored() {
-    let mut host = Host::new();
-    host.expect(201, &new_plan("a"));
-    host.expect(204, &delete("/tenants-plans/a").body("not json"));
 }

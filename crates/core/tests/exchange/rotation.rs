@@ -26,15 +26,18 @@ fn a_request_secret_rotates_without_a_gap() {
     assert_eq!(
         (
             status(&mut host, before),
-            status(&mut host, "new-request-secret")
+            status(&mut host, "the-new-secret-of-requests")
         ),
         (200, 401)
     );
-    host.configure(&[(REQUEST, "new-request-secret"), (REQUEST_PREVIOUS, before)]);
+    host.configure(&[
+        (REQUEST, "the-new-secret-of-requests"),
+        (REQUEST_PREVIOUS, before),
+    ]);
     assert_eq!(
         (
             status(&mut host, before),
-            status(&mut host, "new-request-secret")
+            status(&mut host, "the-new-secret-of-requests")
         ),
         (200, 200)
     );
@@ -43,7 +46,7 @@ fn a_request_secret_rotates_without_a_gap() {
     assert_eq!(
         (
             status(&mut host, before),
-            status(&mut host, "new-request-secret")
+            status(&mut host, "the-new-secret-of-requests")
         ),
         (401, 200)
     );
@@ -55,7 +58,7 @@ fn a_key_secret_rotates_without_a_gap() {
     let first = host.key.clone();
     let before = old(KEY);
     let status = |host: &mut Host, key: &str| host.ask(&get("/tenants").key(key)).status;
-    host.configure(&[(KEY, "new-key-secret"), (KEY_PREVIOUS, before)]);
+    host.configure(&[(KEY, "the-new-secret-of-keys"), (KEY_PREVIOUS, before)]);
     let (_, second) = host.issue("second", None);
     assert_eq!(
         (status(&mut host, &first), status(&mut host, &second)),
@@ -67,7 +70,7 @@ fn a_key_secret_rotates_without_a_gap() {
     assert_eq!(got.cause(), "X-API-Key is forged");
     // New keys are issued under the new secret.
     let only = |secret: &str| KeySecret::new(&Secret::new(secret.into()));
-    assert!(only("new-key-secret").verify(&second).is_ok());
+    assert!(only("the-new-secret-of-keys").verify(&second).is_ok());
     assert!(only(before).verify(&second).is_err());
     host.configure(&[(KEY_PREVIOUS, "")]);
     assert_eq!(
@@ -79,7 +82,7 @@ fn a_key_secret_rotates_without_a_gap() {
 #[test]
 fn a_deleted_key_of_the_previous_secret_is_refused() {
     let mut host = Host::new();
-    host.configure(&[(KEY, "new-key-secret"), (KEY_PREVIOUS, old(KEY))]);
+    host.configure(&[(KEY, "the-new-secret-of-keys"), (KEY_PREVIOUS, old(KEY))]);
     host.expect(201, &new_tenant("a"));
     host.sql("UPDATE api_keys SET deleted_at = created_at", &[]);
     host.expect(401, &new_tenant("b"));

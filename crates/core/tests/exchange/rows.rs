@@ -31,8 +31,8 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         (get("/tenants/_"), 0, "s"),
         (get("/tenants-plans"), 0, "sTTTttTT"),
         (get("/tenants-plans/p"), 0, "sTTTttTT"),
-        (new_tenant("c"), 0, "sbbbtT"),
-        (new_tenant("a"), 0, "sbbb__"),
+        (new_tenant("c"), 0, "sbbbbtT"),
+        (new_tenant("a"), 0, "sbbb___"),
         (patch("/tenants/a", r#"{"limits":null}"#), 0, "sbbb"),
         (patch("/tenants/c", r#"{"limits":null}"#), 0, "sbbb"),
         (patch("/tenants/a", r#"{"plan_id":"q"}"#), 0, "sbbb"),
@@ -43,7 +43,7 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         ),
         (delete("/tenants/a"), 0, "sb"),
         (delete("/tenants/c"), 0, "sb"),
-        (install("a"), 17, "ttt"),
+        (install("a"), 18, "ttt"),
         (reset("b"), 0, "t"),
         (
             patch("/tenants/b/user-password-reset", r#"{"username":"nobody"}"#),
@@ -66,6 +66,28 @@ fn tampered(ask: &Ask, tamper: impl FnOnce(&mut Vec<Rows>)) -> Got {
     let mut rows = host.run(exchange.batch()).unwrap();
     tamper(&mut rows);
     host.finish(ask, exchange, Ok(rows))
+}
+
+/// The rows of the first of two batches are checked, too: one row of a standing and of two columns of 0 or 1.
+#[test]
+fn a_mistyped_column_of_the_first_batch_is_a_500() {
+    for (ask, names) in [install("a"), reset("b")]
+        .into_iter()
+        .map(|ask| (ask, ["standing", "tenant_is_there", "is_installed"]))
+    {
+        for (column, name) in names.into_iter().enumerate() {
+            for wrong in [Value::Integer(7), "x".into()] {
+                let mut host = filled(&ask);
+                let exchange = host.first(&ask);
+                let mut rows = host.run(exchange.batch()).unwrap();
+                rows[0][0][column] = wrong;
+                let got = host.finish(&ask, exchange, Ok(rows));
+                assert_unexpected_rows(&got, name);
+                let column = format!(" column {name}: expected ");
+                assert!(got.cause().contains(&column), "{}", got.cause());
+            }
+        }
+    }
 }
 
 fn assert_unexpected_rows(got: &Got, why: &str) {

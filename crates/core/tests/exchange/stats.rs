@@ -8,7 +8,7 @@ use tenants_core::task::stats::{Refresh, Report, Which};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
-use crate::ask::{delete, get, install, new_tenant};
+use crate::ask::{delete, delete_with_tables, get, install, new_tenant};
 use crate::host::{Host, NOW, TaskError, TaskStep, WaitsForBatch as _};
 
 fn begin(host: &Host, now: i64, which: Which, slice: u32) -> Refresh {
@@ -33,7 +33,7 @@ fn run(host: &mut Host, mut task: Refresh) -> (Result<Report, TaskError>, usize)
 fn refresh(host: &mut Host, now: i64, tenants: u32, slice: u32) -> Report {
     let task = begin(host, now, Which::Oldest(tenants), slice);
     let (report, statements) = run(host, task);
-    assert!(statements <= 1 + 2 * usize::try_from(tenants).unwrap());
+    assert!(statements <= 1 + 2 * usize::try_from(tenants).unwrap() + 1);
     report.unwrap()
 }
 
@@ -42,9 +42,12 @@ fn one(host: &mut Host, id: &str) -> Result<Report, TaskError> {
     run(host, task).0
 }
 
+/// Counted once in a test, a tenant may be counted again at once.
+const AT_ONCE: (&str, &str) = ("TENANTS_STATS_MIN_AGE", "0");
+
 /// A host with tenants of these ids, with tables and without users, since hashing a password is slow.
 fn with_tables(ids: &[String]) -> Host {
-    let mut host = Host::new();
+    let mut host = Host::with(&[AT_ONCE]);
     host.expect(201, &new_tenant("template"));
     let exchange = host.exchange(&install("template"));
     let texts: Vec<String> = exchange
@@ -117,7 +120,7 @@ fn counted_at(host: &Host, time: i64) -> BTreeSet<String> {
 
 #[test]
 fn each_counter_counts_its_rows() {
-    let mut host = Host::new();
+    let mut host = Host::with(&[AT_ONCE]);
     host.expect(201, &new_tenant("Full-1"));
     host.expect(201, &install("Full-1"));
     let before = host.json(200, &get("/tenants/full-1"));
@@ -382,8 +385,9 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_loses_its_turn() {
     let (report, statements) = run(&mut host, task);
     let report = report.unwrap();
     assert_eq!(report.counted, 9);
-    // One statement chooses. Two slices, of 8 and of 4 tenants, fail, and each tenant is counted again alone.
-    assert_eq!(statements, 1 + 2 * 12);
+    // One statement chooses. Two slices, of 8 and of 4 tenants, fail, and each tenant is counted again alone. One statement looks up
+    // whether those that could not be counted are gone.
+    assert_eq!(statements, 1 + 2 * 12 + 1);
     let mut failed: Vec<(&str, bool)> = report
         .failed
         .iter()
@@ -403,11 +407,11 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_loses_its_turn() {
     assert_eq!(broken["stats"]["tags"], 1);
     assert_eq!(broken["last_job_at"], "2026-08-18 23:16:57");
     // A new tenant goes first, and then the others in their order: a failure does not put a tenant first.
-    host.expect(201, &new_tenant("new"));
     host.sql(
         "CREATE TABLE chv_new_users (is_admin INTEGER, is_manager INTEGER)",
         &[],
     );
+    host.expect(201, &new_tenant("new"));
     let report = refresh(&mut host, NOW + 120, 1, 8);
     assert_eq!(report.failed[0].tenant, "new");
     host.sql("UPDATE tenants SET stats_turn_at = '2026-08-18 23:17:56' WHERE id IN ('t-0', 't-1', 't-2')", &[]);
@@ -453,6 +457,163 @@ fn a_tenant_that_is_deleted_meanwhile_is_no_failure() {
 }
 
 #[test]
+fn a_tenant_whose_tables_are_dropped_meanwhile_is_gone_and_has_no_further_turn() {
+    for counted_before in [false, true] {
+        let mut host = with_tables(&ids(6));
+        if counted_before {
+            assert_eq!(refresh(&mut host, NOW - 60, 6, 8).counted, 6);
+        }
+        let task = begin(&host, NOW, Which::Oldest(6), 8);
+        let task = host.step_on(task);
+        // With the tenant, without it, and one table only, which is a fault.
+        host.expect(204, &delete_with_tables("t-1"));
+        let own = host.own_tables();
+        for table in own.iter().filter(|name| name.starts_with("chv_t-2_")) {
+            host.sql(&format!("DROP TABLE IF EXISTS \"{table}\""), &[]);
+        }
+        host.sql("DROP TABLE \"chv_t-4_files\"", &[]);
+        let (report, statements) = run(&mut host, task);
+        let report = report.unwrap();
+        assert_eq!((report.counted, report.gone), (3, 2));
+        let failed: Vec<&str> = report.failed.iter().map(|f| f.tenant.as_str()).collect();
+        assert_eq!(failed, ["T-4"]);
+        // Tenants that were never counted have no slice that could fail.
+        let twice = if counted_before { 6 } else { 0 };
+        assert_eq!(statements, 6 + twice + 1, "and one lookup");
+        assert_eq!(
+            host.sql("SELECT id FROM tenants WHERE has_site = 0", &[]),
+            [[Value::from("T-2")]]
+        );
+        assert_eq!(refresh(&mut host, NOW + 60, 6, 8).counted, 3);
+    }
+}
+
+#[test]
+fn failures_stay_failures_if_the_database_cannot_look_the_tenants_up() {
+    let mut host = with_tables(&ids(2));
+    let task = begin(&host, NOW, Which::Oldest(2), 8);
+    let task = host.step_on(task);
+    host.sql("DROP TABLE \"chv_t-0_users\"", &[]);
+    let mut task = host.resume(task, Err("first".into())).unwrap();
+    let report = loop {
+        match task {
+            TaskStep::Run(next) => task = host.resume(next, Err("disk".into())).unwrap(),
+            TaskStep::Done(report) => break report,
+        }
+    };
+    let mut failed: Vec<(&str, &str)> = report
+        .failed
+        .iter()
+        .map(|f| (f.tenant.as_str(), f.reason.as_str()))
+        .collect();
+    failed.sort_unstable();
+    assert_eq!(failed, [("T-0", "disk"), ("T-1", "first")]);
+    assert_eq!(report.gone, 0);
+}
+
+#[test]
+fn large_tenants_and_those_never_counted_have_a_batch_of_their_own() {
+    let mut host = with_tables(&ids(9));
+    let batches = |host: &mut Host, now| {
+        let mut sizes = Vec::new();
+        let mut task = begin(host, now, Which::Oldest(9), 8);
+        task = host.step_on(task);
+        loop {
+            sizes.push(task.batch().statements().len());
+            match host.step(task).unwrap() {
+                TaskStep::Run(next) => task = next,
+                TaskStep::Done(report) => {
+                    assert_eq!((report.counted, report.failed.len()), (9, 0));
+                    return sizes;
+                }
+            }
+        }
+    };
+    assert_eq!(batches(&mut host, NOW), [1; 9], "never counted");
+    let files = |count: i64, id: &str| {
+        host.sql(
+            &format!(
+                "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?1) \
+                 INSERT INTO \"chv_{id}_files\" (name, media_type, size_bytes, created_at) SELECT '', '', 1, '' FROM c"
+            ),
+            &[count.into()],
+        );
+    };
+    files(10_000, "t-3");
+    files(9_999, "t-5");
+    host.sql("INSERT INTO \"chv_t-5_tags\" (name) VALUES ('a')", &[]);
+    files(9_999, "t-7");
+    host.sql("INSERT INTO \"chv_t-7_albums\" (title, is_private, created_at) VALUES ('a', 0, ''), ('b', 0, '')", &[]);
+    // The size is the one of the last count.
+    assert_eq!(batches(&mut host, NOW + 1), [8, 1], "all were small");
+    assert_eq!(batches(&mut host, NOW + 2), [8, 1], "one is large");
+    // Stored statistics that cannot be read, or that are larger than any number.
+    host.sql("UPDATE tenants SET stats = 'broken' WHERE id = 't-1'", &[]);
+    host.sql(
+        "UPDATE tenants SET stats = json_set(stats, '$.files', 9223372036854775807, '$.tags', 9) WHERE id = 't-2'",
+        &[],
+    );
+    host.sql("UPDATE tenants SET stats = '{}' WHERE id = 't-4'", &[]);
+    assert_eq!(batches(&mut host, NOW + 3), [5, 1, 1, 1, 1]);
+}
+
+#[test]
+fn no_tenant_is_counted_again_within_the_minimum_age() {
+    let mut host = with_tables(&ids(3));
+    host.configure(&[("TENANTS_STATS_MIN_AGE", "")]);
+    let counted = |host: &mut Host, now| {
+        let task = host.api.begin_stats(now).unwrap();
+        run(host, task).0.unwrap().counted
+    };
+    assert_eq!(counted(&mut host, NOW), 3);
+    assert_eq!(counted(&mut host, NOW + 3_599), 0);
+    // A new tenant need not wait, and is the only one that is counted.
+    host.expect(201, &new_tenant("new"));
+    host.expect(201, &install("new"));
+    assert_eq!(counted(&mut host, NOW + 3_599), 1);
+    assert_eq!(counted(&mut host, NOW + 3_600), 3);
+    host.configure(&[("TENANTS_STATS_MIN_AGE", "86400")]);
+    assert_eq!(counted(&mut host, NOW + 3_600 + 86_399), 1);
+    assert_eq!(counted(&mut host, NOW + 3_600 + 86_400), 3);
+    // An operator does not wait.
+    host.configure(&[("TENANTS_STATS_MIN_AGE", "4294967295")]);
+    assert_eq!(counted(&mut host, NOW + 3_600 + 86_400), 0);
+    assert_eq!(one(&mut host, "t-1").unwrap().counted, 1);
+    let task = begin(&host, NOW + 3_600 + 86_400, Which::All, 8);
+    assert_eq!(run(&mut host, task).0.unwrap().counted, 4);
+}
+
+/// Tables that another service created, or that a changed prefix leads to again.
+#[test]
+fn an_operators_count_finds_every_site_and_marks_those_that_are_gone() {
+    let mut host = with_tables(&ids(4));
+    host.sql("UPDATE tenants SET has_site = 0 WHERE id <> 't-3'", &[]);
+    let own = host.own_tables();
+    for table in own.iter().filter(|name| name.contains("_t-3_")) {
+        host.sql(&format!("DROP TABLE IF EXISTS \"{table}\""), &[]);
+    }
+    assert_eq!(one(&mut host, "t-0").unwrap().counted, 1);
+    let has_site = |host: &Host| {
+        let rows = host.sql("SELECT has_site FROM tenants ORDER BY id", &[]);
+        rows.concat()
+    };
+    let flags = |all: [i64; 4]| all.map(Value::Integer);
+    assert_eq!(has_site(&host), flags([1, 0, 0, 1]));
+    let task = begin(&host, NOW + 60, Which::All, 8);
+    let report = run(&mut host, task).0.unwrap();
+    assert_eq!((report.counted, report.gone), (3, 0));
+    assert_eq!(has_site(&host), flags([1, 1, 1, 0]));
+    // A site that is installed later is counted in the next run.
+    host.expect(201, &install("t-3"));
+    let task = begin(&host, NOW + 61, Which::Oldest(1), 8);
+    run(&mut host, task).0.unwrap();
+    assert_eq!(
+        counted_at(&host, NOW + 61),
+        [format!("{:?}", Value::from("T-3"))].into()
+    );
+}
+
+#[test]
 fn one_tenant_is_counted_by_its_id() {
     let mut host = with_tables(&ids(3));
     host.expect(201, &new_tenant("none"));
@@ -484,7 +645,8 @@ fn a_failed_batch_is_run_again_for_each_tenant_alone() {
     let task = begin(&host, NOW, Which::Oldest(3), 8);
     let error = host.resume(task, Err("disk".into())).unwrap_err();
     assert_eq!(error.to_string(), "the database failed: disk");
-    let task = begin(&host, NOW, Which::Oldest(3), 8);
+    refresh(&mut host, NOW, 3, 8);
+    let task = begin(&host, NOW + 1, Which::Oldest(3), 8);
     let mut task = host.step_on(task);
     let mut batches = 0;
     let report = loop {
@@ -494,7 +656,7 @@ fn a_failed_batch_is_run_again_for_each_tenant_alone() {
             TaskStep::Done(report) => break report,
         }
     };
-    assert_eq!(batches, 1 + 3, "a slice, and each of it");
+    assert_eq!(batches, 1 + 3 + 1, "a slice, each of it, and the lookup");
     assert_eq!((report.counted, report.failed.len()), (0, 3));
     // Rows that the statement cannot return.
     let task = begin(&host, NOW, Which::Oldest(3), 8);

@@ -73,7 +73,7 @@ fn all_wrong_fields_are_reported_at_once() {
     let mut host = filled();
     for (body, named) in [
         (
-            r#"{"hostname":"a b","is_enabled":1,"plan_id":1,"limits":[],"env":"hidden","nope":1}"#,
+            r#"{"hostname":"a b","is_enabled":1,"plan_id":1,"limits":[{}],"env":"hidden","nope":1}"#,
             &[
                 "/hostname",
                 "/is_enabled",

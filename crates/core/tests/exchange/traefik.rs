@@ -131,7 +131,7 @@ fn a_known_etag_is_a_304_until_the_next_write() {
 #[test]
 fn a_malformed_row_is_left_out_and_the_log_names_it() {
     let mut host = local();
-    for id in ["a", "b", "c", "d"] {
+    for id in ["a", "b", "c", "d", "e", "f"] {
         host.expect(201, &new_tenant(id));
     }
     let b = host.one("SELECT hostname FROM tenants WHERE id = 'b'");
@@ -146,12 +146,17 @@ fn a_malformed_row_is_left_out_and_the_log_names_it() {
         &[],
     );
     host.sql("UPDATE tenants SET id = 'd@file' WHERE id = 'd'", &[]);
+    // An earlier version took these names, which browsers take for IP addresses.
+    host.sql("UPDATE tenants SET hostname = '127.1' WHERE id = 'e'", &[]);
+    host.sql("UPDATE tenants SET hostname = 'a.0x7f' WHERE id = 'f'", &[]);
     let got = host.expect(200, &poll());
     assert_eq!(got.body, body(&router("b", hostname)));
     for named in [
         "tenants/a/hostname",
         "tenants/c/hostname",
         "tenants/`d@file`",
+        "tenants/e/hostname",
+        "tenants/f/hostname",
     ] {
         assert!(got.cause().contains(named), "{}", got.cause());
     }

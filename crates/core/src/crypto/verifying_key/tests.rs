@@ -33,7 +33,7 @@ fn verify(keys: &str, message: &[u8], signature: &[u8]) -> Result<(), SignatureE
         .verify(&base64(signature), message)
 }
 
-/// Every form of a key.
+/// A key in every form that [`VerifyingKeys::parse`] takes.
 fn forms(hex: &str) -> [String; 7] {
     let openssh = with(OPENSSH, hex);
     let spki = with(SPKI, hex);
@@ -64,7 +64,7 @@ fn every_form_of_a_key_verifies_the_rfcs_signature() {
 }
 
 #[test]
-fn several_keys_stand_one_a_line_a_block_among_them() {
+fn several_keys_of_any_form_are_parsed() {
     for one in forms(OTHER) {
         for other in forms(HEX) {
             for keys in [
@@ -87,7 +87,7 @@ fn several_keys_stand_one_a_line_a_block_among_them() {
 }
 
 #[test]
-fn what_is_no_key_is_told_with_its_line_and_not_shown() {
+fn the_error_of_an_invalid_key_names_its_line_and_does_not_quote_it() {
     let rsa = with(b"\0\0\0\x07ssh-rsa\0\0\0\x20", HEX);
     let x25519 = with(b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x6e\x03\x21\x00", HEX);
     let spki = with(SPKI, HEX);
@@ -158,9 +158,9 @@ fn what_is_no_key_is_told_with_its_line_and_not_shown() {
 }
 
 #[test]
-fn a_key_that_anybody_can_sign_for_is_refused() {
+fn an_unsound_key_is_refused() {
     for (hex, told) in [
-        // y = 2 is the y of no point.
+        // No point has y = 2.
         (
             "0200000000000000000000000000000000000000000000000000000000000000",
             "its bytes are no point of the curve",
@@ -182,7 +182,7 @@ fn a_key_that_anybody_can_sign_for_is_refused() {
             "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
             "it is of small order, and anybody can sign for it",
         ),
-        // y = p + 3: the point of y = 3, written otherwise.
+        // y = p + 3: another encoding of the point with y = 3.
         (
             "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
             "its bytes are not how its point is written",
@@ -217,7 +217,7 @@ fn a_signature_is_base64_of_64_bytes() {
         &base64(&[bytes(SIGNATURE), Vec::from([0])].concat()),
         &base64(&[0; 66]),
         &base64(&[0; 1000]),
-        // The same bytes, with a bit set that says nothing.
+        // The same bytes, with an unused bit of the last character set.
         &good.replace("Cw==", "Cx=="),
     ] {
         assert_eq!(
@@ -229,7 +229,7 @@ fn a_signature_is_base64_of_64_bytes() {
 }
 
 #[test]
-fn keys_print_as_their_number() {
+fn debug_output_shows_only_the_number_of_keys() {
     let keys = VerifyingKeys::parse(&format!("{HEX}\n{OTHER}")).unwrap();
     assert_eq!(format!("{keys:?}"), "VerifyingKeys(2)");
 }
@@ -246,11 +246,11 @@ struct Vector<'a> {
     key: &'a str,
     message: &'a str,
     signature: &'a str,
-    /// What of it is refused; `None` where the signature holds.
+    /// The part that is refused, `key` or `signature`. `None` if the signature is valid.
     refuse: Option<&'a str>,
 }
 
-/// Runs a file of vectors; how many of them were accepted, refused for their key, and refused for their signature.
+/// Runs a file of vectors. Returns how many were accepted, refused for their key, and refused for their signature.
 fn run(text: &str) -> (usize, usize, usize) {
     let File { vectors } = serde_json::from_str(text).unwrap();
     let mut counts = (0, 0, 0);
@@ -275,13 +275,13 @@ fn run(text: &str) -> (usize, usize, usize) {
 }
 
 #[test]
-fn the_twelve_vectors_of_taming_the_many_eddsas_are_all_refused() {
+fn all_twelve_vectors_of_taming_the_many_eddsas_are_refused() {
     let text = include_str!("../../../../../tests/vectors/ed25519_speccheck.json");
     assert_eq!(run(text), (0, 10, 2));
 }
 
 #[test]
-fn wycheproofs_vectors_come_out_as_it_says() {
+fn wycheproofs_vectors_have_the_results_that_it_expects() {
     let text = include_str!("../../../../../tests/vectors/ed25519_wycheproof.json");
     assert_eq!(run(text), (88, 0, 63));
 }

@@ -1,0 +1,107 @@
+//! The only code that knows D1: runs a batch, reads its rows.
+
+use js_sys::{Promise, Uint8Array};
+use tenants_core::Failure;
+use tenants_core::sql::json::rows_from_json;
+use tenants_core::sql::{Batch, Rows};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::Env;
+use worker::wasm_bindgen_futures::JsFuture;
+
+// One call runs a batch and gives its rows as one text: D1's own calls are two for each statement, and each value of a row would be
+// one more. A batch is each statement's text and its values in JSON, a line each, since as JSON the texts would be escaped and parsed.
+// One statement is a transaction by itself, and `raw` spares an object for each row. A batch's rows come as objects with their columns
+// in order, since no two columns of a statement have one name and none is a number.
+#[wasm_bindgen(inline_js = "
+export async function run(db, batch) {
+  const lines = batch.split('\\n')
+  const statements = []
+  for (let i = 0; i < lines.length; i += 2) statements.push(db.prepare(lines[i]).bind(...JSON.parse(lines[i + 1])))
+  const rows = statements.length === 1
+    ? [await statements[0].raw()]
+    : (await db.batch(statements)).map(({ results }) => results.map(Object.values))
+  const text = JSON.stringify(rows)
+  // wasm-bindgen copies a text character by character, which is faster for short ones alone.
+  return text.length > 1024 ? new TextEncoder().encode(text) : text
+}
+")]
+extern "C" {
+    fn run(db: &JsValue, batch: &str) -> Promise;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What `wrangler.toml` binds.
+    type Bindings;
+
+    #[wasm_bindgen(method, getter, js_name = DB)]
+    fn db(this: &Bindings) -> JsValue;
+}
+
+/// Parts of the messages of errors that pass by themselves (<https://developers.cloudflare.com/d1/observability/debug-d1/>). D1 gives its
+/// errors no code. The response depends on them only in its status, 503 or 500; neither says whether the batch was committed.
+const TEMPORARY: [&str; 5] = [
+    "D1 DB is overloaded",
+    "Network connection lost",
+    "caused object to be reset",
+    "reset because its code was updated",
+    "transient issue on remote node",
+];
+
+/// The D1 database that `wrangler.toml` binds as `DB`.
+pub(crate) struct Database(JsValue);
+
+impl Database {
+    pub(crate) fn of(env: &Env) -> Self {
+        Self(env.unchecked_ref::<Bindings>().db())
+    }
+
+    /// Runs a batch as one transaction. The result is the rows of each statement.
+    ///
+    /// # Errors
+    /// The reason, and whether D1 will soon work again.
+    pub(crate) async fn run(&self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
+        self.rows(batch).await.map_err(|reason| {
+            if TEMPORARY.iter().any(|known| reason.contains(known)) {
+                Failure::unavailable(reason)
+            } else {
+                Failure::new(reason)
+            }
+        })
+    }
+
+    async fn rows(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
+        let rows = JsFuture::from(run(&self.0, &lines(batch)))
+            .await
+            .map_err(|error| message(&error))?;
+        match rows.as_string() {
+            Some(text) => rows_from_json(&text),
+            None => {
+                let bytes = rows.unchecked_into::<Uint8Array>().to_vec();
+                rows_from_json(str::from_utf8(&bytes).map_err(|error| error.to_string())?)
+            }
+        }
+    }
+}
+
+/// A batch as `run` takes it: no statement's text has a line break, and JSON has none.
+fn lines(batch: &Batch) -> String {
+    let mut lines = String::with_capacity(2048);
+    for statement in batch.statements() {
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        for part in [statement.text(), "\n", &statement.values_to_json()] {
+            lines.push_str(part);
+        }
+    }
+    lines
+}
+
+fn message(error: &JsValue) -> String {
+    let message = error.dyn_ref::<js_sys::Error>().map(js_sys::Error::message);
+    message
+        .unwrap_or_else(|| error.unchecked_ref::<js_sys::Object>().to_string())
+        .into()
+}

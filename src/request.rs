@@ -1,0 +1,78 @@
+//! A request's head: all that the core reads of it but the body.
+
+use tenants_core::config::Config;
+use tenants_core::{Api, Body, Headers, Request};
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::web_sys;
+
+// One call reads the whole head: each call from wasm to JavaScript costs about as much as reading a header does. No method, URL or
+// header value has a line break. Headers that nothing will read are not asked for.
+#[wasm_bindgen(inline_js = "
+export function head(request, readsAddress) {
+  const { method, url, headers } = request
+  const get = (name) => headers.get(name) ?? ''
+  const isTraefik = url.includes('/config/traefik')
+  // A GET rarely has a body, so check `body` first.
+  let length = method === 'GET' && request.body === null ? '0' : get('content-length')
+  if (length === '' && request.body === null) length = '0'
+  return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
+    get('x-signature')}\\n${length === '0' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${isTraefik ? get('if-none-match') : ''}`
+}
+")]
+extern "C" {
+    fn head(request: &web_sys::Request, reads_address: bool) -> String;
+}
+
+/// A request's head, one value a line; a line is empty where the request has no such value.
+pub(crate) struct Head(String);
+
+impl Head {
+    const LINES: usize = 4 + Headers::COUNT;
+
+    /// Reads a request's head. `api` says whether it has to include the client's address.
+    pub(crate) fn read(request: &web_sys::Request, api: &Api) -> Self {
+        Self(head(
+            request,
+            api.config().is_ok_and(Config::needs_client_address),
+        ))
+    }
+
+    /// The body's length, if the request says it: 0 where it has no body.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        let [_, _, length, ..] = self.lines();
+        length
+            .filter(|l| l.bytes().all(|b| b.is_ascii_digit()))?
+            .parse()
+            .ok()
+    }
+
+    /// The request, with its body.
+    pub(crate) fn request<'a>(&'a self, body: Body<'a>) -> Request<'a> {
+        let [method, url, _, client_address, headers @ ..] = self.lines();
+        Request {
+            method: method.unwrap_or_default(),
+            target: target(url.unwrap_or_default()),
+            client_address,
+            headers: Headers::from_values(headers),
+            body,
+        }
+    }
+
+    fn lines(&self) -> [Option<&str>; Self::LINES] {
+        let mut lines = self.0.split('\n');
+        let all = [(); Self::LINES].map(|()| lines.next().filter(|line| !line.is_empty()));
+        assert!(
+            lines.next().is_none(),
+            "a request's head has too many lines"
+        );
+        all
+    }
+}
+
+/// Path and query of an absolute URL.
+fn target(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + "://".len());
+    url[after_scheme..]
+        .find('/')
+        .map_or("/", |at| &url[after_scheme + at..])
+}

@@ -1,0 +1,123 @@
+//! The core's responses as the platform's.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use tenants_core::Response;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::web_sys::{self, Headers, ResponseInit};
+
+#[wasm_bindgen(inline_js = "
+export function withText(template, headers, requestId, body) {
+  headers.set('x-request-id', requestId)
+  return new Response(body || null, template)
+}
+export function withBytes(template, headers, requestId, body) {
+  headers.set('x-request-id', requestId)
+  // `body` is the wasm's memory.
+  return new Response(body.slice(), template)
+}
+")]
+extern "C" {
+    #[wasm_bindgen(js_name = withText)]
+    fn with_text(
+        template: &web_sys::Response,
+        headers: &Headers,
+        request_id: &str,
+        body: &str,
+    ) -> web_sys::Response;
+
+    #[wasm_bindgen(js_name = withBytes)]
+    fn with_bytes(
+        template: &web_sys::Response,
+        headers: &Headers,
+        request_id: &str,
+        body: &[u8],
+    ) -> web_sys::Response;
+}
+
+/// Up to which length a body goes to JavaScript as text. A longer one goes as bytes: as text it would be decoded and encoded again.
+const TEXT_LIMIT_BYTES: usize = 8 * 1024;
+
+/// A Response without a body that has a status and the headers whose values are constants of the core. The runtime copies a
+/// Response's headers sooner than it takes over headers that are spelled out, and there are few such sets.
+struct Template {
+    status: u16,
+    constants: Vec<(&'static str, &'static str)>,
+    response: web_sys::Response,
+    headers: Headers,
+}
+
+thread_local! {
+    static TEMPLATES: RefCell<Vec<Template>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes the platform's Response.
+///
+/// # Errors
+/// Where the platform refuses a header.
+pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response> {
+    let request_id = response.header("x-request-id").unwrap_or_default();
+    let made = TEMPLATES.with_borrow_mut(|templates| {
+        let found = templates.iter().position(|t| t.is_of(response));
+        let at = match found {
+            Some(at) => at,
+            None => {
+                templates.push(Template::of(response)?);
+                templates.len() - 1
+            }
+        };
+        let Template {
+            response: template,
+            headers,
+            ..
+        } = &templates[at];
+        let body = &response.body;
+        Ok::<_, worker::Error>(if body.len() <= TEXT_LIMIT_BYTES {
+            with_text(template, headers, request_id, body)
+        } else {
+            with_bytes(template, headers, request_id, body.as_bytes())
+        })
+    })?;
+    for (name, value) in &response.headers {
+        if let Cow::Owned(value) = value
+            && *name != "x-request-id"
+        {
+            made.headers().set(name, value)?;
+        }
+    }
+    Ok(made)
+}
+
+impl Template {
+    fn of(response: &Response) -> worker::Result<Self> {
+        let init = ResponseInit::new();
+        init.set_status(response.status);
+        let template = web_sys::Response::new_with_opt_str_and_init(None, &init)?;
+        let headers = template.headers();
+        let constants: Vec<_> = constants(response).collect();
+        for (name, value) in &constants {
+            headers.set(name, value)?;
+        }
+        Ok(Self {
+            status: response.status,
+            constants,
+            response: template,
+            headers,
+        })
+    }
+
+    fn is_of(&self, response: &Response) -> bool {
+        self.status == response.status && constants(response).eq(self.constants.iter().copied())
+    }
+}
+
+fn constants(response: &Response) -> impl Iterator<Item = (&'static str, &'static str)> {
+    response
+        .headers
+        .iter()
+        .filter_map(|(name, value)| match value {
+            Cow::Borrowed(value) => Some((*name, *value)),
+            Cow::Owned(_) => None,
+        })
+}
