@@ -5,6 +5,7 @@ const MARKS = {
   '<request-id>': '[A-Za-z0-9._-]{1,64}',
   '<time>': '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d',
   '<password>': '[A-Za-z0-9_-]{16,128}',
+  '<version>': '[A-Za-z0-9._-]{1,64}',
 }
 
 /** Returns the bytes of a request's body, or undefined if it has none. */
@@ -34,7 +35,7 @@ export function differences(expect, answer) {
 }
 
 function matches(expected, got) {
-  const pattern = expected.split(/(<request-id>|<time>|<password>)/).map((part) => MARKS[part] ?? part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('')
+  const pattern = expected.split(/(<request-id>|<time>|<password>|<version>)/).map((part) => MARKS[part] ?? part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('')
   return new RegExp(`^${pattern}$`).test(got)
 }
 

@@ -123,6 +123,8 @@ impl From<CoreAnswer> for Answer {
                 legacy: log.legacy,
                 status: log.status,
                 key_id: log.key_id,
+                version: tenants_core::VERSION.into(),
+                client_address: log.client_address,
                 cause: log.cause,
             },
         }

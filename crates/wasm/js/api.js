@@ -179,8 +179,8 @@ function logErrors(entry) {
   if (entry.level === 'error') console.error(JSON.stringify(entry))
 }
 
-function entryOf({ key_id: keyId, duration_ms: durationMs, request_id: requestId, ...rest }) {
-  return { ...rest, keyId, durationMs, requestId }
+function entryOf({ key_id: keyId, duration_ms: durationMs, request_id: requestId, client_address: clientAddress, ...rest }) {
+  return { ...rest, keyId, durationMs, requestId, ...(clientAddress !== undefined && { clientAddress }) }
 }
 
 /** Returns the path and query of an absolute URL, unchanged. */

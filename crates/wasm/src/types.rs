@@ -32,7 +32,7 @@ export interface Database {
 /** The variables of docs/CONFIGURATION.md by their names, such as `process.env`. What the API does not know is not read. */
 export type Variables = { readonly [name: string]: unknown };
 
-/** What was done with a request: never a secret, a body or a header's value. */
+/** What was done with a request: never a secret, a body or a header's value. The client's address only if it was refused. */
 export interface LogEntry {
   level: 'info' | 'warn' | 'error';
   method: string;
@@ -43,6 +43,10 @@ export interface LogEntry {
   keyId: number | null;
   durationMs: number;
   requestId: string;
+  /** The package's version, so that each response can be told to one. */
+  version: string;
+  /** The client's address, if the lists of addresses refused it. */
+  clientAddress?: string;
   /** Why, where the status does not say it all. */
   cause?: string;
 }

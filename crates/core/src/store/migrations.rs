@@ -32,6 +32,44 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0004_sites.sql",
 ];
 
+/// A database's schema, compared with the one of [`MIGRATIONS`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Schema<'a> {
+    /// It has every migration. Holds the name of the newest one.
+    Current(&'static str),
+    /// It lacks this migration.
+    Lacks(&'static Migration),
+    /// It has this migration, which this version does not know: a newer version made it.
+    Newer(&'a str),
+}
+
+impl<'a> Schema<'a> {
+    /// Compares the names in a record.
+    pub(crate) fn of(names: &'a [String]) -> Self {
+        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+            return Self::Newer(unknown);
+        }
+        match MIGRATIONS.iter().find(|m| !has(names, m)) {
+            Some(missing) => Self::Lacks(missing),
+            None => Self::Current(MIGRATIONS[MIGRATIONS.len() - 1].name),
+        }
+    }
+}
+
+/// Whether a record has a migration.
+pub(crate) fn has(names: &[String], migration: &Migration) -> bool {
+    names.iter().any(|name| name == migration.name)
+}
+
+fn is_known(name: &str) -> bool {
+    MIGRATIONS.iter().any(|migration| migration.name == name)
+}
+
+/// Reads the names in the record. Fails if the database has none.
+pub(crate) fn read() -> Batch {
+    Batch::one(names())
+}
+
 /// Creates the record if there is none, and returns the names that it has. Releases before the record made databases from `schema.sql`. Such
 /// a database shows by its tables which of the first three migrations it has. Every later one is in a record, so do not extend this list.
 pub(crate) fn record() -> Batch {
@@ -74,7 +112,7 @@ fn names() -> Sql {
     Sql::new("SELECT name FROM d1_migrations ORDER BY id")
 }
 
-/// Reads the names in the record, which the last statement of [`record`] and of [`apply`] returns.
+/// Reads the names in the record, which the last statement of [`record`], [`read`] and [`apply`] returns.
 pub(crate) fn recorded(results: &mut Results) -> Result<Vec<String>, ApiError> {
     results
         .last_rows()?
