@@ -6,7 +6,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
-import { componentPath, worlds } from '../../scripts/component.mjs'
+import { componentPath, noticesPath, worlds } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { doTask, emptyDatabase, exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
 
@@ -50,6 +50,11 @@ test('the world service has two exports', async () => {
 
 test('each component is at most 300 KiB, gzipped', () => {
   for (const world of worlds) assert.ok(gzipSync(component(world), { level: 9 }).length <= 300 * 1024, world)
+})
+
+test('the notices of the crates in the components lie beside them', () => {
+  const notices = readFileSync(noticesPath, 'utf8')
+  for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wit-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
 })
 
 test('every item of the WIT is documented', () => {
