@@ -88,8 +88,10 @@ test('a request with a key and a signature from the component is accepted', asyn
   const { response, log } = exchange(exchanges, api, database, request)
   assert.equal(response.status, 200, response.body)
   assert.equal(response.body, '[]')
-  assert.deepEqual({ ...log, requestId: undefined }, {
+  assert.match(log.version, /^\d+\.\d+\.\d+$/)
+  assert.deepEqual({ ...log, requestId: undefined, version: undefined }, {
     level: 'info', requestId: undefined, method: 'GET', route: '/tenants', legacy: false, status: 200, keyId: 1n, cause: undefined,
+    clientAddress: undefined, version: undefined,
   })
   assert.equal(log.requestId, response.headers.find(({ name }) => name === 'x-request-id').value)
 })
