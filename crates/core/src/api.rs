@@ -292,6 +292,7 @@ impl Api {
             },
             root_hostname: &config.root_hostname,
             site: &config.site,
+            enforced: &config.enforced,
         };
         perform(route.operation, &mut call)
     }
@@ -303,6 +304,7 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::ListTenants => tenants::list(call),
         Operation::CreateTenant => tenants::create(call),
         Operation::GetTenant => Ok(tenants::get(call)),
+        Operation::GetSettings => Ok(tenants::settings(call)),
         Operation::EditTenant => tenants::edit(call),
         Operation::DeleteTenant => tenants::delete(call),
         Operation::InstallTenant => site::install(call),

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod clock;
+pub(crate) mod external_id;
 pub(crate) mod fault;
 pub mod hostname;
 pub mod id;

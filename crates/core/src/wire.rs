@@ -2,8 +2,10 @@
 
 pub(crate) mod body;
 pub(crate) mod dialect;
+pub(crate) mod filter;
 pub mod http;
 pub(crate) mod json;
+pub(crate) mod labels;
 pub(crate) mod legacy;
 pub(crate) mod page;
 pub(crate) mod problem;

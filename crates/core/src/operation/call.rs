@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::config::Site;
 use crate::machine::{Context, Failure, FailureKind};
-use crate::sql::{Batch, Columns, Results, Sql};
+use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::ApiError;
@@ -18,6 +18,7 @@ use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
 use crate::wire::page::Page;
+use crate::wire::variables::Variables;
 
 /// A request of a verified caller, on its way to an operation.
 pub(crate) struct Call<'a> {
@@ -32,6 +33,8 @@ pub(crate) struct Call<'a> {
     pub(crate) env: EnvSealer<'a>,
     pub(crate) root_hostname: &'a Hostname,
     pub(crate) site: &'a Site,
+    /// `CHEVERETO_TENANT_ENFORCED`
+    pub(crate) enforced: &'a Variables,
 }
 
 impl<'a> Call<'a> {
@@ -200,6 +203,24 @@ pub(crate) fn decode_page<T>(
     if rows.is_empty() {
         return Err(standing::invalid_key());
     }
+    decode_rows(page, rows, decode)
+}
+
+/// Reads a page of a list that filters or sorts. Its first result is the caller's standing alone.
+pub(crate) fn decode_found<T>(
+    page: &Page,
+    results: &mut Results,
+    decode: impl Fn(Judged) -> Result<Option<T>, ApiError>,
+) -> Result<(Vec<T>, bool), ApiError> {
+    standing::judged_read(results)?;
+    decode_rows(page, results.rows()?, decode)
+}
+
+fn decode_rows<T>(
+    page: &Page,
+    rows: Rows,
+    decode: impl Fn(Judged) -> Result<Option<T>, ApiError>,
+) -> Result<(Vec<T>, bool), ApiError> {
     let mut list: Vec<T> = rows
         .into_iter()
         .filter_map(|row| {

@@ -3,18 +3,23 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::operation::call::{Call, Pending, absent, decode_page};
-use crate::store::plans::{self, Created, NewPlan, Plan, PlanPatch};
+use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
+use crate::operation::tenants::{read_external_id, too_many_labels, write_found};
+use crate::store::find;
+use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
 use crate::store::standing;
 use crate::store::write::was_there;
+use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::PlanId;
 use crate::value::patch::Edit;
 use crate::value::text::quote;
 use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
+use crate::wire::filter::PlanFilter;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
+use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
@@ -28,14 +33,27 @@ const JSON_BYTES: usize = 256;
 
 /// `GET /tenants-plans`
 pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
-    let page = Page::read::<{ PlanId::MAX_LENGTH }>(call.query)?;
-    let batch = plans::list(&call.caller, &page);
+    let mut page = Page::read::<{ PlanId::MAX_LENGTH }>(call.query)?;
+    let filter = match call.dialect {
+        Dialect::Current => PlanFilter::read(call.query, &mut page)?,
+        Dialect::Legacy => PlanFilter::default(),
+    };
+    let is_plain = filter == PlanFilter::default();
+    let batch = if is_plain {
+        plans::list(&call.caller, &page)
+    } else {
+        find::plans(&call.caller, &filter, &page)
+    };
     let path = call.path("/tenants-plans");
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
     Ok(Pending::new(batch, move |results| {
-        let (plans, more) =
-            decode_page(&page, results, |row| Plan::decode(row, sealer.as_deref()))?;
+        let decode = |row| Plan::decode(row, sealer.as_deref());
+        let (plans, more) = if is_plain {
+            decode_page(&page, results, decode)
+        } else {
+            decode_found(&page, results, decode)
+        }?;
         let last = plans.last().filter(|_| more).map(|last| last.id.as_str());
         let body = array(&plans, JSON_BYTES, |plan, out| {
             write_json(plan, dialect, out).end();
@@ -67,11 +85,11 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     Ok(Pending::new(batch, move |results| {
         let now = match Created::decode(standing::judged(results)?)? {
             Created::At(now) => now,
-            Created::Taken => {
-                let detail = format!("{} is taken", quote(new.id.as_str()));
-                return Err(ApiError::Conflict(
-                    [FieldError::field("/id", detail)].into(),
-                ));
+            Created::Taken { id, external_id } => {
+                let id = id.then(|| taken("/id", new.id.as_str()));
+                let external_id = external_id.then(|| taken_external_id(new.external_id.as_ref()));
+                let taken = id.into_iter().chain(external_id).collect();
+                return Err(ApiError::Conflict(taken));
             }
         };
         let plan = Plan {
@@ -80,6 +98,8 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             id: new.id.as_str().into(),
             name: new.name,
             description: new.description,
+            external_id: new.external_id.as_ref().map(|id| id.as_str().into()),
+            labels: new.labels,
             limits: new.limits.as_ref().map(Into::into),
             env: new.env.as_ref().map(Into::into),
         };
@@ -94,13 +114,28 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(&call.caller, "plan"));
     };
     let batch = plans::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
-    Ok(Pending::new(batch, |results| {
-        if was_there(results)? {
-            Ok(Response::empty(204))
-        } else {
-            Err(NOT_FOUND)
+    Ok(Pending::new(batch, move |results| {
+        let edited = Edited::decode(standing::judged(results)?)?;
+        if !edited.id_is_there {
+            return Err(NOT_FOUND);
         }
+        if !edited.labels_fit {
+            return Err(ApiError::Invalid([too_many_labels()].into()));
+        }
+        if edited.external_id_is_taken {
+            let taken = taken_external_id(patch.external_id.value());
+            return Err(ApiError::Conflict([taken].into()));
+        }
+        Ok(Response::empty(204))
     }))
+}
+
+fn taken(pointer: &'static str, value: &str) -> FieldError {
+    FieldError::field(pointer, format!("{} is taken", quote(value)))
+}
+
+fn taken_external_id(id: Option<&ExternalId>) -> FieldError {
+    taken("/external_id", id.map_or("", ExternalId::as_str))
 }
 
 /// `DELETE /tenants-plans/{id}`: its tenants keep running without a plan.
@@ -130,14 +165,23 @@ fn read_new(mut fields: Fields<'_>) -> Result<NewPlan, ApiError> {
     };
     let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
     let env = fields.maybe("env", |v| v.nullable(Variables::read));
-    let (id, name, description, limits, env) =
-        fields.finish((id, name, description, limits, env))?;
+    let (external_id, labels) = match fields.dialect() {
+        Dialect::Current => (
+            fields.maybe("external_id", read_external_id),
+            fields.maybe("labels", |v| v.nullable(Labels::read)),
+        ),
+        Dialect::Legacy => (Some(None), Some(None)),
+    };
+    let (id, name, description, limits, env, external_id, labels) =
+        fields.finish((id, name, description, limits, env, external_id, labels))?;
     Ok(NewPlan {
         id,
         name,
         description: description.flatten(),
         limits: limits.flatten(),
         env: env.flatten(),
+        external_id: external_id.flatten(),
+        labels: labels.flatten().unwrap_or_default(),
     })
 }
 
@@ -152,16 +196,26 @@ fn read_patch(mut fields: Fields<'_>) -> Result<PlanPatch, ApiError> {
     };
     let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
     let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let (external_id, labels) = match fields.dialect() {
+        Dialect::Current => (
+            fields.maybe("external_id", read_external_id),
+            fields.maybe("labels", |v| v.nullable(LabelsPatch::read)),
+        ),
+        Dialect::Legacy => (Some(None), Some(None)),
+    };
     fields.require_any(match fields.dialect() {
-        Dialect::Current => "limits, env",
+        Dialect::Current => "external_id, labels, limits, env",
         Dialect::Legacy => "name, description, limits, env",
     });
-    let (name, description, limits, env) = fields.finish((name, description, limits, env))?;
+    let (name, description, limits, env, external_id, labels) =
+        fields.finish((name, description, limits, env, external_id, labels))?;
     Ok(PlanPatch {
         name,
         description: Edit::of(description),
         limits: Edit::of(limits),
         env: Edit::of(env),
+        external_id: Edit::of(external_id),
+        labels: Edit::of(labels),
     })
 }
 
@@ -188,7 +242,10 @@ fn to_json(plan: &Plan, dialect: Dialect) -> String {
 
 fn write_json<'o>(plan: &Plan, dialect: Dialect, out: Object<'o>) -> Object<'o> {
     let out = match dialect {
-        Dialect::Current => out.text("id", &plan.id),
+        Dialect::Current => {
+            let out = out.text("id", &plan.id);
+            write_found(&plan.labels, plan.external_id.as_deref(), out)
+        }
         Dialect::Legacy => out
             .text("plan_id", &plan.id)
             // A plan without a name is shown under its id (contract §10).

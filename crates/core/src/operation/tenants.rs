@@ -1,26 +1,32 @@
 //! `/tenants` and `/tenants/{id}` (contract §4 and §5).
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::config::ReusedId;
-use crate::operation::call::{Call, Pending, absent, decode_page};
+use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
 use crate::operation::site;
+use crate::settings::{Maps, effective};
 use crate::store::counters;
+use crate::store::find;
 use crate::store::standing;
-use crate::store::tenants::{self, Created, NewTenant, Obstacles, Tenant, TenantPatch};
+use crate::store::tenants::{
+    self, Created, NewTenant, Obstacles, SettingsRow, Tenant, TenantPatch,
+};
 use crate::store::write::was_there;
-use crate::value::fault::{ApiError, FieldError};
+use crate::value::external_id::ExternalId;
+use crate::value::fault::{ApiError, FieldError, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::patch::Edit;
 use crate::value::text::quote;
 use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
+use crate::wire::filter::{Member, Order, TenantQuery, cursor};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::page::Page;
+use crate::wire::labels::{Labels, LabelsPatch, MAX_LABELS};
 use crate::wire::variables::Variables;
 
 /// The log's note on a tenant that got the tables of a deleted one.
@@ -33,20 +39,73 @@ const JSON_BYTES: usize = 512;
 
 /// `GET /tenants`
 pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
-    let page = Page::read::<{ TenantId::MAX_LENGTH }>(call.query)?;
-    let batch = tenants::list(&call.caller, &page);
+    let query = TenantQuery::read(call.query)?;
+    let batch = if query.is_plain() {
+        tenants::list(&call.caller, &query.page)
+    } else {
+        find::tenants(&call.caller, &query)
+    };
     let path = call.path("/tenants");
     let sealer = call.env.sealer.cloned();
     Ok(Pending::new(batch, move |results| {
-        let (tenants, more) =
-            decode_page(&page, results, |row| Tenant::decode(row, sealer.as_deref()))?;
-        let last = tenants.last().filter(|_| more).map(|last| last.id.as_str());
+        let decode = |row| Tenant::decode(row, sealer.as_deref());
+        let (tenants, more) = if query.is_plain() {
+            decode_page(&query.page, results, decode)
+        } else {
+            decode_found(&query.page, results, decode)
+        }?;
+        let last = tenants.last().filter(|_| more).map(|last| {
+            let value = match query.order {
+                Order::Id => return last.id.clone(),
+                Order::UpdatedAt => &last.updated_at,
+                Order::CreatedAt => &last.created_at,
+                Order::Hostname => &last.hostname,
+            };
+            cursor(value, &last.id)
+        });
         // Only the current dialect has this list.
         let body = array(&tenants, JSON_BYTES, |tenant, out| {
-            write_json(tenant, Dialect::Current, out).end();
+            let out = match &query.members {
+                None => write_json(tenant, Dialect::Current, out),
+                Some(members) => Member::ALL
+                    .into_iter()
+                    .filter(|member| members.contains(member))
+                    .fold(out, |out, member| write_member(tenant, member, out)),
+            };
+            out.end();
         });
-        Ok(page.respond(body, &path, last))
+        let response = query.page.respond(body, &path, last.as_deref());
+        if !query.counts {
+            return Ok(response);
+        }
+        let total = results.outcome()?.integer("total")?;
+        Ok(response.with("x-total-count", total.to_string()))
     }))
+}
+
+/// `GET /tenants/{id}/settings`: the settings that the tenant's site runs with.
+pub(crate) fn settings(call: &Call<'_>) -> Pending {
+    let Ok(id) = TenantId::parse(call.id) else {
+        return absent(&call.caller, "tenant");
+    };
+    let sealer = call.env.sealer.cloned();
+    let enforced = call.enforced.clone();
+    Pending::new(tenants::settings(&call.caller, &id), move |results| {
+        let row = standing::judged_read(results)?;
+        let row = SettingsRow::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
+        let own = Maps {
+            limits: row.limits.as_ref(),
+            env: row.env.as_ref(),
+        };
+        let plan = Maps {
+            limits: row.plan_limits.as_ref(),
+            env: row.plan_env.as_ref(),
+        };
+        let settings = effective(&enforced, own, Some(plan));
+        let body = serde_json::to_string(&settings)
+            .map_err(|e| ApiError::Internal(Internal::Encoding(e.to_string())))?;
+        Ok(Response::json(200, body))
+    })
 }
 
 /// `GET /tenants/{id}`
@@ -79,7 +138,9 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     Ok(Pending::with_note(batch, move |results| {
         let mut row = standing::judged(results)?;
         let obstacles = Obstacles::decode(&mut row)?;
-        against_plan(obstacles, new.plan_id.as_ref())?;
+        if let Some(error) = against_plan(obstacles, new.plan_id.as_ref()) {
+            return Err(ApiError::Invalid([error].into()));
+        }
         against_new(obstacles, &new)?;
         let Created {
             site_is_there,
@@ -96,6 +157,8 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             id: new.id.as_str().into(),
             hostname: new.hostname.as_str().into(),
             is_enabled: new.is_enabled,
+            external_id: new.external_id.as_ref().map(|id| id.as_str().into()),
+            labels: new.labels.clone(),
             limits: (&new.limits).into(),
             env: (&new.env).into(),
             stats: None,
@@ -123,16 +186,35 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     };
     let batch = tenants::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
     Ok(Pending::new(batch, move |results| {
-        let obstacles = Obstacles::decode(&mut standing::judged(results)?)?;
+        let mut row = standing::judged(results)?;
+        let obstacles = Obstacles::decode(&mut row)?;
+        let labels_fit = row.boolean("labels_fit")?;
         if !obstacles.id_is_there {
             return Err(NOT_FOUND);
         }
-        against_plan(obstacles, patch.plan_id.value())?;
-        match &patch.hostname {
-            Some(hostname) if obstacles.hostname_is_taken => Err(ApiError::Conflict(
-                [taken("/hostname", hostname.as_str())].into(),
-            )),
-            _ => Ok(Response::empty(204)),
+        let mut invalid: Vec<FieldError> = against_plan(obstacles, patch.plan_id.value())
+            .into_iter()
+            .collect();
+        if !labels_fit {
+            invalid.push(too_many_labels());
+        }
+        if !invalid.is_empty() {
+            return Err(ApiError::Invalid(invalid));
+        }
+        let hostname = patch.hostname.as_ref().map_or("", Hostname::as_str);
+        let external_id = patch.external_id.value();
+        let conflicts = conflicts([
+            (obstacles.hostname_is_taken, "/hostname", hostname),
+            (
+                obstacles.external_id_is_taken,
+                "/external_id",
+                external_id.map_or("", ExternalId::as_str),
+            ),
+        ]);
+        if conflicts.is_empty() {
+            Ok(Response::empty(204))
+        } else {
+            Err(ApiError::Conflict(conflicts))
         }
     }))
 }
@@ -165,8 +247,23 @@ fn read_new(mut fields: Fields<'_>, root: &Hostname) -> Result<NewTenant, ApiErr
     let plan_id = fields.maybe("plan_id", read_plan_id);
     let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
     let env = fields.maybe("env", |v| v.nullable(Variables::read));
-    let (id, hostname, is_enabled, plan_id, limits, env) =
-        fields.finish((id, hostname, is_enabled, plan_id, limits, env))?;
+    let (external_id, labels) = match fields.dialect() {
+        Dialect::Current => (
+            fields.maybe("external_id", read_external_id),
+            fields.maybe("labels", |v| v.nullable(Labels::read)),
+        ),
+        Dialect::Legacy => (Some(None), Some(None)),
+    };
+    let (id, hostname, is_enabled, plan_id, limits, env, external_id, labels) = fields.finish((
+        id,
+        hostname,
+        is_enabled,
+        plan_id,
+        limits,
+        env,
+        external_id,
+        labels,
+    ))?;
     Ok(NewTenant {
         id,
         hostname,
@@ -174,6 +271,8 @@ fn read_new(mut fields: Fields<'_>, root: &Hostname) -> Result<NewTenant, ApiErr
         plan_id: plan_id.flatten(),
         limits: limits.flatten().unwrap_or_default(),
         env: env.flatten().unwrap_or_default(),
+        external_id: external_id.flatten(),
+        labels: labels.flatten().unwrap_or_default(),
     })
 }
 
@@ -184,15 +283,34 @@ fn read_patch(mut fields: Fields<'_>, root: &Hostname) -> Result<TenantPatch, Ap
     let plan_id = fields.maybe("plan_id", read_plan_id);
     let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
     let env = fields.maybe("env", |v| v.nullable(Variables::read));
-    fields.require_any("hostname, is_enabled, plan_id, limits, env");
-    let (hostname, is_enabled, plan_id, limits, env) =
-        fields.finish((hostname, is_enabled, plan_id, limits, env))?;
+    let (external_id, labels) = match fields.dialect() {
+        Dialect::Current => (
+            fields.maybe("external_id", read_external_id),
+            fields.maybe("labels", |v| v.nullable(LabelsPatch::read)),
+        ),
+        Dialect::Legacy => (Some(None), Some(None)),
+    };
+    fields.require_any(match fields.dialect() {
+        Dialect::Current => "hostname, is_enabled, plan_id, external_id, labels, limits, env",
+        Dialect::Legacy => "hostname, is_enabled, plan_id, limits, env",
+    });
+    let (hostname, is_enabled, plan_id, limits, env, external_id, labels) = fields.finish((
+        hostname,
+        is_enabled,
+        plan_id,
+        limits,
+        env,
+        external_id,
+        labels,
+    ))?;
     Ok(TenantPatch {
         hostname,
         is_enabled,
         plan_id: Edit::of(plan_id),
         limits: Edit::of(limits),
         env: Edit::of(env),
+        external_id: Edit::of(external_id),
+        labels: Edit::of(labels),
     })
 }
 
@@ -218,6 +336,11 @@ fn read_hostname(value: Json<'_>, root: &Hostname) -> Checked<Hostname> {
     })
 }
 
+/// Reads another system's identifier. `null` means none.
+pub(crate) fn read_external_id(value: Json<'_>) -> Checked<Option<ExternalId>> {
+    value.nullable(|v| v.parsed(ExternalId::parse))
+}
+
 /// Reads a plan's identifier. `null` and `""` mean none.
 fn read_plan_id(value: Json<'_>) -> Checked<Option<PlanId>> {
     match value {
@@ -227,31 +350,30 @@ fn read_plan_id(value: Json<'_>) -> Checked<Option<PlanId>> {
 }
 
 /// Checks shared by create and edit: the plan must exist (422).
-fn against_plan(obstacles: Obstacles, plan_id: Option<&PlanId>) -> Result<(), ApiError> {
+fn against_plan(obstacles: Obstacles, plan_id: Option<&PlanId>) -> Option<FieldError> {
     if obstacles.plan_is_there {
-        return Ok(());
+        return None;
     }
     let plan_id = plan_id.map_or("", PlanId::as_str);
     let detail = format!("expected a plan that exists; got {}", quote(plan_id));
-    Err(ApiError::Invalid(
-        [FieldError::field("/plan_id", detail)].into(),
-    ))
+    Some(FieldError::field("/plan_id", detail))
 }
 
-/// A new tenant needs a free id and a free hostname (409, which names both if both are taken).
+/// A new tenant needs a free id, a free hostname and a free external id (409, which names all that are taken).
 fn against_new(obstacles: Obstacles, new: &NewTenant) -> Result<(), ApiError> {
-    let conflicts: Vec<FieldError> = [
+    let conflicts = conflicts([
         (obstacles.id_is_there, "/id", new.id.as_str()),
         (
             obstacles.hostname_is_taken,
             "/hostname",
             new.hostname.as_str(),
         ),
-    ]
-    .into_iter()
-    .filter(|(is_taken, ..)| *is_taken)
-    .map(|(_, pointer, value)| taken(pointer, value))
-    .collect();
+        (
+            obstacles.external_id_is_taken,
+            "/external_id",
+            new.external_id.as_ref().map_or("", ExternalId::as_str),
+        ),
+    ]);
     if conflicts.is_empty() {
         Ok(())
     } else {
@@ -267,6 +389,23 @@ fn site_exists(id: &TenantId) -> ApiError {
     ApiError::SiteExists([FieldError::field("/id", detail)].into())
 }
 
+/// The values that are taken, by their pointers.
+fn conflicts<const N: usize>(values: [(bool, &'static str, &str); N]) -> Vec<FieldError> {
+    values
+        .into_iter()
+        .filter(|(is_taken, ..)| *is_taken)
+        .map(|(_, pointer, value)| taken(pointer, value))
+        .collect()
+}
+
+/// The error of a PATCH after which there would be too many labels.
+pub(crate) fn too_many_labels() -> FieldError {
+    FieldError::field(
+        "/labels",
+        format!("expected at most {MAX_LABELS} labels after the change"),
+    )
+}
+
 fn taken(pointer: &'static str, value: &str) -> FieldError {
     FieldError::field(pointer, format!("{} is taken", quote(value)))
 }
@@ -280,7 +419,8 @@ fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<
         Dialect::Current => ("id", "true", "false"),
         Dialect::Legacy => ("tenant_id", "1", "0"),
     };
-    out.text(id, &tenant.id)
+    let out = out
+        .text(id, &tenant.id)
         .text("hostname", &tenant.hostname)
         .raw(
             "is_enabled",
@@ -288,12 +428,49 @@ fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<
         )
         .text("created_at", &tenant.created_at)
         .text("updated_at", &tenant.updated_at)
-        .optional_text("plan_id", tenant.plan_id.as_deref())
-        .raw("limits", tenant.limits.as_str())
+        .optional_text("plan_id", tenant.plan_id.as_deref());
+    let out = match dialect {
+        Dialect::Current => write_found(&tenant.labels, tenant.external_id.as_deref(), out),
+        Dialect::Legacy => out,
+    };
+    out.raw("limits", tenant.limits.as_str())
         .raw("env", tenant.env.as_str())
-        .nested("stats", |out| match &tenant.stats {
-            None => out.push_str(counters::ZERO),
-            Some(stats) => stats.write_json(out),
-        })
+        .nested("stats", |out| write_stats(tenant, out))
         .optional_text("last_job_at", tenant.last_job_at.as_deref())
+}
+
+/// Writes the members that only the current dialect has.
+pub(crate) fn write_found<'o>(
+    labels: &Labels,
+    external_id: Option<&str>,
+    out: Object<'o>,
+) -> Object<'o> {
+    out.optional_text("external_id", external_id)
+        .raw("labels", &labels.to_json())
+}
+
+fn write_stats(tenant: &Tenant, out: &mut String) {
+    match &tenant.stats {
+        None => out.push_str(counters::ZERO),
+        Some(stats) => stats.write_json(out),
+    }
+}
+
+/// Writes one member of the current dialect's answer.
+fn write_member<'o>(tenant: &Tenant, member: Member, out: Object<'o>) -> Object<'o> {
+    let name = member.name();
+    match member {
+        Member::Id => out.text(name, &tenant.id),
+        Member::Hostname => out.text(name, &tenant.hostname),
+        Member::IsEnabled => out.raw(name, if tenant.is_enabled { "true" } else { "false" }),
+        Member::CreatedAt => out.text(name, &tenant.created_at),
+        Member::UpdatedAt => out.text(name, &tenant.updated_at),
+        Member::PlanId => out.optional_text(name, tenant.plan_id.as_deref()),
+        Member::ExternalId => out.optional_text(name, tenant.external_id.as_deref()),
+        Member::Labels => out.raw(name, &tenant.labels.to_json()),
+        Member::Limits => out.raw(name, tenant.limits.as_str()),
+        Member::Env => out.raw(name, tenant.env.as_str()),
+        Member::Stats => out.nested(name, |out| write_stats(tenant, out)),
+        Member::LastJobAt => out.optional_text(name, tenant.last_job_at.as_deref()),
+    }
 }

@@ -8,13 +8,15 @@ use crate::sql::Batch;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::standing::{self, Judged, caller};
 use crate::store::write::{write, write_into};
+use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
 use crate::value::id::PlanId;
 use crate::value::patch::Edit;
+use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
-const TABLE: &str = "tenants_plans";
+pub(crate) const TABLE: &str = "tenants_plans";
 
 /// A plan to create.
 #[derive(Debug)]
@@ -27,15 +29,19 @@ pub(crate) struct NewPlan {
     /// `None` if the map was never set. An empty map is set.
     pub(crate) limits: Option<Variables>,
     pub(crate) env: Option<Variables>,
+    pub(crate) external_id: Option<ExternalId>,
+    pub(crate) labels: Labels,
 }
 
-/// Changes to a plan. A map replaces the stored one as a whole.
+/// Changes to a plan. `limits` and `env` replace the stored maps as a whole, `labels` merges (RFC 7396).
 #[derive(Debug)]
 pub(crate) struct PlanPatch {
     pub(crate) name: Option<String>,
     pub(crate) description: Edit<String>,
     pub(crate) limits: Edit<Variables>,
     pub(crate) env: Edit<Variables>,
+    pub(crate) external_id: Edit<ExternalId>,
+    pub(crate) labels: Edit<LabelsPatch>,
 }
 
 /// A plan's row, decrypted.
@@ -44,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) labels: Labels,
     pub(crate) limits: Option<VariablesText>,
     pub(crate) env: Option<VariablesText>,
     pub(crate) created_at: String,
@@ -54,7 +62,7 @@ pub(crate) struct Plan {
 macro_rules! select {
     ($on:literal) => {
         concat!(
-            "SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
+            "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
             caller!(),
             " AS k LEFT JOIN tenants_plans AS p ON ",
             $on
@@ -85,6 +93,8 @@ impl Plan {
             return Ok(None);
         };
         Ok(Some(Self {
+            external_id: row.optional_text("external_id")?,
+            labels: sealed::labels(TABLE, &id, &row.text("labels")?)?,
             limits: sealed::limits(TABLE, &id, row.optional_text("limits")?)?,
             env: sealed::open_env(TABLE, &id, row.optional_text("env")?, sealer)?,
             created_at: row.text("created_at")?,
@@ -109,9 +119,10 @@ pub(crate) fn create(
     };
     let text = write_into!(
         "create_plan",
-        "id_is_there, id, name, description, limits, env",
-        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9",
-        "id_is_there, now"
+        "id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, \
+         EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?10), ?10, ?11",
+        "id_is_there, external_id_is_taken, now"
     );
     let values = [
         new.id.as_str().into(),
@@ -119,6 +130,8 @@ pub(crate) fn create(
         new.description.as_deref().into(),
         new.limits.as_ref().map(Variables::to_stored).into(),
         env.into(),
+        new.external_id.as_ref().map(ExternalId::as_str).into(),
+        new.labels.to_json().into(),
     ];
     Ok(write(caller, request_id, text, values))
 }
@@ -126,8 +139,8 @@ pub(crate) fn create(
 /// The outcome of [`create`].
 #[derive(Debug)]
 pub(crate) enum Created {
-    /// There is a plan with this id already.
-    Taken,
+    /// There is a plan with this id, with this external id, or with each.
+    Taken { id: bool, external_id: bool },
     /// The plan was created at this time.
     At(String),
 }
@@ -135,15 +148,17 @@ pub(crate) enum Created {
 impl Created {
     /// Reads the row that [`create`] returns.
     pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
-        Ok(if row.boolean("id_is_there")? {
-            Self::Taken
+        let id = row.boolean("id_is_there")?;
+        let external_id = row.boolean("external_id_is_taken")?;
+        Ok(if id || external_id {
+            Self::Taken { id, external_id }
         } else {
             Self::At(row.text("now")?)
         })
     }
 }
 
-/// Changes a plan. The result is a row of [`write::was_there`](crate::store::write::was_there).
+/// Changes a plan. The result is [`Edited`].
 pub(crate) fn edit(
     caller: &Caller,
     request_id: &str,
@@ -157,11 +172,17 @@ pub(crate) fn edit(
     let (sets_env, env) = patch
         .env
         .columns(|map| sealer.seal(TABLE, id.as_str(), map).map(Some))?;
+    let (sets_external_id, external_id) = patch.external_id.columns(|id| Ok(Some(id.as_str())))?;
+    let (sets_labels, labels) = patch.labels.columns(|patch| Ok(Some(patch.to_json())))?;
     let text = write_into!(
         "edit_plan",
-        "id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env",
-        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12",
-        "id_is_there"
+        "id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env, \
+         external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+         EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?14 AND id <> ?5), \
+         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16))) <= 32, \
+         ?13, ?14, ?15, json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16)",
+        "id_is_there, external_id_is_taken, labels_fit"
     );
     let values = [
         id.as_str().into(),
@@ -172,8 +193,31 @@ pub(crate) fn edit(
         limits.into(),
         sets_env.into(),
         env.into(),
+        sets_external_id.into(),
+        external_id.into(),
+        sets_labels.into(),
+        labels.into(),
     ];
     Ok(write(caller, request_id, text, values))
+}
+
+/// The outcome of [`edit`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edited {
+    pub(crate) id_is_there: bool,
+    pub(crate) external_id_is_taken: bool,
+    pub(crate) labels_fit: bool,
+}
+
+impl Edited {
+    /// Reads the row that [`edit`] returns.
+    pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
+        Ok(Self {
+            id_is_there: row.boolean("id_is_there")?,
+            external_id_is_taken: row.boolean("external_id_is_taken")?,
+            labels_fit: row.boolean("labels_fit")?,
+        })
+    }
 }
 
 /// Deletes a plan. Its tenants keep running without one. The result is a row of

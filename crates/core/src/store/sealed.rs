@@ -1,4 +1,4 @@
-//! The columns that tenants and plans share: `limits`, in clear, and `env`, encrypted for its place.
+//! The columns that tenants and plans share: `limits` and `labels`, in clear, and `env`, encrypted for its place.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::crypto::seal::{Place, SealError, Sealer};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
+use crate::wire::labels::Labels;
 use crate::wire::variables::{Variables, VariablesText};
 
 /// The error of an operation that must encrypt or decrypt when no key is configured.
@@ -30,6 +31,56 @@ pub(crate) fn limits(
                 reason,
             })
         })
+}
+
+/// Reads the column `limits` of a row as a map.
+pub(crate) fn limits_map(
+    table: &'static str,
+    id: &str,
+    text: Option<String>,
+) -> Result<Option<Variables>, ApiError> {
+    let text = limits(table, id, text)?;
+    text.map(|text| map_of(table, id, "limits", &text))
+        .transpose()
+}
+
+/// Decrypts the column `env` of a row as a map.
+pub(crate) fn open_env_map(
+    table: &'static str,
+    id: &str,
+    sealed: Option<String>,
+    sealer: Option<&Sealer>,
+) -> Result<Option<Variables>, ApiError> {
+    let text = open_env(table, id, sealed, sealer)?;
+    text.map(|text| map_of(table, id, "env", &text)).transpose()
+}
+
+fn map_of(
+    table: &'static str,
+    id: &str,
+    column: &str,
+    text: &VariablesText,
+) -> Result<Variables, ApiError> {
+    Variables::from_stored(text.as_str()).map_err(|reason| {
+        ApiError::Internal(Internal::Stored {
+            place: format!("{table}/{id}/{column}"),
+            reason,
+        })
+    })
+}
+
+/// Reads the column `labels` of a row.
+pub(crate) fn labels(table: &'static str, id: &str, text: &str) -> Result<Labels, ApiError> {
+    // Most rows have none.
+    if text == "{}" {
+        return Ok(Labels::default());
+    }
+    Labels::from_stored(text).map_err(|reason| {
+        ApiError::Internal(Internal::Stored {
+            place: format!("{table}/{id}/labels"),
+            reason,
+        })
+    })
 }
 
 /// The place of the column `env` of a row.

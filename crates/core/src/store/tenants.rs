@@ -8,15 +8,18 @@ use crate::config::{ReusedId, Site};
 use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
 use crate::store::counters::Counters;
+use crate::store::plans;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, caller};
 use crate::store::write::{write, write_into};
+use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::patch::Edit;
 use crate::value::table_name::TableNames;
+use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
@@ -32,9 +35,11 @@ pub(crate) struct NewTenant {
     pub(crate) plan_id: Option<PlanId>,
     pub(crate) limits: Variables,
     pub(crate) env: Variables,
+    pub(crate) external_id: Option<ExternalId>,
+    pub(crate) labels: Labels,
 }
 
-/// Changes to a tenant. A map replaces the stored one as a whole.
+/// Changes to a tenant. `limits` and `env` replace the stored maps as a whole, `labels` merges (RFC 7396).
 #[derive(Debug)]
 pub(crate) struct TenantPatch {
     pub(crate) hostname: Option<Hostname>,
@@ -42,6 +47,8 @@ pub(crate) struct TenantPatch {
     pub(crate) plan_id: Edit<PlanId>,
     pub(crate) limits: Edit<Variables>,
     pub(crate) env: Edit<Variables>,
+    pub(crate) external_id: Edit<ExternalId>,
+    pub(crate) labels: Edit<LabelsPatch>,
 }
 
 /// A tenant's row, decrypted.
@@ -53,6 +60,8 @@ pub(crate) struct Tenant {
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
     pub(crate) plan_id: Option<String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) labels: Labels,
     pub(crate) limits: VariablesText,
     pub(crate) env: VariablesText,
     /// `None` if the tenant was never counted.
@@ -64,8 +73,8 @@ pub(crate) struct Tenant {
 macro_rules! select {
     ($on:literal) => {
         concat!(
-            "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.limits, t.env, t.stats, \
-             t.last_job_at FROM ",
+            "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, \
+             t.env, t.stats, t.last_job_at FROM ",
             caller!(),
             " AS k LEFT JOIN tenants AS t ON ",
             $on
@@ -86,6 +95,52 @@ pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
     Batch::one(standing::statement(caller, select!("t.id = ?4")).values([id.as_str().into()]))
 }
 
+/// Reads the maps of a tenant and of its plan.
+pub(crate) fn settings(caller: &Caller, id: &TenantId) -> Batch {
+    Batch::one(
+        standing::statement(
+            caller,
+            concat!(
+                "SELECT k.standing, t.id, t.limits, t.env, p.id AS plan_id, p.limits AS plan_limits, p.env AS plan_env FROM ",
+                caller!(),
+                " AS k LEFT JOIN tenants AS t ON t.id = ?4 LEFT JOIN tenants_plans AS p ON p.id = t.plan_id"
+            ),
+        )
+        .values([id.as_str().into()]),
+    )
+}
+
+/// The maps of a tenant and of its plan, decrypted.
+#[derive(Debug)]
+pub(crate) struct SettingsRow {
+    pub(crate) limits: Option<Variables>,
+    pub(crate) env: Option<Variables>,
+    pub(crate) plan_limits: Option<Variables>,
+    pub(crate) plan_env: Option<Variables>,
+}
+
+impl SettingsRow {
+    /// Reads the row of [`settings`]. `None`: there is no such tenant.
+    pub(crate) fn decode(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<Self>, ApiError> {
+        let Some(id) = row.optional_text("id")? else {
+            return Ok(None);
+        };
+        let (limits, env) = (row.optional_text("limits")?, row.optional_text("env")?);
+        let plan_id = row.optional_text("plan_id")?.unwrap_or_default();
+        let plan_limits = row.optional_text("plan_limits")?;
+        let plan_env = row.optional_text("plan_env")?;
+        Ok(Some(Self {
+            limits: sealed::limits_map(TABLE, &id, limits)?,
+            env: sealed::open_env_map(TABLE, &id, env, sealer)?,
+            plan_limits: sealed::limits_map(plans::TABLE, &plan_id, plan_limits)?,
+            plan_env: sealed::open_env_map(plans::TABLE, &plan_id, plan_env, sealer)?,
+        }))
+    }
+}
+
 impl Tenant {
     /// Reads a row. `None` is the row of `NULL`s: the key is valid, and there is no tenant.
     pub(crate) fn decode(
@@ -100,6 +155,8 @@ impl Tenant {
         let created_at = row.text("created_at")?;
         let updated_at = row.text("updated_at")?;
         let plan_id = row.optional_text("plan_id")?;
+        let external_id = row.optional_text("external_id")?;
+        let labels = sealed::labels(TABLE, &id, &row.text("labels")?)?;
         let limits = sealed::limits(TABLE, &id, row.optional_text("limits")?)?
             .unwrap_or_else(VariablesText::empty);
         let env = sealed::open_env(TABLE, &id, row.optional_text("env")?, sealer)?
@@ -120,6 +177,8 @@ impl Tenant {
             created_at,
             updated_at,
             plan_id,
+            external_id,
+            labels,
             limits,
             env,
             stats,
@@ -145,12 +204,13 @@ pub(crate) fn create(
     let text = write_into!(
         "create_tenant",
         "id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, \
-         id, hostname, is_enabled, plan_id, limits, env",
+         id, hostname, is_enabled, plan_id, limits, env, external_id_is_taken, external_id, labels",
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6), \
          ?8 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?8), \
          EXISTS (SELECT 1 FROM pragma_table_info(?11)), ?12, \
-         ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10",
-        "id_is_there, hostname_is_taken, plan_is_there, site_is_there, now, plan_id"
+         ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10, \
+         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?13), ?13, ?14",
+        "id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, site_is_there, now, plan_id"
     );
     let values = [
         new.id.as_str().into(),
@@ -161,11 +221,13 @@ pub(crate) fn create(
         env.into(),
         users.as_str().into(),
         may_adopt.into(),
+        new.external_id.as_ref().map(ExternalId::as_str).into(),
+        new.labels.to_json().into(),
     ];
     Ok(write(caller, request_id, text, values))
 }
 
-/// Changes a tenant. The result is [`Obstacles`].
+/// Changes a tenant. The result is [`Obstacles`], and whether the labels fit.
 pub(crate) fn edit(
     caller: &Caller,
     request_id: &str,
@@ -176,14 +238,20 @@ pub(crate) fn edit(
     let (sets_plan_id, plan_id) = patch.plan_id.columns(|id| Ok(Some(id.as_str())))?;
     let (sets_limits, limits) = patch.limits.columns(|map| Ok(stored_limits(map)))?;
     let (sets_env, env) = patch.env.columns(|map| stored_env(id, map, sealer))?;
+    let (sets_external_id, external_id) = patch.external_id.columns(|id| Ok(Some(id.as_str())))?;
+    let (sets_labels, labels) = patch.labels.columns(|patch| Ok(Some(patch.to_json())))?;
     let text = write_into!(
         "edit_tenant",
         "id_is_there, hostname_is_taken, plan_is_there, \
-         id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env",
+         id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env, \
+         external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), \
          ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
-         ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13",
-        "id_is_there, hostname_is_taken, plan_is_there"
+         ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13, \
+         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?15 AND id <> ?5), \
+         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17))) <= 32, \
+         ?14, ?15, ?16, json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17)",
+        "id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, labels_fit"
     );
     let values = [
         id.as_str().into(),
@@ -195,6 +263,10 @@ pub(crate) fn edit(
         limits.into(),
         sets_env.into(),
         env.into(),
+        sets_external_id.into(),
+        external_id.into(),
+        sets_labels.into(),
+        labels.into(),
     ];
     Ok(write(caller, request_id, text, values))
 }
@@ -232,6 +304,7 @@ pub(crate) struct Obstacles {
     pub(crate) id_is_there: bool,
     pub(crate) hostname_is_taken: bool,
     pub(crate) plan_is_there: bool,
+    pub(crate) external_id_is_taken: bool,
 }
 
 impl Obstacles {
@@ -241,6 +314,7 @@ impl Obstacles {
             id_is_there: row.boolean("id_is_there")?,
             hostname_is_taken: row.boolean("hostname_is_taken")?,
             plan_is_there: row.boolean("plan_is_there")?,
+            external_id_is_taken: row.boolean("external_id_is_taken")?,
         })
     }
 }

@@ -3,6 +3,7 @@
 //! [`ApiError`] keeps *the caller is wrong* apart from *we are wrong*. An error of the second kind tells the caller only the request's
 //! id. Its cause goes to the log.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -154,7 +155,7 @@ pub enum Place {
     /// In the body: a JSON pointer (RFC 6901).
     Pointer(String),
     /// In the query: the parameter's name.
-    Parameter(&'static str),
+    Parameter(Cow<'static, str>),
 }
 
 impl FieldError {
@@ -169,9 +170,9 @@ impl FieldError {
 
     /// An error of a query parameter.
     #[must_use]
-    pub fn parameter(name: &'static str, detail: impl Into<String>) -> Self {
+    pub fn parameter(name: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
-            at: Place::Parameter(name),
+            at: Place::Parameter(name.into()),
             detail: detail.into(),
         }
     }

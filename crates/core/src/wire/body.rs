@@ -327,6 +327,8 @@ read!(A, B, C);
 read!(A, B, C, D);
 read!(A, B, C, D, E);
 read!(A, B, C, D, E, F);
+read!(A, B, C, D, E, F, G);
+read!(A, B, C, D, E, F, G, H);
 
 /// Whether two values are the same string, however it is escaped, or the same text.
 fn same(one: &RawValue, other: &RawValue) -> bool {

@@ -17,38 +17,21 @@ pub(crate) const MAX_LIMIT: i64 = 10_000;
 pub(crate) struct Page {
     limit: Option<i64>,
     after: Option<String>,
+    /// In a sorted list, the value of the row before the first one.
+    after_value: Option<String>,
+    /// The other parameters, each after `&`.
+    kept: String,
 }
 
 impl Page {
     /// Reads `limit` (1 to [`MAX_LIMIT`], absent for all) and `after` (an identifier, which need not exist). Ignores other parameters.
     pub(crate) fn read<const MAX: usize>(query: &str) -> Result<Self, ApiError> {
         let mut errors = Vec::new();
-        let mut page = Self {
-            limit: None,
-            after: None,
-        };
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut page = Self::all();
+        for (name, raw) in parameters(query) {
             match name {
-                "limit" => match value.parse() {
-                    Ok(n)
-                        if value.bytes().all(|b| b.is_ascii_digit())
-                            && (1..=MAX_LIMIT).contains(&n) =>
-                    {
-                        page.limit = Some(n)
-                    }
-                    _ => errors.push(FieldError::parameter(
-                        "limit",
-                        format!(
-                            "expected a whole number from 1 to {MAX_LIMIT}; got {}",
-                            quote(value)
-                        ),
-                    )),
-                },
-                "after" => match Id::<MAX>::parse(value) {
-                    Ok(id) => page.after = Some(id.to_string()),
-                    Err(detail) => errors.push(FieldError::parameter("after", detail)),
-                },
+                "limit" => errors.extend(page.read_limit(raw).err()),
+                "after" => errors.extend(page.read_after::<MAX>(raw).err()),
                 _ => {}
             }
         }
@@ -59,9 +42,82 @@ impl Page {
         }
     }
 
+    /// The whole list.
+    pub(crate) fn all() -> Self {
+        Self {
+            limit: None,
+            after: None,
+            after_value: None,
+            kept: String::new(),
+        }
+    }
+
+    /// Reads `limit`.
+    pub(crate) fn read_limit(&mut self, raw: &str) -> Result<(), FieldError> {
+        let text = decode(raw).map_err(|detail| FieldError::parameter("limit", detail))?;
+        match text.parse() {
+            Ok(n) if text.bytes().all(|b| b.is_ascii_digit()) && (1..=MAX_LIMIT).contains(&n) => {
+                self.limit = Some(n);
+                Ok(())
+            }
+            _ => Err(FieldError::parameter(
+                "limit",
+                format!(
+                    "expected a whole number from 1 to {MAX_LIMIT}; got {}",
+                    quote(&text)
+                ),
+            )),
+        }
+    }
+
+    /// Reads `after` of a list in the order of ids.
+    pub(crate) fn read_after<const MAX: usize>(&mut self, raw: &str) -> Result<(), FieldError> {
+        let id = decode(raw)
+            .and_then(|text| Id::<MAX>::parse(&text))
+            .map_err(|detail| FieldError::parameter("after", detail))?;
+        self.after = Some(id.to_string());
+        Ok(())
+    }
+
+    /// Reads `after` of a list in another order: a value, a comma and an identifier.
+    pub(crate) fn read_after_sorted<const MAX: usize>(
+        &mut self,
+        raw: &str,
+    ) -> Result<(), FieldError> {
+        let (value, id) = decode(raw)
+            .and_then(|text| {
+                let (value, id) = text.rsplit_once(',').ok_or_else(|| {
+                    format!(
+                        "expected the value and the id of a row, with a comma between; got {}",
+                        quote(&text)
+                    )
+                })?;
+                Ok((value.to_string(), Id::<MAX>::parse(id)?))
+            })
+            .map_err(|detail| FieldError::parameter("after", detail))?;
+        self.after_value = Some(value);
+        self.after = Some(id.to_string());
+        Ok(())
+    }
+
+    /// Takes the other parameters, each after `&`, for the `Link`.
+    pub(crate) fn keep(&mut self, parameters: String) {
+        self.kept = parameters;
+    }
+
     /// The identifier before the first row. The empty text comes before all others.
     pub(crate) fn after(&self) -> &str {
         self.after.as_deref().unwrap_or("")
+    }
+
+    /// The identifier before the first row, if the page is not the first one.
+    pub(crate) fn after_id(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// In a sorted list, the value and the identifier of the row before the first one.
+    pub(crate) fn after_row(&self) -> Option<(&str, &str)> {
+        Some((self.after_value.as_deref()?, self.after.as_deref()?))
     }
 
     /// The number of rows to read: one more than the page has, to see whether others follow; -1 for all.
@@ -91,17 +147,66 @@ impl Page {
     /// The `Link` to the page after `last` (RFC 8288).
     fn next(&self, list: &str, last: &str) -> String {
         format!(
-            "<{list}?limit={}&after={last}>; rel=\"next\"",
-            self.limit.unwrap_or(MAX_LIMIT)
+            "<{list}?limit={}&after={last}{}>; rel=\"next\"",
+            self.limit.unwrap_or(MAX_LIMIT),
+            self.kept
         )
     }
+}
+
+/// The parameters of a query: names as they are, and values that [`decode`] reads.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Decodes a value (RFC 3986 §2.1). A `+` is a plus.
+pub(crate) fn decode(raw: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digit = |at: usize| rest.get(at).and_then(|b| char::from(*b).to_digit(16));
+        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
+            return Err(format!(
+                "expected two hexadecimal digits after each `%`; got {}",
+                quote(raw)
+            ));
+        };
+        bytes.extend(u8::try_from(16 * high + low));
+        rest = &rest[2..];
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        Ok(_) => Err("expected text without U+0000".into()),
+        Err(_) => Err(format!("expected UTF-8; got {}", quote(raw))),
+    }
+}
+
+/// Encodes a value for a URL.
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b',') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::vec;
 
-    use super::Page;
+    use super::{Page, decode, encode};
     use crate::value::fault::ApiError;
 
     #[test]
@@ -118,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn values_are_percent_decoded_and_a_plus_is_a_plus() {
+        assert_eq!(decode("a+b%20%C3%a9%2B").unwrap(), "a+b é+");
+        for bad in ["%", "%1", "%g0", "%+1", "%FF", "%00", "%é"] {
+            assert!(decode(bad).is_err(), "{bad}");
+        }
+        assert_eq!(encode("a b,c:é&>"), "a%20b,c:%C3%A9%26%3E");
+        assert_eq!(decode(&encode("a b,c:é&>%")).unwrap(), "a b,c:é&>%");
+    }
+
+    #[test]
     fn every_invalid_parameter_is_named() {
         for (bad, count) in [
             ("limit=0", 1),
@@ -126,7 +241,9 @@ mod tests {
             ("limit", 1),
             ("limit=+1", 1),
             ("after=", 1),
-            ("limit=%31", 1),
+            ("limit=%3", 1),
+            ("limit=%31%30001", 1),
+            ("after=%FF", 1),
         ] {
             let Err(ApiError::Invalid(errors)) = Page::read::<16>(bad) else {
                 panic!("{bad} was taken")

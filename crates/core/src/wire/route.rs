@@ -29,6 +29,8 @@ pub(crate) enum Scope {
     Any,
     TenantsRead,
     TenantsWrite,
+    /// `tenants:read` and `plans:read`.
+    SettingsRead,
     PlansRead,
     PlansWrite,
     Sites,
@@ -76,6 +78,7 @@ pub(crate) enum Operation {
     ListTenants,
     CreateTenant,
     GetTenant,
+    GetSettings,
     EditTenant,
     DeleteTenant,
     InstallTenant,
@@ -125,6 +128,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Scope::TenantsRead, BodyRule::Ignored),
     route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Scope::TenantsWrite, BodyRule::Required),
     route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Scope::TenantsWrite, BodyRule::Optional),
+    route(Method::Get, "/tenants/{id}/settings", CURRENT, Operation::GetSettings, Scope::SettingsRead, BodyRule::Ignored),
     route(Method::Post, "/tenants/{id}/install", CURRENT, Operation::InstallTenant, Scope::Sites, BodyRule::Required),
     route(Method::Patch, "/tenants/{id}/user-password-reset", CURRENT, Operation::ResetUserPassword, Scope::Sites, BodyRule::Required),
     route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Scope::PlansRead, BodyRule::Ignored),
@@ -234,6 +238,7 @@ mod tests {
             ("/tenants", "/tenants", ""),
             ("/tenants/a", "/tenants/{id}", "a"),
             ("/tenants/a%20b", "/tenants/{id}", "a%20b"),
+            ("/tenants/a/settings", "/tenants/{id}/settings", "a"),
             ("/tenants/a/install", "/tenants/{id}/install", "a"),
             (
                 "/tenants/a/user-password-reset",
@@ -343,6 +348,7 @@ mod tests {
             let expected = match route.template {
                 "/_/health" | "/auth/verify" => Scope::Any,
                 "/config/traefik" => Scope::Traefik,
+                "/tenants/{id}/settings" => Scope::SettingsRead,
                 t if t.starts_with("/tenants/{id}/") => Scope::Sites,
                 t if t.starts_with("/tenants-plans") && reads => Scope::PlansRead,
                 t if t.starts_with("/tenants-plans") => Scope::PlansWrite,

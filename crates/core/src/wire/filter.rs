@@ -1,0 +1,376 @@
+//! The query parameters of the lists that choose, order and shorten (docs/API.md, "Lists").
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::value::clock::Timestamp;
+use crate::value::external_id::ExternalId;
+use crate::value::fault::{ApiError, FieldError};
+use crate::value::hostname::Hostname;
+use crate::value::id::{PlanId, TenantId};
+use crate::value::text::quote;
+use crate::wire::labels;
+use crate::wire::page::{Page, decode, encode, parameters};
+
+/// The most ids that one request may ask for.
+const MAX_IDS: usize = 100;
+
+/// A label to have, with this value or with any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LabelFilter {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+}
+
+impl LabelFilter {
+    /// Splits `name:value` at the first colon. A name alone stands for any value.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, value) = match text.split_once(':') {
+            Some((name, value)) => (name, Some(labels::parse_value(value)?)),
+            None => (text, None),
+        };
+        labels::parse_name(name)?;
+        Ok(Self {
+            name: name.into(),
+            value,
+        })
+    }
+}
+
+/// The tenants to list: those for which everything holds that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TenantFilter {
+    /// One of these ids, if there are any here.
+    pub(crate) ids: Vec<TenantId>,
+    /// `Some(None)`: no plan.
+    pub(crate) plan_id: Option<Option<PlanId>>,
+    pub(crate) is_enabled: Option<bool>,
+    pub(crate) hostname: Option<Hostname>,
+    pub(crate) external_id: Option<ExternalId>,
+    pub(crate) labels: Vec<LabelFilter>,
+    pub(crate) created_since: Option<Timestamp>,
+    pub(crate) updated_since: Option<Timestamp>,
+    /// A prefix of the id or of the hostname.
+    pub(crate) prefix: Option<String>,
+}
+
+/// The order of a list of tenants. Equal ones come in the order of their ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    #[default]
+    Id,
+    UpdatedAt,
+    CreatedAt,
+    Hostname,
+}
+
+/// A member of a tenant's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Member {
+    Id,
+    Hostname,
+    IsEnabled,
+    CreatedAt,
+    UpdatedAt,
+    PlanId,
+    ExternalId,
+    Labels,
+    Limits,
+    Env,
+    Stats,
+    LastJobAt,
+}
+
+impl Member {
+    /// Every member, in the order of the answer.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Id,
+        Self::Hostname,
+        Self::IsEnabled,
+        Self::CreatedAt,
+        Self::UpdatedAt,
+        Self::PlanId,
+        Self::ExternalId,
+        Self::Labels,
+        Self::Limits,
+        Self::Env,
+        Self::Stats,
+        Self::LastJobAt,
+    ];
+
+    /// The member's name in the current dialect.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Hostname => "hostname",
+            Self::IsEnabled => "is_enabled",
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+            Self::PlanId => "plan_id",
+            Self::ExternalId => "external_id",
+            Self::Labels => "labels",
+            Self::Limits => "limits",
+            Self::Env => "env",
+            Self::Stats => "stats",
+            Self::LastJobAt => "last_job_at",
+        }
+    }
+}
+
+/// A list of tenants to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TenantQuery {
+    pub(crate) page: Page,
+    pub(crate) filter: TenantFilter,
+    pub(crate) order: Order,
+    pub(crate) descends: bool,
+    /// The members to answer; `None` for all.
+    pub(crate) members: Option<Vec<Member>>,
+    /// Whether to count the tenants of all pages.
+    pub(crate) counts: bool,
+}
+
+/// The plans to list: those for which everything holds that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PlanFilter {
+    pub(crate) external_id: Option<ExternalId>,
+    pub(crate) labels: Vec<LabelFilter>,
+}
+
+impl TenantQuery {
+    /// Reads the parameters of `GET /tenants`.
+    ///
+    /// # Errors
+    /// 422 for a parameter that is unknown, not as expected, or there twice without need. A misspelt filter would answer all tenants.
+    pub(crate) fn read(query: &str) -> Result<Self, ApiError> {
+        let mut reader = Reader::default();
+        let mut filter = TenantFilter::default();
+        let mut sort = None;
+        let mut members = None;
+        let mut counts = None;
+        let mut after = None;
+        let mut limit = None;
+        for (name, raw) in parameters(query) {
+            match name {
+                "limit" => limit = Some(raw),
+                "after" => {
+                    after = Some(raw);
+                }
+                "id" => reader.many("id", raw, MAX_IDS, &mut filter.ids, TenantId::parse),
+                "plan_id" => reader.once("plan_id", raw, &mut filter.plan_id, |text| {
+                    if text.is_empty() {
+                        return Ok(None);
+                    }
+                    PlanId::parse(text).map(Some)
+                }),
+                "is_enabled" => reader.once("is_enabled", raw, &mut filter.is_enabled, boolean),
+                "hostname" => reader.once("hostname", raw, &mut filter.hostname, |text| {
+                    Hostname::parse(text)
+                }),
+                "external_id" => reader.external_id(raw, &mut filter.external_id),
+                "label" => reader.label(raw, &mut filter.labels),
+                "created_since" => {
+                    reader.once("created_since", raw, &mut filter.created_since, time);
+                }
+                "updated_since" => {
+                    reader.once("updated_since", raw, &mut filter.updated_since, time);
+                }
+                "q" => reader.once("q", raw, &mut filter.prefix, |text| match text {
+                    "" => Err("expected a prefix of an id or of a hostname; got none".into()),
+                    _ => Ok(text.into()),
+                }),
+                "sort" => reader.once("sort", raw, &mut sort, order),
+                "fields" => reader.once("fields", raw, &mut members, fields),
+                "count" => reader.once("count", raw, &mut counts, boolean),
+                unknown => reader.errors.push(FieldError::parameter(
+                    unknown.chars().take(200).collect::<String>(),
+                    "unknown parameter",
+                )),
+            }
+        }
+        let (order, descends) = sort.unwrap_or_default();
+        let mut page = Page::all();
+        if let Some(raw) = limit {
+            reader.errors.extend(page.read_limit(raw).err());
+        }
+        if let Some(raw) = after {
+            let read = match order {
+                Order::Id => page.read_after::<{ TenantId::MAX_LENGTH }>(raw),
+                _ => page.read_after_sorted::<{ TenantId::MAX_LENGTH }>(raw),
+            };
+            reader.errors.extend(read.err());
+        }
+        page.keep(reader.kept);
+        if !reader.errors.is_empty() {
+            return Err(ApiError::Invalid(reader.errors));
+        }
+        Ok(Self {
+            page,
+            filter,
+            order,
+            descends,
+            members,
+            counts: counts.unwrap_or(false),
+        })
+    }
+
+    /// Whether the query only pages through all tenants.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.filter == TenantFilter::default()
+            && self.order == Order::Id
+            && !self.descends
+            && self.members.is_none()
+            && !self.counts
+    }
+
+    /// Whether the answer has a member.
+    pub(crate) fn has(&self, member: Member) -> bool {
+        self.members
+            .as_ref()
+            .is_none_or(|members| members.contains(&member))
+    }
+}
+
+impl PlanFilter {
+    /// Reads the parameters of `GET /tenants-plans`. Ignores unknown ones.
+    ///
+    /// # Errors
+    /// 422 for a parameter that is not as expected, or there twice without need.
+    pub(crate) fn read(query: &str, page: &mut Page) -> Result<Self, ApiError> {
+        let mut reader = Reader::default();
+        let mut filter = Self::default();
+        for (name, raw) in parameters(query) {
+            match name {
+                "external_id" => reader.external_id(raw, &mut filter.external_id),
+                "label" => reader.label(raw, &mut filter.labels),
+                _ => {}
+            }
+        }
+        page.keep(reader.kept);
+        if reader.errors.is_empty() {
+            Ok(filter)
+        } else {
+            Err(ApiError::Invalid(reader.errors))
+        }
+    }
+}
+
+/// Reads parameters, and collects errors and the text that a `Link` repeats.
+#[derive(Default)]
+struct Reader {
+    errors: Vec<FieldError>,
+    kept: String,
+}
+
+impl Reader {
+    /// Reads a parameter that may come once.
+    fn once<T>(
+        &mut self,
+        name: &'static str,
+        raw: &str,
+        into: &mut Option<T>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) {
+        match self.parsed(name, raw, parse) {
+            Some(_) if into.is_some() => self.errors.push(FieldError::parameter(
+                name,
+                "expected it once; it comes again",
+            )),
+            Some(value) => *into = Some(value),
+            None => {}
+        }
+    }
+
+    /// Reads a parameter that may come up to `most` times.
+    fn many<T>(
+        &mut self,
+        name: &'static str,
+        raw: &str,
+        most: usize,
+        into: &mut Vec<T>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) {
+        if into.len() == most {
+            let detail = format!("expected it at most {most} times");
+            let error = FieldError::parameter(name, detail);
+            if !self.errors.contains(&error) {
+                self.errors.push(error);
+            }
+            return;
+        }
+        into.extend(self.parsed(name, raw, parse));
+    }
+
+    fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        raw: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let parsed = decode(raw).and_then(|text| {
+            let value = parse(&text)?;
+            self.kept.push_str(&format!("&{name}={}", encode(&text)));
+            Ok(value)
+        });
+        parsed
+            .map_err(|detail| self.errors.push(FieldError::parameter(name, detail)))
+            .ok()
+    }
+
+    fn external_id(&mut self, raw: &str, into: &mut Option<ExternalId>) {
+        self.once("external_id", raw, into, ExternalId::parse);
+    }
+
+    fn label(&mut self, raw: &str, into: &mut Vec<LabelFilter>) {
+        self.many("label", raw, labels::MAX_LABELS, into, LabelFilter::parse);
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("expected true or false; got {}", quote(text))),
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|_| format!("expected YYYY-MM-DD HH:MM:SS; got {}", quote(text)))
+}
+
+fn order(text: &str) -> Result<(Order, bool), String> {
+    let (name, descends) = match text.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (text, false),
+    };
+    let order = match name {
+        "updated_at" => Order::UpdatedAt,
+        "created_at" => Order::CreatedAt,
+        "hostname" => Order::Hostname,
+        _ => {
+            return Err(format!(
+                "expected updated_at, created_at or hostname, with a `-` before it to descend; got {}",
+                quote(text)
+            ));
+        }
+    };
+    Ok((order, descends))
+}
+
+fn fields(text: &str) -> Result<Vec<Member>, String> {
+    let mut chosen = Vec::new();
+    for name in text.split(',') {
+        let Some(member) = Member::ALL.into_iter().find(|m| m.name() == name) else {
+            let names = Member::ALL.map(Member::name).join(", ");
+            return Err(format!("expected some of {names}; got {}", quote(name)));
+        };
+        chosen.push(member);
+    }
+    Ok(chosen)
+}
+
+/// The cursor of a sorted list: the row's value and its id.
+pub(crate) fn cursor(value: &str, id: &str) -> String {
+    encode(&[value, ",", id].concat())
+}
