@@ -64,7 +64,7 @@ impl Page {
                 "limit",
                 format!(
                     "expected a whole number from 1 to {MAX_LIMIT}; got {}",
-                    quote(&text)
+                    quote(raw)
                 ),
             )),
         }

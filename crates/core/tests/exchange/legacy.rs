@@ -107,6 +107,8 @@ fn a_tenant_is_read_and_written_under_legacy_names() {
     let id = fields.insert("tenant_id".into(), fields["id"].clone());
     assert_eq!(id, None);
     fields.remove("id");
+    assert_eq!(fields.remove("external_id"), Some(json!(null)));
+    assert_eq!(fields.remove("labels"), Some(json!({})));
     assert_eq!(
         fields.insert("is_enabled".into(), json!(1)),
         Some(json!(true))

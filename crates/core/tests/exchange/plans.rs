@@ -62,7 +62,7 @@ fn all_wrong_fields_are_reported_at_once() {
     let got = host.refuse(422, &patch("/tenants-plans/a", "{}"));
     assert_eq!(
         got.json()["errors"].to_string(),
-        r#"[{"detail":"expected at least one of limits, env","pointer":""}]"#
+        r#"[{"detail":"expected at least one of external_id, labels, limits, env","pointer":""}]"#
     );
 }
 
@@ -104,7 +104,7 @@ fn a_created_plan_is_returned_whole() {
             &post("/tenants-plans", format!(r#"{{"id":"Abc"{given}}}"#)),
         );
         let expected = format!(
-            r#"{{"id":"Abc",{shown},"created_at":"{NOW_TEXT}","updated_at":"{NOW_TEXT}"}}"#
+            r#"{{"id":"Abc","external_id":null,"labels":{{}},{shown},"created_at":"{NOW_TEXT}","updated_at":"{NOW_TEXT}"}}"#
         );
         assert_eq!(got.body, expected);
         assert_eq!(got.header("location"), Some("/_/api/4/tenants-plans/Abc"));
@@ -155,7 +155,7 @@ fn a_patch_changes_only_the_fields_that_it_names() {
         assert_eq!(
             host.expect(200, &get("/tenants-plans/abc")).body,
             format!(
-                r#"{{"id":"Abc",{shown},"created_at":"{NOW_TEXT}","updated_at":"2026-08-18 23:16:58"}}"#
+                r#"{{"id":"Abc","external_id":null,"labels":{{}},{shown},"created_at":"{NOW_TEXT}","updated_at":"2026-08-18 23:16:58"}}"#
             )
         );
         assert_eq!(host.expect(200, &get("/tenants-plans/other")).body, other);
