@@ -82,6 +82,7 @@ struct Texts {
     table_of_label: &'static str,
     label: &'static str,
     id: &'static str,
+    id_sorted: &'static str,
     id_of_label: &'static str,
     after: &'static str,
     after_indexed: &'static str,
@@ -93,6 +94,7 @@ const TENANTS: Texts = Texts {
     table_of_label: "tenant_labels AS l CROSS JOIN tenants AS t ON t.id = l.tenant_id AND l.name = ",
     label: "EXISTS (SELECT 1 FROM tenant_labels WHERE tenant_id = t.id AND name = ",
     id: "t.id",
+    id_sorted: "+t.id",
     id_of_label: "l.tenant_id",
     after: "+t.id > ",
     after_indexed: "t.id > ",
@@ -104,6 +106,7 @@ const PLANS: Texts = Texts {
     table_of_label: "plan_labels AS l CROSS JOIN tenants_plans AS p ON p.id = l.plan_id AND l.name = ",
     label: "EXISTS (SELECT 1 FROM plan_labels WHERE plan_id = p.id AND name = ",
     id: "p.id",
+    id_sorted: "+p.id",
     id_of_label: "l.plan_id",
     after: "+p.id > ",
     after_indexed: "p.id > ",
@@ -117,8 +120,10 @@ enum Way {
     None,
     /// The index of the first condition has the ids in order.
     InOrder,
-    /// The index of the first condition has another order.
-    OutOfOrder,
+    /// The index of updates.
+    Updates,
+    /// The index of creations.
+    Creations,
     /// The first label.
     Label,
 }
@@ -193,11 +198,11 @@ impl Conditions {
             all.bind(id.as_str());
         }
         if let Some(time) = updated_since {
-            all.add("t.updated_at >= ", "+t.updated_at >= ", Way::OutOfOrder);
+            all.add("t.updated_at >= ", "+t.updated_at >= ", Way::Updates);
             all.bind(time.as_str());
         }
         if let Some(time) = created_since {
-            all.add("t.created_at >= ", "+t.created_at >= ", Way::OutOfOrder);
+            all.add("t.created_at >= ", "+t.created_at >= ", Way::Creations);
             all.bind(time.as_str());
         }
         if let Some(None) = plan_id {
@@ -289,62 +294,76 @@ impl Conditions {
                 self.text(" AND ");
                 self.text(match way {
                     Way::Label => texts.after_label,
-                    Way::OutOfOrder => texts.after,
+                    Way::Updates | Way::Creations => texts.after,
                     Way::InOrder | Way::None => texts.after_indexed,
                 });
                 self.bind(page.after());
             }
         }
-        if self.way == Way::Label {
-            texts.id_of_label
-        } else {
-            texts.id
+        match self.way {
+            Way::Label => texts.id_of_label,
+            // Otherwise SQLite would walk through all ids to spare the sorting.
+            Way::Updates | Way::Creations => texts.id_sorted,
+            Way::InOrder | Way::None => texts.id,
         }
     }
 
     /// Requires rows after the page before. Returns the columns to order by.
     fn after(&mut self, page: &Page, order: Order, descends: bool) -> &'static str {
-        let ([indexed, other], columns) = match (order, descends) {
+        let (conditions, columns) = match (order, descends) {
             (Order::Id, _) => return self.after_id(page),
             (Order::UpdatedAt, false) => (
                 ["(t.updated_at, t.id) > (", "(+t.updated_at, t.id) > ("],
-                "t.updated_at, t.id",
+                ["t.updated_at, t.id", "+t.updated_at, t.id"],
             ),
             (Order::UpdatedAt, true) => (
                 ["(t.updated_at, t.id) < (", "(+t.updated_at, t.id) < ("],
-                "t.updated_at DESC, t.id DESC",
+                [
+                    "t.updated_at DESC, t.id DESC",
+                    "+t.updated_at DESC, t.id DESC",
+                ],
             ),
             (Order::CreatedAt, false) => (
                 ["(t.created_at, t.id) > (", "(+t.created_at, t.id) > ("],
-                "t.created_at, t.id",
+                ["t.created_at, t.id", "+t.created_at, t.id"],
             ),
             (Order::CreatedAt, true) => (
                 ["(t.created_at, t.id) < (", "(+t.created_at, t.id) < ("],
-                "t.created_at DESC, t.id DESC",
+                [
+                    "t.created_at DESC, t.id DESC",
+                    "+t.created_at DESC, t.id DESC",
+                ],
             ),
             (Order::Hostname, false) => (
                 ["(t.hostname, t.id) > (", "(+t.hostname, t.id) > ("],
-                "t.hostname, t.id",
+                ["t.hostname, t.id", "+t.hostname, t.id"],
             ),
             (Order::Hostname, true) => (
                 ["(t.hostname, t.id) < (", "(+t.hostname, t.id) < ("],
-                "t.hostname DESC, t.id DESC",
+                ["t.hostname DESC, t.id DESC", "+t.hostname DESC, t.id DESC"],
             ),
         };
+        // The index of the order is used if no filter has its own. The second texts of each pair keep SQLite from using it.
+        let is_ordered = matches!(
+            (self.way, order),
+            (Way::None, _) | (Way::Updates, Order::UpdatedAt) | (Way::Creations, Order::CreatedAt)
+        );
+        let text = usize::from(!is_ordered);
         // A condition that all rows pass lets SQLite begin in the index. Times and hostnames are ASCII: they are not empty, and U+007F comes
         // after all of them.
         let all = if descends { "\u{7f}" } else { "" };
         let row = match page.after_row() {
             Some(row) => row,
             None if self.way == Way::None => (all, all),
-            None => return columns,
+            None => return columns[text],
         };
-        self.add(indexed, other, Way::OutOfOrder);
+        let condition = conditions[text];
+        self.add(condition, condition, Way::InOrder);
         self.bind(row.0);
         self.text(", ");
         self.bind(row.1);
         self.text(")");
-        columns
+        columns[text]
     }
 
     fn text(&mut self, text: &'static str) {

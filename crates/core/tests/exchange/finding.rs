@@ -431,7 +431,7 @@ fn settings_are_those_that_the_site_runs_with() {
     for id in ["none", "_"] {
         host.expect(404, &get(&format!("/tenants/{id}/settings")));
     }
-    for (place, column) in [("tenants", "limits"), ("tenants_plans", "env")] {
+    for (place, column) in [("tenants_plans", "env"), ("tenants", "limits")] {
         host.sql(&format!("UPDATE {place} SET {column} = 'x'"), &[]);
         let got = host.expect(500, &get("/tenants/a/settings"));
         assert!(got.cause().contains(column), "{}", got.cause());

@@ -125,7 +125,7 @@ fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             get("/tenants?label=tier"),
             SORT,
         ),
-        ("GET /tenants, by a prefix", get("/tenants?q=a"), &[]),
+        ("GET /tenants, by a prefix", get("/tenants?q=a"), SORT),
         (
             "GET /tenants, by plan, a further page",
             get("/tenants?plan_id=p&limit=10&after=0"),
