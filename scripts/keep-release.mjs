@@ -33,7 +33,7 @@ async function keep(from) {
 
   for (const name of readdirSync(target)) if (name.endsWith('.gz')) rmSync(join(target, name));
   for (const [name, { contents }] of Object.entries(modules)) {
-    writeFileSync(join(target, `${name}.gz`), gzipSync(withoutHome(Buffer.from(contents)), { level: 9 }));
+    writeFileSync(join(target, `${name}.gz`), gzipSync(withoutCargoHome(Buffer.from(contents)), { level: 9 }));
   }
   writeFileSync(join(target, 'release.json'), `${JSON.stringify(release, null, 2)}\n`);
   // Without comments: people read schema.sql.
@@ -41,9 +41,12 @@ async function keep(from) {
   say(`Kept ${release.version} (${release.commit.slice(0, 7)}) in tests/e2e/last_release/.`);
 }
 
-/** Blanks the home folder in a module: rustc writes the paths of the crates' files into it. The length stays, since offsets depend on it. */
-function withoutHome(bytes) {
-  const home = Buffer.from(homedir());
+/**
+ * Blanks cargo's folder in a module. rustc writes the paths of the crates' files into it, and the folder may have a person's name. The
+ * length stays, since offsets depend on it.
+ */
+function withoutCargoHome(bytes) {
+  const home = Buffer.from(process.env.CARGO_HOME ?? join(homedir(), '.cargo'));
   const blank = Buffer.from('~'.repeat(home.length));
   for (let at = bytes.indexOf(home); at !== -1; at = bytes.indexOf(home, at)) blank.copy(bytes, at);
   return bytes;
