@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { environment, tool } from './lib/environment.mjs';
 import { fingerprint } from './lib/inputs.mjs';
+import { compiledInto, notices, packages } from './lib/licences.mjs';
 import { isMain, main, quiet, root, say } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
 /** Files and folders from which the package is built. */
 const inputs = [
-  'crates/wasm', 'crates/core', 'migrations', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/package.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/versions.mjs',
+  'crates/wasm', 'crates/core', 'migrations', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/package.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/licences.mjs', 'scripts/lib/versions.mjs',
   'package-lock.json', 'LICENSE-MIT', 'LICENSE-APACHE',
 ];
 
@@ -65,6 +66,7 @@ function assemble() {
   const source = join(root, 'crates', 'wasm', 'js');
   for (const name of readdirSync(source).filter((name) => name.endsWith('.js'))) copyFileSync(join(source, name), join(packageFolder, name));
   for (const name of ['LICENSE-MIT', 'LICENSE-APACHE']) copyFileSync(join(root, name), join(packageFolder, name));
+  put('THIRD-PARTY-NOTICES.txt', notices(compiledInto('tenants-wasm'), packages()));
   copyFileSync(join(root, 'crates', 'wasm', 'README.md'), join(packageFolder, 'README.md'));
   copyFileSync(join(folder, 'tenants_core_bg.js'), join(packageFolder, 'tenants_core_bg.js'));
   copyFileSync(join(folder, 'tenants_core.d.ts'), join(packageFolder, 'index.d.ts'));

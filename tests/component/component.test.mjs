@@ -6,7 +6,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
-import { componentPath, worlds } from '../../scripts/component.mjs'
+import { componentPath, noticesPath, worlds } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { doTask, emptyDatabase, exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
 
@@ -52,6 +52,11 @@ test('each component is at most 300 KiB, gzipped', () => {
   for (const world of worlds) assert.ok(gzipSync(component(world), { level: 9 }).length <= 300 * 1024, world)
 })
 
+test('the notices of the crates in the components lie beside them', () => {
+  const notices = readFileSync(noticesPath, 'utf8')
+  for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wit-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
+})
+
 test('every item of the WIT is documented', () => {
   const folder = path.join(root, 'crates', 'component', 'wit')
   for (const file of readdirSync(folder)) {
@@ -83,8 +88,10 @@ test('a request with a key and a signature from the component is accepted', asyn
   const { response, log } = exchange(exchanges, api, database, request)
   assert.equal(response.status, 200, response.body)
   assert.equal(response.body, '[]')
-  assert.deepEqual({ ...log, requestId: undefined }, {
+  assert.match(log.version, /^\d+\.\d+\.\d+$/)
+  assert.deepEqual({ ...log, requestId: undefined, version: undefined }, {
     level: 'info', requestId: undefined, method: 'GET', route: '/tenants', legacy: false, status: 200, keyId: 1n, cause: undefined,
+    clientAddress: undefined, version: undefined,
   })
   assert.equal(log.requestId, response.headers.find(({ name }) => name === 'x-request-id').value)
 })

@@ -58,6 +58,12 @@ export const statements = (file) => splitStatements(readFileSync(file, 'utf8'))
 export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
   .map((f) => path.join(ROOT, 'migrations', f))
 
+/** Returns the statements that make the record which wrangler keeps of the migrations that it applied. */
+export const record = (files) => [
+  'CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)',
+  ...files.map((file) => `INSERT INTO d1_migrations (name) VALUES ('${path.basename(file)}')`),
+]
+
 /** Lists every file below a directory. */
 export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true })
   .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
@@ -260,7 +266,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
   }
   after(() => api.assertNothingSecretLogged())
   if (schema) {
-    const all = Array.isArray(schema) ? schema : migrations().flatMap(statements)
+    const all = Array.isArray(schema) ? schema : [...migrations().flatMap(statements), ...record(migrations())]
     await db.batch(all.map((s) => db.prepare(s)))
     const first = await api.makeKey({ name: 'end to end' })
     api.key = first.key

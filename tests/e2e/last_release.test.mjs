@@ -7,7 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { freshSecrets, LEGACY, migrations, NO_STATS, ROOT, startApi, statements, TIME } from './harness.mjs'
+import { freshSecrets, LEGACY, migrations, NO_STATS, record, ROOT, startApi, statements, TIME } from './harness.mjs'
 import { schemaOfTexts } from './schema.mjs'
 
 const folder = path.join(ROOT, 'tests/e2e/last_release')
@@ -22,12 +22,7 @@ const LAST = { worker: { manifest: { mainModule: 'worker.js', modules }, compati
 
 const newer = migrations().filter((file) => !release.migrations.includes(path.basename(file)))
 const noneNewer = newer.length === 0 && 'there is no migration since the last release'
-const releasedSchema = [
-  ...statements(path.join(folder, 'schema.sql')),
-  // wrangler's record of the migrations.
-  'CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)',
-  ...release.migrations.map((name) => `INSERT INTO d1_migrations (name) VALUES ('${name}')`),
-]
+const releasedSchema = [...statements(path.join(folder, 'schema.sql')), ...record(release.migrations)]
 
 /** Applies the migrations that the last release does not have. */
 async function migrate(api) {

@@ -64,6 +64,8 @@ test('the package contains every file that package.json names, and no code that 
   assert.deepEqual(named.filter((file) => !files.includes(file)), [])
   assert.deepEqual(files.filter((file) => !file.endsWith('.wasm')).filter((file) => /\beval\s*\(|\bnew\s+Function\b|\bFunction\s*\(/.test(readFileSync(path.join(installed, file), 'utf8'))), [])
   for (const file of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'tenants_core_bg.wasm']) assert.ok(files.includes(file), file)
+  const notices = readFileSync(path.join(installed, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
+  for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wasm-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
 })
 
 test('the types declare exactly the exports of the package', () => {
@@ -242,6 +244,13 @@ test('an adapter says which errors will soon be over: the response is a 503 with
     const { code } = await response.json()
     assert.deepEqual([response.status, response.headers.get('retry-after'), code], status === 503 ? [503, '1', 'unavailable'] : [500, null, 'internal'])
   }
+})
+
+test("the adapter for D1 and the Worker know the same of D1's errors", () => {
+  const listed = (file, start) => /\[\s*(['"][^\]]*)\]/.exec(readFileSync(path.join(root, file), 'utf8').split(start)[1])[1].match(/(?<=['"])[^'",][^'"]*(?=['"])/g)
+  const worker = listed('src/d1.rs', 'const TEMPORARY: [&str; 5] =')
+  assert.equal(worker.length, 5)
+  assert.deepEqual(listed('crates/wasm/js/d1.js', 'const PASSING ='), worker)
 })
 
 test('a body that breaks off is a 400, and a body that is too long is a 413 although its stream cannot be cancelled', async () => {

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "examples" / "python"))
 
-from tenants import Exchange, Service, load, open_database  # noqa: E402
+from tenants import Exchange, Refused, Service, load, open_database  # noqa: E402
 
 WORLDS = {"exchange": Exchange, "service": Service}
 
@@ -24,8 +24,14 @@ def main():
             if db is not None:
                 db.close()
             db = open_database(":memory:")
-            api = WORLDS[world](loaded, command["config"], db)
-            api.prepare_database()
+            try:
+                api = WORLDS[world](loaded, command["config"], db)
+                # The world `service` reads the configuration with the first call.
+                api.prepare_database()
+            except Refused as error:
+                if not str(error).startswith("invalid: "):
+                    raise
+                answer = {"refused": True}
         elif "statements" in command:
             for statement in command["statements"]:
                 db.execute(statement["sql"], statement["params"])
