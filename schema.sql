@@ -57,6 +57,13 @@ CREATE TABLE audit_log (
   created_at TEXT NOT NULL
 ) STRICT;
 
+-- A Worker that is older than `has_site` does not set it when it installs a site. Without this, a newer Worker would never count that site.
+CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log
+WHEN NEW.action = 'tenant.install'
+BEGIN
+  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject AND has_site = 0;
+END;
+
 -- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
 -- request (key_id, request_id, now), and the obstacles that the statement found. If there is no obstacle, the trigger carries out the
 -- write and adds its audit entry. RETURNING answers the obstacles.
