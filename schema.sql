@@ -57,11 +57,12 @@ CREATE TABLE audit_log (
   created_at TEXT NOT NULL
 ) STRICT;
 
--- A Worker that is older than `has_site` does not set it when it installs a site. Without this, a newer Worker would never count that site.
+-- A trigger, and no statement of the service: a Worker that is older than `has_site`, which a deployment or a rollback leaves running, would not
+-- run it, and a newer Worker would never count the site.
 CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log
 WHEN NEW.action = 'tenant.install'
 BEGIN
-  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject AND has_site = 0;
+  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject;
 END;
 
 -- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
