@@ -29,6 +29,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0001_registry.sql",
     "0002_writes.sql",
     "0003_stats_turn.sql",
+    "0004_sites.sql",
+    "0006_epoch.sql",
 ];
 
 /// Creates the record if there is none, and returns the names that it has. Releases before the record made databases from `schema.sql`. Such
