@@ -27,6 +27,7 @@ async function deploy() {
   checkNotDevelopment();
   checkDatabase();
   await checkSecrets();
+  await noteBookmark();
   say('Migrating the remote database…');
   const code = await wrangler(['d1', 'migrations', 'apply', 'DB', '--remote']);
   // Never deploy a Worker on top of tables that are older than it expects.
@@ -40,6 +41,13 @@ function options() {
   } catch (error) {
     throw new Stop(`${error.message}\n\n${help}`, 2);
   }
+}
+
+/** Shows the bookmark to which Time Travel can take the database back. docs/BACKUP.md says how. */
+async function noteBookmark() {
+  const text = await quietWrangler(['d1', 'time-travel', 'info', 'DB', '--json']);
+  const { bookmark } = JSON.parse(text.slice(text.indexOf('{')));
+  say(`The database's bookmark is ${bookmark}. Note it: docs/BACKUP.md says how to return to it.`);
 }
 
 function checkDatabase() {

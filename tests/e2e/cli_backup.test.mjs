@@ -23,7 +23,7 @@ function project(name) {
   return { folder, persist: path.join(folder, '.wrangler/state/v3'), vars: { TENANTS_PROJECT: folder, WRANGLER_BIN: wranglerScript } }
 }
 
-const start = ({ persist }, schema) => startApi({ persist, schema, vars: { ...secrets, TENANTS_DEVELOPMENT: 'true' } })
+const start = ({ persist }) => startApi({ persist, schema: false, vars: { ...secrets, TENANTS_DEVELOPMENT: 'true' } })
 const wrangler = ({ folder }, ...args) =>
   execFileSync(nodeForWrangler(), [wranglerScript, ...args], { cwd: folder, env: environment({ CI: 'true' }), encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 const json = ({ output }) => JSON.parse(output)
@@ -54,8 +54,10 @@ async function rows(api) {
 }
 
 before(async () => {
-  const api = await start(from, true)
-  seen.key = api.key
+  await expectTenants(0, ['init'], { vars: from.vars })
+  const api = await start(from)
+  ;({ key: seen.key } = await api.makeKey({ name: 'first' }))
+  api.key = seen.key
   await api.plan({ limits: { A: AWKWARD.join('|') }, env: { SECRET: AWKWARD.join('|') } })
   const plan = await api.plan()
   // The longest texts that the API takes, with the most apostrophes.
@@ -126,7 +128,7 @@ test('a backup restores into a new database, and the API answers as before', asy
   assert.match(run.errors, /checking rows: (\d+) of \1\n/)
   assert.ok(!readdirSync(path.join(to.folder, 'backups')).length, 'nothing is left behind')
 
-  const api = await start(to, false)
+  const api = await start(to)
   const got = await answers(api, seen.key)
   const { etag, ...bodies } = seen.answers
   assert.deepEqual({ ...got, etag: undefined }, { ...bodies, etag: undefined })
@@ -158,7 +160,7 @@ test("wrangler's own export restores with the same command; keys that were delet
   cpSync(path.join(from.folder, '.wrangler'), path.join(to.folder, '.wrangler'), { recursive: true })
   const dump = path.join(to.folder, 'wrangler.sql')
   wrangler(to, 'd1', 'export', 'DB', '--local', '--output', dump)
-  const later = await start(to, false)
+  const later = await start(to)
   await later.sql('UPDATE api_keys SET deleted_at = ? WHERE id = ?', utc(new Date()), seen.deletedLater.id)
   const since = await later.makeKey({ name: 'made since' })
   await later.expect(201, 'POST', '/tenants', { key: seen.key, body: later.fresh() })
@@ -168,7 +170,7 @@ test("wrangler's own export restores with the same command; keys that were delet
   const outcome = json(await expectTenants(0, ['restore', '--from', dump, '--replace', '--delete-keys', 'deleted', '--format', 'json'], { vars: to.vars }))
   assert.deepEqual(outcome.keys.map(({ id, was, deleted }) => [id, was, deleted]), [[1, 'valid', false], [seen.deletedLater.id, 'deleted', true]])
   assert.deepEqual(outcome.lost_keys, [since.id])
-  const api = await start(to, false)
+  const api = await start(to)
   const { etag: _, ...bodies } = await answers(api, seen.key)
   const { etag: __, ...expected } = seen.answers
   assert.deepEqual(bodies, expected)
@@ -182,7 +184,7 @@ test("wrangler's own export restores with the same command; keys that were delet
   // After Time Travel, which has taken the database back itself.
   const finished = json(await expectTenants(0, ['restore', '--finish', '--delete-keys', '1', '--format', 'json'], { vars: to.vars }))
   assert.deepEqual(finished.keys.map(({ id, deleted }) => [id, deleted]), [[1, true]])
-  const last = await start(to, false)
+  const last = await start(to)
   assert.notEqual((await last.sql('SELECT epoch FROM registry'))[0].epoch, first)
   await last.expect(401, 'POST', '/auth/verify', { key: seen.key })
   await last.stop()

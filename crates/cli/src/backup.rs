@@ -93,7 +93,13 @@ pub struct Dump<'a> {
 }
 
 /// The objects that every export of a registry has. The views are its last statements, so a file that was cut lacks them.
-const TABLES: [&str; 4] = ["api_keys", "tenants_plans", "tenants", "audit_log"];
+const TABLES: [&str; 5] = [
+    "d1_migrations",
+    "api_keys",
+    "tenants_plans",
+    "tenants",
+    "audit_log",
+];
 const VIEWS: [&str; 6] = [
     "create_tenant",
     "edit_tenant",

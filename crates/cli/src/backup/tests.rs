@@ -7,7 +7,7 @@ CREATE VIEW create_plan (a) AS SELECT 1;\nCREATE VIEW edit_plan (a) AS SELECT 1;
 
 fn export(rows: &str) -> String {
     format!(
-        "PRAGMA defer_foreign_keys=TRUE;\nCREATE TABLE api_keys (\n  id INTEGER, -- it's; a comment\n  name TEXT\n) STRICT;\n\
+        "PRAGMA defer_foreign_keys=TRUE;\nCREATE TABLE IF NOT EXISTS \"d1_migrations\"(id INTEGER);\nCREATE TABLE api_keys (\n  id INTEGER, -- it's; a comment\n  name TEXT\n) STRICT;\n\
          CREATE TABLE tenants_plans (id TEXT);\nCREATE TABLE tenants (id TEXT, limits TEXT);\nCREATE TABLE audit_log (id INTEGER);\n\
          CREATE TABLE IF NOT EXISTS \"chv_a_tagged\" (a INTEGER, PRIMARY KEY (a)) STRICT, WITHOUT ROWID;\n{rows}\n\
          DELETE FROM sqlite_sequence;\nINSERT INTO \"sqlite_sequence\" (\"name\",\"seq\") VALUES('api_keys',9);\n\
@@ -40,6 +40,7 @@ fn an_export_is_read_whole() {
     assert_eq!(
         names,
         [
+            "d1_migrations",
             "api_keys",
             "tenants_plans",
             "tenants",
@@ -47,7 +48,7 @@ fn an_export_is_read_whole() {
             "chv_a_tagged"
         ]
     );
-    assert!(dump.tables[4].is_without_rowid && !dump.tables[0].is_without_rowid);
+    assert!(dump.tables[5].is_without_rowid && !dump.tables[1].is_without_rowid);
     let values: Vec<&[Value]> = dump.rows.iter().map(|row| row.values.as_slice()).collect();
     assert_eq!(
         values,
