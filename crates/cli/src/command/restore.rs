@@ -93,7 +93,7 @@ struct Key {
     name: Option<String>,
     created_at: String,
     expires_at: Option<String>,
-    /// What the database had before: `valid`, `deleted`, `expired`, or `unknown` if it had no such key.
+    /// The key's state in the database before the restore: `valid`, `deleted`, `expired`, or `unknown` if it had no such key.
     was: &'static str,
     deleted: bool,
 }

@@ -1,4 +1,4 @@
-//! What follows a restored backup: a new epoch, and an audit entry.
+//! The end of a restore: a new epoch, and an audit entry.
 //!
 //! A backup takes the audit log back, so its ids come a second time, and with them the revisions that Traefik's `ETag` names. The new epoch
 //! keeps the two apart.
