@@ -52,6 +52,7 @@ async function taken(host, scenario, { name, request, expected }) {
   if (request.headers['x-request-id'] !== id) headers['x-request-id'] = '<request-id>'
   const marked = answer.body
     .replaceAll(`"request_id":"${id}"`, '"request_id":"<request-id>"')
+    .replace(/"(version|schema)":"[^"]*"/g, '"$1":"<version>"')
     .replace(/"(created_at|updated_at|last_job_at|expires_at)":"20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d"/g, '"$1":"<time>"')
   const body = expected.generated ? marked.replace(/"password":"[^"]*"/, '"password":"<password>"') : marked
   return { status: answer.status, headers, body }

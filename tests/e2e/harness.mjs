@@ -259,7 +259,10 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
   }
   after(() => api.assertNothingSecretLogged())
   if (schema) {
-    await db.batch(migrations().flatMap(statements).map((s) => db.prepare(s)))
+    // wrangler keeps this record of what it applied.
+    const record = 'CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)'
+    const applied = migrations().map((file) => db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(path.basename(file)))
+    await db.batch([...migrations().flatMap(statements), record].map((s) => db.prepare(s)).concat(applied))
     const first = await api.makeKey({ name: 'end to end' })
     api.key = first.key
     api.keyId = first.id

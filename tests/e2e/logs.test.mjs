@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync, readdirSync } from 'node:fs'
 import net from 'node:net'
+import path from 'node:path'
 import { test } from 'node:test'
-import { forgeKey, startApi } from './harness.mjs'
+import { forgeKey, ROOT, startApi } from './harness.mjs'
 
 const api = await startApi()
+const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'))
 const mark = () => `mark${randomBytes(8).toString('hex')}`
 let n = 0
 
@@ -31,7 +34,23 @@ test('every request has one line: method, route template, status, key, duration,
   for (const [status, method, where, route, options] of table) {
     const { duration_ms, request_id, ...line } = await lineOf(status, method, where, options)
     assert.ok(typeof duration_ms === 'number' && duration_ms >= 0 && duration_ms < 60_000, `${duration_ms}`)
-    assert.deepEqual({ method: line.method, route: line.route, status: line.status, key_id: line.key_id }, { method, route, status, key_id: api.keyId })
+    assert.deepEqual(line, { level: line.level, method, route, status, key_id: api.keyId, version })
+  }
+})
+
+test('a health check has its line, with the version that its response has', async () => {
+  const { json } = await api.expect(200, 'GET', '/_/health', { base: '', key: null, signature: null })
+  assert.deepEqual(json, { version, schema: readdirSync(path.join(ROOT, 'migrations')).sort().at(-1) })
+  const { duration_ms, request_id, ...line } = await lineOf(200, 'GET', '/_/health', { base: '', key: null, signature: null })
+  assert.deepEqual(line, { level: 'info', method: 'GET', route: '/_/health', status: 200, key_id: null, version })
+})
+
+test('only the line of a request whose address was refused has the address', async () => {
+  const own = await startApi({ vars: { CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.7' } })
+  for (const [status, where, address] of [[200, '/tenants', '192.0.2.7'], [403, '/tenants', '192.0.2.8'], [404, '/config/traefik', '192.0.2.7']]) {
+    const { headers } = await own.expect(status, 'GET', where, { headers: { 'CF-Connecting-IP': address } })
+    const [line] = await own.linesOf(headers['x-request-id'])
+    assert.equal(line.client_address, status === 200 ? undefined : address)
   }
 })
 

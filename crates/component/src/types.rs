@@ -123,6 +123,8 @@ impl From<CoreAnswer> for Answer {
                 legacy: log.legacy,
                 status: log.status,
                 key_id: log.key_id,
+                version: tenants_core::VERSION.into(),
+                client_address: log.client_address,
                 cause: log.cause,
             },
         }
@@ -212,6 +214,7 @@ impl From<task::TaskError> for TaskError {
     fn from(error: task::TaskError) -> Self {
         match error.missing_variable() {
             Some(variable) => Self::NotConfigured(variable.into()),
+            None if error.is_unavailable() => Self::Unavailable(error.to_string()),
             None => Self::Failed(error.to_string()),
         }
     }

@@ -17,7 +17,7 @@ use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::operation::call::{Call, Next, Pending};
 use crate::operation::traefik::Template;
-use crate::operation::{self, plans, site, tenants, traefik};
+use crate::operation::{self, health, plans, site, tenants, traefik};
 use crate::sql::Results;
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
@@ -92,6 +92,8 @@ struct Envelope {
     /// Turns the response into a legacy one, if the legacy dialect is served.
     legacy: Option<Legacy>,
     key_id: Option<i64>,
+    /// The client's address, if it was refused.
+    client_address: Option<String>,
     is_head: bool,
 }
 
@@ -217,6 +219,7 @@ impl Api {
                 .client_address
                 .is_some_and(|a| access.allow_list.contains(a))
         {
+            envelope.refused_address(request.client_address);
             return Err(ApiError::AddressRefused);
         }
         let path = found.ok_or(ApiError::NoRoute)?;
@@ -233,6 +236,9 @@ impl Api {
         let now =
             || Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock));
         let headers = &request.headers;
+        if scheme == Scheme::Open {
+            return Ok(health::check());
+        }
         if scheme == Scheme::Proxy {
             let reader = auth::proxy_reader(
                 config.proxy.development,
@@ -242,7 +248,11 @@ impl Api {
                 headers.api_key,
                 now()?,
                 |id| envelope.key_id = Some(id),
-            )?;
+            );
+            if let Err(ApiError::NoRoute) = reader {
+                envelope.refused_address(request.client_address);
+            }
+            let reader = reader?;
             return Ok(traefik::config(
                 &ready.traefik,
                 &reader,
@@ -302,8 +312,8 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::GetPlan => Ok(plans::get(call)),
         Operation::EditPlan => plans::edit(call),
         Operation::DeletePlan => Ok(plans::delete(call)),
-        // Its scheme has no caller, so `dispatch` answers it before.
-        Operation::TraefikConfig => Err(ApiError::NoRoute),
+        // Their schemes have no caller, so `dispatch` answers them before.
+        Operation::Health | Operation::TraefikConfig => Err(ApiError::NoRoute),
     }
 }
 
@@ -369,8 +379,15 @@ impl Envelope {
             is_legacy: false,
             legacy: None,
             key_id: None,
+            client_address: None,
             is_head: method == "HEAD",
         }
+    }
+
+    /// Notes the address that was refused, for the log. A host passes on its platform's text, so a long one is cut.
+    fn refused_address(&mut self, address: Option<&str>) {
+        const SHOWN: usize = 64;
+        self.client_address = address.map(|text| text.chars().take(SHOWN).collect());
     }
 
     fn refuse(self, error: ApiError, note: Option<String>) -> Answer {
@@ -400,6 +417,7 @@ impl Envelope {
             legacy: self.is_legacy,
             status: response.status,
             key_id: self.key_id,
+            client_address: self.client_address,
             cause,
         };
         Answer { response, log }

@@ -111,8 +111,8 @@ pub(crate) fn verify(
             .verifying
             .ok_or(ApiError::NoRoute)?
             .verify(signature.ok_or(missing)?, body)?,
-        // A proxy's reader signs nothing, so it never becomes a caller.
-        Scheme::Proxy => return Err(ApiError::NoRoute),
+        // These sign nothing, so they never become a caller.
+        Scheme::Open | Scheme::Proxy => return Err(ApiError::NoRoute),
     }
     Ok(Caller(KeyHolder::new(key, now)))
 }

@@ -1,4 +1,5 @@
-//! Lines of the log, for a request and for a task. A line never holds a secret, a body or a header's value.
+//! Lines of the log, for a request and for a task. A line never holds a secret, a body or a header's value. Only the line of a request whose
+//! address was refused holds the address.
 
 use alloc::string::{String, ToString as _};
 
@@ -8,6 +9,7 @@ use crate::config::UnknownVariable;
 use crate::task::TaskError;
 use crate::task::stats::{Failed, Report};
 pub use crate::value::level::Level;
+use crate::value::version::VERSION;
 
 /// The entry of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +18,8 @@ pub struct LogEntry {
     pub request_id: String,
     /// The method as it came.
     pub method: String,
-    /// The path's template below the base path, such as `/tenants/{id}`. `None` if no route was found.
+    /// The path's template below the base path, such as `/tenants/{id}`, or the whole path if it has none (`/_/health`). `None` if no route
+    /// was found.
     pub route: Option<&'static str>,
     /// Whether the request came in the legacy dialect.
     pub legacy: bool,
@@ -24,6 +27,8 @@ pub struct LogEntry {
     pub status: u16,
     /// The row id of the key, once its MAC was checked. The key may be deleted or expired all the same.
     pub key_id: Option<i64>,
+    /// The client's address, if it was refused: by the list of addresses that may call, or by the list for Traefik. A host may know none.
+    pub client_address: Option<String>,
     /// The cause, if the status does not say it all.
     pub cause: Option<String>,
 }
@@ -39,6 +44,9 @@ struct Line<'a> {
     key_id: Option<i64>,
     duration_ms: i64,
     request_id: &'a str,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
 }
@@ -66,6 +74,8 @@ impl LogEntry {
             key_id: self.key_id,
             duration_ms,
             request_id: &self.request_id,
+            version: VERSION,
+            client_address: self.client_address.as_deref(),
             cause: self.cause.as_deref(),
         };
         // Strings and numbers always encode.
@@ -168,7 +178,8 @@ pub fn unknown_variable(variable: &UnknownVariable) -> String {
 mod tests {
     use alloc::vec;
 
-    use super::{Level, LogEntry, TaskEntry};
+    use super::{Level, LogEntry, TaskEntry, unknown_variable};
+    use crate::config::unknown;
     use crate::task::TaskError;
     use crate::task::stats::{Failed, Report};
     use crate::value::fault::{ApiError, Internal};
@@ -216,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn the_line_of_an_unknown_variable_is_a_warning_without_its_value() {
+        let [variable] = &unknown(["TENANTS_\"LOG\nLEVEL"])[..] else {
+            panic!("one is unknown")
+        };
+        assert_eq!(
+            unknown_variable(variable),
+            r#"{"level":"warn","variable":"TENANTS_\"LOG\nLEVEL","cause":"TENANTS_\"LOG\nLEVEL is not a variable of this service, and has no effect; the closest name is TENANTS_LOG_LEVEL"}"#
+        );
+    }
+
+    #[test]
     fn a_requests_line_is_json_with_the_cause() {
         let entry = LogEntry {
             request_id: "r-1".into(),
@@ -224,12 +246,25 @@ mod tests {
             legacy: false,
             status: 500,
             key_id: Some(7),
+            client_address: None,
             cause: Some("a \"cause\"".into()),
         };
         assert_eq!(
             entry.line(3),
-            r#"{"level":"error","method":"GET","route":"/tenants/{id}","status":500,"key_id":7,"duration_ms":3,"request_id":"r-1","cause":"a \"cause\""}"#
+            r#"{"level":"error","method":"GET","route":"/tenants/{id}","status":500,"key_id":7,"duration_ms":3,"request_id":"r-1","version":"0.1.0","cause":"a \"cause\""}"#
         );
         assert_eq!(entry.level(), Level::Error);
+        let refused = LogEntry {
+            route: None,
+            status: 403,
+            key_id: None,
+            client_address: Some("2001:db8::7".into()),
+            cause: None,
+            ..entry
+        };
+        assert_eq!(
+            refused.line(0),
+            r#"{"level":"warn","method":"GET","route":null,"status":403,"key_id":null,"duration_ms":0,"request_id":"r-1","version":"0.1.0","client_address":"2001:db8::7"}"#
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod call;
+pub(crate) mod health;
 pub(crate) mod plans;
 pub(crate) mod site;
 pub(crate) mod tenants;

@@ -13,3 +13,4 @@ pub mod random;
 pub mod table_name;
 pub(crate) mod text;
 pub(crate) mod user;
+pub(crate) mod version;

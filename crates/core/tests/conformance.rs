@@ -231,6 +231,8 @@ fn matches(expected: &str, got: &str) -> bool {
     };
     if let Some(rest) = rest.strip_prefix("<request-id>") {
         word(1..=64, b"._-", rest)
+    } else if let Some(rest) = rest.strip_prefix("<version>") {
+        word(1..=64, b"._-", rest)
     } else if let Some(rest) = rest.strip_prefix("<password>") {
         word(16..=128, b"_-", rest)
     } else if let Some(rest) = rest.strip_prefix("<time>") {
@@ -259,6 +261,8 @@ fn a_placeholder_matches_its_own_kind_of_text_only() {
     ));
     assert!(!matches("<time>", "2026-01-02T03:04:05"));
     assert!(!matches("<time>", "2026-01-02 03:04"));
+    assert!(matches("<version>", "0.1.0"));
+    assert!(!matches("<version>", ""));
     assert!(!matches("<password>", "short"));
     assert!(matches("<password>", "0123456789abcdef"));
     assert!(!matches("a", "b"));

@@ -1,10 +1,6 @@
 //! The core's modules are floors: each file imports only from floors below its own, or from files of its own room that do not import it
 //! back.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "test helpers may panic, as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

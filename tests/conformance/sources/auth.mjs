@@ -1,5 +1,5 @@
 // Authentication (API.md §2): keys, signatures, addresses, and the order of the checks.
-import { BODY_LIMIT, KEYS, SECRETS, refuse, request, scenario, vectors } from './source.mjs'
+import { BODY_LIMIT, KEYS, SECRETS, refuse, request, scenario, sql, vectors } from './source.mjs'
 
 const verify = (name, options, status = 200) => (status === 200 ? request(name, 200, 'POST', '/auth/verify', { json: { valid: true }, ...options }) : refuse(name, status, 'unauthorized', 'POST', '/auth/verify', options))
 const golden = vectors('signatures')
@@ -7,7 +7,24 @@ const addresses = vectors('allow_list')
 const large = { repeat: 'x', times: BODY_LIMIT + 1 }
 const text = { 'content-type': 'text/plain' }
 
+const health = (name, status, method = 'GET', where = '/_/health', options = {}) => request(name, status, method, where, { base: '', key: null, signature: null, ...options })
+
 export default [
+  scenario('health', {},
+    health('anybody may ask', 200, 'GET', '/_/health', { json: (got) => ({ version: got.version, schema: got.schema }) }),
+    health('a key and a signature make no difference', 200, 'GET', '/_/health?a=b', { key: KEYS.forged, signature: 'x' }),
+    health('HEAD has no body', 200, 'HEAD'),
+    ['POST', 'PUT', 'DELETE'].map((method) => health(`${method} is refused`, 405, method, '/_/health', { code: 'method_not_allowed', answer: { allow: 'GET, HEAD' } })),
+    health('a path below it is no route', 404, 'GET', '/_/health/', { code: 'not_found' }),
+    health('the base path does not have it', 404, 'GET', '/_/api/4/health', { code: 'not_found' }),
+    sql('INSERT INTO d1_migrations (name) VALUES (?1)', '9999_later.sql'),
+    health('a database of a newer version is a 503', 503, 'GET', '/_/health', { code: 'not_ready' }),
+    sql('DELETE FROM d1_migrations WHERE name = ?1', '9999_later.sql'),
+    sql('DELETE FROM d1_migrations WHERE name = ?1', '0001_registry.sql'),
+    health('a database that lacks a migration is a 503', 503, 'GET', '/_/health', { code: 'not_ready' }),
+    sql('INSERT INTO d1_migrations (id, name) VALUES (1, ?1)', '0001_registry.sql'),
+    health('a prepared database is a 200 again', 200),
+  ),
   scenario('keys', {},
     request('a good key and a good signature', 200, 'POST', '/auth/verify', { json: { valid: true, key: { id: 1, name: 'good', created_at: '2026-01-02 03:04:05', expires_at: '9999-12-31 23:59:59' } } }),
     Object.entries({ missing: null, empty: '', ...KEYS }).filter(([name]) => name !== 'good').map(([name, key]) => verify(`a key that is ${name}`, { key }, 401)),

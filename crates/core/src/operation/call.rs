@@ -103,6 +103,19 @@ impl Pending {
         }
     }
 
+    /// Waits for a batch whose failure `finish` turns into an error of its own.
+    pub(crate) fn or_failed(
+        batch: Batch,
+        finish: impl FnOnce(Result<&mut Results, Failure>) -> Result<Response, ApiError>
+        + Send
+        + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(|results, _| Ok(Next::Send(finish(results)?, None))),
+        }
+    }
+
     /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results.
     pub(crate) fn first(
         batch: Batch,

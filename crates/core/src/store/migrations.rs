@@ -33,6 +33,44 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0006_epoch.sql",
 ];
 
+/// A database's schema, compared with the one of [`MIGRATIONS`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Schema<'a> {
+    /// It has every migration. Holds the name of the newest one.
+    Current(&'static str),
+    /// It lacks this migration.
+    Lacks(&'static Migration),
+    /// It has this migration, which this version does not know: a newer version made it.
+    Newer(&'a str),
+}
+
+impl<'a> Schema<'a> {
+    /// Compares the names in a record.
+    pub(crate) fn of(names: &'a [String]) -> Self {
+        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+            return Self::Newer(unknown);
+        }
+        match MIGRATIONS.iter().find(|m| !has(names, m)) {
+            Some(missing) => Self::Lacks(missing),
+            None => Self::Current(MIGRATIONS[MIGRATIONS.len() - 1].name),
+        }
+    }
+}
+
+/// Whether a record has a migration.
+pub(crate) fn has(names: &[String], migration: &Migration) -> bool {
+    names.iter().any(|name| name == migration.name)
+}
+
+fn is_known(name: &str) -> bool {
+    MIGRATIONS.iter().any(|migration| migration.name == name)
+}
+
+/// Reads the names in the record. Fails if the database has none.
+pub(crate) fn read() -> Batch {
+    Batch::one(names())
+}
+
 /// Creates the record if there is none, and returns the names that it has. Releases before the record made databases from `schema.sql`. Such
 /// a database shows by its tables which of the first three migrations it has. Every later one is in a record, so do not extend this list.
 pub(crate) fn record() -> Batch {
@@ -43,11 +81,20 @@ pub(crate) fn record() -> Batch {
         ),
         Sql::new(
             "INSERT INTO d1_migrations (name) SELECT name FROM (\
-             SELECT '0001_registry.sql' AS name, EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'api_keys') AS is_there \
-             UNION ALL SELECT '0002_writes.sql', EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = 'create_tenant') \
-             UNION ALL SELECT '0003_stats_turn.sql', EXISTS (SELECT 1 FROM pragma_table_info('tenants') WHERE name = 'stats_turn_at')) \
+             SELECT ?1 AS name, EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?2) AS is_there \
+             UNION ALL SELECT ?3, EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?4) \
+             UNION ALL SELECT ?5, EXISTS (SELECT 1 FROM pragma_table_info(?6) WHERE name = ?7)) \
              WHERE is_there AND NOT EXISTS (SELECT 1 FROM d1_migrations) ORDER BY name",
-        ),
+        )
+        .values([
+            "0001_registry.sql".into(),
+            "api_keys".into(),
+            "0002_writes.sql".into(),
+            "create_tenant".into(),
+            "0003_stats_turn.sql".into(),
+            "tenants".into(),
+            "stats_turn_at".into(),
+        ]),
         names(),
     ])
 }
@@ -66,7 +113,7 @@ fn names() -> Sql {
     Sql::new("SELECT name FROM d1_migrations ORDER BY id")
 }
 
-/// Reads the names in the record, which the last statement of [`record`] and of [`apply`] returns.
+/// Reads the names in the record, which the last statement of [`record`], [`read`] and [`apply`] returns.
 pub(crate) fn recorded(results: &mut Results) -> Result<Vec<String>, ApiError> {
     results
         .last_rows()?

@@ -3,14 +3,13 @@
 //! Each migration is one batch, together with its entry in the record, so it is applied whole or not at all. Two processes may prepare one
 //! database at the same time: the entry's name is unique, so the batch of the slower one fails. It reads the record again and goes on.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::Batch;
 pub use crate::store::migrations::{MIGRATIONS, Migration};
-use crate::store::migrations::{apply, record, recorded};
+use crate::store::migrations::{Schema, apply, has, record, recorded};
 use crate::task::{TaskError, results};
 use crate::value::fault::{ApiError, Internal};
 
@@ -51,28 +50,21 @@ impl Preparation {
             }
             (Err(error), None) => return Err(error),
         };
-        let is_recorded = |migration: &Migration| names.iter().any(|name| name == migration.name);
         if let Some((migration, error)) = mem::take(&mut self.refused)
-            && !is_recorded(migration)
+            && !has(&names, migration)
         {
             return Err(error);
         }
-        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-            return Err(ApiError::Internal(Internal::NewerDatabase(unknown.clone())));
-        }
-        Ok(match MIGRATIONS.iter().find(|m| !is_recorded(m)) {
-            Some(missing) => {
+        match Schema::of(&names) {
+            Schema::Newer(name) => Err(ApiError::Internal(Internal::NewerDatabase(name.into()))),
+            Schema::Lacks(missing) => {
                 self.batch = apply(missing);
                 self.applies = Some(missing);
-                Step::Run(self)
+                Ok(Step::Run(self))
             }
-            None => Step::Done(Ok(self.applied)),
-        })
+            Schema::Current(_) => Ok(Step::Done(Ok(self.applied))),
+        }
     }
-}
-
-fn is_known(name: &String) -> bool {
-    MIGRATIONS.iter().any(|migration| migration.name == name)
 }
 
 impl Machine for Preparation {

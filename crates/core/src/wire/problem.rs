@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::value::fault::{ApiError, FieldError, Internal, Place, Unauthorized};
+use crate::value::fault::{ApiError, FieldError, Internal, NotReady, Place, Unauthorized};
 use crate::value::text::quote;
 use crate::wire::http::Response;
 
@@ -54,6 +54,7 @@ impl ApiError {
                 (503, "not_configured", "Service Unavailable")
             }
             Self::Unavailable(_) => (503, "unavailable", "Service Unavailable"),
+            Self::NotReady(_) => (503, "not_ready", "Service Unavailable"),
         }
     }
 
@@ -105,6 +106,9 @@ impl ApiError {
                     .into()
             }
             Self::Unavailable(_) => "the database is busy; try again in a moment".into(),
+            Self::NotReady(_) => {
+                "the service is not ready; its log has the reason under the request id".into()
+            }
             Self::Internal(_) => {
                 "something failed on this side; the log has it under the request id".into()
             }
@@ -118,6 +122,7 @@ impl ApiError {
             Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
             Self::Misconfigured { detail } => Some(detail.clone()),
             Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
+            Self::NotReady(why) => Some(why.cause()),
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
             | Self::InsufficientScope
@@ -184,15 +189,29 @@ impl Unauthorized {
     }
 }
 
+impl NotReady {
+    fn cause(&self) -> String {
+        match self {
+            Self::Database(reason) => format!("the database failed: {reason}"),
+            Self::Behind(name) => format!("the database lacks the migration `{name}`"),
+            Self::Newer(name) => newer_database(name),
+        }
+    }
+}
+
+fn newer_database(migration: &str) -> String {
+    format!(
+        "the database has the migration `{migration}`, which this version does not know: a newer version made the database"
+    )
+}
+
 impl Internal {
     fn cause(&self) -> String {
         match self {
             Self::Database(reason) => format!("the database failed: {reason}"),
             Self::Rows(reason) => format!("unexpected result from the database: {reason}"),
             Self::Stored { place, reason } => format!("{place}: {reason}"),
-            Self::NewerDatabase(name) => format!(
-                "the database has the migration `{name}`, which this version does not know: a newer version made the database"
-            ),
+            Self::NewerDatabase(name) => newer_database(name),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
             Self::Host(reason) => reason.clone(),

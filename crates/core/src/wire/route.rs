@@ -16,6 +16,8 @@ pub(crate) enum Scheme {
     Hmac,
     /// `X-API-Key`, and `X-Signature` with an Ed25519 signature of the body.
     Ed25519,
+    /// Nothing: anybody may ask. The path is outside of the base paths.
+    Open,
     /// `X-API-Key` alone, from an address that may read the proxy's configuration (contract §2, "Traefik route").
     Proxy,
 }
@@ -49,7 +51,7 @@ pub(crate) enum BodyRule {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path below the base path. `{id}` stands for one segment that is not empty.
+    /// The path below the base path, or the whole path of an open route. `{id}` stands for one segment that is not empty.
     pub(crate) template: &'static str,
     /// The dialects that have the route, and how a caller proves itself in each.
     pub(crate) dialects: &'static [(Dialect, Scheme)],
@@ -68,6 +70,7 @@ pub(crate) struct Route {
 /// The work that a route stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
+    Health,
     VerifyKey,
     TraefikConfig,
     ListTenants,
@@ -89,6 +92,7 @@ const BOTH: &[(Dialect, Scheme)] = &[
     (Dialect::Current, Scheme::Hmac),
     (Dialect::Legacy, Scheme::Ed25519),
 ];
+const OPEN: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Open)];
 const PROXY: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Proxy)];
 
 const fn route(
@@ -113,6 +117,7 @@ const fn route(
 /// Every route. The rows of a path are adjacent, in the order in which `Allow` lists their methods.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
+    route(Method::Get, "/_/health", OPEN, Operation::Health, Scope::Any, BodyRule::Ignored),
     route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Scope::Any, BodyRule::Refused),
     route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Scope::Traefik, BodyRule::Ignored),
     route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Scope::TenantsRead, BodyRule::Ignored),
@@ -152,13 +157,15 @@ pub(crate) struct Path<'a> {
 impl<'a> Path<'a> {
     /// Finds the template and the dialect of a path.
     pub(crate) fn find(path: &'a str) -> Option<Self> {
-        let (dialect, rest) = [Dialect::Current, Dialect::Legacy]
+        let below = [Dialect::Current, Dialect::Legacy]
             .into_iter()
-            .find_map(|dialect| Some((dialect, path.strip_prefix(dialect.base_path())?)))?;
+            .find_map(|dialect| Some((dialect, path.strip_prefix(dialect.base_path())?)));
+        let (dialect, rest) = below.unwrap_or((Dialect::Current, path));
         ROUTES.iter().find_map(|route| {
             let id = matched(route.template, rest)?;
-            route.scheme(dialect)?;
-            Some(Self {
+            let is_open = route.scheme(dialect)? == Scheme::Open;
+            // Every route but the open ones is below a base path.
+            (is_open == below.is_none()).then_some(Self {
                 dialect,
                 template: route.template,
                 id,
@@ -242,6 +249,10 @@ mod tests {
                 Some((Dialect::Current, template, id))
             );
         }
+        assert_eq!(
+            found("/_/health"),
+            Some((Dialect::Current, "/_/health", ""))
+        );
     }
 
     #[test]
@@ -267,6 +278,16 @@ mod tests {
             "/api/4/_/auth/verify",
             "/api/4/_/config/traefik",
             "/api/4/_/tenants/a/install",
+            "/_/health/",
+            "/_/health/a",
+            "/_/Health",
+            "/health",
+            "/_/api/4/_/health",
+            "/_/api/4/health",
+            "/api/4/_/health",
+            "/api/4/_/_/health",
+            "/tenants",
+            "/auth/verify",
         ] {
             assert_eq!(found(path), None, "{path}");
         }
@@ -278,7 +299,11 @@ mod tests {
         let mut paths = 0;
         for dialect in [Dialect::Current, Dialect::Legacy] {
             for route in ROUTES {
-                let path = [dialect.base_path(), &route.template.replace("{id}", "a")].concat();
+                let base = match route.scheme(dialect) {
+                    Some(Scheme::Open) => "",
+                    _ => dialect.base_path(),
+                };
+                let path = [base, &route.template.replace("{id}", "a")].concat();
                 let Some(path) = Path::find(&path) else {
                     assert_eq!(route.scheme(dialect), None);
                     continue;
@@ -297,6 +322,7 @@ mod tests {
         assert_eq!(allow("/_/api/4/tenants"), "GET, HEAD, POST");
         assert_eq!(allow("/_/api/4/tenants/a"), "GET, HEAD, PATCH, DELETE");
         assert_eq!(allow("/_/api/4/config/traefik"), "GET, HEAD");
+        assert_eq!(allow("/_/health"), "GET, HEAD");
         assert_eq!(allow("/api/4/_/tenants"), "POST");
     }
 
@@ -315,7 +341,7 @@ mod tests {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
-                "/auth/verify" => Scope::Any,
+                "/_/health" | "/auth/verify" => Scope::Any,
                 "/config/traefik" => Scope::Traefik,
                 t if t.starts_with("/tenants/{id}/") => Scope::Sites,
                 t if t.starts_with("/tenants-plans") && reads => Scope::PlansRead,

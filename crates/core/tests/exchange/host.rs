@@ -205,11 +205,11 @@ impl Host {
         rows[0][0].clone()
     }
 
-    /// Every table, index, view, trigger and row, apart from SQLite's own.
+    /// Every table, index, view, trigger and row, apart from SQLite's own and the record of migrations, which has the real time.
     pub(crate) fn dump(&self) -> String {
         let mut out = String::new();
         for object in self.sql(
-            "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY name",
+            "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' AND name <> 'd1_migrations' ORDER BY name",
             &[],
         ) {
             let [Value::Text(kind), Value::Text(name)] = object.as_slice() else {

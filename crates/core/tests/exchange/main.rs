@@ -13,6 +13,7 @@ mod ask;
 mod auth;
 mod bodies;
 mod failures;
+mod health;
 mod host;
 mod invariants;
 mod keys;

@@ -103,10 +103,15 @@ fn an_address_outside_the_allow_list_is_a_403_before_any_other_check() {
         get("/tenants").no_key(),
         get("/tenants").too_large(),
     ] {
-        assert_eq!(host.refuse(403, &ask).body, expected, "{ask:?}");
+        let got = host.refuse(403, &ask);
+        assert_eq!(got.body, expected, "{ask:?}");
+        assert_eq!(got.log.client_address, ask.address);
     }
+    let long = host.refuse(403, &get("/tenants").from(&"1".repeat(65)));
+    assert_eq!(long.log.client_address, Some("1".repeat(64)));
     for address in ["192.0.2.255", "2001:db8:0::1", "::ffff:192.0.2.1"] {
-        host.expect(200, &get("/tenants").from(address));
+        let got = host.expect(200, &get("/tenants").from(address));
+        assert_eq!(got.log.client_address, None);
     }
 }
 

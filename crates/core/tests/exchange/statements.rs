@@ -166,6 +166,12 @@ fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             DEVELOPERS_POLL,
         ),
         ("any request for a malformed id", get("/tenants/_"), &[]),
+        (
+            "GET /_/health",
+            Ask::new("GET", "/_/health"),
+            // A row for each migration.
+            &["SCAN d1_migrations"],
+        ),
     ]
 }
 

@@ -110,6 +110,9 @@ SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT c
 -- any request for a malformed id
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
 
+-- GET /_/health
+SELECT name FROM d1_migrations ORDER BY id;
+
 -- the batch that asks why the last one failed, of a request that creates, drops or uses a tenant's tables
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
 

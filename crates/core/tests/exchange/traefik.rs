@@ -50,7 +50,8 @@ fn other_addresses_get_a_404() {
         for ask in [get(PATH), get(PATH).no_key()] {
             let mut ask = ask;
             ask.address = address.map(Into::into);
-            host.refuse(404, &ask);
+            let got = host.refuse(404, &ask);
+            assert_eq!(got.log.client_address, ask.address);
         }
     }
 }

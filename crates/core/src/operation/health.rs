@@ -1,0 +1,33 @@
+//! `GET /_/health` (contract §11): whether the service can serve requests.
+//!
+//! Anybody may ask, without a key. So the response has the two versions and nothing else, and the reason of a 503 is in the log only.
+
+use crate::machine::{Failure, FailureKind};
+use crate::operation::call::Pending;
+use crate::store::migrations::{self, Schema};
+use crate::value::fault::{ApiError, NotReady};
+use crate::value::version::VERSION;
+use crate::wire::http::Response;
+use crate::wire::json::object;
+
+/// Asks the database which migrations it has.
+pub(crate) fn check() -> Pending {
+    Pending::or_failed(migrations::read(), |results| {
+        let names = migrations::recorded(results.map_err(failed)?)?;
+        match Schema::of(&names) {
+            Schema::Current(schema) => Ok(Response::json(
+                200,
+                object(|out| out.text("version", VERSION).text("schema", schema)),
+            )),
+            Schema::Lacks(migration) => Err(ApiError::NotReady(NotReady::Behind(migration.name))),
+            Schema::Newer(name) => Err(ApiError::NotReady(NotReady::Newer(name.into()))),
+        }
+    })
+}
+
+fn failed(Failure { reason, kind }: Failure) -> ApiError {
+    match kind {
+        FailureKind::Failed => ApiError::NotReady(NotReady::Database(reason)),
+        FailureKind::Unavailable => ApiError::Unavailable(reason),
+    }
+}
