@@ -8,8 +8,9 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { environment, nodeForWrangler, wranglerScript } from '../../scripts/lib/environment.mjs'
 import { expectTenants } from './cli.mjs'
+import { cutAtLineEnds, cutOutsideOfBlocks, startD1Api } from './d1_api.mjs'
 import { freshSecrets, ROOT, startApi, utc } from './harness.mjs'
-import { LIST, normal } from './schema.mjs'
+import { LIST, normal, schemaOf } from './schema.mjs'
 
 const secrets = freshSecrets()
 const kept = mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
@@ -188,6 +189,28 @@ test("wrangler's own export restores with the same command; keys that were delet
   assert.notEqual((await last.sql('SELECT epoch FROM registry'))[0].epoch, first)
   await last.expect(401, 'POST', '/auth/verify', { key: seen.key })
   await last.stop()
+})
+
+test('a remote database is backed up and restored through the API of D1', async () => {
+  const folder = project('remote')
+  const api = async (cutFile) => {
+    const { url, db } = await startD1Api(cutOutsideOfBlocks, cutFile)
+    return { db, vars: { ...folder.vars, CLOUDFLARE_API_BASE_URL: url, CLOUDFLARE_API_TOKEN: 'none', CLOUDFLARE_ACCOUNT_ID: '0'.repeat(32) } }
+  }
+  const rowsOf = ({ db }) => rows({ sql: (text) => db.prepare(text).all().map((row) => ({ ...row })) })
+  const first = await api(cutAtLineEnds)
+  const restored = await expectTenants(0, ['restore', '--from', file, '--remote'], { vars: first.vars })
+  assert.match(restored.errors, /the database's bookmark is 00000001-00000002-00000003\n/)
+  const run = json(await expectTenants(0, ['backup', '--remote', '--format', 'json'], { vars: first.vars }))
+  assert.match(path.basename(run.file), /^tenants-remote-[-0-9T]+\.sql$/)
+  assert.equal(run.bookmark, '00000001-00000002-00000003')
+  const second = await api(cutOutsideOfBlocks)
+  await expectTenants(0, ['restore', '--from', run.file, '--remote'], { vars: second.vars })
+  const [one, two] = [await rowsOf(first), await rowsOf(second)]
+  for (const table of ['audit_log', 'sqlite_sequence']) [one[table], two[table]] = [one[table].length + 1, two[table].length + (table === 'audit_log' ? 0 : 1)]
+  assert.deepEqual(two, one)
+  assert.deepEqual(schemaOf(second.db), seen.schema)
+  assert.equal(second.db.prepare("SELECT count(*) AS n FROM audit_log WHERE action = 'registry.restore'").get().n, 2)
 })
 
 test('a file that was cut or changed, and a key that is not there, change nothing', async () => {

@@ -112,13 +112,14 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// Returns a text as a literal. A text that wrangler or D1 might cut or edit is written as its bytes: both cut the file themselves, and
-/// wrangler removes `BEGIN TRANSACTION;` wherever it is.
+/// Returns a text as a literal. A text that wrangler or D1 might cut or edit is written as its bytes: both cut the file themselves, perhaps
+/// without regard to quotes, and wrangler removes `BEGIN TRANSACTION;` wherever it is.
 fn text_literal(text: &str) -> String {
+    let upper = text.to_ascii_uppercase();
     let is_plain = !text.chars().any(|c| c.is_control() || c == ';')
-        && !["--", "/*", "BEGIN", "begin"]
+        && !["--", "/*", "BEGIN", "END"]
             .iter()
-            .any(|odd| text.contains(odd));
+            .any(|odd| upper.contains(odd));
     if is_plain {
         format!("'{}'", text.replace('\'', "''"))
     } else {

@@ -167,9 +167,10 @@ impl Reading {
         let mut lengths = Vec::new();
         for (n, column) in self.columns.iter().enumerate() {
             let column = quoted(column);
+            // Not CASE, whose END might be taken for the one of a trigger where statements are cut apart.
             values.push(format!(
-                "CASE typeof({column}) WHEN 'text' THEN 't' || {column} WHEN 'blob' THEN 'b' || hex({column}) \
-                 WHEN 'null' THEN 'n' ELSE 'i' || quote({column}) END AS c{n}"
+                "iif(typeof({column}) = 'text', 't' || {column}, iif(typeof({column}) = 'blob', 'b' || hex({column}), \
+                 iif({column} IS NULL, 'n', 'i' || quote({column})))) AS c{n}"
             ));
             lengths.push(format!("length(c{n})"));
         }

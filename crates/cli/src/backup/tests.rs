@@ -129,7 +129,16 @@ fn a_row_that_exceeds_a_statement_is_written_in_parts() {
 
 #[test]
 fn no_text_that_wrangler_would_edit_is_written_as_it_is() {
-    for odd in ["a;", "BEGIN TRANSACTION", "--", "/*", "\r", "\n", "\0"] {
+    for odd in [
+        "a;",
+        "Begin transaction",
+        "the end",
+        "--",
+        "/*",
+        "\r",
+        "\n",
+        "\0",
+    ] {
         let [statement] = insert(&row("t", &[text(odd)]), false)
             .unwrap()
             .try_into()

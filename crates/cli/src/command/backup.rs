@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now};
+use crate::terminal::printable;
 
 /// The folder of the backups in the project. Git ignores it.
 pub(super) const FOLDER: &str = "backups";
@@ -109,9 +110,10 @@ pub(super) fn note_bookmark(
             Some(bookmark)
         }
         Err(error) => {
+            let detail = error.problem().detail;
             world.note(&format!(
                 "warning: the database's bookmark could not be read: {}",
-                error.problem().detail
+                printable(detail.lines().next().unwrap_or_default())
             ));
             None
         }
