@@ -28,12 +28,14 @@ pub(crate) enum Action {
     ApiKeyDelete,
     /// Values were encrypted again under a new key. Nothing that can be read changes, so Traefik's revision skips these entries.
     EnvReseal,
+    /// A backup was restored.
+    RegistryRestore,
 }
 
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -45,6 +47,7 @@ impl Action {
         Self::ApiKeyCreate,
         Self::ApiKeyDelete,
         Self::EnvReseal,
+        Self::RegistryRestore,
     ];
 
     /// The stored name.
@@ -61,6 +64,7 @@ impl Action {
             Self::ApiKeyCreate => "api_key.create",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
+            Self::RegistryRestore => "registry.restore",
         }
     }
 }
