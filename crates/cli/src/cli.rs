@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::command::{ListArgs, completions, env, init, key, plan, site, stats, tenant};
+use crate::command::{
+    ListArgs, backup, completions, env, init, key, plan, restore, site, stats, tenant,
+};
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
 
@@ -63,6 +65,8 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "init",
             "database:migrate",
+            "backup",
+            "restore",
             "env:reseal",
             "jobs:worker",
             "cache",
@@ -140,6 +144,25 @@ pub enum Command {
         after_help = "Examples:\n  tenants database:migrate\n  tenants database:migrate --remote --verbose"
     )]
     DatabaseMigrate(init::MigrateArgs),
+
+    /// Write the whole database to a file, and check it
+    #[command(
+        after_help = "Examples:\n  tenants backup\n  tenants backup --remote\n  tenants backup --remote --output /safe/tenants.sql\n\n\
+                      Uses `wrangler d1 export`. The remote database answers nothing while Cloudflare\n\
+                      writes the export. The file has password hashes: only you can read it."
+    )]
+    Backup(backup::BackupArgs),
+
+    /// Bring a backup into a database
+    #[command(
+        after_help = "Examples:\n  tenants restore --from backups/tenants-remote.sql --remote --dry-run\n  \
+                      tenants restore --from backups/tenants-remote.sql --remote\n  \
+                      tenants restore --from backup.sql --replace --delete-keys deleted\n  \
+                      tenants restore --finish --remote\n\n\
+                      Takes a file of `tenants backup` or of `wrangler d1 export`. Lists the API keys\n\
+                      that are valid again. docs/BACKUP.md has the steps before and after it."
+    )]
+    Restore(restore::RestoreArgs),
 
     /// Encrypt every env again under a new encryption key
     #[command(

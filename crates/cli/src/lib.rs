@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api;
 pub mod authority;
+pub mod backup;
 pub mod cli;
 pub mod command;
 pub mod database;
@@ -73,6 +74,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
     match &cli.command {
         Command::Init(args) => command::init::run(args, session, world),
         Command::DatabaseMigrate(args) => command::init::migrate(args, session, world),
+        Command::Backup(args) => command::backup::run(args, session, world),
+        Command::Restore(args) => command::restore::run(args, session, world),
         Command::Cache => command::cache::run(session, world),
         Command::EnvReseal(args) => command::env::reseal(args, session, world),
         Command::KeyCreate(args) => command::key::create(args, session, world),

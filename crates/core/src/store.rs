@@ -9,6 +9,7 @@ pub(crate) mod find;
 pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod plans;
+pub(crate) mod registry;
 pub(crate) mod routing;
 pub(crate) mod sealed;
 pub(crate) mod site_schema;

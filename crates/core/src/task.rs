@@ -15,6 +15,7 @@ pub mod any;
 pub mod keys;
 pub mod prepare;
 pub mod reseal;
+pub mod restored;
 pub mod stats;
 
 /// The reason why a task could not begin or go on. It prints as a sentence without a secret.

@@ -245,8 +245,8 @@ fn read_new(mut fields: Fields<'_>, root: &Hostname) -> Result<NewTenant, ApiErr
     let hostname = fields.required("hostname", |v| read_hostname(v, root));
     let is_enabled = fields.required_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", read_plan_id);
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
     let (external_id, labels) = match fields.dialect() {
         Dialect::Current => (
             fields.maybe("external_id", read_external_id),
@@ -281,8 +281,8 @@ fn read_patch(mut fields: Fields<'_>, root: &Hostname) -> Result<TenantPatch, Ap
     let hostname = fields.maybe("hostname", |v| read_hostname(v, root));
     let is_enabled = fields.maybe_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", read_plan_id);
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
     let (external_id, labels) = match fields.dialect() {
         Dialect::Current => (
             fields.maybe("external_id", read_external_id),

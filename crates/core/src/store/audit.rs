@@ -28,12 +28,14 @@ pub(crate) enum Action {
     ApiKeyDelete,
     /// Values were encrypted again under a new key. Nothing that can be read changes, so Traefik's revision skips these entries.
     EnvReseal,
+    /// A backup was restored.
+    RegistryRestore,
 }
 
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -45,6 +47,7 @@ impl Action {
         Self::ApiKeyCreate,
         Self::ApiKeyDelete,
         Self::EnvReseal,
+        Self::RegistryRestore,
     ];
 
     /// The stored name.
@@ -61,6 +64,7 @@ impl Action {
             Self::ApiKeyCreate => "api_key.create",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
+            Self::RegistryRestore => "registry.restore",
         }
     }
 }
@@ -152,9 +156,9 @@ mod tests {
 
     use super::Action;
 
-    /// The triggers write actions as literals, so a misspelt one would otherwise go unseen.
+    /// The triggers have actions as literals, so a misspelt one would otherwise go unseen.
     #[test]
-    fn the_triggers_write_known_actions_only() {
+    fn the_triggers_name_known_actions_only() {
         let schema = include_str!("../../../../schema.sql");
         let written: Vec<&str> = schema
             .lines()
@@ -176,6 +180,7 @@ mod tests {
                 "plan.update",
                 "tenant.create",
                 "tenant.delete",
+                "tenant.install",
                 "tenant.update"
             ]
         );

@@ -13,6 +13,7 @@ use rusqlite::{Connection, StatementStatus, params_from_iter};
 use tenants_core::sql::{Batch, Statement, Value};
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList};
 use tenants_core::task::reseal::{Reseal, Survey};
+use tenants_core::task::restored::Restored;
 use tenants_core::task::stats::{Refresh, Which};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
@@ -376,6 +377,9 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let deletion = KeyDeletion::begin(&choice, "cli-1", &now);
     let deletion = Group::of_task("the deletion of keys", &mut host, deletion);
     groups.push((deletion, set(&["SCAN api_keys"])));
+    let restored = Restored::begin("cli-1", &now);
+    let restored = Group::of_task("what follows a restore", &mut host, restored);
+    groups.push((restored, set(&[])));
     // Counting reads the whole of a site, each of its tables once.
     let site = [
         "SCAN chv_a_albums",

@@ -133,7 +133,6 @@ CREATE TABLE "chv_not-yet_likes" (id INTEGER PRIMARY KEY, user_id INTEGER NOT NU
 CREATE TABLE "chv_not-yet_pages" (id INTEGER PRIMARY KEY, url_key TEXT NOT NULL UNIQUE, title TEXT NOT NULL, body TEXT NOT NULL, is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT;
 CREATE TABLE "chv_not-yet_login_providers" (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT;
 CREATE TABLE "chv_not-yet_connections" (provider_id INTEGER NOT NULL, subject TEXT NOT NULL, user_id INTEGER NOT NULL, PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID;
-UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = ?1;
 INSERT INTO "chv_not-yet_users" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (?1, ?2, ?3, 1, 0, ?4) RETURNING username, email, (SELECT id FROM tenants WHERE id = ?5) AS tenant_id;
 
 -- PATCH /tenants/{id}/user-password-reset
@@ -174,19 +173,19 @@ INSERT INTO edit_plan (key_id, request_id, now, key_stands, id_is_there, id, nam
 INSERT INTO delete_plan (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
 
 -- GET /config/traefik
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?4 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) = ?5, NULL, ?7) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?4 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) = ?5, NULL, ?7) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match: *
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?4 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) = ?5, NULL, ?7) ORDER BY t.id;
 
 -- GET /config/traefik by a developer
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) = ?2, NULL, ?4) ORDER BY t.id;
 
 -- GET /config/traefik by a developer, with If-None-Match
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) = ?2, NULL, ?4) ORDER BY t.id;
 
 -- any request for a malformed id
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
@@ -211,6 +210,10 @@ SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 
 -- the deletion of keys
 INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1 FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
 UPDATE api_keys SET deleted_at = ?1 WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3) RETURNING id;
+
+-- what follows a restore
+INSERT OR REPLACE INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 
 -- the statistics of one tenant
 UPDATE tenants SET stats_turn_at = ?1, has_site = EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) WHERE id = ?4 RETURNING id, has_site, iif(json_valid(stats), (stats ->> ?5) + (stats ->> ?6) + (stats ->> ?7) + (stats ->> ?8) + (stats ->> ?9) + (stats ->> ?10) + (stats ->> ?11) + (stats ->> ?12) <= ?13, NULL) AS is_small;
