@@ -47,11 +47,11 @@ SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t
 
 -- GET /tenants, by created_since
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
-SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k CROSS JOIN tenants AS t ON t.created_at >= ?4 ORDER BY t.id LIMIT ?5;
+SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k CROSS JOIN tenants AS t ON t.created_at >= ?4 ORDER BY +t.id LIMIT ?5;
 
 -- GET /tenants, by updated_since
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
-SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k CROSS JOIN tenants AS t ON t.updated_at >= ?4 ORDER BY t.id LIMIT ?5;
+SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, t.env, t.stats, t.last_job_at FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k CROSS JOIN tenants AS t ON t.updated_at >= ?4 ORDER BY +t.id LIMIT ?5;
 
 -- GET /tenants, what is new, in its order
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
