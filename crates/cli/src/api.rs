@@ -155,7 +155,7 @@ impl Client {
         self.call_at(request, &format!("{BASE_PATH}{path}"))
     }
 
-    /// Reads a list, or a part of it, page by page. Returns its rows, and whether more rows follow.
+    /// Reads a list, or a part of it, page by page. The path may have parameters. Returns its rows, and whether more rows follow.
     ///
     /// # Errors
     /// Fails if one of the pages cannot be read.
@@ -163,7 +163,8 @@ impl Client {
         let mut rows = Vec::new();
         let mut left = part.limit;
         let limit = left.map_or(PAGE_ROWS, |left| left.min(PAGE_ROWS));
-        let mut target = format!("{BASE_PATH}{path}?limit={limit}");
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut target = format!("{BASE_PATH}{path}{separator}limit={limit}");
         if let Some(after) = part.after {
             target += &format!("&after={}", query_value(after));
         }
@@ -414,7 +415,7 @@ fn next_page(response: &Response<Body>) -> Result<Option<String>, Error> {
 }
 
 /// Percent-encodes a query parameter's value (RFC 3986 §2.1).
-fn query_value(text: &str) -> String {
+pub fn query_value(text: &str) -> String {
     use std::fmt::Write as _;
 
     text.bytes().fold(String::new(), |mut out, b| {

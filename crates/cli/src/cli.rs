@@ -36,7 +36,10 @@ in this order. For an API or a database on this machine, the last source is
 
 /// The commands as `--help` groups them. A test checks that each command is in exactly one group.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Tenants", &["create", "get", "list", "edit", "delete"]),
+    (
+        "Tenants",
+        &["create", "get", "list", "edit", "delete", "settings"],
+    ),
     (
         "A tenant's site",
         &["install", "user:password-reset", "stats:refresh"],
@@ -221,15 +224,20 @@ pub enum Command {
 
     /// Show a tenant
     #[command(
-        after_help = "Examples:\n  tenants get --id acme\n  tenants get --id acme --format json"
+        after_help = "Examples:\n  tenants get --id acme\n  tenants get --id acme --format json\n  tenants get --external-id C-1042"
     )]
-    Get(tenant::ChoiceArgs),
+    Get(tenant::GetArgs),
 
     /// List the tenants
     #[command(
-        after_help = "Examples:\n  tenants list\n  tenants list --format json\n  tenants list --limit 100 --after acme"
+        after_help = "Examples:\n  tenants list\n  tenants list --format json\n  tenants list --limit 100 --after acme\n  \
+                      tenants list --label tier:gold --is_enabled 1\n  tenants list --plan_id basic"
     )]
-    List(ListArgs),
+    List(tenant::ListArgs),
+
+    /// Show the settings that a tenant's site runs with, and where each comes from
+    #[command(after_help = "Example:\n  tenants settings --id acme")]
+    Settings(tenant::ChoiceArgs),
 
     /// Change only the fields of a tenant that the options name
     #[command(

@@ -84,6 +84,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::KeyList(args) => command::key::list(args, session, world),
         Command::Create(args) => command::tenant::create(args, session, world),
         Command::Get(args) => command::tenant::get(args, session, world),
+        Command::Settings(args) => command::tenant::settings(args, session, world),
         Command::List(args) => command::tenant::list(args, session, world),
         Command::Edit(args) => command::tenant::edit(args, session, world),
         Command::Delete(args) => command::tenant::delete(args, session, world),

@@ -4,8 +4,8 @@
 //! `env`, the tenant's `limits`, its plan's `limits`. Chevereto applies the maps in this order, so any `env` may lift a limit. Only
 //! `CHEVERETO_TENANT_ENFORCED` wins over every map.
 //!
-//! This module reads no database. Its caller passes in the maps, from rows or from the API's responses. No response of the API shows
-//! effective settings, but programs that embed the core and start tenants' sites need them.
+//! This module reads no database. Its caller passes in the maps, from rows or from the API's responses. `GET /tenants/{id}/settings` shows
+//! effective settings, and programs that embed the core and start tenants' sites may need them.
 //!
 //! ```
 //! use tenants_core::config::Config;

@@ -5,11 +5,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::value::id::TenantId;
 
-use super::{ListArgs, MapArgs, Maps, body};
-use crate::api::{Client, Request};
+use super::{MapArgs, Maps, body};
+use crate::api::{Client, Part, Request, query_value};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
+use crate::terminal::printable;
 
 /// The options of `create`.
 #[derive(Debug, Clone, Args)]
@@ -60,6 +61,93 @@ struct TenantSettings {
 }
 
 /// The options of `get`.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct GetArgs {
+    /// Its identifier
+    #[arg(long, value_parser = TenantId::parse)]
+    pub id: Option<TenantId>,
+
+    /// Another system's identifier of it
+    #[arg(long = "external-id", alias = "external_id", value_name = "ID")]
+    pub external_id: Option<String>,
+}
+
+/// The options of `list`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    part: super::ListArgs,
+
+    /// Show only those of this plan; '' means no plan
+    #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
+    plan_id: Option<String>,
+
+    /// Show only those that are enabled, or only those that are not
+    #[arg(long = "is_enabled", alias = "is-enabled", value_name = "1|0", value_parser = flag, action = clap::ArgAction::Set)]
+    is_enabled: Option<bool>,
+
+    /// Show only the one with this hostname
+    #[arg(long)]
+    hostname: Option<String>,
+
+    /// Show only the one with this identifier of another system
+    #[arg(long = "external-id", alias = "external_id", value_name = "ID")]
+    external_id: Option<String>,
+
+    /// Show only those with this label, as NAME:VALUE or NAME; may be repeated
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+
+    /// Show only those created at or after this time, in UTC
+    #[arg(
+        long = "created-since",
+        alias = "created_since",
+        value_name = "YYYY-MM-DD HH:MM:SS"
+    )]
+    created_since: Option<String>,
+
+    /// Show only those changed at or after this time, in UTC
+    #[arg(
+        long = "updated-since",
+        alias = "updated_since",
+        value_name = "YYYY-MM-DD HH:MM:SS"
+    )]
+    updated_since: Option<String>,
+
+    /// Show only those whose id or hostname begins with this
+    #[arg(short, long = "query", value_name = "PREFIX")]
+    query: Option<String>,
+}
+
+impl ListArgs {
+    /// Returns the path of the list with its filters.
+    fn path(&self) -> String {
+        let is_enabled = self.is_enabled.map(|is| is.to_string());
+        let filters = [
+            ("plan_id", self.plan_id.as_deref()),
+            ("is_enabled", is_enabled.as_deref()),
+            ("hostname", self.hostname.as_deref()),
+            ("external_id", self.external_id.as_deref()),
+            ("created_since", self.created_since.as_deref()),
+            ("updated_since", self.updated_since.as_deref()),
+            ("q", self.query.as_deref()),
+        ];
+        let labels = self.label.iter().map(|label| ("label", label.as_str()));
+        let all: Vec<String> = filters
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .chain(labels)
+            .map(|(name, value)| format!("{name}={}", query_value(value)))
+            .collect();
+        match all.as_slice() {
+            [] => "/tenants".into(),
+            all => format!("/tenants?{}", all.join("&")),
+        }
+    }
+}
+
+/// The options of `settings`.
 #[derive(Debug, Clone, Args)]
 pub struct ChoiceArgs {
     /// Its identifier
@@ -121,8 +209,37 @@ pub fn create(
 ///
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request.
-pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let path = format!("/tenants/{}", args.id);
+pub fn get(args: &GetArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let client = Client::new(&session.settings, world)?;
+    let external_id = args.external_id.as_deref().unwrap_or_default();
+    let Some(id) = &args.id else {
+        let path = format!("/tenants?external_id={}", query_value(external_id));
+        let (rows, _) = client.list(&path, Part::ALL)?;
+        return match rows.first() {
+            Some(tenant) => session.show(tenant.get(), world),
+            None => Err(Error::Refused {
+                code: "not_found",
+                detail: format!(
+                    "there is no tenant with the external id `{}`",
+                    printable(external_id)
+                ),
+            }),
+        };
+    };
+    let answer = client.call(Request::Get, &format!("/tenants/{id}"))?;
+    session.show(&answer.body, world)
+}
+
+/// Shows the settings that a tenant's site runs with.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request.
+pub fn settings(
+    args: &ChoiceArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let path = format!("/tenants/{}/settings", args.id);
     let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
     session.show(&answer.body, world)
 }
@@ -142,7 +259,7 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         ("BYTES", "/stats/storage_used"),
         ("CREATED", "/created_at"),
     ];
-    super::list("/tenants", "tenants", COLUMNS, args, session, world)
+    super::list(&args.path(), "tenants", COLUMNS, &args.part, session, world)
 }
 
 /// Changes only the fields of a tenant that the options name.
