@@ -116,7 +116,7 @@ pub struct ListArgs {
     updated_since: Option<String>,
 
     /// Show only those whose id or hostname begins with this
-    #[arg(short, long = "query", value_name = "PREFIX")]
+    #[arg(long = "query", alias = "q", value_name = "PREFIX")]
     query: Option<String>,
 }
 
