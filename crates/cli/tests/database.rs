@@ -69,6 +69,10 @@ fn a_key_is_issued_for_the_next_id_and_shown_once() {
         "{sql}"
     );
     assert!(sql.contains("'api_key.create', '7', 'cli-"), "{sql}");
+    assert!(
+        sql.contains(&format!("CAST(X'{}' AS TEXT)", hex::encode("me@here"))),
+        "{sql}"
+    );
     assert!(!sql.contains(key) && !sql.contains("it's"), "{sql}");
 
     let environment = project.wrangler_environment(2);
@@ -454,4 +458,25 @@ fn wrangler_receives_no_secret() {
     for secret in [API_KEY, KEY_SECRET, REQUEST_SECRET] {
         assert!(!environment.contains(secret), "{environment}");
     }
+}
+
+#[test]
+fn the_audit_log_names_the_operator_of_the_variable() {
+    let mut project = Project::new().with_wrangler(&[(0, &two("", r#"{"id": 7}"#))]);
+    project
+        .variables
+        .push(("TENANTS_OPERATOR", "the-night-shift".into()));
+    let run = project.run(&["api:key:delete", "--id", "7"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let sql = &project.wrangler_call(1).unwrap()[6];
+    assert!(sql.contains("'the-night-shift'"), "{sql}");
+
+    let mut project = Project::new().with_wrangler(&[]);
+    project
+        .variables
+        .push(("TENANTS_OPERATOR", "a\u{7}".into()));
+    let run = project.run(&["api:key:delete", "--id", "7"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(run.errors.contains("operator's name"), "{}", run.errors);
+    assert_eq!(project.wrangler_call(1), None);
 }

@@ -10,6 +10,7 @@ use core::fmt;
 use crate::machine::{Failure, Outcome};
 use crate::sql::{Batch, Results, Rows};
 use crate::value::fault::ApiError;
+pub use crate::value::run::{Operator, Run};
 
 pub mod any;
 pub mod keys;

@@ -10,6 +10,7 @@ pub mod id;
 pub mod level;
 pub(crate) mod patch;
 pub mod random;
+pub mod run;
 pub mod table_name;
 pub(crate) mod text;
 pub(crate) mod user;

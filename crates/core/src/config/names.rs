@@ -29,7 +29,12 @@ impl fmt::Display for UnknownVariable {
 const PREFIXES: [&str; 2] = ["CHEVERETO_TENANT", "TENANTS_"];
 
 /// The variables of the command line program, which may share a file with the service's.
-const CLIENT_VARIABLES: [&str; 3] = ["TENANTS_API_KEY", "TENANTS_PROJECT", "TENANTS_URL"];
+const CLIENT_VARIABLES: [&str; 4] = [
+    "TENANTS_API_KEY",
+    "TENANTS_OPERATOR",
+    "TENANTS_PROJECT",
+    "TENANTS_URL",
+];
 
 /// Finds the unknown variables among the names that a host's environment has. A host logs each as a warning at its start
 /// (`log::unknown_variable`).
@@ -79,6 +84,7 @@ mod tests {
             "CHEVERETO_TENANTS_ENFORCED",
             "TENANTS_LOGLEVEL",
             "TENANTS_API_KEY",
+            "TENANTS_OPERATOR",
             "CHEVERETO_MAX_USERS",
             "PATH",
         ]);

@@ -8,6 +8,7 @@ use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
 use crate::store::standing;
 use crate::value::clock::Timestamp;
+use crate::value::run::Run;
 
 /// The actions that the log knows. Their names are stored, and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +29,14 @@ pub(crate) enum Action {
     ApiKeyDelete,
     /// Values were encrypted again under a new key. Nothing that can be read changes, so Traefik's revision skips these entries.
     EnvReseal,
+    /// An operator dropped the tables that a deleted tenant had left.
+    TablesDrop,
 }
 
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -45,6 +48,7 @@ impl Action {
         Self::ApiKeyCreate,
         Self::ApiKeyDelete,
         Self::EnvReseal,
+        Self::TablesDrop,
     ];
 
     /// The stored name.
@@ -61,6 +65,30 @@ impl Action {
             Self::ApiKeyCreate => "api_key.create",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
+            Self::TablesDrop => "tables.drop",
+        }
+    }
+}
+
+/// The fate of a deleted tenant's tables, if it had any. Entries of `tenant.delete` have it as their detail. The names are stored, and
+/// never change. The trigger of `delete_tenant` writes the other one, `tables_kept`.
+pub(crate) const TABLES_DROPPED: &str = "tables_dropped";
+
+/// Who did it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Author<'a> {
+    /// The caller of a request.
+    Caller { key_id: i64, request_id: &'a str },
+    /// Whoever runs a task. The run's id takes the place of a request's.
+    Run(&'a Run),
+}
+
+impl<'a> Author<'a> {
+    /// The columns key_id, request_id and operator.
+    fn columns(self) -> (Option<i64>, &'a str, Option<&'a str>) {
+        match self {
+            Self::Caller { key_id, request_id } => (Some(key_id), request_id, None),
+            Self::Run(run) => (None, run.id(), run.operator()),
         }
     }
 }
@@ -68,19 +96,17 @@ impl Action {
 /// An entry of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    /// The caller's key, or `None` for an operator at the command line.
-    pub(crate) key_id: Option<i64>,
+    pub(crate) author: Author<'a>,
     pub(crate) action: Action,
     /// The identifier of the subject. It is stored in lower case, since identifiers match in any case.
     pub(crate) subject: &'a str,
-    pub(crate) request_id: &'a str,
     pub(crate) now: &'a Timestamp,
 }
 
 macro_rules! insert {
     ($select:expr) => {
         concat!(
-            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ",
+            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ",
             $select
         )
     };
@@ -88,12 +114,14 @@ macro_rules! insert {
 
 /// Writes an entry if the statement before it changed a row.
 pub(crate) fn after_change(entry: Entry<'_>) -> Sql {
-    Sql::new(insert!("?1, ?2, ?3, ?4, ?5 WHERE changes() > 0")).values([
-        entry.key_id.into(),
+    let (key_id, request_id, operator) = entry.author.columns();
+    Sql::new(insert!("?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0")).values([
+        key_id.into(),
         entry.action.as_str().into(),
         entry.subject.to_ascii_lowercase().into(),
-        entry.request_id.into(),
+        request_id.into(),
         entry.now.as_str().into(),
+        operator.into(),
     ])
 }
 
@@ -104,7 +132,7 @@ pub(crate) fn for_each(
     subject: &'static str,
     rows: &'static str,
     values: impl IntoIterator<Item = Value>,
-    request_id: &str,
+    run: &Run,
 ) -> Sql {
     let values: Vec<Value> = values.into_iter().collect();
     let sql = Sql::new(insert!("NULL, ")).values(values);
@@ -112,8 +140,10 @@ pub(crate) fn for_each(
         .sql(", ")
         .sql(subject)
         .sql(", ")
-        .bind(request_id)
-        .sql(", ?1 FROM ")
+        .bind(run.id())
+        .sql(", ?1, ")
+        .bind(run.operator())
+        .sql(", NULL FROM ")
         .sql(rows)
 }
 
@@ -125,6 +155,7 @@ pub(crate) fn entered(
     action: Action,
     tenant_id: &str,
     request_id: &str,
+    detail: Option<&str>,
     statements: impl IntoIterator<Item = Sql>,
 ) -> Batch {
     let entry = standing::statement(
@@ -134,13 +165,15 @@ pub(crate) fn entered(
             ", CASE WHEN ",
             standing::standing!(),
             " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ",
-            standing::key!(now)
+            standing::key!(now),
+            ", NULL, ?7"
         )),
     )
     .values([
         action.as_str().into(),
         request_id.into(),
         tenant_id.to_ascii_lowercase().into(),
+        detail.into(),
     ]);
     Batch::of(core::iter::once(entry).chain(statements))
 }

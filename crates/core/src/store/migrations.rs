@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0002_writes.sql",
     "0003_stats_turn.sql",
     "0004_sites.sql",
+    "0005_operator.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

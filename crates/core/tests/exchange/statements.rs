@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value as SqliteValue;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use tenants_core::sql::{Batch, Statement, Value};
+use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList};
 use tenants_core::task::reseal::{Reseal, Survey};
 use tenants_core::task::stats::{Refresh, Which};
@@ -273,7 +274,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let found = Group::of_task("a key by its digest", &mut host, KeyList::of(1, "x"));
     groups.push((found, set(&[])));
     let choice = KeyChoice::Id(2);
-    let deletion = KeyDeletion::begin(&choice, "cli-1", &now);
+    let deletion = KeyDeletion::begin(&choice, &Run::new("cli-1"), &now);
     let deletion = Group::of_task("the deletion of keys", &mut host, deletion);
     groups.push((deletion, set(&["SCAN api_keys"])));
     // Counting reads the whole of a site, each of its tables once.
@@ -320,7 +321,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     ]);
     let config = host.api.config().unwrap();
     let survey = Survey::begin(config).unwrap();
-    let reseal = Reseal::begin(config, "cli-1", &now, 90_000).unwrap();
+    let reseal = Reseal::begin(config, &Run::new("cli-1"), &now, 90_000).unwrap();
     let count = ["SCAN tenants", "SCAN tenants_plans"];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
     groups.push((survey, set(&count)));

@@ -22,10 +22,10 @@ INSERT INTO edit_tenant (key_id, request_id, now, key_stands, id_is_there, hostn
 INSERT INTO edit_tenant (key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13 RETURNING key_stands, id_is_there, hostname_is_taken, plan_is_there;
 
 -- DELETE /tenants/{id}
-INSERT INTO delete_tenant (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
+INSERT INTO delete_tenant (key_id, request_id, now, key_stands, id_is_there, site_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM pragma_table_info(?6)), ?5 RETURNING key_stands, id_is_there;
 
 -- DELETE /tenants/{id}, drop_tables
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, NULL, ?7;
 DELETE FROM tenants WHERE id = ?1;
 DROP TABLE IF EXISTS "chv_a_users";
 DROP TABLE IF EXISTS "chv_a_settings";
@@ -43,7 +43,7 @@ DROP TABLE IF EXISTS "chv_a_connections";
 
 -- POST /tenants/{id}/install
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, NULL, ?7;
 CREATE TABLE "chv_not-yet_users" (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE COLLATE NOCASE, email TEXT NOT NULL UNIQUE COLLATE NOCASE, password_hash TEXT NOT NULL, is_admin INTEGER NOT NULL CHECK (is_admin IN (0, 1)), is_manager INTEGER NOT NULL CHECK (is_manager IN (0, 1)), created_at TEXT NOT NULL) STRICT;
 CREATE TABLE "chv_not-yet_settings" (name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID;
 CREATE TABLE "chv_not-yet_jobs" (name TEXT NOT NULL PRIMARY KEY, last_ran_at TEXT NOT NULL, duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID;
@@ -66,7 +66,7 @@ INSERT INTO "chv_not-yet_users" (username, email, password_hash, is_admin, is_ma
 -- PATCH /tenants/{id}/user-password-reset
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
 UPDATE "chv_a_users" SET password_hash = ?4 WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AND username = ?6 RETURNING username;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0;
 
 -- GET /tenants-plans
 SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id > ?4 ORDER BY p.id LIMIT ?5;
@@ -119,7 +119,7 @@ SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_
 -- the creation of a key
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?1), 0) + 1 AS id;
 INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0;
 
 -- the list of keys
 SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id;
@@ -128,7 +128,7 @@ SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id;
 SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2;
 
 -- the deletion of keys
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1 FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1, ?6, NULL FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
 UPDATE api_keys SET deleted_at = ?1 WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3) RETURNING id;
 
 -- the statistics of one tenant
@@ -153,6 +153,6 @@ SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current,
 SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants_plans SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;
