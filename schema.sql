@@ -56,7 +56,8 @@ CREATE TABLE audit_log (
   request_id TEXT NOT NULL,
   created_at TEXT NOT NULL,
   operator TEXT,                   -- who ran the command (NULL: a caller, or a host that does not say)
-  detail TEXT                      -- of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or an older Worker)
+  -- Of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or a Worker that is older than the column).
+  detail TEXT
 ) STRICT;
 
 -- Finds the history of a tenant, a plan or a key. Ids and times ascend together, so a time alone needs no index.

@@ -22,9 +22,11 @@ pub mod config;
 pub mod env;
 pub mod init;
 pub mod key;
+pub mod orphans;
 pub mod plan;
 pub mod site;
 pub mod stats;
+pub mod status;
 pub mod tenant;
 
 /// The options of a list command.

@@ -73,6 +73,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
     match &cli.command {
         Command::Init(args) => command::init::run(args, session, world),
         Command::DatabaseMigrate(args) => command::init::migrate(args, session, world),
+        Command::Status(args) => command::status::run(args, session, world),
+        Command::Orphans(args) => command::orphans::run(args, session, world),
         Command::Cache => command::cache::run(session, world),
         Command::EnvReseal(args) => command::env::reseal(args, session, world),
         Command::KeyCreate(args) => command::key::create(args, session, world),

@@ -14,9 +14,11 @@ pub use crate::value::run::{Operator, Run};
 
 pub mod any;
 pub mod keys;
+pub mod orphans;
 pub mod prepare;
 pub mod reseal;
 pub mod stats;
+pub mod status;
 
 /// The reason why a task could not begin or go on. It prints as a sentence without a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

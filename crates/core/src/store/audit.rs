@@ -8,6 +8,7 @@ use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
 use crate::store::standing;
 use crate::value::clock::Timestamp;
+use crate::value::id::TenantId;
 use crate::value::run::Run;
 
 /// The actions that the log knows. Their names are stored, and never change.
@@ -65,7 +66,7 @@ impl Action {
             Self::ApiKeyCreate => "api_key.create",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
-            Self::TablesDrop => "tables.drop",
+            Self::TablesDrop => "tenant.drop_tables",
         }
     }
 }
@@ -145,6 +146,22 @@ pub(crate) fn for_each(
         .bind(run.operator())
         .sql(", NULL FROM ")
         .sql(rows)
+}
+
+/// Starts a transaction that drops the tables of a tenant that is no longer there. If there is such a tenant, the entry's action is `NULL`,
+/// which the table refuses, and with it the whole transaction.
+pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql {
+    Sql::new(insert!(
+        "NULL, CASE WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) THEN ?2 END, ?1, ?3, ?4, ?5, ?6"
+    ))
+    .values([
+        tenant.folded().into(),
+        Action::TablesDrop.as_str().into(),
+        run.id().into(),
+        now.as_str().into(),
+        run.operator().into(),
+        TABLES_DROPPED.into(),
+    ])
 }
 
 /// Starts a transaction whose writes cannot carry a condition themselves, such as `CREATE TABLE`. Its first statement is the audit

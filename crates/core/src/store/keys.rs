@@ -106,7 +106,7 @@ pub struct KeyRow {
 }
 
 impl KeyRow {
-    /// Reads the rows of [`all`] or [`by_digest`].
+    /// Reads the rows of [`all`], [`by_digest`] or [`expiring`].
     pub(crate) fn decode_all(results: &mut Results) -> Result<Vec<Self>, ApiError> {
         results
             .rows()?
@@ -130,6 +130,15 @@ pub(crate) fn all() -> Batch {
     Batch::one(Sql::new(
         "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id",
     ))
+}
+
+/// Reads the valid keys that expire until a time, the next one first.
+pub(crate) fn expiring(now: &Timestamp, until: &Timestamp) -> Sql {
+    Sql::new(
+        "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys \
+         WHERE deleted_at IS NULL AND expires_at > ?1 AND expires_at <= ?2 ORDER BY expires_at, id",
+    )
+    .values([now.as_str().into(), until.as_str().into()])
 }
 
 /// Reads the key with this id, if it has this digest.

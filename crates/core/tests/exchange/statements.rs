@@ -13,8 +13,10 @@ use rusqlite::{Connection, StatementStatus, params_from_iter};
 use tenants_core::sql::{Batch, Statement, Value};
 use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList};
+use tenants_core::task::orphans::{self, OrphanDrop};
 use tenants_core::task::reseal::{Reseal, Survey};
 use tenants_core::task::stats::{Refresh, Which};
+use tenants_core::task::status::Status;
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
@@ -311,6 +313,36 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     };
     group.run(&mut host, look_up.batch());
     groups.push((group, set(&["SCAN json_each VIRTUAL TABLE INDEX 1:"])));
+
+    let status = Status::begin(host.api.config().unwrap(), host.now).unwrap();
+    let status = Group::of_task("the state of the service", &mut host, status);
+    // An operator counts everything, and decrypts every env.
+    let walked = [
+        "SCAN api_keys",
+        "SCAN audit_log USING COVERING INDEX audit_log_by_subject",
+        "SCAN d1_migrations",
+        "SCAN tenants",
+        "SCAN tenants USING COVERING INDEX sqlite_autoindex_tenants_2",
+        "SCAN tenants USING INDEX tenants_by_stats_turn",
+        "SCAN tenants_plans USING COVERING INDEX sqlite_autoindex_tenants_plans_1",
+        "USE TEMP B-TREE FOR ORDER BY",
+    ];
+    groups.push((status, set(&walked)));
+    host.expect(201, &new_tenant("gone"));
+    host.expect(201, &install("gone"));
+    host.expect(204, &delete("/tenants/gone"));
+    let config = host.api.config().unwrap();
+    let run = Run::new("cli-1");
+    let orphans = OrphanDrop::begin(config, orphans::Which::All, run, &now);
+    let orphans = Group::of_task("the drop of orphans", &mut host, orphans);
+    groups.push((
+        orphans,
+        set(&[
+            "SCAN part VIRTUAL TABLE INDEX 1:",
+            "SCAN t",
+            "USE TEMP B-TREE FOR ORDER BY",
+        ]),
+    ));
 
     host.configure(&[
         (

@@ -146,6 +146,30 @@ UPDATE tenants SET stats = (SELECT json_object(?1, tags.n, ?2, files.n, ?3, page
 -- the statistics of tenants that could not be counted
 UPDATE tenants SET has_site = EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) WHERE id IN (SELECT value FROM json_each(?1)) RETURNING id, has_site;
 
+-- the state of the service
+SELECT name FROM d1_migrations ORDER BY id;
+SELECT (SELECT count(*) FROM tenants) AS tenants, (SELECT count(*) FROM tenants WHERE is_enabled = 1) AS enabled, (SELECT count(*) FROM tenants_plans) AS plans, (SELECT count(*) FROM api_keys WHERE deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)) AS valid_keys, (SELECT count(*) FROM tenants WHERE has_site = 1 AND coalesce(last_job_at, created_at) < ?2) AS late_statistics, (SELECT count(*) FROM audit_log) AS audit_entries;
+SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE deleted_at IS NULL AND expires_at > ?1 AND expires_at <= ?2 ORDER BY expires_at, id;
+SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL ORDER BY id LIMIT ?2;
+SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL ORDER BY id LIMIT ?2;
+
+-- the drop of orphans
+SELECT name, id FROM (SELECT t.name AS name, substr(t.name, length(?1) + 1, length(t.name) - length(?1) - length(part.value) - 1) AS id FROM sqlite_master AS t JOIN json_each(?2) AS part ON substr(t.name, -length(part.value) - 1) = ?3 || part.value WHERE t.type = ?4 AND substr(t.name, 1, length(?1)) = ?1) AS found WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE tenants.id = found.id) ORDER BY id;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT NULL, CASE WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) THEN ?2 END, ?1, ?3, ?4, ?5, ?6;
+DROP TABLE IF EXISTS "chv_gone_users";
+DROP TABLE IF EXISTS "chv_gone_settings";
+DROP TABLE IF EXISTS "chv_gone_jobs";
+DROP TABLE IF EXISTS "chv_gone_storages";
+DROP TABLE IF EXISTS "chv_gone_categories";
+DROP TABLE IF EXISTS "chv_gone_albums";
+DROP TABLE IF EXISTS "chv_gone_files";
+DROP TABLE IF EXISTS "chv_gone_tags";
+DROP TABLE IF EXISTS "chv_gone_tagged";
+DROP TABLE IF EXISTS "chv_gone_likes";
+DROP TABLE IF EXISTS "chv_gone_pages";
+DROP TABLE IF EXISTS "chv_gone_login_providers";
+DROP TABLE IF EXISTS "chv_gone_connections";
+
 -- the count of encrypted rows
 SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
 
