@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { environment, nodeForWrangler } from './lib/environment.mjs';
 import { fingerprint } from './lib/inputs.mjs';
+import { compiledInto, notices, packages } from './lib/licences.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
@@ -19,7 +20,10 @@ const folder = join(root, 'target', 'component');
 /** The path of a world's component. */
 export const componentPath = (world) => join(folder, `${world}.wasm`);
 
-const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'package-lock.json'];
+/** The licences of the crates that are compiled into the components. */
+export const noticesPath = join(folder, 'THIRD-PARTY-NOTICES.txt');
+
+const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'migrations', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'scripts/lib/licences.mjs', 'package-lock.json'];
 /** Holds the fingerprint of the inputs of the last successful build. */
 const stamp = join(folder, '.inputs');
 
@@ -30,6 +34,7 @@ export async function buildComponents() {
   if (!built) {
     mkdirSync(folder, { recursive: true });
     for (const world of worlds) await build(world);
+    writeFileSync(noticesPath, notices(compiledInto('tenants-component'), packages()));
     writeFileSync(stamp, wanted);
   }
   for (const world of worlds) checkSize(world);

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { environment, tool } from './lib/environment.mjs';
 import { fingerprint } from './lib/inputs.mjs';
+import { compiledInto, notices, packages } from './lib/licences.mjs';
 import { isMain, main, quiet, root, say } from './lib/run.mjs';
-import { splitStatements } from './lib/sql.mjs';
 import { ensure } from './setup.mjs';
 
 /** Files and folders from which the package is built. */
 const inputs = [
-  'crates/wasm', 'crates/core', 'schema.sql', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/package.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/sql.mjs', 'scripts/lib/versions.mjs',
+  'crates/wasm', 'crates/core', 'migrations', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/package.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/licences.mjs', 'scripts/lib/versions.mjs',
   'package-lock.json', 'LICENSE-MIT', 'LICENSE-APACHE',
 ];
 
@@ -66,12 +66,11 @@ function assemble() {
   const source = join(root, 'crates', 'wasm', 'js');
   for (const name of readdirSync(source).filter((name) => name.endsWith('.js'))) copyFileSync(join(source, name), join(packageFolder, name));
   for (const name of ['LICENSE-MIT', 'LICENSE-APACHE']) copyFileSync(join(root, name), join(packageFolder, name));
+  put('THIRD-PARTY-NOTICES.txt', notices(compiledInto('tenants-wasm'), packages()));
   copyFileSync(join(root, 'crates', 'wasm', 'README.md'), join(packageFolder, 'README.md'));
   copyFileSync(join(folder, 'tenants_core_bg.js'), join(packageFolder, 'tenants_core_bg.js'));
   copyFileSync(join(folder, 'tenants_core.d.ts'), join(packageFolder, 'index.d.ts'));
   put('wasm.js', `// ${wasm}, in base64.\nexport const base64 = '${readFileSync(join(packageFolder, wasm)).toString('base64')}'\n`);
-  const statements = splitStatements(readFileSync(join(root, 'schema.sql'), 'utf8'));
-  put('schema-statements.js', `// schema.sql, without its comments.\nexport const statements = ${JSON.stringify(statements, null, 2)}\n`);
   const { version } = readFileSync(join(root, 'Cargo.toml'), 'utf8').match(/^\[workspace\.package\][^[]*?^version = "(?<version>[^"]+)"/ms).groups;
   const { name, ...manifest } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
   put('package.json', `${JSON.stringify({ name, version, ...manifest }, null, 2)}\n`);
@@ -79,7 +78,7 @@ function assemble() {
 
 /** Generates the adapters' types from their JSDoc comments. tsc also checks those types against the code. */
 async function declare() {
-  const names = ['better-sqlite3', 'bun-sqlite', 'd1', 'node-sqlite', 'schema', 'sqlite-wasm'];
+  const names = ['better-sqlite3', 'bun-sqlite', 'd1', 'node-sqlite', 'sqlite-wasm'];
   const config = join(folder, 'tsconfig.json');
   const compilerOptions = { allowJs: true, checkJs: true, strict: true, declaration: true, emitDeclarationOnly: true, skipLibCheck: true, types: [], target: 'es2022', module: 'nodenext' };
   writeFileSync(config, JSON.stringify({ compilerOptions, files: names.map((name) => join(packageFolder, `${name}.js`)) }));

@@ -24,8 +24,8 @@ export async function ensure({ npm = true, rust = true, wasmTools = rust } = {})
 async function ensurePackages() {
   if (!packagesInstalled()) {
     say('Installing the npm packages that package-lock.json names (about half a minute)…');
-    // `ci` installs exactly the lock file and never writes to it. Whatever the user's own npm settings: development and optional
-    // packages are what this project consists of, and wrangler's wish for a newer Node is met below.
+    // `ci` installs exactly the lock file and never writes to it. The options override the user's own npm settings: this project
+    // needs its development and optional packages, and the newer Node that wrangler asks for is installed below.
     await quiet('npm', ['ci', '--include=dev', '--include=optional', '--engine-strict=false', '--loglevel=error', '--no-audit', '--no-fund'], {
       label: 'npm ci',
       env: { ...process.env, npm_config_yes: 'true', NODE_ENV: '' },

@@ -122,7 +122,7 @@ async function greet(port, key, child) {
     status = await callTenants(base, key, secret);
   }
   if (status !== 200) throw new Stop(`the server answered ${status} to a signed GET /tenants. Its log is above.`);
-  console.log(instructions(base, key, secret));
+  console.log(instructions(base, secret));
 }
 
 async function firstAnswer(base, key, secret, child) {
@@ -147,23 +147,23 @@ async function callTenants(base, key, secret) {
   return answer.status;
 }
 
-function instructions(base, key, secret) {
+function instructions(base, secret) {
   const { origin, port } = new URL(base);
   // The command line uses this port by default.
   const address = port === String(DEFAULT_PORT) ? '' : `TENANTS_URL=${origin} `;
   return `
-The Tenants API answers at ${base}. Paste one of these into another terminal.
+The Tenants API answers at ${base}. Paste one of these into another terminal, in this folder.
 
 List the tenants (the signature covers an empty body):
 
-  curl -s ${base}/tenants -H 'X-API-Key: ${key}' -H 'X-Signature: ${sign(secret)}'
+  printf 'X-API-Key: %s\\nX-Signature: %s\\n' "$(cat .dev.key.local)" ${sign(secret)} | curl -s ${base}/tenants -H @-
 
-Create one (openssl signs the body):
+Create one:
 
   BODY='{"id":"tenant123","hostname":"tenant123.example.com","is_enabled":true}'
-  SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${secret}' | sed 's/.* //')
-  curl -s -X POST ${base}/tenants -H 'Content-Type: application/json' \\
-    -H 'X-API-Key: ${key}' -H "X-Signature: $SIGNATURE" -d "$BODY"
+  SIGNATURE=$(printf %s "$BODY" | npm run -s tenants -- sign)
+  printf 'X-API-Key: %s\\nX-Signature: %s\\n' "$(cat .dev.key.local)" "$SIGNATURE" |
+    curl -s -X POST ${base}/tenants -H @- -H 'Content-Type: application/json' -d "$BODY"
 
 Or use the command line:
 

@@ -29,10 +29,10 @@ export async function tenants(args) {
   return show(program, args, { env: cliEnvironment(), cwd: process.env.INIT_CWD ?? process.cwd(), stdin: 'inherit' });
 }
 
-/** Runs `tenants` and resolves with its standard output. */
-export async function tenantsOutput(args) {
+/** Runs `tenants` and resolves with its standard output. `extra` changes its environment. */
+export async function tenantsOutput(args, extra = {}) {
   const program = await buildCli();
-  return quiet(program, args, { env: cliEnvironment() });
+  return quiet(program, args, { env: { ...cliEnvironment(), ...extra } });
 }
 
 if (isMain(import.meta)) await main(() => tenants(process.argv.slice(2)));

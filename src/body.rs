@@ -1,4 +1,4 @@
-//! A request's body, of which at most the core's limit is kept.
+//! Reads a request's body, and keeps at most the core's limit of it.
 
 use js_sys::{JsString, Reflect, Uint8Array};
 use tenants_core::BODY_LIMIT_BYTES;
@@ -6,21 +6,21 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{self, ReadableStream, ReadableStreamDefaultReader};
 
-/// How much of a body without a declared length is read before the 413, if it is longer than the core's limit: 1 MiB, of which nothing
-/// is kept. A client that still sends when the connection closes may see a network error in place of its 413.
+/// The most that is read of a body without a declared length that exceeds the core's limit: 1 MiB, of which nothing is kept. A client that
+/// is still sending when the 413 is sent may see a network error instead.
 const DISCARD_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// Reads a body: `None` where it is longer than [`BODY_LIMIT_BYTES`]. `content_length` is what the request says of its length.
+/// Reads a body. `None` means that it is longer than [`BODY_LIMIT_BYTES`]. `content_length` is the length that the request declares.
 ///
 /// # Errors
-/// Why the body cannot be read, mostly since the client went away.
+/// The reason why the body cannot be read. Usually the client went away.
 pub(crate) async fn read(
     request: &web_sys::Request,
     content_length: Option<u64>,
 ) -> Result<Option<Vec<u8>>, String> {
     let read = match content_length {
         Some(0) => return Ok(Some(Vec::new())),
-        // Refused before it comes.
+        // Refuse it before it arrives.
         Some(length) if length > BODY_LIMIT_BYTES as u64 => return Ok(None),
         Some(_) => whole(request).await.map(Some),
         None => match request.body() {
@@ -35,7 +35,7 @@ pub(crate) async fn read(
 }
 
 async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, JsValue> {
-    // Not `bytes()`, which costs the runtime twice as much.
+    // `bytes()` costs the runtime twice as much.
     let buffer = JsFuture::from(request.array_buffer()?).await?;
     Ok(Uint8Array::new(&buffer).to_vec())
 }
@@ -52,7 +52,7 @@ async fn up_to_limit(stream: &ReadableStream) -> Result<Option<Vec<u8>>, JsValue
         };
         length += chunk.length() as usize;
         if length > DISCARD_LIMIT_BYTES {
-            // The promise is of nothing that anybody waits for.
+            // Nobody waits for this promise.
             let _ = reader.cancel();
             return Ok(None);
         }

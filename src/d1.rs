@@ -9,10 +9,10 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use worker::Env;
 use worker::wasm_bindgen_futures::JsFuture;
 
-// One call runs a batch and gives its rows as one text: D1's own calls are two for each statement, and each value of a row would be
-// one more. A batch is each statement's text and its values in JSON, a line each, since as JSON the texts would be escaped and parsed.
-// One statement is a transaction by itself, and `raw` spares an object for each row. A batch's rows come as objects with their columns
-// in order, since no two columns of a statement have one name and none is a number.
+// One call from wasm runs a batch and returns its rows as one text. D1's own interface takes two calls for each statement, and reading a
+// row takes one for each value. A batch crosses as lines: a statement's text, then its values in JSON, so no text is escaped and parsed.
+// A single statement is a transaction by itself, and `raw` makes no object for each row. The rows of a batch are objects. Their columns
+// keep their order, since the columns of a statement have different names and no name is a number.
 #[wasm_bindgen(inline_js = "
 export async function run(db, batch) {
   const lines = batch.split('\\n')
@@ -22,7 +22,7 @@ export async function run(db, batch) {
     ? [await statements[0].raw()]
     : (await db.batch(statements)).map(({ results }) => results.map(Object.values))
   const text = JSON.stringify(rows)
-  // wasm-bindgen copies a text character by character, which is faster for short ones alone.
+  // wasm-bindgen copies a text character by character, which is faster for short texts only.
   return text.length > 1024 ? new TextEncoder().encode(text) : text
 }
 ")]
@@ -32,7 +32,7 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    /// What `wrangler.toml` binds.
+    /// The bindings of `wrangler.toml`.
     type Bindings;
 
     #[wasm_bindgen(method, getter, js_name = DB)]
@@ -85,7 +85,7 @@ impl Database {
     }
 }
 
-/// A batch as `run` takes it: no statement's text has a line break, and JSON has none.
+/// Writes a batch as lines. Neither a statement's text nor JSON has a line break.
 fn lines(batch: &Batch) -> String {
     let mut lines = String::with_capacity(2048);
     for statement in batch.statements() {

@@ -16,8 +16,8 @@ thread_local! {
     static API: RefCell<Option<Rc<Api>>> = const { RefCell::new(None) };
 }
 
-/// The API under the Worker's configuration, which is read once for all requests of an instance. The core answers, and logs, with
-/// each request what cannot be parsed.
+/// Returns the API under the Worker's configuration, which is read once for each instance. If it has errors, the core answers every request
+/// with a 503 and logs them.
 pub(crate) fn api(env: &Env) -> Rc<Api> {
     API.with_borrow_mut(|api| {
         Rc::clone(api.get_or_insert_with(|| {
@@ -30,7 +30,7 @@ pub(crate) fn api(env: &Env) -> Rc<Api> {
     })
 }
 
-// The bindings may be inherited, so the names are those of the whole chain of prototypes.
+// The shim's bindings inherit the platform's, so list the names of the whole chain of prototypes.
 #[wasm_bindgen(inline_js = "
 export function names(env) {
   const all = []
@@ -50,7 +50,7 @@ fn warn_of_unknown(env: &Env) {
     }
 }
 
-/// A variable's or a secret's value. One that `wrangler.toml` has as a number, a boolean or an object is its JSON.
+/// Returns the value of a variable or a secret. A number, a boolean or an object in `wrangler.toml` becomes its JSON.
 fn variable(env: &Env, name: &str) -> Option<String> {
     let value = js_sys::Reflect::get(env.unchecked_ref::<JsValue>(), &name.into()).ok()?;
     if value.is_undefined() || value.is_null() {

@@ -1,7 +1,7 @@
 //! The Tenants API as a Cloudflare Worker: Cloudflare's types in, the core's types out. No rule of the API is here.
 //!
-//! A request is an exchange with the core ([`drive`]): the core names a batch of statements, [`d1`] runs it, and the core goes on
-//! with the rows until it has the response. docs/ARCHITECTURE.md says why the types are `web_sys`'s and what `src/shim.js` does.
+//! A request is a machine of the core ([`drive`]): the core names a batch of statements, [`d1`] runs it, and the core goes on with the rows
+//! until it has a response. docs/ARCHITECTURE.md explains the use of `web_sys` types, and `src/shim.js`.
 
 mod body;
 mod d1;
@@ -43,7 +43,7 @@ async fn fetch(
     running::attributed(env.as_ref(), work).await
 }
 
-/// Responds to a request, or says why the platform does not let it.
+/// Responds to a request. The error is the platform's.
 async fn respond(
     request: &web_sys::Request,
     env: &Env,
@@ -79,7 +79,7 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
     }
 }
 
-/// The cron trigger: counts some tenants' statistics.
+/// Handles the cron trigger: counts the statistics of some tenants.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
     running::attributed(env.as_ref(), count_statistics(&env)).await;
@@ -98,7 +98,7 @@ async fn count_statistics(env: &Env) {
     }
 }
 
-/// Faster than the standard library's for wasm, and smaller: rows come as thousands of short texts.
+/// Faster and smaller than the standard library's on wasm. Rows arrive as thousands of short texts.
 #[cfg(target_family = "wasm")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -20,7 +20,7 @@ pub(crate) fn write(level: Level, line: &str) {
     }
 }
 
-/// When a request or a run began. In Workers time stands still but for I/O.
+/// The time at which a request or a run began. In Workers the clock stands still between I/O.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     began_ms: f64,

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 
 use tenants_core::{Random, RandomUnavailable};
 
-/// The platform's randomness, a kilobyte at a time: the call costs more than the bytes.
+/// The platform's randomness, taken a kilobyte at a time, since the call costs more than the bytes.
 pub(crate) struct HostRandom;
 
-/// Random bytes; those before `at` are used up.
+/// Random bytes. The bytes before `at` are used up.
 struct Pool {
     bytes: [u8; 1024],
     at: usize,

@@ -1,12 +1,12 @@
-//! A request's head: all that the core reads of it but the body.
+//! Reads a request's head: everything that the core needs except the body.
 
 use tenants_core::config::Config;
 use tenants_core::{Api, Body, Headers, Request};
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys;
 
-// One call reads the whole head: each call from wasm to JavaScript costs about as much as reading a header does. No method, URL or
-// header value has a line break. Headers that nothing will read are not asked for.
+// One call reads the whole head, since each call from wasm to JavaScript costs about as much as reading a header. No method, URL or header
+// value has a line break. Headers that the route does not read are left out.
 #[wasm_bindgen(inline_js = "
 export function head(request, readsAddress) {
   const { method, url, headers } = request
@@ -23,13 +23,13 @@ extern "C" {
     fn head(request: &web_sys::Request, reads_address: bool) -> String;
 }
 
-/// A request's head, one value a line; a line is empty where the request has no such value.
+/// A request's head, one value a line. A line is empty if the request lacks the value.
 pub(crate) struct Head(String);
 
 impl Head {
     const LINES: usize = 4 + Headers::COUNT;
 
-    /// Reads a request's head. `api` says whether it has to include the client's address.
+    /// Reads a request's head. `api` says whether it needs the client's address.
     pub(crate) fn read(request: &web_sys::Request, api: &Api) -> Self {
         Self(head(
             request,
@@ -37,7 +37,7 @@ impl Head {
         ))
     }
 
-    /// The body's length, if the request says it: 0 where it has no body.
+    /// The declared length of the body, if there is one. It is 0 if the request has no body.
     pub(crate) fn content_length(&self) -> Option<u64> {
         let [_, _, length, ..] = self.lines();
         length

@@ -1,4 +1,4 @@
-//! The core's responses as the platform's.
+//! Turns the core's responses into the platform's.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ export function withText(template, headers, requestId, body) {
 }
 export function withBytes(template, headers, requestId, body) {
   headers.set('x-request-id', requestId)
-  // `body` is the wasm's memory.
+  // `body` is a view of the wasm's memory, so copy it.
   return new Response(body.slice(), template)
 }
 ")]
@@ -36,11 +36,11 @@ extern "C" {
     ) -> web_sys::Response;
 }
 
-/// Up to which length a body goes to JavaScript as text. A longer one goes as bytes: as text it would be decoded and encoded again.
+/// The longest body that goes to JavaScript as text. A longer one goes as bytes, since text would be decoded and encoded again.
 const TEXT_LIMIT_BYTES: usize = 8 * 1024;
 
-/// A Response without a body that has a status and the headers whose values are constants of the core. The runtime copies a
-/// Response's headers sooner than it takes over headers that are spelled out, and there are few such sets.
+/// A Response without a body, with a status and the headers whose values are constants of the core. There are few such sets, and the
+/// runtime copies a Response's headers faster than it sets them one by one.
 struct Template {
     status: u16,
     constants: Vec<(&'static str, &'static str)>,
@@ -55,7 +55,7 @@ thread_local! {
 /// Makes the platform's Response.
 ///
 /// # Errors
-/// Where the platform refuses a header.
+/// If the platform refuses a header.
 pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response> {
     let request_id = response.header("x-request-id").unwrap_or_default();
     let made = TEMPLATES.with_borrow_mut(|templates| {

@@ -1,7 +1,7 @@
-//! Which request runs at the moment, and what the last panic said. `src/shim.js` reads both when the wasm has trapped.
+//! The request that is running, and the message of the last panic. `src/shim.js` reads both when the wasm has trapped.
 //!
-//! A panic ends in a trap, which nothing in Rust can catch: the future that panicked is never polled again, and its promise would
-//! wait for ever. The shim answers that request and starts the wasm anew.
+//! A panic ends in a trap, which nothing in Rust can catch. The future that panicked is never polled again, and its promise would never
+//! settle. The shim answers that request and starts the wasm anew.
 
 use std::cell::RefCell;
 use std::future::{self, Future};
@@ -15,13 +15,12 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Keeps what panics say, for the log's line of the request that panicked.
+/// Keeps the messages of panics, for the log line of the request that panicked.
 pub(crate) fn keep_panic_messages() {
     std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
 }
 
-/// Does `work`, and notes in each of its turns that it is the work that runs. `key` is the bindings that the shim gave it, an object
-/// of its own.
+/// Polls `work`, and records during each poll that it is running. `key` is the object of bindings that the shim gave it.
 pub(crate) async fn attributed<T>(key: &JsValue, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     future::poll_fn(|context| {
@@ -33,21 +32,21 @@ pub(crate) async fn attributed<T>(key: &JsValue, work: impl Future<Output = T>) 
     .await
 }
 
-/// The key of the work that ran when the wasm trapped, once.
+/// Returns the key of the work that was running when the wasm trapped, once.
 #[wasm_bindgen(js_name = takeRunning)]
 #[must_use]
 pub fn take_running() -> JsValue {
     RUNNING.replace(JsValue::UNDEFINED)
 }
 
-/// What the last panic said, once; empty where a trap was no panic.
+/// Returns the last panic's message, once. It is empty if a trap was not a panic.
 #[wasm_bindgen(js_name = takePanic)]
 #[must_use]
 pub fn take_panic() -> String {
     LAST_PANIC.take()
 }
 
-/// Has the next call begin in a new instance of the wasm.
+/// Makes the next call start a new instance of the wasm.
 #[wasm_bindgen]
 pub fn restart() {
     wasm_bindgen::handler::schedule_reinit();

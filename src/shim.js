@@ -1,43 +1,44 @@
-// What worker-build puts around the wasm (CUSTOM_SHIM), in place of its own class, whose proxies cost each request more than the
-// rest of the glue. Calls the handlers of src/lib.rs, and answers requests whose wasm trapped: a panic, or memory or stack that ran out.
+// The Worker's main module: worker-build takes it by CUSTOM_SHIM. Its own shim has a class with proxies, which cost each request more than
+// the rest of the glue. This one calls the handlers of src/lib.rs. It answers a request whose wasm trapped (a panic, or no memory or stack
+// left), and then starts the wasm anew.
 import * as bindings from './index_bg.js'
 import wasmModule from './index.wasm'
 $SNIPPET_JS_IMPORTS
 
 const imports = { './index_bg.js': bindings, $SNIPPET_WASM_IMPORTS }
 
-// wasm-bindgen's way to start anew (`schedule_reinit` in src/running.rs) uses these names of worker-build's other shim. It makes
-// closures of the instance before throw rather than call into the new one.
+// wasm-bindgen's restart (`schedule_reinit` in src/running.rs) uses these names, which worker-build's own shim defines. After a restart,
+// closures of the old instance throw, so they cannot call into the new one.
 Object.assign(globalThis, { wasmModule, wasmInstance: undefined, __wbg_get_imports: () => imports })
 
 const { exports } = new WebAssembly.Instance(wasmModule, imports)
 bindings.__wbg_set_wasm(exports)
 exports.__wbindgen_start()
 
-/** For how long an instance that trapped is kept for the requests that wait for the database in it, at the most. */
+/** The longest time that a trapped instance is kept for the requests in it that wait for the database. */
 const PATIENCE_MS = 10_000
 
-/** Requests and runs that go on: the bindings that each got, an object of its own, and how to end it where the wasm cannot. */
+/** Running requests and cron runs. The key is the object of bindings that each got; the value ends it, in case the wasm cannot. */
 const running = new Map()
 
-/** When the instance trapped; 0 for one that did not. */
+/** The time at which the instance trapped, or 0. */
 let trappedAt = 0
 
-/** What becomes of a handler's work: its result, or the error that ended it. */
+/** Calls a handler. Resolves to its result, or to the error that ended it. */
 async function outcomeOf(handler, event, env, ctx) {
   if (trappedAt !== 0) restartIfQuiet()
-  // Not the event itself: a request that a Map has seen costs the garbage collector more.
+  // The key is not the event itself, since a request that was a key of a Map costs the garbage collector more.
   const own = Object.create(env)
   const outcome = new Promise((resolve) => {
     running.set(own, resolve)
     handler(event, own, ctx).then(resolve, resolve)
   })
-  // To its end even where the caller hangs up: only then the wasm lets go of what it has of a request.
+  // Runs the request to its end even if the caller hangs up. Only then does the wasm free the request's memory.
   ctx.waitUntil(outcome)
   try {
     return await outcome
   } catch (error) {
-    // The wasm trapped at once, before there was a promise.
+    // The wasm trapped before it returned a promise.
     trappedAt ||= Date.now()
     return error
   } finally {
@@ -56,7 +57,7 @@ function restartIfQuiet() {
   trappedAt = 0
 }
 
-// An error in one of the wasm's turns, which are microtasks, comes here.
+// The wasm's later turns are microtasks, so their errors arrive here.
 addEventListener('error', ({ error }) => {
   trappedAt ||= Date.now()
   const key = bindings.takeRunning()
@@ -69,7 +70,7 @@ export default {
     const began = Date.now()
     const outcome = await outcomeOf(bindings.fetch, request, env, ctx)
     if (outcome instanceof Response) return outcome
-    // Rather a new instance than one that may have no memory left.
+    // A trapped instance may have no memory left, so use a new one.
     if (trappedAt !== 0) restartIfQuiet()
     return bindings.fail(request, began, textOf(outcome))
   },

@@ -1,7 +1,6 @@
 // A page that is its own server: the core answers requests, and SQLite's official wasm keeps the tenants in this browser's storage.
 import sqlite3InitModule from '@sqlite.org/sqlite-wasm'
-import { TenantsApi, sign } from 'tenants-core'
-import { prepareDatabase } from 'tenants-core/schema'
+import { TenantsApi, prepareDatabase, sign } from 'tenants-core'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 
 const sqlite3 = await sqlite3InitModule()

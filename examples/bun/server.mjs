@@ -1,8 +1,7 @@
 // Serves the Tenants API with Bun's own server and SQLite: `bun run server.mjs`. Reads secrets and settings from environment variables.
 import { Database } from 'bun:sqlite'
-import { TenantsApi } from 'tenants-core'
+import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
-import { prepareDatabase } from 'tenants-core/schema'
 
 const api = new TenantsApi(process.env)
 const database = bunSqlite(new Database(process.env.DATABASE ?? 'tenants.db', { create: true, safeIntegers: true }))

@@ -2,9 +2,8 @@
 import http from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
-import { TenantsApi } from 'tenants-core'
+import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
-import { prepareDatabase } from 'tenants-core/schema'
 
 const api = new TenantsApi(process.env)
 const database = nodeSqlite(new DatabaseSync(process.env.DATABASE ?? 'tenants.db'))

@@ -10,7 +10,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from tenants import BODY_LIMIT_BYTES, Exchange, load, open_database
+from tenants import BODY_LIMIT_BYTES, INCOMPLETE, TOO_LARGE, Exchange, load, open_database
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,10 +29,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(411)
             return
         if int(length) > BODY_LIMIT_BYTES:
-            body = None
+            body = TOO_LARGE
             self.skip(int(length))
         else:
             body = self.rfile.read(int(length))
+            if len(body) < int(length):
+                body = INCOMPLETE
         answer = self.api.handle(self.command, self.path, self.headers.items(), body, self.client_address[0])
         self.send_response(answer.status)
         for name, value in answer.headers:
@@ -63,13 +65,14 @@ def main():
     arguments.add_argument("--component", default=str(ROOT / "target/component/exchange.wasm"))
     options = arguments.parse_args()
 
-    db = open_database(options.database, (ROOT / "schema.sql").read_text())
+    db = open_database(options.database)
     prefixes = ("CHEVERETO_", "TENANTS_")
     variables = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
     Handler.api = Exchange(load(options.component), variables, db)
+    Handler.api.prepare_database()
     server = HTTPServer(("127.0.0.1", options.port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if db.execute("SELECT count(*) FROM api_keys").fetchone() == (0,):
+    if not Handler.api.list_api_keys():
         print("API key:", Handler.api.create_api_key("first"))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -18,6 +18,11 @@ PACKAGE = "tenants:api/{}@0.1.0"
 BODY_LIMIT_BYTES = 65536
 # The number of random bytes that one request may use.
 RANDOM_BYTES = 256
+# How long a batch waits for another connection's transaction.
+BUSY_TIMEOUT_SECONDS = 5.0
+# A request's body, if the host has not read it, or could not read all of it.
+TOO_LARGE = Variant("too-large")
+INCOMPLETE = Variant("incomplete")
 
 
 @dataclass
@@ -35,20 +40,23 @@ class Refused(Exception):
     """The component returned an error: a variable is wrong, or it could not create a key."""
 
 
-def open_database(path: str, schema: str) -> sqlite3.Connection:
-    """Opens a database, and creates the tables if it has none. `schema` is the text of schema.sql."""
+def open_database(path: str) -> sqlite3.Connection:
+    """Opens a database. `prepare_database` of an API then creates its tables."""
     # Only `run_batch` begins and ends transactions. The caller must use the connection from one thread at a time.
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA foreign_keys = ON")
-    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-        db.executescript(schema)
     return db
 
 
-def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
-    """Runs a batch in one transaction. Returns the rows of each statement, or the error message."""
+def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | Variant:
+    """Runs a batch in one transaction. Returns the rows of each statement, or the error."""
     try:
+        # Takes the write lock at once. A transaction that reads first and then writes fails if another connection has written in between.
         db.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        # There is nothing to roll back. If the connection is in a transaction, it is the host's own.
+        return _batch_error(error)
+    try:
         # Both wasmtime and sqlite3 map NULL, INTEGER and TEXT to None, int and str.
         rows = [[list(row) for row in db.execute(statement.text, statement.values)] for statement in batch]
         db.execute("COMMIT")
@@ -56,7 +64,15 @@ def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | str:
     except sqlite3.Error as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        return str(error)
+        return _batch_error(error)
+
+
+def _batch_error(error: sqlite3.Error) -> Variant:
+    # The low byte of an extended result code is its primary code: 5 is SQLITE_BUSY, 6 is SQLITE_LOCKED. Before Python 3.11 there is
+    # only the message.
+    code = getattr(error, "sqlite_errorcode", None)
+    busy = code & 0xFF in (5, 6) if code is not None else "locked" in str(error)
+    return Variant("unavailable" if busy else "failed", str(error))
 
 
 def load(path: str) -> tuple[Engine, Component]:
@@ -80,6 +96,10 @@ class Tasks:
         """Deletes the API keys with this id, with this name, or with both. Returns the ids of the deleted keys."""
         return self.do_task(Variant("delete-api-keys", _record(id=key_id, name=name)))
 
+    def prepare_database(self) -> list[str]:
+        """Applies the migrations that the database lacks, and returns their names. Call this at every start."""
+        return self.do_task(Variant("prepare-database"))
+
     def count_statistics(self) -> Record:
         """Counts the statistics of the tenants whose turn it is. Call this regularly."""
         return self.do_task(Variant("count-statistics"))
@@ -102,9 +122,9 @@ class Exchange(Tasks):
             self.functions[name] = self.instance.get_func(self.store, index)
         self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
 
-    def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
-        """Answers a request. `headers` are pairs. Pass None for a body that is too long and was not read."""
-        request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
+    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Answer:
+        """Answers a request. `headers` are pairs. `body` may be `TOO_LARGE` or `INCOMPLETE`."""
+        request = _request(method, target, headers, body, client)
         step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
         while step.tag == "run":
             rows = run_batch(self.db, step.payload.batch)
@@ -151,9 +171,9 @@ class Service(Tasks):
         instance = linker.instantiate(self.store, component)
         self.functions = {name: instance.get_func(self.store, name) for name in ("handle", "do-task")}
 
-    def handle(self, method: str, target: str, headers, body: bytes | None, client: str | None) -> Answer:
+    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Answer:
         """Answers a request, as `Exchange.handle` does."""
-        request = _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
+        request = _request(method, target, headers, body, client)
         return _answer(_unwrap(self._call("handle", request)))
 
     def do_task(self, task: Variant):
@@ -171,6 +191,11 @@ def _record(**fields) -> Record:
     record = Record()
     vars(record).update(fields)
     return record
+
+
+def _request(method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Record:
+    body = Variant("bytes", body) if isinstance(body, bytes) else body
+    return _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
 
 
 def _pairs(items) -> list[Record]:

@@ -36,10 +36,12 @@ export function isMain(meta) {
   return process.argv[1] !== undefined && fileURLToPath(meta.url) === realpathSync(process.argv[1]);
 }
 
-/** Runs a program that shares our output (and, with `stdin: 'inherit'`, our input). Resolves with its exit code. */
-export function show(command, args, { env = process.env, cwd = root, stdin = 'ignore', stdout = 'inherit' } = {}) {
+/** Runs a program that shares our output (and, with `stdin: 'inherit'`, our input; `input` is text for it to read). Resolves with its exit code. */
+export function show(command, args, { env = process.env, cwd = root, stdin = 'ignore', stdout = 'inherit', input } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: [stdin, stdout, 'inherit'] });
+    const child = spawn(command, args, { cwd, env, stdio: [input === undefined ? stdin : 'pipe', stdout, 'inherit'] });
+    // A program that does not read its input may exit before all of it is written. Its exit code says whether it failed.
+    child.stdin?.on('error', (error) => error.code === 'EPIPE' || reject(error)).end(input);
     // The child is in our process group, so Ctrl-C reaches it too. Ignore the signal here and wait until the child exits.
     const ignore = () => {};
     process.on('SIGINT', ignore);

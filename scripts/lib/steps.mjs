@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { build } from '../build.mjs';
 import { buildComponents } from '../component.mjs';
 import { showHosts } from '../hosts.mjs';
+import { checkLicences } from '../licences.mjs';
 import { makePackage } from '../package.mjs';
 import { environment, nodeForWrangler, tool } from './environment.mjs';
 import { Stop, inShort, root, show } from './run.mjs';
@@ -18,6 +19,7 @@ import { programPath } from './system.mjs';
 export const steps = [
   { name: 'tidy', about: 'housekeeping: no stray paths, no giant files, pinned versions', run: () => nodeTests('scripts', (name) => name === 'tidy.test.mjs') },
   { name: 'scripts', about: "the scripts' own tests", run: () => nodeTests('scripts', (name) => name !== 'tidy.test.mjs') },
+  { name: 'licences', about: 'the licences and sources of dependencies, by deny.toml; advisories, if cargo-deny is installed', run: checkLicences },
   { name: 'fmt', about: 'cargo fmt --check', run: () => cargo(['fmt', '--all', '--check']) },
   {
     name: 'clippy',

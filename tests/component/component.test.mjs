@@ -6,9 +6,9 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
-import { componentPath, worlds } from '../../scripts/component.mjs'
+import { componentPath, noticesPath, worlds } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
-import { doTask, exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
+import { doTask, emptyDatabase, exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
 
 const SECRETS = {
   CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys',
@@ -52,6 +52,11 @@ test('each component is at most 300 KiB, gzipped', () => {
   for (const world of worlds) assert.ok(gzipSync(component(world), { level: 9 }).length <= 300 * 1024, world)
 })
 
+test('the notices of the crates in the components lie beside them', () => {
+  const notices = readFileSync(noticesPath, 'utf8')
+  for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wit-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
+})
+
 test('every item of the WIT is documented', () => {
   const folder = path.join(root, 'crates', 'component', 'wit')
   for (const file of readdirSync(folder)) {
@@ -83,8 +88,10 @@ test('a request with a key and a signature from the component is accepted', asyn
   const { response, log } = exchange(exchanges, api, database, request)
   assert.equal(response.status, 200, response.body)
   assert.equal(response.body, '[]')
-  assert.deepEqual({ ...log, requestId: undefined }, {
+  assert.match(log.version, /^\d+\.\d+\.\d+$/)
+  assert.deepEqual({ ...log, requestId: undefined, version: undefined }, {
     level: 'info', requestId: undefined, method: 'GET', route: '/tenants', legacy: false, status: 200, keyId: 1n, cause: undefined,
+    clientAddress: undefined, version: undefined,
   })
   assert.equal(log.requestId, response.headers.find(({ name }) => name === 'x-request-id').value)
 })
@@ -106,6 +113,17 @@ test('a failed batch is a 500, and only the log has the reason', async () => {
   assert.doesNotMatch(val.response.body, /disk/)
   assert.equal(val.log.level, 'error')
   assert.match(val.log.cause, /the disk is full/)
+})
+
+test('a batch that was unavailable is a 503 with Retry-After, and only the log has the reason', async () => {
+  const { exchanges, api, key } = await started()
+  const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
+  const { val } = exchanges.Exchange.resume(step.val.exchange, { tag: 'err', val: { tag: 'unavailable', val: 'database is locked' } })
+  assert.deepEqual([val.response.status, val.response.headers.find(({ name }) => name === 'retry-after')?.value], [503, '1'])
+  assert.doesNotMatch(val.response.body, /locked/)
+  assert.match(val.log.cause, /database is locked/)
+  const task = api.beginTask({ tag: 'list-api-keys' }, nowSeconds(), randomBytes())
+  assert.throws(() => exchanges.RunningTask.resume(task.val.task, { tag: 'err', val: { tag: 'unavailable', val: 'database is locked' } }), ({ tag, val }) => tag === 'unavailable' && /database is locked/.test(val))
 })
 
 test('with too few random bytes a request is a 500, and no key is created', async () => {
@@ -151,6 +169,8 @@ test('the error of a refused task names the wrong argument or the missing variab
 
 /** The tasks of an operator, in either world: `run` takes a task and returns its result. */
 function tasksAreDone(run) {
+  assert.deepEqual(run({ tag: 'prepare-database' }), { tag: 'prepared', val: readdirSync(path.join(root, 'migrations')).sort() })
+  assert.deepEqual(run({ tag: 'prepare-database' }), { tag: 'prepared', val: [] })
   const key = run({ tag: 'create-api-key', val: { name: 'first', expiresAt: '2040-01-01 00:00:00' } })
   assert.deepEqual([key.tag, key.val.id], ['created', 1n])
   assert.match(key.val.text, /^chv_1_/)
@@ -163,15 +183,15 @@ function tasksAreDone(run) {
   assert.deepEqual(run({ tag: 'count-statistics' }), { tag: 'counted', val: { counted: 0n, gone: 0n, failed: [] } })
 }
 
-test('the world exchange creates, lists and deletes keys, and counts statistics', async () => {
+test('the world exchange prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
   const { exchanges } = await instantiate('exchange')
   const api = exchanges.Api.create(pairs(SECRETS))
-  const database = freshDatabase()
+  const database = emptyDatabase()
   tasksAreDone((task) => doTask(exchanges, api, database, task))
 })
 
-test('the world service creates, lists and deletes keys, and counts statistics', async () => {
-  const database = freshDatabase()
+test('the world service prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
+  const database = emptyDatabase()
   const { doTask } = await instantiate('service', {
     'tenants:api/database': { run: (batch) => runBatch(database, batch) },
     'tenants:api/clock': { now: nowSeconds },

@@ -46,10 +46,16 @@ async function transpiled(world) {
   return folder
 }
 
-/** Creates a database in memory with the tables of `schema.sql`. */
-export function freshDatabase() {
+/** Creates a database in memory without any table. */
+export function emptyDatabase() {
   const database = new DatabaseSync(':memory:')
   database.exec('PRAGMA foreign_keys = ON')
+  return database
+}
+
+/** Creates a database in memory with the tables of `schema.sql`. */
+export function freshDatabase() {
+  const database = emptyDatabase()
   database.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
   return database
 }
@@ -67,7 +73,9 @@ export function runBatch(database, batch) {
     return { tag: 'ok', val: rows }
   } catch (error) {
     database.exec('ROLLBACK')
-    return { tag: 'err', val: { tag: 'failed', val: error.message } }
+    // SQLITE_BUSY and SQLITE_LOCKED; an extended result code has its primary code in the low byte.
+    const tag = [5, 6].includes(error.errcode & 0xff) ? 'unavailable' : 'failed'
+    return { tag: 'err', val: { tag, val: error.message } }
   }
 }
 

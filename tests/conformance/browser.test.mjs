@@ -7,7 +7,6 @@ import { report, scenarios } from './results.mjs'
 const page = `<!doctype html><meta charset="utf-8"><script type="importmap">${JSON.stringify({
   imports: {
     'tenants-core': '/node_modules/tenants-core/index.js',
-    'tenants-core/schema': '/node_modules/tenants-core/schema.js',
     'tenants-core/sqlite-wasm': '/node_modules/tenants-core/sqlite-wasm.js',
     '@sqlite.org/sqlite-wasm': '/node_modules/@sqlite.org/sqlite-wasm/dist/index.mjs',
   },

@@ -39,8 +39,12 @@ function matches(expected, got) {
   return new RegExp(`^${pattern}$`).test(got)
 }
 
+/** The response that stands for a host that refused to start, because the configuration has an error. */
+const REFUSED = /^\{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"[^"]*","code":"not_configured",/
+
 /**
- * Runs scenarios on a host.
+ * Runs scenarios on a host. A host that can refuse to start does so where the Worker answers every request with a 503: `start` then returns
+ * `{ refused: true }`, which passes if that is what the scenario's requests expect.
  * @param {(scenario: object) => Promise<{run(statements: object[]): unknown, send(request: object, bytes?: Uint8Array): Promise<object>, stop?(): unknown}>} start
  * @returns {Promise<{passed: number, failed: number, failures: string[]}>} how many requests passed and failed, and why
  */
@@ -48,6 +52,17 @@ export async function runAll(scenarios, start) {
   const result = { passed: 0, failed: 0, failures: [] }
   for (const scenario of scenarios) {
     const host = await start(scenario)
+    if (host.refused) {
+      for (const { name, request, expect } of scenario.steps) {
+        if (!request) continue
+        if (expect.status === 503 && REFUSED.test(expect.body)) result.passed++
+        else {
+          result.failed++
+          result.failures.push(`${scenario.name}: ${name}: the host refused the configuration`)
+        }
+      }
+      continue
+    }
     try {
       await host.run(scenario.setup)
       for (const step of scenario.steps) {

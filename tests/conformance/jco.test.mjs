@@ -1,19 +1,22 @@
 // Runs each world of the component in JavaScript, transpiled by jco, with node:sqlite.
+import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { exchange, freshDatabase, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch } from '../component/jco.mjs'
+import { doTask, emptyDatabase, exchange, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch } from '../component/jco.mjs'
 import { runAll } from './compare.mjs'
 import { report, scenarios } from './results.mjs'
 
 const database = 'node:sqlite'
 
-/** Makes a host from `ask`, which takes a database and the component's request and returns the component's answer. */
-const host = (ask) => {
-  const database = freshDatabase()
+/** Whether these are the errors of a configuration. */
+const isRefusal = (errors) => Array.isArray(errors) && errors.length > 0 && errors.every(({ tag }) => tag === 'invalid')
+
+/** Makes a host from a database and `ask`, which takes the component's request and returns the component's answer. */
+const host = (database, ask) => {
   return {
     run: (statements) => statements.forEach(({ sql, params }) => database.prepare(sql).run(...params)),
     send({ method, target, headers, client_address: client }, bytes) {
       const body = { tag: 'bytes', val: bytes ?? new Uint8Array() }
-      const { response } = ask(database, { method, target, client, headers: pairs(headers), body })
+      const { response } = ask({ method, target, client, headers: pairs(headers), body })
       return { status: response.status, header: (name) => response.headers.find((h) => h.name === name)?.value, body: response.body }
     },
     stop: () => database.close(),
@@ -23,22 +26,38 @@ const host = (ask) => {
 test('the world exchange in Node passes the conformance set', async () => {
   const { exchanges } = await instantiate('exchange')
   const start = ({ config }) => {
-    const api = exchanges.Api.create(pairs(config))
-    return host((database, request) => exchange(exchanges, api, database, request))
+    let api
+    try {
+      api = exchanges.Api.create(pairs(config))
+    } catch (errors) {
+      if (!isRefusal(errors)) throw errors
+      return { refused: true }
+    }
+    const database = emptyDatabase()
+    doTask(exchanges, api, database, { tag: 'prepare-database' })
+    return host(database, (request) => exchange(exchanges, api, database, request))
   }
   report('jco-exchange', { host: 'The component in Node, by jco: `exchange`', version: jcoVersion, database }, await runAll(scenarios, start))
 })
 
 test('the world service in Node passes the conformance set', async () => {
   let current
-  const { handle } = await instantiate('service', {
+  const service = await instantiate('service', {
     'tenants:api/database': { run: (batch) => runBatch(current, batch) },
     'tenants:api/clock': { now: nowSeconds },
     'tenants:api/randomness': { bytes: randomBytes },
   })
-  const start = ({ config }) => host((database, request) => {
+  const start = ({ config }) => {
+    const database = emptyDatabase()
     current = database
-    return handle(pairs(config), request)
-  })
+    try {
+      const { tag, val } = service.doTask(pairs(config), { tag: 'prepare-database' })
+      assert.equal(tag, 'ok', `${val?.tag}: ${val?.val}`)
+    } catch (errors) {
+      if (!isRefusal(errors)) throw errors
+      return { refused: true }
+    }
+    return host(database, (request) => service.handle(pairs(config), request))
+  }
   report('jco-service', { host: 'The component in Node, by jco: `service`', version: jcoVersion, database }, await runAll(scenarios, start))
 })

@@ -27,7 +27,8 @@ for (const world of ['exchange', 'service']) {
         return JSON.parse(value)
       }
       const start = async ({ config }) => {
-        await ask({ config })
+        const { refused } = await ask({ config })
+        if (refused) return { refused }
         return {
           run: (statements) => ask({ statements }),
           async send(request, bytes = new Uint8Array()) {

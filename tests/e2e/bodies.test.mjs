@@ -1,4 +1,4 @@
-// What comes before a body's fields are looked at: its size, type and form (API.md §2, 5. and §10), and the order of all checks.
+// The checks before a body's fields are read: its size, type and form (API.md §2, 5. and §10), and the order of all checks.
 import assert from 'node:assert/strict'
 import http from 'node:http'
 import net from 'node:net'

@@ -6,7 +6,8 @@ import { environment } from '../../scripts/lib/environment.mjs'
 import { ROOT } from './harness.mjs'
 
 let program
-function built() {
+/** Builds the program and returns its path. */
+export function built() {
   if (!program) {
     execFileSync('cargo', ['build', '--locked', '--quiet', '-p', 'tenants-cli'], { cwd: ROOT, env: environment(), stdio: ['ignore', 'ignore', 'inherit'] })
     program = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'debug', process.platform === 'win32' ? 'tenants.exe' : 'tenants')

@@ -58,9 +58,6 @@ export const statements = (file) => splitStatements(readFileSync(file, 'utf8'))
 export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
   .map((f) => path.join(ROOT, 'migrations', f))
 
-/** Creates the table in which wrangler records the migrations that it applied. */
-const RECORD = 'CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)'
-
 /** Lists every file below a directory. */
 export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true })
   .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
@@ -262,9 +259,10 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
   }
   after(() => api.assertNothingSecretLogged())
   if (schema) {
-    await db.batch([...migrations().flatMap(statements), RECORD].map((s) => db.prepare(s)))
-    // As `wrangler d1 migrations apply` does. The health check reads it.
-    for (const file of migrations()) await api.sql('INSERT INTO d1_migrations (name) VALUES (?)', path.basename(file))
+    // wrangler keeps this record of what it applied.
+    const record = 'CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)'
+    const applied = migrations().map((file) => db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(path.basename(file)))
+    await db.batch([...migrations().flatMap(statements), record].map((s) => db.prepare(s)).concat(applied))
     const first = await api.makeKey({ name: 'end to end' })
     api.key = first.key
     api.keyId = first.id

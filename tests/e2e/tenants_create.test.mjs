@@ -76,8 +76,11 @@ for (const map of ['limits', 'env']) {
     })
   }
 
-  test(`${map} must be an object`, async () => {
-    for (const value of [[], ['A'], '', 'A=1', 1, true, false]) await invalid({ ...api.fresh(), [map]: value }, [`/${map}`])
+  test(`${map} must be an object; an empty list counts as one, as PHP sends it`, async () => {
+    const { status, json, text } = await create({ [map]: [] })
+    assert.equal(status, 201, text)
+    assert.deepEqual(json[map], {})
+    for (const value of [['A'], [{}], '', 'A=1', 1, true, false]) await invalid({ ...api.fresh(), [map]: value }, [`/${map}`])
   })
 
   test(`${map}: 256 entries are accepted, and 257 are a 422`, async () => {

@@ -54,6 +54,54 @@ async function freePorts(count) {
   return ports
 }
 
+/** Starts PHP's own server, with a page that responds with the variables that PHP made of the request's headers. */
+export async function startPhp() {
+  const own = mkdtempSync(path.join(os.tmpdir(), 'tenants-php-'))
+  writeFileSync(path.join(own, 'index.php'), `<?php
+    header('X-Stand-In: yes');
+    echo json_encode(array_filter($_SERVER, fn ($name) => str_starts_with($name, 'HTTP_') || $name === 'REMOTE_ADDR', ARRAY_FILTER_USE_KEY));`)
+  const [port] = await freePorts(1)
+  const child = spawn('php', ['-n', '-S', `127.0.0.1:${port}`, '-t', own, path.join(own, 'index.php')], { stdio: 'ignore' })
+  const ended = new Promise((resolve) => child.once('error', resolve).once('exit', resolve))
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  after(async () => {
+    kill()
+    await ended
+    process.off('exit', kill)
+    rmSync(own, { recursive: true, force: true })
+  })
+  for (const end = Date.now() + 20_000; ; await sleep(50)) {
+    if (await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.ok, () => false)) return { port }
+    assert.ok(child.exitCode === null && Date.now() < end, 'PHP does not answer')
+  }
+}
+
+/**
+ * Returns the static configuration that docs/TRAEFIK.md recommends, with only the addresses, the interval and the key of this machine put
+ * in, and what a test needs to look inside.
+ * @param {object} o
+ * @param {(yaml: string) => string} [o.edit] changes the guide's text first
+ */
+function guideConfiguration({ admin, port, endpoint, headers, edit = (yaml) => yaml }) {
+  const guide = readFileSync(fileURLToPath(new URL('../../docs/TRAEFIK.md', import.meta.url)), 'utf8')
+  const blocks = [...guide.matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => text)
+  assert.equal(blocks.length, 1, 'docs/TRAEFIK.md has one static configuration')
+  let yaml = edit(blocks[0])
+  const put = (from, to) => {
+    assert.equal(yaml.split(from).length, 2, `docs/TRAEFIK.md: ${from}`)
+    yaml = yaml.replace(from, () => to)
+  }
+  put('entryPoints:\n', `entryPoints:\n  traefik:\n    address: "127.0.0.1:${admin}"\n`)
+  put('address: ":443"', `address: "127.0.0.1:${port}"`)
+  put('"https://tenants.example.workers.dev/_/api/4/config/traefik"', JSON.stringify(endpoint))
+  put('pollInterval: "5s"', `pollInterval: "${POLL_SECONDS}s"`)
+  put('providers:\n', 'providers:\n  providersThrottleDuration: "50ms"\n')
+  const lines = Object.entries(headers).map(([name, value]) => `      ${name}: ${JSON.stringify(value)}\n`)
+  put('    headers:\n      X-API-Key: "chv_2_…"\n', lines.length ? `    headers:\n${lines.join('')}` : '')
+  return `${yaml}\nglobal: {checkNewVersion: false, sendAnonymousUsage: false}\nlog: {level: DEBUG, format: json}\napi: {insecure: true}\n`
+}
+
 /** Starts a stand-in for the PHP service. It responds with the Host, path and protocol that it received. */
 export async function startStandIn() {
   const seen = []
@@ -74,21 +122,12 @@ export async function startStandIn() {
  * @param {object} o
  * @param {Awaited<ReturnType<import('./harness.mjs').startApi>>} o.api
  * @param {Record<string, string>} [o.headers] headers that the provider sends
+ * @param {(yaml: string) => string} [o.edit] changes the guide's configuration
  */
-export async function startTraefik({ api, headers = {} }) {
+export async function startTraefik({ api, headers = {}, edit }) {
   const own = mkdtempSync(path.join(os.tmpdir(), 'tenants-traefik-'))
   const [admin, port] = await freePorts(2)
-  // The configuration from docs/TRAEFIK.md, adapted to this machine. Written as JSON, which is also YAML.
-  writeFileSync(path.join(own, 'traefik.yml'), JSON.stringify({
-    global: { checkNewVersion: false, sendAnonymousUsage: false },
-    log: { level: 'DEBUG', format: 'json' },
-    api: { insecure: true },
-    entryPoints: { traefik: { address: `127.0.0.1:${admin}` }, websecure: { address: `127.0.0.1:${port}`, http: { tls: {} } } },
-    providers: {
-      providersThrottleDuration: '50ms',
-      http: { endpoint: `${api.url}/_/api/4/config/traefik`, pollInterval: `${POLL_SECONDS}s`, pollTimeout: '5s', ...(Object.keys(headers).length ? { headers } : {}) },
-    },
-  }), { mode: 0o600 })
+  writeFileSync(path.join(own, 'traefik.yml'), guideConfiguration({ admin, port, endpoint: `${api.url}/_/api/4/config/traefik`, headers, edit }), { mode: 0o600 })
   const log = path.join(own, 'log')
   const child = spawn(program, [`--configFile=${path.join(own, 'traefik.yml')}`], {
     cwd: own, env: { HOME: own, PATH: '/usr/bin:/bin' }, stdio: ['ignore', openSync(log, 'w', 0o600), openSync(log, 'a', 0o600)],
@@ -120,9 +159,9 @@ export async function startTraefik({ api, headers = {} }) {
     },
 
     /** Sends an HTTPS request to a hostname. Resolves with the status, and with the stand-in's response if the request reached it. */
-    ask: (hostname, where = '/') => new Promise((resolve, reject) => {
+    ask: (hostname, where = '/', headers = {}) => new Promise((resolve, reject) => {
       const request = https.request({
-        host: '127.0.0.1', port, path: where, servername: hostname, headers: { Host: hostname }, rejectUnauthorized: false, agent: false, timeout: 10_000,
+        host: '127.0.0.1', port, path: where, servername: hostname, headers: { Host: hostname, ...headers }, rejectUnauthorized: false, agent: false, timeout: 10_000,
       }, (response) => {
         const chunks = []
         response.on('data', (c) => chunks.push(c)).on('error', reject).on('end', () => {

@@ -315,7 +315,7 @@ describe('a failure is a problem response, never a 200', () => {
   const unreadable = [
     ['CHEVERETO_INTERNAL_HOSTNAME', 'a`b.example.com'], ['CHEVERETO_INTERNAL_HOSTNAME', '*'], ['CHEVERETO_PROXY_ENTRYPOINT', 'web secure'], ['CHEVERETO_PROXY_ENTRYPOINT', 'web"secure'],
     ['CHEVERETO_SERVICE_NAME', 'php@docker'], ['CHEVERETO_SERVICE_NAME', 'http://php'], ['CHEVERETO_SERVICE_NAME', 'php:80'], ['CHEVERETO_SERVICE_PORT', '0'], ['CHEVERETO_SERVICE_PORT', '65536'], ['CHEVERETO_SERVICE_PORT', 'http'],
-    ['CHEVERETO_PROXY_IP_ALLOW_LIST', '10.0.0.0/33'], ['CHEVERETO_PROXY_IP_ALLOW_LIST', '10.0.0.0/8,,'], ['CHEVERETO_PROXY_IP_ALLOW_LIST', 'cloudflare'], ['CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST', 'traefik.example.com'],
+    ['CHEVERETO_PROXY_IP_ALLOW_LIST', '10.0.0.0/33'], ['CHEVERETO_PROXY_IP_ALLOW_LIST', '10.0.0.0/8,,'], ['CHEVERETO_PROXY_IP_ALLOW_LIST', 'cloudflair'], ['CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST', 'traefik.example.com'],
   ]
   for (const [name, value] of unreadable) {
     test(`${name}=${value} makes every request a 503`, async () => {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startApi } from './harness.mjs'
-import { noTraefik, POLL_SECONDS, startStandIn, startTraefik, twoPolls } from './traefik.mjs'
+import { missing, startApi } from './harness.mjs'
+import { noTraefik, POLL_SECONDS, startPhp, startStandIn, startTraefik, twoPolls } from './traefik.mjs'
 
 const skip = noTraefik()
 /** Variables that let local requests pass the middleware and reach the stand-in. */
@@ -78,15 +78,15 @@ describe('a real Traefik', () => {
       label: `${label}.example`,
       single: 'intranet',
       one: 'a',
-      2130706433: '123',
-      0: '1.2.3',
+      2130706433: '123.example',
+      0: '1.2.x3',
       '000': '3com.example',
       'a-_b-_c-_d-_e-_f': 'a-b--c.example',
       a_______________: '1.2.3.example',
       UPPERCASEID: 'upper.example',
       puny: 'xn--bcher-kva.example',
       // Without quotes, a YAML reader might parse these as other types.
-      null: 'null', true: 'true', no: 'no', '1e3': '1e3', '0x10': '0x10', NaN: 'nan', '2026-01-01': '2026-01-01', http: 'http', routers: 'routers', php: 'php', internal: 'api.internal',
+      null: 'null', true: 'true', no: 'no', '1e3': '1e3', '0x10': '0x10.example', NaN: 'nan', '2026-01-01': '2026-01-01', http: 'http', routers: 'routers', php: 'php', internal: 'api.internal',
     }
     assert.equal(tenants.long.length, 255)
     for (const [id, hostname] of Object.entries(tenants)) await api.tenant({ id, hostname })
@@ -104,6 +104,54 @@ describe('a real Traefik', () => {
     }
     assert.equal((await traefik.ask('root.example.com')).reached?.host, 'root.example.com')
     for (const stranger of ['nobody.example', 'x', 'star.example.com', 'at.example.com']) assert.equal((await traefik.ask(stranger)).status, 404, stranger)
+  })
+
+  describe('headers whose names PHP reads as X-Forwarded-…', { skip: skip || missing('php', '--version') }, () => {
+    // RFC 9110 allows these in a header's name, besides letters, digits and the dash. PHP turns each into an underscore.
+    const characters = [..."!#$%&'*+.^_`|~"]
+    const managed = ['For', 'Proto', 'Host', 'Port', 'Server']
+    const spellings = (last) => [...characters.map((c) => `X${c}Forwarded${c}${last}`), `X-Forwarded.${last}`, `X_Forwarded-${last}`, `x.forwarded-${last}`]
+    const evil = '203.0.113.66'
+
+    async function start(edit) {
+      const php = await startPhp()
+      const api = await startApi({ vars: { ...vars(php.port), TENANTS_DEVELOPMENT: 'true' } })
+      await api.tenant({ id: 'on', hostname: 'on.example.com' })
+      const traefik = await startTraefik({ api, edit })
+      await traefik.until(200, 'on.example.com')
+      return traefik
+    }
+
+    test('with the guide’s configuration no client can set them for PHP', { timeout: 200_000 }, async () => {
+      const traefik = await start()
+      const honest = (await traefik.ask('on.example.com')).reached
+      assert.equal(honest.HTTP_X_FORWARDED_FOR, '127.0.0.1')
+      assert.equal(honest.HTTP_X_FORWARDED_PROTO, 'https')
+      for (const last of managed) {
+        for (const name of [`X-Forwarded-${last}`, ...spellings(last)]) {
+          const { status, reached } = await traefik.ask('on.example.com', '/', { [name]: evil })
+          assert.equal(status, 200, name)
+          assert.deepEqual(reached, honest, name)
+        }
+      }
+      const all = Object.fromEntries(managed.flatMap(spellings).map((name) => [name, evil]))
+      assert.deepEqual((await traefik.ask('on.example.com', '/', all)).reached, honest)
+      // A header that resembles no other arrives.
+      assert.equal((await traefik.ask('on.example.com', '/', { 'X-Own-Header': 'kept' })).reached.HTTP_X_OWN_HEADER, 'kept')
+    })
+
+    test('without the guide’s aliasHeadersStrategy a client can, so the test above can fail', { timeout: 200_000 }, async () => {
+      const traefik = await start((yaml) => {
+        const without = yaml.replace(/^ +aliasHeadersStrategy: delete\n/m, '')
+        assert.notEqual(without, yaml)
+        return without
+      })
+      // PHP's own server makes an underscore of a dash and of a dot.
+      for (const name of ['X.Forwarded.For', 'X-Forwarded.For', 'x.forwarded-For']) {
+        const { reached } = await traefik.ask('on.example.com', '/', { [name]: evil })
+        assert.equal(reached.HTTP_X_FORWARDED_FOR, evil, name)
+      }
+    })
   })
 
   test('an address that is not on the proxy’s list is refused by Traefik', { skip, timeout: 200_000 }, async () => {

@@ -6,10 +6,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { build } from 'esbuild'
 import * as core from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
-import { prepareDatabase, schema } from 'tenants-core/schema'
 import { SIZE_LIMIT_BYTES, packageFolder, tarball, wasmSize } from '../../scripts/package.mjs'
 import { environment } from '../../scripts/lib/environment.mjs'
 import { quiet, root } from '../../scripts/lib/run.mjs'
@@ -43,7 +44,7 @@ async function rejected(call) {
 
 async function world(options) {
   const database = nodeSqlite(new DatabaseSync(':memory:'))
-  await prepareDatabase(database)
+  await core.prepareDatabase(database)
   const api = new core.TenantsApi(config, options)
   const { key } = await api.createApiKey(database)
   const list = () => new Request('http://x/_/api/4/tenants', { headers: { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } })
@@ -63,6 +64,8 @@ test('the package contains every file that package.json names, and no code that 
   assert.deepEqual(named.filter((file) => !files.includes(file)), [])
   assert.deepEqual(files.filter((file) => !file.endsWith('.wasm')).filter((file) => /\beval\s*\(|\bnew\s+Function\b|\bFunction\s*\(/.test(readFileSync(path.join(installed, file), 'utf8'))), [])
   for (const file of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'tenants_core_bg.wasm']) assert.ok(files.includes(file), file)
+  const notices = readFileSync(path.join(installed, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
+  for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wasm-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
 })
 
 test('the types declare exactly the exports of the package', () => {
@@ -184,17 +187,6 @@ test('listApiKeys and deleteApiKeys use the keys of the database', async () => {
   assert.equal((await api.fetch(list(), database)).status, 401)
 })
 
-test('prepareDatabase creates the tables of schema.sql, once', async () => {
-  const db = new DatabaseSync(':memory:')
-  assert.equal(await prepareDatabase(nodeSqlite(db)), true)
-  assert.equal(await prepareDatabase(nodeSqlite(db)), false)
-  const other = new DatabaseSync(':memory:')
-  other.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
-  const names = (of) => of.prepare("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY 1, 2").all()
-  assert.deepEqual(names(db), names(other))
-  assert.ok(schema.length >= 5)
-})
-
 test('a failing database and malformed rows are a 500, and only the log has the cause', async () => {
   const lines = []
   const { api, list } = await world({ log: (entry) => lines.push(entry) })
@@ -232,6 +224,97 @@ test('when the core crashes, waiting requests reject with `crashed`, and later r
   waiting.resolve()
   await assert.rejects(beside, { code: 'crashed', message: /it restarted while/ })
   for (let i = 0; i < 3; i++) assert.equal((await api.fetch(list(), database)).status, 200)
+})
+
+test('an adapter says which errors will soon be over: the response is a 503 with Retry-After', async () => {
+  const { api, list } = await world({ log() {} })
+  const { sqliteWasm } = await import('tenants-core/sqlite-wasm')
+  const { d1 } = await import('tenants-core/d1')
+  const thrower = (error) => () => { throw error }
+  const wasm = (resultCode) => sqliteWasm({ exec: (sql) => (sql === 'BEGIN IMMEDIATE' ? thrower(Object.assign(new Error('SQLITE_ERROR'), { resultCode }))() : [[1]]) })
+  const cloud = (message) => d1({ prepare: () => ({ bind: () => ({ raw: async () => { throw new Error(message) } }) }), batch: async () => [] })
+  const unavailable = Object.assign(new Error('later'), { code: 'unavailable' })
+  for (const [database, status] of [
+    [{ batch: thrower(unavailable) }, 503], [{ batch: () => Promise.reject(unavailable) }, 503],
+    // SQLITE_BUSY_RECOVERY, SQLITE_LOCKED, SQLITE_FULL
+    [wasm(261), 503], [wasm(6), 503], [wasm(13), 500],
+    [cloud('D1_ERROR: D1 DB is overloaded. Too many requests queued.'), 503], [cloud('D1_ERROR: Network connection lost.'), 503], [cloud('D1_ERROR: no such table: tenants: SQLITE_ERROR'), 500],
+  ]) {
+    const response = await api.fetch(list(), database)
+    const { code } = await response.json()
+    assert.deepEqual([response.status, response.headers.get('retry-after'), code], status === 503 ? [503, '1', 'unavailable'] : [500, null, 'internal'])
+  }
+})
+
+test("the adapter for D1 and the Worker know the same of D1's errors", () => {
+  const listed = (file, start) => /\[\s*(['"][^\]]*)\]/.exec(readFileSync(path.join(root, file), 'utf8').split(start)[1])[1].match(/(?<=['"])[^'",][^'"]*(?=['"])/g)
+  const worker = listed('src/d1.rs', 'const TEMPORARY: [&str; 5] =')
+  assert.equal(worker.length, 5)
+  assert.deepEqual(listed('crates/wasm/js/d1.js', 'const PASSING ='), worker)
+})
+
+test('a body that breaks off is a 400, and a body that is too long is a 413 although its stream cannot be cancelled', async () => {
+  const lines = []
+  const { api, database, key } = await world({ log: (entry) => lines.push(entry) })
+  const send = (source) => api.fetch(new Request('http://x/_/api/4/tenants', {
+    method: 'POST', duplex: 'half', body: new ReadableStream(source), headers: { 'Content-Type': 'application/json', 'X-API-Key': key, 'X-Signature': core.sign('requests', '{}') },
+  }), database)
+  let pulls = 0
+  const broken = await send({ pull: (controller) => (++pulls === 1 ? controller.enqueue(new TextEncoder().encode('{')) : controller.error(new Error('the client is gone'))) })
+  assert.deepEqual([broken.status, (await broken.json()).code, lines[0].status], [400, 'body_incomplete', 400])
+  const long = await send({ pull: (controller) => controller.enqueue(new Uint8Array(40_000)), cancel: () => { throw new Error('it cannot be cancelled') } })
+  assert.deepEqual([long.status, (await long.json()).code], [413, 'payload_too_large'])
+})
+
+test('a log callback that fails changes no response', async (t) => {
+  const printed = t.mock.method(console, 'error', () => {})
+  for (const log of [() => { throw new Error('the log is full') }, () => Promise.reject(new Error('the log is full'))]) {
+    const { api, database, list } = await world({ log })
+    assert.equal((await api.fetch(list(), database)).status, 200)
+    await new Promise(setImmediate)
+    const { arguments: [text, error] } = printed.mock.calls.at(-1)
+    assert.match(`${text} ${error.message}`, /the log callback failed: the log is full/)
+  }
+  assert.equal(printed.mock.callCount(), 2)
+})
+
+test("a request's own time does not end the wait of another one", async () => {
+  const { api, database, list } = await world()
+  const { promise, resolve } = Promise.withResolvers()
+  const slow = { batch: (statements) => promise.then(() => database.batch(statements)) }
+  const waiting = [api.fetch(list(), slow, { now: 0 }), api.fetch(list(), slow)]
+  for (const now of [0, Date.now(), Date.UTC(2100, 0, 1)]) assert.equal((await api.fetch(list(), database, { now })).status, 200)
+  resolve()
+  assert.deepEqual((await Promise.all(waiting)).map(({ status }) => status), [200, 200])
+})
+
+test('a request that its host drops leaves nothing behind', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc')
+  const { waitingCount } = await import(path.join(installed, 'tenants_core_bg.js'))
+  const before = waitingCount()
+  const { api, list } = await world()
+  for (let i = 0; i < 20; i++) void api.fetch(list(), { batch: () => new Promise(() => {}) })
+  await new Promise(setImmediate)
+  assert.equal(waitingCount(), before + 20)
+  for (let tries = 0; tries < 100 && waitingCount() > before; tries++) {
+    collect()
+    await new Promise((done) => setTimeout(done, 10))
+  }
+  assert.equal(waitingCount(), before)
+})
+
+test('a stack overflow in the core is a crash, even if the instance cannot tell its panic', async () => {
+  const { api, database, list } = await world()
+  const bindings = await import(path.join(installed, 'tenants_core_bg.js'))
+  for (const error of [new RangeError('Maximum call stack size exceeded'), Object.assign(new Error('too much recursion'), { name: 'InternalError' })]) {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path.join(installed, 'tenants_core_bg.wasm'))), { './tenants_core_bg.js': bindings })
+    const broken = { ...exports, begin: () => { throw error }, takePanic: () => { throw new WebAssembly.RuntimeError('unreachable') } }
+    const request = list()
+    bindings.__wbg_set_wasm(broken)
+    await assert.rejects(api.fetch(request, database), { name: 'TenantsError', code: 'crashed', message: `the core crashed: ${error.message}` })
+    assert.equal((await api.fetch(list(), database)).status, 200)
+  }
 })
 
 test('countStatistics counts a tenant\'s own tables, as the cron trigger does', async () => {

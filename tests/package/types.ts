@@ -1,18 +1,16 @@
 // A test compiles this file but never runs it. It uses the package's types as a new user's program would.
 import { DatabaseSync } from 'node:sqlite'
-import { TenantsApi, sign, type ApiKey, type ApiKeyRow, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
+import { TenantsApi, prepareDatabase, sign, type ApiKey, type ApiKeyRow, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
 import { betterSqlite3 } from 'tenants-core/better-sqlite3'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
 import { d1 } from 'tenants-core/d1'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
-import { prepareDatabase, schema } from 'tenants-core/schema'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 
 const lines: LogEntry[] = []
 const api: TenantsApi = new TenantsApi(process.env, { log: (entry) => lines.push(entry) })
 const database: Database = nodeSqlite(new DatabaseSync(':memory:'))
-const made: boolean = await prepareDatabase(database)
-const first: string | undefined = schema[0]
+const applied: string[] = await prepareDatabase(database)
 const response: Response = await api.fetch(new Request('http://localhost/'), database, { clientAddress: null, now: 0 })
 const key: ApiKey = await api.createApiKey(database, { name: 'a', expiresAt: '2030-01-01 00:00:00' })
 const keys: ApiKeyRow[] = await api.listApiKeys(database)
@@ -39,4 +37,4 @@ sign(1)
 // @ts-expect-error: a row must be an array of values
 const wrong: Database = { batch: () => [[{ a: 1 }]] }
 
-console.log(made, first, response.status, key, keys, deleted, signature, own, adapters, wrong, lines)
+console.log(applied, response.status, key, keys, deleted, signature, own, adapters, wrong, lines)

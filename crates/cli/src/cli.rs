@@ -188,7 +188,7 @@ pub enum Command {
     /// Say whether an API key is valid, or why it is not
     #[command(
         name = "api:key:verify",
-        after_help = "Examples:\n  tenants api:key:verify --key chv_1_…\n  tenants api:key:verify --key - < key.local"
+        after_help = "Example:\n  tenants api:key:verify --key - < key.local"
     )]
     KeyVerify(key::VerifyArgs),
 
@@ -243,7 +243,7 @@ pub enum Command {
     /// Create a tenant's tables and its first user, an admin
     #[command(
         after_help = "Examples:\n  tenants install --id acme -u admin -e admin@example.com -x - < password\n  \
-                      CHEVERETO_TENANT=acme tenants install -u admin \\\n    -e admin@example.com -x \"$PASSWORD\""
+                      CHEVERETO_TENANT=acme tenants install -u admin \\\n    -e admin@example.com -x - < password"
     )]
     Install(site::InstallArgs),
 

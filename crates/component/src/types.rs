@@ -214,6 +214,7 @@ impl From<task::TaskError> for TaskError {
     fn from(error: task::TaskError) -> Self {
         match error.missing_variable() {
             Some(variable) => Self::NotConfigured(variable.into()),
+            None if error.is_unavailable() => Self::Unavailable(error.to_string()),
             None => Self::Failed(error.to_string()),
         }
     }

@@ -178,7 +178,8 @@ pub fn unknown_variable(variable: &UnknownVariable) -> String {
 mod tests {
     use alloc::vec;
 
-    use super::{Level, LogEntry, TaskEntry};
+    use super::{Level, LogEntry, TaskEntry, unknown_variable};
+    use crate::config::unknown;
     use crate::task::TaskError;
     use crate::task::stats::{Failed, Report};
     use crate::value::fault::{ApiError, Internal};
@@ -222,6 +223,17 @@ mod tests {
         assert_eq!(
             TaskEntry::of_stats(Err(error)).line(3),
             r#"{"level":"error","job":"stats","duration_ms":3,"cause":"the database failed: broken"}"#
+        );
+    }
+
+    #[test]
+    fn the_line_of_an_unknown_variable_is_a_warning_without_its_value() {
+        let [variable] = &unknown(["TENANTS_\"LOG\nLEVEL"])[..] else {
+            panic!("one is unknown")
+        };
+        assert_eq!(
+            unknown_variable(variable),
+            r#"{"level":"warn","variable":"TENANTS_\"LOG\nLEVEL","cause":"TENANTS_\"LOG\nLEVEL is not a variable of this service, and has no effect; the closest name is TENANTS_LOG_LEVEL"}"#
         );
     }
 

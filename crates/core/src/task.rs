@@ -34,6 +34,12 @@ impl TaskError {
         }
     }
 
+    /// Whether the database was busy, locked or out of reach. The same task may succeed in a moment.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.0, ApiError::Unavailable(_))
+    }
+
     /// The kind of thing that does not exist, if that is the reason: `tenant`.
     #[must_use]
     pub fn not_found(&self) -> Option<&'static str> {

@@ -268,9 +268,13 @@ impl From<rusqlite::Error> for Error {
 
 #[cfg(test)]
 mod tests {
-    use tenants_core::sql::Value;
+    use std::time::Duration;
 
-    use super::{Error, open, open_in_memory, query};
+    use tenants_core::sql::Value;
+    use tenants_core::task::keys::KeyList;
+    use tenants_core::{Effect, Failure, FailureKind, Host as _, Machine as _};
+
+    use super::{Error, SystemHost, open, open_in_memory, query};
 
     #[test]
     fn a_row_comes_back_as_it_was_bound() {
@@ -315,6 +319,27 @@ mod tests {
         assert_eq!(all(), [[Value::Integer(1)]]);
         query(&db, "ALTER TABLE t ADD COLUMN b DEFAULT 2", &[]).unwrap();
         assert_eq!(all(), [[Value::Integer(1), Value::Integer(2)]]);
+    }
+
+    #[test]
+    fn a_batch_that_waits_for_too_long_is_unavailable_and_another_error_is_not() {
+        let folder = std::env::temp_dir().join(format!("tenants-busy-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("a.sqlite");
+        let first = open(&path).unwrap();
+        let mut second = open(&path).unwrap();
+        second.busy_timeout(Duration::from_millis(1)).unwrap();
+        let list = KeyList::all();
+        let Effect::Batch(batch) = list.effect();
+        query(&first, "BEGIN IMMEDIATE", &[]).unwrap();
+        let busy = SystemHost::new(&mut second).run(batch).unwrap_err();
+        query(&first, "COMMIT", &[]).unwrap();
+        assert_eq!(busy, Failure::unavailable("database is locked"));
+        assert!(SystemHost::new(&mut second).run(batch).is_ok());
+        query(&first, "DROP TABLE api_keys", &[]).unwrap();
+        let failed = SystemHost::new(&mut second).run(batch).unwrap_err();
+        assert_eq!(failed.kind, FailureKind::Failed, "{failed:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

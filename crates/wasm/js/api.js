@@ -31,10 +31,24 @@ function guarded(call) {
   try {
     return call()
   } catch (error) {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw error
-    const cause = bindings.takePanic() || error.message
+    if (!isTrap(error)) throw error
+    const cause = panicMessage() || error.message
     instantiate()
     throw crashed(cause)
+  }
+}
+
+/** A stack overflow is a RangeError, or an InternalError in Firefox. It ends the wasm's functions midway, as a trap does. */
+function isTrap(error) {
+  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError || error?.name === 'InternalError'
+}
+
+function panicMessage() {
+  try {
+    return bindings.takePanic()
+  } catch {
+    // The instance is too broken to tell.
+    return ''
   }
 }
 
@@ -75,7 +89,7 @@ export class TenantsApi {
     const begun = guarded(() => bindings.begin(
       this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
     const turn = await finished(begun, database, now)
-    this.#log(entryOf(turn.log))
+    this.#note(entryOf(turn.log))
     return new Response(turn.body === '' ? null : turn.body, { status: turn.status, headers: turn.headers })
   }
 
@@ -94,6 +108,16 @@ export class TenantsApi {
 
   async deleteApiKeys(database, { id, name } = {}) {
     return reported(await finished(guarded(() => bindings.deleteKeys(this.#handle(), id, name, Date.now())), database))
+  }
+
+  /** Calls the host's log. An error in it must not make a caller believe that a write failed. */
+  #note(entry) {
+    try {
+      const logged = this.#log(entry)
+      if (typeof logged?.then === 'function') logged.then(undefined, logFailed)
+    } catch (error) {
+      logFailed(error)
+    }
   }
 
   #handle() {
@@ -117,27 +141,38 @@ async function proceed({ handle, statements }, database, now) {
   abandoned?.register(waiting, { ...waiting }, waiting)
   let results
   let failure
+  let isUnavailable = false
   try {
     results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
   } catch (error) {
     failure = String(error?.message ?? error)
+    isUnavailable = error?.code === 'unavailable'
   }
   abandoned?.unregister(waiting)
   // In a new instance, the old handle may belong to another request.
-  const next = waiting.generation === generation ? guarded(() => bindings.resume(handle, results, failure, now ?? Date.now())) : undefined
+  const next = waiting.generation === generation ? guarded(() => bindings.resume(handle, results, failure, isUnavailable, now ?? Date.now())) : undefined
   if (next === undefined) throw crashed('it restarted while this request waited for the database')
   return next
 }
 
 /** Returns a task's report. Throws the reason if it failed. */
-function reported({ report, failure, missing }) {
-  if (failure !== undefined) throw missing === null ? failed('task_failed', failure) : failed('not_configured', failure, missing)
-  return report
+function reported({ report, failure, missing, unavailable }) {
+  if (failure === undefined) return report
+  if (missing !== null) throw failed('not_configured', failure, missing)
+  throw failed(unavailable ? 'unavailable' : 'task_failed', failure)
 }
 
 export function sign(secret, body = '') {
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body instanceof ArrayBuffer ? new Uint8Array(body) : body
   return guarded(() => bindings.signBytes(secret, bytes))
+}
+
+export async function prepareDatabase(database) {
+  return reported(await finished(guarded(() => bindings.beginPreparation()), database))
+}
+
+function logFailed(error) {
+  console.error('tenants-core: the log callback failed:', error)
 }
 
 function logErrors(entry) {
@@ -157,28 +192,33 @@ function targetOf(url) {
 
 const EMPTY = new Uint8Array()
 
-/** Reads the body's bytes. Returns `undefined` if the body is longer than the core accepts. */
+/** Reads the body's bytes. Returns `undefined` if the body is longer than the core accepts, and `null` if it breaks off before its end. */
 function readBody(request) {
   const limit = bindings.bodyLimitBytes()
   if (Number(request.headers.get('content-length') ?? 0) > limit) return undefined
   if (request.body === null) return EMPTY
   // A platform without request streams already has the whole body.
-  if (request.body === undefined) return request.arrayBuffer().then((all) => (all.byteLength > limit ? undefined : new Uint8Array(all)))
+  if (request.body === undefined) return request.arrayBuffer().then((all) => (all.byteLength > limit ? undefined : new Uint8Array(all)), () => null)
   return readStream(request.body.getReader(), limit)
 }
 
 async function readStream(reader, limit) {
   const chunks = []
   let length = 0
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) break
-    length += value.length
-    if (length > limit) {
-      await reader.cancel()
-      return undefined
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      length += value.length
+      if (length > limit) {
+        // Whether the rest can be cancelled makes no difference to the response.
+        reader.cancel().catch(() => {})
+        return undefined
+      }
+      chunks.push(value)
     }
-    chunks.push(value)
+  } catch {
+    return null
   }
   if (chunks.length === 1) return chunks[0]
   const all = new Uint8Array(length)

@@ -1,5 +1,5 @@
 // The adapter for better-sqlite3.
-import { transaction } from './transaction.js'
+import { prepareConnection, transaction } from './transaction.js'
 
 /**
  * @typedef {object} BetterSqlite3 The parts of better-sqlite3's `Database` that the adapter uses.
@@ -12,7 +12,7 @@ import { transaction } from './transaction.js'
  * @returns {import('./index.js').Database}
  */
 export function betterSqlite3(db) {
-  db.exec('PRAGMA foreign_keys = ON')
+  prepareConnection((sql) => db.exec(sql), (sql) => db.prepare(sql).pluck().get())
   return {
     batch: (statements) => transaction((sql) => db.exec(sql), () => statements.map(({ sql, params }) => {
       const statement = db.prepare(sql)

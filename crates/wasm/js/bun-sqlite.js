@@ -1,5 +1,5 @@
 // The adapter for Bun's own SQLite, `bun:sqlite`.
-import { transaction } from './transaction.js'
+import { prepareConnection, transaction } from './transaction.js'
 
 /**
  * @typedef {object} BunDatabase The parts of `bun:sqlite`'s `Database` that the adapter uses.
@@ -12,7 +12,7 @@ import { transaction } from './transaction.js'
  * @returns {import('./index.js').Database}
  */
 export function bunSqlite(db) {
-  db.run('PRAGMA foreign_keys = ON')
+  prepareConnection((sql) => db.run(sql), (sql) => db.prepare(sql).values()[0][0])
   return {
     batch: (statements) => transaction((sql) => db.run(sql), () => statements.map(({ sql, params }) => {
       const statement = db.prepare(sql)

@@ -1,5 +1,5 @@
 // The adapter for Node's own SQLite, `node:sqlite`. Needs Node 22.16 or 24, or later.
-import { transaction } from './transaction.js'
+import { prepareConnection, transaction } from './transaction.js'
 
 /**
  * @typedef {object} DatabaseSync The parts of `DatabaseSync` that the adapter uses.
@@ -12,9 +12,10 @@ import { transaction } from './transaction.js'
  * @returns {import('./index.js').Database}
  */
 export function nodeSqlite(db) {
-  db.exec('PRAGMA foreign_keys = ON')
+  prepareConnection((sql) => db.exec(sql), (sql) => Object.values(db.prepare(sql).get())[0])
   return {
-    batch: (statements) => transaction((sql) => db.exec(sql), () => statements.map(({ sql, params }) => {
+    // Deno's errors of `exec` have no code; those of statements have.
+    batch: (statements) => transaction((sql) => db.prepare(sql).run(), () => statements.map(({ sql, params }) => {
       const statement = db.prepare(sql)
       statement.setReadBigInts(true)
       statement.setReturnArrays(true)

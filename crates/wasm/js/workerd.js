@@ -4,4 +4,4 @@ import { start } from './api.js'
 
 start(module)
 
-export { TenantsApi, sign } from './api.js'
+export { TenantsApi, prepareDatabase, sign } from './api.js'

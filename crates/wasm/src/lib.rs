@@ -260,6 +260,8 @@ enum Turn<'a> {
         failure: String,
         /// The variable to configure first.
         missing: Option<&'static str>,
+        /// Whether the task may succeed in a moment.
+        unavailable: bool,
     },
 }
 
@@ -323,6 +325,7 @@ fn failure(error: &TaskError) -> Turn<'static> {
     Turn::Failure {
         failure: error.to_string(),
         missing: error.missing_variable(),
+        unavailable: error.is_unavailable(),
     }
 }
 

@@ -22,8 +22,9 @@ export type Rows = RowValue[][];
 /** What a host must offer: a SQLite that runs statements. The package has adapters for the usual ones. */
 export interface Database {
   /**
-   * Runs the statements in their order, in one transaction, all or nothing, and answers the rows of each. Throws, or rejects,
-   * where one failed; nothing of the batch is then left behind.
+   * Runs the statements in order, in one transaction, and returns the rows of each. Throws or rejects if one failed; the batch must then
+   * leave no changes. If the database is busy or out of reach for a while, the error has `code: 'unavailable'`: the response is a 503 with
+   * `Retry-After` instead of a 500.
    */
   batch(statements: Statement[]): Rows[] | Promise<Rows[]>;
 }
@@ -67,8 +68,9 @@ export class TenantsApi {
   /** Reads the configuration. Throws a {@link TenantsError} that lists every variable that does not parse. */
   constructor(config: Variables, options?: ApiOptions);
   /**
-   * Answers a request. Whatever the caller did wrong, and whatever the database did, is an answer. Rejects with a {@link TenantsError}
-   * (`crashed`) where the core itself broke; the next request is served by a new instance of it.
+   * Resolves with the response to a request, whatever the caller or the database did. Rejects with a {@link TenantsError} (`crashed`) if
+   * the core itself failed; a new instance of it serves the next request. Rejects with the platform's own `TypeError` if the host has
+   * already read or locked the request's body.
    */
   fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
   /**
@@ -77,8 +79,8 @@ export class TenantsApi {
    */
   countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
   /**
-   * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`
-   * or `task_failed` (the database failed, or the platform has no randomness).
+   * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`,
+   * `unavailable` (the database is busy; try again) or `task_failed` (the database failed, or the platform has no randomness).
    */
   createApiKey(database: Database, options?: ApiKeyOptions): Promise<ApiKey>;
   /** Lists all API keys, deleted ones too, in the order of their ids. */
@@ -134,10 +136,17 @@ export interface Problem {
 /** What the package throws. */
 export interface TenantsError extends Error, Problem {
   name: 'TenantsError';
-  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'task_failed' | 'crashed';
+  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'unavailable' | 'task_failed' | 'crashed';
   /** For `invalid_configuration`: every variable that does not parse. */
   errors: readonly Problem[];
 }
+
+/**
+ * Applies the migrations that a database lacks, each in its own transaction, and resolves with their names. A new database gets all
+ * tables. Call it at every start; several processes may do so at once. Rejects with a {@link TenantsError}: `unavailable` if the
+ * database is busy, `task_failed` if it failed or if a newer version of the package made it.
+ */
+export function prepareDatabase(database: Database): Promise<string[]>;
 
 /** Signs a body: the value of `X-Signature`. `secret` is `CHEVERETO_TENANTS_API_REQUEST_SECRET`; a text is signed in UTF-8, no body as the empty one. */
 export function sign(secret: string, body?: string | Uint8Array | ArrayBuffer): string;

@@ -1,6 +1,5 @@
 // The npm package as a host of the conformance set, on any platform with Request and Response.
-import { TenantsApi } from 'tenants-core'
-import { prepareDatabase } from 'tenants-core/schema'
+import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { checkAdapter } from './adapter.mjs'
 
 /** @param {(scenario: object) => Promise<{database: object, close?(): unknown}>} open opens a new, empty database */
@@ -8,7 +7,14 @@ export const onPackage = (open) => async (scenario) => {
   const { database, close } = await open(scenario)
   await prepareDatabase(database)
   await checkAdapter(database)
-  const api = new TenantsApi(scenario.config, { log() {} })
+  let api
+  try {
+    api = new TenantsApi(scenario.config, { log() {} })
+  } catch (error) {
+    if (error.code !== 'invalid_configuration') throw error
+    await close?.()
+    return { refused: true }
+  }
   return {
     run: (statements) => database.batch(statements),
     async send({ method, target, headers, client_address: clientAddress }, bytes) {

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "examples" / "python"))
 
-from tenants import Exchange, Service, load, open_database  # noqa: E402
+from tenants import Exchange, Refused, Service, load, open_database  # noqa: E402
 
 WORLDS = {"exchange": Exchange, "service": Service}
 
@@ -16,7 +16,6 @@ WORLDS = {"exchange": Exchange, "service": Service}
 def main():
     world = sys.argv[1]
     loaded = load(str(ROOT / "target" / "component" / f"{world}.wasm"))
-    schema = (ROOT / "schema.sql").read_text()
     db = api = None
     for line in sys.stdin:
         command = json.loads(line)
@@ -24,8 +23,15 @@ def main():
         if "config" in command:
             if db is not None:
                 db.close()
-            db = open_database(":memory:", schema)
-            api = WORLDS[world](loaded, command["config"], db)
+            db = open_database(":memory:")
+            try:
+                api = WORLDS[world](loaded, command["config"], db)
+                # The world `service` reads the configuration with the first call.
+                api.prepare_database()
+            except Refused as error:
+                if not str(error).startswith("invalid: "):
+                    raise
+                answer = {"refused": True}
         elif "statements" in command:
             for statement in command["statements"]:
                 db.execute(statement["sql"], statement["params"])

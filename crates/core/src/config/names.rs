@@ -29,7 +29,8 @@ impl fmt::Display for UnknownVariable {
 const PREFIXES: [&str; 2] = ["CHEVERETO_TENANT", "TENANTS_"];
 
 /// The variables of the command line program, which may share a file with the service's.
-const CLIENT_VARIABLES: [&str; 4] = [
+const CLIENT_VARIABLES: [&str; 5] = [
+    "CHEVERETO_TENANT",
     "TENANTS_API_KEY",
     "TENANTS_OPERATOR",
     "TENANTS_PROJECT",
@@ -83,8 +84,11 @@ mod tests {
             "CHEVERETO_TENANTS_API_IP_ALOW_LIST",
             "CHEVERETO_TENANTS_ENFORCED",
             "TENANTS_LOGLEVEL",
+            "CHEVERETO_TENANT",
             "TENANTS_API_KEY",
             "TENANTS_OPERATOR",
+            "TENANTS_PROJECT",
+            "TENANTS_URL",
             "CHEVERETO_MAX_USERS",
             "PATH",
         ]);

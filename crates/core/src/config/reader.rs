@@ -134,7 +134,7 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         const OLDER_NAME: &str = "CHEVERETO_TENANTS_API_ALLOW_LIST";
         let list = self.addresses(NAME);
         let older = self.addresses(OLDER_NAME);
-        if !list.is_empty() && !older.is_empty() && list != older {
+        if !list.is_empty() && !older.is_empty() && !list.has_the_ranges_of(&older) {
             self.errors.push(VariableError {
                 name: NAME,
                 detail: format!(

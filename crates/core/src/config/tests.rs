@@ -186,6 +186,10 @@ fn the_allow_list_may_have_its_older_name() {
         &[(NAME, "192.0.2.1")],
         &[(OLDER, "192.0.2.1"), (NAME, "")],
         &[(OLDER, " 192.0.2.1/32"), (NAME, "192.0.2.1")],
+        &[
+            (OLDER, "192.0.2.1, 10.0.0.0/8"),
+            (NAME, "10.0.0.0/8,192.0.2.1"),
+        ],
     ] {
         let list = read(set).unwrap().access.allow_list;
         assert!(list.contains("192.0.2.1"), "{set:?}");

@@ -81,11 +81,20 @@ pub(crate) fn record() -> Batch {
         ),
         Sql::new(
             "INSERT INTO d1_migrations (name) SELECT name FROM (\
-             SELECT '0001_registry.sql' AS name, EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'api_keys') AS is_there \
-             UNION ALL SELECT '0002_writes.sql', EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = 'create_tenant') \
-             UNION ALL SELECT '0003_stats_turn.sql', EXISTS (SELECT 1 FROM pragma_table_info('tenants') WHERE name = 'stats_turn_at')) \
+             SELECT ?1 AS name, EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?2) AS is_there \
+             UNION ALL SELECT ?3, EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?4) \
+             UNION ALL SELECT ?5, EXISTS (SELECT 1 FROM pragma_table_info(?6) WHERE name = ?7)) \
              WHERE is_there AND NOT EXISTS (SELECT 1 FROM d1_migrations) ORDER BY name",
-        ),
+        )
+        .values([
+            "0001_registry.sql".into(),
+            "api_keys".into(),
+            "0002_writes.sql".into(),
+            "create_tenant".into(),
+            "0003_stats_turn.sql".into(),
+            "tenants".into(),
+            "stats_turn_at".into(),
+        ]),
         names(),
     ])
 }

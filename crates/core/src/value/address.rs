@@ -41,6 +41,12 @@ impl AddressList {
             .map(Self)
     }
 
+    /// Whether both lists have the same ranges, in any order.
+    pub(crate) fn has_the_ranges_of(&self, other: &Self) -> bool {
+        self.0.iter().all(|range| other.0.contains(range))
+            && other.0.iter().all(|range| self.0.contains(range))
+    }
+
     /// Whether the list has no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {

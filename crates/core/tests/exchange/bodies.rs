@@ -1,5 +1,7 @@
 //! Bodies that are refused without the database (contract §2 step 5, §10).
 
+use tenants_core::{Body, Headers, Request, Step};
+
 use crate::ask::{Ask, delete, get, head, new_plan, new_tenant, patch, post};
 use crate::host::{Host, problem};
 
@@ -28,6 +30,36 @@ fn a_missing_body_is_a_400() {
         assert_eq!(host.refuse(400, &ask).body, expected);
         let said = ask.content_type("text/plain");
         assert_eq!(host.refuse(400, &said).body, expected);
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_is_a_400_of_a_caller_with_a_key() {
+    let mut host = Host::new();
+    let key = host.key.clone();
+    for (api_key, status, code) in [
+        (Some(key.as_str()), 400, "body_incomplete"),
+        (None, 401, "unauthorized"),
+    ] {
+        let headers = Headers {
+            api_key,
+            request_id: Some("r-1"),
+            ..Headers::default()
+        };
+        let request = Request {
+            method: "POST",
+            target: "/_/api/4/tenants",
+            client_address: None,
+            headers,
+            body: Body::Incomplete,
+        };
+        let step = host.api.begin(&request, host.now, host.random.as_mut());
+        let Step::Done(answer) = step else {
+            panic!("the request reached the database");
+        };
+        assert_eq!(answer.response.status, status);
+        let code = format!(r#""code":"{code}""#);
+        assert!(answer.response.body.contains(&code), "{answer:?}");
     }
 }
 

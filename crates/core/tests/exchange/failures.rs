@@ -1,13 +1,14 @@
 //! A database that fails (contract §3). If it fails before the commit, nothing has changed. If it fails after the commit, the whole
 //! change is there, with its one audit entry. The response is a 500 both times, and the request can be repeated.
 
-use tenants_core::Exchange;
 use tenants_core::sql::{Rows, Value};
+use tenants_core::task::prepare::{MIGRATIONS, Preparation};
+use tenants_core::{Answer, Context, Exchange, Failure, Machine as _, Outcome, Step};
 
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Got, Host, WaitsForBatch as _, internal_error};
+use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error};
 
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 
@@ -250,4 +251,65 @@ fn two_failures_are_a_500_and_the_log_has_both_reasons() {
             format!("the database failed: {REASON}; and then: the network")
         );
     }
+}
+
+/// A database that is busy. Nothing asks why: the second batch would wait for the same lock.
+#[test]
+fn an_unavailable_database_is_a_503_with_retry_after_and_only_the_log_has_the_cause() {
+    let reads = [get("/tenants"), get("/tenants/a"), post("/auth/verify", "")];
+    let writes = writes().into_iter().map(|(ask, ..)| ask);
+    for ask in reads.into_iter().chain(writes) {
+        let mut host = filled();
+        let before = host.dump();
+        let exchange = host.exchange(&ask);
+        let outcome = Outcome::Batch(Err(Failure::unavailable("database is locked")));
+        let context = &mut Context {
+            unix_seconds: host.now,
+            random: host.random.as_mut(),
+        };
+        let Step::Done(Answer { response, log }) = exchange.resume(outcome, context) else {
+            panic!("{ask:?} asks for another batch");
+        };
+        assert_eq!(response.status, 503, "{ask:?}");
+        assert_eq!(response.header("retry-after"), Some("1"));
+        assert_eq!(
+            response.body,
+            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"the database is busy; try again in a moment","code":"unavailable","request_id":"r-1"}"#
+        );
+        assert_eq!(
+            log.cause.as_deref(),
+            Some("the database is unavailable: database is locked")
+        );
+        assert_eq!(log.level(), tenants_core::log::Level::Error);
+        assert_eq!(host.dump(), before);
+    }
+}
+
+/// Another process applies the migration first, so the batch fails. The preparation reads the record again and goes on.
+#[test]
+fn a_preparation_goes_on_if_another_process_was_faster() {
+    let mut host = Host::new();
+    let again = "DELETE FROM d1_migrations WHERE id = (SELECT max(id) FROM d1_migrations)";
+    let last = MIGRATIONS[MIGRATIONS.len() - 1].name;
+    host.sql(again, &[]);
+    let task = host.step_on(Preparation::begin());
+    host.sql(
+        "INSERT INTO d1_migrations (name) VALUES (?1)",
+        &[last.into()],
+    );
+    let failed = host.run(task.batch()).unwrap_err();
+    assert!(failed.contains("UNIQUE"), "{failed}");
+    let TaskStep::Run(task) = host.resume(task, Err(failed)).unwrap() else {
+        panic!("the preparation did not read the record again");
+    };
+    assert_eq!(host.complete(task), Vec::<&str>::new());
+
+    // The same failure, but nobody has applied the migration.
+    host.sql(again, &[]);
+    let task = host.step_on(Preparation::begin());
+    let TaskStep::Run(task) = host.resume(task, Err("no space".into())).unwrap() else {
+        panic!("the preparation did not read the record again");
+    };
+    let error = host.step(task).unwrap_err().to_string();
+    assert_eq!(error, "the database failed: no space");
 }

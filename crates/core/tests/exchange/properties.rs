@@ -89,19 +89,16 @@ fn label() -> impl Strategy<Value = String> {
 fn hostname() -> impl Strategy<Value = String> {
     vec(label(), 1..8)
         .prop_map(|labels| labels.join("."))
-        .prop_filter("at most 255", |name| name.len() <= 255)
-        .prop_filter("no number at the end", |name| !ends_in_a_number(name))
+        .prop_filter("valid", |n| n.len() < 256 && !ends_in_a_number(n))
 }
 
 /// The URL standard's check (<https://url.spec.whatwg.org/#ends-in-a-number-checker>) of a name without a dot at its end.
 fn ends_in_a_number(name: &str) -> bool {
-    let last = name.split('.').next_back().unwrap_or_default();
-    let last = last.to_ascii_lowercase();
-    let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| {
-        // An empty number is 0.
-        digits.is_empty() || !digits.contains(|c: char| !c.is_ascii_hexdigit())
-    });
-    hexadecimal || (!last.is_empty() && !last.contains(|c: char| !c.is_ascii_digit()))
+    let last = name.rsplit('.').next().unwrap_or_default();
+    match last.to_ascii_lowercase().strip_prefix("0x") {
+        Some(digits) => digits.chars().all(|c| c.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.chars().all(|c| c.is_ascii_digit()),
+    }
 }
 
 /// The LDH rule, character by character.
@@ -159,10 +156,8 @@ fn a_parsed_hostname_is_an_ldh_name_and_parses_to_itself() {
                     prop_assert_eq!(Hostname::parse(name), Ok(parsed.clone()));
                 }
                 Err(detail) => {
-                    prop_assert!(
-                        !is_ldh(&text) || ends_in_a_number(&text),
-                        "{text:?}: {detail}"
-                    );
+                    let refused = !is_ldh(&text) || ends_in_a_number(&text);
+                    prop_assert!(refused, "{text:?}: {detail}");
                     prop_assert!(detail.starts_with("expected ") && detail.chars().count() < 1_000);
                 }
             }

@@ -1,0 +1,99 @@
+"""Uses the Python example's host on a database file. The first argument is the world, the second is the task."""
+
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples" / "python"))
+
+import tenants  # noqa: E402
+from tenants import Exchange, Refused, Service, load, open_database  # noqa: E402
+
+VARIABLES = {
+    "CHEVERETO_TENANTS_API_KEY_SECRET": "the secret of keys",
+    "CHEVERETO_TENANTS_API_REQUEST_SECRET": "the secret of requests",
+    "CHEVERETO_ENCRYPTION_KEY": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
+}
+
+
+def patiently(call):
+    """Repeats a task while the database is busy."""
+    while True:
+        try:
+            return call()
+        except Refused as error:
+            if not str(error).startswith("unavailable"):
+                raise
+
+
+def main():
+    world, task, path, *rest = sys.argv[1:]
+    db = open_database(path)
+    loaded = load(str(ROOT / "target" / "component" / f"{world}.wasm"))
+    api = {"exchange": Exchange, "service": Service}[world](loaded, VARIABLES, db)
+    # The world `service` cannot sign.
+    signer = api if world == "exchange" else Exchange(load(str(ROOT / "target" / "component" / "exchange.wasm")), VARIABLES, db)
+
+    def create(key: str, name: str):
+        body = json.dumps({"id": name, "hostname": f"{name}.example.com", "is_enabled": True}).encode()
+        headers = {"x-api-key": key, "x-signature": signer.sign(body), "content-type": "application/json"}
+        return api.handle("POST", "/_/api/4/tenants", headers.items(), body, None)
+
+    def prepare():
+        return patiently(api.prepare_database)
+
+    def create_many(prefix: str, count: str):
+        prepare()
+        key = patiently(lambda: api.create_api_key())
+        statuses: dict[int, int] = {}
+        for number in range(int(count)):
+            while (status := create(key, f"{prefix}-{number}").status) == 503:
+                pass
+            statuses[status] = statuses.get(status, 0) + 1
+        return statuses
+
+    def busy():
+        """Another connection holds the database for longer than the busy timeout."""
+        prepare()
+        key = api.create_api_key()
+        db.execute("PRAGMA busy_timeout = 1")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        held = create(key, "a")
+        other.execute("COMMIT")
+        return {"status": held.status, "headers": dict(held.headers), "cause": held.log.cause, "free": create(key, "a").status}
+
+    def own_transaction():
+        """The host's own work on the connection survives a request."""
+        prepare()
+        key = api.create_api_key()
+        db.execute("CREATE TABLE own (a)")
+        db.execute("BEGIN")
+        db.execute("INSERT INTO own VALUES (1)")
+        within = create(key, "a")
+        still = db.in_transaction
+        db.execute("COMMIT")
+        rows = db.execute("SELECT count(*) FROM own").fetchone()[0]
+        return {"status": within.status, "still": still, "rows": rows, "after": create(key, "a").status}
+
+    def incomplete():
+        prepare()
+        key = api.create_api_key()
+        answer = api.handle("POST", "/_/api/4/tenants", {"x-api-key": key}.items(), tenants.INCOMPLETE, None)
+        return {"status": answer.status, "code": json.loads(answer.body)["code"]}
+
+    def newer():
+        prepare()
+        db.execute("INSERT INTO d1_migrations (name) VALUES ('9999_later.sql')")
+        try:
+            api.prepare_database()
+        except Refused as error:
+            return str(error)
+
+    tasks = {"prepare": prepare, "create": create_many, "busy": busy, "own": own_transaction, "incomplete": incomplete, "newer": newer}
+    print(json.dumps(tasks[task](*rest)))
+
+
+main()
