@@ -1,8 +1,8 @@
 // The schema of a database in a form that can be compared.
 import { DatabaseSync } from 'node:sqlite'
 
-/** Lists everything that a migration creates. The tables of D1, wrangler and SQLite themselves are left out. */
-export const LIST = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'd1_migrations' ORDER BY type, name"
+/** Lists everything that a migration creates. The tables of D1 and SQLite themselves are left out. */
+export const LIST = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
 
 /** Removes comments and the differences in white space from the rows of LIST. */
 export const normal = (rows) => rows.map((r) => ({ ...r, sql: r.sql?.replace(/--.*$/gm, '').replace(/\s+/g, ' ').replace(/ ?([(),]) ?/g, '$1').trim() }))
