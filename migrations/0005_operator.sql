@@ -1,4 +1,4 @@
--- Who runs a task, and the tables that a deleted tenant leaves. schema.sql explains the columns and the view.
+-- The operator of a task, and the tables that a deleted tenant leaves. schema.sql explains the columns and the view.
 
 ALTER TABLE audit_log ADD COLUMN operator TEXT;
 ALTER TABLE audit_log ADD COLUMN detail TEXT;
