@@ -62,6 +62,22 @@ CREATE TABLE audit_log (
 
 -- Finds the history of a tenant, a plan or a key. Ids and times ascend together, so a time alone needs no index.
 CREATE INDEX audit_log_by_subject ON audit_log (subject, created_at);
+-- A trigger, and no statement of the service: a Worker that is older than `has_site`, which a deployment or a rollback leaves running, would not
+-- run it, and a newer Worker would never count the site.
+CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log
+WHEN NEW.action = 'tenant.install'
+BEGIN
+  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject;
+END;
+
+-- One row. A restored backup begins a new epoch: the ids of the audit log start again from an older one, so a revision alone would name two
+-- states. The epoch and the revision together name one state.
+CREATE TABLE registry (
+  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+  epoch TEXT NOT NULL CHECK (length(epoch) = 16 AND epoch NOT GLOB '*[^0-9a-f]*')
+) STRICT;
+
+INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 
 -- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
 -- request (key_id, request_id, now), and the obstacles that the statement found. If there is no obstacle, the trigger carries out the

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, completions, env, init, key, orphans, plan, site, stats, status, tenant,
+    ListArgs, backup, completions, env, init, key, orphans, plan, restore, site, stats, status,
+    tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -67,6 +68,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "database:migrate",
             "status",
             "orphans",
+            "backup",
+            "restore",
             "env:reseal",
             "jobs:worker",
             "cache",
@@ -159,6 +162,25 @@ pub enum Command {
         after_help = "Examples:\n  tenants orphans\n  tenants orphans --remote --drop --id acme --id other\n  tenants orphans --drop --all"
     )]
     Orphans(orphans::OrphansArgs),
+
+    /// Write the whole database to a file, and check it
+    #[command(
+        after_help = "Examples:\n  tenants backup\n  tenants backup --remote\n  tenants backup --remote --output /safe/tenants.sql\n\n\
+                      Uses `wrangler d1 export`. The remote database answers nothing while Cloudflare\n\
+                      writes the export. The file has password hashes: only you can read it."
+    )]
+    Backup(backup::BackupArgs),
+
+    /// Bring a backup into a database
+    #[command(
+        after_help = "Examples:\n  tenants restore --from backups/tenants-remote.sql --remote --dry-run\n  \
+                      tenants restore --from backups/tenants-remote.sql --remote\n  \
+                      tenants restore --from backup.sql --replace --delete-keys deleted\n  \
+                      tenants restore --finish --remote\n\n\
+                      Takes a file of `tenants backup` or of `wrangler d1 export`. Lists the API keys\n\
+                      that are valid again. docs/BACKUP.md has the steps before and after it."
+    )]
+    Restore(restore::RestoreArgs),
 
     /// Encrypt every env again under a new encryption key
     #[command(

@@ -16,6 +16,7 @@ use crate::terminal::printable;
 use crate::vars::BYTE_ORDER_MARK;
 
 pub mod auth;
+pub mod backup;
 pub mod cache;
 pub mod completions;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod init;
 pub mod key;
 pub mod orphans;
 pub mod plan;
+pub mod restore;
 pub mod site;
 pub mod stats;
 pub mod status;

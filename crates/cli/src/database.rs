@@ -122,6 +122,12 @@ impl Results {
 }
 
 impl Database {
+    /// Returns the project's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Finds the project, wrangler, and a Node that wrangler runs on.
     ///
     /// # Errors
@@ -178,6 +184,81 @@ impl Database {
         Ok(Results(results))
     }
 
+    /// Runs statements in one transaction. Returns the rows of each, with their values in the order of its columns.
+    ///
+    /// # Errors
+    /// Fails if wrangler or the database fails.
+    pub fn query(&self, statements: &[String]) -> Result<Vec<Vec<Vec<Value>>>, Error> {
+        let rows = self.execute(&statements.join("; "))?;
+        if rows.0.len() != statements.len() {
+            return Err(unreadable(
+                "it has another number of results than statements",
+            ));
+        }
+        let value = |raw: Box<RawValue>| {
+            serde_json::from_str(raw.get()).map_err(|e| unreadable(&e.to_string()))
+        };
+        let row = |row: Box<RawValue>| {
+            let fields: Fields =
+                serde_json::from_str(row.get()).map_err(|e| unreadable(&e.to_string()))?;
+            fields.0.into_iter().map(|(_, raw)| value(raw)).collect()
+        };
+        let all = rows.0.into_iter();
+        all.map(|rows| rows.results.into_iter().map(row).collect())
+            .collect()
+    }
+
+    /// Writes the platform's export to a file. An existing file keeps its permissions.
+    ///
+    /// # Errors
+    /// Fails if wrangler or the database fails.
+    pub fn export(&self, file: &Path) -> Result<(), Error> {
+        self.on_file(
+            &["d1", "export", BINDING, "--skip-confirmation", "--output"],
+            file,
+        )
+    }
+
+    /// Runs the statements of a file in one transaction.
+    ///
+    /// # Errors
+    /// Fails if wrangler or the database fails. The database then has what it had before.
+    pub fn import(&self, file: &Path) -> Result<(), Error> {
+        self.on_file(&["d1", "execute", BINDING, "--yes", "--file"], file)
+    }
+
+    fn on_file(&self, args: &[&str], file: &Path) -> Result<(), Error> {
+        let file = file.to_str().ok_or_else(|| {
+            Error::Usage(format!("{}: expected a path in Unicode", file.display()))
+        })?;
+        let output = self.run(&[args, &[file]].concat())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(failure(&String::from_utf8_lossy(&output.stdout), &output))
+    }
+
+    /// Returns the remote database's bookmark, to which Time Travel can return.
+    ///
+    /// # Errors
+    /// Fails if wrangler or the database fails.
+    pub fn bookmark(&self) -> Result<String, Error> {
+        // This command is only for remote databases, and takes neither `--remote` nor `--local`.
+        let rest: Vec<OsString> = self.options.iter().skip(1).cloned().collect();
+        let output = self.run_with(&["d1", "time-travel", "info", BINDING, "--json"], &rest)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            return Err(failure(&text, &output));
+        }
+        let json: Option<Value> = text
+            .find('{')
+            .and_then(|at| serde_json::from_str(&text[at..]).ok());
+        json.as_ref()
+            .and_then(|json| json.get("bookmark")?.as_str())
+            .map(str::to_owned)
+            .ok_or_else(|| unreadable("it has no bookmark"))
+    }
+
     /// Runs a batch of the core.
     ///
     /// # Errors
@@ -207,11 +288,15 @@ impl Database {
     }
 
     fn run(&self, args: &[&str]) -> Result<Output, Error> {
+        self.run_with(args, &self.options)
+    }
+
+    fn run_with(&self, args: &[&str], options: &[OsString]) -> Result<Output, Error> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.script)
             .args(args)
-            .args(&self.options)
+            .args(options)
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             // Switch off questions, colours, usage statistics, and files outside the project.

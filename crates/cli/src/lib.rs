@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api;
 pub mod authority;
+pub mod backup;
 pub mod cli;
 pub mod command;
 pub mod database;
@@ -75,6 +76,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::DatabaseMigrate(args) => command::init::migrate(args, session, world),
         Command::Status(args) => command::status::run(args, session, world),
         Command::Orphans(args) => command::orphans::run(args, session, world),
+        Command::Backup(args) => command::backup::run(args, session, world),
+        Command::Restore(args) => command::restore::run(args, session, world),
         Command::Cache => command::cache::run(session, world),
         Command::EnvReseal(args) => command::env::reseal(args, session, world),
         Command::KeyCreate(args) => command::key::create(args, session, world),

@@ -30,8 +30,13 @@ fn text(value: &str) -> String {
 /// Returns a batch's statements with their values, as text for wrangler.
 #[must_use]
 pub fn script(batch: &Batch) -> String {
-    let statements: Vec<String> = batch.statements().iter().map(statement).collect();
-    statements.join("; ")
+    statements(batch).join("; ")
+}
+
+/// Returns each of a batch's statements with its values.
+#[must_use]
+pub fn statements(batch: &Batch) -> Vec<String> {
+    batch.statements().iter().map(statement).collect()
 }
 
 /// Returns a statement with its values in place of `?1`, `?2`, …

@@ -303,13 +303,23 @@ fn keys_are_listed_with_their_state() {
 
 #[test]
 fn init_applies_the_migrations_to_the_chosen_database() {
-    let project = Project::new().with_wrangler(&[(0, ""), (0, ""), (0, "")]);
+    let project = Project::new().with_wrangler(&[
+        (0, ""),
+        (0, ""),
+        (0, "{\n  \"bookmark\": \"0000-1\"\n}\n"),
+        (0, ""),
+    ]);
     assert_eq!(
         project.run(&["init"]).output,
         "the local database is ready\n"
     );
     project.run(&["init", "--persist-to", "state", "--config", "other.toml"]);
-    project.run(&["init", "--remote"]);
+    let run = project.run(&["init", "--remote"]);
+    assert!(
+        run.errors.contains("the database's bookmark is 0000-1\n"),
+        "{}",
+        run.errors
+    );
     let arguments = |number| project.wrangler_call(number).unwrap()[1..].join(" ");
     let folder = project.path().to_str().unwrap();
     assert_eq!(arguments(1), "d1 migrations apply DB --local");
@@ -319,7 +329,21 @@ fn init_applies_the_migrations_to_the_chosen_database() {
             "d1 migrations apply DB --local --persist-to {folder}/state --config {folder}/other.toml"
         )
     );
-    assert_eq!(arguments(3), "d1 migrations apply DB --remote");
+    assert_eq!(arguments(3), "d1 time-travel info DB --json");
+    assert_eq!(arguments(4), "d1 migrations apply DB --remote");
+}
+
+#[test]
+fn a_bookmark_that_cannot_be_read_is_a_warning_and_no_reason_to_stop() {
+    let project = Project::new().with_wrangler(&[(1, "no network\n"), (0, "")]);
+    let run = project.run(&["init", "--remote"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.errors
+            .contains("warning: the database's bookmark could not be read: wrangler failed"),
+        "{}",
+        run.errors
+    );
 }
 
 /// The previous secret comes from a file, the environment or, for a local database, `.dev.vars`.

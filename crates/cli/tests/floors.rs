@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["output", "proxy", "random"],
     &["progress", "settings"],
     &["database", "session", "trust"],
-    &["api", "task"],
+    &["api", "backup", "task"],
     &["command"],
     &["cli"],
     &["lib"],

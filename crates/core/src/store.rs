@@ -8,6 +8,7 @@ pub(crate) mod counters;
 pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod plans;
+pub(crate) mod registry;
 pub(crate) mod routing;
 pub(crate) mod sealed;
 pub(crate) mod site_schema;

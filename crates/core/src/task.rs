@@ -17,6 +17,7 @@ pub mod keys;
 pub mod orphans;
 pub mod prepare;
 pub mod reseal;
+pub mod restored;
 pub mod stats;
 pub mod status;
 

@@ -3,6 +3,7 @@
 use clap::Args;
 use tenants_core::value::id::TenantId;
 
+use crate::command::backup::note_bookmark;
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
 use crate::output::World;
@@ -66,6 +67,7 @@ fn apply(
     world: &mut World<'_>,
 ) -> Result<String, Error> {
     let database = Database::open(&session.settings, args)?;
+    note_bookmark(args, &database, world);
     world.note(&format!(
         "bringing the {} database up to date…",
         args.name()

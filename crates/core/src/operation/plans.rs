@@ -16,7 +16,7 @@ use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
 use crate::wire::page::Page;
-use crate::wire::variables::{Variables, VariablesText};
+use crate::wire::variables::{MAX_DESCRIPTION_BYTES, Variables, VariablesText, exported_bytes};
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "plan" };
 
@@ -128,8 +128,8 @@ fn read_new(mut fields: Fields<'_>) -> Result<NewPlan, ApiError> {
             fields.maybe("description", read_description),
         ),
     };
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
     let (id, name, description, limits, env) =
         fields.finish((id, name, description, limits, env))?;
     Ok(NewPlan {
@@ -150,8 +150,8 @@ fn read_patch(mut fields: Fields<'_>) -> Result<PlanPatch, ApiError> {
             fields.maybe("description", read_description),
         ),
     };
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
     fields.require_any(match fields.dialect() {
         Dialect::Current => "limits, env",
         Dialect::Legacy => "name, description, limits, env",
@@ -179,7 +179,14 @@ fn read_name(value: Json<'_>) -> Checked<String> {
 }
 
 fn read_description(value: Json<'_>) -> Checked<Option<String>> {
-    value.nullable(|v| v.parsed(|text| Ok(text.into())))
+    value.nullable(|v| {
+        v.parsed(|text| match exported_bytes(text) {
+            0..=MAX_DESCRIPTION_BYTES => Ok(text.into()),
+            bytes => Err(format!(
+                "expected at most {MAX_DESCRIPTION_BYTES} bytes, where an apostrophe and a line end count twice; got {bytes}"
+            )),
+        })
+    })
 }
 
 fn to_json(plan: &Plan, dialect: Dialect) -> String {

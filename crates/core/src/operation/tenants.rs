@@ -163,8 +163,8 @@ fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, 
     let hostname = fields.required("hostname", |v| read_hostname(v, hostnames));
     let is_enabled = fields.required_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", read_plan_id);
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
     let (id, hostname, is_enabled, plan_id, limits, env) =
         fields.finish((id, hostname, is_enabled, plan_id, limits, env))?;
     Ok(NewTenant {
@@ -182,8 +182,8 @@ fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPat
     let hostname = fields.maybe("hostname", |v| read_hostname(v, hostnames));
     let is_enabled = fields.maybe_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", read_plan_id);
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read));
+    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
+    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
     fields.require_any("hostname, is_enabled, plan_id, limits, env");
     let (hostname, is_enabled, plan_id, limits, env) =
         fields.finish((hostname, is_enabled, plan_id, limits, env))?;

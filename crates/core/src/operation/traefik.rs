@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::auth::ProxyReader;
 use crate::config::Proxy;
 use crate::operation::call::Pending;
-use crate::store::routing::{self, RouteRow};
+use crate::store::routing::{self, RouteRow, State};
 use crate::store::standing;
 use crate::value::hostname::Hostname;
 use crate::value::id::TenantId;
@@ -76,8 +76,8 @@ impl Template {
         }
     }
 
-    fn etag(&self, revision: i64) -> String {
-        format!("\"{}-{revision}\"", self.tag)
+    fn etag(&self, State { epoch, revision }: &State) -> String {
+        format!("\"{}-{epoch}-{revision}\"", self.tag)
     }
 }
 
@@ -94,11 +94,11 @@ pub(crate) fn config(
         let rows = results.rows()?;
         let mut body = template.head.clone();
         body.reserve(rows.len() * (template.router.len() + 64) + template.tail.len());
-        let mut revision = None;
+        let mut state = None;
         let mut left_out = Vec::new();
         for row in rows {
             let row = RouteRow::decode(row)?;
-            revision = Some(row.revision);
+            state = Some(row.state);
             let Some((id, hostname)) = row.tenant else {
                 continue;
             };
@@ -118,9 +118,9 @@ pub(crate) fn config(
                 Err(reason) => left_out.push(reason),
             }
         }
-        let revision = revision.ok_or_else(standing::invalid_key)?;
-        let etag = template.etag(revision);
-        if known.has(revision) {
+        let state = state.ok_or_else(standing::invalid_key)?;
+        let etag = template.etag(&state);
+        if known.has(&state) {
             return Ok((Response::empty(304).with("etag", etag), note(&left_out)));
         }
         body.push_str(&template.tail);
@@ -165,13 +165,13 @@ fn checked(id: &str, hostname: &str, root: &Hostname) -> Result<(), String> {
     Ok(())
 }
 
-/// The revisions that the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
+/// The states that the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Known {
-    /// Any revision: `*`.
+    /// Any state: `*`.
     Anything,
-    /// These revisions, under the present settings.
-    Revisions(Vec<i64>),
+    /// These states, under the present settings.
+    States(Vec<State>),
 }
 
 impl Known {
@@ -180,39 +180,43 @@ impl Known {
         if header.trim() == "*" {
             return Self::Anything;
         }
-        let revision = |entry: &str| {
+        let state = |entry: &str| {
             let entry = entry.trim();
             let opaque = entry.strip_prefix("W/").unwrap_or(entry);
             let inside = opaque.strip_prefix('"')?.strip_suffix('"')?;
-            let digits = inside.strip_prefix(tag)?.strip_prefix('-')?;
+            let (epoch, digits) = inside
+                .strip_prefix(tag)?
+                .strip_prefix('-')?
+                .split_once('-')?;
             // Tags compare as texts, so 07 and +7 are not 7.
-            digits
-                .parse::<i64>()
-                .ok()
-                .filter(|n| *n >= 0 && n.to_string() == digits)
+            let revision: i64 = digits.parse().ok()?;
+            (revision >= 0 && revision.to_string() == digits).then(|| State {
+                epoch: epoch.into(),
+                revision,
+            })
         };
-        Self::Revisions(header.split(',').filter_map(revision).collect())
+        Self::States(header.split(',').filter_map(state).collect())
     }
 
-    /// The newest known revision. Without one, -1, which is no revision.
-    fn newest(&self) -> i64 {
+    /// The known state with the highest revision.
+    fn newest(&self) -> Option<&State> {
         match self {
-            Self::Anything => -1,
-            Self::Revisions(all) => all.iter().copied().max().unwrap_or(-1),
+            Self::Anything => None,
+            Self::States(all) => all.iter().max_by_key(|state| state.revision),
         }
     }
 
-    fn has(&self, revision: i64) -> bool {
+    fn has(&self, state: &State) -> bool {
         match self {
             Self::Anything => true,
-            Self::Revisions(all) => all.contains(&revision),
+            Self::States(all) => all.contains(state),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, Template};
+    use super::{Known, State, Template};
     use crate::config::Proxy;
     use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
     use crate::value::hostname::Hostname;
@@ -250,23 +254,34 @@ mod tests {
 
     #[test]
     fn if_none_match_is_read_as_the_rfc_says() {
-        for (header, revisions) in [
+        let state = |(epoch, revision): (&str, i64)| State {
+            epoch: epoch.into(),
+            revision,
+        };
+        for (header, states) in [
             (None, &[][..]),
-            (Some("\"t-7\""), &[7]),
-            (Some("W/\"t-7\""), &[7]),
-            (Some("\"x\", \"t-12\" , W/\"t-3\""), &[12, 3]),
-            (Some("\"u-7\""), &[]),
-            (Some("t-7"), &[]),
-            (Some("\"t--7\""), &[]),
-            (Some("\"t-+7\""), &[]),
-            (Some("\"t-07\""), &[]),
-            (Some("\"t-x\""), &[]),
+            (Some("\"t-e-7\""), &[("e", 7)]),
+            (Some("W/\"t-e-7\""), &[("e", 7)]),
+            (
+                Some("\"x\", \"t-e-12\" , W/\"t-d-3\""),
+                &[("e", 12), ("d", 3)],
+            ),
+            (Some("\"u-e-7\""), &[]),
+            (Some("t-e-7"), &[]),
+            (Some("\"t-7\""), &[]),
+            (Some("\"t-e--7\""), &[]),
+            (Some("\"t-e-+7\""), &[]),
+            (Some("\"t-e-07\""), &[]),
+            (Some("\"t-e-x\""), &[]),
+            (Some("\"t-e-\""), &[]),
             (Some(""), &[]),
         ] {
-            let known = Known::Revisions(revisions.into());
+            let known = Known::States(states.iter().copied().map(state).collect());
             assert_eq!(Known::of(header, "t"), known, "{header:?}");
         }
         assert_eq!(Known::of(Some(" * "), "t"), Known::Anything);
-        assert_eq!(Known::Revisions([3, 12].into()).newest(), 12);
+        let known = Known::States([("e", 3), ("d", 12)].map(state).into());
+        assert_eq!(known.newest(), Some(&state(("d", 12))));
+        assert!(known.has(&state(("e", 3))) && !known.has(&state(("d", 3))));
     }
 }

@@ -32,12 +32,14 @@ pub(crate) enum Action {
     EnvReseal,
     /// An operator dropped the tables that a deleted tenant had left.
     TablesDrop,
+    /// A backup was restored.
+    RegistryRestore,
 }
 
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -50,6 +52,7 @@ impl Action {
         Self::ApiKeyDelete,
         Self::EnvReseal,
         Self::TablesDrop,
+        Self::RegistryRestore,
     ];
 
     /// The stored name.
@@ -67,6 +70,7 @@ impl Action {
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
             Self::TablesDrop => "tenant.drop_tables",
+            Self::RegistryRestore => "registry.restore",
         }
     }
 }
@@ -105,29 +109,36 @@ pub(crate) struct Entry<'a> {
 }
 
 macro_rules! insert {
-    ($select:expr) => {
+    ($more:literal, $select:expr) => {
         concat!(
-            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ",
+            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at",
+            $more,
+            ") SELECT ",
             $select
         )
     };
 }
 
-/// Writes an entry if the statement before it changed a row.
+/// Writes an entry if the statement before it changed a row. An entry without an operator needs no column for one, so a restored backup of
+/// an earlier schema can have it.
 pub(crate) fn after_change(entry: Entry<'_>) -> Sql {
     let (key_id, request_id, operator) = entry.author.columns();
-    Sql::new(insert!("?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0")).values([
+    let text = match operator {
+        None => insert!("", "?1, ?2, ?3, ?4, ?5 WHERE changes() > 0"),
+        Some(_) => insert!(", operator", "?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0"),
+    };
+    let sql = Sql::new(text).values([
         key_id.into(),
         entry.action.as_str().into(),
         entry.subject.to_ascii_lowercase().into(),
         request_id.into(),
         entry.now.as_str().into(),
-        operator.into(),
-    ])
+    ]);
+    sql.values(operator.map(Value::from))
 }
 
 /// Writes an entry for each row of `rows`, a table with its condition. `subject` is the expression of a row's subject. The statement
-/// binds `values`, which begin with the time, to `?1` and on.
+/// binds `values`, which begin with the time, to `?1` and on. As for [`after_change`], an entry without an operator needs no column for one.
 pub(crate) fn for_each(
     action: Action,
     subject: &'static str,
@@ -136,22 +147,30 @@ pub(crate) fn for_each(
     run: &Run,
 ) -> Sql {
     let values: Vec<Value> = values.into_iter().collect();
-    let sql = Sql::new(insert!("NULL, ")).values(values);
-    sql.bind(action.as_str())
+    let text = match run.operator() {
+        None => insert!("", "NULL, "),
+        Some(_) => insert!(", operator", "NULL, "),
+    };
+    let sql = Sql::new(text)
+        .values(values)
+        .bind(action.as_str())
         .sql(", ")
         .sql(subject)
         .sql(", ")
         .bind(run.id())
-        .sql(", ?1, ")
-        .bind(run.operator())
-        .sql(", NULL FROM ")
-        .sql(rows)
+        .sql(", ?1");
+    let sql = match run.operator() {
+        None => sql,
+        Some(operator) => sql.sql(", ").bind(operator),
+    };
+    sql.sql(" FROM ").sql(rows)
 }
 
 /// Starts a transaction that drops the tables of a tenant that is no longer there. If there is such a tenant, the entry's action is `NULL`,
 /// which the table refuses, and with it the whole transaction.
 pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql {
     Sql::new(insert!(
+        ", operator, detail",
         "NULL, CASE WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) THEN ?2 END, ?1, ?3, ?4, ?5, ?6"
     ))
     .values([
@@ -177,14 +196,17 @@ pub(crate) fn entered(
 ) -> Batch {
     let entry = standing::statement(
         caller,
-        insert!(concat!(
-            standing::key!(id),
-            ", CASE WHEN ",
-            standing::standing!(),
-            " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ",
-            standing::key!(now),
-            ", NULL, ?7"
-        )),
+        insert!(
+            ", detail",
+            concat!(
+                standing::key!(id),
+                ", CASE WHEN ",
+                standing::standing!(),
+                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ",
+                standing::key!(now),
+                ", ?7"
+            )
+        ),
     )
     .values([
         action.as_str().into(),
@@ -202,9 +224,9 @@ mod tests {
 
     use super::Action;
 
-    /// The triggers write actions as literals, so a misspelt one would otherwise go unseen.
+    /// The triggers have actions as literals, so a misspelt one would otherwise go unseen.
     #[test]
-    fn the_triggers_write_known_actions_only() {
+    fn the_triggers_name_known_actions_only() {
         let schema = include_str!("../../../../schema.sql");
         let written: Vec<&str> = schema
             .lines()
@@ -226,6 +248,7 @@ mod tests {
                 "plan.update",
                 "tenant.create",
                 "tenant.delete",
+                "tenant.install",
                 "tenant.update"
             ]
         );

@@ -1,4 +1,4 @@
-//! The rows that Traefik's configuration is made from: enabled tenants, and the revision of the registry.
+//! The rows that Traefik's configuration is made from: enabled tenants, and the state of the registry.
 
 use alloc::string::String;
 
@@ -8,24 +8,45 @@ use crate::store::audit::Action;
 use crate::store::standing::{self, Judged, caller};
 use crate::value::fault::ApiError;
 
-/// The newest audit entry is the revision, since every write leaves one in its own transaction. Entries of a re-encryption are
-/// skipped, because nothing that can be read changes by it. If the reader knows the revision, the sought id is `NULL`, and SQLite reads
-/// no tenant. (It would check a plain condition on the revision for each tenant.)
+/// The state of the registry. Every write leads to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    /// It changes when a backup is restored, since revisions then start again from an older one.
+    pub(crate) epoch: String,
+    /// The newest audit entry, since every write leaves one in its own transaction. Entries of a re-encryption are skipped, because nothing
+    /// that can be read changes by it.
+    pub(crate) revision: i64,
+}
+
+/// If the reader knows the state, the sought id is `NULL`, and SQLite reads no tenant. (It would check a plain condition on the state for
+/// each tenant.)
 macro_rules! select {
-    ($from:expr, $known:literal, $reseal:literal, $first:literal) => {
+    ($from:expr, $epoch:literal, $revision:literal, $reseal:literal, $first:literal) => {
         concat!(
             "SELECT k.standing, ",
+            epoch!(),
+            " AS epoch, ",
             revision!($reseal),
             " AS revision, t.id, t.hostname FROM ",
             $from,
             " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif(",
+            epoch!(),
+            " = ",
+            $epoch,
+            " AND ",
             revision!($reseal),
-            " <> ",
-            $known,
-            ", ",
+            " = ",
+            $revision,
+            ", NULL, ",
             $first,
-            ", NULL) ORDER BY t.id"
+            ") ORDER BY t.id"
         )
+    };
+}
+
+macro_rules! epoch {
+    () => {
+        "(SELECT epoch FROM registry WHERE id = 1)"
     };
 }
 
@@ -39,21 +60,28 @@ macro_rules! revision {
     };
 }
 
-/// Reads the revision and all enabled tenants; no tenants if `known` is the revision.
-pub(crate) fn select(reader: &ProxyReader, known: i64) -> Batch {
+/// Reads the state and all enabled tenants; no tenants if `known` is the state.
+pub(crate) fn select(reader: &ProxyReader, known: Option<&State>) -> Batch {
     let statement = match reader {
-        ProxyReader::Developer => Sql::new(select!("(SELECT 1 AS standing)", "?1", "?2", "?3")),
+        ProxyReader::Developer => {
+            Sql::new(select!("(SELECT 1 AS standing)", "?1", "?2", "?3", "?4"))
+        }
         ProxyReader::Holder(holder) => {
-            standing::statement(holder, select!(caller!(), "?4", "?5", "?6"))
+            standing::statement(holder, select!(caller!(), "?4", "?5", "?6", "?7"))
         }
     };
-    Batch::one(statement.values([known.into(), Action::EnvReseal.as_str().into(), "".into()]))
+    Batch::one(statement.values([
+        known.map(|state| state.epoch.as_str()).into(),
+        known.map(|state| state.revision).into(),
+        Action::EnvReseal.as_str().into(),
+        "".into(),
+    ]))
 }
 
 /// A row of [`select()`].
 #[derive(Debug)]
 pub(crate) struct RouteRow {
-    pub(crate) revision: i64,
+    pub(crate) state: State,
     /// The id and the hostname of a tenant, if the row has one.
     pub(crate) tenant: Option<(String, String)>,
 }
@@ -62,11 +90,14 @@ impl RouteRow {
     /// Reads a row.
     pub(crate) fn decode(row: Row) -> Result<Self, ApiError> {
         let mut row: Judged = standing::judge(Columns::new(row))?;
-        let revision = row.integer("revision")?;
+        let state = State {
+            epoch: row.text("epoch")?,
+            revision: row.integer("revision")?,
+        };
         let tenant = match row.optional_text("id")? {
             Some(id) => Some((id, row.text("hostname")?)),
             None => None,
         };
-        Ok(Self { revision, tenant })
+        Ok(Self { state, tenant })
     }
 }

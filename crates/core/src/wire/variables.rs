@@ -19,6 +19,26 @@ pub const MAX_ENTRIES: usize = 256;
 /// The longest name, in characters.
 pub const MAX_NAME_LENGTH: usize = 128;
 
+/// The longest `limits` of a request, in bytes of its JSON as it is stored and exported (there an apostrophe takes two).
+///
+/// D1 refuses a statement of more than 100,000 bytes, and its export writes a row as one statement. So the texts of a row must fit into one:
+/// `limits` 20,000, `env` 66,731 (50,000 and 24 of nonce and 16 of tag, in base64, and 11 of prefix), a plan's description 8,000, which
+/// leaves 5,269 for everything else (less than 3,000: names of columns, ids, hostname, sixteen counters, a plan's name, times).
+pub const MAX_LIMITS_BYTES: usize = 20_000;
+
+/// The longest `env` of a request, in bytes of its JSON. See [`MAX_LIMITS_BYTES`].
+pub const MAX_ENV_BYTES: usize = 50_000;
+
+/// The longest description of a plan, in bytes as it is exported. See [`MAX_LIMITS_BYTES`].
+pub const MAX_DESCRIPTION_BYTES: usize = 8_000;
+
+/// Returns the length of a text in D1's export, without the quotes around it. An apostrophe is doubled, and a line end becomes an escape of
+/// two characters.
+pub(crate) fn exported_bytes(text: &str) -> usize {
+    let doubled = text.bytes().filter(|b| matches!(b, b'\'' | b'\n' | b'\r'));
+    text.len() + doubled.count()
+}
+
 /// A map of variables, sorted by name. It has at most [`MAX_ENTRIES`] entries. A name is `[A-Z][A-Z0-9_]*` of at most
 /// [`MAX_NAME_LENGTH`] characters, and a value is a text.
 #[derive(Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -33,8 +53,33 @@ impl fmt::Debug for Variables {
 }
 
 impl Variables {
-    /// Reads a map from a request: an object of strings. A number or a boolean becomes its text.
-    pub(crate) fn read(value: Json<'_>) -> body::Checked<Self> {
+    /// Reads `limits` from a request: a map of at most [`MAX_LIMITS_BYTES`].
+    pub(crate) fn read_limits(value: Json<'_>) -> body::Checked<Self> {
+        let map = Self::read(value)?;
+        let bytes = exported_bytes(&map.to_stored());
+        if bytes > MAX_LIMITS_BYTES {
+            return Err(format!(
+                "expected at most {MAX_LIMITS_BYTES} bytes of JSON, where an apostrophe counts twice; got {bytes}"
+            )
+            .into());
+        }
+        Ok(map)
+    }
+
+    /// Reads `env` from a request: a map of at most [`MAX_ENV_BYTES`].
+    pub(crate) fn read_env(value: Json<'_>) -> body::Checked<Self> {
+        let map = Self::read(value)?;
+        let bytes = Zeroizing::new(map.to_stored()).len();
+        if bytes > MAX_ENV_BYTES {
+            return Err(
+                format!("expected at most {MAX_ENV_BYTES} bytes of JSON; got {bytes}").into(),
+            );
+        }
+        Ok(map)
+    }
+
+    /// Reads a map: an object of strings. A number or a boolean becomes its text.
+    fn read(value: Json<'_>) -> body::Checked<Self> {
         let raw = match value {
             Json::Object(raw) => raw,
             // PHP decodes an empty object to an empty array, and encodes that as `[]`.

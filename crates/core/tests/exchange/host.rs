@@ -143,6 +143,9 @@ impl Host {
             variables: BTreeMap::new(),
             secrets: Vec::new(),
         };
+        // Two hosts must have equal databases, so remove the random epoch and the times of the migrations.
+        host.sql("UPDATE registry SET epoch = 'fedcba9876543210'", &[]);
+        host.sql("UPDATE d1_migrations SET applied_at = ''", &[]);
         host.configure(&SECRETS);
         (host.key_id, host.key) = host.issue("first", None);
         host.configure(variables);

@@ -195,6 +195,21 @@ fn a_plan_has_a_name_and_may_have_a_description() {
 }
 
 #[test]
+fn a_description_of_more_bytes_than_a_row_may_have_is_a_422() {
+    let mut host = Host::legacy(&[]);
+    let longest = format!("'{}", "x".repeat(7_998));
+    let create = |description: &str| new_plan(&format!(r#","description":"{description}""#));
+    let got = host.expect(422, &create(&format!("{longest}x")));
+    assert!(
+        got.body.contains(r#""pointer":"/description","detail":"expected at most 8000 bytes, where an apostrophe and a line end count twice; got 8001""#),
+        "{}",
+        got.body
+    );
+    let made = host.json(201, &create(&longest));
+    assert_eq!(made["description"], longest);
+}
+
+#[test]
 fn a_plans_name_and_description_survive_edits_in_the_current_dialect() {
     let mut host = Host::legacy(&[]);
     host.expect(201, &new_plan(r#","description":"kept""#));

@@ -11,12 +11,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value as SqliteValue;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use tenants_core::sql::{Batch, Statement, Value};
-use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList};
 use tenants_core::task::orphans::{self, OrphanDrop};
 use tenants_core::task::reseal::{Reseal, Survey};
+use tenants_core::task::restored::Restored;
 use tenants_core::task::stats::{Refresh, Which};
 use tenants_core::task::status::Status;
+use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
@@ -69,6 +70,11 @@ fn host_with_many_rows() -> Host {
         &[],
     );
     host
+}
+
+/// A run at the command line.
+fn run() -> Run {
+    Run::new("cli-1").by(Operator::parse("me@host").unwrap())
 }
 
 /// Traefik's poll from the developer's own machine.
@@ -276,9 +282,12 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let found = Group::of_task("a key by its digest", &mut host, KeyList::of(1, "x"));
     groups.push((found, set(&[])));
     let choice = KeyChoice::Id(2);
-    let deletion = KeyDeletion::begin(&choice, &Run::new("cli-1"), &now);
+    let deletion = KeyDeletion::begin(&choice, &run(), &now);
     let deletion = Group::of_task("the deletion of keys", &mut host, deletion);
     groups.push((deletion, set(&["SCAN api_keys"])));
+    let restored = Restored::begin(&run(), &now);
+    let restored = Group::of_task("what follows a restore", &mut host, restored);
+    groups.push((restored, set(&[])));
     // Counting reads the whole of a site, each of its tables once.
     let site = [
         "SCAN chv_a_albums",
@@ -332,8 +341,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     host.expect(201, &install("gone"));
     host.expect(204, &delete("/tenants/gone"));
     let config = host.api.config().unwrap();
-    let run = Run::new("cli-1");
-    let orphans = OrphanDrop::begin(config, orphans::Which::All, run, &now);
+    let orphans = OrphanDrop::begin(config, orphans::Which::All, run(), &now);
     let orphans = Group::of_task("the drop of orphans", &mut host, orphans);
     groups.push((
         orphans,
@@ -353,7 +361,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     ]);
     let config = host.api.config().unwrap();
     let survey = Survey::begin(config).unwrap();
-    let reseal = Reseal::begin(config, &Run::new("cli-1"), &now, 90_000).unwrap();
+    let reseal = Reseal::begin(config, &run(), &now, 90_000).unwrap();
     let count = ["SCAN tenants", "SCAN tenants_plans"];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
     groups.push((survey, set(&count)));

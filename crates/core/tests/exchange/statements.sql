@@ -25,7 +25,7 @@ INSERT INTO edit_tenant (key_id, request_id, now, key_stands, id_is_there, hostn
 INSERT INTO delete_tenant (key_id, request_id, now, key_stands, id_is_there, site_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM pragma_table_info(?6)), ?5 RETURNING key_stands, id_is_there;
 
 -- DELETE /tenants/{id}, drop_tables
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, NULL, ?7;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, ?7;
 DELETE FROM tenants WHERE id = ?1;
 DROP TABLE IF EXISTS "chv_a_users";
 DROP TABLE IF EXISTS "chv_a_settings";
@@ -43,7 +43,7 @@ DROP TABLE IF EXISTS "chv_a_connections";
 
 -- POST /tenants/{id}/install
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, NULL, ?7;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, ?7;
 CREATE TABLE "chv_not-yet_users" (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE COLLATE NOCASE, email TEXT NOT NULL UNIQUE COLLATE NOCASE, password_hash TEXT NOT NULL, is_admin INTEGER NOT NULL CHECK (is_admin IN (0, 1)), is_manager INTEGER NOT NULL CHECK (is_manager IN (0, 1)), created_at TEXT NOT NULL) STRICT;
 CREATE TABLE "chv_not-yet_settings" (name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID;
 CREATE TABLE "chv_not-yet_jobs" (name TEXT NOT NULL PRIMARY KEY, last_ran_at TEXT NOT NULL, duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID;
@@ -60,13 +60,12 @@ CREATE TABLE "chv_not-yet_likes" (id INTEGER PRIMARY KEY, user_id INTEGER NOT NU
 CREATE TABLE "chv_not-yet_pages" (id INTEGER PRIMARY KEY, url_key TEXT NOT NULL UNIQUE, title TEXT NOT NULL, body TEXT NOT NULL, is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT;
 CREATE TABLE "chv_not-yet_login_providers" (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT;
 CREATE TABLE "chv_not-yet_connections" (provider_id INTEGER NOT NULL, subject TEXT NOT NULL, user_id INTEGER NOT NULL, PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID;
-UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = ?1;
 INSERT INTO "chv_not-yet_users" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (?1, ?2, ?3, 1, 0, ?4) RETURNING username, email, (SELECT id FROM tenants WHERE id = ?5) AS tenant_id;
 
 -- PATCH /tenants/{id}/user-password-reset
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
 UPDATE "chv_a_users" SET password_hash = ?4 WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AND username = ?6 RETURNING username;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 
 -- GET /tenants-plans
 SELECT k.standing, p.id, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants_plans AS p ON p.id > ?4 ORDER BY p.id LIMIT ?5;
@@ -93,19 +92,19 @@ INSERT INTO edit_plan (key_id, request_id, now, key_stands, id_is_there, id, nam
 INSERT INTO delete_plan (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
 
 -- GET /config/traefik
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?4 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) = ?5, NULL, ?7) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?4 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) = ?5, NULL, ?7) ORDER BY t.id;
 
 -- GET /config/traefik with If-None-Match: *
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?5) <> ?4, ?6, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?4 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?6) = ?5, NULL, ?7) ORDER BY t.id;
 
 -- GET /config/traefik by a developer
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) = ?2, NULL, ?4) ORDER BY t.id;
 
 -- GET /config/traefik by a developer, with If-None-Match
-SELECT k.standing, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?2) <> ?1, ?3, NULL) ORDER BY t.id;
+SELECT k.standing, (SELECT epoch FROM registry WHERE id = 1) AS epoch, (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) AS revision, t.id, t.hostname FROM (SELECT 1 AS standing) AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif((SELECT epoch FROM registry WHERE id = 1) = ?1 AND (SELECT coalesce(max(id), 0) FROM audit_log WHERE action <> ?3) = ?2, NULL, ?4) ORDER BY t.id;
 
 -- any request for a malformed id
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing;
@@ -119,7 +118,7 @@ SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_
 -- the creation of a key
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?1), 0) + 1 AS id;
 INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
 
 -- the list of keys
 SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id;
@@ -128,8 +127,12 @@ SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id;
 SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2;
 
 -- the deletion of keys
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1, ?6, NULL FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1, ?6 FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
 UPDATE api_keys SET deleted_at = ?1 WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3) RETURNING id;
+
+-- what follows a restore
+INSERT OR REPLACE INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0;
 
 -- the statistics of one tenant
 UPDATE tenants SET stats_turn_at = ?1, has_site = EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) WHERE id = ?4 RETURNING id, has_site, iif(json_valid(stats), (stats ->> ?5) + (stats ->> ?6) + (stats ->> ?7) + (stats ->> ?8) + (stats ->> ?9) + (stats ->> ?10) + (stats ->> ?11) + (stats ->> ?12) <= ?13, NULL) AS is_small;
@@ -177,6 +180,6 @@ SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current,
 SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULL WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants_plans SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;

@@ -1,6 +1,6 @@
 //! `PATCH` and `DELETE /tenants/{id}` (contract §4, §5).
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
 use crate::host::{Host, NOW, NOW_TEXT, problem};
@@ -30,6 +30,62 @@ fn edited(host: &mut Host, body: &str) -> Json {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+/// D1 refuses a statement of more than 100,000 bytes, and its export writes a row as one statement.
+#[test]
+fn limits_and_env_of_more_bytes_than_a_row_may_have_are_a_422() {
+    let mut host = filled();
+    // `{"A":""}` has 8 bytes.
+    let text = |bytes: usize| "x".repeat(bytes - 8);
+    let (limits, env) = (text(20_000), text(50_000));
+    // Together they are longer than a request may be.
+    let largest = [
+        format!(r#"{{"limits":{{"A":"{limits}"}}}}"#),
+        format!(r#"{{"env":{{"A":"hidden{}"}}}}"#, &env[6..]),
+    ];
+    for path in ["/tenants/Abc", "/tenants-plans/P"] {
+        for body in &largest {
+            host.expect(204, &patch(path, body.as_str()));
+        }
+        let longest = host.json(200, &get(path));
+        for (body, pointer, detail) in [
+            (
+                format!(r#"{{"limits":{{"A":"{limits}x"}}}}"#),
+                "/limits",
+                "expected at most 20000 bytes of JSON, where an apostrophe counts twice; got 20001",
+            ),
+            (
+                format!(r#"{{"limits":{{"A":"{}'"}}}}"#, &limits[1..]),
+                "/limits",
+                "expected at most 20000 bytes of JSON, where an apostrophe counts twice; got 20001",
+            ),
+            (
+                format!(r#"{{"env":{{"A":"hidden{}x"}}}}"#, &env[6..]),
+                "/env",
+                "expected at most 50000 bytes of JSON; got 50001",
+            ),
+        ] {
+            let errors = host.json(422, &patch(path, body))["errors"].take();
+            assert_eq!(errors, json!([{"pointer": pointer, "detail": detail}]));
+        }
+        assert_eq!(host.json(200, &get(path)), longest);
+    }
+}
+
+/// An older version took longer maps.
+#[test]
+fn longer_maps_that_are_stored_already_are_shown_and_survive_an_edit() {
+    let mut host = filled();
+    let limits = format!(r#"{{"A":"{}"}}"#, "x".repeat(60_000));
+    host.sql(
+        "UPDATE tenants SET limits = ?1 WHERE id = 'Abc'",
+        &[limits.as_str().into()],
+    );
+    let changed = edited(&mut host, r#"{"is_enabled":false}"#);
+    assert_eq!(changed, json!({"is_enabled": false}));
+    let shown = host.json(200, &get("/tenants/Abc"));
+    assert_eq!(shown["limits"].to_string(), limits);
 }
 
 #[test]

@@ -1,0 +1,537 @@
+//! `restore`: brings a backup into a database, and lists the API keys that are valid again.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value as Json;
+use tenants_core::task::Run;
+use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyList, KeyRow};
+use tenants_core::task::restored::Restored;
+use tenants_core::value::clock::Timestamp;
+use tenants_core::{Effect, Machine as _};
+
+use crate::backup::{self, Dump, Reading, Row, Seal, Tallies, Value, quoted};
+use crate::command::backup::{Unfinished, note_bookmark, private_folder, read};
+use crate::database::{Database, DatabaseArgs};
+use crate::error::Error;
+use crate::output::{Format, World, table};
+use crate::progress::Progress;
+use crate::random::request_id;
+use crate::session::{Session, now};
+use crate::sql;
+use crate::task;
+
+/// The options of `restore`.
+#[derive(Debug, Clone, Args)]
+#[group(id = "source", required = true, multiple = false, args = ["from", "finish"])]
+pub struct RestoreArgs {
+    /// The file to restore: of `tenants backup` or of `wrangler d1 export`
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
+    /// Do what follows a restore by other means, such as Time Travel: begin a new epoch for ETag, and list the valid keys
+    #[arg(long)]
+    pub finish: bool,
+
+    /// Delete everything that the database has first. Without it, a database that is in use is refused
+    #[arg(long, conflicts_with = "finish")]
+    pub replace: bool,
+
+    /// API keys to delete in the same step: ids with commas between them, `all`, or `deleted` (those that the replaced database had deleted)
+    #[arg(long, value_name = "KEYS", value_parser = Choice::parse)]
+    pub delete_keys: Option<Choice>,
+
+    /// Check the file, list the keys, and change nothing
+    #[arg(long, short = 'n', conflicts_with = "finish")]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// The API keys to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// All that are valid.
+    All,
+    /// Those that the replaced database had deleted.
+    Deleted,
+    /// Those with these ids.
+    Ids(Vec<i64>),
+}
+
+impl Choice {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "deleted" => Ok(Self::Deleted),
+            ids => ids
+                .split(',')
+                .map(|id| id.trim().parse().ok().filter(|id| *id > 0))
+                .collect::<Option<_>>()
+                .map(Self::Ids)
+                .ok_or_else(|| "expected `all`, `deleted`, or ids such as `3,7`".into()),
+        }
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::Deleted => key.was == "deleted",
+            Self::Ids(ids) => ids.contains(&key.id),
+        }
+    }
+}
+
+/// A key that is valid after the restore.
+#[derive(Debug, Serialize)]
+struct Key {
+    id: i64,
+    name: Option<String>,
+    created_at: String,
+    expires_at: Option<String>,
+    /// The key's state in the database before the restore: `valid`, `deleted`, `expired`, or `unknown` if it had no such key.
+    was: &'static str,
+    deleted: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    restored: bool,
+    tables: usize,
+    rows: u64,
+    keys: &'a [Key],
+    /// The ids of the keys that the database had and the backup does not have. They are not valid any more.
+    lost_keys: &'a [i64],
+    bookmark: Option<String>,
+}
+
+/// Restores a backup.
+///
+/// # Errors
+/// Fails if the file is no backup, the database is in use, wrangler or the database fails, or the rows are not those of the file in the end.
+pub fn run(args: &RestoreArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    match &args.from {
+        Some(file) => restore(args, &session.settings.path(file), session, world),
+        None => finish(args, session, world),
+    }
+}
+
+fn restore(
+    args: &RestoreArgs,
+    file: &std::path::Path,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let text = read(file)?;
+    let dump = Dump::read(&text)?;
+    check_seal(&text, &dump, world)?;
+    let database = Database::open(&session.settings, &args.database)?;
+    let now = now(world)?;
+    let present = Present::read(&database)?;
+    if present.is_used && !args.replace {
+        return Err(Error::Refused {
+            code: "not_empty",
+            detail: format!(
+                "the {} database is in use: it has keys, tenants, plans, or tables of tenants. Restore into a new one, or add --replace, \
+                 which deletes everything that it has",
+                args.database.name()
+            ),
+        });
+    }
+    let mut keys = valid_keys(&dump, &present, &now)?;
+    let lost = present.lost(&dump);
+    choose(&mut keys, args.delete_keys.as_ref())?;
+    let deleted: Vec<i64> = keys.iter().filter(|k| k.deleted).map(|k| k.id).collect();
+    let expected = expected(&dump, &deleted, &now);
+    let mut outcome = Outcome {
+        restored: false,
+        tables: dump.tables.len(),
+        rows: expected.values().map(|tally| tally.rows).sum(),
+        keys: &keys,
+        lost_keys: &lost,
+        bookmark: None,
+    };
+    if args.dry_run {
+        return show(&outcome, session, world);
+    }
+    outcome.bookmark = note_bookmark(&args.database, &database, world);
+    world.note(&format!("restoring {} rows…", outcome.rows));
+    import(&dump, &present, &deleted, &now, &database, session)?;
+    verify(&dump, &expected, &database, world)?;
+    database.migrate()?;
+    outcome.restored = true;
+    show(&outcome, session, world)
+}
+
+/// A restore by other means has taken the rows back. This adds what it lacks.
+fn finish(args: &RestoreArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let database = Database::open(&session.settings, &args.database)?;
+    let now = now(world)?;
+    let rows = task::run(&database, KeyList::all(), world.now, |_| ())?;
+    let mut keys: Vec<Key> = rows
+        .into_iter()
+        .filter(|row| state(row.deleted_at.as_deref(), row.expires_at.as_deref(), &now) == "valid")
+        .map(|row| Key {
+            id: row.id,
+            name: row.name,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            was: "unknown",
+            deleted: false,
+        })
+        .collect();
+    if args.delete_keys == Some(Choice::Deleted) {
+        return Err(Error::Usage(
+            "--delete-keys deleted: the database that had them deleted is gone; name their ids"
+                .into(),
+        ));
+    }
+    choose(&mut keys, args.delete_keys.as_ref())?;
+    let run = session.run()?;
+    task::run(&database, Restored::begin(&run, &now), world.now, |_| ())?;
+    for key in keys.iter().filter(|key| key.deleted) {
+        let deletion = KeyDeletion::begin(&KeyChoice::Id(key.id), &run, &now);
+        task::run(&database, deletion, world.now, |_| ())?;
+    }
+    let outcome = Outcome {
+        restored: true,
+        tables: 0,
+        rows: 0,
+        keys: &keys,
+        lost_keys: &[],
+        bookmark: None,
+    };
+    show(&outcome, session, world)
+}
+
+/// Compares the file with its last line, if `tenants backup` wrote it.
+fn check_seal(text: &str, dump: &Dump<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let Some(seal) = Seal::of(text) else {
+        world.note(
+            "warning: `tenants backup` did not check this file. If a text has a line end as well as a backslash before an n, \
+             wrangler's export has lost the difference",
+        );
+        return Ok(());
+    };
+    let differences = backup::differences(&backup::of_dump(dump), &seal.tables);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        code: "not_a_backup",
+        detail: format!(
+            "the file was changed since it was written:\n{}",
+            differences.join("\n")
+        ),
+    })
+}
+
+/// The database before the restore.
+struct Present {
+    /// The kind and the name of every table, view and trigger.
+    objects: Vec<(String, String)>,
+    /// Whether it has more than an empty registry.
+    is_used: bool,
+    keys: BTreeMap<i64, KeyRow>,
+}
+
+/// The tables that a new database has. The first four have no rows then.
+const REGISTRY: [&str; 6] = [
+    "api_keys",
+    "tenants_plans",
+    "tenants",
+    "audit_log",
+    "d1_migrations",
+    "registry",
+];
+
+impl Present {
+    fn read(database: &Database) -> Result<Self, Error> {
+        let list = "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view', 'trigger') \
+                    AND name NOT GLOB 'sqlite_*' AND name NOT GLOB '_cf_*'";
+        let mut results = database.query(&[list.into()])?.into_iter();
+        let objects: Vec<(String, String)> = results
+            .next()
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|row| match row.as_slice() {
+                [Json::String(kind), Json::String(name)] => Some((kind.clone(), name.clone())),
+                _ => None,
+            })
+            .collect();
+        let tables = || objects.iter().filter(|(kind, _)| kind == "table");
+        let has = |name: &str| tables().any(|(_, other)| other == name);
+        let counts: Vec<String> = REGISTRY[..4]
+            .iter()
+            .filter(|name| has(name))
+            .map(|name| format!("SELECT count(*) FROM {name}"))
+            .collect();
+        let mut is_used = tables().any(|(_, name)| !REGISTRY.contains(&name.as_str()));
+        if !counts.is_empty() {
+            is_used |= database
+                .query(&counts)?
+                .iter()
+                .any(|rows| rows.first().and_then(|row| row.first()?.as_u64()) != Some(0));
+        }
+        let keys = if has("api_keys") {
+            task::run(database, KeyList::all(), &|| 0, |_| ())?
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            objects,
+            is_used,
+            keys: keys.into_iter().map(|row| (row.id, row)).collect(),
+        })
+    }
+
+    /// Returns the ids of the keys that the file does not have.
+    fn lost(&self, dump: &Dump<'_>) -> Vec<i64> {
+        let is_there = |id: &i64| dump.rows_of("api_keys").any(|row| id_of(row) == Some(*id));
+        let valid = self.keys.values().filter(|row| row.deleted_at.is_none());
+        valid.map(|row| row.id).filter(|id| !is_there(id)).collect()
+    }
+
+    /// Returns the statements that delete everything.
+    fn drops(&self) -> Vec<String> {
+        let mut objects: Vec<&(String, String)> = self.objects.iter().collect();
+        // Triggers first, then views, then tables; of the tables `tenants` before the plans that it refers to.
+        objects.sort_by_key(|(kind, name)| {
+            let order = ["trigger", "view", "table"].iter().position(|k| k == kind);
+            (order, name == "tenants_plans")
+        });
+        objects
+            .into_iter()
+            .map(|(kind, name)| {
+                format!(
+                    "DROP {} IF EXISTS {}",
+                    kind.to_ascii_uppercase(),
+                    quoted(name)
+                )
+            })
+            .collect()
+    }
+}
+
+fn id_of(row: &Row<'_>) -> Option<i64> {
+    match row.value("id") {
+        Some(Value::Number(digits)) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+fn state(deleted_at: Option<&str>, expires_at: Option<&str>, now: &Timestamp) -> &'static str {
+    if deleted_at.is_some() {
+        "deleted"
+    } else if expires_at.is_some_and(|at| at <= now.as_str()) {
+        "expired"
+    } else {
+        "valid"
+    }
+}
+
+/// Returns the keys of the file that are valid now.
+fn valid_keys(dump: &Dump<'_>, present: &Present, now: &Timestamp) -> Result<Vec<Key>, Error> {
+    let mut keys = Vec::new();
+    for row in dump.rows_of("api_keys") {
+        if state(row.text("deleted_at"), row.text("expires_at"), now) != "valid" {
+            continue;
+        }
+        let (Some(id), Some(created_at)) = (id_of(row), row.text("created_at")) else {
+            return Err(Error::Refused {
+                code: "not_a_backup",
+                detail: "the file has an API key without an id or a time".into(),
+            });
+        };
+        let was = present.keys.get(&id).map_or("unknown", |key| {
+            state(key.deleted_at.as_deref(), key.expires_at.as_deref(), now)
+        });
+        keys.push(Key {
+            id,
+            name: row.text("name").map(Into::into),
+            created_at: created_at.into(),
+            expires_at: row.text("expires_at").map(Into::into),
+            was,
+            deleted: false,
+        });
+    }
+    Ok(keys)
+}
+
+/// Marks the keys to delete.
+fn choose(keys: &mut [Key], choice: Option<&Choice>) -> Result<(), Error> {
+    let Some(choice) = choice else {
+        return Ok(());
+    };
+    if let Choice::Ids(ids) = choice
+        && let Some(id) = ids.iter().find(|id| !keys.iter().any(|key| key.id == **id))
+    {
+        return Err(Error::Usage(format!(
+            "--delete-keys: {id} is not a key that is valid after the restore"
+        )));
+    }
+    for key in keys {
+        key.deleted = choice.has(key);
+    }
+    Ok(())
+}
+
+/// Returns the tallies after the restore: those of the file, with the keys deleted. The epoch is new, so the table `registry` differs.
+fn expected(dump: &Dump<'_>, deleted: &[i64], now: &Timestamp) -> Tallies {
+    let mut tallies: Tallies = dump
+        .tables
+        .iter()
+        .filter(|table| table.name != "registry")
+        .map(|table| (table.name.to_string(), backup::Tally::default()))
+        .collect();
+    for row in &dump.rows {
+        let is_deleted =
+            row.table == "api_keys" && id_of(row).is_some_and(|id| deleted.contains(&id));
+        let at = Value::Text(now.as_str().into());
+        let values = row.columns.iter().zip(&row.values).map(|(column, value)| {
+            if is_deleted && column == "deleted_at" {
+                &at
+            } else {
+                value
+            }
+        });
+        if let Some(tally) = tallies.get_mut(&*row.table) {
+            tally.add(values);
+        }
+    }
+    tallies
+}
+
+/// Writes everything in one transaction: deletes what the database has, creates what the file has, begins a new epoch, deletes keys.
+fn import(
+    dump: &Dump<'_>,
+    present: &Present,
+    deleted: &[i64],
+    now: &Timestamp,
+    database: &Database,
+    session: &Session<'_>,
+) -> Result<(), Error> {
+    let has_epoch = dump.table("registry").is_some();
+    // A backup from before the epoch has no column for the operator either.
+    let run = if has_epoch {
+        session.run()?
+    } else {
+        Run::new(request_id()?)
+    };
+    let name = private_folder(database.folder())?.join(run.id());
+    let file = Unfinished::new(&name, "import")?;
+    let written = || -> std::io::Result<()> {
+        let out = OpenOptions::new().write(true).open(&file.path)?;
+        let mut out = BufWriter::new(out);
+        for statement in present.drops() {
+            writeln!(out, "{statement};")?;
+        }
+        dump.write_script(&mut out)?;
+        // A backup from before the table gets its first epoch from the migration.
+        if has_epoch {
+            let restored = Restored::begin(&run, now);
+            write_effect(&restored.effect(), &mut out)?;
+        }
+        for id in deleted {
+            let deletion = KeyDeletion::begin(&KeyChoice::Id(*id), &run, now);
+            write_effect(&deletion.effect(), &mut out)?;
+        }
+        out.flush()
+    };
+    written().map_err(|e| Error::Machine(format!("{}: {e}", file.path.display())))?;
+    database.import(&file.path)
+}
+
+fn write_effect(effect: &Effect<'_>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    let Effect::Batch(batch) = effect;
+    for statement in sql::statements(batch) {
+        writeln!(out, "{statement};")?;
+    }
+    Ok(())
+}
+
+/// Compares the database with the file.
+fn verify(
+    dump: &Dump<'_>,
+    expected: &Tallies,
+    database: &Database,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    // The restore itself adds entries to the audit log.
+    let newest = dump
+        .rows_of("audit_log")
+        .filter_map(id_of)
+        .max()
+        .unwrap_or(0);
+    let tables: Vec<Reading> = Reading::of_dump(dump)
+        .into_iter()
+        .filter(|table| table.table != "registry")
+        .map(|table| Reading {
+            upto: (table.table == "audit_log").then_some(newest),
+            ..table
+        })
+        .collect();
+    let mut progress = Progress::new("checking rows", world);
+    let stored = backup::of_database(database, &tables, &mut |_, _| (), &mut progress)?;
+    drop(progress);
+    let differences = backup::differences(expected, &stored);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        code: "restore_differs",
+        detail: format!(
+            "the backup is in the database, but not all of its rows are as in the file. Did somebody write to the database meanwhile?\n{}",
+            differences.join("\n")
+        ),
+    })
+}
+
+fn show(outcome: &Outcome<'_>, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    if session.format == Format::Json {
+        return session.show_own(outcome, world);
+    }
+    let (rows, tables) = (outcome.rows, outcome.tables);
+    let sentence = match (outcome.restored, tables) {
+        (true, 0) => "a new epoch has begun".into(),
+        (true, _) => {
+            format!("restored {rows} rows of {tables} tables; they are as in the file")
+        }
+        (false, _) => format!("the file has {rows} rows of {tables} tables; nothing was changed"),
+    };
+    session.say(&sentence, world)?;
+    if !outcome.keys.is_empty() {
+        let headings = ["KEY", "NAME", "CREATED", "BEFORE", "AFTER"];
+        let line = |key: &Key| {
+            vec![
+                key.id.to_string(),
+                key.name
+                    .as_deref()
+                    .map_or("–".into(), crate::terminal::printable),
+                key.created_at.clone(),
+                key.was.into(),
+                if key.deleted { "deleted" } else { "valid" }.into(),
+            ]
+        };
+        let lines = outcome.keys.iter().map(line).collect();
+        world.print(&table(&headings, lines, world.width))?;
+    }
+    if !outcome.lost_keys.is_empty() {
+        let ids: Vec<String> = outcome.lost_keys.iter().map(i64::to_string).collect();
+        world.note(&format!(
+            "Keys that the backup does not have, and that are not valid any more: {}",
+            ids.join(", ")
+        ));
+    }
+    if outcome.restored {
+        world.note(
+            "`env` may be under an older key now: `tenants env:reseal --dry-run` counts. docs/BACKUP.md has the other steps",
+        );
+    }
+    Ok(())
+}
