@@ -57,6 +57,14 @@ CREATE TABLE audit_log (
   created_at TEXT NOT NULL
 ) STRICT;
 
+-- A trigger, and no statement of the service: a Worker that is older than `has_site`, which a deployment or a rollback leaves running, would not
+-- run it, and a newer Worker would never count the site.
+CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log
+WHEN NEW.action = 'tenant.install'
+BEGIN
+  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject;
+END;
+
 -- One row. A restored backup begins a new epoch: the ids of the audit log start again from an older one, so a revision alone would name two
 -- states. The epoch and the revision together name one state.
 CREATE TABLE registry (

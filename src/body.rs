@@ -1,7 +1,7 @@
 //! Reads a request's body, and keeps at most the core's limit of it.
 
-use js_sys::{JsString, Reflect, Uint8Array};
-use tenants_core::BODY_LIMIT_BYTES;
+use js_sys::{Reflect, Uint8Array};
+use tenants_core::{BODY_LIMIT_BYTES, Body};
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{self, ReadableStream, ReadableStreamDefaultReader};
@@ -10,37 +10,48 @@ use worker::web_sys::{self, ReadableStream, ReadableStreamDefaultReader};
 /// is still sending when the 413 is sent may see a network error instead.
 const DISCARD_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// Reads a body. `None` means that it is longer than [`BODY_LIMIT_BYTES`]. `content_length` is the length that the request declares.
-///
-/// # Errors
-/// The reason why the body cannot be read. Usually the client went away.
-pub(crate) async fn read(
-    request: &web_sys::Request,
-    content_length: Option<u64>,
-) -> Result<Option<Vec<u8>>, String> {
+/// A request's body, as far as it was read.
+pub(crate) enum Received {
+    Whole(Vec<u8>),
+    /// Longer than [`BODY_LIMIT_BYTES`].
+    TooLarge,
+    /// The client went away while it was sending.
+    Incomplete,
+}
+
+impl Received {
+    pub(crate) fn as_body(&self) -> Body<'_> {
+        match self {
+            Self::Whole(bytes) => Body::Bytes(bytes),
+            Self::TooLarge => Body::TooLarge,
+            Self::Incomplete => Body::Incomplete,
+        }
+    }
+}
+
+/// Reads a body. `content_length` is the length that the request declares.
+pub(crate) async fn read(request: &web_sys::Request, content_length: Option<u64>) -> Received {
     let read = match content_length {
-        Some(0) => return Ok(Some(Vec::new())),
+        Some(0) => return Received::Whole(Vec::new()),
         // Refuse it before it arrives.
-        Some(length) if length > BODY_LIMIT_BYTES as u64 => return Ok(None),
-        Some(_) => whole(request).await.map(Some),
+        Some(length) if length > BODY_LIMIT_BYTES as u64 => return Received::TooLarge,
+        Some(_) => whole(request).await,
         None => match request.body() {
             Some(stream) => up_to_limit(&stream).await,
-            None => return Ok(Some(Vec::new())),
+            None => return Received::Whole(Vec::new()),
         },
     };
-    read.map_err(|error| {
-        let text: JsString = error.unchecked_ref::<js_sys::Object>().to_string();
-        format!("the request's body cannot be read: {text}")
-    })
+    // The runtime reports a client that hung up as an error of no type of its own.
+    read.unwrap_or(Received::Incomplete)
 }
 
-async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, JsValue> {
+async fn whole(request: &web_sys::Request) -> Result<Received, JsValue> {
     // `bytes()` costs the runtime twice as much.
     let buffer = JsFuture::from(request.array_buffer()?).await?;
-    Ok(Uint8Array::new(&buffer).to_vec())
+    Ok(Received::Whole(Uint8Array::new(&buffer).to_vec()))
 }
 
-async fn up_to_limit(stream: &ReadableStream) -> Result<Option<Vec<u8>>, JsValue> {
+async fn up_to_limit(stream: &ReadableStream) -> Result<Received, JsValue> {
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let mut body = Some(Vec::new());
     let mut length = 0;
@@ -48,13 +59,13 @@ async fn up_to_limit(stream: &ReadableStream) -> Result<Option<Vec<u8>>, JsValue
         let next = JsFuture::from(reader.read()).await?;
         let chunk = Reflect::get(&next, &"value".into())?;
         let Some(chunk) = chunk.dyn_ref::<Uint8Array>() else {
-            return Ok(body);
+            return Ok(body.map_or(Received::TooLarge, Received::Whole));
         };
         length += chunk.length() as usize;
         if length > DISCARD_LIMIT_BYTES {
             // Nobody waits for this promise.
             let _ = reader.cancel();
-            return Ok(None);
+            return Ok(Received::TooLarge);
         }
         if length > BODY_LIMIT_BYTES {
             body = None;

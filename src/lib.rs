@@ -14,7 +14,7 @@ mod response;
 pub mod running;
 
 use tenants_core::log::TaskEntry;
-use tenants_core::{Body, Context, Effect, Machine, Outcome, Step};
+use tenants_core::{Context, Effect, Machine, Outcome, Step};
 use worker::{Context as FetchContext, Env, ScheduleContext, ScheduledEvent, event, web_sys};
 
 use crate::d1::Database;
@@ -51,8 +51,8 @@ async fn respond(
 ) -> Result<web_sys::Response, String> {
     let api = env::api(env);
     let head = Head::read(request, &api);
-    let body = body::read(request, head.content_length()).await?;
-    let request = head.request(body.as_deref().map_or(Body::TooLarge, Body::Bytes));
+    let body = body::read(request, head.content_length()).await;
+    let request = head.request(body.as_body());
     let step = api.begin(&request, clock.unix_seconds(), &mut HostRandom);
     let answer = drive(step, &Database::of(env)).await;
     if api.logs(answer.log.level()) {

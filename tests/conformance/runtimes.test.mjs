@@ -4,8 +4,9 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import { parse as parseToml } from 'smol-toml'
+import { bundle } from '../../scripts/lib/bundle.mjs'
 import { bun, deno } from '../../scripts/lib/runtimes.mjs'
-import { bundle, ROOT, run } from '../e2e/harness.mjs'
+import { ROOT, run } from '../e2e/harness.mjs'
 import { report, scenarios } from './results.mjs'
 
 const host = (name) => path.join(ROOT, 'tests', 'conformance', 'hosts', name)

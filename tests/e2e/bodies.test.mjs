@@ -100,6 +100,20 @@ test('a Content-Length that is no number tells nothing of the length', async () 
   await own.expect(201, 'POST', '/tenants', { body: own.fresh() })
 })
 
+test('a body that breaks off is a 400, with a length given and without, and changes nothing', async () => {
+  const { hostname, port } = new URL(api.direct)
+  const body = JSON.stringify(api.fresh())
+  for (const [id, framing, sent] of [['with-length', `Content-Length: ${body.length + 1}`, body], ['in-chunks', 'Transfer-Encoding: chunked', `${body.length.toString(16)}\r\n${body}\r\n`]]) {
+    const socket = net.connect({ host: hostname, port, noDelay: true })
+    socket.on('error', () => {})
+    socket.write(`POST ${CURRENT}/tenants HTTP/1.1\r\nHost: x\r\nX-API-Key: ${api.key}\r\nX-Signature: ${api.sign(body)}\r\nX-Request-Id: ${id}\r\nContent-Type: application/json\r\n${framing}\r\n\r\n${sent}`)
+    await sleep(200)
+    socket.destroy()
+    assert.deepEqual((await api.linesOf(id)).map(({ status }) => status), [400])
+  }
+  await api.expect(404, 'GET', `/tenants/${JSON.parse(body).id}`)
+})
+
 test('a length over the limit is refused before the body comes', async () => {
   const { hostname, port } = new URL(api.direct)
   const status = await new Promise((resolve, reject) => {

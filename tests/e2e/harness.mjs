@@ -12,9 +12,9 @@ import path from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import { parse as parseToml } from 'smol-toml'
+import { bundle } from '../../scripts/lib/bundle.mjs'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { splitStatements } from '../../scripts/lib/sql.mjs'
 
@@ -58,6 +58,12 @@ export const statements = (file) => splitStatements(readFileSync(file, 'utf8'))
 export const migrations = () => readdirSync(path.join(ROOT, 'migrations')).filter((f) => f.endsWith('.sql')).sort()
   .map((f) => path.join(ROOT, 'migrations', f))
 
+/** Returns the statements that make the record which wrangler keeps of the migrations that it applied. */
+export const record = (files) => [
+  'CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)',
+  ...files.map((file) => `INSERT INTO d1_migrations (name) VALUES ('${path.basename(file)}')`),
+]
+
 /** Lists every file below a directory. */
 export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true })
   .filter((e) => e.isFile()).map((e) => path.join(e.parentPath, e.name))
@@ -89,10 +95,11 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {object} [options]
  * @param {Record<string, string | undefined>} [options.vars] added to those of wrangler.toml and to fresh secrets; `undefined` removes one
  * @param {string} [options.persist] the database's directory; by default a new temporary one
- * @param {boolean} [options.schema] whether to apply the migrations
+ * @param {boolean | string[]} [options.schema] whether to apply the migrations, or the statements to run instead
+ * @param {{ manifest: object, compatibilityDate: string }} [options.worker] another Worker than the built one
  * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './shim.mjs'
  */
-export async function startApi({ vars = {}, persist, schema = true, front } = {}) {
+export async function startApi({ vars = {}, persist, schema = true, front, worker } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
   const config = parseToml(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8'))
   const secrets = { ...freshSecrets(), ...vars }
@@ -104,9 +111,9 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
     workers: [{
       config: {
         name: config.name,
-        compatibilityDate: config.compatibility_date,
+        compatibilityDate: worker?.compatibilityDate ?? config.compatibility_date,
         compatibilityFlags: config.compatibility_flags ?? [],
-        manifest: await bundle(path.join(ROOT, config.main), front),
+        manifest: worker?.manifest ?? await bundle(path.join(ROOT, config.main), front),
         env: {
           ...Object.fromEntries(Object.entries(bindings).map(([name, value]) => [name, { type: 'text', value }])),
           ...Object.fromEntries(config.d1_databases.map((d) => [d.binding, { type: 'd1', id: d.database_id }])),
@@ -259,40 +266,13 @@ export async function startApi({ vars = {}, persist, schema = true, front } = {}
   }
   after(() => api.assertNothingSecretLogged())
   if (schema) {
-    // wrangler keeps this record of what it applied.
-    const record = 'CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)'
-    const applied = migrations().map((file) => db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(path.basename(file)))
-    await db.batch([...migrations().flatMap(statements), record].map((s) => db.prepare(s)).concat(applied))
+    const all = Array.isArray(schema) ? schema : [...migrations().flatMap(statements), ...record(migrations())]
+    await db.batch(all.map((s) => db.prepare(s)))
     const first = await api.makeKey({ name: 'end to end' })
     api.key = first.key
     api.keyId = first.id
   } else api.key = forgeKey(keySecret, 1)
   return api
-}
-
-/** Bundles a Worker's modules as `wrangler deploy` does: one JavaScript module, and each .wasm beside it. */
-export async function bundle(main, front) {
-  const modules = {}
-  const { outputFiles: [{ text }] } = await build({
-    ...(front ? { stdin: { contents: front, resolveDir: path.dirname(main) } } : { entryPoints: [main] }),
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2024',
-    conditions: ['workerd', 'worker'],
-    external: ['cloudflare:*', 'node:*'],
-    logLevel: 'silent',
-    plugins: [{
-      name: 'wasm',
-      setup: (b) => b.onResolve({ filter: /\.wasm(\?module)?$/ }, (args) => {
-        const file = path.resolve(args.resolveDir, args.path.replace(/\?.*$/, ''))
-        const name = path.basename(file)
-        modules[name] = { type: 'wasm', contents: new Uint8Array(readFileSync(file)) }
-        return { path: `./${name}`, external: true }
-      }),
-    }],
-  })
-  return { mainModule: 'worker.js', modules: { 'worker.js': { type: 'esm', contents: text }, ...modules } }
 }
 
 function parsed(line) {

@@ -278,6 +278,18 @@ test('a log callback that fails changes no response', async (t) => {
   assert.equal(printed.mock.callCount(), 2)
 })
 
+test('a variable that is not known is a warning with the closest name, once', async (t) => {
+  const texts = []
+  const misspelt = { ...config, TENANTS_LOG_LEVLE: 'error', PATH: '/bin' }
+  const api = new core.TenantsApi(misspelt, { warn: (text) => texts.push(text) })
+  await api.fetch(new Request('http://x/_/api/4/tenants'), nodeSqlite(new DatabaseSync(':memory:')))
+  const expected = 'TENANTS_LOG_LEVLE is not a variable of this service, and has no effect; the closest name is TENANTS_LOG_LEVEL'
+  assert.deepEqual(texts, [expected])
+  const printed = t.mock.method(console, 'warn', () => {})
+  new core.TenantsApi(misspelt)
+  assert.deepEqual(printed.mock.calls.map(({ arguments: [text] }) => text), [expected])
+})
+
 test("a request's own time does not end the wait of another one", async () => {
   const { api, database, list } = await world()
   const { promise, resolve } = Promise.withResolvers()

@@ -8,7 +8,7 @@ import { nodeSqlite } from 'tenants-core/node-sqlite'
 import { sqliteWasm } from 'tenants-core/sqlite-wasm'
 
 const lines: LogEntry[] = []
-const api: TenantsApi = new TenantsApi(process.env, { log: (entry) => lines.push(entry) })
+const api: TenantsApi = new TenantsApi(process.env, { log: (entry) => lines.push(entry), warn: (text: string) => console.log(text) })
 const database: Database = nodeSqlite(new DatabaseSync(':memory:'))
 const applied: string[] = await prepareDatabase(database)
 const response: Response = await api.fetch(new Request('http://localhost/'), database, { clientAddress: null, now: 0 })

@@ -71,12 +71,13 @@ export class TenantsApi {
   /** The configuration's handle, and the instance that issued it. The registry has a reference to this object, and releases the handle. */
   #api = { handle: 0, generation: 0 }
 
-  constructor(config, { log = logErrors } = {}) {
+  constructor(config, { log = logErrors, warn = (text) => console.warn(text) } = {}) {
     // Copy: the caller may change its object later, and a restarted instance reads the configuration again.
     this.#config = config !== null && typeof config === 'object' ? { ...config } : config
     this.#log = log
     this.#handle()
     forgotten?.register(this, this.#api)
+    for (const text of bindings.unknownVariables(Object.keys(this.#config))) warn(text)
   }
 
   async fetch(request, database, { clientAddress, now } = {}) {

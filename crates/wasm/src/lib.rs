@@ -19,7 +19,7 @@ use js_sys::{Date, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::BODY_LIMIT_BYTES;
-use tenants_core::config::VARIABLES;
+use tenants_core::config::{VARIABLES, unknown};
 use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use tenants_core::sql::{Rows, Statement};
 use tenants_core::task::TaskError;
@@ -117,6 +117,16 @@ pub fn configure(variables: &JsValue) -> Result<u32, JsValue> {
     let handle = next_handle();
     APIS.with_borrow_mut(|apis| apis.insert(handle, Rc::new(api)));
     Ok(handle)
+}
+
+/// Returns a warning for each name that begins as the API's variables do and that the API does not know.
+#[wasm_bindgen(js_name = unknownVariables, skip_typescript)]
+#[must_use]
+pub fn unknown_variables(names: Vec<String>) -> Vec<String> {
+    unknown(names.iter().map(String::as_str))
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Forgets a configuration.

@@ -29,7 +29,7 @@ export interface Database {
   batch(statements: Statement[]): Rows[] | Promise<Rows[]>;
 }
 
-/** The variables of docs/CONFIGURATION.md by their names, such as `process.env`. What the API does not know is not read. */
+/** The variables of docs/CONFIGURATION.md by their names, such as `process.env`. What the API does not know has no effect ({@link ApiOptions.warn}). */
 export type Variables = { readonly [name: string]: unknown };
 
 /** What was done with a request: never a secret, a body or a header's value. The client's address only if it was refused. */
@@ -54,6 +54,11 @@ export interface LogEntry {
 export interface ApiOptions {
   /** Called once for each request. Without it, errors (status 500 and above) go to `console.error`. */
   log?: (entry: LogEntry) => void;
+  /**
+   * Called at the construction for each variable whose name begins as the API's do and that the API does not know, such as a misspelt one.
+   * Without it, the text goes to `console.warn`.
+   */
+  warn?: (text: string) => void;
 }
 
 export interface FetchOptions {

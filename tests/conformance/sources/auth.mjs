@@ -18,7 +18,7 @@ export default [
     health('a path below it is no route', 404, 'GET', '/_/health/', { code: 'not_found' }),
     health('the base path does not have it', 404, 'GET', '/_/api/4/health', { code: 'not_found' }),
     sql('INSERT INTO d1_migrations (name) VALUES (?1)', '9999_later.sql'),
-    health('a database of a newer version is a 503', 503, 'GET', '/_/health', { code: 'not_ready' }),
+    health('a database that a newer version migrated is a 200', 200, 'GET', '/_/health', { json: (got) => ({ version: got.version, schema: '9999_later.sql' }) }),
     sql('DELETE FROM d1_migrations WHERE name = ?1', '9999_later.sql'),
     sql('DELETE FROM d1_migrations WHERE name = ?1', '0001_registry.sql'),
     health('a database that lacks a migration is a 503', 503, 'GET', '/_/health', { code: 'not_ready' }),

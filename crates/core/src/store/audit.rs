@@ -156,9 +156,9 @@ mod tests {
 
     use super::Action;
 
-    /// The triggers write actions as literals, so a misspelt one would otherwise go unseen.
+    /// The triggers have actions as literals, so a misspelt one would otherwise go unseen.
     #[test]
-    fn the_triggers_write_known_actions_only() {
+    fn the_triggers_name_known_actions_only() {
         let schema = include_str!("../../../../schema.sql");
         let written: Vec<&str> = schema
             .lines()
@@ -180,6 +180,7 @@ mod tests {
                 "plan.update",
                 "tenant.create",
                 "tenant.delete",
+                "tenant.install",
                 "tenant.update"
             ]
         );

@@ -50,11 +50,16 @@ impl<'a> Schema<'a> {
         if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
             return Self::Newer(unknown);
         }
-        match MIGRATIONS.iter().find(|m| !has(names, m)) {
+        match first_missing(names) {
             Some(missing) => Self::Lacks(missing),
             None => Self::Current(MIGRATIONS[MIGRATIONS.len() - 1].name),
         }
     }
+}
+
+/// The first migration that a record lacks.
+pub(crate) fn first_missing(names: &[String]) -> Option<&'static Migration> {
+    MIGRATIONS.iter().find(|migration| !has(names, migration))
 }
 
 /// Whether a record has a migration.

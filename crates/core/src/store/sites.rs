@@ -44,7 +44,7 @@ impl Site {
         }
     }
 
-    /// Creates the tables and the administrator. The result is an [`Installed`].
+    /// Creates the tables and the administrator; a trigger of the audit entry notes that there is a site to count. The result is an [`Installed`].
     pub(crate) fn install(&self, admin: Admin<'_>) -> Batch {
         let insert = Sql::new("INSERT INTO ")
             .name(&self.names.name(site_schema::USERS))
@@ -60,9 +60,7 @@ impl Site {
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
         let tables = site_schema::create(&self.names);
-        let mark = Sql::new("UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = ")
-            .bind(self.id.as_str());
-        self.entered(Action::TenantInstall, tables.chain([mark, insert]))
+        self.entered(Action::TenantInstall, tables.chain([insert]))
     }
 
     /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`].

@@ -72,7 +72,7 @@ pub enum ApiError {
     },
     /// The database is busy, locked or out of reach for a while. Holds its message, for the log only.
     Unavailable(String),
-    /// The service cannot serve requests: its database failed, or has another schema. Only the health route says so. Holds the reason, for the
+    /// The service cannot serve requests: its database failed, or lacks a migration. Only the health route says so. Holds the reason, for the
     /// log only.
     NotReady(NotReady),
     /// We failed, or the machine did.
@@ -86,8 +86,6 @@ pub enum NotReady {
     Database(String),
     /// The database lacks this migration.
     Behind(&'static str),
-    /// The database has this migration, which this version does not know: a newer version made it.
-    Newer(String),
 }
 
 /// The reason for a 401, for the log only.

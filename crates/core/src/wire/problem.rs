@@ -194,15 +194,8 @@ impl NotReady {
         match self {
             Self::Database(reason) => format!("the database failed: {reason}"),
             Self::Behind(name) => format!("the database lacks the migration `{name}`"),
-            Self::Newer(name) => newer_database(name),
         }
     }
-}
-
-fn newer_database(migration: &str) -> String {
-    format!(
-        "the database has the migration `{migration}`, which this version does not know: a newer version made the database"
-    )
 }
 
 impl Internal {
@@ -211,7 +204,9 @@ impl Internal {
             Self::Database(reason) => format!("the database failed: {reason}"),
             Self::Rows(reason) => format!("unexpected result from the database: {reason}"),
             Self::Stored { place, reason } => format!("{place}: {reason}"),
-            Self::NewerDatabase(name) => newer_database(name),
+            Self::NewerDatabase(name) => format!(
+                "the database has the migration `{name}`, which this version does not know: a newer version made the database"
+            ),
             Self::Random => "the host has no randomness".to_string(),
             Self::Clock => "the host's clock is outside the years 0000 to 9999".to_string(),
             Self::Host(reason) => reason.clone(),

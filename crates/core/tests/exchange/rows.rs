@@ -43,7 +43,7 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         ),
         (delete("/tenants/a"), 0, "sb"),
         (delete("/tenants/c"), 0, "sb"),
-        (install("a"), 18, "ttt"),
+        (install("a"), 17, "ttt"),
         (reset("b"), 0, "t"),
         (
             patch("/tenants/b/user-password-reset", r#"{"username":"nobody"}"#),

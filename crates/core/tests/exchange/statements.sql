@@ -60,7 +60,6 @@ CREATE TABLE "chv_not-yet_likes" (id INTEGER PRIMARY KEY, user_id INTEGER NOT NU
 CREATE TABLE "chv_not-yet_pages" (id INTEGER PRIMARY KEY, url_key TEXT NOT NULL UNIQUE, title TEXT NOT NULL, body TEXT NOT NULL, is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT;
 CREATE TABLE "chv_not-yet_login_providers" (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT;
 CREATE TABLE "chv_not-yet_connections" (provider_id INTEGER NOT NULL, subject TEXT NOT NULL, user_id INTEGER NOT NULL, PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID;
-UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = ?1;
 INSERT INTO "chv_not-yet_users" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (?1, ?2, ?3, 1, 0, ?4) RETURNING username, email, (SELECT id FROM tenants WHERE id = ?5) AS tenant_id;
 
 -- PATCH /tenants/{id}/user-password-reset
