@@ -62,6 +62,7 @@ CREATE TABLE audit_log (
 
 -- Finds the history of a tenant, a plan or a key. Ids and times ascend together, so a time alone needs no index.
 CREATE INDEX audit_log_by_subject ON audit_log (subject, created_at);
+
 -- A trigger, and no statement of the service: a Worker that is older than `has_site`, which a deployment or a rollback leaves running, would not
 -- run it, and a newer Worker would never count the site.
 CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log

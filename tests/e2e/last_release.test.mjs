@@ -231,12 +231,14 @@ test('on the schema of the last release the new Worker reports what is missing, 
   for (const [status, method, where, body] of [
     [200, 'POST', '/auth/verify'], [200, 'GET', '/tenants'], [200, 'GET', '/tenants/there'], [200, 'GET', '/tenants-plans'],
     [201, 'POST', '/tenants-plans', { id: 'plan' }], [204, 'PATCH', '/tenants-plans/plan', { limits: { A: '1' } }],
-    [204, 'PATCH', '/tenants/there', { plan_id: 'plan' }], [204, 'DELETE', '/tenants-plans/plan'], [204, 'DELETE', '/tenants/gone'],
+    [204, 'PATCH', '/tenants/there', { plan_id: 'plan' }], [204, 'DELETE', '/tenants-plans/plan'],
   ]) await api.expect(status, method, where, { body })
 
-  // These do. Traefik keeps the configuration that it has.
+  // These do. Traefik keeps its routes after an error.
   const before = await rows(api)
-  for (const [method, where, body] of [['POST', '/tenants', api.fresh()], ['POST', '/tenants/there/install', admin]]) {
+  for (const [method, where, body] of [
+    ['POST', '/tenants', api.fresh()], ['POST', '/tenants/there/install', admin], ['DELETE', '/tenants/gone'], ['DELETE', '/tenants/gone', { drop_tables: true }],
+  ]) {
     await api.refuse(500, 'internal', method, where, { body })
   }
   assert.equal((await traefik(api)).status, 500)
