@@ -115,8 +115,14 @@ CREATE TABLE audit_log (
   action TEXT NOT NULL,            -- "tenant.create", "plan.update", "api_key.delete", …
   subject TEXT NOT NULL,           -- the identifier of the changed resource
   request_id TEXT NOT NULL,
-  created_at TEXT NOT NULL
+  created_at TEXT NOT NULL,
+  operator TEXT,                   -- who ran the command (NULL: a caller, or a host that does not say)
+  -- Of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or a Worker that is older than the column).
+  detail TEXT
 ) STRICT;
+
+-- Finds the history of a tenant, a plan or a key. Ids and times ascend together, so a time alone needs no index.
+CREATE INDEX audit_log_by_subject ON audit_log (subject, created_at);
 
 -- A trigger, and no statement of the service: a Worker that is older than `has_site`, which a deployment or a rollback leaves running, would not
 -- run it, and a newer Worker would never count the site.
@@ -182,15 +188,16 @@ BEGIN
     VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now);
 END;
 
+-- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL.
 CREATE VIEW delete_tenant (
-  key_id, request_id, now, key_stands, id_is_there, id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, site_is_there, id
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_tenant_done INSTEAD OF INSERT ON delete_tenant
 WHEN NEW.key_stands AND NEW.id_is_there
 BEGIN
   DELETE FROM tenants WHERE id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, iif(NEW.site_is_there, 'tables_kept', NULL));
 END;
 
 CREATE VIEW create_plan (

@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys;
 
 use crate::log::{self, Clock};
+use crate::metrics;
 use crate::random::HostRandom;
 use crate::response;
 
@@ -16,15 +17,17 @@ use crate::response;
 #[wasm_bindgen(js_name = fail)]
 pub fn fail(
     request: &web_sys::Request,
+    env: &JsValue,
     began_ms: f64,
     cause: String,
 ) -> Result<web_sys::Response, JsValue> {
-    Ok(respond(request, Clock::since(began_ms), cause)?)
+    Ok(respond(request, env, Clock::since(began_ms), cause)?)
 }
 
 /// Logs why a request failed, and makes its 500.
 pub(crate) fn respond(
     request: &web_sys::Request,
+    env: &JsValue,
     clock: Clock,
     cause: String,
 ) -> worker::Result<web_sys::Response> {
@@ -35,6 +38,8 @@ pub(crate) fn respond(
         cause,
         &mut HostRandom,
     );
-    log::write(answer.log.level(), &answer.log.line(clock.elapsed_ms()));
+    let duration_ms = clock.elapsed_ms();
+    log::write(answer.log.level(), &answer.log.line(duration_ms));
+    metrics::record(env, &answer.log, duration_ms);
     response::from_core(&answer.response)
 }

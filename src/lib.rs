@@ -8,6 +8,7 @@ mod d1;
 mod env;
 pub mod failure;
 mod log;
+mod metrics;
 mod random;
 mod request;
 mod response;
@@ -37,7 +38,7 @@ async fn fetch(
     let work = async {
         match respond(&request, &env, clock).await {
             Ok(response) => Ok(response),
-            Err(cause) => failure::respond(&request, clock, cause),
+            Err(cause) => failure::respond(&request, env.as_ref(), clock, cause),
         }
     };
     running::attributed(env.as_ref(), work).await
@@ -55,9 +56,11 @@ async fn respond(
     let request = head.request(body.as_body());
     let step = api.begin(&request, clock.unix_seconds(), &mut HostRandom);
     let answer = drive(step, &Database::of(env)).await;
+    let duration_ms = clock.elapsed_ms();
     if api.logs(answer.log.level()) {
-        log::write(answer.log.level(), &answer.log.line(clock.elapsed_ms()));
+        log::write(answer.log.level(), &answer.log.line(duration_ms));
     }
+    metrics::record(env.as_ref(), &answer.log, duration_ms);
     response::from_core(&answer.response).map_err(|error| error.to_string())
 }
 

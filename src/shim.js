@@ -72,7 +72,7 @@ export default {
     if (outcome instanceof Response) return outcome
     // A trapped instance may have no memory left, so use a new one.
     if (trappedAt !== 0) restartIfQuiet()
-    return bindings.fail(request, began, textOf(outcome))
+    return bindings.fail(request, env, began, textOf(outcome))
   },
 
   /** The cron trigger. */

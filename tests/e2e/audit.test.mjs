@@ -28,7 +28,7 @@ test('every write adds exactly one entry with the key, the action, the subject a
     const entries = await since(before)
     assert.equal(entries.length, 1, action)
     assert.match(entries[0].created_at, TIME)
-    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject: subject.toLowerCase(), request_id: requestId, created_at: entries[0].created_at })
+    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject: subject.toLowerCase(), request_id: requestId, created_at: entries[0].created_at, operator: null, detail: null })
   }
 })
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, backup, completions, env, init, key, plan, restore, site, stats, tenant,
+    ListArgs, backup, completions, env, init, key, orphans, plan, restore, site, stats, status,
+    tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -25,7 +26,7 @@ Examples:
 Exit codes:
   0  done
   1  the API refused, the database has no such row, the key is not valid,
-     or a row could not be encrypted again
+     a row could not be encrypted again, or something needs attention
   2  the command line is not valid
   3  the API or the database could not be reached, or failed
   4  something needed is not configured: a key, a secret, the project
@@ -68,6 +69,8 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "init",
             "database:migrate",
+            "status",
+            "orphans",
             "backup",
             "restore",
             "env:reseal",
@@ -147,6 +150,21 @@ pub enum Command {
         after_help = "Examples:\n  tenants database:migrate\n  tenants database:migrate --remote --verbose"
     )]
     DatabaseMigrate(init::MigrateArgs),
+
+    /// Show the state of the service, and what needs attention
+    #[command(
+        after_help = "Examples:\n  tenants status\n  tenants status --remote --vars-file .production.local\n  tenants status --remote --format json\n\n\
+                      With CHEVERETO_ENCRYPTION_KEY it also decrypts every env.\n\
+                      Exit code 0: nothing needs attention; 1: something does. docs/OPERATING.md\n\
+                      says what to do."
+    )]
+    Status(status::StatusArgs),
+
+    /// List or drop the tables that deleted tenants have left
+    #[command(
+        after_help = "Examples:\n  tenants orphans\n  tenants orphans --remote --drop --id acme --id other\n  tenants orphans --drop --all"
+    )]
+    Orphans(orphans::OrphansArgs),
 
     /// Write the whole database to a file, and check it
     #[command(

@@ -23,10 +23,12 @@ pub mod config;
 pub mod env;
 pub mod init;
 pub mod key;
+pub mod orphans;
 pub mod plan;
 pub mod restore;
 pub mod site;
 pub mod stats;
+pub mod status;
 pub mod tenant;
 
 /// The options of a list command.

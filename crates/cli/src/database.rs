@@ -2,6 +2,7 @@
 //!
 //! wrangler runs in the project's folder, asks no questions, and receives none of our secrets.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -80,12 +81,22 @@ pub struct Database {
     script: Option<PathBuf>,
     folder: PathBuf,
     options: Vec<OsString>,
+    /// The database's size after the last statement, if wrangler tells it.
+    size_bytes: Cell<Option<u64>>,
 }
 
 /// The rows of one statement, as wrangler prints them.
 #[derive(Debug, Deserialize)]
 struct Rows {
     results: Vec<Box<RawValue>>,
+    #[serde(default)]
+    meta: Meta,
+}
+
+/// A part of the facts that D1 tells beside the rows. wrangler passes them on for a remote database.
+#[derive(Debug, Default, Deserialize)]
+struct Meta {
+    size_after: Option<u64>,
 }
 
 /// The rows of each statement of a call.
@@ -143,7 +154,14 @@ impl Database {
             script,
             folder,
             options,
+            size_bytes: Cell::new(None),
         })
+    }
+
+    /// Returns the database's size after the last batch, if wrangler told it.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.size_bytes.get()
     }
 
     /// Runs statements, separated by `;`, in one transaction.
@@ -158,9 +176,12 @@ impl Database {
         }
         // wrangler may print other messages before the JSON.
         let json = text.find("[\n").map_or(text.as_ref(), |at| &text[at..]);
-        serde_json::from_str(json)
-            .map(Results)
-            .map_err(|e| unreadable(&e.to_string()))
+        let results: Vec<Rows> =
+            serde_json::from_str(json).map_err(|e| unreadable(&e.to_string()))?;
+        if let Some(size) = results.iter().rev().find_map(|rows| rows.meta.size_after) {
+            self.size_bytes.set(Some(size));
+        }
+        Ok(Results(results))
     }
 
     /// Runs statements in one transaction. Returns the rows of each, with their values in the order of its columns.

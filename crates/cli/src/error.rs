@@ -16,7 +16,8 @@ use crate::terminal::printable;
 pub enum Exit {
     /// The command succeeded: 0.
     Done,
-    /// The API refused, the database has no such row, the key is not valid, or a row could not be encrypted again: 1.
+    /// The API refused, the database has no such row, the key is not valid, a row could not be encrypted again, or something needs
+    /// attention: 1.
     Refused,
     /// The command line is not valid: 2.
     Usage,
@@ -50,7 +51,7 @@ pub enum Error {
         /// For a 401: the sources of the API key and the request secret.
         used: Option<String>,
     },
-    /// The database has no such row, the key is not valid, or a row could not be encrypted again.
+    /// The database has no such row, the key is not valid, a row could not be encrypted again, or something needs attention.
     Refused {
         /// A stable word for programs.
         code: &'static str,

@@ -74,6 +74,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
     match &cli.command {
         Command::Init(args) => command::init::run(args, session, world),
         Command::DatabaseMigrate(args) => command::init::migrate(args, session, world),
+        Command::Status(args) => command::status::run(args, session, world),
+        Command::Orphans(args) => command::orphans::run(args, session, world),
         Command::Backup(args) => command::backup::run(args, session, world),
         Command::Restore(args) => command::restore::run(args, session, world),
         Command::Cache => command::cache::run(session, world),

@@ -21,6 +21,9 @@ pub const TENANT: &str = "CHEVERETO_TENANT";
 /// The variable of the project's folder.
 pub const PROJECT: &str = "TENANTS_PROJECT";
 
+/// The variable of the operator's name, for the audit log.
+pub const OPERATOR: &str = "TENANTS_OPERATOR";
+
 /// The prefixes of names that only this service uses.
 const PREFIXES: [&str; 2] = ["CHEVERETO_TENANT", "TENANTS_"];
 /// The most mistakes of spelling with which a name still looks like one of ours.
@@ -34,7 +37,7 @@ pub fn check(name: &str) -> Result<(), String> {
     if known().any(|known| known == name) {
         return Ok(());
     }
-    if [PROJECT, TENANT].contains(&name) {
+    if [OPERATOR, PROJECT, TENANT].contains(&name) {
         return Err(format!(
             "{name} has no effect in a file; set it in the environment"
         ));
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_only_the_environment_sets_is_named() {
-        for name in ["TENANTS_PROJECT", "CHEVERETO_TENANT"] {
+        for name in ["TENANTS_OPERATOR", "TENANTS_PROJECT", "CHEVERETO_TENANT"] {
             assert!(check(name).unwrap_err().contains("in the environment"));
         }
     }

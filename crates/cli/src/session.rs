@@ -1,12 +1,17 @@
 //! One run of the program: its settings and the form of its output.
 
+use std::process::{Command, Stdio};
+
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 
 use crate::error::Error;
+use crate::names::OPERATOR;
 use crate::output::{Fields, Format, World, cell, record, table};
+use crate::random::request_id;
 use crate::settings::Settings;
 
 /// The settings and the output format that every command gets besides its own options.
@@ -18,6 +23,31 @@ pub struct Session<'a> {
 }
 
 impl Session<'_> {
+    /// Returns a new run for the audit entries of a task. It names the operator: `TENANTS_OPERATOR`, or user@host.
+    ///
+    /// # Errors
+    /// Fails if the name is not valid, or the operating system cannot supply random bytes.
+    pub fn run(&self) -> Result<Run, Error> {
+        let (name, from) = match self.settings.variable(OPERATOR) {
+            Some(name) => (name, String::new()),
+            None => (self.user_and_host(), format!(" ({OPERATOR} replaces it)")),
+        };
+        let operator = Operator::parse(&name).map_err(|detail| {
+            Error::Configuration(format!("the operator's name: {detail}{from}"))
+        })?;
+        Ok(Run::new(request_id()?).by(operator))
+    }
+
+    /// Returns `user@host`, or the part that is known.
+    fn user_and_host(&self) -> String {
+        let first = |names: &[&str]| names.iter().find_map(|name| self.settings.variable(name));
+        let user = first(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "unknown".into());
+        match first(&["HOSTNAME", "COMPUTERNAME"]).or_else(hostname) {
+            Some(host) => format!("{user}@{host}"),
+            None => user,
+        }
+    }
+
     /// Shows a JSON object: its own bytes to programs, its fields to people.
     ///
     /// # Errors
@@ -86,6 +116,17 @@ impl Session<'_> {
 pub fn to_json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value)
         .map_err(|e| Error::Machine(format!("cannot write the output as JSON: {e}")))
+}
+
+/// Returns the host's name. Most shells have it as a variable that they do not export, so a program must be asked.
+fn hostname() -> Option<String> {
+    let output = Command::new("hostname")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let name = String::from_utf8(output.stdout).ok()?;
+    Some(name.trim().to_owned()).filter(|name| output.status.success() && !name.is_empty())
 }
 
 /// Returns this machine's time.

@@ -69,6 +69,10 @@ fn a_key_is_issued_for_the_next_id_and_shown_once() {
         "{sql}"
     );
     assert!(sql.contains("'api_key.create', '7', 'cli-"), "{sql}");
+    assert!(
+        sql.contains(&format!("CAST(X'{}' AS TEXT)", hex::encode("me@here"))),
+        "{sql}"
+    );
     assert!(!sql.contains(key) && !sql.contains("it's"), "{sql}");
 
     let environment = project.wrangler_environment(2);
@@ -478,4 +482,198 @@ fn wrangler_receives_no_secret() {
     for secret in [API_KEY, KEY_SECRET, REQUEST_SECRET] {
         assert!(!environment.contains(secret), "{environment}");
     }
+}
+
+#[test]
+fn the_audit_log_names_the_operator_of_the_variable() {
+    let mut project = Project::new().with_wrangler(&[(0, &two("", r#"{"id": 7}"#))]);
+    project
+        .variables
+        .push(("TENANTS_OPERATOR", "the-night-shift".into()));
+    let run = project.run(&["api:key:delete", "--id", "7"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let sql = &project.wrangler_call(1).unwrap()[6];
+    assert!(sql.contains("'the-night-shift'"), "{sql}");
+
+    let mut project = Project::new().with_wrangler(&[]);
+    project
+        .variables
+        .push(("TENANTS_OPERATOR", "a\u{7}".into()));
+    let run = project.run(&["api:key:delete", "--id", "7"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(run.errors.contains("operator's name"), "{}", run.errors);
+    assert_eq!(project.wrangler_call(1), None);
+}
+
+/// The names of all migrations, as the record has them.
+fn record() -> String {
+    let names = tenants_core::task::prepare::MIGRATIONS.iter();
+    let names: Vec<String> = names
+        .map(|migration| format!(r#"{{"name": "{}"}}"#, migration.name))
+        .collect();
+    rows(&names.join(", "))
+}
+
+/// Two results, as wrangler prints them for a remote database of this size.
+fn counted(row: &str, keys: &str, bytes: u64) -> String {
+    format!(
+        "[\n  {{\"results\": [{row}], \"meta\": {{\"size_after\": 1}}}},\n  \
+         {{\"results\": [{keys}], \"meta\": {{\"size_after\": {bytes}}}}}\n]\n"
+    )
+}
+
+const HEALTHY: &str = r#"{"tenants": 12, "enabled": 11, "plans": 2, "valid_keys": 3, "late_statistics": 0, "audit_entries": 340}"#;
+
+#[test]
+fn the_status_shows_what_it_counted_and_exits_with_0_if_nothing_needs_attention() {
+    let answers = [
+        (0, record()),
+        (0, counted(HEALTHY, "", 8_192_000)),
+        (0, NONE.into()),
+        (0, NONE.into()),
+    ];
+    let answers: Vec<(u8, &str)> = answers.iter().map(|(c, t)| (*c, t.as_str())).collect();
+    let mut project = Project::new().with_wrangler(&answers);
+    project.variables.push((
+        "CHEVERETO_ENCRYPTION_KEY",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
+    ));
+    let run = project.run(&["status", "--remote"]);
+    assert_eq!((run.code, run.errors.as_str()), (0, ""), "{run:?}");
+    let newest = tenants_core::task::prepare::MIGRATIONS.last().unwrap().name;
+    let version = tenants_core::VERSION;
+    assert_eq!(
+        run.output.lines().map(str::trim).collect::<Vec<_>>(),
+        [
+            format!("version      {version}"),
+            format!("schema       {newest}, as this version needs it"),
+            "tenants      12, 11 enabled".into(),
+            "plans        2".into(),
+            "API keys     3 valid, none of which expires within 30 days".into(),
+            "statistics   no site's are late".into(),
+            "env          every row decrypts".into(),
+            "audit log    340 entries".into(),
+            "database     8.1 MB, 0 % of 10000 MB".into(),
+        ]
+    );
+}
+
+#[test]
+fn the_status_names_all_that_needs_attention_and_exits_with_1() {
+    let row = HEALTHY.replace(r#""late_statistics": 0"#, r#""late_statistics": 4"#);
+    let key = r#"{"id": 7, "name": "ci", "created_at": "", "expires_at": "2026-09-01 00:00:00", "deleted_at": null}"#;
+    let answers = || {
+        [
+            (0, rows(r#"{"name": "9999_later.sql"}"#)),
+            (0, counted(&row, key, 400_000_000)),
+        ]
+    };
+    let run = |args: &[&str]| {
+        let answers = answers();
+        let answers: Vec<(u8, &str)> = answers.iter().map(|(c, t)| (*c, t.as_str())).collect();
+        Project::new().with_wrangler(&answers).run(args)
+    };
+    let json = run(&["status", "--remote", "--free-plan", "--format", "json"]);
+    assert_eq!(json.code, 1, "{json:?}");
+    let version = tenants_core::VERSION;
+    assert_eq!(
+        json.output,
+        format!(
+            "{{\"version\":\"{version}\",\"schema\":{{\"state\":\"newer\",\"unknown\":\"9999_later.sql\"}},\
+             \"tenants\":12,\"enabled\":11,\"plans\":2,\"keys\":3,\
+             \"expiring_keys\":[{{\"id\":7,\"name\":\"ci\",\"expires_at\":\"2026-09-01 00:00:00\"}}],\
+             \"late_statistics\":4,\"unreadable\":null,\"audit_entries\":340,\"database_bytes\":400000000,\
+             \"database_limit_bytes\":500000000,\"attention\":[\"schema\",\"keys\",\"statistics\",\"size\"]}}\n"
+        )
+    );
+    assert!(json.errors.contains(r#""code":"attention""#), "{json:?}");
+
+    let text = run(&["status", "--remote"]);
+    assert_eq!(text.code, 1);
+    for part in [
+        "not checked: CHEVERETO_ENCRYPTION_KEY is not set",
+        "1 of which expire within 30 days:",
+        "2026-09-01 00:00:00  7 ci",
+        "late for 4 sites",
+        "400.0 MB, 4 % of 10000 MB",
+    ] {
+        assert!(text.output.contains(part), "{part}: {}", text.output);
+    }
+    assert!(
+        text.errors.contains("statistics are late") && !text.errors.contains("nearly full"),
+        "{}",
+        text.errors
+    );
+}
+
+#[test]
+fn the_status_of_a_schema_that_is_behind_has_no_numbers() {
+    let project = Project::new().with_wrangler(&[(0, &rows(r#"{"name": "0001_registry.sql"}"#))]);
+    let run = project.run(&["status", "--format", "json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.output
+            .contains(r#""schema":{"state":"behind","lacks":"0002_writes.sql"},"tenants":null"#),
+        "{}",
+        run.output
+    );
+    assert!(run.output.contains(r#""database_bytes":null"#));
+    assert_eq!(project.wrangler_call(2), None);
+}
+
+#[test]
+fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
+    let found = rows(
+        r#"{"name": "chv_a_files", "id": "a"}, {"name": "chv_a_users", "id": "a"}, {"name": "chv_b_users", "id": "b"}"#,
+    );
+    let list = Project::new()
+        .with_wrangler(&[(0, &found)])
+        .run(&["orphans", "--format", "json"]);
+    assert_eq!(
+        (list.code, list.output.as_str()),
+        (
+            0,
+            "[{\"tenant\":\"a\",\"tables\":2},{\"tenant\":\"b\",\"tables\":1}]\n"
+        )
+    );
+    for bad in [
+        &["orphans", "--drop"][..],
+        &["orphans", "--all"],
+        &["orphans", "--id", "a"],
+        &["orphans", "--drop", "--all", "--id", "a"],
+        &["orphans", "--drop", "--id", "a b"],
+    ] {
+        let run = Project::new().with_wrangler(&[]).run(bad);
+        assert_eq!(run.code, 2, "{bad:?}: {run:?}");
+    }
+    let fourteen = format!("[\n{}\n]", [r#"{"results": []}"#; 14].join(","));
+    let project = Project::new().with_wrangler(&[(0, &found), (0, &fourteen)]);
+    let run = project.run(&["orphans", "--drop", "--id", "B"]);
+    assert_eq!(
+        (run.code, run.output.as_str()),
+        (0, "dropped the tables of b\n")
+    );
+    let sql = &project.wrangler_call(2).unwrap()[6];
+    assert_eq!(
+        sql.matches("DROP TABLE IF EXISTS \"chv_b_").count(),
+        13,
+        "{sql}"
+    );
+    assert_eq!(sql.matches("DROP TABLE").count(), 13, "{sql}");
+    assert!(sql.contains("'tenant.drop_tables'"), "{sql}");
+
+    let project = Project::new().with_wrangler(&[(0, &found), (1, "{}"), (0, &fourteen)]);
+    let run = project.run(&["orphans", "--drop", "--all", "--format", "json"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(
+        run.output.starts_with(
+            r#"{"dropped":[{"tenant":"b","tables":1}],"failed":[{"tenant":"a","reason":"#
+        ),
+        "{}",
+        run.output
+    );
+    let project = Project::new().with_wrangler(&[(0, &found)]);
+    let run = project.run(&["orphans", "--drop", "--id", "nobody"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(project.wrangler_call(2), None);
 }

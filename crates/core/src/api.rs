@@ -29,6 +29,7 @@ use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::level::Level;
 use crate::value::random::Random;
+use crate::value::run::Run;
 use crate::wire::body::RawBody;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
@@ -102,7 +103,7 @@ impl Api {
     /// variable.
     pub fn new(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
         Self(Config::read(variable).map(|config| Ready {
-            traefik: Arc::new(Template::new(&config.root_hostname, &config.proxy)),
+            traefik: Arc::new(Template::new(&config.hostnames.root, &config.proxy)),
             config,
         }))
     }
@@ -161,7 +162,7 @@ impl Api {
                     .map_err(|_| ApiError::Internal(Internal::Clock))?;
                 let run_id =
                     request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
-                KeyDeletion::begin(&choice, &run_id, &now).into()
+                KeyDeletion::begin(&choice, &Run::new(run_id), &now).into()
             }
             Order::CountStats => self.begin_stats(unix_seconds)?.into(),
             Order::Prepare => Preparation::begin().into(),
@@ -290,7 +291,7 @@ impl Api {
                 sealer: config.sealer.as_ref(),
                 random,
             },
-            root_hostname: &config.root_hostname,
+            hostnames: &config.hostnames,
             site: &config.site,
             enforced: &config.enforced,
         };

@@ -14,7 +14,7 @@ use crate::crypto::seal::Sealer;
 use crate::crypto::signature::RequestSecret;
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::AddressList;
-use crate::value::hostname::Hostname;
+use crate::value::hostname::{Hostname, ReservedHostnames};
 use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
 use crate::wire::variables::Variables;
@@ -51,6 +51,7 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
+    "TENANTS_RESERVED_HOSTNAMES",
     "TENANTS_REUSED_ID",
     "TENANTS_STATS_MIN_AGE",
     "TENANTS_STATS_PER_RUN",
@@ -64,8 +65,7 @@ pub struct Config {
     pub(crate) sealer: Option<Arc<Sealer>>,
     /// Settings that override every tenant's own (contract §6).
     pub(crate) enforced: Variables,
-    /// The root's own hostname, which no tenant can have.
-    pub(crate) root_hostname: Hostname,
+    pub(crate) hostnames: Hostnames,
     pub(crate) proxy: Proxy,
     pub(crate) site: Site,
     /// The most tenants that one run of the cron trigger counts.
@@ -87,6 +87,15 @@ pub(crate) struct Access {
     pub(crate) request_secret: Option<RequestSecret>,
     /// Check signatures of the legacy dialect. Without them its routes do not exist.
     pub(crate) verifying_keys: Option<VerifyingKeys>,
+}
+
+/// Hostnames that no tenant may have.
+#[derive(Debug, Clone)]
+pub(crate) struct Hostnames {
+    /// The root's own.
+    pub(crate) root: Hostname,
+    /// The operator's choice.
+    pub(crate) reserved: ReservedHostnames,
 }
 
 /// Traefik: who may read its configuration, and the settings in it.

@@ -156,6 +156,25 @@ impl TaskEntry {
 }
 
 #[derive(Serialize)]
+struct MetricsLine<'a> {
+    level: Level,
+    binding: &'static str,
+    cause: &'a str,
+}
+
+/// The line for a host that cannot write its metrics, a warning: JSON without a line break.
+#[must_use]
+pub fn metrics_failed(cause: &str) -> String {
+    let line = MetricsLine {
+        level: Level::Warn,
+        binding: "METRICS",
+        cause,
+    };
+    // Strings always encode.
+    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+}
+
+#[derive(Serialize)]
 struct UnknownVariableLine<'a> {
     level: Level,
     variable: &'a str,
@@ -178,7 +197,7 @@ pub fn unknown_variable(variable: &UnknownVariable) -> String {
 mod tests {
     use alloc::vec;
 
-    use super::{Level, LogEntry, TaskEntry, unknown_variable};
+    use super::{Level, LogEntry, TaskEntry, metrics_failed, unknown_variable};
     use crate::config::unknown;
     use crate::task::TaskError;
     use crate::task::stats::{Failed, Report};
@@ -234,6 +253,14 @@ mod tests {
         assert_eq!(
             unknown_variable(variable),
             r#"{"level":"warn","variable":"TENANTS_\"LOG\nLEVEL","cause":"TENANTS_\"LOG\nLEVEL is not a variable of this service, and has no effect; the closest name is TENANTS_LOG_LEVEL"}"#
+        );
+    }
+
+    #[test]
+    fn metrics_that_fail_are_a_warning() {
+        assert_eq!(
+            metrics_failed("TypeError: \"x\""),
+            r#"{"level":"warn","binding":"METRICS","cause":"TypeError: \"x\""}"#
         );
     }
 

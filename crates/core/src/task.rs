@@ -10,13 +10,16 @@ use core::fmt;
 use crate::machine::{Failure, Outcome};
 use crate::sql::{Batch, Results, Rows};
 use crate::value::fault::ApiError;
+pub use crate::value::run::{Operator, Run};
 
 pub mod any;
 pub mod keys;
+pub mod orphans;
 pub mod prepare;
 pub mod reseal;
 pub mod restored;
 pub mod stats;
+pub mod status;
 
 /// The reason why a task could not begin or go on. It prints as a sentence without a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod id;
 pub mod level;
 pub(crate) mod patch;
 pub mod random;
+pub mod run;
 pub mod table_name;
 pub(crate) mod text;
 pub(crate) mod user;

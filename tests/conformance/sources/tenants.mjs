@@ -8,6 +8,11 @@ const fields = (id, more = {}) => ({ id, hostname: `${id.toLowerCase()}.example.
 const unicode = { Z: '', A: 'grüße', B: '世界', C: '🐘👩‍👩‍👧‍👦', D: 'e\u0301 and \u00e9', E: '\u0001\b\t\n\r\u001f\u007f\u0085\u2028\u2029\ufeff\uffff', F: '"\\/\'`${x}$1?1', G: '\u{10ffff}', K: "'; DROP TABLE tenants; --" }
 
 export default [
+  scenario('reserved hostnames', { TENANTS_RESERVED_HOSTNAMES: 'www.example.com, *.Internal.example.com' },
+    ['www.example.com', 'WWW.example.com', 'a.internal.example.com', 'a.b.internal.example.com'].map((hostname) => invalid(`${hostname} is reserved`, fields('x', { hostname }), ['/hostname'])),
+    ['internal.example.com', 'xinternal.example.com', 'a.www.example.com'].map((hostname, i) => create(`${hostname} is not reserved`, fields(`t${i}`, { hostname }))),
+    refuse('edit a hostname to a reserved one', 422, 'invalid', 'PATCH', '/tenants/t0', { body: { hostname: 'www.example.com' } }, ['/hostname']),
+  ),
   scenario('tenants, from creation to deletion', { CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com' },
     request('list no tenants', 200, 'GET', '/tenants', { json: [] }),
     create('create a tenant with only the required fields', fields('a'), { answer: { location: '/_/api/4/tenants/a' }, json: { id: 'a', plan_id: null, limits: {}, env: {}, last_job_at: null } }),

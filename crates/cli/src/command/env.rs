@@ -11,7 +11,6 @@ use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
 use crate::output::{Format, World, table};
 use crate::progress::Progress;
-use crate::random::request_id;
 use crate::session::{Session, now};
 use crate::settings::Needs;
 use crate::task;
@@ -102,15 +101,21 @@ pub fn reseal(
         let counts = task::run(&database, survey, world.now, |_| ())?;
         return show_counts(counts, session, world);
     }
-    let report = run(&config, &database, world)?;
+    let report = run(&config, &database, session, world)?;
     show(&report, session, world)?;
     judge(&report)
 }
 
-fn run(config: &Config, database: &Database, world: &mut World<'_>) -> Result<Report, Error> {
+fn run(
+    config: &Config,
+    database: &Database,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<Report, Error> {
     let now = now(world)?;
     let clock = world.now;
-    let reseal = Reseal::begin(config, &request_id()?, &now, SLICE_BYTES).map_err(task::stopped)?;
+    let reseal =
+        Reseal::begin(config, &session.run()?, &now, SLICE_BYTES).map_err(task::stopped)?;
     let mut progress = Progress::new("encrypting again", world);
     Ok(task::run(database, reseal, clock, |reseal| {
         let (done, total) = reseal.progress();

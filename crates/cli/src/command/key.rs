@@ -17,7 +17,7 @@ use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
 use crate::names::KEY_SECRET;
 use crate::output::{Format, World};
-use crate::random::{SystemRandom, request_id};
+use crate::random::SystemRandom;
 use crate::session::{Session, now, to_json};
 use crate::task;
 
@@ -168,7 +168,7 @@ pub fn create(
         (world.now)(),
         &mut SystemRandom,
     );
-    let creation = creation.map_err(task::stopped)?.under(&request_id()?);
+    let creation = creation.map_err(task::stopped)?.under(session.run()?);
     let mut inserted = None;
     let created = task::run(&database, creation, world.now, |creation| {
         inserted = creation.inserts();
@@ -290,10 +290,10 @@ pub fn delete(
     world: &mut World<'_>,
 ) -> Result<(), Error> {
     let database = Database::open(&session.settings, &args.database)?;
-    let request_id = request_id()?;
+    let run = session.run()?;
     let now = now(world)?;
     let choice = args.choice()?;
-    let deletion = KeyDeletion::begin(&choice, &request_id, &now);
+    let deletion = KeyDeletion::begin(&choice, &run, &now);
     let deleted = task::run(&database, deletion, world.now, |_| ())?;
     if deleted.is_empty() {
         return Err(Error::Refused {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value as Json;
+use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyList, KeyRow};
 use tenants_core::task::restored::Restored;
 use tenants_core::value::clock::Timestamp;
@@ -160,7 +161,7 @@ fn restore(
     }
     outcome.bookmark = note_bookmark(&args.database, &database, world);
     world.note(&format!("restoring {} rows…", outcome.rows));
-    import(&dump, &present, &deleted, &now, &database)?;
+    import(&dump, &present, &deleted, &now, &database, session)?;
     verify(&dump, &expected, &database, world)?;
     database.migrate()?;
     outcome.restored = true;
@@ -191,10 +192,10 @@ fn finish(args: &RestoreArgs, session: &Session<'_>, world: &mut World<'_>) -> R
         ));
     }
     choose(&mut keys, args.delete_keys.as_ref())?;
-    let run_id = request_id()?;
-    task::run(&database, Restored::begin(&run_id, &now), world.now, |_| ())?;
+    let run = session.run()?;
+    task::run(&database, Restored::begin(&run, &now), world.now, |_| ())?;
     for key in keys.iter().filter(|key| key.deleted) {
-        let deletion = KeyDeletion::begin(&KeyChoice::Id(key.id), &run_id, &now);
+        let deletion = KeyDeletion::begin(&KeyChoice::Id(key.id), &run, &now);
         task::run(&database, deletion, world.now, |_| ())?;
     }
     let outcome = Outcome {
@@ -413,9 +414,16 @@ fn import(
     deleted: &[i64],
     now: &Timestamp,
     database: &Database,
+    session: &Session<'_>,
 ) -> Result<(), Error> {
-    let run_id = request_id()?;
-    let name = private_folder(database.folder())?.join(&run_id);
+    let has_epoch = dump.table("registry").is_some();
+    // A backup from before the epoch has no column for the operator either.
+    let run = if has_epoch {
+        session.run()?
+    } else {
+        Run::new(request_id()?)
+    };
+    let name = private_folder(database.folder())?.join(run.id());
     let file = Unfinished::new(&name, "import")?;
     let written = || -> std::io::Result<()> {
         let out = OpenOptions::new().write(true).open(&file.path)?;
@@ -425,12 +433,12 @@ fn import(
         }
         dump.write_script(&mut out)?;
         // A backup from before the table gets its first epoch from the migration.
-        if dump.table("registry").is_some() {
-            let restored = Restored::begin(&run_id, now);
+        if has_epoch {
+            let restored = Restored::begin(&run, now);
             write_effect(&restored.effect(), &mut out)?;
         }
         for id in deleted {
-            let deletion = KeyDeletion::begin(&KeyChoice::Id(*id), &run_id, now);
+            let deletion = KeyDeletion::begin(&KeyChoice::Id(*id), &run, now);
             write_effect(&deletion.effect(), &mut out)?;
         }
         out.flush()

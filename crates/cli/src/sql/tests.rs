@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use tenants_core::config::Config;
 use tenants_core::sql::{Batch, Row, Rows, Value};
+use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyName};
 use tenants_core::task::reseal::Reseal;
 use tenants_core::value::clock::Timestamp;
@@ -113,7 +114,7 @@ fn only_the_chosen_keys_are_deleted_and_only_once() {
     }
     let oneil = || KeyName::parse("O'Neil").unwrap();
     let mut delete = |choice| {
-        let deletion = KeyDeletion::begin(&choice, "cli-0a", &now);
+        let deletion = KeyDeletion::begin(&choice, &Run::new("cli-0a"), &now);
         run(&mut database, &script(batch(&deletion))).remove(1)
     };
     assert_eq!(delete(KeyChoice::Both(3, oneil())), [0; 0]);
@@ -153,7 +154,7 @@ fn a_script_has_the_values_of_a_batch_in_place_of_its_placeholders() {
         )
         .unwrap();
     let now = at("2026-01-02 03:04:05");
-    let task = Reseal::begin(&config(), "cli-0a", &now, 1000).unwrap();
+    let task = Reseal::begin(&config(), &Run::new("cli-0a"), &now, 1000).unwrap();
     let counts = script(batch(&task));
     assert!(!counts.contains('?'), "{counts}");
     // `?2` belongs to the previous key, which is not configured.

@@ -56,6 +56,8 @@ impl Project {
                     REQUEST_SECRET.into(),
                 ),
                 ("CHEVERETO_TENANTS_API_KEY_SECRET", KEY_SECRET.into()),
+                ("USER", "me".into()),
+                ("HOSTNAME", "here".into()),
             ],
             input: Vec::new(),
             width: None,

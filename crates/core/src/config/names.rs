@@ -29,9 +29,10 @@ impl fmt::Display for UnknownVariable {
 const PREFIXES: [&str; 2] = ["CHEVERETO_TENANT", "TENANTS_"];
 
 /// The variables of the command line program, which may share a file with the service's.
-const CLIENT_VARIABLES: [&str; 4] = [
+const CLIENT_VARIABLES: [&str; 5] = [
     "CHEVERETO_TENANT",
     "TENANTS_API_KEY",
+    "TENANTS_OPERATOR",
     "TENANTS_PROJECT",
     "TENANTS_URL",
 ];
@@ -85,6 +86,7 @@ mod tests {
             "TENANTS_LOGLEVEL",
             "CHEVERETO_TENANT",
             "TENANTS_API_KEY",
+            "TENANTS_OPERATOR",
             "TENANTS_PROJECT",
             "TENANTS_URL",
             "CHEVERETO_MAX_USERS",

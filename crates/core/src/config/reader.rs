@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Access, Config, Proxy, ReusedId, Site, VariableError};
+use super::{Access, Config, Hostnames, Proxy, ReusedId, Site, VariableError};
 use crate::crypto::api_key::KeySecret;
 use crate::crypto::hashing::Hashing;
 use crate::crypto::seal::{Sealer, SealingKey};
@@ -17,7 +17,7 @@ use crate::crypto::secret::Secret;
 use crate::crypto::signature::RequestSecret;
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
-use crate::value::hostname::Hostname;
+use crate::value::hostname::{Hostname, ReservedHostnames};
 use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
 use crate::value::text::quote;
@@ -50,9 +50,14 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
 
     pub(super) fn config(mut self) -> Result<Config, Vec<VariableError>> {
         let config = Config {
-            root_hostname: self
-                .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
-                .unwrap_or_else(Hostname::localhost),
+            hostnames: Hostnames {
+                root: self
+                    .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
+                    .unwrap_or_else(Hostname::localhost),
+                reserved: self
+                    .parsed("TENANTS_RESERVED_HOSTNAMES", ReservedHostnames::parse)
+                    .unwrap_or_default(),
+            },
             proxy: self.proxy(),
             access: self.access(),
             sealer: self.sealer(),

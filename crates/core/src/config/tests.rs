@@ -18,7 +18,7 @@ fn an_empty_configuration_is_valid() {
     let config = read(&[]).unwrap();
     assert!(config.access.key_secret.is_none());
     assert!(config.sealer.is_none());
-    assert_eq!(config.root_hostname.as_str(), "localhost");
+    assert_eq!(config.hostnames.root.as_str(), "localhost");
     assert!(config.access.verifying_keys.is_none());
     assert!(
         read(&[("CHEVERETO_TENANTS_API_KEY_SECRET", "")])
@@ -36,6 +36,7 @@ fn errors_name_every_invalid_variable_and_show_no_secret() {
         ("CHEVERETO_ENCRYPTION_KEY", "c2hvcnQ="),
         ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", "&&&"),
         ("CHEVERETO_INTERNAL_HOSTNAME", "a_b"),
+        ("TENANTS_RESERVED_HOSTNAMES", "a, b c"),
         ("CHEVERETO_TENANTS_DB_ISOLATION_MODE", "database"),
         ("CHEVERETO_TENANT_ENFORCED", r#"{"a":"secret"}"#),
     ])
@@ -44,6 +45,7 @@ fn errors_name_every_invalid_variable_and_show_no_secret() {
         errors,
         [
             "CHEVERETO_INTERNAL_HOSTNAME: expected labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, separated by dots; got `a_b`",
+            "TENANTS_RESERVED_HOSTNAMES: expected hostnames and `*.` with a hostname, separated by commas; got `b c`",
             "CHEVERETO_TENANTS_API_IP_ALLOW_LIST: expected addresses or CIDR ranges, separated by commas; got `nonsense`",
             "CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes",
             "CHEVERETO_ENCRYPTION_KEY_PREVIOUS: expected base64 of 32 bytes; it is not base64",

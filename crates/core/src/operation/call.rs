@@ -6,13 +6,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::auth::Caller;
-use crate::config::Site;
+use crate::config::{Hostnames, Site};
 use crate::machine::{Context, Failure, FailureKind};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::ApiError;
-use crate::value::hostname::Hostname;
 use crate::wire::body::{Fields, RawBody};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
@@ -31,7 +30,7 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a str,
     pub(crate) body: RawBody<'a>,
     pub(crate) env: EnvSealer<'a>,
-    pub(crate) root_hostname: &'a Hostname,
+    pub(crate) hostnames: &'a Hostnames,
     pub(crate) site: &'a Site,
     /// `CHEVERETO_TENANT_ENFORCED`
     pub(crate) enforced: &'a Variables,

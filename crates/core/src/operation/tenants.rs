@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use crate::config::ReusedId;
+use crate::config::{Hostnames, ReusedId};
 use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
 use crate::operation::site;
 use crate::settings::{Maps, effective};
@@ -124,7 +124,7 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
 
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let new = read_new(call.fields()?, call.root_hostname)?;
+    let new = read_new(call.fields()?, call.hostnames)?;
     let batch = tenants::create(
         &call.caller,
         call.request_id,
@@ -180,7 +180,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 
 /// `PATCH /tenants/{id}`
 pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let patch = read_patch(call.fields()?, call.root_hostname)?;
+    let patch = read_patch(call.fields()?, call.hostnames)?;
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(&call.caller, "tenant"));
     };
@@ -228,7 +228,7 @@ pub(crate) fn delete(call: &Call<'_>) -> Result<Pending, ApiError> {
     if drop_tables {
         return Ok(site::delete_with_tables(call, id));
     }
-    let batch = tenants::delete(&call.caller, call.request_id, &id);
+    let batch = tenants::delete(&call.caller, call.request_id, &id, &call.site.table_prefix);
     Ok(Pending::new(batch, |results| {
         if was_there(results)? {
             Ok(Response::empty(204))
@@ -240,9 +240,9 @@ pub(crate) fn delete(call: &Call<'_>) -> Result<Pending, ApiError> {
 
 /// Reads the body of `POST /tenants`. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""` for `plan_id`
 /// (contract §10).
-fn read_new(mut fields: Fields<'_>, root: &Hostname) -> Result<NewTenant, ApiError> {
+fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, ApiError> {
     let id = fields.required("id", |v| v.parsed(TenantId::parse));
-    let hostname = fields.required("hostname", |v| read_hostname(v, root));
+    let hostname = fields.required("hostname", |v| read_hostname(v, hostnames));
     let is_enabled = fields.required_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", read_plan_id);
     let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
@@ -277,8 +277,8 @@ fn read_new(mut fields: Fields<'_>, root: &Hostname) -> Result<NewTenant, ApiErr
 }
 
 /// Reads the body of `PATCH /tenants/{id}`, which must have at least one field.
-fn read_patch(mut fields: Fields<'_>, root: &Hostname) -> Result<TenantPatch, ApiError> {
-    let hostname = fields.maybe("hostname", |v| read_hostname(v, root));
+fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPatch, ApiError> {
+    let hostname = fields.maybe("hostname", |v| read_hostname(v, hostnames));
     let is_enabled = fields.maybe_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", read_plan_id);
     let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
@@ -324,13 +324,16 @@ fn read_drop_tables(fields: Option<Fields<'_>>) -> Result<bool, ApiError> {
     Ok(drop_tables.unwrap_or(false))
 }
 
-fn read_hostname(value: Json<'_>, root: &Hostname) -> Checked<Hostname> {
+fn read_hostname(value: Json<'_>, hostnames: &Hostnames) -> Checked<Hostname> {
     value.parsed(|text| {
         let hostname = Hostname::parse(text)?;
-        if hostname == *root {
+        if hostname == hostnames.root {
             return Err(format!(
                 "`{hostname}` is the root's own name; expected another"
             ));
+        }
+        if hostnames.reserved.has(&hostname) {
+            return Err(format!("`{hostname}` is reserved; expected another"));
         }
         Ok(hostname)
     })

@@ -8,6 +8,8 @@ use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
 use crate::store::standing;
 use crate::value::clock::Timestamp;
+use crate::value::id::TenantId;
+use crate::value::run::Run;
 
 /// The actions that the log knows. Their names are stored, and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(crate) enum Action {
     ApiKeyDelete,
     /// Values were encrypted again under a new key. Nothing that can be read changes, so Traefik's revision skips these entries.
     EnvReseal,
+    /// An operator dropped the tables that a deleted tenant had left.
+    TablesDrop,
     /// A backup was restored.
     RegistryRestore,
 }
@@ -35,7 +39,7 @@ pub(crate) enum Action {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -47,6 +51,7 @@ impl Action {
         Self::ApiKeyCreate,
         Self::ApiKeyDelete,
         Self::EnvReseal,
+        Self::TablesDrop,
         Self::RegistryRestore,
     ];
 
@@ -64,7 +69,31 @@ impl Action {
             Self::ApiKeyCreate => "api_key.create",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
+            Self::TablesDrop => "tenant.drop_tables",
             Self::RegistryRestore => "registry.restore",
+        }
+    }
+}
+
+/// The fate of a deleted tenant's tables, if it had any. Entries of `tenant.delete` have it as their detail. The names are stored, and
+/// never change. The trigger of `delete_tenant` writes the other one, `tables_kept`.
+pub(crate) const TABLES_DROPPED: &str = "tables_dropped";
+
+/// Who did it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Author<'a> {
+    /// The caller of a request.
+    Caller { key_id: i64, request_id: &'a str },
+    /// Whoever runs a task. The run's id takes the place of a request's.
+    Run(&'a Run),
+}
+
+impl<'a> Author<'a> {
+    /// The columns key_id, request_id and operator.
+    fn columns(self) -> (Option<i64>, &'a str, Option<&'a str>) {
+        match self {
+            Self::Caller { key_id, request_id } => (Some(key_id), request_id, None),
+            Self::Run(run) => (None, run.id(), run.operator()),
         }
     }
 }
@@ -72,53 +101,86 @@ impl Action {
 /// An entry of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    /// The caller's key, or `None` for an operator at the command line.
-    pub(crate) key_id: Option<i64>,
+    pub(crate) author: Author<'a>,
     pub(crate) action: Action,
     /// The identifier of the subject. It is stored in lower case, since identifiers match in any case.
     pub(crate) subject: &'a str,
-    pub(crate) request_id: &'a str,
     pub(crate) now: &'a Timestamp,
 }
 
 macro_rules! insert {
-    ($select:expr) => {
+    ($more:literal, $select:expr) => {
         concat!(
-            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ",
+            "INSERT INTO audit_log (key_id, action, subject, request_id, created_at",
+            $more,
+            ") SELECT ",
             $select
         )
     };
 }
 
-/// Writes an entry if the statement before it changed a row.
+/// Writes an entry if the statement before it changed a row. An entry without an operator needs no column for one, so a restored backup of
+/// an earlier schema can have it.
 pub(crate) fn after_change(entry: Entry<'_>) -> Sql {
-    Sql::new(insert!("?1, ?2, ?3, ?4, ?5 WHERE changes() > 0")).values([
-        entry.key_id.into(),
+    let (key_id, request_id, operator) = entry.author.columns();
+    let text = match operator {
+        None => insert!("", "?1, ?2, ?3, ?4, ?5 WHERE changes() > 0"),
+        Some(_) => insert!(", operator", "?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0"),
+    };
+    let sql = Sql::new(text).values([
+        key_id.into(),
         entry.action.as_str().into(),
         entry.subject.to_ascii_lowercase().into(),
-        entry.request_id.into(),
+        request_id.into(),
         entry.now.as_str().into(),
-    ])
+    ]);
+    sql.values(operator.map(Value::from))
 }
 
 /// Writes an entry for each row of `rows`, a table with its condition. `subject` is the expression of a row's subject. The statement
-/// binds `values`, which begin with the time, to `?1` and on.
+/// binds `values`, which begin with the time, to `?1` and on. As for [`after_change`], an entry without an operator needs no column for one.
 pub(crate) fn for_each(
     action: Action,
     subject: &'static str,
     rows: &'static str,
     values: impl IntoIterator<Item = Value>,
-    request_id: &str,
+    run: &Run,
 ) -> Sql {
     let values: Vec<Value> = values.into_iter().collect();
-    let sql = Sql::new(insert!("NULL, ")).values(values);
-    sql.bind(action.as_str())
+    let text = match run.operator() {
+        None => insert!("", "NULL, "),
+        Some(_) => insert!(", operator", "NULL, "),
+    };
+    let sql = Sql::new(text)
+        .values(values)
+        .bind(action.as_str())
         .sql(", ")
         .sql(subject)
         .sql(", ")
-        .bind(request_id)
-        .sql(", ?1 FROM ")
-        .sql(rows)
+        .bind(run.id())
+        .sql(", ?1");
+    let sql = match run.operator() {
+        None => sql,
+        Some(operator) => sql.sql(", ").bind(operator),
+    };
+    sql.sql(" FROM ").sql(rows)
+}
+
+/// Starts a transaction that drops the tables of a tenant that is no longer there. If there is such a tenant, the entry's action is `NULL`,
+/// which the table refuses, and with it the whole transaction.
+pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql {
+    Sql::new(insert!(
+        ", operator, detail",
+        "NULL, CASE WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) THEN ?2 END, ?1, ?3, ?4, ?5, ?6"
+    ))
+    .values([
+        tenant.folded().into(),
+        Action::TablesDrop.as_str().into(),
+        run.id().into(),
+        now.as_str().into(),
+        run.operator().into(),
+        TABLES_DROPPED.into(),
+    ])
 }
 
 /// Starts a transaction whose writes cannot carry a condition themselves, such as `CREATE TABLE`. Its first statement is the audit
@@ -129,22 +191,28 @@ pub(crate) fn entered(
     action: Action,
     tenant_id: &str,
     request_id: &str,
+    detail: Option<&str>,
     statements: impl IntoIterator<Item = Sql>,
 ) -> Batch {
     let entry = standing::statement(
         caller,
-        insert!(concat!(
-            standing::key!(id),
-            ", CASE WHEN ",
-            standing::standing!(),
-            " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ",
-            standing::key!(now)
-        )),
+        insert!(
+            ", detail",
+            concat!(
+                standing::key!(id),
+                ", CASE WHEN ",
+                standing::standing!(),
+                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ",
+                standing::key!(now),
+                ", ?7"
+            )
+        ),
     )
     .values([
         action.as_str().into(),
         request_id.into(),
         tenant_id.to_ascii_lowercase().into(),
+        detail.into(),
     ]);
     Batch::of(core::iter::once(entry).chain(statements))
 }

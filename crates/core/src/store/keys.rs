@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
-use crate::store::audit::{self, Action, Entry};
+use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::standing::{self, Judged, valid_key};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
+use crate::value::run::Run;
 
 /// A key as the contract shows it.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub(crate) fn next_id() -> Batch {
 
 /// Inserts a key with its audit entry, unless its id was given away meanwhile. The first statement returns a row if the key was
 /// inserted.
-pub(crate) fn insert(new: NewKey<'_>, request_id: &str) -> Batch {
+pub(crate) fn insert(new: NewKey<'_>, run: &Run) -> Batch {
     let insert = Sql::new(
         "INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 \
          WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id",
@@ -81,10 +82,9 @@ pub(crate) fn insert(new: NewKey<'_>, request_id: &str) -> Batch {
         TABLE.into(),
     ]);
     let entry = audit::after_change(Entry {
-        key_id: None,
+        author: Author::Run(run),
         action: Action::ApiKeyCreate,
         subject: &new.id.to_string(),
-        request_id,
         now: new.created_at,
     });
     Batch::of([insert, entry])
@@ -106,7 +106,7 @@ pub struct KeyRow {
 }
 
 impl KeyRow {
-    /// Reads the rows of [`all`] or [`by_digest`].
+    /// Reads the rows of [`all`], [`by_digest`] or [`expiring`].
     pub(crate) fn decode_all(results: &mut Results) -> Result<Vec<Self>, ApiError> {
         results
             .rows()?
@@ -132,6 +132,15 @@ pub(crate) fn all() -> Batch {
     ))
 }
 
+/// Reads the valid keys that expire until a time, the next one first.
+pub(crate) fn expiring(now: &Timestamp, until: &Timestamp) -> Sql {
+    Sql::new(
+        "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys \
+         WHERE deleted_at IS NULL AND expires_at > ?1 AND expires_at <= ?2 ORDER BY expires_at, id",
+    )
+    .values([now.as_str().into(), until.as_str().into()])
+}
+
 /// Reads the key with this id, if it has this digest.
 pub(crate) fn by_digest(id: i64, digest: &str) -> Batch {
     Batch::one(
@@ -144,19 +153,14 @@ pub(crate) fn by_digest(id: i64, digest: &str) -> Batch {
 
 /// Deletes the keys with this id, with this name, or with both, and writes an entry for each. Their rows stay, marked. The second
 /// statement returns their ids.
-pub(crate) fn delete(
-    id: Option<i64>,
-    name: Option<&str>,
-    request_id: &str,
-    now: &Timestamp,
-) -> Batch {
+pub(crate) fn delete(id: Option<i64>, name: Option<&str>, run: &Run, now: &Timestamp) -> Batch {
     let chosen: [Value; 3] = [now.as_str().into(), id.into(), name.into()];
     let entries = audit::for_each(
         Action::ApiKeyDelete,
         "CAST(id AS TEXT)",
         "api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3)",
         chosen.clone(),
-        request_id,
+        run,
     );
     let update = Sql::new(
         "UPDATE api_keys SET deleted_at = ?1 \

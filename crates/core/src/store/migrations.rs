@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0002_writes.sql",
     "0003_stats_turn.sql",
     "0004_sites.sql",
+    "0005_operator.sql",
     "0006_epoch.sql",
     "0007_finding.sql",
 ];

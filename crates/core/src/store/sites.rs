@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, unexpected_result};
-use crate::store::audit::{self, Action, Entry};
+use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::site_schema;
 use crate::store::standing::{self, standing};
 use crate::value::fault::ApiError;
@@ -60,7 +60,7 @@ impl Site {
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
         let tables = site_schema::create(&self.names);
-        self.entered(Action::TenantInstall, tables.chain([insert]))
+        self.entered(Action::TenantInstall, None, tables.chain([insert]))
     }
 
     /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`].
@@ -79,10 +79,12 @@ impl Site {
             .bind(username.as_str())
             .sql(" RETURNING username");
         let entry = audit::after_change(Entry {
-            key_id: Some(self.caller.key_id()),
+            author: Author::Caller {
+                key_id: self.caller.key_id(),
+                request_id: &self.request_id,
+            },
             action: Action::TenantUserPasswordReset,
             subject: self.id.as_str(),
-            request_id: &self.request_id,
             now: self.caller.now(),
         });
         Batch::of([update, entry, self.obstacles()])
@@ -92,7 +94,11 @@ impl Site {
     pub(crate) fn delete(&self) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
         let drops = site_schema::drop(&self.names);
-        self.entered(Action::TenantDelete, core::iter::once(delete).chain(drops))
+        self.entered(
+            Action::TenantDelete,
+            Some(audit::TABLES_DROPPED),
+            core::iter::once(delete).chain(drops),
+        )
     }
 
     /// Reads the obstacles that each of these can meet. The table is looked up by its name, since `sqlite_master` has no index and
@@ -113,12 +119,18 @@ impl Site {
         ])
     }
 
-    fn entered(&self, action: Action, statements: impl IntoIterator<Item = Sql>) -> Batch {
+    fn entered(
+        &self,
+        action: Action,
+        detail: Option<&str>,
+        statements: impl IntoIterator<Item = Sql>,
+    ) -> Batch {
         audit::entered(
             &self.caller,
             action,
             self.id.as_str(),
             &self.request_id,
+            detail,
             statements,
         )
     }

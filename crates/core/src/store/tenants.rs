@@ -18,7 +18,7 @@ use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::patch::Edit;
-use crate::value::table_name::TableNames;
+use crate::value::table_name::{TableNames, TablePrefix};
 use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
@@ -271,15 +271,22 @@ pub(crate) fn edit(
     Ok(write(caller, request_id, text, values))
 }
 
-/// Deletes a tenant and keeps its tables. The result is a row of [`write::was_there`](crate::store::write::was_there).
-pub(crate) fn delete(caller: &Caller, request_id: &str, id: &TenantId) -> Batch {
+/// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is a row of [`write::was_there`](crate::store::write::was_there).
+pub(crate) fn delete(
+    caller: &Caller,
+    request_id: &str,
+    id: &TenantId,
+    prefix: &TablePrefix,
+) -> Batch {
+    let users = TableNames::of(prefix, id).name(site_schema::USERS);
     let text = write_into!(
         "delete_tenant",
-        "id_is_there, id",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), ?5",
+        "id_is_there, site_is_there, id",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM pragma_table_info(?6)), ?5",
         "id_is_there"
     );
-    write(caller, request_id, text, [id.as_str().into()])
+    let values = [id.as_str().into(), users.as_str().into()];
+    write(caller, request_id, text, values)
 }
 
 /// A tenant's empty map is stored as `NULL`.

@@ -18,6 +18,7 @@ use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
+use crate::value::run::Run;
 use crate::wire::http::request_id;
 
 /// The longest name of a key, in characters.
@@ -69,7 +70,7 @@ pub struct KeyCreation {
     name: Option<KeyName>,
     expires_at: Option<Timestamp>,
     now: Timestamp,
-    request_id: String,
+    run: Run,
     waits_for: WaitsFor,
     batch: Batch,
     attempts_left: u8,
@@ -114,7 +115,7 @@ impl KeyCreation {
             name,
             expires_at,
             now,
-            request_id,
+            run: Run::new(request_id),
             waits_for: WaitsFor::NextId,
             batch: keys::next_id(),
             attempts_left: ATTEMPTS,
@@ -131,10 +132,10 @@ impl KeyCreation {
         }
     }
 
-    /// Uses the host's own id for the audit entry, such as the id of its run.
+    /// Uses the host's own run for the audit entry.
     #[must_use]
-    pub fn under(mut self, run_id: &str) -> Self {
-        self.request_id = run_id.into();
+    pub fn under(mut self, run: Run) -> Self {
+        self.run = run;
         self
     }
 
@@ -151,7 +152,7 @@ impl KeyCreation {
             created_at: &self.now,
             expires_at: self.expires_at.as_ref(),
         };
-        self.batch = keys::insert(new, &self.request_id);
+        self.batch = keys::insert(new, &self.run);
         self.waits_for = WaitsFor::Inserted(CreatedKey { id: number, key });
         Ok(self)
     }
@@ -248,15 +249,15 @@ pub enum KeyChoice {
 pub struct KeyDeletion(Batch);
 
 impl KeyDeletion {
-    /// Begins. `run_id` takes the place of a request's id in the audit log.
+    /// Begins. The audit entries name the run.
     #[must_use]
-    pub fn begin(choice: &KeyChoice, run_id: &str, now: &Timestamp) -> Self {
+    pub fn begin(choice: &KeyChoice, run: &Run, now: &Timestamp) -> Self {
         let (id, name) = match choice {
             KeyChoice::Id(id) => (Some(*id), None),
             KeyChoice::Name(name) => (None, Some(name)),
             KeyChoice::Both(id, name) => (Some(*id), Some(name)),
         };
-        Self(keys::delete(id, name.map(KeyName::as_str), run_id, now))
+        Self(keys::delete(id, name.map(KeyName::as_str), run, now))
     }
 }
 

@@ -15,12 +15,13 @@ use crate::config::Config;
 use crate::crypto::seal::{self, Sealer};
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
-use crate::store::audit::{self, Action, Entry};
+use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::sealed;
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::random::Random;
+use crate::value::run::Run;
 
 /// The most rows that a slice has.
 const SLICE_ROWS: i64 = 500;
@@ -154,7 +155,7 @@ impl Machine for Survey {
 #[derive(Debug)]
 pub struct Reseal {
     sealer: Sealer,
-    run_id: String,
+    run: Run,
     now: Timestamp,
     slice_bytes: i64,
     batch: Batch,
@@ -187,14 +188,14 @@ struct Resealed {
 }
 
 impl Reseal {
-    /// Begins. `run_id` takes the place of a request's id in the audit log. `slice_bytes` limits the statements of one batch with their
+    /// Begins. The audit entry names the run. `slice_bytes` limits the statements of one batch with their
     /// values. A single longer row (up to 90 KB) gets a batch of its own.
     ///
     /// # Errors
     /// If `CHEVERETO_ENCRYPTION_KEY` is not configured.
     pub fn begin(
         config: &Config,
-        run_id: &str,
+        run: &Run,
         now: &Timestamp,
         slice_bytes: u32,
     ) -> Result<Self, TaskError> {
@@ -202,7 +203,7 @@ impl Reseal {
         Ok(Self {
             batch: Batch::one(counts(&sealer)),
             sealer,
-            run_id: run_id.into(),
+            run: run.clone(),
             now: now.clone(),
             slice_bytes: slice_bytes.into(),
             writes: 0,
@@ -330,10 +331,9 @@ impl Reseal {
     /// key.
     fn entry(&self) -> Sql {
         audit::after_change(Entry {
-            key_id: None,
+            author: Author::Run(&self.run),
             action: Action::EnvReseal,
             subject: self.sealer.current_fingerprint(),
-            request_id: &self.run_id,
             now: &self.now,
         })
     }

@@ -5,10 +5,11 @@
 
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::Batch;
-use crate::store::audit::{self, Action, Entry};
+use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::registry;
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
+use crate::value::run::Run;
 
 /// Begins a new epoch. The host may also run the batch together with the restored rows.
 #[derive(Debug)]
@@ -17,14 +18,13 @@ pub struct Restored {
 }
 
 impl Restored {
-    /// Begins. `run_id` takes the place of a request's id in the audit log.
+    /// Begins. The audit entry names the run.
     #[must_use]
-    pub fn begin(run_id: &str, now: &Timestamp) -> Self {
+    pub fn begin(run: &Run, now: &Timestamp) -> Self {
         let entry = audit::after_change(Entry {
-            key_id: None,
+            author: Author::Run(run),
             action: Action::RegistryRestore,
             subject: "registry",
-            request_id: run_id,
             now,
         });
         Self {

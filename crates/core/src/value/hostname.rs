@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Serialize;
@@ -99,6 +100,47 @@ fn is_number(label: &str) -> bool {
     }
 }
 
+/// Hostnames that no tenant may have: single names, and all names below a suffix.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ReservedHostnames {
+    names: Vec<Hostname>,
+    suffixes: Vec<Hostname>,
+}
+
+impl ReservedHostnames {
+    /// Parses names and `*.suffix`es, separated by commas. Spaces around an entry are ignored. `*.example.com` stands for every name below
+    /// `example.com`, of any depth, but not for `example.com` itself.
+    ///
+    /// # Errors
+    /// A sentence that quotes the first entry that is neither.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut reserved = Self::default();
+        for entry in text.split(',').map(str::trim) {
+            let (list, name) = match entry.strip_prefix("*.") {
+                Some(suffix) => (&mut reserved.suffixes, suffix),
+                None => (&mut reserved.names, entry),
+            };
+            let name = Hostname::parse(name).map_err(|_| {
+                format!(
+                    "expected hostnames and `*.` with a hostname, separated by commas; got {}",
+                    quote(entry)
+                )
+            })?;
+            list.push(name);
+        }
+        Ok(reserved)
+    }
+
+    /// Whether a name is one of them.
+    pub(crate) fn has(&self, hostname: &Hostname) -> bool {
+        let is_below = |suffix: &Hostname| {
+            let before = hostname.0.strip_suffix(suffix.as_str());
+            before.is_some_and(|before| before.ends_with('.'))
+        };
+        self.names.contains(hostname) || self.suffixes.iter().any(is_below)
+    }
+}
+
 impl fmt::Display for Hostname {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -109,7 +151,7 @@ impl fmt::Display for Hostname {
 mod tests {
     use alloc::format;
 
-    use super::Hostname;
+    use super::{Hostname, ReservedHostnames};
 
     #[test]
     fn only_valid_hostnames_are_parsed() {
@@ -168,6 +210,54 @@ mod tests {
             &too_long_label,
         ] {
             assert!(Hostname::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_reserved_name_is_itself_and_a_reserved_suffix_is_every_name_below_it() {
+        let reserved = ReservedHostnames::parse("www.example.com, *.Internal.example.com ,*.test");
+        let reserved = reserved.unwrap();
+        for (name, is_reserved) in [
+            ("www.example.com", true),
+            ("WWW.example.com", true),
+            ("a.www.example.com", false),
+            ("xwww.example.com", false),
+            ("example.com", false),
+            ("internal.example.com", false),
+            ("a.internal.example.com", true),
+            ("a.b.INTERNAL.example.com", true),
+            ("xinternal.example.com", false),
+            ("test", false),
+            ("a.test", true),
+            ("a.test.example.com", false),
+        ] {
+            let name = Hostname::parse(name).unwrap();
+            assert_eq!(reserved.has(&name), is_reserved, "{name}");
+        }
+        assert!(!ReservedHostnames::default().has(&Hostname::localhost()));
+    }
+
+    #[test]
+    fn a_list_with_an_invalid_entry_is_refused_as_a_whole() {
+        for (text, entry) in [
+            ("", "``"),
+            (" , ", "``"),
+            ("a,,b", "``"),
+            ("a b", "`a b`"),
+            ("a,*", "`*`"),
+            ("a,*.", "`*.`"),
+            ("*.*.a", "`*.*.a`"),
+            ("a.*.b", "`a.*.b`"),
+            (".a", "`.a`"),
+            ("a,192.0.2.1", "`192.0.2.1`"),
+        ] {
+            let error = ReservedHostnames::parse(text).unwrap_err();
+            assert_eq!(
+                error,
+                format!(
+                    "expected hostnames and `*.` with a hostname, separated by commas; got {entry}"
+                )
+            );
         }
     }
 

@@ -184,15 +184,16 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
         let count = |dump: &str| dump.lines().filter(|l| l.starts_with("audit_log ")).count();
         assert_eq!(count(&after), count(before) + 1, "{ask:?}");
         let last = host.sql(
-            "SELECT key_id, request_id, created_at FROM audit_log ORDER BY id DESC LIMIT 1",
+            "SELECT key_id, request_id, created_at, operator FROM audit_log ORDER BY id DESC LIMIT 1",
             &[],
         );
         let now = Timestamp::from_unix(host.now).expect("a time");
         let key_id = got.log.key_id.expect("a key");
-        let expected: [Value; 3] = [
+        let expected: [Value; 4] = [
             key_id.into(),
             got.log.request_id.as_str().into(),
             now.as_str().into(),
+            Value::Null,
         ];
         assert_eq!(last, [expected], "{ask:?}");
     } else {

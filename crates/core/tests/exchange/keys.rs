@@ -2,6 +2,7 @@
 
 use tenants_core::sql::Value;
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName};
+use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{Header, get};
@@ -143,13 +144,30 @@ fn a_name_is_1_to_255_characters_and_has_no_nul() {
 }
 
 #[test]
-fn the_audit_log_has_the_id_that_the_host_gives() {
+fn the_audit_log_has_the_run_and_the_operator_that_the_host_gives() {
     let mut host = Host::new();
-    let task = begin(&mut host, None, None).under("cli-1");
+    let run = || Run::new("cli-1").by(Operator::parse("O'Neil@host").unwrap());
+    let task = begin(&mut host, None, None).under(run());
+    let id = host.complete(task).id.try_into().unwrap();
+    let now = Timestamp::parse(NOW_TEXT).unwrap();
+    host.complete(KeyDeletion::begin(&KeyChoice::Id(id), &run(), &now));
+    let task = begin(&mut host, None, None);
     host.complete(task);
+    let entries = host.sql(
+        "SELECT action, operator, request_id = 'cli-1', detail FROM audit_log ORDER BY id",
+        &[],
+    );
+    let entry = |action: &str, operator: Option<&str>| {
+        let is_run = i64::from(operator.is_some());
+        vec![action.into(), operator.into(), is_run.into(), Value::Null]
+    };
     assert_eq!(
-        host.one("SELECT request_id FROM audit_log WHERE action = 'api_key.create'"),
-        "cli-1".into()
+        entries,
+        [
+            entry("api_key.create", Some("O'Neil@host")),
+            entry("api_key.delete", Some("O'Neil@host")),
+            entry("api_key.create", None)
+        ]
     );
 }
 
@@ -201,7 +219,8 @@ fn only_the_chosen_keys_are_deleted_and_each_deletion_is_audited_once() {
     let (third, _) = host.issue("O'Neil", None);
     let now = Timestamp::parse(NOW_TEXT).unwrap();
     let oneil = || KeyName::parse("O'Neil").unwrap();
-    let mut delete = |choice: KeyChoice| host.complete(KeyDeletion::begin(&choice, "cli-1", &now));
+    let mut delete =
+        |choice: KeyChoice| host.complete(KeyDeletion::begin(&choice, &Run::new("cli-1"), &now));
     assert_eq!(delete(KeyChoice::Both(1, oneil())), [0; 0]);
     assert_eq!(delete(KeyChoice::Both(third, oneil())), [third]);
     assert_eq!(delete(KeyChoice::Name(oneil())), [second]);

@@ -19,6 +19,7 @@ mod host;
 mod invariants;
 mod keys;
 mod legacy;
+mod operator;
 mod plans;
 mod properties;
 mod reseal;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tenants_core::sql::Value;
 use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table, Unreadable};
+use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{get, patch, post};
@@ -56,7 +57,8 @@ fn with_env(path: &str, id: &str, value: &str) -> crate::ask::Ask {
 
 fn begin(host: &Host, slice_bytes: u32) -> Reseal {
     let now = Timestamp::from_unix(NOW + 60).unwrap();
-    Reseal::begin(host.api.config().unwrap(), "cli-1", &now, slice_bytes).unwrap()
+    let run = Run::new("cli-1").by(Operator::parse("me@host").unwrap());
+    Reseal::begin(host.api.config().unwrap(), &run, &now, slice_bytes).unwrap()
 }
 
 fn reseal(host: &mut Host) -> Report {
@@ -93,7 +95,7 @@ fn sealed(host: &Host) -> BTreeMap<String, Value> {
 
 fn entries(host: &Host) -> Vec<Value> {
     host.sql(
-        "SELECT coalesce(key_id, 0) || ' ' || subject || ' ' || request_id || ' ' || created_at FROM audit_log \
+        "SELECT coalesce(key_id, 0) || ' ' || subject || ' ' || request_id || ' ' || operator || ' ' || created_at FROM audit_log \
          WHERE action = 'env.reseal' ORDER BY id",
         &[],
     )
@@ -173,7 +175,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
     let fingerprint = new.split('.').nth(1).unwrap();
     assert_eq!(
         entries(&host),
-        [format!("0 {fingerprint} cli-1 2026-08-18 23:17:57").into()]
+        [format!("0 {fingerprint} cli-1 me@host 2026-08-18 23:17:57").into()]
     );
 
     // From here on the previous key is not needed.
@@ -385,7 +387,8 @@ fn without_the_previous_key_nothing_is_written() {
     assert_eq!(host.dump(), all);
     host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
     let now = Timestamp::from_unix(NOW).unwrap();
-    let error = Reseal::begin(host.api.config().unwrap(), "cli-1", &now, ROOMY).unwrap_err();
+    let error =
+        Reseal::begin(host.api.config().unwrap(), &Run::new("cli-1"), &now, ROOMY).unwrap_err();
     assert_eq!(error.missing_variable(), Some("CHEVERETO_ENCRYPTION_KEY"));
     assert_eq!(
         error.to_string(),

@@ -483,6 +483,31 @@ fn drop_tables_succeeds_if_some_or_all_tables_are_missing() {
 }
 
 #[test]
+fn the_audit_entry_of_a_deletion_says_what_became_of_the_tables() {
+    let last = |host: &Host| {
+        host.one(
+            "SELECT detail FROM audit_log WHERE action = 'tenant.delete' ORDER BY id DESC LIMIT 1",
+        )
+    };
+    let mut host = installed(&["A", "b"]);
+    host.expect(204, &delete("/tenants/a"));
+    assert_eq!(last(&host), "tables_kept".into());
+    host.expect(204, &delete_with_tables("b"));
+    assert_eq!(last(&host), "tables_dropped".into());
+    host.expect(201, &new_tenant("c"));
+    host.expect(204, &delete("/tenants/c"));
+    assert_eq!(last(&host), Value::Null);
+    // A Worker that is older than the column.
+    host.expect(201, &new_tenant("A"));
+    host.sql(
+        "INSERT INTO delete_tenant (key_id, request_id, now, key_stands, id_is_there, id) VALUES (1, '', '', 1, 1, 'a')",
+        &[],
+    );
+    assert_eq!(last(&host), Value::Null);
+    host.expect(404, &get("/tenants/a"));
+}
+
+#[test]
 fn without_drop_tables_the_tables_stay_for_a_new_tenant_of_the_same_id() {
     let mut host = installed(&["A-b"]);
     let all = host.own_tables();

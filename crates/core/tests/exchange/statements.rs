@@ -12,9 +12,12 @@ use rusqlite::types::Value as SqliteValue;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use tenants_core::sql::{Batch, Statement, Value};
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList};
+use tenants_core::task::orphans::{self, OrphanDrop};
 use tenants_core::task::reseal::{Reseal, Survey};
 use tenants_core::task::restored::Restored;
 use tenants_core::task::stats::{Refresh, Which};
+use tenants_core::task::status::Status;
+use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
@@ -67,6 +70,11 @@ fn host_with_many_rows() -> Host {
         &[],
     );
     host
+}
+
+/// A run at the command line.
+fn run() -> Run {
+    Run::new("cli-1").by(Operator::parse("me@host").unwrap())
 }
 
 /// Traefik's poll from the developer's own machine.
@@ -374,10 +382,10 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let found = Group::of_task("a key by its digest", &mut host, KeyList::of(1, "x"));
     groups.push((found, set(&[])));
     let choice = KeyChoice::Id(2);
-    let deletion = KeyDeletion::begin(&choice, "cli-1", &now);
+    let deletion = KeyDeletion::begin(&choice, &run(), &now);
     let deletion = Group::of_task("the deletion of keys", &mut host, deletion);
     groups.push((deletion, set(&["SCAN api_keys"])));
-    let restored = Restored::begin("cli-1", &now);
+    let restored = Restored::begin(&run(), &now);
     let restored = Group::of_task("what follows a restore", &mut host, restored);
     groups.push((restored, set(&[])));
     // Counting reads the whole of a site, each of its tables once.
@@ -415,6 +423,35 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     group.run(&mut host, look_up.batch());
     groups.push((group, set(&["SCAN json_each VIRTUAL TABLE INDEX 1:"])));
 
+    let status = Status::begin(host.api.config().unwrap(), host.now).unwrap();
+    let status = Group::of_task("the state of the service", &mut host, status);
+    // An operator counts everything, and decrypts every env.
+    let walked = [
+        "SCAN api_keys",
+        "SCAN audit_log USING COVERING INDEX audit_log_by_subject",
+        "SCAN d1_migrations",
+        "SCAN tenants",
+        "SCAN tenants USING COVERING INDEX sqlite_autoindex_tenants_2",
+        "SCAN tenants USING INDEX tenants_by_stats_turn",
+        "SCAN tenants_plans USING COVERING INDEX sqlite_autoindex_tenants_plans_1",
+        "USE TEMP B-TREE FOR ORDER BY",
+    ];
+    groups.push((status, set(&walked)));
+    host.expect(201, &new_tenant("gone"));
+    host.expect(201, &install("gone"));
+    host.expect(204, &delete("/tenants/gone"));
+    let config = host.api.config().unwrap();
+    let orphans = OrphanDrop::begin(config, orphans::Which::All, run(), &now);
+    let orphans = Group::of_task("the drop of orphans", &mut host, orphans);
+    groups.push((
+        orphans,
+        set(&[
+            "SCAN part VIRTUAL TABLE INDEX 1:",
+            "SCAN t",
+            "USE TEMP B-TREE FOR ORDER BY",
+        ]),
+    ));
+
     host.configure(&[
         (
             "CHEVERETO_ENCRYPTION_KEY",
@@ -424,7 +461,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     ]);
     let config = host.api.config().unwrap();
     let survey = Survey::begin(config).unwrap();
-    let reseal = Reseal::begin(config, "cli-1", &now, 90_000).unwrap();
+    let reseal = Reseal::begin(config, &run(), &now, 90_000).unwrap();
     let count = ["SCAN tenants", "SCAN tenants_plans"];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
     groups.push((survey, set(&count)));

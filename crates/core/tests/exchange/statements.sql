@@ -95,10 +95,10 @@ INSERT INTO edit_tenant (key_id, request_id, now, key_stands, id_is_there, hostn
 INSERT INTO edit_tenant (key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13, EXISTS (SELECT 1 FROM tenants WHERE external_id = ?15 AND id <> ?5), (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17))) <= 32, ?14, ?15, ?16, json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17) RETURNING key_stands, id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, labels_fit;
 
 -- DELETE /tenants/{id}
-INSERT INTO delete_tenant (key_id, request_id, now, key_stands, id_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), ?5 RETURNING key_stands, id_is_there;
+INSERT INTO delete_tenant (key_id, request_id, now, key_stands, id_is_there, site_is_there, id) SELECT ?1, ?4, ?3, EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)), EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM pragma_table_info(?6)), ?5 RETURNING key_stands, id_is_there;
 
 -- DELETE /tenants/{id}, drop_tables
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, ?7;
 DELETE FROM tenants WHERE id = ?1;
 DROP TABLE IF EXISTS "chv_a_users";
 DROP TABLE IF EXISTS "chv_a_settings";
@@ -116,7 +116,7 @@ DROP TABLE IF EXISTS "chv_a_connections";
 
 -- POST /tenants/{id}/install
 SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail) SELECT ?1, CASE WHEN EXISTS (SELECT 1 FROM api_keys WHERE id = ?1 AND digest = ?2 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)) AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ?3, ?7;
 CREATE TABLE "chv_not-yet_users" (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE COLLATE NOCASE, email TEXT NOT NULL UNIQUE COLLATE NOCASE, password_hash TEXT NOT NULL, is_admin INTEGER NOT NULL CHECK (is_admin IN (0, 1)), is_manager INTEGER NOT NULL CHECK (is_manager IN (0, 1)), created_at TEXT NOT NULL) STRICT;
 CREATE TABLE "chv_not-yet_settings" (name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID;
 CREATE TABLE "chv_not-yet_jobs" (name TEXT NOT NULL PRIMARY KEY, last_ran_at TEXT NOT NULL, duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID;
@@ -208,12 +208,12 @@ SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id;
 SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2;
 
 -- the deletion of keys
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1 FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT NULL, ?4, CAST(id AS TEXT), ?5, ?1, ?6 FROM api_keys WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3);
 UPDATE api_keys SET deleted_at = ?1 WHERE deleted_at IS NULL AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR name = ?3) RETURNING id;
 
 -- what follows a restore
 INSERT OR REPLACE INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0;
 
 -- the statistics of one tenant
 UPDATE tenants SET stats_turn_at = ?1, has_site = EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) WHERE id = ?4 RETURNING id, has_site, iif(json_valid(stats), (stats ->> ?5) + (stats ->> ?6) + (stats ->> ?7) + (stats ->> ?8) + (stats ->> ?9) + (stats ->> ?10) + (stats ->> ?11) + (stats ->> ?12) <= ?13, NULL) AS is_small;
@@ -230,6 +230,30 @@ UPDATE tenants SET stats = (SELECT json_object(?1, tags.n, ?2, files.n, ?3, page
 -- the statistics of tenants that could not be counted
 UPDATE tenants SET has_site = EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3)) WHERE id IN (SELECT value FROM json_each(?1)) RETURNING id, has_site;
 
+-- the state of the service
+SELECT name FROM d1_migrations ORDER BY id;
+SELECT (SELECT count(*) FROM tenants) AS tenants, (SELECT count(*) FROM tenants WHERE is_enabled = 1) AS enabled, (SELECT count(*) FROM tenants_plans) AS plans, (SELECT count(*) FROM api_keys WHERE deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)) AS valid_keys, (SELECT count(*) FROM tenants WHERE has_site = 1 AND coalesce(last_job_at, created_at) < ?2) AS late_statistics, (SELECT count(*) FROM audit_log) AS audit_entries;
+SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE deleted_at IS NULL AND expires_at > ?1 AND expires_at <= ?2 ORDER BY expires_at, id;
+SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL ORDER BY id LIMIT ?2;
+SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL ORDER BY id LIMIT ?2;
+
+-- the drop of orphans
+SELECT name, id FROM (SELECT t.name AS name, substr(t.name, length(?1) + 1, length(t.name) - length(?1) - length(part.value) - 1) AS id FROM sqlite_master AS t JOIN json_each(?2) AS part ON substr(t.name, -length(part.value) - 1) = ?3 || part.value WHERE t.type = ?4 AND substr(t.name, 1, length(?1)) = ?1) AS found WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE tenants.id = found.id) ORDER BY id;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator, detail) SELECT NULL, CASE WHEN NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?1) THEN ?2 END, ?1, ?3, ?4, ?5, ?6;
+DROP TABLE IF EXISTS "chv_gone_users";
+DROP TABLE IF EXISTS "chv_gone_settings";
+DROP TABLE IF EXISTS "chv_gone_jobs";
+DROP TABLE IF EXISTS "chv_gone_storages";
+DROP TABLE IF EXISTS "chv_gone_categories";
+DROP TABLE IF EXISTS "chv_gone_albums";
+DROP TABLE IF EXISTS "chv_gone_files";
+DROP TABLE IF EXISTS "chv_gone_tags";
+DROP TABLE IF EXISTS "chv_gone_tagged";
+DROP TABLE IF EXISTS "chv_gone_likes";
+DROP TABLE IF EXISTS "chv_gone_pages";
+DROP TABLE IF EXISTS "chv_gone_login_providers";
+DROP TABLE IF EXISTS "chv_gone_connections";
+
 -- the count of encrypted rows
 SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
 
@@ -237,6 +261,6 @@ SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current,
 SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants WHERE env IS NOT NULL UNION ALL SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM tenants_plans WHERE env IS NOT NULL;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;
-INSERT INTO audit_log (key_id, action, subject, request_id, created_at) SELECT ?1, ?2, ?3, ?4, ?5 WHERE changes() > 0;
+INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0;
 SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM tenants_plans WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id;
 UPDATE tenants_plans SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id;

@@ -2,7 +2,7 @@
 
 use tenants_core::sql::Value;
 
-use crate::ask::{get, new_plan, new_tenant, post};
+use crate::ask::{get, new_plan, new_tenant, patch, post};
 use crate::host::{Host, NOW_TEXT, problem};
 
 const NO_STATS: &str = r#"{"tags":0,"files":0,"pages":0,"users":0,"admins":0,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":0,"album_likes":0,"album_views":0,"storage_used":0,"login_providers":0}"#;
@@ -129,6 +129,43 @@ fn the_hostname_of_the_root_is_refused() {
         ["/hostname"]
     );
     host.expect(201, &body("localhost"));
+}
+
+#[test]
+fn a_reserved_hostname_is_a_422_when_a_tenant_is_created_or_edited() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    host.configure(&[(
+        "TENANTS_RESERVED_HOSTNAMES",
+        "www.example.com, *.internal.example.com, a.example.com",
+    )]);
+    for name in [
+        "WWW.example.com",
+        "a.b.internal.example.com",
+        "a.example.com",
+    ] {
+        let create = format!(r#"{{"id":"b","hostname":"{name}","is_enabled":true}}"#);
+        let edit = format!(r#"{{"hostname":"{name}"}}"#);
+        for ask in [post("/tenants", create), patch("/tenants/a", edit)] {
+            let got = host.refuse(422, &ask);
+            assert_eq!(got.named(), ["/hostname"]);
+            assert_eq!(
+                got.json()["errors"][0]["detail"],
+                format!(
+                    "`{}` is reserved; expected another",
+                    name.to_ascii_lowercase()
+                )
+            );
+        }
+    }
+    // A tenant that has the name already keeps it.
+    host.expect(204, &patch("/tenants/a", r#"{"is_enabled":false}"#));
+    assert_eq!(
+        host.json(200, &get("/tenants/a"))["hostname"],
+        "a.example.com"
+    );
+    host.expect(201, &new_tenant("internal"));
+    host.expect(201, &new_tenant("www2"));
 }
 
 #[test]

@@ -1,0 +1,267 @@
+//! The state of the service: the numbers that an operator watches, and the findings that need attention. It changes nothing.
+//!
+//! The first batch reads which migrations the database has. If it lacks one, the task ends there, since the other statements need the
+//! newest tables. The second batch counts. If the encryption key is configured, further batches read every `env` in slices, to find those
+//! that do not decrypt. The size of a database is the host's to find out: D1 tells it beside a result's rows.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::crypto::seal::Sealer;
+use crate::machine::{Context, Effect, Machine, Outcome, Step};
+use crate::sql::{Batch, Columns, Results, Rows, Sql};
+use crate::store::keys::{self, KeyRow};
+use crate::store::migrations::{self, Schema};
+use crate::store::sealed;
+use crate::task::reseal::{Table, Unreadable};
+use crate::task::{TaskError, results};
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, Internal};
+
+/// Keys are named if they expire within this time.
+const EXPIRING_SECONDS: i64 = 30 * 24 * 60 * 60;
+/// Statistics are late if they are this much older than they may be. The cron trigger runs every few minutes.
+const LATE_SECONDS: i64 = 24 * 60 * 60;
+/// The most rows that a slice has.
+const SLICE_ROWS: i64 = 100;
+
+/// A database's schema, compared with the one that this version needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum SchemaState {
+    /// The database has every migration.
+    Current {
+        /// The name of the newest one.
+        newest: &'static str,
+    },
+    /// The database lacks a migration.
+    Behind {
+        /// The name of the first one that it lacks.
+        lacks: &'static str,
+    },
+    /// A newer version made the database.
+    Newer {
+        /// The name of a migration that this version does not know.
+        unknown: String,
+    },
+}
+
+/// The state of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The database's schema.
+    pub schema: SchemaState,
+    /// The numbers. `None` if the schema is behind.
+    pub registry: Option<Registry>,
+}
+
+/// The numbers of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// The tenants.
+    pub tenants: i64,
+    /// The tenants that are enabled.
+    pub enabled: i64,
+    /// The plans.
+    pub plans: i64,
+    /// The valid keys.
+    pub keys: i64,
+    /// The valid keys that expire within 30 days, the next one first.
+    pub expiring: Vec<KeyRow>,
+    /// The sites whose statistics are a day older than they may be.
+    pub late_statistics: i64,
+    /// The entries of the audit log.
+    pub audit_entries: i64,
+    /// The rows whose `env` does not decrypt. `None` without `CHEVERETO_ENCRYPTION_KEY`.
+    pub unreadable: Option<Vec<Unreadable>>,
+}
+
+/// Reads the state of the service.
+#[derive(Debug)]
+pub struct Status {
+    sealer: Option<Arc<Sealer>>,
+    now: Timestamp,
+    /// Keys that expire until then are named.
+    expiring_until: Timestamp,
+    /// Statistics from before are late.
+    late_before: Timestamp,
+    batch: Batch,
+    reads: Reads,
+}
+
+#[derive(Debug)]
+enum Reads {
+    Schema,
+    Numbers(SchemaState),
+    Slice(Table, Box<(SchemaState, Registry, Vec<Unreadable>)>),
+}
+
+impl Status {
+    /// Begins.
+    ///
+    /// # Errors
+    /// If the clock is outside the years 0000 to 9999.
+    pub fn begin(config: &Config, unix_seconds: i64) -> Result<Self, TaskError> {
+        let at = |seconds: i64| {
+            Timestamp::from_unix(unix_seconds.saturating_add(seconds))
+                .map_err(|_| ApiError::Internal(Internal::Clock))
+        };
+        let late = LATE_SECONDS + i64::from(config.stats_min_age_s);
+        Ok(Self {
+            sealer: config.sealer.clone(),
+            now: at(0)?,
+            expiring_until: at(EXPIRING_SECONDS)?,
+            late_before: at(-late)?,
+            batch: migrations::read(),
+            reads: Reads::Schema,
+        })
+    }
+
+    fn next(mut self, outcome: Outcome) -> Result<Step<Self>, ApiError> {
+        let mut results = results(outcome, &self.batch)?;
+        match self.reads {
+            Reads::Schema => {
+                let names = migrations::recorded(&mut results)?;
+                let schema = match Schema::of(&names) {
+                    Schema::Current(newest) => SchemaState::Current { newest },
+                    Schema::Newer(name) => SchemaState::Newer {
+                        unknown: name.into(),
+                    },
+                    Schema::Lacks(migration) => {
+                        let lacks = migration.name;
+                        return Ok(Step::Done(Ok(Report {
+                            schema: SchemaState::Behind { lacks },
+                            registry: None,
+                        })));
+                    }
+                };
+                self.batch = Batch::of([
+                    numbers(&self.now, &self.late_before),
+                    keys::expiring(&self.now, &self.expiring_until),
+                ]);
+                self.reads = Reads::Numbers(schema);
+                Ok(Step::Run(self))
+            }
+            Reads::Numbers(schema) => {
+                let registry = read_numbers(&mut results)?;
+                if self.sealer.is_none() {
+                    return Ok(Step::Done(Ok(Report {
+                        schema,
+                        registry: Some(registry),
+                    })));
+                }
+                self.batch = Batch::one(slice(Table::Tenants, ""));
+                let so_far = Box::new((schema, registry, Vec::new()));
+                self.reads = Reads::Slice(Table::Tenants, so_far);
+                Ok(Step::Run(self))
+            }
+            Reads::Slice(table, mut so_far) => {
+                let rows = results.rows()?;
+                let last = check(table, rows, self.sealer.as_deref(), &mut so_far.2)?;
+                let (table, after) = match (last, table) {
+                    (Some(last), table) => (table, last),
+                    (None, Table::Tenants) => (Table::Plans, String::new()),
+                    (None, Table::Plans) => {
+                        let (schema, mut registry, unreadable) = *so_far;
+                        registry.unreadable = Some(unreadable);
+                        return Ok(Step::Done(Ok(Report {
+                            schema,
+                            registry: Some(registry),
+                        })));
+                    }
+                };
+                self.batch = Batch::one(slice(table, &after));
+                self.reads = Reads::Slice(table, so_far);
+                Ok(Step::Run(self))
+            }
+        }
+    }
+}
+
+impl Machine for Status {
+    type Output = Result<Report, TaskError>;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(&self.batch)
+    }
+
+    fn resume(self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
+        self.next(outcome)
+            .unwrap_or_else(|error| Step::Done(Err(error.into())))
+    }
+}
+
+/// Counts. A site that was never counted is as old as its tenant, so the site of an old tenant that has just been installed is late until
+/// the cron trigger runs.
+fn numbers(now: &Timestamp, late_before: &Timestamp) -> Sql {
+    Sql::new(
+        "SELECT (SELECT count(*) FROM tenants) AS tenants, (SELECT count(*) FROM tenants WHERE is_enabled = 1) AS enabled, \
+         (SELECT count(*) FROM tenants_plans) AS plans, \
+         (SELECT count(*) FROM api_keys WHERE deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)) AS valid_keys, \
+         (SELECT count(*) FROM tenants WHERE has_site = 1 AND coalesce(last_job_at, created_at) < ?2) AS late_statistics, \
+         (SELECT count(*) FROM audit_log) AS audit_entries",
+    )
+    .values([now.as_str().into(), late_before.as_str().into()])
+}
+
+fn read_numbers(results: &mut Results) -> Result<Registry, ApiError> {
+    let mut row = results.outcome()?;
+    Ok(Registry {
+        tenants: row.integer("tenants")?,
+        enabled: row.integer("enabled")?,
+        plans: row.integer("plans")?,
+        keys: row.integer("valid_keys")?,
+        late_statistics: row.integer("late_statistics")?,
+        audit_entries: row.integer("audit_entries")?,
+        expiring: KeyRow::decode_all(results)?,
+        unreadable: None,
+    })
+}
+
+/// Reads the next rows of a table that have an `env`.
+fn slice(table: Table, after: &str) -> Sql {
+    macro_rules! slice_of {
+        ($table:literal) => {
+            concat!(
+                "SELECT id, env FROM ",
+                $table,
+                " WHERE id > ?1 AND env IS NOT NULL ORDER BY id LIMIT ?2"
+            )
+        };
+    }
+    let text = match table {
+        Table::Tenants => slice_of!("tenants"),
+        Table::Plans => slice_of!("tenants_plans"),
+    };
+    Sql::new(text).values([after.into(), SLICE_ROWS.into()])
+}
+
+/// Decrypts a slice's rows, and notes those that do not decrypt. Returns the last id, unless there is no row.
+fn check(
+    table: Table,
+    rows: Rows,
+    sealer: Option<&Sealer>,
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Option<String>, ApiError> {
+    let sealer = sealer.ok_or(sealed::NO_ENCRYPTION_KEY)?;
+    let mut last = None;
+    for row in rows {
+        let mut row = Columns::new(row);
+        let id = row.text("id")?;
+        let place = sealed::env_place(table.name(), &id);
+        if let Err(error) = sealer.open(place, &row.text("env")?) {
+            unreadable.push(Unreadable {
+                place: format!("{place}"),
+                reason: error.reason(),
+            });
+        }
+        last = Some(id);
+    }
+    Ok(last)
+}
