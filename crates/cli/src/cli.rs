@@ -253,7 +253,7 @@ pub enum Command {
     )]
     List(tenant::ListArgs),
 
-    /// Show the settings that a tenant's site runs with, and where each comes from
+    /// Show a tenant's effective settings
     #[command(after_help = "Example:\n  tenants settings --id acme")]
     Settings(tenant::ChoiceArgs),
 

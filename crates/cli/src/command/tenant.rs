@@ -75,6 +75,7 @@ pub struct GetArgs {
 
 /// The options of `list`.
 #[derive(Debug, Clone, Default, Args)]
+#[group(id = "tenant_list")]
 pub struct ListArgs {
     #[command(flatten)]
     part: super::ListArgs,

@@ -430,7 +430,6 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         "SCAN api_keys",
         "SCAN audit_log USING COVERING INDEX audit_log_by_subject",
         "SCAN d1_migrations",
-        "SCAN tenants",
         "SCAN tenants USING COVERING INDEX sqlite_autoindex_tenants_2",
         "SCAN tenants USING INDEX tenants_by_stats_turn",
         "SCAN tenants_plans USING COVERING INDEX sqlite_autoindex_tenants_plans_1",
