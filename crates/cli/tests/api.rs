@@ -56,6 +56,32 @@ fn each_command_sends_its_request_and_shows_the_response() {
             "",
         ),
         (
+            &["get", "--external-id", "C 7", "--format=json"],
+            (OK, "[{}]"),
+            "GET /_/api/4/tenants?external_id=C%207&limit=1000",
+            "",
+        ),
+        (
+            &["settings", "--id", "a"],
+            (OK, "{}"),
+            "GET /_/api/4/tenants/a/settings",
+            "",
+        ),
+        (
+            &[
+                "list",
+                "--is_enabled=1",
+                "--plan_id=",
+                "--label=tier:gold",
+                "--label=b",
+                "--query=ac",
+                "--limit=1",
+            ],
+            (OK, "[]"),
+            "GET /_/api/4/tenants?plan_id=&is_enabled=true&q=ac&label=tier%3Agold&label=b&limit=1",
+            "",
+        ),
+        (
             &["edit", "--id", "a", "--is-enabled", "false"],
             (NO_CONTENT, ""),
             "PATCH /_/api/4/tenants/a",
