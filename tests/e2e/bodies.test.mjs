@@ -21,7 +21,7 @@ const readers = [
 
 /** A creation of exactly this many bytes, filled with the longest maps and with spaces. */
 function creation(bytes) {
-  const maps = { limits: { A: 'x'.repeat(19_000) }, env: { A: 'y'.repeat(45_000) } }
+  const maps = { limits: { A: 'x'.repeat(19_000) }, env: { A: 'y'.repeat(39_000) } }
   const body = { ...api.fresh(), ...maps }
   return { ...body, text: JSON.stringify(body).padEnd(bytes) }
 }

@@ -78,7 +78,7 @@ fn last_id(rows: &[Box<RawValue>]) -> Option<String> {
 
 /// The options `--limits` and `--env` of a tenant or a plan.
 ///
-/// Other users of the machine can read a command's options while it runs, so both can be read from a file or standard input instead.
+/// Other users of the machine can read a command's options while it runs, so all can be read from a file or standard input instead.
 #[derive(Debug, Clone, Default, Args)]
 pub struct MapArgs {
     /// Its limits, an object in JSON that replaces the whole map; null empties it; `@FILE` or `-` reads it from a file or standard input
@@ -88,12 +88,33 @@ pub struct MapArgs {
     /// Its environment variables, as --limits. Other users of this machine can read a command's options: prefer `@FILE` or `-`
     #[arg(long, value_name = "JSON")]
     env: Option<String>,
+
+    /// Its labels, an object in JSON, from a file or standard input as --limits; an edit keeps the others, and removes those that are null
+    #[arg(long, value_name = "JSON")]
+    labels: Option<String>,
 }
 
 /// The values of [`MapArgs`], byte for byte.
 struct Maps {
     limits: Option<Box<RawValue>>,
     env: Option<Box<RawValue>>,
+    labels: Option<Box<RawValue>>,
+}
+
+/// The option of `create` and `edit` for another system's identifier.
+#[derive(Debug, Clone, Args)]
+struct ExternalIdArg {
+    /// Another system's identifier of it; '' removes it
+    #[arg(long = "external-id", alias = "external_id", value_name = "ID")]
+    external_id: Option<String>,
+}
+
+impl ExternalIdArg {
+    /// Returns the value to send, if any: `null` for none.
+    fn value(&self) -> Option<Option<&str>> {
+        let text = self.external_id.as_deref()?;
+        Some(Some(text).filter(|text| !text.is_empty()))
+    }
 }
 
 /// The value of an option that means standard input.
@@ -104,15 +125,23 @@ const INPUT_LIMIT_BYTES: u64 = 1024 * 1024;
 impl MapArgs {
     /// Reads the values, from a file or standard input if the options say so.
     fn read(&self, session: &Session<'_>, world: &mut World<'_>) -> Result<Maps, Error> {
-        let is_input = |text: &Option<String>| text.as_deref() == Some(INPUT);
-        if is_input(&self.limits) && is_input(&self.env) {
-            return Err(Error::Usage(
-                "--limits and --env cannot both be read from standard input".into(),
-            ));
+        let inputs = [
+            ("--limits", &self.limits),
+            ("--env", &self.env),
+            ("--labels", &self.labels),
+        ]
+        .into_iter()
+        .filter(|(_, text)| text.as_deref() == Some(INPUT));
+        let names: Vec<&str> = inputs.map(|(option, _)| option).collect();
+        if let [one, another, ..] = names[..] {
+            return Err(Error::Usage(format!(
+                "{one} and {another} cannot both be read from standard input"
+            )));
         }
         Ok(Maps {
             limits: map("--limits", self.limits.as_deref(), session, world)?,
             env: map("--env", self.env.as_deref(), session, world)?,
+            labels: map("--labels", self.labels.as_deref(), session, world)?,
         })
     }
 }

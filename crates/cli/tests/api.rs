@@ -33,6 +33,8 @@ fn each_command_sends_its_request_and_shows_the_response() {
         r#"--limits={"A" : "1"}"#,
         "--env",
         r#"{"B":"\u00e9é"}"#,
+        "--external-id=C-7",
+        r#"--labels={"tier" : "gold"}"#,
         "--format=json",
     ];
     let plan = r#"{"id":"p","limits":null,"env":null,"created_at":"x","updated_at":"x"}"#;
@@ -47,7 +49,7 @@ fn each_command_sends_its_request_and_shows_the_response() {
             &full,
             (CREATED, TENANT),
             "POST /_/api/4/tenants",
-            r#"{"id":"a","hostname":"a.example.com","is_enabled":false,"plan_id":"p","limits":{"A" : "1"},"env":{"B":"\u00e9é"}}"#,
+            r#"{"id":"a","hostname":"a.example.com","is_enabled":false,"plan_id":"p","external_id":"C-7","labels":{"tier" : "gold"},"limits":{"A" : "1"},"env":{"B":"\u00e9é"}}"#,
         ),
         (
             &["get", "--id", "a"],
@@ -92,6 +94,24 @@ fn each_command_sends_its_request_and_shows_the_response() {
             (NO_CONTENT, ""),
             "PATCH /_/api/4/tenants/a",
             r#"{"plan_id":"","limits":null}"#,
+        ),
+        (
+            &[
+                "edit",
+                "--id=a",
+                "--external_id=",
+                "--labels",
+                r#"{"a":null}"#,
+            ],
+            (NO_CONTENT, ""),
+            "PATCH /_/api/4/tenants/a",
+            r#"{"external_id":null,"labels":{"a":null}}"#,
+        ),
+        (
+            &["plan:edit", "--id=p", "--external-id=P-1", "--labels=null"],
+            (NO_CONTENT, ""),
+            "PATCH /_/api/4/tenants-plans/p",
+            r#"{"external_id":"P-1","labels":null}"#,
         ),
         (
             &["delete", "--id", "a"],

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::value::id::PlanId;
 
-use super::{ListArgs, MapArgs, Maps, body};
+use super::{ExternalIdArg, ListArgs, MapArgs, Maps, body};
 use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
@@ -40,6 +40,9 @@ struct PlanSettings {
     name: Option<String>,
 
     #[command(flatten)]
+    external_id: ExternalIdArg,
+
+    #[command(flatten)]
     maps: MapArgs,
 }
 
@@ -56,6 +59,10 @@ struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<Box<RawValue>>,
@@ -68,8 +75,18 @@ impl PlanSettings {
         session: &Session<'_>,
         world: &mut World<'_>,
     ) -> Result<Vec<u8>, Error> {
-        let Maps { limits, env } = self.maps.read(session, world)?;
-        let fields = Fields { id, limits, env };
+        let Maps {
+            limits,
+            env,
+            labels,
+        } = self.maps.read(session, world)?;
+        let fields = Fields {
+            id,
+            external_id: self.external_id.value(),
+            labels,
+            limits,
+            env,
+        };
         if self.name.is_some() {
             world.note("warning: --name is not sent: the current API gives plans no names");
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::value::id::TenantId;
 
-use super::{MapArgs, Maps, body};
+use super::{ExternalIdArg, MapArgs, Maps, body};
 use crate::api::{Client, Part, Request, query_value};
 use crate::error::Error;
 use crate::output::World;
@@ -55,6 +55,9 @@ struct TenantSettings {
     /// Its plan; '' means no plan
     #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
     plan_id: Option<String>,
+
+    #[command(flatten)]
+    external_id: ExternalIdArg,
 
     #[command(flatten)]
     maps: MapArgs,
@@ -179,6 +182,10 @@ struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     plan_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<Box<RawValue>>,
@@ -193,12 +200,18 @@ pub fn create(
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
-    let Maps { limits, env } = args.settings.maps.read(session, world)?;
+    let Maps {
+        limits,
+        env,
+        labels,
+    } = args.settings.maps.read(session, world)?;
     let body = body(&Fields {
         id: Some(&args.id),
         hostname: Some(&args.hostname),
         is_enabled: Some(args.is_enabled),
         plan_id: args.settings.plan_id.as_deref(),
+        external_id: args.settings.external_id.value(),
+        labels,
         limits,
         env,
     })?;
@@ -268,12 +281,18 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request, which needs at least one field.
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let Maps { limits, env } = args.settings.maps.read(session, world)?;
+    let Maps {
+        limits,
+        env,
+        labels,
+    } = args.settings.maps.read(session, world)?;
     let fields = Fields {
         id: None,
         hostname: args.hostname.as_deref(),
         is_enabled: args.is_enabled,
         plan_id: args.settings.plan_id.as_deref(),
+        external_id: args.settings.external_id.value(),
+        labels,
         limits,
         env,
     };

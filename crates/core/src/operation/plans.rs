@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
-use crate::operation::tenants::{read_external_id, too_many_labels, write_found};
+use crate::operation::tenants::{labels_do_not_fit, read_external_id, write_found};
 use crate::store::find;
 use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
 use crate::store::standing;
@@ -120,7 +120,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             return Err(NOT_FOUND);
         }
         if !edited.labels_fit {
-            return Err(ApiError::Invalid([too_many_labels()].into()));
+            return Err(ApiError::Invalid([labels_do_not_fit()].into()));
         }
         if edited.external_id_is_taken {
             let taken = taken_external_id(patch.external_id.value());

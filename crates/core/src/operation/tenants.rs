@@ -26,7 +26,7 @@ use crate::wire::dialect::Dialect;
 use crate::wire::filter::{Member, Order, TenantQuery, cursor};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::labels::{Labels, LabelsPatch, MAX_LABELS};
+use crate::wire::labels::{Labels, LabelsPatch, MAX_LABELS, MAX_LABELS_BYTES};
 use crate::wire::variables::Variables;
 
 /// The log's note on a tenant that got the tables of a deleted one.
@@ -196,7 +196,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             .into_iter()
             .collect();
         if !labels_fit {
-            invalid.push(too_many_labels());
+            invalid.push(labels_do_not_fit());
         }
         if !invalid.is_empty() {
             return Err(ApiError::Invalid(invalid));
@@ -402,10 +402,12 @@ fn conflicts<const N: usize>(values: [(bool, &'static str, &str); N]) -> Vec<Fie
 }
 
 /// The error of a PATCH after which there would be too many labels.
-pub(crate) fn too_many_labels() -> FieldError {
+pub(crate) fn labels_do_not_fit() -> FieldError {
     FieldError::field(
         "/labels",
-        format!("expected at most {MAX_LABELS} labels after the change"),
+        format!(
+            "expected at most {MAX_LABELS} labels after the change, and {MAX_LABELS_BYTES} bytes of JSON, where an apostrophe counts twice"
+        ),
     )
 }
 

@@ -180,7 +180,8 @@ pub(crate) fn edit(
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
         "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
          EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?14 AND id <> ?5), \
-         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16))) <= 32, \
+         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16))) <= 32 \
+         AND coalesce(length(CAST(replace(json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16), char(39), char(39, 39)) AS BLOB)), 0) <= 12000, \
          ?13, ?14, ?15, json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16)",
         "id_is_there, external_id_is_taken, labels_fit"
     );

@@ -249,7 +249,8 @@ pub(crate) fn edit(
          ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
          ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13, \
          EXISTS (SELECT 1 FROM tenants WHERE external_id = ?15 AND id <> ?5), \
-         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17))) <= 32, \
+         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17))) <= 32 \
+         AND coalesce(length(CAST(replace(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17), char(39), char(39, 39)) AS BLOB)), 0) <= 12000, \
          ?14, ?15, ?16, json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17)",
         "id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, labels_fit"
     );

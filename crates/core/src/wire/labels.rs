@@ -7,9 +7,14 @@ use alloc::vec::Vec;
 
 use crate::value::text::quote;
 use crate::wire::body::{Checked, Json, Wrong, members, pointer_token};
+use crate::wire::variables::exported_bytes;
 
 /// The most labels that a tenant or a plan may have. The statements of `store/` have the number, too.
 pub(crate) const MAX_LABELS: usize = 32;
+
+/// The longest labels of a resource, in bytes of their JSON as it is stored and exported (there an apostrophe takes two): see
+/// [`MAX_LIMITS_BYTES`](crate::wire::variables::MAX_LIMITS_BYTES). The statements of `store/` have the number, too.
+pub(crate) const MAX_LABELS_BYTES: usize = 12_000;
 
 /// The longest name of a label, in characters.
 const MAX_NAME_LENGTH: usize = 63;
@@ -30,7 +35,16 @@ pub(crate) struct LabelsPatch(BTreeMap<String, Option<String>>);
 impl Labels {
     /// Reads the labels of a new resource: an object of strings.
     pub(crate) fn read(value: Json<'_>) -> Checked<Self> {
-        read_members(value, MAX_LABELS, |value| value.parsed(parse_value)).map(Self)
+        let labels =
+            read_members(value, MAX_LABELS, |value| value.parsed(parse_value)).map(Self)?;
+        let bytes = exported_bytes(&labels.to_json());
+        if bytes > MAX_LABELS_BYTES {
+            return Err(format!(
+                "expected at most {MAX_LABELS_BYTES} bytes of JSON, where an apostrophe counts twice; got {bytes}"
+            )
+            .into());
+        }
+        Ok(labels)
     }
 
     /// Reads a stored text.

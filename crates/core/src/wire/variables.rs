@@ -22,12 +22,13 @@ pub const MAX_NAME_LENGTH: usize = 128;
 /// The longest `limits` of a request, in bytes of its JSON as it is stored and exported (there an apostrophe takes two).
 ///
 /// D1 refuses a statement of more than 100,000 bytes, and its export writes a row as one statement. So the texts of a row must fit into one:
-/// `limits` 20,000, `env` 66,731 (50,000 and 24 of nonce and 16 of tag, in base64, and 11 of prefix), a plan's description 8,000, which
-/// leaves 5,269 for everything else (less than 3,000: names of columns, ids, hostname, sixteen counters, a plan's name, times).
+/// `limits` 20,000, `env` 53,399 (40,000 and 24 of nonce and 16 of tag, in base64, and 11 of prefix), `labels` 12,000, a plan's description
+/// 8,000, which leaves 6,601 for everything else (less than 4,100: names of columns, ids, hostname, external id, sixteen counters, a plan's
+/// name, times).
 pub const MAX_LIMITS_BYTES: usize = 20_000;
 
 /// The longest `env` of a request, in bytes of its JSON. See [`MAX_LIMITS_BYTES`].
-pub const MAX_ENV_BYTES: usize = 50_000;
+pub const MAX_ENV_BYTES: usize = 40_000;
 
 /// The longest description of a plan, in bytes as it is exported. See [`MAX_LIMITS_BYTES`].
 pub const MAX_DESCRIPTION_BYTES: usize = 8_000;

@@ -142,6 +142,38 @@ fn more_than_32_labels_after_a_patch_are_a_422() {
     }
 }
 
+/// D1 refuses a statement of more than 100,000 bytes, and its export writes a row as one statement.
+#[test]
+fn labels_of_more_bytes_than_a_row_may_have_are_a_422() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    host.expect(201, &new_plan("a"));
+    // More than 1,020 bytes each: 255 characters of four bytes.
+    let all: Vec<String> = (0..12)
+        .map(|i| format!(r#""{i}":"{}""#, "\u{1d11e}".repeat(255)))
+        .collect();
+    let labels =
+        |from: usize, to: usize| format!(r#"{{"labels":{{{}}}}}"#, all[from..to].join(","));
+    for path in ["/tenants/a", "/tenants-plans/a"] {
+        host.expect(204, &patch(path, labels(0, 11)));
+        let before = host.json(200, &get(path));
+        let got = host.expect(422, &patch(path, labels(11, 12)));
+        assert_eq!(got.named(), ["/labels"]);
+        assert!(got.body.contains("12000 bytes"), "{}", got.body);
+        assert_eq!(host.json(200, &get(path)), before);
+        // Room for 500 bytes remains; an apostrophe takes two.
+        let with = |character: &str| format!(r#"{{"labels":{{"x":"{}"}}}}"#, character.repeat(255));
+        host.expect(422, &patch(path, with("'''")));
+        host.expect(204, &patch(path, with("'")));
+        host.expect(422, &patch(path, with("'").replace('x', "y")));
+    }
+    let tenant = r#"{"id":"b","hostname":"b","is_enabled":true,"#;
+    let body = |count: usize| format!("{tenant}{}", &labels(0, count)[1..]);
+    let got = host.expect(422, &post("/tenants", body(12)));
+    assert_eq!(got.named(), ["/labels"]);
+    host.expect(201, &post("/tenants", body(11)));
+}
+
 #[test]
 fn a_taken_external_id_is_a_409_and_nothing_is_written() {
     let mut host = Host::new();

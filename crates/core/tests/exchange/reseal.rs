@@ -400,7 +400,7 @@ fn without_the_previous_key_nothing_is_written() {
 fn a_batch_stays_within_its_size_and_a_longer_row_goes_alone() {
     let mut host = rotating(40, 0);
     rotate(&mut host, OLDER, "");
-    let long = "x".repeat(49_000);
+    let long = "x".repeat(39_000);
     host.expect(
         204,
         &patch(

@@ -38,7 +38,7 @@ fn limits_and_env_of_more_bytes_than_a_row_may_have_are_a_422() {
     let mut host = filled();
     // `{"A":""}` has 8 bytes.
     let text = |bytes: usize| "x".repeat(bytes - 8);
-    let (limits, env) = (text(20_000), text(50_000));
+    let (limits, env) = (text(20_000), text(40_000));
     // Together they are longer than a request may be.
     let largest = [
         format!(r#"{{"limits":{{"A":"{limits}"}}}}"#),
@@ -63,7 +63,7 @@ fn limits_and_env_of_more_bytes_than_a_row_may_have_are_a_422() {
             (
                 format!(r#"{{"env":{{"A":"hidden{}x"}}}}"#, &env[6..]),
                 "/env",
-                "expected at most 50000 bytes of JSON; got 50001",
+                "expected at most 40000 bytes of JSON; got 40001",
             ),
         ] {
             let errors = host.json(422, &patch(path, body))["errors"].take();
