@@ -1,4 +1,4 @@
--- External ids and labels, and the indexes of a list's filters. schema.sql explains the columns, the tables and the views.
+-- External ids and labels, and the indexes of the filters of a list. schema.sql explains the columns, the tables and the views.
 
 ALTER TABLE tenants_plans ADD COLUMN external_id TEXT;
 ALTER TABLE tenants_plans ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';

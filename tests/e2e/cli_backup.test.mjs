@@ -60,7 +60,7 @@ before(async () => {
   ;({ key: seen.key } = await api.makeKey({ name: 'first' }))
   api.key = seen.key
   await api.plan({ limits: { A: AWKWARD.join('|') }, env: { SECRET: AWKWARD.join('|') } })
-  const plan = await api.plan()
+  const plan = await api.plan({ external_id: AWKWARD[0], labels: { awkward: AWKWARD[0] } })
   // The longest texts that the API takes, with the most apostrophes.
   const limits = { A: "'".repeat((20_000 - 8) / 2) }
   for (const where of [`/tenants-plans/${plan.id}`, `/tenants/${(await api.tenant({ plan_id: plan.id })).id}`]) {
@@ -70,7 +70,7 @@ before(async () => {
   // A longer row that an older version took.
   const { id: long } = await api.tenant({ env: { A: 'x'.repeat(39_000) } })
   await api.sql('UPDATE tenants SET limits = ? WHERE id = ?', JSON.stringify({ A: "'\u2028é".repeat(10_000) }), long)
-  for (let n = 0; n < 20; n++) await api.tenant({ limits: { N: AWKWARD[n % AWKWARD.length] } })
+  for (let n = 0; n < 20; n++) await api.tenant({ limits: { N: AWKWARD[n % AWKWARD.length] }, labels: { awkward: AWKWARD[n % AWKWARD.length] } })
   const { id: site } = await api.tenant()
   const user = { username: 'admin', email: 'admin@example.com', password: 'a password of the test' }
   await api.expect(201, 'POST', `/tenants/${site}/install`, { body: user })

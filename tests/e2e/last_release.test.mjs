@@ -55,11 +55,22 @@ async function readAll(api) {
   return { tenants: await get(api, '/tenants'), plans: await get(api, '/tenants-plans'), traefik: json }
 }
 
+/** The members that the last release's tenants and plans lack, with the values of a row that it wrote. */
+const ADDED = { external_id: null, labels: {} }
+const inLists = (all, change) => ({ ...all, tenants: all.tenants.map((one) => change(one, 'tenants')), plans: all.plans.map((one) => change(one, 'plans')) })
+/** What the last release shows of what the new Worker shows. */
+const withoutAdded = (all) => inLists(all, ({ external_id, labels, ...rest }) => rest)
+/** What the new Worker shows of what the last release shows. Rows of `earlier`, which the new Worker showed, keep their members. */
+const withAdded = (all, earlier = { tenants: [], plans: [] }) => inLists(all, (one, list) => {
+  const { external_id, labels } = earlier[list].find(({ id }) => id === one.id) ?? ADDED
+  return { ...one, external_id, labels }
+})
+
 /** Every row of the service itself. */
 const rows = async (api) => Promise.all(['tenants', 'tenants_plans', 'audit_log', 'api_keys'].map((table) => api.sql(`SELECT * FROM ${table} ORDER BY id`)))
 
-/** Sends a request to every route, and checks each response, the rows and the audit log. `at` begins every id. Leaves some rows for another Worker to read. */
-async function useEveryRoute(api, at) {
+/** Sends a request to every route, and checks each response, the rows and the audit log. `at` begins every id. Leaves some rows for another Worker to read. `added` is what the Worker's tenants and plans have besides those of the last release. */
+async function useEveryRoute(api, at, added = {}) {
   const host = (id) => `${id}.example.com`
   const [plan, gone, full, bare, dropped, old] = ['plan', 'gone', 'full', 'bare', 'drop', 'old'].map((name) => `${at}-${name}`)
   const [last] = await api.sql('SELECT coalesce(max(id), 0) AS id FROM audit_log')
@@ -72,7 +83,7 @@ async function useEveryRoute(api, at) {
 
   // Plans.
   const made = (await api.expect(201, 'POST', '/tenants-plans', { body: { id: plan, limits, env } })).json
-  assert.deepEqual(made, { id: plan, limits, env, created_at: made.created_at, updated_at: made.created_at })
+  assert.deepEqual(made, { id: plan, ...added, limits, env, created_at: made.created_at, updated_at: made.created_at })
   await api.refuse(409, 'conflict', 'POST', '/tenants-plans', { body: { id: plan.toUpperCase() } }, ['/id'])
   await api.plan({ id: gone })
   await api.expect(204, 'PATCH', `/tenants-plans/${plan}`, { body: { limits: null } })
@@ -81,7 +92,7 @@ async function useEveryRoute(api, at) {
 
   // Tenants.
   const first = (await api.expect(201, 'POST', '/tenants', { body: { id: full, hostname: host(full), is_enabled: true, plan_id: gone, limits, env } })).json
-  assert.deepEqual(first, { id: full, hostname: host(full), is_enabled: true, created_at: first.created_at, updated_at: first.created_at, plan_id: gone, limits, env, stats: NO_STATS, last_job_at: null })
+  assert.deepEqual(first, { id: full, hostname: host(full), is_enabled: true, created_at: first.created_at, updated_at: first.created_at, plan_id: gone, ...added, limits, env, stats: NO_STATS, last_job_at: null })
   assert.deepEqual(await get(api, `/tenants/${full.toUpperCase()}`), first)
   await api.refuse(409, 'conflict', 'POST', '/tenants', { body: { id: full, hostname: host(full), is_enabled: true } }, ['/id', '/hostname'])
   await api.refuse(422, 'invalid', 'POST', '/tenants', { body: { ...api.fresh(), plan_id: 'nobody' } }, ['/plan_id'])
@@ -196,25 +207,35 @@ test('each of the two Workers works on the current schema, and reads what the ot
   const between = await readAll(api)
 
   await replaceBy({})
-  assert.deepEqual(await readAll(api), between)
+  assert.deepEqual(await readAll(api), withAdded(between))
   assert.equal((await health(api, 200)).json.schema, path.basename(migrations().at(-1)))
-  await useEveryRoute(api, 'v3')
+  await useEveryRoute(api, 'v3', ADDED)
   // The new Worker knows of these that they have no site.
   for (const id of ['later-1', 'later-2']) await api.tenant({ id, hostname: `${id}.example.com` })
   await countSites(api)
+  const own = { external_id: 'C-7', labels: { tier: 'gold' } }
+  await api.plan({ id: 'labelled', ...own })
+  await api.tenant({ id: 'labelled', hostname: 'labelled.example.com', ...own })
   const updated = await readAll(api)
 
   await replaceBy(LAST)
-  assert.deepEqual(await readAll(api), updated)
+  assert.deepEqual(await readAll(api), withoutAdded(updated))
+  // These edits leave what the last release does not know.
+  await api.expect(204, 'PATCH', '/tenants/labelled', { body: { limits: { A: '1' } } })
+  await api.expect(204, 'PATCH', '/tenants-plans/labelled', { body: { limits: { A: '1' } } })
   await api.expect(201, 'POST', '/tenants/later-1/install', { body: admin })
   await useEveryRoute(api, 'v4')
   const rolledBack = await readAll(api)
 
   await replaceBy({})
-  assert.deepEqual(await readAll(api), rolledBack)
+  assert.deepEqual(await readAll(api), withAdded(rolledBack, updated))
+  for (const list of ['/tenants', '/tenants-plans']) {
+    const found = await get(api, `${list}?external_id=C-7&label=tier:gold`)
+    assert.deepEqual(found.map(({ id, limits, external_id, labels }) => ({ id, limits, external_id, labels })), [{ id: 'labelled', limits: { A: '1' }, ...own }])
+  }
   for (const id of await sites(api)) await api.expect(200, 'PATCH', `/tenants/${id}/user-password-reset`, { body: { username: 'admin_1' } })
   await countSites(api)
-  await useEveryRoute(api, 'v5')
+  await useEveryRoute(api, 'v5', ADDED)
 })
 
 test('on the schema of the last release the new Worker reports what is missing, and a request either works or changes nothing', { skip: noneNewer }, async () => {
@@ -222,22 +243,22 @@ test('on the schema of the last release the new Worker reports what is missing, 
   for (const id of ['there', 'gone']) {
     await api.sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES (?1, ?1 || '.example.com', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')", id)
   }
+  for (const id of ['plan', 'unused']) await api.sql("INSERT INTO tenants_plans (id, created_at, updated_at) VALUES (?, '2026-01-01 00:00:00', '2026-01-01 00:00:00')", id)
   const { headers, json } = await health(api, 503)
   assert.equal(json.code, 'not_ready')
   const [line] = await api.linesOf(headers['x-request-id'])
   assert.match(line.cause, new RegExp(path.basename(newer[0]).replaceAll('.', '\\.')))
 
   // These need nothing of the new migrations.
-  for (const [status, method, where, body] of [
-    [200, 'POST', '/auth/verify'], [200, 'GET', '/tenants'], [200, 'GET', '/tenants/there'], [200, 'GET', '/tenants-plans'],
-    [201, 'POST', '/tenants-plans', { id: 'plan' }], [204, 'PATCH', '/tenants-plans/plan', { limits: { A: '1' } }],
-    [204, 'PATCH', '/tenants/there', { plan_id: 'plan' }], [204, 'DELETE', '/tenants-plans/plan'],
-  ]) await api.expect(status, method, where, { body })
+  await api.expect(200, 'POST', '/auth/verify')
+  await api.expect(204, 'DELETE', '/tenants-plans/unused')
 
   // These do. Traefik keeps its routes after an error.
   const before = await rows(api)
   for (const [method, where, body] of [
-    ['POST', '/tenants', api.fresh()], ['POST', '/tenants/there/install', admin], ['DELETE', '/tenants/gone'], ['DELETE', '/tenants/gone', { drop_tables: true }],
+    ['GET', '/tenants'], ['GET', '/tenants/there'], ['GET', '/tenants-plans'], ['GET', '/tenants-plans/plan'],
+    ['POST', '/tenants', api.fresh()], ['PATCH', '/tenants/there', { is_enabled: false }], ['POST', '/tenants-plans', { id: 'new' }], ['PATCH', '/tenants-plans/plan', { limits: {} }],
+    ['POST', '/tenants/there/install', admin], ['DELETE', '/tenants/gone'], ['DELETE', '/tenants/gone', { drop_tables: true }],
   ]) {
     await api.refuse(500, 'internal', method, where, { body })
   }
@@ -248,5 +269,5 @@ test('on the schema of the last release the new Worker reports what is missing, 
 
   await migrate(api)
   assert.equal((await health(api, 200)).json.schema, path.basename(migrations().at(-1)))
-  await useEveryRoute(api, 'v2')
+  await useEveryRoute(api, 'v2', ADDED)
 })

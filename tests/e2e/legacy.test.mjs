@@ -89,7 +89,7 @@ test('all requests of the legacy documentation work in order, and both dialects 
   })
   assert.deepEqual(await type('GET "/api/4/_/tenants/tenant123'), { status: 200, json: made.json })
   const { tenant_id: id, is_enabled, ...rest } = made.json
-  assert.deepEqual((await api.expect(200, 'GET', '/tenants/tenant123')).json, { id, ...rest, is_enabled: is_enabled === 1 })
+  assert.deepEqual((await api.expect(200, 'GET', '/tenants/tenant123')).json, { id, ...rest, is_enabled: is_enabled === 1, external_id: null, labels: {} })
 
   assert.deepEqual(await type('PATCH "/api/4/_/tenants/tenant123'), { status: 204, json: undefined })
   const { json: edited } = await type('GET "/api/4/_/tenants/tenant123')
@@ -104,7 +104,7 @@ test('all requests of the legacy documentation work in order, and both dialects 
   await api.expect(204, 'PATCH', '/tenants-plans/basic_plan', { body: { limits: {} } })
   const { json: list } = await type('GET "/api/4/_/tenants-plans')
   assert.deepEqual(list.map((p) => [p.plan_id, p.name, p.description]), [['basic_plan', 'Basic Plan (Updated)', 'An updated basic tenant plan'], ['premium_plan', 'premium_plan', null]])
-  assert.deepEqual(Object.keys((await api.expect(200, 'GET', '/tenants-plans/basic_plan')).json), ['id', 'limits', 'env', 'created_at', 'updated_at'])
+  assert.deepEqual(Object.keys((await api.expect(200, 'GET', '/tenants-plans/basic_plan')).json), ['id', 'external_id', 'labels', 'limits', 'env', 'created_at', 'updated_at'])
   assert.deepEqual(await type('DELETE "/api/4/_/tenants-plans/basic_plan'), { status: 204, json: undefined })
   assert.equal((await type('GET "/api/4/_/tenants-plans/basic_plan')).status, 404)
 

@@ -1,4 +1,4 @@
-// GET /tenants and GET /tenants-plans: the order of the list, and pages by `limit` and `after`.
+// GET /tenants and GET /tenants-plans: the order of the list, pages by `limit` and `after`, and the most filters.
 import assert from 'node:assert/strict'
 import { beforeEach, describe, test } from 'node:test'
 import { CURRENT, startApi } from './harness.mjs'
@@ -84,3 +84,20 @@ for (const [where, { longest, make }] of Object.entries(kinds)) {
     })
   })
 }
+
+// D1 allows 100 parameters of a statement, 5 parts of a compound SELECT, and 50 bytes of a LIKE pattern.
+test('all filters together, each as often and as long as the API takes it, are within the limits of D1', async () => {
+  const labels = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`l${i}`, String(i)]))
+  const hostname = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.example.com`
+  await api.plan({ id: 'all', labels })
+  await api.tenant({ id: 'all', hostname, plan_id: 'all', external_id: 'e', labels })
+  const ids = [...Array.from({ length: 99 }, (_, i) => `t${i}`), 'all'].map((id) => `id=${id}`).join('&')
+  const had = Object.entries(labels).map(([name, value]) => `label=${name}:${value}`).join('&')
+  const since = '2026-01-01%2000:00:00'
+  const all = `${ids}&${had}&plan_id=all&is_enabled=true&hostname=${hostname}&external_id=e&created_since=${since}&updated_since=${since}&q=${hostname}`
+  for (const query of [ids, had, `q=${hostname}`, all, `${all}&sort=-hostname&after=z,zz&limit=1&count=true&fields=id`]) {
+    const { json } = await api.expect(200, 'GET', `/tenants?${query}`)
+    assert.deepEqual(json.map(({ id }) => id), ['all'], query)
+  }
+  assert.deepEqual((await api.expect(200, 'GET', `/tenants-plans?${had}`)).json.map(({ id }) => id), ['all'])
+})

@@ -68,7 +68,7 @@ test('a new plan is returned in full, with null for fields that were never set',
   assert.equal(headers.location, `${CURRENT}/tenants-plans/${id}`)
   assert.match(json.created_at, TIME)
   assert.ok(json.created_at >= from && json.created_at <= utc(new Date()), `${json.created_at} is now, in UTC`)
-  assert.deepEqual(json, { id, limits: null, env: null, created_at: json.created_at, updated_at: json.created_at })
+  assert.deepEqual(json, { id, external_id: null, labels: {}, limits: null, env: null, created_at: json.created_at, updated_at: json.created_at })
   assert.deepEqual(await get('sMALLEST'), json)
 })
 

@@ -1,5 +1,5 @@
 // Plans (API.md §4, §6).
-import { refuse, request, scenario, vectors } from './source.mjs'
+import { labels, LEGACY, LEGACY_PUBLIC, refuse, request, scenario, vectors } from './source.mjs'
 
 const create = (name, body, options) => request(name, 201, 'POST', '/tenants-plans', { body, ...options })
 const get = (name, id, json) => request(name, 200, 'GET', `/tenants-plans/${id}`, { json })
@@ -31,6 +31,35 @@ export default [
     refuse('get the deleted plan', 404, 'not_found', 'GET', '/tenants-plans/full'),
     refuse('delete the deleted plan', 404, 'not_found', 'DELETE', '/tenants-plans/full'),
     refuse('an unsupported method', 405, 'method_not_allowed', 'POST', '/tenants-plans/empty', { body: {}, answer: { allow: 'GET, HEAD, PATCH, DELETE' } }),
+  ),
+  scenario('external ids and labels of plans', {},
+    create('create a plan with an external id and labels', { id: 'a', external_id: 'C-7 é', labels: { tier: 'gold', 'a.b_c-d': '' } }, { json: { external_id: 'C-7 é', labels: { 'a.b_c-d': '', tier: 'gold' } } }),
+    create('a plan without them', { id: 'B' }, { json: { external_id: null, labels: {} } }),
+    request('a tenant may have the external id of a plan', 201, 'POST', '/tenants', { body: { id: 'a', hostname: 'a.example.com', is_enabled: true, external_id: 'C-7 é' }, json: { external_id: 'C-7 é' } }),
+    refuse('create a plan with a taken external id', 409, 'conflict', 'POST', '/tenants-plans', { body: { id: 'c', external_id: 'C-7 é' } }, ['/external_id']),
+    refuse('create a plan with a taken id and external id', 409, 'conflict', 'POST', '/tenants-plans', { body: { id: 'b', external_id: 'C-7 é' } }, ['/id', '/external_id']),
+    create('create a plan with other ones', { id: 'c', external_id: 'c-7 é', labels: { tier: 'gold' } }),
+    refuse("edit the external id to another plan's", 409, 'conflict', 'PATCH', '/tenants-plans/b', { body: { external_id: 'C-7 é' } }, ['/external_id']),
+    request('find by external id', 200, 'GET', '/tenants-plans?external_id=C-7%20%C3%A9', { json: (got) => [{ ...got[0], id: 'a' }] }),
+    request('find by label', 200, 'GET', '/tenants-plans?label=tier:gold', { json: (got) => [{ ...got[0], id: 'a' }, { ...got[1], id: 'c' }] }),
+    request('find by two labels', 200, 'GET', '/tenants-plans?label=tier:gold&label=a.b_c-d', { json: (got) => [{ ...got[0], id: 'a' }] }),
+    request('an unknown parameter of plans is ignored', 200, 'GET', '/tenants-plans?label=tier&limit=1&x=1', { json: (got) => [{ ...got[0], id: 'a' }], answer: { link: '</_/api/4/tenants-plans?limit=1&after=a&label=tier>; rel="next"' } }),
+    refuse('both filters are wrong', 422, 'invalid', 'GET', '/tenants-plans?label=T&external_id=', {}, ['label', 'external_id']),
+    request('an edit merges the labels', 204, 'PATCH', '/tenants-plans/a', { body: { labels: { tier: 'silver', new: '1', 'a.b_c-d': null } } }),
+    get('get the merged labels', 'a', { external_id: 'C-7 é', labels: { new: '1', tier: 'silver' } }),
+    request('null removes all labels and the external id', 204, 'PATCH', '/tenants-plans/a', { body: { labels: null, external_id: null } }),
+    get('get the plan without them', 'a', { external_id: null, labels: {} }),
+    refuse('33 labels', 422, 'invalid', 'POST', '/tenants-plans', { body: { id: 'x', labels: labels(33) } }, ['/labels']),
+    create('32 labels', { id: 'x', labels: labels(32) }, { json: { labels: labels(32) } }),
+    refuse('33 labels after an edit', 422, 'invalid', 'PATCH', '/tenants-plans/x', { body: { labels: labels(1, 32) } }, ['/labels']),
+    refuse('malformed external id and labels', 422, 'invalid', 'POST', '/tenants-plans', { body: { id: 'y', external_id: '', labels: { A: '1', b: null } } }, ['/external_id', '/labels/A', '/labels/b']),
+  ),
+  scenario('the legacy dialect hides the external id and the labels of plans', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC },
+    create('create a plan with both', { id: 'a', external_id: 'e-1', labels: { tier: 'gold' } }),
+    request('get the plan in the legacy dialect', 200, 'GET', '/tenants-plans/a', { base: LEGACY, json: ({ external_id, labels: hidden, ...shown }) => shown }),
+    request('the list in the legacy dialect has no filters', 200, 'GET', '/tenants-plans?external_id=other', { base: LEGACY, json: ([{ external_id, labels: hidden, ...shown }]) => [shown] }),
+    request('an edit in the legacy dialect ignores both', 204, 'PATCH', '/tenants-plans/a', { base: LEGACY, body: { name: 'A', external_id: 7, labels: null } }),
+    get('the current dialect still has both', 'a', { external_id: 'e-1', labels: { tier: 'gold' } }),
   ),
   scenario('the ids of plans in the vectors', {},
     vectors('plan_ids').map(({ name, value, expect }) => (expect === null

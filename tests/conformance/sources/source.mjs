@@ -40,6 +40,9 @@ export const LEGACY_PUBLIC = Buffer.from(LEGACY_KEY.export({ format: 'jwk' }).x,
 /** Makes a scenario. {@link request} and {@link sql} make its `steps`. */
 export const scenario = (name, config, ...steps) => ({ name, config: { ...SECRETS, ...config }, setup: ROWS, steps: steps.flat(Infinity) })
 
+/** Returns this many labels. The number of the first one is `first`. */
+export const labels = (count, first = 0) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`l${first + i}`, '']))
+
 export const sql = (text, ...params) => ({ setup: [{ sql: text, params }] })
 
 const vector = (name) => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8'))
