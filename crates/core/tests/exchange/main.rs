@@ -12,6 +12,7 @@
 mod ask;
 mod auth;
 mod bodies;
+mod costs;
 mod failures;
 mod finding;
 mod health;
