@@ -40,7 +40,7 @@ test('a body of 64 KiB is taken and one byte more is 413, with a length given an
 test('texts of every length and alphabet come back as they went, one by one and in a list', async () => {
   const made = []
   // On both sides of the lengths from which on bodies and rows are handed over in another way.
-  for (const length of [1, 300, 2_500, 9_000, 19_000, 49_000]) {
+  for (const length of [1, 300, 2_500, 9_000, 19_000, 39_000]) {
     for (const text of ['x'.repeat(length), 'é€𝄞"\n\t'.repeat(length / 20 + 1)]) {
       const { json } = await api.expect(201, 'POST', '/tenants', { body: { ...api.fresh(), env: { A: text } } })
       assert.equal(json.env.A, text)

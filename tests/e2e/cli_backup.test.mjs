@@ -65,7 +65,8 @@ before(async () => {
   const limits = { A: "'".repeat((20_000 - 8) / 2) }
   for (const where of [`/tenants-plans/${plan.id}`, `/tenants/${(await api.tenant({ plan_id: plan.id })).id}`]) {
     await api.expect(204, 'PATCH', where, { body: { limits } })
-    await api.expect(204, 'PATCH', where, { body: { env: { A: 'é'.repeat(24_996) } } })
+    await api.expect(204, 'PATCH', where, { body: { env: { A: 'é'.repeat(19_996) } } })
+    await api.expect(204, 'PATCH', where, { body: { labels: Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`l${i}`, '𝄞'.repeat(255)])) } })
   }
   // A longer row that an older version took.
   const { id: long } = await api.tenant({ env: { A: 'x'.repeat(39_000) } })

@@ -33,7 +33,7 @@ test('env:reseal re-encrypts every row under the current key, even if it is kill
   const marker = `plain-${randomBytes(12).toString('hex')}`
   const before = await startApi({ persist, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: older } })
   // About the longest env that the API takes. Two of them exceed a batch, so each row needs its own.
-  const long = () => ({ LONG: marker + 'é'.repeat(24_900) })
+  const long = () => ({ LONG: marker + 'é'.repeat(19_900) })
   const created = []
   for (const env of [{ A: marker }, long(), long(), long(), { B: marker }]) created.push(await before.tenant({ env }))
   const plan = await before.plan({ env: { P: marker } })
