@@ -5,9 +5,9 @@ import { environment } from './lib/environment.mjs';
 import { packages, rules, violations } from './lib/licences.mjs';
 import { Stop, isMain, main, root, say } from './lib/run.mjs';
 
-export function checkLicences() {
+export async function checkLicences() {
   const all = packages();
-  const found = violations(all, rules());
+  const found = violations(all, await rules());
   if (found.length > 0) throw new Stop(found.join('\n'));
   say(`  ${all.length} crates have licences and sources that deny.toml allows`);
   checkAdvisories();

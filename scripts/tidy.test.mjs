@@ -20,6 +20,19 @@ const isLock = (path) => /(^|\/)(package-lock\.json|Cargo\.lock)$/.test(path);
 
 const texts = files.filter((path) => !readFileSync(join(root, path)).includes(0));
 
+test('the commands of package.json start without an installed package, since they install the packages themselves', () => {
+  const { scripts } = JSON.parse(read('package.json'));
+  const modules = new Set(Object.values(scripts).map((command) => /^node (\S+)$/.exec(command)[1]));
+  assert.ok(modules.size > 5);
+  for (const module of modules) {
+    for (const [, from] of read(module).matchAll(/^(?:import|export)\b[^;'"]*? from ['"]([^'"]+)['"]/gm)) {
+      if (from.startsWith('.')) modules.add(join(module, '..', from));
+      else assert.match(from, /^node:/, `${module} imports ${from}, which may not be installed yet: use \`await import\``);
+    }
+  }
+  assert.ok(modules.has('scripts/lib/licences.mjs'), 'the walk follows imports');
+});
+
 test('no file names a path of the machine on which it was written', () => {
   // The names are split into pieces, so that this file does not contain them.
   const strays = [['/wo', 'rk/'], ['/ro', 'ot/'], ['/home', '/(?!runner)[a-z]+/'], ['arti', 'factory'], ['registry.npm', 'js.org'], ['static.crates', '.io']];

@@ -3,7 +3,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { parse as parseToml } from 'smol-toml';
 import { environment } from './environment.mjs';
 import { Stop, root } from './run.mjs';
 
@@ -17,8 +16,12 @@ function cargo(...args) {
 /** All packages of Cargo.lock, as `cargo metadata` describes them. */
 export const packages = () => JSON.parse(cargo('metadata', '--format-version', '1', '--locked')).packages;
 
-/** The rules of deny.toml. */
-export const rules = () => parseToml(readFileSync(join(root, 'deny.toml'), 'utf8'));
+/** Reads the rules of deny.toml. */
+export async function rules() {
+  // npm may have installed this package only a moment ago, after this module was loaded.
+  const { parse } = await import('smol-toml');
+  return parse(readFileSync(join(root, 'deny.toml'), 'utf8'));
+}
 
 /**
  * Whether an SPDX expression is true if exactly these licences are. `/` is an older form of OR. `A WITH B` is a licence of its own.
