@@ -7,7 +7,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, nodeForWrangler, rustToolchain, tool, toolsFolder, wranglerScript } from './lib/environment.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
-import { NODE_FOR_WRANGLER, WASM_BINDGEN_CLI, WORKER_BUILD } from './lib/versions.mjs';
+import { CARGO_DENY, NODE_FOR_WRANGLER, WASM_BINDGEN_CLI, WORKER_BUILD } from './lib/versions.mjs';
 
 /**
  * Installs what is missing of the parts named.
@@ -101,12 +101,17 @@ async function needed(command, message) {
   }
 }
 
-// The two tools that cargo compiles
+// The tools that cargo compiles
 
 async function ensureWasmTools() {
   // Only the first is worth optimising: worker-build does nothing but call others, and takes five minutes to optimise.
   await ensureTool('wasm-bindgen-cli', WASM_BINDGEN_CLI, ['wasm-bindgen', 'wasm-bindgen-test-runner'], [], 'three to five minutes on two cores');
   await ensureTool('worker-build', WORKER_BUILD, ['worker-build'], ['--debug'], 'one to three minutes on two cores');
+}
+
+/** Only `npm test` needs it. */
+export async function ensureCargoDeny() {
+  await ensureTool('cargo-deny', CARGO_DENY, ['cargo-deny'], ['--debug'], 'one to three minutes on two cores');
 }
 
 async function ensureTool(crate, version, programs, flags, duration) {

@@ -1,4 +1,4 @@
-// The licences of Rust dependencies: which ones deny.toml allows, and the notices that ship with what we compile.
+// The notices of Rust dependencies, which ship with what we compile.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
@@ -15,72 +15,6 @@ function cargo(...args) {
 
 /** All packages of Cargo.lock, as `cargo metadata` describes them. */
 export const packages = () => JSON.parse(cargo('metadata', '--format-version', '1', '--locked')).packages;
-
-/** Reads the rules of deny.toml. */
-export async function rules() {
-  // npm may have installed this package only a moment ago, after this module was loaded.
-  const { parse } = await import('smol-toml');
-  return parse(readFileSync(join(root, 'deny.toml'), 'utf8'));
-}
-
-/**
- * Whether an SPDX expression is true if exactly these licences are. `/` is an older form of OR. `A WITH B` is a licence of its own.
- * @param {(licence: string) => boolean} isAllowed
- */
-export function isSatisfied(expression, isAllowed) {
-  const tokens = expression.replaceAll('/', ' OR ').match(/[()]|[^\s()]+/g) ?? [];
-  let at = 0;
-  const either = () => {
-    let result = both();
-    // Read the other side even if the result is known, so that an expression that does not parse is always an error.
-    while (tokens[at] === 'OR') result = [at++, both()][1] || result;
-    return result;
-  };
-  const both = () => {
-    let result = one();
-    while (tokens[at] === 'AND') result = [at++, one()][1] && result;
-    return result;
-  };
-  const one = () => {
-    if (tokens[at] === '(') {
-      at++;
-      const result = either();
-      if (tokens[at++] !== ')') throw new Stop(`no \`)\` in the licence expression \`${expression}\``);
-      return result;
-    }
-    const name = tokens[at++];
-    if (name === undefined || [')', 'AND', 'OR', 'WITH'].includes(name)) throw new Stop(`cannot read the licence expression \`${expression}\``);
-    return isAllowed(tokens[at] === 'WITH' ? `${name} WITH ${tokens[(at += 2) - 1]}` : name);
-  };
-  const result = either();
-  if (at !== tokens.length) throw new Stop(`cannot read the licence expression \`${expression}\``);
-  return result;
-}
-
-/** Lists how packages break the rules: licences, sources, banned crates and wildcards. */
-export function violations(packages, { licenses, bans, sources }) {
-  const used = new Set();
-  const isAllowed = (licence) => {
-    const allowed = licenses.allow.includes(licence);
-    if (allowed) used.add(licence);
-    return allowed;
-  };
-  const registries = sources['allow-registry'].map((url) => `registry+${url}`);
-  const banned = bans.deny.map(({ crate }) => crate);
-  const found = [];
-  for (const { name, version, license, source, dependencies } of packages) {
-    const crate = `${name} ${version}`;
-    if (!license) found.push(`${crate} names no licence`);
-    else if (!isSatisfied(license, isAllowed)) found.push(`${crate} has the licence ${license}, which deny.toml does not allow`);
-    if (source !== null && !registries.includes(source)) found.push(`${crate} comes from ${source}, which deny.toml does not allow`);
-    if (banned.includes(name)) found.push(`${crate} is banned by deny.toml`);
-    for (const { name: dependency, req, path } of source === null ? dependencies : []) {
-      if (req === '*' && path === undefined) found.push(`${crate} takes any version of ${dependency}`);
-    }
-  }
-  for (const licence of licenses.allow) if (!used.has(licence)) found.push(`deny.toml allows ${licence}, which no crate has`);
-  return found;
-}
 
 /**
  * The crates that are compiled into a package for WebAssembly, apart from our own. Procedural macros and build scripts run on the

@@ -19,7 +19,7 @@ import { programPath } from './system.mjs';
 export const steps = [
   { name: 'tidy', about: 'housekeeping: no stray paths, no giant files, pinned versions', run: () => nodeTests('scripts', (name) => name === 'tidy.test.mjs') },
   { name: 'scripts', about: "the scripts' own tests", run: () => nodeTests('scripts', (name) => name !== 'tidy.test.mjs') },
-  { name: 'licences', about: 'the licences and sources of dependencies, by deny.toml; advisories, if cargo-deny is installed', run: checkLicences },
+  { name: 'licences', about: 'the licences and sources of dependencies, by deny.toml; advisories, if GitHub can be reached', run: checkLicences },
   { name: 'fmt', about: 'cargo fmt --check', run: () => cargo(['fmt', '--all', '--check']) },
   {
     name: 'clippy',

@@ -7,6 +7,9 @@
  */
 export const WASM_BINDGEN_CLI = '0.2.129';
 
+/** Checks the licences, sources and advisories of dependencies, by deny.toml. */
+export const CARGO_DENY = '0.20.2';
+
 /** Must equal Cargo.lock's `worker`. */
 export const WORKER_BUILD = '0.8.7';
 
