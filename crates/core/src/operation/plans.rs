@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
-use crate::operation::tenants::{labels_do_not_fit, read_external_id, write_found};
+use crate::operation::tenants::{labels_do_not_fit, read_external_id, taken, write_found};
 use crate::store::find;
 use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
 use crate::store::standing;
@@ -13,7 +13,6 @@ use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::PlanId;
 use crate::value::patch::Edit;
-use crate::value::text::quote;
 use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
 use crate::wire::filter::PlanFilter;
@@ -128,10 +127,6 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         }
         Ok(Response::empty(204))
     }))
-}
-
-fn taken(pointer: &'static str, value: &str) -> FieldError {
-    FieldError::field(pointer, format!("{} is taken", quote(value)))
 }
 
 fn taken_external_id(id: Option<&ExternalId>) -> FieldError {

@@ -411,7 +411,8 @@ pub(crate) fn labels_do_not_fit() -> FieldError {
     )
 }
 
-fn taken(pointer: &'static str, value: &str) -> FieldError {
+/// The error of a field whose value another resource has.
+pub(crate) fn taken(pointer: &'static str, value: &str) -> FieldError {
     FieldError::field(pointer, format!("{} is taken", quote(value)))
 }
 
