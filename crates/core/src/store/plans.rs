@@ -7,7 +7,7 @@ use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::standing::{self, Judged, caller};
-use crate::store::write::{write, write_into};
+use crate::store::write::{labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
 use crate::value::id::PlanId;
@@ -178,11 +178,13 @@ pub(crate) fn edit(
         "edit_plan",
         "id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env, \
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
-        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-         EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?14 AND id <> ?5), \
-         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16))) <= 32 \
-         AND coalesce(length(CAST(replace(json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16), char(39), char(39, 39)) AS BLOB)), 0) <= 12000, \
-         ?13, ?14, ?15, json_patch((SELECT labels FROM tenants_plans WHERE id = ?5), ?16)",
+        concat!(
+            "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+             EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?14 AND id <> ?5), ",
+            labels_fit!("tenants_plans", "?16"),
+            ", ?13, ?14, ?15, ",
+            merged_labels!("tenants_plans", "?16")
+        ),
         "id_is_there, external_id_is_taken, labels_fit"
     );
     let values = [

@@ -12,7 +12,7 @@ use crate::store::plans;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, caller};
-use crate::store::write::{write, write_into};
+use crate::store::write::{labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
@@ -245,13 +245,15 @@ pub(crate) fn edit(
         "id_is_there, hostname_is_taken, plan_is_there, \
          id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env, \
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), \
-         ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
-         ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13, \
-         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?15 AND id <> ?5), \
-         (SELECT count(*) FROM json_each(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17))) <= 32 \
-         AND coalesce(length(CAST(replace(json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17), char(39), char(39, 39)) AS BLOB)), 0) <= 12000, \
-         ?14, ?15, ?16, json_patch((SELECT labels FROM tenants WHERE id = ?5), ?17)",
+        concat!(
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), \
+             ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
+             ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13, \
+             EXISTS (SELECT 1 FROM tenants WHERE external_id = ?15 AND id <> ?5), ",
+            labels_fit!("tenants", "?17"),
+            ", ?14, ?15, ?16, ",
+            merged_labels!("tenants", "?17")
+        ),
         "id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, labels_fit"
     );
     let values = [

@@ -18,7 +18,7 @@ macro_rules! request_id {
 
 /// The text of a write. `$columns` and `$values` begin with the obstacles. `$returning` names the columns to return.
 macro_rules! write_into {
-    ($view:literal, $columns:literal, $values:literal, $returning:literal) => {
+    ($view:literal, $columns:literal, $values:expr, $returning:literal) => {
         concat!(
             "INSERT INTO ",
             $view,
@@ -40,7 +40,33 @@ macro_rules! write_into {
     };
 }
 
-pub(crate) use {request_id, write_into};
+/// The labels of the row `?5` of a table, after the merge of the patch in this parameter.
+macro_rules! merged_labels {
+    ($table:literal, $patch:literal) => {
+        concat!(
+            "json_patch((SELECT labels FROM ",
+            $table,
+            " WHERE id = ?5), ",
+            $patch,
+            ")"
+        )
+    };
+}
+
+/// Whether the merged labels keep within `MAX_LABELS` and `MAX_LABELS_BYTES` of `wire/labels.rs`.
+macro_rules! labels_fit {
+    ($table:literal, $patch:literal) => {
+        concat!(
+            "(SELECT count(*) FROM json_each(",
+            $crate::store::write::merged_labels!($table, $patch),
+            ")) <= 32 AND coalesce(length(CAST(replace(",
+            $crate::store::write::merged_labels!($table, $patch),
+            ", char(39), char(39, 39)) AS BLOB)), 0) <= 12000"
+        )
+    };
+}
+
+pub(crate) use {labels_fit, merged_labels, request_id, write_into};
 
 /// A write of a caller. `text` comes from [`write_into!`], and `values` are bound from `?5` on.
 pub(crate) fn write(
