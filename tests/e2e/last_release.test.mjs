@@ -56,14 +56,14 @@ async function readAll(api) {
 }
 
 /** The members that the last release's tenants and plans lack, with the values of a row that it wrote. */
-const ADDED = { external_id: null, labels: {} }
+const ADDED = {}
 const inLists = (all, change) => ({ ...all, tenants: all.tenants.map((one) => change(one, 'tenants')), plans: all.plans.map((one) => change(one, 'plans')) })
 /** What the last release shows of what the new Worker shows. */
-const withoutAdded = (all) => inLists(all, ({ external_id, labels, ...rest }) => rest)
+const withoutAdded = (all) => inLists(all, (one) => Object.fromEntries(Object.entries(one).filter(([name]) => !(name in ADDED))))
 /** What the new Worker shows of what the last release shows. Rows of `earlier`, which the new Worker showed, keep their members. */
 const withAdded = (all, earlier = { tenants: [], plans: [] }) => inLists(all, (one, list) => {
-  const { external_id, labels } = earlier[list].find(({ id }) => id === one.id) ?? ADDED
-  return { ...one, external_id, labels }
+  const shown = earlier[list].find(({ id }) => id === one.id) ?? ADDED
+  return { ...one, ...Object.fromEntries(Object.keys(ADDED).map((name) => [name, shown[name]])) }
 })
 
 /** Every row of the service itself. */
@@ -83,7 +83,7 @@ async function useEveryRoute(api, at, added = {}) {
 
   // Plans.
   const made = (await api.expect(201, 'POST', '/tenants-plans', { body: { id: plan, limits, env } })).json
-  assert.deepEqual(made, { id: plan, ...added, limits, env, created_at: made.created_at, updated_at: made.created_at })
+  assert.deepEqual(made, { id: plan, external_id: null, labels: {}, ...added, limits, env, created_at: made.created_at, updated_at: made.created_at })
   await api.refuse(409, 'conflict', 'POST', '/tenants-plans', { body: { id: plan.toUpperCase() } }, ['/id'])
   await api.plan({ id: gone })
   await api.expect(204, 'PATCH', `/tenants-plans/${plan}`, { body: { limits: null } })
@@ -92,7 +92,7 @@ async function useEveryRoute(api, at, added = {}) {
 
   // Tenants.
   const first = (await api.expect(201, 'POST', '/tenants', { body: { id: full, hostname: host(full), is_enabled: true, plan_id: gone, limits, env } })).json
-  assert.deepEqual(first, { id: full, hostname: host(full), is_enabled: true, created_at: first.created_at, updated_at: first.created_at, plan_id: gone, ...added, limits, env, stats: NO_STATS, last_job_at: null })
+  assert.deepEqual(first, { id: full, hostname: host(full), is_enabled: true, created_at: first.created_at, updated_at: first.created_at, plan_id: gone, external_id: null, labels: {}, ...added, limits, env, stats: NO_STATS, last_job_at: null })
   assert.deepEqual(await get(api, `/tenants/${full.toUpperCase()}`), first)
   await api.refuse(409, 'conflict', 'POST', '/tenants', { body: { id: full, hostname: host(full), is_enabled: true } }, ['/id', '/hostname'])
   await api.refuse(422, 'invalid', 'POST', '/tenants', { body: { ...api.fresh(), plan_id: 'nobody' } }, ['/plan_id'])
