@@ -1,5 +1,7 @@
 //! `tests/vectors/chevereto.json`: what real PHP and real phpseclib make of a tenant, byte for byte.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
