@@ -3,17 +3,17 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use tenants_client::Part;
 
 use clap::Args;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::api::{Client, Part};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
-use crate::terminal::printable;
 use crate::vars::BYTE_ORDER_MARK;
+use tenants_client::terminal::printable;
 
 pub mod auth;
 pub mod backup;
@@ -56,7 +56,7 @@ fn list(
         limit: args.limit,
         after: args.after.as_deref(),
     };
-    let (rows, more) = Client::new(&session.settings, world)?.list(path, part)?;
+    let (rows, more) = session.client(world)?.list(path, part)?;
     session.show_list(&rows, columns, what, world)?;
     if more && let Some(id) = last_id(&rows) {
         world.note(&format!(

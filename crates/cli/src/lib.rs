@@ -1,31 +1,24 @@
 //! The command line of the Tenants API, a drop-in for Chevereto's own `tenants`.
 //!
-//! Commands for tenants and plans call the API ([`api`]). Commands for API keys use wrangler to reach the database
+//! Commands for tenants and plans call the API ([`tenants_client`]). Commands for API keys use wrangler to reach the database
 //! ([`database`]). The core has the rules; this crate moves bytes between the core, the API and a terminal. [`run`] is the
 //! whole program except for its process.
 
-pub mod address;
-pub mod api;
-pub mod authority;
 pub mod backup;
 pub mod cli;
 pub mod command;
 pub mod database;
 pub mod error;
-pub mod forward;
 pub mod names;
 pub mod output;
 pub mod progress;
-pub mod proxy;
 pub mod random;
 pub mod session;
 pub mod settings;
 pub mod sql;
 pub mod task;
-pub mod terminal;
 #[cfg(test)]
 mod testing;
-pub mod trust;
 pub mod vars;
 
 use std::ffi::OsString;

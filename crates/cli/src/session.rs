@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tenants_client::{Client, Program, Setup, proxy};
 use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 
@@ -13,6 +14,12 @@ use crate::names::OPERATOR;
 use crate::output::{Fields, Format, World, cell, record, table};
 use crate::random::request_id;
 use crate::settings::Settings;
+
+/// The program, as it calls the API.
+const PROGRAM: Program = Program {
+    name: "cli",
+    user_agent: concat!("tenants-cli/", env!("CARGO_PKG_VERSION")),
+};
 
 /// The settings and the output format that every command gets besides its own options.
 pub struct Session<'a> {
@@ -23,6 +30,34 @@ pub struct Session<'a> {
 }
 
 impl Session<'_> {
+    /// Creates a client of the API with the API key and the request secret of the settings.
+    ///
+    /// # Errors
+    /// Fails if one of them is missing or not valid.
+    pub fn client(&self, world: &mut World<'_>) -> Result<Client, Error> {
+        let address = self.settings.address()?;
+        let key = self.settings.api_key(&address)?;
+        let secret = self.settings.request_secret(address.is_loopback())?;
+        if address.is_readable_on_the_way() {
+            world.note(
+                "warning: the address begins with http://, so anyone on the network path can read the key",
+            );
+        }
+        let variable = |name: &str| self.settings.variable(name);
+        if proxy::is_ignored(&address, variable) {
+            world.note("warning: HTTP_PROXY is not used, as in curl; set http_proxy");
+        }
+        Ok(Client::new(Setup {
+            address,
+            key,
+            secret,
+            program: PROGRAM,
+            cacert: self.settings.cacert(),
+            variable: &variable,
+            folder: self.settings.folder(),
+        })?)
+    }
+
     /// Returns a new run for the audit entries of a task. It names the operator: `TENANTS_OPERATOR`, or user@host.
     ///
     /// # Errors

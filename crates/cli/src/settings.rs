@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
+use tenants_client::Found;
+use tenants_client::address::Address;
 use tenants_core::config::Config;
 use tenants_core::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::address::Address;
 use crate::error::Error;
 use crate::names::{self, API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, PROJECT, REQUEST_SECRET, URL};
 use crate::output::Format;
@@ -96,15 +97,6 @@ pub struct Needs {
     pub wrangler_toml: Option<PathBuf>,
 }
 
-/// A secret and its source.
-#[derive(Debug)]
-pub struct Found {
-    /// The secret.
-    pub secret: Secret,
-    /// The name of its source, for people.
-    pub from: String,
-}
-
 impl<'a> Settings<'a> {
     /// Creates the settings, and reads the file of `--vars-file` if there is one.
     ///
@@ -137,6 +129,12 @@ impl<'a> Settings<'a> {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the folder in which the command was run.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Returns the file of `--cacert`.

@@ -8,12 +8,12 @@ use std::path::Path;
 
 /// The modules of each floor, the lowest first. A module is a file or a folder of `src`.
 const FLOORS: &[&[&str]] = &[
-    &["authority", "forward", "names", "sql", "terminal", "vars"],
-    &["address", "error"],
-    &["output", "proxy", "random"],
+    &["names", "sql", "vars"],
+    &["error"],
+    &["output", "random"],
     &["progress", "settings"],
-    &["database", "session", "trust"],
-    &["api", "backup", "task"],
+    &["database", "session"],
+    &["backup", "task"],
     &["command"],
     &["cli"],
     &["lib"],
@@ -45,11 +45,11 @@ fn every_module_stands_on_one_floor() {
 fn an_upward_import_is_found() {
     let files = [
         ("error", "use crate::cli::Cli;"),
-        ("api", "use crate::{address::Address, command::key};"),
+        ("backup", "use crate::{error::Error, command::key};"),
         ("settings", "fn f() { crate::session::now() }"),
         (
             "task",
-            "use crate::database; // crate::cli\n/// See [`crate::cli`].\nuse crate::api::Client;",
+            "use crate::database; // crate::cli\n/// See [`crate::cli`].\nuse crate::backup::Tally;",
         ),
         ("command/key", "use super::body;\nuse crate::command::env;"),
         ("lib", "use crate::cli;"),
@@ -58,10 +58,10 @@ fn an_upward_import_is_found() {
     assert_eq!(
         upward(&files.into()),
         [
-            "api -> command",
+            "backup -> command",
             "error -> cli",
             "settings -> session",
-            "task -> api"
+            "task -> backup"
         ]
     );
 }

@@ -1,9 +1,9 @@
 //! `auth:verify`, and `sign` for calls to the API by other means.
 
 use serde::Serialize;
+use tenants_client::Request;
 use tenants_core::crypto::signature::RequestSecret;
 
-use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::{Format, World};
 use crate::session::Session;
@@ -13,7 +13,7 @@ use crate::session::Session;
 /// # Errors
 /// Fails if the API cannot be reached or refuses the key or the signature.
 pub fn verify(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let client = Client::new(&session.settings, world)?;
+    let client = session.client(world)?;
     let answer = client.call(Request::Post(b""), "/auth/verify")?;
     session.show(&answer.body, world)
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now};
-use crate::terminal::printable;
+use tenants_client::terminal::printable;
 
 /// The folder of the backups in the project. Git ignores it.
 pub(super) const FOLDER: &str = "backups";

@@ -1,8 +1,8 @@
 //! `cache`: checks that all data can be read. Chevereto's own program regenerates its cache here; this service has no cache.
 
 use serde::Serialize;
+use tenants_client::Part;
 
-use crate::api::{Client, Part};
 use crate::error::Error;
 use crate::output::{Format, World};
 use crate::session::Session;
@@ -19,7 +19,7 @@ struct Read {
 /// # Errors
 /// Fails if one of them cannot be read.
 pub fn run(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let client = Client::new(&session.settings, world)?;
+    let client = session.client(world)?;
     let tenants = client.list("/tenants", Part::ALL)?.0.len();
     let plans = client.list("/tenants-plans", Part::ALL)?.0.len();
     if session.format == Format::Json {

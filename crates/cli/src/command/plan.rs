@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tenants_client::Request;
 use tenants_core::value::id::PlanId;
 
 use super::{ExternalIdArg, ListArgs, MapArgs, Maps, body};
-use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -104,7 +104,7 @@ pub fn create(
     world: &mut World<'_>,
 ) -> Result<(), Error> {
     let body = args.settings.body(Some(&args.id), session, world)?;
-    let client = Client::new(&session.settings, world)?;
+    let client = session.client(world)?;
     let answer = client.call(Request::Post(&body), "/tenants-plans")?;
     session.show(&answer.body, world)
 }
@@ -115,7 +115,7 @@ pub fn create(
 /// Fails if the API cannot be reached or refuses the request.
 pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let path = format!("/tenants-plans/{}", args.id);
-    let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
+    let answer = session.client(world)?.call(Request::Get, &path)?;
     session.show(&answer.body, world)
 }
 
@@ -140,7 +140,7 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let body = args.settings.body(None, session, world)?;
     let path = format!("/tenants-plans/{}", args.id);
-    Client::new(&session.settings, world)?.call(Request::Patch(&body), &path)?;
+    session.client(world)?.call(Request::Patch(&body), &path)?;
     session.say(&format!("edited plan `{}`", args.id), world)
 }
 
@@ -154,6 +154,6 @@ pub fn delete(
     world: &mut World<'_>,
 ) -> Result<(), Error> {
     let path = format!("/tenants-plans/{}", args.id);
-    Client::new(&session.settings, world)?.call(Request::Delete(b""), &path)?;
+    session.client(world)?.call(Request::Delete(b""), &path)?;
     session.say(&format!("deleted plan `{}`", args.id), world)
 }

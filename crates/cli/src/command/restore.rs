@@ -512,7 +512,7 @@ fn show(outcome: &Outcome<'_>, session: &Session<'_>, world: &mut World<'_>) -> 
                 key.id.to_string(),
                 key.name
                     .as_deref()
-                    .map_or("–".into(), crate::terminal::printable),
+                    .map_or("–".into(), tenants_client::terminal::printable),
                 key.created_at.clone(),
                 key.was.into(),
                 if key.deleted { "deleted" } else { "valid" }.into(),

@@ -1,6 +1,7 @@
 //! `install` and `user:password-reset`: a tenant's own site, through the API.
 
 use std::convert::Infallible;
+use tenants_client::Request;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,6 @@ use tenants_core::value::id::TenantId;
 use zeroize::Zeroizing;
 
 use super::body;
-use crate::api::{Client, Request};
 use crate::error::Error;
 use crate::names::TENANT;
 use crate::output::{Format, World};
@@ -108,7 +108,7 @@ pub fn install(
         password: Some(password.text()),
     })?);
     let path = format!("/tenants/{id}/install");
-    let answer = Client::new(&session.settings, world)?.call(Request::Post(&body), &path)?;
+    let answer = session.client(world)?.call(Request::Post(&body), &path)?;
     session.show(&answer.body, world)
 }
 
@@ -128,7 +128,7 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
         password: given.as_ref().map(Secret::text),
     })?);
     let path = format!("/tenants/{id}/user-password-reset");
-    let answer = Client::new(&session.settings, world)?.call(Request::Patch(&body), &path)?;
+    let answer = session.client(world)?.call(Request::Patch(&body), &path)?;
     let text = Zeroizing::new(answer.body);
     let user = format!("user `{}` of tenant `{id}`", args.username);
     if session.format == Format::Json {

@@ -228,7 +228,11 @@ fn keys(registry: &Registry) -> String {
     for key in expiring.iter().take(SHOWN) {
         let name = key.name.as_deref().unwrap_or(NOTHING_THERE);
         let at = key.expires_at.as_deref().unwrap_or(NOTHING_THERE);
-        text += &format!("\n{at}  {} {}", key.id, crate::terminal::printable(name));
+        text += &format!(
+            "\n{at}  {} {}",
+            key.id,
+            tenants_client::terminal::printable(name)
+        );
     }
     text + &more(expiring.len())
 }

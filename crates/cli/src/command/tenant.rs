@@ -3,14 +3,14 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tenants_client::{Part, Request, query_value};
 use tenants_core::value::id::TenantId;
 
 use super::{ExternalIdArg, MapArgs, Maps, body};
-use crate::api::{Client, Part, Request, query_value};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
-use crate::terminal::printable;
+use tenants_client::terminal::printable;
 
 /// The options of `create`.
 #[derive(Debug, Clone, Args)]
@@ -215,7 +215,9 @@ pub fn create(
         limits,
         env,
     })?;
-    let answer = Client::new(&session.settings, world)?.call(Request::Post(&body), "/tenants")?;
+    let answer = session
+        .client(world)?
+        .call(Request::Post(&body), "/tenants")?;
     session.show(&answer.body, world)
 }
 
@@ -224,7 +226,7 @@ pub fn create(
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request.
 pub fn get(args: &GetArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let client = Client::new(&session.settings, world)?;
+    let client = session.client(world)?;
     let external_id = args.external_id.as_deref().unwrap_or_default();
     let Some(id) = &args.id else {
         let path = format!("/tenants?external_id={}", query_value(external_id));
@@ -254,7 +256,7 @@ pub fn settings(
     world: &mut World<'_>,
 ) -> Result<(), Error> {
     let path = format!("/tenants/{}/settings", args.id);
-    let answer = Client::new(&session.settings, world)?.call(Request::Get, &path)?;
+    let answer = session.client(world)?.call(Request::Get, &path)?;
     session.show(&answer.body, world)
 }
 
@@ -297,7 +299,9 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         env,
     };
     let path = format!("/tenants/{}", args.id);
-    Client::new(&session.settings, world)?.call(Request::Patch(&body(&fields)?), &path)?;
+    session
+        .client(world)?
+        .call(Request::Patch(&body(&fields)?), &path)?;
     session.say(&format!("edited tenant `{}`", args.id), world)
 }
 
@@ -316,7 +320,7 @@ pub fn delete(
         b""
     };
     let path = format!("/tenants/{}", args.id);
-    Client::new(&session.settings, world)?.call(Request::Delete(body), &path)?;
+    session.client(world)?.call(Request::Delete(body), &path)?;
     session.say(&format!("deleted tenant `{}`", args.id), world)
 }
 

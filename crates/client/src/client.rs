@@ -3,6 +3,7 @@
 //! A signature covers only the body (contract §1). The client never follows redirects, which would send the key elsewhere.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,13 +20,11 @@ use ureq::{Agent, Body, RequestBuilder};
 use zeroize::Zeroizing;
 
 use crate::address::{Address, BASE_PATH};
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::forward::Forward;
-use crate::output::World;
-use crate::proxy::{self, Proxy};
-use crate::random;
-use crate::settings::{Found, Settings};
-use crate::trust;
+use crate::problem::Problem;
+use crate::proxy::Proxy;
+use crate::trust::Trust;
 
 /// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +35,42 @@ const ANSWER_LIMIT_BYTES: u64 = 1000 * 2 * 64 * 1024;
 /// The number of rows of a page of a list.
 const PAGE_ROWS: u32 = 1000;
 
+/// A secret and its source.
+#[derive(Debug)]
+pub struct Found {
+    /// The secret.
+    pub secret: Secret,
+    /// The name of its source, for people.
+    pub from: String,
+}
+
+/// The program that calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// Its short name, with which the ids of its requests begin.
+    pub name: &'static str,
+    /// The value of `User-Agent`.
+    pub user_agent: &'static str,
+}
+
+/// The settings of a client.
+pub struct Setup<'a> {
+    /// The API's address.
+    pub address: Address,
+    /// The API key.
+    pub key: Found,
+    /// The secret that requests are signed with.
+    pub secret: Found,
+    /// The program that calls.
+    pub program: Program,
+    /// A file of certificates to trust in place of the system's.
+    pub cacert: Option<&'a Path>,
+    /// Returns an environment variable's value, if it is set and not empty.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The folder to which relative paths belong.
+    pub folder: &'a Path,
+}
+
 /// A client with an API key and a request secret.
 pub struct Client {
     agent: Agent,
@@ -43,6 +78,7 @@ pub struct Client {
     key: Secret,
     secret: RequestSecret,
     used: String,
+    program: &'static str,
     /// The proxy, for errors. Empty without one.
     through: String,
     /// The header that a forwarding proxy wants. A tunnelling one gets it from the HTTP library.
@@ -84,45 +120,41 @@ impl Part<'_> {
 pub struct Answer {
     /// The body: JSON, or empty.
     pub body: String,
+    /// The header `ETag`.
+    pub etag: Option<String>,
     /// The path of the list's next page, if there is one.
     next: Option<String>,
 }
 
 impl Client {
-    /// Creates a client with the API key and the request secret of the settings.
+    /// Creates a client.
     ///
     /// # Errors
-    /// Fails if one of them is missing, or if the key does not fit in a header.
-    pub fn new(settings: &Settings<'_>, world: &mut World<'_>) -> Result<Self, Error> {
-        let address = settings.address()?;
-        let key = settings.api_key(&address)?;
-        let secret = settings.request_secret(address.is_loopback())?;
-        if address.is_readable_on_the_way() {
-            world.note(
-                "warning: the address begins with http://, so anyone on the network path can read the key",
-            );
-        }
-        let variable = |name: &str| settings.variable(name);
-        if proxy::is_ignored(&address, variable) {
-            world.note("warning: HTTP_PROXY is not used, as in curl; set http_proxy");
-        }
-        let proxy = Proxy::find(&address, variable).map_err(Error::Configuration)?;
+    /// Fails if the key does not fit in a header, if a proxy's variable is not valid, or if named certificates cannot be read.
+    pub fn new(setup: Setup<'_>) -> Result<Self, Error> {
+        let proxy = Proxy::find(&setup.address, setup.variable).map_err(Error::Configuration)?;
         let is_https = |url: &str| url.starts_with("https://");
-        let roots = if address.is_encrypted() || proxy.iter().any(|p| is_https(&p.origin)) {
-            trust::roots(settings)?
+        let roots = if setup.address.is_encrypted() || proxy.iter().any(|p| is_https(&p.origin)) {
+            let trust = Trust {
+                cacert: setup.cacert,
+                variable: setup.variable,
+                folder: setup.folder,
+            };
+            trust.roots()?
         } else {
             RootCerts::WebPki
         };
-        Self::with(address, key, &secret, proxy, roots)
+        Self::with(setup, proxy, roots)
     }
 
-    fn with(
-        address: Address,
-        key: Found,
-        secret: &Found,
-        proxy: Option<Proxy>,
-        roots: RootCerts,
-    ) -> Result<Self, Error> {
+    fn with(setup: Setup<'_>, proxy: Option<Proxy>, roots: RootCerts) -> Result<Self, Error> {
+        let Setup {
+            address,
+            key,
+            secret,
+            program,
+            ..
+        } = setup;
         if HeaderValue::from_str(key.secret.text()).is_err() {
             return Err(Error::Configuration(format!(
                 "the API key from {} has characters that no API key has",
@@ -135,8 +167,9 @@ impl Client {
         let forwarding = proxy.as_ref().filter(|proxy| proxy.forwards(&address));
         Ok(Self {
             proxy_authorization: forwarding.and_then(|proxy| basic(&proxy.connection)),
-            agent: agent(&address, proxy.as_ref(), roots)?,
+            agent: agent(&address, proxy.as_ref(), roots, &program)?,
             address,
+            program: program.name,
             through: through.unwrap_or_default(),
             used: format!(
                 "  the key came from {}, the request secret from {}",
@@ -153,6 +186,24 @@ impl Client {
     /// Fails if the API cannot be reached, or if the response is not a success.
     pub fn call(&self, request: Request<'_>, path: &str) -> Result<Answer, Error> {
         self.call_at(request, &format!("{BASE_PATH}{path}"))
+    }
+
+    /// Reads a route unless its content still has this `ETag`: then returns `None`.
+    ///
+    /// # Errors
+    /// Fails if the API cannot be reached, or if the response is neither a success nor a 304.
+    pub fn read_if_changed(&self, path: &str, etag: Option<&str>) -> Result<Option<Answer>, Error> {
+        let id = self.request_id()?;
+        let url = self.address.at(&format!("{BASE_PATH}{path}"));
+        let mut request = self.with_headers(self.agent.get(&url), b"", &id);
+        if let Some(etag) = etag {
+            request = request.header("if-none-match", etag);
+        }
+        let (response, body) = self.received(request.call(), &id, false)?;
+        if etag.is_some() && response.status().as_u16() == 304 {
+            return Ok(None);
+        }
+        self.judge(&response, body, id).map(Some)
     }
 
     /// Reads a list, or a part of it, page by page. The path may have parameters. Returns its rows, and whether more rows follow.
@@ -194,8 +245,16 @@ impl Client {
         }
     }
 
+    /// Returns a new request id. Its prefix shows which program sent the request.
+    fn request_id(&self) -> Result<String, Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)
+            .map_err(|_| Error::Machine("this machine cannot supply random bytes".into()))?;
+        Ok(format!("{}-{}", self.program, hex::encode(bytes)))
+    }
+
     fn call_at(&self, request: Request<'_>, target: &str) -> Result<Answer, Error> {
-        let id = random::request_id()?;
+        let id = self.request_id()?;
         let url = self.address.at(target);
         let response = match request {
             Request::Get => self.with_headers(self.agent.get(&url), b"", &id).call(),
@@ -216,15 +275,25 @@ impl Client {
                 self.with_headers(patch, body, &id).send(body)
             }
         };
-        let writes = request != Request::Get;
-        let mut response = response.map_err(|e| self.unreachable(&e, &id, writes))?;
+        let (response, body) = self.received(response, &id, request != Request::Get)?;
+        self.judge(&response, body, id)
+    }
+
+    /// Reads the response's body. `writes` tells whether the API may have changed something if it fails.
+    fn received(
+        &self,
+        response: Result<Response<Body>, ureq::Error>,
+        id: &str,
+        writes: bool,
+    ) -> Result<(Response<Body>, Vec<u8>), Error> {
+        let mut response = response.map_err(|e| self.unreachable(&e, id, writes))?;
         let body = response
             .body_mut()
             .with_config()
             .limit(ANSWER_LIMIT_BYTES)
             .read_to_vec()
-            .map_err(|e| self.unreachable(&e, &id, writes))?;
-        self.judge(&response, body, id)
+            .map_err(|e| self.unreachable(&e, id, writes))?;
+        Ok((response, body))
     }
 
     fn with_headers<B>(
@@ -272,6 +341,11 @@ impl Client {
         match String::from_utf8(body).ok().filter(is_json) {
             Some(body) => Ok(Answer {
                 body,
+                etag: response
+                    .headers()
+                    .get("etag")
+                    .and_then(|value| value.to_str().ok())
+                    .map(str::to_owned),
                 next: next_page(response)?,
             }),
             None => Err(Error::Strange {
@@ -323,7 +397,12 @@ impl Client {
 }
 
 /// Creates the HTTP library's agent. The environment has no influence on it.
-fn agent(address: &Address, proxy: Option<&Proxy>, roots: RootCerts) -> Result<Agent, Error> {
+fn agent(
+    address: &Address,
+    proxy: Option<&Proxy>,
+    roots: RootCerts,
+    program: &Program,
+) -> Result<Agent, Error> {
     let tls = TlsConfig::builder().root_certs(roots).build();
     let config = |proxy: Option<ureq::Proxy>| {
         Agent::config_builder()
@@ -332,7 +411,7 @@ fn agent(address: &Address, proxy: Option<&Proxy>, roots: RootCerts) -> Result<A
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(WHOLE_TIMEOUT))
-            .user_agent(concat!("tenants-cli/", env!("CARGO_PKG_VERSION")))
+            .user_agent(program.user_agent)
             .tls_config(tls.clone())
             .proxy(proxy)
     };
@@ -464,10 +543,9 @@ mod tests {
     use tenants_core::crypto::secret::Secret;
     use ureq::tls::RootCerts;
 
-    use super::{Client, next_in};
+    use super::{Client, Found, Program, Setup, next_in};
     use crate::address::Address;
-    use crate::error::Exit;
-    use crate::settings::Found;
+    use crate::error::Error;
 
     fn found(text: &str) -> Found {
         Found {
@@ -476,15 +554,20 @@ mod tests {
         }
     }
 
-    fn client(key: &str) -> Result<Client, crate::error::Error> {
-        let address = Address::parse("https://tenants.example").unwrap();
-        Client::with(
-            address,
-            found(key),
-            &found("secret"),
-            None,
-            RootCerts::WebPki,
-        )
+    fn client(key: &str) -> Result<Client, Error> {
+        let setup = Setup {
+            address: Address::parse("https://tenants.example").unwrap(),
+            key: found(key),
+            secret: found("secret"),
+            program: Program {
+                name: "test",
+                user_agent: "test/1",
+            },
+            cacert: None,
+            variable: &|_| None,
+            folder: "/".as_ref(),
+        };
+        Client::with(setup, None, RootCerts::WebPki)
     }
 
     #[test]
@@ -516,8 +599,7 @@ mod tests {
     #[test]
     fn a_key_that_does_not_fit_in_a_header_is_refused_and_not_shown() {
         let error = client("chv_1_x\ninjected: 1").err().unwrap();
-        assert_eq!(error.exit(), Exit::Configuration);
-        assert!(!error.problem().to_json().contains("injected"));
+        assert!(matches!(&error, Error::Configuration(text) if !text.contains("injected")));
     }
 
     #[test]
