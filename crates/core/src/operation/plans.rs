@@ -85,8 +85,9 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let now = match Created::decode(standing::judged(results)?)? {
             Created::At(now) => now,
             Created::Taken { id, external_id } => {
-                let id = id.then(|| taken("/id", new.id.as_str()));
-                let external_id = external_id.then(|| taken_external_id(new.external_id.as_ref()));
+                let id = id.map(|holder| taken("/id", new.id.as_str(), holder));
+                let external_id =
+                    external_id.map(|holder| taken_external_id(new.external_id.as_ref(), holder));
                 let taken = id.into_iter().chain(external_id).collect();
                 return Err(ApiError::Conflict(taken));
             }
@@ -121,16 +122,16 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         if !edited.labels_fit {
             return Err(ApiError::Invalid([labels_do_not_fit()].into()));
         }
-        if edited.external_id_is_taken {
-            let taken = taken_external_id(patch.external_id.value());
+        if let Some(holder) = edited.external_id_holder {
+            let taken = taken_external_id(patch.external_id.value(), holder);
             return Err(ApiError::Conflict([taken].into()));
         }
         Ok(Response::empty(204))
     }))
 }
 
-fn taken_external_id(id: Option<&ExternalId>) -> FieldError {
-    taken("/external_id", id.map_or("", ExternalId::as_str))
+fn taken_external_id(id: Option<&ExternalId>, holder: String) -> FieldError {
+    taken("/external_id", id.map_or("", ExternalId::as_str), holder)
 }
 
 /// `DELETE /tenants-plans/{id}`: its tenants keep running without a plan.

@@ -137,11 +137,12 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let reused_id = call.site.reused_id;
     Ok(Pending::with_note(batch, move |results| {
         let mut row = standing::judged(results)?;
+        let id_holder = row.optional_text("id_holder")?;
         let obstacles = Obstacles::decode(&mut row)?;
-        if let Some(error) = against_plan(obstacles, new.plan_id.as_ref()) {
+        if let Some(error) = against_plan(&obstacles, new.plan_id.as_ref()) {
             return Err(ApiError::Invalid([error].into()));
         }
-        against_new(obstacles, &new)?;
+        against_new(id_holder, obstacles, &new)?;
         let Created {
             site_is_there,
             now,
@@ -187,12 +188,13 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let batch = tenants::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
     Ok(Pending::new(batch, move |results| {
         let mut row = standing::judged(results)?;
+        let id_is_there = row.boolean("id_is_there")?;
         let obstacles = Obstacles::decode(&mut row)?;
         let labels_fit = row.boolean("labels_fit")?;
-        if !obstacles.id_is_there {
+        if !id_is_there {
             return Err(NOT_FOUND);
         }
-        let mut invalid: Vec<FieldError> = against_plan(obstacles, patch.plan_id.value())
+        let mut invalid: Vec<FieldError> = against_plan(&obstacles, patch.plan_id.value())
             .into_iter()
             .collect();
         if !labels_fit {
@@ -204,9 +206,9 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let hostname = patch.hostname.as_ref().map_or("", Hostname::as_str);
         let external_id = patch.external_id.value();
         let conflicts = conflicts([
-            (obstacles.hostname_is_taken, "/hostname", hostname),
+            (obstacles.hostname_holder, "/hostname", hostname),
             (
-                obstacles.external_id_is_taken,
+                obstacles.external_id_holder,
                 "/external_id",
                 external_id.map_or("", ExternalId::as_str),
             ),
@@ -353,7 +355,7 @@ fn read_plan_id(value: Json<'_>) -> Checked<Option<PlanId>> {
 }
 
 /// Checks shared by create and edit: the plan must exist (422).
-fn against_plan(obstacles: Obstacles, plan_id: Option<&PlanId>) -> Option<FieldError> {
+fn against_plan(obstacles: &Obstacles, plan_id: Option<&PlanId>) -> Option<FieldError> {
     if obstacles.plan_is_there {
         return None;
     }
@@ -363,16 +365,20 @@ fn against_plan(obstacles: Obstacles, plan_id: Option<&PlanId>) -> Option<FieldE
 }
 
 /// A new tenant needs a free id, a free hostname and a free external id (409, which names all that are taken).
-fn against_new(obstacles: Obstacles, new: &NewTenant) -> Result<(), ApiError> {
+fn against_new(
+    id_holder: Option<String>,
+    obstacles: Obstacles,
+    new: &NewTenant,
+) -> Result<(), ApiError> {
     let conflicts = conflicts([
-        (obstacles.id_is_there, "/id", new.id.as_str()),
+        (id_holder, "/id", new.id.as_str()),
         (
-            obstacles.hostname_is_taken,
+            obstacles.hostname_holder,
             "/hostname",
             new.hostname.as_str(),
         ),
         (
-            obstacles.external_id_is_taken,
+            obstacles.external_id_holder,
             "/external_id",
             new.external_id.as_ref().map_or("", ExternalId::as_str),
         ),
@@ -392,12 +398,11 @@ fn site_exists(id: &TenantId) -> ApiError {
     ApiError::SiteExists([FieldError::field("/id", detail)].into())
 }
 
-/// The values that are taken, by their pointers.
-fn conflicts<const N: usize>(values: [(bool, &'static str, &str); N]) -> Vec<FieldError> {
+/// The values that are taken, by their holders and pointers.
+fn conflicts<const N: usize>(values: [(Option<String>, &'static str, &str); N]) -> Vec<FieldError> {
     values
         .into_iter()
-        .filter(|(is_taken, ..)| *is_taken)
-        .map(|(_, pointer, value)| taken(pointer, value))
+        .filter_map(|(holder, pointer, value)| Some(taken(pointer, value, holder?)))
         .collect()
 }
 
@@ -411,9 +416,13 @@ pub(crate) fn labels_do_not_fit() -> FieldError {
     )
 }
 
-/// The error of a field whose value another resource has.
-pub(crate) fn taken(pointer: &'static str, value: &str) -> FieldError {
-    FieldError::field(pointer, format!("{} is taken", quote(value)))
+/// The error of a field whose value another resource has. Every caller that may write tenants or plans may read them too, so it may know
+/// the holder.
+pub(crate) fn taken(pointer: &'static str, value: &str, holder: String) -> FieldError {
+    FieldError {
+        holder: Some(holder),
+        ..FieldError::field(pointer, format!("{} is taken", quote(value)))
+    }
 }
 
 fn to_json(tenant: &Tenant, dialect: Dialect) -> String {

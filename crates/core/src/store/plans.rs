@@ -7,7 +7,7 @@ use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::standing::{self, Judged, caller};
-use crate::store::write::{labels_fit, merged_labels, write, write_into};
+use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
 use crate::value::id::PlanId;
@@ -122,7 +122,12 @@ pub(crate) fn create(
         "id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels",
         "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, \
          EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?10), ?10, ?11",
-        "id_is_there, external_id_is_taken, now"
+        concat!(
+            holder!("id_is_there", "tenants_plans", "id = ?5"),
+            " AS id_holder, ",
+            holder!("external_id_is_taken", "tenants_plans", "external_id = ?10"),
+            " AS external_id_holder, now"
+        )
     );
     let values = [
         new.id.as_str().into(),
@@ -139,8 +144,11 @@ pub(crate) fn create(
 /// The outcome of [`create`].
 #[derive(Debug)]
 pub(crate) enum Created {
-    /// There is a plan with this id, with this external id, or with each.
-    Taken { id: bool, external_id: bool },
+    /// The ids of the plans that have the id and the external id already.
+    Taken {
+        id: Option<String>,
+        external_id: Option<String>,
+    },
     /// The plan was created at this time.
     At(String),
 }
@@ -148,9 +156,9 @@ pub(crate) enum Created {
 impl Created {
     /// Reads the row that [`create`] returns.
     pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
-        let id = row.boolean("id_is_there")?;
-        let external_id = row.boolean("external_id_is_taken")?;
-        Ok(if id || external_id {
+        let id = row.optional_text("id_holder")?;
+        let external_id = row.optional_text("external_id_holder")?;
+        Ok(if id.is_some() || external_id.is_some() {
             Self::Taken { id, external_id }
         } else {
             Self::At(row.text("now")?)
@@ -185,7 +193,11 @@ pub(crate) fn edit(
             ", ?13, ?14, ?15, ",
             merged_labels!("tenants_plans", "?16")
         ),
-        "id_is_there, external_id_is_taken, labels_fit"
+        concat!(
+            "id_is_there, ",
+            holder!("external_id_is_taken", "tenants_plans", "external_id = ?14"),
+            " AS external_id_holder, labels_fit"
+        )
     );
     let values = [
         id.as_str().into(),
@@ -205,10 +217,11 @@ pub(crate) fn edit(
 }
 
 /// The outcome of [`edit`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Edited {
     pub(crate) id_is_there: bool,
-    pub(crate) external_id_is_taken: bool,
+    /// The id of the plan that has the external id already.
+    pub(crate) external_id_holder: Option<String>,
     pub(crate) labels_fit: bool,
 }
 
@@ -217,7 +230,7 @@ impl Edited {
     pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
         Ok(Self {
             id_is_there: row.boolean("id_is_there")?,
-            external_id_is_taken: row.boolean("external_id_is_taken")?,
+            external_id_holder: row.optional_text("external_id_holder")?,
             labels_fit: row.boolean("labels_fit")?,
         })
     }

@@ -12,7 +12,7 @@ use crate::store::plans;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, caller};
-use crate::store::write::{labels_fit, merged_labels, write, write_into};
+use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
@@ -188,7 +188,7 @@ impl Tenant {
     }
 }
 
-/// Creates a tenant. The result is a [`Created`].
+/// Creates a tenant. The result is the holder of its id, [`Obstacles`], and a [`Created`].
 pub(crate) fn create(
     caller: &Caller,
     request_id: &str,
@@ -210,7 +210,14 @@ pub(crate) fn create(
          EXISTS (SELECT 1 FROM pragma_table_info(?11)), ?12, \
          ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10, \
          EXISTS (SELECT 1 FROM tenants WHERE external_id = ?13), ?13, ?14",
-        "id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, site_is_there, now, plan_id"
+        concat!(
+            holder!("id_is_there", "tenants", "id = ?5"),
+            " AS id_holder, ",
+            holder!("hostname_is_taken", "tenants", "hostname = ?6"),
+            " AS hostname_holder, ",
+            holder!("external_id_is_taken", "tenants", "external_id = ?13"),
+            " AS external_id_holder, plan_is_there, site_is_there, now, plan_id"
+        )
     );
     let values = [
         new.id.as_str().into(),
@@ -227,7 +234,7 @@ pub(crate) fn create(
     Ok(write(caller, request_id, text, values))
 }
 
-/// Changes a tenant. The result is [`Obstacles`], and whether the labels fit.
+/// Changes a tenant. The result is whether it is there, [`Obstacles`], and whether the labels fit.
 pub(crate) fn edit(
     caller: &Caller,
     request_id: &str,
@@ -254,7 +261,13 @@ pub(crate) fn edit(
             ", ?14, ?15, ?16, ",
             merged_labels!("tenants", "?17")
         ),
-        "id_is_there, hostname_is_taken, plan_is_there, external_id_is_taken, labels_fit"
+        concat!(
+            "id_is_there, ",
+            holder!("hostname_is_taken", "tenants", "hostname = ?6"),
+            " AS hostname_holder, ",
+            holder!("external_id_is_taken", "tenants", "external_id = ?15"),
+            " AS external_id_holder, plan_is_there, labels_fit"
+        )
     );
     let values = [
         id.as_str().into(),
@@ -308,23 +321,21 @@ fn stored_env(
     sealer.seal(TABLE, id.as_str(), env).map(Some)
 }
 
-/// The obstacles to a write, as its statement found them.
-#[derive(Debug, Clone, Copy)]
+/// The obstacles to a write besides its id, as its statement found them. A holder is the id of the tenant that has the value already.
+#[derive(Debug)]
 pub(crate) struct Obstacles {
-    pub(crate) id_is_there: bool,
-    pub(crate) hostname_is_taken: bool,
+    pub(crate) hostname_holder: Option<String>,
+    pub(crate) external_id_holder: Option<String>,
     pub(crate) plan_is_there: bool,
-    pub(crate) external_id_is_taken: bool,
 }
 
 impl Obstacles {
     /// Reads the row that a write returns.
     pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
         Ok(Self {
-            id_is_there: row.boolean("id_is_there")?,
-            hostname_is_taken: row.boolean("hostname_is_taken")?,
+            hostname_holder: row.optional_text("hostname_holder")?,
+            external_id_holder: row.optional_text("external_id_holder")?,
             plan_is_there: row.boolean("plan_is_there")?,
-            external_id_is_taken: row.boolean("external_id_is_taken")?,
         })
     }
 }

@@ -18,7 +18,7 @@ macro_rules! request_id {
 
 /// The text of a write. `$columns` and `$values` begin with the obstacles. `$returning` names the columns to return.
 macro_rules! write_into {
-    ($view:literal, $columns:literal, $values:expr, $returning:literal) => {
+    ($view:literal, $columns:literal, $values:expr, $returning:expr) => {
         concat!(
             "INSERT INTO ",
             $view,
@@ -36,6 +36,21 @@ macro_rules! write_into {
             $values,
             " RETURNING key_stands, ",
             $returning
+        )
+    };
+}
+
+/// The id of the row of a table that holds a taken value, or `NULL` if the value is free. Nothing is looked up if it is free.
+macro_rules! holder {
+    ($is_taken:literal, $table:literal, $condition:literal) => {
+        concat!(
+            "iif(",
+            $is_taken,
+            ", (SELECT id FROM ",
+            $table,
+            " WHERE ",
+            $condition,
+            "), NULL)"
         )
     };
 }
@@ -66,7 +81,7 @@ macro_rules! labels_fit {
     };
 }
 
-pub(crate) use {labels_fit, merged_labels, request_id, write_into};
+pub(crate) use {holder, labels_fit, merged_labels, request_id, write_into};
 
 /// A write of a caller. `text` comes from [`write_into!`], and `values` are bound from `?5` on.
 pub(crate) fn write(

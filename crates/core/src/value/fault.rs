@@ -144,6 +144,9 @@ pub struct FieldError {
     pub at: Place,
     /// The expected and the actual value, in words. It quotes no secret.
     pub detail: String,
+    /// The id of the resource that has a taken value. `None` in every other error, and in the legacy dialect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
 }
 
 /// The place of an invalid value.
@@ -163,6 +166,7 @@ impl FieldError {
         Self {
             at: Place::Pointer(pointer.into()),
             detail: detail.into(),
+            holder: None,
         }
     }
 
@@ -172,6 +176,7 @@ impl FieldError {
         Self {
             at: Place::Parameter(name.into()),
             detail: detail.into(),
+            holder: None,
         }
     }
 }

@@ -34,13 +34,14 @@ impl Legacy {
         }
     }
 
-    /// Renames the fields of an error to those that the caller knows.
+    /// Renames the fields of an error to those that the caller knows, and leaves out who holds a taken value.
     pub(crate) fn error(&self, mut error: ApiError) -> ApiError {
         if let ApiError::Invalid(errors)
         | ApiError::Conflict(errors)
         | ApiError::SiteExists(errors) = &mut error
         {
-            for FieldError { at, .. } in errors {
+            for FieldError { at, holder, .. } in errors {
+                *holder = None;
                 if *at == Place::Pointer("/id".into()) {
                     *at = Place::Pointer(format!("/{}", self.id_field));
                 }

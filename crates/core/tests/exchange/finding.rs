@@ -188,7 +188,9 @@ fn a_taken_external_id_is_a_409_and_nothing_is_written() {
         host.expect(201, ask);
     }
     for ask in new("c", "e-1") {
-        assert_eq!(host.expect(409, &ask).named(), ["/external_id"]);
+        let got = host.expect(409, &ask);
+        assert_eq!(got.named(), ["/external_id"]);
+        assert_eq!(got.json()["errors"][0]["holder"], "a");
     }
     let [tenant, plan] = new("A", "E-1");
     let named = host.expect(409, &tenant).named();
@@ -197,6 +199,7 @@ fn a_taken_external_id_is_a_409_and_nothing_is_written() {
     for path in ["/tenants/b", "/tenants-plans/b"] {
         let got = host.expect(409, &patch(path, r#"{"external_id":"e-1"}"#));
         assert_eq!(got.named(), ["/external_id"]);
+        assert_eq!(got.json()["errors"][0]["holder"], "a");
         host.expect(204, &patch(path, r#"{"external_id":"E-1"}"#));
     }
     // A deleted tenant's external id is free again.

@@ -72,7 +72,8 @@ fn a_taken_id_is_a_409() {
     host.expect(201, &new_plan("Taken"));
     for id in ["Taken", "tAKEN"] {
         let got = host.expect(409, &new_plan(id));
-        let errors = format!(r#"[{{"pointer":"/id","detail":"`{id}` is taken"}}]"#);
+        let errors =
+            format!(r#"[{{"pointer":"/id","detail":"`{id}` is taken","holder":"Taken"}}]"#);
         assert_eq!(
             got.body,
             problem(409, "Conflict", "already taken: id", "conflict", &errors)

@@ -178,25 +178,25 @@ fn a_taken_id_and_a_taken_hostname_are_both_reported_in_one_409() {
             "tAKEN",
             "free.example.com",
             "already taken: id",
-            r#"[{"pointer":"/id","detail":"`tAKEN` is taken"}]"#,
+            r#"[{"pointer":"/id","detail":"`tAKEN` is taken","holder":"Taken"}]"#,
         ),
         (
             "free",
             "TAKEN.example.com",
             "already taken: hostname",
-            r#"[{"pointer":"/hostname","detail":"`taken.example.com` is taken"}]"#,
+            r#"[{"pointer":"/hostname","detail":"`taken.example.com` is taken","holder":"Taken"}]"#,
         ),
         (
             "taken",
             "taken.example.com",
             "already taken: id, hostname",
-            r#"[{"pointer":"/id","detail":"`taken` is taken"},{"pointer":"/hostname","detail":"`taken.example.com` is taken"}]"#,
+            r#"[{"pointer":"/id","detail":"`taken` is taken","holder":"Taken"},{"pointer":"/hostname","detail":"`taken.example.com` is taken","holder":"Taken"}]"#,
         ),
         (
             "taken",
             "other.example.com",
             "already taken: id, hostname",
-            r#"[{"pointer":"/id","detail":"`taken` is taken"},{"pointer":"/hostname","detail":"`other.example.com` is taken"}]"#,
+            r#"[{"pointer":"/id","detail":"`taken` is taken","holder":"Taken"},{"pointer":"/hostname","detail":"`other.example.com` is taken","holder":"other"}]"#,
         ),
     ] {
         let body = format!(r#"{{"id":"{id}","hostname":"{hostname}","is_enabled":true}}"#);

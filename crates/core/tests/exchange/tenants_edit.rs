@@ -178,7 +178,7 @@ fn the_hostname_of_another_tenant_is_a_409_and_the_own_is_not() {
                 "Conflict",
                 "already taken: hostname",
                 "conflict",
-                r#"[{"pointer":"/hostname","detail":"`other.example.com` is taken"}]"#
+                r#"[{"pointer":"/hostname","detail":"`other.example.com` is taken","holder":"other"}]"#
             )
         );
     }
