@@ -249,7 +249,8 @@ pub enum Command {
     /// List the tenants
     #[command(
         after_help = "Examples:\n  tenants list\n  tenants list --format json\n  tenants list --limit 100 --after acme\n  \
-                      tenants list --label tier:gold --is_enabled 1\n  tenants list --plan_id basic"
+                      tenants list --label tier:gold --is_enabled 1\n  tenants list --plan_id basic\n  \
+                      tenants list --sort -updated_at --limit 20\n  tenants list --id acme --id globex"
     )]
     List(tenant::ListArgs),
 

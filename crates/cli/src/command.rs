@@ -38,42 +38,54 @@ pub struct ListArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 
-    /// Show only those that come after this identifier
+    /// Show only those that come after this identifier; in a sorted list, after this VALUE,ID
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,
 }
 
-/// Shows a list, or a part of it, and notes how to continue.
-fn list(
-    path: &str,
-    what: &str,
-    columns: &[(&str, &str)],
-    args: &ListArgs,
-    session: &Session<'_>,
-    world: &mut World<'_>,
-) -> Result<(), Error> {
-    let part = Part {
-        limit: args.limit,
-        after: args.after.as_deref(),
-    };
-    let (rows, more) = session.client(world)?.list(path, part)?;
-    session.show_list(&rows, columns, what, world)?;
-    if more && let Some(id) = last_id(&rows) {
-        world.note(&format!(
-            "There are more {what}: continue with --after {id}"
-        ));
-    }
-    Ok(())
+/// A list of the API, and how to show it.
+struct List<'a> {
+    path: &'a str,
+    /// The plural of its rows' name.
+    what: &'a str,
+    columns: &'a [(&'a str, &'a str)],
+    /// The member that orders it before the id, if there is one.
+    order: Option<&'a str>,
 }
 
-/// Returns the identifier of a list's last row.
-fn last_id(rows: &[Box<RawValue>]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        id: String,
+impl List<'_> {
+    /// Shows the list, or a part of it, and notes how to continue.
+    fn show(
+        &self,
+        args: &ListArgs,
+        session: &Session<'_>,
+        world: &mut World<'_>,
+    ) -> Result<(), Error> {
+        let what = self.what;
+        let part = Part {
+            limit: args.limit,
+            after: args.after.as_deref(),
+        };
+        let (rows, more) = session.client(world)?.list(self.path, part)?;
+        session.show_list(&rows, self.columns, what, world)?;
+        if more && let Some(after) = self.after(&rows) {
+            world.note(&format!(
+                "There are more {what}: continue with --after {after}"
+            ));
+        }
+        Ok(())
     }
-    let row: Row = serde_json::from_str(rows.last()?.get()).ok()?;
-    Some(printable(&row.id))
+
+    /// Returns the value of `--after` that continues after the last row. A time has a space, so a sorted list's is in quotes.
+    fn after(&self, rows: &[Box<RawValue>]) -> Option<String> {
+        let row: serde_json::Value = serde_json::from_str(rows.last()?.get()).ok()?;
+        let text = |name: &str| Some(printable(row.get(name)?.as_str()?));
+        let id = text("id")?;
+        match self.order {
+            None => Some(id),
+            Some(order) => Some(format!("'{},{id}'", text(order)?)),
+        }
+    }
 }
 
 /// The options `--limits` and `--env` of a tenant or a plan.

@@ -84,6 +84,19 @@ fn each_command_sends_its_request_and_shows_the_response() {
             "",
         ),
         (
+            &[
+                "list",
+                "--id=a",
+                "--sort",
+                "-updated_at",
+                "--id=B",
+                "--after=2026-01-01 00:00:00,a",
+            ],
+            (OK, "[]"),
+            "GET /_/api/4/tenants?sort=-updated_at&id=a&id=B&limit=1000&after=2026-01-01%2000%3A00%3A00%2Ca",
+            "",
+        ),
+        (
             &["edit", "--id", "a", "--is-enabled", "false"],
             (NO_CONTENT, ""),
             "PATCH /_/api/4/tenants/a",

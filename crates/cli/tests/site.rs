@@ -18,6 +18,19 @@ fn a_list_can_be_read_in_parts() {
         "There are more tenants: continue with --after b\n"
     );
 
+    // A sorted list goes on after a value and an id.
+    let next = "200 OK\ncontent-type: application/json\nlink: </_/api/4/tenants?limit=1&after=x>; rel=\"next\"";
+    let row = r#"[{"id":"a","updated_at":"2026-01-01 00:00:00"}]"#;
+    let server = Server::new(&[(next, row)]);
+    let sorted = ["list", "--limit=1", "--sort=-updated_at", "--format=json"];
+    let run = Project::calling(&server).run(&sorted);
+    assert_eq!(
+        run.errors,
+        "There are more tenants: continue with --after '2026-01-01 00:00:00,a'\n"
+    );
+    let run = Project::new().run(&["list", "--sort", "id"]);
+    assert_eq!(run.code, 2);
+
     // One page and a part of the next.
     let pages = [
         (next, r#"[{"id":"a"},{"id":"b"}]"#),

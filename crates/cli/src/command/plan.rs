@@ -130,7 +130,13 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         ("CREATED", "/created_at"),
         ("UPDATED", "/updated_at"),
     ];
-    super::list("/tenants-plans", "plans", COLUMNS, args, session, world)
+    let list = super::List {
+        path: "/tenants-plans",
+        what: "plans",
+        columns: COLUMNS,
+        order: None,
+    };
+    list.show(args, session, world)
 }
 
 /// Changes only the fields of a plan that the options name.

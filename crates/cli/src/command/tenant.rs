@@ -83,6 +83,10 @@ pub struct ListArgs {
     #[command(flatten)]
     part: super::ListArgs,
 
+    /// Show only the one with this identifier; may be repeated, up to 100 times
+    #[arg(long, value_parser = TenantId::parse)]
+    id: Vec<TenantId>,
+
     /// Show only those of this plan; '' means no plan
     #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
     plan_id: Option<String>,
@@ -122,6 +126,12 @@ pub struct ListArgs {
     /// Show only those whose id or hostname begins with this
     #[arg(long = "query", alias = "q", value_name = "PREFIX")]
     query: Option<String>,
+
+    /// Order by this, then by id; with a `-` before it, from the last to the first [default: by id]
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true, value_parser = [
+        "updated_at", "-updated_at", "created_at", "-created_at", "hostname", "-hostname",
+    ])]
+    sort: Option<String>,
 }
 
 impl ListArgs {
@@ -136,11 +146,14 @@ impl ListArgs {
             ("created_since", self.created_since.as_deref()),
             ("updated_since", self.updated_since.as_deref()),
             ("q", self.query.as_deref()),
+            ("sort", self.sort.as_deref()),
         ];
+        let ids = self.id.iter().map(|id| ("id", id.as_str()));
         let labels = self.label.iter().map(|label| ("label", label.as_str()));
         let all: Vec<String> = filters
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
+            .chain(ids)
             .chain(labels)
             .map(|(name, value)| format!("{name}={}", query_value(value)))
             .collect();
@@ -275,7 +288,17 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         ("BYTES", "/stats/storage_used"),
         ("CREATED", "/created_at"),
     ];
-    super::list(&args.path(), "tenants", COLUMNS, &args.part, session, world)
+    let order = args
+        .sort
+        .as_deref()
+        .map(|sort| sort.trim_start_matches('-'));
+    let list = super::List {
+        path: &args.path(),
+        what: "tenants",
+        columns: COLUMNS,
+        order,
+    };
+    list.show(&args.part, session, world)
 }
 
 /// Changes only the fields of a tenant that the options name.
