@@ -7,10 +7,18 @@
 CREATE TABLE api_keys (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT,
-  digest TEXT NOT NULL,            -- SHA-256 of the whole key in lower-case hex, since the key itself is never stored
+  -- SHA-256 of the whole key in hex, since the key itself is never stored. It is in lower case if the key has every scope and is not bound.
+  -- Other keys have it in upper case: releases that know neither scopes nor bound keys compare it exactly, and so refuse them.
+  digest TEXT NOT NULL,
   created_at TEXT NOT NULL,
   expires_at TEXT,                 -- first second in which the key is no longer valid (NULL: it never expires)
-  deleted_at TEXT                  -- a deleted key keeps its row, so that audit entries can still name it
+  deleted_at TEXT,                 -- a deleted key keeps its row, so that audit entries can still name it
+  scopes TEXT NOT NULL DEFAULT '*', -- what the key may do: names with a space between them
+  permits INTEGER NOT NULL DEFAULT -1, -- the bits of all that `scopes` permit (value/scope.rs), for a fast check
+  is_bound INTEGER NOT NULL DEFAULT 0 CHECK (is_bound IN (0, 1)), -- 1: the key signs each request as a whole
+  previous_digest TEXT,            -- the digest before the last rotation, valid until `previous_until`
+  previous_until TEXT,             -- first second in which the previous digest is no longer valid
+  last_used_at TEXT                -- the hour of the last use (NULL: never, or before there was this column)
 ) STRICT;
 
 CREATE TABLE tenants_plans (

@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::auth::{self, Secrets};
+use crate::auth::{self, Occasion, Secrets};
 use crate::config::{Config, VariableError};
 use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
@@ -234,8 +234,13 @@ impl Api {
                     allow: path.allow(),
                 })?;
 
-        let now =
-            || Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock));
+        let occasion = || match Timestamp::from_unix(unix_seconds) {
+            Ok(now) => Ok(Occasion {
+                now,
+                needs: route.needs,
+            }),
+            Err(_) => Err(ApiError::Internal(Internal::Clock)),
+        };
         let headers = &request.headers;
         if scheme == Scheme::Open {
             return Ok(health::check());
@@ -247,7 +252,7 @@ impl Api {
                 access.key_secret.as_ref(),
                 request.client_address,
                 headers.api_key,
-                now()?,
+                occasion()?,
                 |id| envelope.key_id = Some(id),
             );
             if let Err(ApiError::NoRoute) = reader {
@@ -271,7 +276,7 @@ impl Api {
             request: access.request_secret.as_ref(),
             verifying: access.verifying_keys.as_ref(),
         };
-        let caller = auth::verify(scheme, secrets, &key, headers.signature, body, now()?)?;
+        let caller = auth::verify(scheme, secrets, &key, headers.signature, body, occasion()?)?;
         if route.body == BodyRule::Refused && !body.is_empty() {
             return Err(ApiError::BodyUnexpected);
         }

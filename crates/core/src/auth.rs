@@ -15,6 +15,7 @@ use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::AddressList;
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Unauthorized};
+use crate::value::scope::Needs;
 use crate::wire::route::Scheme;
 
 /// The proof that a caller holds a key that this service issued. It suffices for reads that need no signature.
@@ -22,15 +23,22 @@ use crate::wire::route::Scheme;
 pub(crate) struct KeyHolder {
     key_id: i64,
     digest: String,
-    now: Timestamp,
+    occasion: Occasion,
+}
+
+/// When a request came, and the scopes that it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Occasion {
+    pub(crate) now: Timestamp,
+    pub(crate) needs: Needs,
 }
 
 impl KeyHolder {
-    fn new(key: &ClaimedKey<'_>, now: Timestamp) -> Self {
+    fn new(key: &ClaimedKey<'_>, occasion: Occasion) -> Self {
         Self {
             key_id: key.id(),
             digest: key.digest(),
-            now,
+            occasion,
         }
     }
 
@@ -44,9 +52,14 @@ impl KeyHolder {
         &self.digest
     }
 
+    /// The scopes that the request needs.
+    pub(crate) fn needs(&self) -> Needs {
+        self.occasion.needs
+    }
+
     /// The time of the request.
     pub(crate) fn now(&self) -> &Timestamp {
-        &self.now
+        &self.occasion.now
     }
 }
 
@@ -59,6 +72,14 @@ impl Deref for Caller {
 
     fn deref(&self) -> &KeyHolder {
         &self.0
+    }
+}
+
+impl Caller {
+    /// Says that this request needs further scopes than its route.
+    pub(crate) fn need(&mut self, further: Needs) {
+        let needs = &mut self.0.occasion.needs;
+        *needs = needs.and(further);
     }
 }
 
@@ -97,7 +118,7 @@ pub(crate) fn verify(
     key: &ClaimedKey<'_>,
     signature: Option<&str>,
     body: &[u8],
-    now: Timestamp,
+    occasion: Occasion,
 ) -> Result<Caller, ApiError> {
     let missing = ApiError::Unauthorized(Unauthorized::SignatureMissing);
     match scheme {
@@ -114,7 +135,7 @@ pub(crate) fn verify(
         // These sign nothing, so they never become a caller.
         Scheme::Open | Scheme::Proxy => return Err(ApiError::NoRoute),
     }
-    Ok(Caller(KeyHolder::new(key, now)))
+    Ok(Caller(KeyHolder::new(key, occasion)))
 }
 
 /// Decides who may read the proxy's configuration (contract §2), without a query. For everybody else the route does not exist.
@@ -125,7 +146,7 @@ pub(crate) fn proxy_reader(
     secret: Option<&KeySecret>,
     client_address: Option<&str>,
     key: Option<&str>,
-    now: Timestamp,
+    occasion: Occasion,
     log_key: impl FnOnce(i64),
 ) -> Result<ProxyReader, ApiError> {
     let address = client_address.unwrap_or("");
@@ -137,7 +158,7 @@ pub(crate) fn proxy_reader(
     }
     let key = claim(secret, key)?;
     log_key(key.id());
-    Ok(ProxyReader::Holder(KeyHolder::new(&key, now)))
+    Ok(ProxyReader::Holder(KeyHolder::new(&key, occasion)))
 }
 
 fn is_loopback(address: &str) -> bool {

@@ -44,3 +44,4 @@ pub use machine::{Context, Effect, Failure, FailureKind, Host, Machine, Outcome,
 pub use value::random::{Random, RandomUnavailable};
 pub use value::version::VERSION;
 pub use wire::http::{BODY_LIMIT_BYTES, Body, Headers, Request, Response};
+pub use wire::route::{Served, served};

@@ -12,6 +12,7 @@ pub mod level;
 pub(crate) mod patch;
 pub mod random;
 pub mod run;
+pub mod scope;
 pub mod table_name;
 pub(crate) mod text;
 pub(crate) mod user;

@@ -1,13 +1,16 @@
 //! `/tenants` and `/tenants/{id}` (contract §4 and §5).
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
 use crate::config::{Hostnames, ReusedId};
 use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
 use crate::operation::site;
-use crate::settings::{Maps, effective};
+use crate::settings::{Maps, Setting, Source, effective};
 use crate::store::counters;
 use crate::store::find;
 use crate::store::standing;
@@ -20,6 +23,7 @@ use crate::value::fault::{ApiError, FieldError, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::patch::Edit;
+use crate::value::scope::Needs;
 use crate::value::text::quote;
 use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
@@ -102,10 +106,25 @@ pub(crate) fn settings(call: &Call<'_>) -> Pending {
             env: row.plan_env.as_ref(),
         };
         let settings = effective(&enforced, own, Some(plan));
-        let body = serde_json::to_string(&settings)
+        let shown: BTreeMap<&str, Shown<'_>> = settings
+            .iter()
+            .map(|(name, Setting { value, source })| {
+                let hides = source == Source::Enforced && !row.caller_has_all;
+                let value = (!hides).then_some(value);
+                (name, Shown { value, source })
+            })
+            .collect();
+        let body = serde_json::to_string(&shown)
             .map_err(|e| ApiError::Internal(Internal::Encoding(e.to_string())))?;
         Ok(Response::json(200, body))
     })
+}
+
+/// A setting as a caller sees it. Only a key with every scope sees enforced values.
+#[derive(Serialize)]
+struct Shown<'a> {
+    value: Option<&'a str>,
+    source: Source,
 }
 
 /// `GET /tenants/{id}`
@@ -222,8 +241,11 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 }
 
 /// `DELETE /tenants/{id}`
-pub(crate) fn delete(call: &Call<'_>) -> Result<Pending, ApiError> {
+pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let drop_tables = read_drop_tables(call.optional_fields()?)?;
+    if drop_tables {
+        call.caller.need(Needs::SITES);
+    }
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(&call.caller, "tenant"));
     };

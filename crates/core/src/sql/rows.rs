@@ -76,6 +76,13 @@ impl Columns {
         Self(row.into_iter())
     }
 
+    /// Reads a value of any kind.
+    pub(crate) fn value(&mut self, name: &'static str) -> Result<Value, ApiError> {
+        self.0
+            .next()
+            .ok_or_else(|| unexpected(name, "a value", None))
+    }
+
     /// Reads a text.
     pub(crate) fn text(&mut self, name: &'static str) -> Result<String, ApiError> {
         match self.0.next() {

@@ -202,9 +202,9 @@ pub(crate) fn entered(
                 standing::key!(id),
                 ", CASE WHEN ",
                 standing::standing!(),
-                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?6) THEN ?4 END, ?6, ?5, ",
+                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7) THEN ?5 END, ?7, ?6, ",
                 standing::key!(now),
-                ", ?7"
+                ", ?8"
             )
         ),
     )

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
-use crate::store::standing::{self, caller};
+use crate::store::standing::{self, allowed_caller};
 use crate::value::id::TenantId;
 use crate::wire::filter::{LabelFilter, Member, Order, PlanFilter, TenantFilter, TenantQuery};
 use crate::wire::page::Page;
@@ -138,7 +138,7 @@ struct Conditions {
 impl Conditions {
     /// Begins the conditions after `FROM `. Unless a filter with fewer rows `is_found`, the first label finds the rows.
     fn begin(sql: Sql, texts: &'static Texts, labels: &[LabelFilter], is_found: bool) -> Self {
-        let sql = sql.sql(caller!()).sql(" AS k CROSS JOIN ");
+        let sql = sql.sql(allowed_caller!()).sql(" AS k CROSS JOIN ");
         match labels.iter().max_by_key(|label| label.value.is_some()) {
             Some(label) if !is_found => {
                 let sql = sql.sql(texts.table_of_label).bind(label.name.as_str());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Author, Entry};
-use crate::store::standing::{self, Judged, valid_key};
+use crate::store::standing::{self, Judged, standing_of_row, valid_key};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::run::Run;
@@ -27,7 +27,9 @@ pub(crate) fn own(caller: &Caller) -> Batch {
     Batch::one(standing::statement(
         caller,
         concat!(
-            "SELECT 1 AS standing, id, name, created_at, expires_at FROM api_keys WHERE ",
+            "SELECT ",
+            standing_of_row!(),
+            " AS standing, id, name, created_at, expires_at FROM api_keys WHERE ",
             valid_key!()
         ),
     ))

@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0005_operator.sql",
     "0006_epoch.sql",
     "0007_finding.sql",
+    "0008_keys.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

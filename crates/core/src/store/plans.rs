@@ -6,7 +6,7 @@ use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
 use crate::store::sealed::{self, EnvSealer};
-use crate::store::standing::{self, Judged, caller};
+use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
@@ -60,12 +60,14 @@ pub(crate) struct Plan {
 
 /// The columns that [`Plan::decode`] reads. A valid key and no plan give one row of `NULL`s.
 macro_rules! select {
-    ($on:literal) => {
+    ($on:literal, $bound:literal, $order:literal) => {
         concat!(
             "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
             caller!(),
             " AS k LEFT JOIN tenants_plans AS p ON ",
-            $on
+            $on,
+            if_allowed!($bound),
+            $order
         )
     };
 }
@@ -73,14 +75,16 @@ macro_rules! select {
 /// Reads a page of plans, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
     Batch::one(
-        standing::statement(caller, select!("p.id > ?4 ORDER BY p.id LIMIT ?5"))
+        standing::statement(caller, select!("p.id > ", "?5", " ORDER BY p.id LIMIT ?6"))
             .values([page.after().into(), page.rows_to_read().into()]),
     )
 }
 
 /// Reads one plan.
 pub(crate) fn get(caller: &Caller, id: &PlanId) -> Batch {
-    Batch::one(standing::statement(caller, select!("p.id = ?4")).values([id.as_str().into()]))
+    Batch::one(
+        standing::statement(caller, select!("p.id = ", "?5", "")).values([id.as_str().into()]),
+    )
 }
 
 impl Plan {
@@ -120,12 +124,12 @@ pub(crate) fn create(
     let text = write_into!(
         "create_plan",
         "id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels",
-        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, \
-         EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?10), ?10, ?11",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?6), ?6, ?7, ?8, ?9, ?10, \
+         EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?11), ?11, ?12",
         concat!(
-            holder!("id_is_there", "tenants_plans", "id = ?5"),
+            holder!("id_is_there", "tenants_plans", "id = ?6"),
             " AS id_holder, ",
-            holder!("external_id_is_taken", "tenants_plans", "external_id = ?10"),
+            holder!("external_id_is_taken", "tenants_plans", "external_id = ?11"),
             " AS external_id_holder, now"
         )
     );
@@ -187,15 +191,15 @@ pub(crate) fn edit(
         "id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env, \
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
         concat!(
-            "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-             EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?14 AND id <> ?5), ",
-            labels_fit!("tenants_plans", "?16"),
-            ", ?13, ?14, ?15, ",
-            merged_labels!("tenants_plans", "?16")
+            "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?6), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+             EXISTS (SELECT 1 FROM tenants_plans WHERE external_id = ?15 AND id <> ?6), ",
+            labels_fit!("tenants_plans", "?17"),
+            ", ?14, ?15, ?16, ",
+            merged_labels!("tenants_plans", "?17")
         ),
         concat!(
             "id_is_there, ",
-            holder!("external_id_is_taken", "tenants_plans", "external_id = ?14"),
+            holder!("external_id_is_taken", "tenants_plans", "external_id = ?15"),
             " AS external_id_holder, labels_fit"
         )
     );
@@ -242,7 +246,7 @@ pub(crate) fn delete(caller: &Caller, request_id: &str, id: &PlanId) -> Batch {
     let text = write_into!(
         "delete_plan",
         "id_is_there, id",
-        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?5), ?5",
+        "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?6), ?6",
         "id_is_there"
     );
     write(caller, request_id, text, [id.as_str().into()])

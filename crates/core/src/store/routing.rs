@@ -18,7 +18,7 @@ pub(crate) struct State {
     pub(crate) revision: i64,
 }
 
-/// If the reader knows the state, the sought id is `NULL`, and SQLite reads no tenant. (It would check a plain condition on the state for
+/// If the reader may not read or knows the state, the sought id is `NULL`, and SQLite reads no tenant. (It would check a plain condition on the state for
 /// each tenant.)
 macro_rules! select {
     ($from:expr, $epoch:literal, $revision:literal, $reseal:literal, $first:literal) => {
@@ -29,7 +29,7 @@ macro_rules! select {
             revision!($reseal),
             " AS revision, t.id, t.hostname FROM ",
             $from,
-            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif(",
+            " AS k LEFT JOIN tenants AS t ON t.is_enabled = 1 AND t.id >= iif(NOT k.standing OR ",
             epoch!(),
             " = ",
             $epoch,
@@ -67,7 +67,7 @@ pub(crate) fn select(reader: &ProxyReader, known: Option<&State>) -> Batch {
             Sql::new(select!("(SELECT 1 AS standing)", "?1", "?2", "?3", "?4"))
         }
         ProxyReader::Holder(holder) => {
-            standing::statement(holder, select!(caller!(), "?4", "?5", "?6", "?7"))
+            standing::statement(holder, select!(caller!(), "?5", "?6", "?7", "?8"))
         }
     };
     Batch::one(statement.values([

@@ -109,8 +109,8 @@ impl Site {
             concat!(
                 "SELECT ",
                 standing!(),
-                " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?4) AS tenant_is_there, \
-                 EXISTS (SELECT 1 FROM pragma_table_info(?5)) AS is_installed"
+                " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AS tenant_is_there, \
+                 EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed"
             ),
         )
         .values([

@@ -1,13 +1,18 @@
-//! A caller's standing: whether its key is valid, judged in the request's own batch.
+//! A caller's standing: whether its key is valid and has the scopes that the request needs, judged in the request's own batch.
 //!
-//! A statement of a caller begins with three bound values: [`key!`] names their placeholders. Its first column is the key's *standing*.
+//! A statement of a caller begins with four bound values: [`key!`] names their placeholders. Its first column is the key's *standing*.
 //! [`judge`] reads that column, and is the only way to the columns after it.
+//!
+//! A standing is 1 if the key is valid and has the scopes, and 0 if it is not valid. If it lacks scopes, the standing is a text: `!` and the
+//! bits of the missing ones. SQL takes a text that begins with no digit as false, so a standing is a condition, too.
 
+use alloc::string::String;
 use core::ops::{Deref, DerefMut};
 
 use crate::auth::{Caller, KeyHolder};
-use crate::sql::{Columns, Results, Sql, unexpected_result};
+use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
 use crate::value::fault::{ApiError, Unauthorized};
+use crate::value::scope::Needs;
 
 /// The placeholders of the values that every statement of a caller begins with.
 macro_rules! key {
@@ -20,9 +25,13 @@ macro_rules! key {
     (now) => {
         "?3"
     };
+    (needs) => {
+        "?4"
+    };
 }
 
-/// The condition that a row of `api_keys` is the caller's and valid: neither deleted nor expired.
+/// The condition that a row of `api_keys` is the caller's and valid: neither deleted nor expired. The digest of a key that earlier releases
+/// would take for more than it is stands in upper case, which they do not match.
 macro_rules! valid_key {
     () => {
         concat!(
@@ -30,38 +39,89 @@ macro_rules! valid_key {
             $crate::store::standing::key!(id),
             " AND digest = ",
             $crate::store::standing::key!(digest),
-            " AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ",
+            " COLLATE NOCASE AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ",
             $crate::store::standing::key!(now),
             ")"
         )
     };
 }
 
-/// The caller's standing: 1 if its key is valid and may do this, 0 if the key is not valid, `NULL` if the key lacks a scope. Only 1 is
-/// true in SQL, so a standing is a condition, too.
+/// The condition that a row of `api_keys` has the scopes that the request needs.
+macro_rules! has_scopes {
+    () => {
+        concat!(
+            "permits & ",
+            $crate::store::standing::key!(needs),
+            " = ",
+            $crate::store::standing::key!(needs)
+        )
+    };
+}
+
+/// The standing of a valid key's row. 33 is `!`.
+macro_rules! standing_of_row {
+    () => {
+        concat!(
+            "iif(",
+            $crate::store::standing::has_scopes!(),
+            ", 1, char(33) || (~permits & ",
+            $crate::store::standing::key!(needs),
+            "))"
+        )
+    };
+}
+
+/// The caller's standing.
 macro_rules! standing {
     () => {
         concat!(
-            "EXISTS (SELECT 1 FROM api_keys WHERE ",
+            "coalesce((SELECT ",
+            $crate::store::standing::standing_of_row!(),
+            " FROM api_keys WHERE ",
+            $crate::store::standing::valid_key!(),
+            "), 0)"
+        )
+    };
+}
+
+/// A table with the caller's standing, and whether it has every scope: one row, or none if the key is not valid. Reads start from it. SQLite
+/// sees that it has one row at most, so it needs no sorting for the rows that are joined to it. A row is joined only [`if_allowed!`].
+macro_rules! caller {
+    () => {
+        concat!(
+            "(SELECT ",
+            $crate::store::standing::standing_of_row!(),
+            " AS standing, permits < 0 AS has_all FROM api_keys WHERE ",
             $crate::store::standing::valid_key!(),
             ")"
         )
     };
 }
 
-/// A table with the caller's standing: one row, or none if the key is not valid. Reads start from it. SQLite sees that it has one row at
-/// most, so it needs no sorting for the rows that are joined to it.
-macro_rules! caller {
+/// The bounds of an index's rows, if the caller `k` may read them, or else `NULL`. No row compares with `NULL`, and SQLite sees that before it
+/// reads one. (It would check a plain condition on the standing for each row.)
+macro_rules! if_allowed {
+    ($bound:expr) => {
+        concat!("iif(k.standing, ", $bound, ", NULL)")
+    };
+}
+
+/// A table of one row if the caller's key is valid and has the scopes, or else of none. It suits a statement after one that reads the standing.
+macro_rules! allowed_caller {
     () => {
         concat!(
             "(SELECT 1 AS standing FROM api_keys WHERE ",
             $crate::store::standing::valid_key!(),
+            " AND ",
+            $crate::store::standing::has_scopes!(),
             ")"
         )
     };
 }
 
-pub(crate) use {caller, key, standing, valid_key};
+pub(crate) use {
+    allowed_caller, caller, has_scopes, if_allowed, key, standing, standing_of_row, valid_key,
+};
 
 /// Starts a statement of a caller.
 pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
@@ -69,6 +129,7 @@ pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
         holder.key_id().into(),
         holder.digest().into(),
         holder.now().as_str().into(),
+        holder.needs().bits().into(),
     ])
 }
 
@@ -93,16 +154,30 @@ impl DerefMut for Judged {
 /// Reads the standing, the first column of a caller's row.
 ///
 /// # Errors
-/// 401 if the key is unknown, deleted or expired; 403 if it lacks a scope that the route needs.
+/// 401 if the key is unknown, deleted or expired; 403 if it lacks a scope that the request needs.
 pub(crate) fn judge(mut row: Columns) -> Result<Judged, ApiError> {
-    match row.optional_integer("standing")? {
-        Some(1) => Ok(Judged(row)),
-        Some(0) => Err(invalid_key()),
-        None => Err(ApiError::InsufficientScope),
-        Some(_) => Err(unexpected_result(
-            "column standing: expected 0, 1 or NULL; got another integer".into(),
-        )),
+    match row.value("standing")? {
+        Value::Integer(1) => Ok(Judged(row)),
+        Value::Integer(0) => Err(invalid_key()),
+        Value::Text(text) => Err(lacking(&text)?),
+        Value::Integer(_) | Value::Null => Err(unexpected("another value")),
     }
+}
+
+/// The error of a key that lacks scopes.
+fn lacking(text: &str) -> Result<ApiError, ApiError> {
+    let bits = text.strip_prefix('!').and_then(|bits| bits.parse().ok());
+    let names = Needs::of_bits(bits.unwrap_or_default()).names();
+    if names.is_empty() {
+        return Err(unexpected("another text"));
+    }
+    let missing = names.into_iter().map(Into::into).collect();
+    Ok(ApiError::InsufficientScope { missing })
+}
+
+fn unexpected(got: &str) -> ApiError {
+    let expected = "column standing: expected 0, 1 or the missing scopes; got ";
+    unexpected_result(String::from(expected) + got)
 }
 
 /// Judges the first row of a read that starts from [`caller!`]. No row means that the key is not valid.
@@ -145,8 +220,21 @@ mod tests {
             refused(Value::Integer(0)),
             ApiError::Unauthorized(Unauthorized::KeyDead)
         );
-        assert_eq!(refused(Value::Null), ApiError::InsufficientScope);
-        for other in [Value::Integer(2), Value::Integer(-1), "1".into()] {
+        assert_eq!(
+            refused("!18".into()),
+            ApiError::InsufficientScope {
+                missing: vec!["tenants:write".into(), "sites".into()]
+            }
+        );
+        for other in [
+            Value::Null,
+            Value::Integer(2),
+            Value::Integer(-1),
+            "1".into(),
+            "!".into(),
+            "!0".into(),
+            "!x".into(),
+        ] {
             assert!(matches!(
                 refused(other),
                 ApiError::Internal(Internal::Rows(_))

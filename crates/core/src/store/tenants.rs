@@ -11,7 +11,7 @@ use crate::store::counters::Counters;
 use crate::store::plans;
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
-use crate::store::standing::{self, Judged, caller};
+use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, Internal};
@@ -71,13 +71,15 @@ pub(crate) struct Tenant {
 
 /// The columns that [`Tenant::decode`] reads. A valid key and no tenant give one row of `NULL`s.
 macro_rules! select {
-    ($on:literal) => {
+    ($on:literal, $bound:literal, $order:literal) => {
         concat!(
             "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, \
              t.env, t.stats, t.last_job_at FROM ",
             caller!(),
             " AS k LEFT JOIN tenants AS t ON ",
-            $on
+            $on,
+            if_allowed!($bound),
+            $order
         )
     };
 }
@@ -85,14 +87,16 @@ macro_rules! select {
 /// Reads a page of tenants, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
     Batch::one(
-        standing::statement(caller, select!("t.id > ?4 ORDER BY t.id LIMIT ?5"))
+        standing::statement(caller, select!("t.id > ", "?5", " ORDER BY t.id LIMIT ?6"))
             .values([page.after().into(), page.rows_to_read().into()]),
     )
 }
 
 /// Reads one tenant.
 pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
-    Batch::one(standing::statement(caller, select!("t.id = ?4")).values([id.as_str().into()]))
+    Batch::one(
+        standing::statement(caller, select!("t.id = ", "?5", "")).values([id.as_str().into()]),
+    )
 }
 
 /// Reads the maps of a tenant and of its plan.
@@ -101,9 +105,11 @@ pub(crate) fn settings(caller: &Caller, id: &TenantId) -> Batch {
         standing::statement(
             caller,
             concat!(
-                "SELECT k.standing, t.id, t.limits, t.env, p.id AS plan_id, p.limits AS plan_limits, p.env AS plan_env FROM ",
+                "SELECT k.standing, t.id, k.has_all, t.limits, t.env, p.id AS plan_id, p.limits AS plan_limits, p.env AS plan_env FROM ",
                 caller!(),
-                " AS k LEFT JOIN tenants AS t ON t.id = ?4 LEFT JOIN tenants_plans AS p ON p.id = t.plan_id"
+                " AS k LEFT JOIN tenants AS t ON t.id = ",
+                if_allowed!("?5"),
+                " LEFT JOIN tenants_plans AS p ON p.id = t.plan_id"
             ),
         )
         .values([id.as_str().into()]),
@@ -113,6 +119,8 @@ pub(crate) fn settings(caller: &Caller, id: &TenantId) -> Batch {
 /// The maps of a tenant and of its plan, decrypted.
 #[derive(Debug)]
 pub(crate) struct SettingsRow {
+    /// Whether the caller's key has every scope.
+    pub(crate) caller_has_all: bool,
     pub(crate) limits: Option<Variables>,
     pub(crate) env: Option<Variables>,
     pub(crate) plan_limits: Option<Variables>,
@@ -128,11 +136,13 @@ impl SettingsRow {
         let Some(id) = row.optional_text("id")? else {
             return Ok(None);
         };
+        let caller_has_all = row.boolean("has_all")?;
         let (limits, env) = (row.optional_text("limits")?, row.optional_text("env")?);
         let plan_id = row.optional_text("plan_id")?.unwrap_or_default();
         let plan_limits = row.optional_text("plan_limits")?;
         let plan_env = row.optional_text("plan_env")?;
         Ok(Some(Self {
+            caller_has_all,
             limits: sealed::limits_map(TABLE, &id, limits)?,
             env: sealed::open_env_map(TABLE, &id, env, sealer)?,
             plan_limits: sealed::limits_map(plans::TABLE, &plan_id, plan_limits)?,
@@ -205,17 +215,17 @@ pub(crate) fn create(
         "create_tenant",
         "id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, \
          id, hostname, is_enabled, plan_id, limits, env, external_id_is_taken, external_id, labels",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6), \
-         ?8 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?8), \
-         EXISTS (SELECT 1 FROM pragma_table_info(?11)), ?12, \
-         ?5, ?6, ?7, (SELECT id FROM tenants_plans WHERE id = ?8), ?9, ?10, \
-         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?13), ?13, ?14",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7), \
+         ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
+         EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?13, \
+         ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, \
+         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?14), ?14, ?15",
         concat!(
-            holder!("id_is_there", "tenants", "id = ?5"),
+            holder!("id_is_there", "tenants", "id = ?6"),
             " AS id_holder, ",
-            holder!("hostname_is_taken", "tenants", "hostname = ?6"),
+            holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
-            holder!("external_id_is_taken", "tenants", "external_id = ?13"),
+            holder!("external_id_is_taken", "tenants", "external_id = ?14"),
             " AS external_id_holder, plan_is_there, site_is_there, now, plan_id"
         )
     );
@@ -253,19 +263,19 @@ pub(crate) fn edit(
          id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env, \
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
         concat!(
-            "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?6 AND id <> ?5), \
-             ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
-             ?5, ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, ?12, ?13, \
-             EXISTS (SELECT 1 FROM tenants WHERE external_id = ?15 AND id <> ?5), ",
-            labels_fit!("tenants", "?17"),
-            ", ?14, ?15, ?16, ",
-            merged_labels!("tenants", "?17")
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7 AND id <> ?6), \
+             ?10 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?10), \
+             ?6, ?7, ?8, ?9, (SELECT id FROM tenants_plans WHERE id = ?10), ?11, ?12, ?13, ?14, \
+             EXISTS (SELECT 1 FROM tenants WHERE external_id = ?16 AND id <> ?6), ",
+            labels_fit!("tenants", "?18"),
+            ", ?15, ?16, ?17, ",
+            merged_labels!("tenants", "?18")
         ),
         concat!(
             "id_is_there, ",
-            holder!("hostname_is_taken", "tenants", "hostname = ?6"),
+            holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
-            holder!("external_id_is_taken", "tenants", "external_id = ?15"),
+            holder!("external_id_is_taken", "tenants", "external_id = ?16"),
             " AS external_id_holder, plan_is_there, labels_fit"
         )
     );
@@ -298,7 +308,7 @@ pub(crate) fn delete(
     let text = write_into!(
         "delete_tenant",
         "id_is_there, site_is_there, id",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?5), EXISTS (SELECT 1 FROM pragma_table_info(?6)), ?5",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM pragma_table_info(?7)), ?6",
         "id_is_there"
     );
     let values = [id.as_str().into(), users.as_str().into()];

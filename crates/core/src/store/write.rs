@@ -12,7 +12,7 @@ use crate::value::fault::ApiError;
 /// The placeholder of the request's id in a write. A write's own values follow it.
 macro_rules! request_id {
     () => {
-        "?4"
+        "?5"
     };
 }
 
@@ -55,13 +55,13 @@ macro_rules! holder {
     };
 }
 
-/// The labels of the row `?5` of a table, after the merge of the patch in this parameter.
+/// The labels of the row `?6` of a table, after the merge of the patch in this parameter.
 macro_rules! merged_labels {
     ($table:literal, $patch:literal) => {
         concat!(
             "json_patch((SELECT labels FROM ",
             $table,
-            " WHERE id = ?5), ",
+            " WHERE id = ?6), ",
             $patch,
             ")"
         )
@@ -83,7 +83,7 @@ macro_rules! labels_fit {
 
 pub(crate) use {holder, labels_fit, merged_labels, request_id, write_into};
 
-/// A write of a caller. `text` comes from [`write_into!`], and `values` are bound from `?5` on.
+/// A write of a caller. `text` comes from [`write_into!`], and `values` are bound from `?6` on.
 pub(crate) fn write(
     caller: &Caller,
     request_id: &str,

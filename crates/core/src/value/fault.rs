@@ -48,8 +48,11 @@ pub enum ApiError {
     },
     /// All fields and parameters that are missing, mistyped, unknown or out of bounds.
     Invalid(Vec<FieldError>),
-    /// The key lacks the scope that the route needs.
-    InsufficientScope,
+    /// The key lacks scopes that the request needs.
+    InsufficientScope {
+        /// The scopes that are missing.
+        missing: Vec<Cow<'static, str>>,
+    },
     /// The resource does not exist.
     NotFound {
         /// The kind of resource: `tenant`, `plan`, `user`.

@@ -130,6 +130,18 @@ impl Method {
             _ => Self::Other,
         }
     }
+
+    /// The method's name. No route has [`Method::Other`].
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Other => "",
+        }
+    }
 }
 
 /// A response. The host sends it as it is.

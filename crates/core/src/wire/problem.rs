@@ -25,6 +25,9 @@ struct Body<'a> {
     detail: &'a str,
     code: &'static str,
     request_id: &'a str,
+    /// The scopes that the key lacks.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    scope: &'a [Cow<'static, str>],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }
@@ -39,7 +42,7 @@ impl ApiError {
             Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
             Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
             Self::AddressRefused => (403, "forbidden", "Forbidden"),
-            Self::InsufficientScope => (403, "insufficient_scope", "Forbidden"),
+            Self::InsufficientScope { .. } => (403, "insufficient_scope", "Forbidden"),
             Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
             Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
@@ -62,7 +65,9 @@ impl ApiError {
     pub(crate) fn detail(&self) -> Cow<'_, str> {
         match self {
             Self::AddressRefused => "this address may not call".into(),
-            Self::InsufficientScope => "this key lacks the scope that the route asks for".into(),
+            Self::InsufficientScope { missing } => {
+                format!("this key lacks the scopes {}", missing.join(", ")).into()
+            }
             Self::NoRoute => "no route has this path".into(),
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {
@@ -125,7 +130,7 @@ impl ApiError {
             Self::NotReady(why) => Some(why.cause()),
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
-            | Self::InsufficientScope
+            | Self::InsufficientScope { .. }
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge
@@ -150,6 +155,10 @@ impl ApiError {
             Self::Invalid(errors) | Self::Conflict(errors) | Self::SiteExists(errors) => errors,
             _ => &[],
         };
+        let scope: &[Cow<'static, str>] = match self {
+            Self::InsufficientScope { missing } => missing,
+            _ => &[],
+        };
         let body = serde_json::to_string(&Body {
             r#type: "about:blank",
             title,
@@ -157,6 +166,7 @@ impl ApiError {
             detail: &self.detail(),
             code,
             request_id,
+            scope,
             errors,
         })
         // Strings and numbers always encode.

@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::value::scope::Needs;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{BODY_LIMIT_BYTES, Method};
 
@@ -20,21 +21,6 @@ pub(crate) enum Scheme {
     Open,
     /// `X-API-Key` alone, from an address that may read the proxy's configuration (contract §2, "Traefik route").
     Proxy,
-}
-
-/// A permission that a key needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Any valid key will do.
-    Any,
-    TenantsRead,
-    TenantsWrite,
-    /// `tenants:read` and `plans:read`.
-    SettingsRead,
-    PlansRead,
-    PlansWrite,
-    Sites,
-    Traefik,
 }
 
 /// The body of a route's requests.
@@ -58,12 +44,8 @@ pub(crate) struct Route {
     /// The dialects that have the route, and how a caller proves itself in each.
     pub(crate) dialects: &'static [(Dialect, Scheme)],
     pub(crate) operation: Operation,
-    /// The scope that the route needs.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "keys have no scopes yet: every key may do all")
-    )]
-    pub(crate) scope: Scope,
+    /// The scopes that a key needs for the route. Some requests need more, such as a deletion that drops tables.
+    pub(crate) needs: Needs,
     pub(crate) body: BodyRule,
     /// The longest body that the route takes, in bytes.
     pub(crate) body_limit: usize,
@@ -96,6 +78,9 @@ const BOTH: &[(Dialect, Scheme)] = &[
     (Dialect::Legacy, Scheme::Ed25519),
 ];
 const OPEN: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Open)];
+/// A tenant's effective settings come from its plan, too.
+const SETTINGS: Needs = Needs::TENANTS_READ.and(Needs::PLANS_READ);
+
 const PROXY: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Proxy)];
 
 const fn route(
@@ -103,7 +88,7 @@ const fn route(
     template: &'static str,
     dialects: &'static [(Dialect, Scheme)],
     operation: Operation,
-    scope: Scope,
+    needs: Needs,
     body: BodyRule,
 ) -> Route {
     Route {
@@ -111,7 +96,7 @@ const fn route(
         template,
         dialects,
         operation,
-        scope,
+        needs,
         body,
         body_limit: BODY_LIMIT_BYTES,
     }
@@ -120,23 +105,51 @@ const fn route(
 /// Every route. The rows of a path are adjacent, in the order in which `Allow` lists their methods.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
-    route(Method::Get, "/_/health", OPEN, Operation::Health, Scope::Any, BodyRule::Ignored),
-    route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Scope::Any, BodyRule::Refused),
-    route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Scope::Traefik, BodyRule::Ignored),
-    route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Scope::TenantsRead, BodyRule::Ignored),
-    route(Method::Post, "/tenants", BOTH, Operation::CreateTenant, Scope::TenantsWrite, BodyRule::Required),
-    route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Scope::TenantsRead, BodyRule::Ignored),
-    route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Scope::TenantsWrite, BodyRule::Required),
-    route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Scope::TenantsWrite, BodyRule::Optional),
-    route(Method::Get, "/tenants/{id}/settings", CURRENT, Operation::GetSettings, Scope::SettingsRead, BodyRule::Ignored),
-    route(Method::Post, "/tenants/{id}/install", CURRENT, Operation::InstallTenant, Scope::Sites, BodyRule::Required),
-    route(Method::Patch, "/tenants/{id}/user-password-reset", CURRENT, Operation::ResetUserPassword, Scope::Sites, BodyRule::Required),
-    route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Scope::PlansRead, BodyRule::Ignored),
-    route(Method::Post, "/tenants-plans", BOTH, Operation::CreatePlan, Scope::PlansWrite, BodyRule::Required),
-    route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Scope::PlansRead, BodyRule::Ignored),
-    route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Scope::PlansWrite, BodyRule::Required),
-    route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Scope::PlansWrite, BodyRule::Refused),
+    route(Method::Get, "/_/health", OPEN, Operation::Health, Needs::NOTHING, BodyRule::Ignored),
+    route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Needs::NOTHING, BodyRule::Refused),
+    route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Needs::TRAEFIK, BodyRule::Ignored),
+    route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Needs::TENANTS_READ, BodyRule::Ignored),
+    route(Method::Post, "/tenants", BOTH, Operation::CreateTenant, Needs::TENANTS_WRITE, BodyRule::Required),
+    route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Needs::TENANTS_READ, BodyRule::Ignored),
+    route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Needs::TENANTS_WRITE, BodyRule::Required),
+    route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Needs::TENANTS_WRITE, BodyRule::Optional),
+    route(Method::Get, "/tenants/{id}/settings", CURRENT, Operation::GetSettings, SETTINGS, BodyRule::Ignored),
+    route(Method::Post, "/tenants/{id}/install", CURRENT, Operation::InstallTenant, Needs::SITES, BodyRule::Required),
+    route(Method::Patch, "/tenants/{id}/user-password-reset", CURRENT, Operation::ResetUserPassword, Needs::SITES, BodyRule::Required),
+    route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Needs::PLANS_READ, BodyRule::Ignored),
+    route(Method::Post, "/tenants-plans", BOTH, Operation::CreatePlan, Needs::PLANS_WRITE, BodyRule::Required),
+    route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Needs::PLANS_READ, BodyRule::Ignored),
+    route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Needs::PLANS_WRITE, BodyRule::Required),
+    route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Needs::PLANS_WRITE, BodyRule::Refused),
 ];
+
+/// A route as documents and tests name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The method.
+    pub method: &'static str,
+    /// The whole path. `{id}` stands for one segment.
+    pub path: String,
+    /// The scopes that a key needs; `None` if the route asks for no key.
+    pub scopes: Option<Vec<&'static str>>,
+}
+
+/// Every route of both dialects.
+#[must_use]
+pub fn served() -> Vec<Served> {
+    let of_route = |route: &'static Route| {
+        route.dialects.iter().map(|(dialect, scheme)| {
+            let is_open = *scheme == Scheme::Open;
+            let base = if is_open { "" } else { dialect.base_path() };
+            Served {
+                method: route.method.name(),
+                path: [base, route.template].concat(),
+                scopes: (!is_open).then(|| route.needs.names()),
+            }
+        })
+    };
+    ROUTES.iter().flat_map(of_route).collect()
+}
 
 impl Route {
     /// How a caller of this route proves itself in a dialect, if the dialect has the route.
@@ -200,11 +213,8 @@ impl<'a> Path<'a> {
         let names: Vec<&str> = self
             .routes()
             .map(|(route, _)| match route.method {
-                Method::Get | Method::Head => "GET, HEAD",
-                Method::Post => "POST",
-                Method::Patch => "PATCH",
-                Method::Delete => "DELETE",
-                Method::Other => "",
+                Method::Get => "GET, HEAD",
+                method => method.name(),
             })
             .collect();
         names.join(", ")
@@ -222,7 +232,8 @@ fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyRule, Operation, Path, ROUTES, Scheme, Scope};
+    use super::{BodyRule, Operation, Path, ROUTES, SETTINGS, Scheme};
+    use crate::value::scope::Needs;
     use crate::wire::dialect::Dialect;
     use crate::wire::http::Method;
 
@@ -346,16 +357,16 @@ mod tests {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
-                "/_/health" | "/auth/verify" => Scope::Any,
-                "/config/traefik" => Scope::Traefik,
-                "/tenants/{id}/settings" => Scope::SettingsRead,
-                t if t.starts_with("/tenants/{id}/") => Scope::Sites,
-                t if t.starts_with("/tenants-plans") && reads => Scope::PlansRead,
-                t if t.starts_with("/tenants-plans") => Scope::PlansWrite,
-                _ if reads => Scope::TenantsRead,
-                _ => Scope::TenantsWrite,
+                "/_/health" | "/auth/verify" => Needs::NOTHING,
+                "/config/traefik" => Needs::TRAEFIK,
+                "/tenants/{id}/settings" => SETTINGS,
+                t if t.starts_with("/tenants/{id}/") => Needs::SITES,
+                t if t.starts_with("/tenants-plans") && reads => Needs::PLANS_READ,
+                t if t.starts_with("/tenants-plans") => Needs::PLANS_WRITE,
+                _ if reads => Needs::TENANTS_READ,
+                _ => Needs::TENANTS_WRITE,
             };
-            assert_eq!(route.scope, expected, "{route:?}");
+            assert_eq!(route.needs, expected, "{route:?}");
         }
     }
 

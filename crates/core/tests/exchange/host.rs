@@ -13,6 +13,7 @@ use tenants_core::crypto::signature::RequestSecret;
 use tenants_core::log::LogEntry;
 use tenants_core::sql::{Batch, Database, Row, Rows, Statement, Value};
 pub(crate) use tenants_core::task::TaskError;
+use tenants_core::value::scope::Scopes;
 use tenants_core::{
     Answer, Api, Body, Context, Effect, Exchange, Failure, Headers, Machine, Outcome, Random,
     RandomUnavailable, Request, Response, Step,
@@ -191,6 +192,21 @@ impl Host {
             .push(text.splitn(3, '_').nth(2).unwrap().into());
         self.secrets.push(digest);
         (id, text)
+    }
+
+    /// Issues a key with these scopes only. Returns its text.
+    pub(crate) fn issue_scoped(&mut self, scopes: &[&str]) -> String {
+        let (id, key) = self.issue("scoped", None);
+        let scopes = Scopes::parse(scopes.iter().copied()).unwrap();
+        self.sql(
+            "UPDATE api_keys SET scopes = ?1, permits = ?2, digest = upper(digest) WHERE id = ?3",
+            &[
+                scopes.to_stored().into(),
+                scopes.permits().into(),
+                id.into(),
+            ],
+        );
+        key
     }
 
     /// Runs a statement of the test and returns its rows.

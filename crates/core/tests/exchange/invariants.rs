@@ -154,6 +154,9 @@ fn of_problem(json: &Json, status: u16, request_id: &str, installed: bool, legac
     if errors {
         expected.insert(2, "errors");
     }
+    if json["code"] == "insufficient_scope" {
+        expected.insert(3, "scope");
+    }
     assert_eq!(members, expected, "{json}");
     assert_eq!(json["status"], status);
     assert_eq!(json["request_id"], request_id);

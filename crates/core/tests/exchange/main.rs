@@ -27,6 +27,7 @@ mod reseal;
 mod rotation;
 mod routing;
 mod rows;
+mod scopes;
 mod sealed_env;
 mod site;
 mod statements;
