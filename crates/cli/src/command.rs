@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
-use crate::vars::BYTE_ORDER_MARK;
 use tenants_client::terminal::printable;
+use tenants_client::vars::BYTE_ORDER_MARK;
 
 pub mod auth;
 pub mod backup;

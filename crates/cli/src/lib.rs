@@ -19,7 +19,6 @@ pub mod sql;
 pub mod task;
 #[cfg(test)]
 mod testing;
-pub mod vars;
 
 use std::ffi::OsString;
 use std::io;

@@ -16,6 +16,7 @@ use clap::Args;
 use serde::Deserialize;
 use tenants_client::Found;
 use tenants_client::address::Address;
+use tenants_client::vars::{self, Assignment};
 use tenants_core::config::Config;
 use tenants_core::crypto::secret::Secret;
 use zeroize::Zeroizing;
@@ -23,7 +24,6 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::names::{self, API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, PROJECT, REQUEST_SECRET, URL};
 use crate::output::Format;
-use crate::vars::{self, Assignment};
 
 /// The address at which `npm start` serves the API.
 const DEFAULT_URL: &str = "http://127.0.0.1:8787";

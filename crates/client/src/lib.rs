@@ -12,5 +12,6 @@ pub mod problem;
 pub mod proxy;
 pub mod terminal;
 pub mod trust;
+pub mod vars;
 
 pub use client::{Answer, Client, Found, Part, Program, Request, Setup, query_value};
