@@ -44,7 +44,8 @@ test('no file names a path of the machine on which it was written', () => {
 });
 
 test('no file has more than 800 lines', () => {
-  const long = texts.filter((path) => !isLock(path) && !path.startsWith('tests/vectors/')).filter((path) => read(path).split('\n').length > 801);
+  const isMade = (path) => path === 'docs/openapi.json';
+  const long = texts.filter((path) => !isLock(path) && !isMade(path) && !path.startsWith('tests/vectors/')).filter((path) => read(path).split('\n').length > 801);
   assert.deepEqual(long, []);
 });
 

@@ -50,6 +50,8 @@ async function taken(host, scenario, { name, request, expected }) {
   for (const [header, value] of Object.entries(expected.headers ?? {})) assert.equal(answer.header(header) ?? null, value, `${what}: ${header}`)
   const id = headers['x-request-id']
   if (request.headers['x-request-id'] !== id) headers['x-request-id'] = '<request-id>'
+  // It changes with every change of the description.
+  if (headers.etag && request.target.endsWith('/openapi.json')) headers.etag = headers.etag.replace(/^"[0-9a-f]{16}"$/, '"<version>"')
   const marked = answer.body
     .replaceAll(`"request_id":"${id}"`, '"request_id":"<request-id>"')
     .replace(/"(version|schema)":"[^"]*"/g, '"$1":"<version>"')

@@ -34,6 +34,7 @@ use crate::wire::body::RawBody;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::legacy::Legacy;
+use crate::wire::openapi;
 use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 
 /// The API under one configuration.
@@ -187,7 +188,8 @@ impl Api {
             self.dispatch(request, unix_seconds, random, &mut envelope)
         };
         match begun {
-            Ok(pending) => Step::Run(Exchange::new(pending, envelope, None)),
+            Ok(Next::Run(pending, failure)) => Step::Run(Exchange::new(pending, envelope, failure)),
+            Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
             Err(error) => Step::Done(envelope.refuse(error, None)),
         }
     }
@@ -199,7 +201,7 @@ impl Api {
         unix_seconds: i64,
         random: &mut dyn Random,
         envelope: &mut Envelope,
-    ) -> Result<Pending, ApiError> {
+    ) -> Result<Next, ApiError> {
         let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
         let config = &ready.config;
         let access = &config.access;
@@ -242,8 +244,13 @@ impl Api {
             Err(_) => Err(ApiError::Internal(Internal::Clock)),
         };
         let headers = &request.headers;
-        if scheme == Scheme::Open {
-            return Ok(health::check());
+        match route.operation {
+            Operation::Health => return Ok(Next::Run(health::check(), None)),
+            Operation::Describe => {
+                let response = openapi::respond(headers.if_none_match);
+                return Ok(Next::Send(response, None));
+            }
+            _ => {}
         }
         if scheme == Scheme::Proxy {
             let reader = auth::proxy_reader(
@@ -259,11 +266,8 @@ impl Api {
                 envelope.refused_address(request.client_address);
             }
             let reader = reader?;
-            return Ok(traefik::config(
-                &ready.traefik,
-                &reader,
-                headers.if_none_match,
-            ));
+            let pending = traefik::config(&ready.traefik, &reader, headers.if_none_match);
+            return Ok(Next::Run(pending, None));
         }
         let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
         envelope.key_id = Some(key.id());
@@ -300,7 +304,7 @@ impl Api {
             site: &config.site,
             enforced: &config.enforced,
         };
-        perform(route.operation, &mut call)
+        Ok(Next::Run(perform(route.operation, &mut call)?, None))
     }
 }
 
@@ -321,7 +325,9 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::EditPlan => plans::edit(call),
         Operation::DeletePlan => Ok(plans::delete(call)),
         // Their schemes have no caller, so `dispatch` answers them before.
-        Operation::Health | Operation::TraefikConfig => Err(ApiError::NoRoute),
+        Operation::Health | Operation::Describe | Operation::TraefikConfig => {
+            Err(ApiError::NoRoute)
+        }
     }
 }
 

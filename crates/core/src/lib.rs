@@ -22,11 +22,15 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod api;
 mod auth;
 pub mod config;
 pub mod crypto;
+#[cfg(test)]
+mod describe;
 pub mod log;
 pub mod machine;
 mod operation;

@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["operation", "task"],
     &["log"],
     &["api"],
+    &["describe"],
     &["lib"],
 ];
 

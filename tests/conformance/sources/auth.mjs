@@ -8,6 +8,8 @@ const large = { repeat: 'x', times: BODY_LIMIT + 1 }
 const text = { 'content-type': 'text/plain' }
 
 const health = (name, status, method = 'GET', where = '/_/health', options = {}) => request(name, status, method, where, { base: '', key: null, signature: null, ...options })
+// The description's text is in docs/openapi.json, so the set does not have it again.
+const describe = (name, status, method, options = {}) => request(name, status, method, '/openapi.json', { key: null, signature: null, ...options })
 
 export default [
   scenario('health', {},
@@ -24,6 +26,13 @@ export default [
     health('a database that lacks a migration is a 503', 503, 'GET', '/_/health', { code: 'not_ready' }),
     sql('INSERT INTO d1_migrations (id, name) VALUES (1, ?1)', '0001_registry.sql'),
     health('a prepared database is a 200 again', 200),
+  ),
+  scenario('the description', {},
+    describe('HEAD tells its type and its tag', 200, 'HEAD'),
+    describe('a caller that has it gets a 304', 304, 'GET', { headers: { 'if-none-match': '*' } }),
+    ['POST', 'PUT', 'DELETE'].map((method) => describe(`${method} is refused`, 405, method, { code: 'method_not_allowed', answer: { allow: 'GET, HEAD' } })),
+    describe('the legacy dialect does not have it', 404, 'GET', { base: '/api/4/_', code: 'not_found' }),
+    describe('the root does not have it', 404, 'GET', { base: '', code: 'not_found' }),
   ),
   scenario('keys', {},
     request('a good key and a good signature', 200, 'POST', '/auth/verify', { json: { valid: true, key: { id: 1, name: 'good', created_at: '2026-01-02 03:04:05', expires_at: '9999-12-31 23:59:59' } } }),

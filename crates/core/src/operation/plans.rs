@@ -20,6 +20,7 @@ use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
 use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
+use crate::wire::rule::Rule;
 use crate::wire::variables::{MAX_DESCRIPTION_BYTES, Variables, VariablesText, exported_bytes};
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "plan" };
@@ -151,20 +152,22 @@ pub(crate) fn delete(call: &Call<'_>) -> Pending {
 
 /// Reads the body of `POST /tenants-plans`. `null` for `limits` or `env` counts as absent (contract §10).
 fn read_new(mut fields: Fields<'_>) -> Result<NewPlan, ApiError> {
-    let id = fields.required("id", |v| v.parsed(PlanId::parse));
+    let id = fields.required("id", Rule::PlanId, |v| v.parsed(PlanId::parse));
     let (name, description) = match fields.dialect() {
         Dialect::Current => (Some(None), Some(None)),
         Dialect::Legacy => (
-            fields.required("name", read_name).map(Some),
-            fields.maybe("description", read_description),
+            fields.required("name", Rule::PlanName, read_name).map(Some),
+            fields.maybe("description", Rule::PlanDescription, read_description),
         ),
     };
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
+    let limits = fields.maybe("limits", Rule::Limits, |v| {
+        v.nullable(Variables::read_limits)
+    });
+    let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
     let (external_id, labels) = match fields.dialect() {
         Dialect::Current => (
-            fields.maybe("external_id", read_external_id),
-            fields.maybe("labels", |v| v.nullable(Labels::read)),
+            fields.maybe("external_id", Rule::ExternalId, read_external_id),
+            fields.maybe("labels", Rule::Labels, |v| v.nullable(Labels::read)),
         ),
         Dialect::Legacy => (Some(None), Some(None)),
     };
@@ -186,16 +189,20 @@ fn read_patch(mut fields: Fields<'_>) -> Result<PlanPatch, ApiError> {
     let (name, description) = match fields.dialect() {
         Dialect::Current => (Some(None), Some(None)),
         Dialect::Legacy => (
-            fields.maybe("name", read_name),
-            fields.maybe("description", read_description),
+            fields.maybe("name", Rule::PlanName, read_name),
+            fields.maybe("description", Rule::PlanDescription, read_description),
         ),
     };
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
+    let limits = fields.maybe("limits", Rule::Limits, |v| {
+        v.nullable(Variables::read_limits)
+    });
+    let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
     let (external_id, labels) = match fields.dialect() {
         Dialect::Current => (
-            fields.maybe("external_id", read_external_id),
-            fields.maybe("labels", |v| v.nullable(LabelsPatch::read)),
+            fields.maybe("external_id", Rule::ExternalId, read_external_id),
+            fields.maybe("labels", Rule::LabelsPatch, |v| {
+                v.nullable(LabelsPatch::read)
+            }),
         ),
         Dialect::Legacy => (Some(None), Some(None)),
     };

@@ -14,6 +14,7 @@ use crate::value::user::{Email, Username};
 use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::http::Response;
 use crate::wire::json::object;
+use crate::wire::rule::Rule;
 
 const NO_USER: ApiError = ApiError::NotFound { what: "user" };
 
@@ -125,16 +126,18 @@ fn site(call: &Call<'_>) -> Option<(Site, Hashing)> {
 
 /// Reads the body of `POST /tenants/{id}/install`: the administrator of the new site.
 fn read_admin(mut fields: Fields<'_>) -> Result<(Username, Email, Password), ApiError> {
-    let username = fields.required("username", |v| v.parsed(Username::parse));
-    let email = fields.required("email", |v| v.parsed(Email::parse));
-    let password = fields.required("password", read_password);
+    let username = fields.required("username", Rule::Username, |v| v.parsed(Username::parse));
+    let email = fields.required("email", Rule::Email, |v| v.parsed(Email::parse));
+    let password = fields.required("password", Rule::Password, read_password);
     fields.finish((username, email, password))
 }
 
 /// Reads the body of `PATCH /tenants/{id}/user-password-reset`. Without a password, or with `null`, one is generated.
 fn read_reset(mut fields: Fields<'_>) -> Result<(Username, Option<Password>), ApiError> {
-    let username = fields.required("username", |v| v.parsed(Username::parse));
-    let password = fields.maybe("password", |v: Json<'_>| v.nullable(read_password));
+    let username = fields.required("username", Rule::Username, |v| v.parsed(Username::parse));
+    let password = fields.maybe("password", Rule::NewPassword, |v: Json<'_>| {
+        v.nullable(read_password)
+    });
     let (username, password) = fields.finish((username, password))?;
     Ok((username, password.flatten()))
 }

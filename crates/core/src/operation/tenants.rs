@@ -31,6 +31,7 @@ use crate::wire::filter::{Member, Order, TenantQuery, cursor};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
 use crate::wire::labels::{Labels, LabelsPatch, MAX_LABELS, MAX_LABELS_BYTES};
+use crate::wire::rule::Rule;
 use crate::wire::variables::Variables;
 
 /// The log's note on a tenant that got the tables of a deleted one.
@@ -265,16 +266,18 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 /// Reads the body of `POST /tenants`. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""` for `plan_id`
 /// (contract §10).
 fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, ApiError> {
-    let id = fields.required("id", |v| v.parsed(TenantId::parse));
-    let hostname = fields.required("hostname", |v| read_hostname(v, hostnames));
+    let id = fields.required("id", Rule::TenantId, |v| v.parsed(TenantId::parse));
+    let hostname = fields.required("hostname", Rule::Hostname, |v| read_hostname(v, hostnames));
     let is_enabled = fields.required_switch("is_enabled");
-    let plan_id = fields.maybe("plan_id", read_plan_id);
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
+    let plan_id = fields.maybe("plan_id", Rule::PlanOfTenant, read_plan_id);
+    let limits = fields.maybe("limits", Rule::Limits, |v| {
+        v.nullable(Variables::read_limits)
+    });
+    let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
     let (external_id, labels) = match fields.dialect() {
         Dialect::Current => (
-            fields.maybe("external_id", read_external_id),
-            fields.maybe("labels", |v| v.nullable(Labels::read)),
+            fields.maybe("external_id", Rule::ExternalId, read_external_id),
+            fields.maybe("labels", Rule::Labels, |v| v.nullable(Labels::read)),
         ),
         Dialect::Legacy => (Some(None), Some(None)),
     };
@@ -302,15 +305,19 @@ fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, 
 
 /// Reads the body of `PATCH /tenants/{id}`, which must have at least one field.
 fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPatch, ApiError> {
-    let hostname = fields.maybe("hostname", |v| read_hostname(v, hostnames));
+    let hostname = fields.maybe("hostname", Rule::Hostname, |v| read_hostname(v, hostnames));
     let is_enabled = fields.maybe_switch("is_enabled");
-    let plan_id = fields.maybe("plan_id", read_plan_id);
-    let limits = fields.maybe("limits", |v| v.nullable(Variables::read_limits));
-    let env = fields.maybe("env", |v| v.nullable(Variables::read_env));
+    let plan_id = fields.maybe("plan_id", Rule::PlanOfTenant, read_plan_id);
+    let limits = fields.maybe("limits", Rule::Limits, |v| {
+        v.nullable(Variables::read_limits)
+    });
+    let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
     let (external_id, labels) = match fields.dialect() {
         Dialect::Current => (
-            fields.maybe("external_id", read_external_id),
-            fields.maybe("labels", |v| v.nullable(LabelsPatch::read)),
+            fields.maybe("external_id", Rule::ExternalId, read_external_id),
+            fields.maybe("labels", Rule::LabelsPatch, |v| {
+                v.nullable(LabelsPatch::read)
+            }),
         ),
         Dialect::Legacy => (Some(None), Some(None)),
     };
@@ -343,7 +350,7 @@ fn read_drop_tables(fields: Option<Fields<'_>>) -> Result<bool, ApiError> {
     let Some(mut fields) = fields else {
         return Ok(false);
     };
-    let drop_tables = fields.maybe("drop_tables", Json::boolean);
+    let drop_tables = fields.maybe("drop_tables", Rule::Boolean, Json::boolean);
     let (drop_tables,) = fields.finish((drop_tables,))?;
     Ok(drop_tables.unwrap_or(false))
 }

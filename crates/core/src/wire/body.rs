@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::text::quote;
 use crate::wire::dialect::Dialect;
+use crate::wire::rule::Rule;
 
 /// The members of a JSON object in their order. Their values are not parsed yet.
 #[derive(Debug)]
@@ -187,6 +188,7 @@ impl<'a> Fields<'a> {
 
     /// Requires at least one known field (`names`, for the message). Unknown fields are reported instead, if there are any.
     pub(crate) fn require_any(&mut self, names: &str) {
+        probe::any();
         let nothing = match self.dialect {
             Dialect::Current => self.members.0.is_empty(),
             Dialect::Legacy => true,
@@ -210,12 +212,14 @@ impl<'a> Fields<'a> {
         self.errors.push(error);
     }
 
-    /// Reads a required field. `None` means that an error was recorded.
+    /// Reads a required field, whose rule the description gives. `None` means that an error was recorded.
     pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
+        rule: Rule,
         read: impl FnOnce(Json<'a>) -> Checked<T>,
     ) -> Option<T> {
+        probe::field(name, rule, true);
         match self.take(name) {
             Some(raw) if name == "id" && self.other_id.is_some_and(|other| !same(raw, other)) => {
                 self.refuse(FieldError::field(
@@ -237,20 +241,22 @@ impl<'a> Fields<'a> {
 
     /// Reads a required boolean. The legacy dialect also takes `1` and `0`.
     pub(crate) fn required_switch(&mut self, name: &'static str) -> Option<bool> {
-        self.required(name, switch(self.dialect))
+        self.required(name, Rule::Switch, switch(self.dialect))
     }
 
     /// Reads an optional boolean.
     pub(crate) fn maybe_switch(&mut self, name: &'static str) -> Option<Option<bool>> {
-        self.maybe(name, switch(self.dialect))
+        self.maybe(name, Rule::Switch, switch(self.dialect))
     }
 
-    /// Reads an optional field. The outer `None` means that an error was recorded.
+    /// Reads an optional field, whose rule the description gives. The outer `None` means that an error was recorded.
     pub(crate) fn maybe<T>(
         &mut self,
         name: &'static str,
+        rule: Rule,
         read: impl FnOnce(Json<'a>) -> Checked<T>,
     ) -> Option<Option<T>> {
+        probe::field(name, rule, false);
         match self.take(name) {
             Some(raw) => self.check(name, raw, read).map(Some),
             None => Some(None),
@@ -478,6 +484,49 @@ fn is_json(content_type: &str) -> bool {
             }))
 }
 
+/// Notes what the readers of bodies read, so that the description has the very same fields. Only tests, which make it, note anything.
+#[cfg(not(test))]
+mod probe {
+    use crate::wire::rule::Rule;
+
+    pub(super) fn field(_: &'static str, _: Rule, _: bool) {}
+    pub(super) fn any() {}
+}
+
+#[cfg(test)]
+pub(crate) mod probe {
+    use alloc::vec::Vec;
+    use core::cell::RefCell;
+
+    use crate::wire::rule::Rule;
+
+    /// The fields of one body.
+    #[derive(Debug, Default)]
+    pub(crate) struct Seen {
+        /// Name, rule, and whether the field is required.
+        pub(crate) fields: Vec<(&'static str, Rule, bool)>,
+        /// Whether the body needs at least one of them.
+        pub(crate) any: bool,
+    }
+
+    std::thread_local! {
+        static SEEN: RefCell<Seen> = RefCell::default();
+    }
+
+    /// The fields that this thread has read since the last call.
+    pub(crate) fn take() -> Seen {
+        SEEN.take()
+    }
+
+    pub(super) fn field(name: &'static str, rule: Rule, required: bool) {
+        SEEN.with_borrow_mut(|seen| seen.fields.push((name, rule, required)));
+    }
+
+    pub(super) fn any() {
+        SEEN.with_borrow_mut(|seen| seen.any = true);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::String;
@@ -485,6 +534,7 @@ mod tests {
 
     use super::{Fields, RawBody, is_json};
     use crate::value::fault::{ApiError, FieldError};
+    use crate::wire::rule::Rule;
 
     const JSON: Option<&str> = Some("application/json");
 
@@ -566,13 +616,20 @@ mod tests {
     fn every_invalid_field_is_named() {
         let body = br#"{"n":1,"s":"x\u0000","l":"\ud800","b":"true","z~/":0}"#;
         let mut fields = Fields::of(raw(body, JSON)).unwrap();
-        let mut text = |name| fields.required(name, |v| v.parsed(|s| Ok(String::from(s))));
+        let mut text =
+            |name| fields.required(name, Rule::PlanName, |v| v.parsed(|s| Ok(String::from(s))));
         let (n, s, l) = (text("n"), text("s"), text("l"));
         assert_eq!((&n, &s, &l), (&None, &None, &None));
-        let b = fields.maybe("b", super::Json::boolean);
+        let b = fields.maybe("b", Rule::Boolean, super::Json::boolean);
         assert_eq!(b, None);
-        assert_eq!(fields.maybe("absent", super::Json::boolean), Some(None));
-        assert_eq!(fields.required("gone", super::Json::boolean), None);
+        assert_eq!(
+            fields.maybe("absent", Rule::Boolean, super::Json::boolean),
+            Some(None)
+        );
+        assert_eq!(
+            fields.required("gone", Rule::Boolean, super::Json::boolean),
+            None
+        );
         let Err(ApiError::Invalid(errors)) = fields.finish((n, s, l, b)) else {
             panic!("the body was accepted")
         };
@@ -624,7 +681,7 @@ mod tests {
             let mut fields = Fields::of(raw(body.as_bytes(), JSON))
                 .unwrap()
                 .legacy("tenant_id");
-            let id = fields.required("id", |v| v.parsed(|s| Ok(String::from(s))));
+            let id = fields.required("id", Rule::TenantId, |v| v.parsed(|s| Ok(String::from(s))));
             fields.finish((id,)).map(|(id,)| id)
         };
         for body in [

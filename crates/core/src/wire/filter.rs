@@ -12,6 +12,7 @@ use crate::value::id::{PlanId, TenantId};
 use crate::value::text::quote;
 use crate::wire::labels;
 use crate::wire::page::{Page, decode, encode, parameters};
+use crate::wire::parameter::Parameter;
 
 /// The most ids that one request may ask for.
 const MAX_IDS: usize = 100;
@@ -151,40 +152,46 @@ impl TenantQuery {
         let mut counts = None;
         let mut after = None;
         let mut limit = None;
-        for (name, raw) in parameters(query) {
-            match name {
-                "limit" => limit = Some(raw),
-                "after" => {
+        for (parameter, name, raw) in parameters(query) {
+            match parameter {
+                Some(Parameter::Limit) => limit = Some(raw),
+                Some(Parameter::After) => {
                     after = Some(raw);
                 }
-                "id" => reader.many("id", raw, MAX_IDS, &mut filter.ids, TenantId::parse),
-                "plan_id" => reader.once("plan_id", raw, &mut filter.plan_id, |text| {
+                Some(p @ Parameter::Id) => {
+                    reader.many(p, raw, MAX_IDS, &mut filter.ids, TenantId::parse)
+                }
+                Some(p @ Parameter::PlanId) => reader.once(p, raw, &mut filter.plan_id, |text| {
                     if text.is_empty() {
                         return Ok(None);
                     }
                     PlanId::parse(text).map(Some)
                 }),
-                "is_enabled" => reader.once("is_enabled", raw, &mut filter.is_enabled, boolean),
-                "hostname" => reader.once("hostname", raw, &mut filter.hostname, |text| {
-                    Hostname::parse(text)
-                }),
-                "external_id" => reader.external_id(raw, &mut filter.external_id),
-                "label" => reader.label(raw, &mut filter.labels),
-                "created_since" => {
-                    reader.once("created_since", raw, &mut filter.created_since, time);
+                Some(p @ Parameter::IsEnabled) => {
+                    reader.once(p, raw, &mut filter.is_enabled, boolean)
                 }
-                "updated_since" => {
-                    reader.once("updated_since", raw, &mut filter.updated_since, time);
+                Some(p @ Parameter::Hostname) => {
+                    reader.once(p, raw, &mut filter.hostname, Hostname::parse)
                 }
-                "q" => reader.once("q", raw, &mut filter.prefix, |text| match text {
-                    "" => Err("expected a prefix of an id or of a hostname; got none".into()),
-                    _ => Ok(text.into()),
-                }),
-                "sort" => reader.once("sort", raw, &mut sort, order),
-                "fields" => reader.once("fields", raw, &mut members, fields),
-                "count" => reader.once("count", raw, &mut counts, boolean),
-                unknown => reader.errors.push(FieldError::parameter(
-                    unknown.chars().take(200).collect::<String>(),
+                Some(Parameter::ExternalId) => reader.external_id(raw, &mut filter.external_id),
+                Some(Parameter::Label) => reader.label(raw, &mut filter.labels),
+                Some(p @ Parameter::CreatedSince) => {
+                    reader.once(p, raw, &mut filter.created_since, time);
+                }
+                Some(p @ Parameter::UpdatedSince) => {
+                    reader.once(p, raw, &mut filter.updated_since, time);
+                }
+                Some(p @ Parameter::Prefix) => {
+                    reader.once(p, raw, &mut filter.prefix, |text| match text {
+                        "" => Err("expected a prefix of an id or of a hostname; got none".into()),
+                        _ => Ok(text.into()),
+                    })
+                }
+                Some(p @ Parameter::Sort) => reader.once(p, raw, &mut sort, order),
+                Some(p @ Parameter::Fields) => reader.once(p, raw, &mut members, fields),
+                Some(p @ Parameter::Count) => reader.once(p, raw, &mut counts, boolean),
+                _ => reader.errors.push(FieldError::parameter(
+                    name.chars().take(200).collect::<String>(),
                     "unknown parameter",
                 )),
             }
@@ -240,10 +247,10 @@ impl PlanFilter {
     pub(crate) fn read(query: &str, page: &mut Page) -> Result<Self, ApiError> {
         let mut reader = Reader::default();
         let mut filter = Self::default();
-        for (name, raw) in parameters(query) {
-            match name {
-                "external_id" => reader.external_id(raw, &mut filter.external_id),
-                "label" => reader.label(raw, &mut filter.labels),
+        for (parameter, _, raw) in parameters(query) {
+            match parameter {
+                Some(Parameter::ExternalId) => reader.external_id(raw, &mut filter.external_id),
+                Some(Parameter::Label) => reader.label(raw, &mut filter.labels),
                 _ => {}
             }
         }
@@ -267,14 +274,14 @@ impl Reader {
     /// Reads a parameter that may come once.
     fn once<T>(
         &mut self,
-        name: &'static str,
+        parameter: Parameter,
         raw: &str,
         into: &mut Option<T>,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) {
-        match self.parsed(name, raw, parse) {
+        match self.parsed(parameter, raw, parse) {
             Some(_) if into.is_some() => self.errors.push(FieldError::parameter(
-                name,
+                parameter.name(),
                 "expected it once; it comes again",
             )),
             Some(value) => *into = Some(value),
@@ -285,7 +292,7 @@ impl Reader {
     /// Reads a parameter that may come up to `most` times.
     fn many<T>(
         &mut self,
-        name: &'static str,
+        parameter: Parameter,
         raw: &str,
         most: usize,
         into: &mut Vec<T>,
@@ -293,21 +300,22 @@ impl Reader {
     ) {
         if into.len() == most {
             let detail = format!("expected it at most {most} times");
-            let error = FieldError::parameter(name, detail);
+            let error = FieldError::parameter(parameter.name(), detail);
             if !self.errors.contains(&error) {
                 self.errors.push(error);
             }
             return;
         }
-        into.extend(self.parsed(name, raw, parse));
+        into.extend(self.parsed(parameter, raw, parse));
     }
 
     fn parsed<T>(
         &mut self,
-        name: &'static str,
+        parameter: Parameter,
         raw: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
+        let name = parameter.name();
         let parsed = decode(raw).and_then(|text| {
             let value = parse(&text)?;
             self.kept.push_str(&format!("&{name}={}", encode(&text)));
@@ -319,11 +327,17 @@ impl Reader {
     }
 
     fn external_id(&mut self, raw: &str, into: &mut Option<ExternalId>) {
-        self.once("external_id", raw, into, ExternalId::parse);
+        self.once(Parameter::ExternalId, raw, into, ExternalId::parse);
     }
 
     fn label(&mut self, raw: &str, into: &mut Vec<LabelFilter>) {
-        self.many("label", raw, labels::MAX_LABELS, into, LabelFilter::parse);
+        self.many(
+            Parameter::Label,
+            raw,
+            labels::MAX_LABELS,
+            into,
+            LabelFilter::parse,
+        );
     }
 }
 

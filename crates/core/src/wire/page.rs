@@ -8,6 +8,7 @@ use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::Id;
 use crate::value::text::quote;
 use crate::wire::http::Response;
+use crate::wire::parameter::Parameter;
 
 /// The most rows that one page may have.
 pub(crate) const MAX_LIMIT: i64 = 10_000;
@@ -28,10 +29,10 @@ impl Page {
     pub(crate) fn read<const MAX: usize>(query: &str) -> Result<Self, ApiError> {
         let mut errors = Vec::new();
         let mut page = Self::all();
-        for (name, raw) in parameters(query) {
-            match name {
-                "limit" => errors.extend(page.read_limit(raw).err()),
-                "after" => errors.extend(page.read_after::<MAX>(raw).err()),
+        for (parameter, _, raw) in parameters(query) {
+            match parameter {
+                Some(Parameter::Limit) => errors.extend(page.read_limit(raw).err()),
+                Some(Parameter::After) => errors.extend(page.read_after::<MAX>(raw).err()),
                 _ => {}
             }
         }
@@ -154,12 +155,13 @@ impl Page {
     }
 }
 
-/// The parameters of a query: names as they are, and values that [`decode`] reads.
-pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+/// The parameters of a query: each one, if it is known; its name as it is; and its value, which [`decode`] reads.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Option<Parameter>, &str, &str)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, raw)| (Parameter::named(name), name, raw))
 }
 
 /// Decodes a value (RFC 3986 §2.1). A `+` is a plus.

@@ -32,32 +32,82 @@ struct Body<'a> {
     errors: &'a [FieldError],
 }
 
+macro_rules! codes {
+    ($($code:ident = $status:literal $word:literal, $title:literal: $when:literal;)+) => {
+        /// The kind of a problem.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Code { $($code),+ }
+
+        impl Code {
+            /// Every kind.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$code),+];
+
+            pub(crate) fn status(self) -> u16 {
+                match self { $(Self::$code => $status),+ }
+            }
+
+            /// The problem's `code`.
+            pub(crate) fn word(self) -> &'static str {
+                match self { $(Self::$code => $word),+ }
+            }
+
+            fn title(self) -> &'static str {
+                match self { $(Self::$code => $title),+ }
+            }
+
+            /// When it comes, for the description.
+            #[cfg(test)]
+            pub(crate) fn when(self) -> &'static str {
+                match self { $(Self::$code => $when),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    BodyRequired = 400 "body_required", "Bad Request": "The route needs a body, and none came.";
+    BodyUnexpected = 400 "body_unexpected", "Bad Request": "The route takes no body, and one came.";
+    BodyIncomplete = 400 "body_incomplete", "Bad Request": "The body broke off before its end.";
+    MalformedJson = 400 "malformed_json", "Bad Request": "The body is not a JSON object in UTF-8 without a byte order mark, or has a name twice.";
+    Unauthorized = 401 "unauthorized", "Unauthorized": "The key or the signature is missing or not valid. Every such response has the same text.";
+    Forbidden = 403 "forbidden", "Forbidden": "The client's address is not on the list of those that may call.";
+    InsufficientScope = 403 "insufficient_scope", "Forbidden": "The key lacks a scope that the route needs.";
+    NotFound = 404 "not_found", "Not Found": "There is no such resource, or no such route for this caller.";
+    MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
+    Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
+    SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and `TENANTS_REUSED_ID` is `refuse`.";
+    PayloadTooLarge = 413 "payload_too_large", "Content Too Large": "The body has more than 65536 bytes.";
+    UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
+    Invalid = 422 "invalid", "Unprocessable Content": "Fields of the body or parameters of the query are missing, unknown, mistyped or out of bounds. `errors` names every one.";
+    Internal = 500 "internal", "Internal Server Error": "Something failed in the service. Its log has the cause under the request's id.";
+    NotConfigured = 503 "not_configured", "Service Unavailable": "A variable that the operation needs is missing or cannot be read. The log names it.";
+    Unavailable = 503 "unavailable", "Service Unavailable": "The database is busy or out of reach. `Retry-After` says when to try again.";
+    NotReady = 503 "not_ready", "Service Unavailable": "The database failed, or lacks a migration.";
+}
+
 impl ApiError {
-    /// Status, code and title of every error.
-    fn kind(&self) -> (u16, &'static str, &'static str) {
+    /// The kind of every error.
+    pub(crate) fn code(&self) -> Code {
         match self {
-            Self::BodyMissing => (400, "body_required", "Bad Request"),
-            Self::BodyUnexpected => (400, "body_unexpected", "Bad Request"),
-            Self::BodyIncomplete => (400, "body_incomplete", "Bad Request"),
-            Self::MalformedJson { .. } => (400, "malformed_json", "Bad Request"),
-            Self::Unauthorized(_) => (401, "unauthorized", "Unauthorized"),
-            Self::AddressRefused => (403, "forbidden", "Forbidden"),
-            Self::InsufficientScope { .. } => (403, "insufficient_scope", "Forbidden"),
-            Self::NoRoute | Self::NotFound { .. } => (404, "not_found", "Not Found"),
-            Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method Not Allowed"),
-            Self::Conflict(_) | Self::AlreadyInstalled => (409, "conflict", "Conflict"),
-            Self::SiteExists(_) => (409, "site_exists", "Conflict"),
-            Self::BodyTooLarge => (413, "payload_too_large", "Content Too Large"),
-            Self::MediaType { .. } | Self::ContentEncoding { .. } => {
-                (415, "unsupported_media_type", "Unsupported Media Type")
-            }
-            Self::Invalid(_) => (422, "invalid", "Unprocessable Content"),
-            Self::Internal(_) => (500, "internal", "Internal Server Error"),
-            Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
-                (503, "not_configured", "Service Unavailable")
-            }
-            Self::Unavailable(_) => (503, "unavailable", "Service Unavailable"),
-            Self::NotReady(_) => (503, "not_ready", "Service Unavailable"),
+            Self::BodyMissing => Code::BodyRequired,
+            Self::BodyUnexpected => Code::BodyUnexpected,
+            Self::BodyIncomplete => Code::BodyIncomplete,
+            Self::MalformedJson { .. } => Code::MalformedJson,
+            Self::Unauthorized(_) => Code::Unauthorized,
+            Self::AddressRefused => Code::Forbidden,
+            Self::InsufficientScope { .. } => Code::InsufficientScope,
+            Self::NoRoute | Self::NotFound { .. } => Code::NotFound,
+            Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
+            Self::Conflict(_) | Self::AlreadyInstalled => Code::Conflict,
+            Self::SiteExists(_) => Code::SiteExists,
+            Self::BodyTooLarge => Code::PayloadTooLarge,
+            Self::MediaType { .. } | Self::ContentEncoding { .. } => Code::UnsupportedMediaType,
+            Self::Invalid(_) => Code::Invalid,
+            Self::Internal(_) => Code::Internal,
+            Self::NotConfigured { .. } | Self::Misconfigured { .. } => Code::NotConfigured,
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::NotReady(_) => Code::NotReady,
         }
     }
 
@@ -150,7 +200,8 @@ impl ApiError {
 
     /// The response, without the headers that every response has.
     pub(crate) fn respond(&self, request_id: &str) -> Response {
-        let (status, code, title) = self.kind();
+        let code = self.code();
+        let status = code.status();
         let errors: &[FieldError] = match self {
             Self::Invalid(errors) | Self::Conflict(errors) | Self::SiteExists(errors) => errors,
             _ => &[],
@@ -161,10 +212,10 @@ impl ApiError {
         };
         let body = serde_json::to_string(&Body {
             r#type: "about:blank",
-            title,
+            title: code.title(),
             status,
             detail: &self.detail(),
-            code,
+            code: code.word(),
             request_id,
             scope,
             errors,

@@ -17,7 +17,7 @@ pub(crate) enum Scheme {
     Hmac,
     /// `X-API-Key`, and `X-Signature` with an Ed25519 signature of the body.
     Ed25519,
-    /// Nothing: anybody may ask. The path is outside of the base paths.
+    /// Nothing: anybody may ask.
     Open,
     /// `X-API-Key` alone, from an address that may read the proxy's configuration (contract §2, "Traefik route").
     Proxy,
@@ -39,7 +39,7 @@ pub(crate) enum BodyRule {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path below the base path, or the whole path of an open route. `{id}` stands for one segment that is not empty.
+    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}` stands for one segment that is not empty.
     pub(crate) template: &'static str,
     /// The dialects that have the route, and how a caller proves itself in each.
     pub(crate) dialects: &'static [(Dialect, Scheme)],
@@ -55,6 +55,7 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Health,
+    Describe,
     VerifyKey,
     TraefikConfig,
     ListTenants,
@@ -106,6 +107,7 @@ const fn route(
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/_/health", OPEN, Operation::Health, Needs::NOTHING, BodyRule::Ignored),
+    route(Method::Get, "/openapi.json", OPEN, Operation::Describe, Needs::NOTHING, BodyRule::Ignored),
     route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Needs::NOTHING, BodyRule::Refused),
     route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Needs::TRAEFIK, BodyRule::Ignored),
     route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Needs::TENANTS_READ, BodyRule::Ignored),
@@ -138,20 +140,31 @@ pub struct Served {
 #[must_use]
 pub fn served() -> Vec<Served> {
     let of_route = |route: &'static Route| {
-        route.dialects.iter().map(|(dialect, scheme)| {
-            let is_open = *scheme == Scheme::Open;
-            let base = if is_open { "" } else { dialect.base_path() };
-            Served {
-                method: route.method.name(),
-                path: [base, route.template].concat(),
-                scopes: (!is_open).then(|| route.needs.names()),
-            }
+        route.dialects.iter().map(|(dialect, scheme)| Served {
+            method: route.method.name(),
+            path: route.full_template(*dialect),
+            scopes: (*scheme != Scheme::Open).then(|| route.needs.names()),
         })
     };
     ROUTES.iter().flat_map(of_route).collect()
 }
 
 impl Route {
+    /// Whether the template is below a base path.
+    pub(crate) fn is_below_base(&self) -> bool {
+        !self.template.starts_with("/_/")
+    }
+
+    /// The template with its base path.
+    pub(crate) fn full_template(&self, dialect: Dialect) -> String {
+        let base = if self.is_below_base() {
+            dialect.base_path()
+        } else {
+            ""
+        };
+        [base, self.template].concat()
+    }
+
     /// How a caller of this route proves itself in a dialect, if the dialect has the route.
     pub(crate) fn scheme(&self, dialect: Dialect) -> Option<Scheme> {
         self.dialects
@@ -180,9 +193,8 @@ impl<'a> Path<'a> {
         let (dialect, rest) = below.unwrap_or((Dialect::Current, path));
         ROUTES.iter().find_map(|route| {
             let id = matched(route.template, rest)?;
-            let is_open = route.scheme(dialect)? == Scheme::Open;
-            // Every route but the open ones is below a base path.
-            (is_open == below.is_none()).then_some(Self {
+            route.scheme(dialect)?;
+            (route.is_below_base() == below.is_some()).then_some(Self {
                 dialect,
                 template: route.template,
                 id,
@@ -244,6 +256,7 @@ mod tests {
     #[test]
     fn every_path_of_the_contract_is_found() {
         for (path, template, id) in [
+            ("/openapi.json", "/openapi.json", ""),
             ("/auth/verify", "/auth/verify", ""),
             ("/config/traefik", "/config/traefik", ""),
             ("/tenants", "/tenants", ""),
@@ -291,6 +304,8 @@ mod tests {
             "/_/api/4/Tenants",
             "/api/4/tenants",
             "/_/api/4/auth",
+            "/openapi.json",
+            "/api/4/_/openapi.json",
             "/api/4/_/auth/verify",
             "/api/4/_/config/traefik",
             "/api/4/_/tenants/a/install",
@@ -315,11 +330,7 @@ mod tests {
         let mut paths = 0;
         for dialect in [Dialect::Current, Dialect::Legacy] {
             for route in ROUTES {
-                let base = match route.scheme(dialect) {
-                    Some(Scheme::Open) => "",
-                    _ => dialect.base_path(),
-                };
-                let path = [base, &route.template.replace("{id}", "a")].concat();
+                let path = route.full_template(dialect).replace("{id}", "a");
                 let Some(path) = Path::find(&path) else {
                     assert_eq!(route.scheme(dialect), None);
                     continue;
@@ -339,6 +350,7 @@ mod tests {
         assert_eq!(allow("/_/api/4/tenants/a"), "GET, HEAD, PATCH, DELETE");
         assert_eq!(allow("/_/api/4/config/traefik"), "GET, HEAD");
         assert_eq!(allow("/_/health"), "GET, HEAD");
+        assert_eq!(allow("/_/api/4/openapi.json"), "GET, HEAD");
         assert_eq!(allow("/api/4/_/tenants"), "POST");
     }
 
@@ -357,7 +369,7 @@ mod tests {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
-                "/_/health" | "/auth/verify" => Needs::NOTHING,
+                "/_/health" | "/openapi.json" | "/auth/verify" => Needs::NOTHING,
                 "/config/traefik" => Needs::TRAEFIK,
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,

@@ -1,0 +1,447 @@
+//! The document: paths with their operations, and the components that they share.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value, json};
+
+use super::examples::{self, Example};
+use super::headers::{self, OF_ALL, OF_LEGACY, of_responses, reference};
+use super::operations::{Success, TAGS, Told, told};
+use super::probe::{self, Probed};
+use super::{rules, shapes};
+use crate::value::version::VERSION;
+use crate::wire::body::probe::Seen;
+use crate::wire::dialect::Dialect;
+use crate::wire::legacy::id_field;
+use crate::wire::problem::Code;
+use crate::wire::route::{BodyRule, Operation, ROUTES, Route, Scheme};
+use crate::wire::rule::Rule;
+
+const ABOUT: &str = "The tenants of a Chevereto installation, their plans and their sites.
+
+A caller has an API key and signs the raw body of each request; an absent body is the empty text. The paths below `/api/4/_` are those of the \
+older dialect, which differs in names and in the signature. They answer 404 unless the service has a verifying key. `HEAD` is answered as `GET`, \
+without a body. Paths are not percent-decoded and have no trailing slash. A path that is not here answers 404, another method of a path 405 with \
+`Allow`. Times are UTC. Errors are problems (RFC 9457); their `code` is a stable word.
+
+Examples belong together by their names: the parameters, the body and the response.";
+
+/// Components by name, collected while the paths are made.
+#[derive(Default)]
+struct Components {
+    schemas: BTreeMap<String, Value>,
+    responses: BTreeMap<String, Value>,
+    headers: BTreeMap<String, Value>,
+}
+
+/// Makes the whole document.
+pub(super) fn make() -> Value {
+    let mut components = Components {
+        schemas: shapes::all(),
+        ..Components::default()
+    };
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for route in ROUTES {
+        for (dialect, scheme) in route.dialects {
+            let method = route.method.name().to_ascii_lowercase();
+            paths
+                .entry(route.full_template(*dialect))
+                .or_default()
+                .insert(method, operation(route, *dialect, *scheme, &mut components));
+        }
+    }
+    let tags: Vec<Value> = TAGS
+        .iter()
+        .map(|(name, about)| json!({"name": name, "description": about}))
+        .collect();
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Tenants API", "version": VERSION, "description": ABOUT,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"}
+        },
+        "servers": [{"url": "/"}],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": components.schemas,
+            "responses": components.responses,
+            "headers": components.headers,
+            "parameters": headers::parameters(),
+            "securitySchemes": security_schemes()
+        }
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "ApiKey": {
+            "type": "apiKey", "in": "header", "name": "X-API-Key",
+            "description": "`chv_<id>_<secret>`, as the service's command line issues it."
+        },
+        "Hmac": {
+            "type": "apiKey", "in": "header", "name": "X-Signature",
+            "description": "The HMAC-SHA256 of the raw body under the request secret (`CHEVERETO_TENANTS_API_REQUEST_SECRET`), in hexadecimal."
+        },
+        "Ed25519": {
+            "type": "apiKey", "in": "header", "name": "X-Signature",
+            "description": "The Ed25519 signature of the raw body, in base64. The service verifies it under `CHEVERETO_TENANTS_PUBLIC_KEY`."
+        }
+    })
+}
+
+/// The ways to prove a caller, any of which will do. The scopes are those that the key needs.
+fn security(scheme: Scheme, scopes: &[&str]) -> Value {
+    match scheme {
+        Scheme::Open => json!([]),
+        Scheme::Proxy => json!([{"ApiKey": scopes}, {}]),
+        Scheme::Hmac => json!([{"ApiKey": scopes, "Hmac": []}]),
+        Scheme::Ed25519 => json!([{"ApiKey": scopes, "Ed25519": []}]),
+    }
+}
+
+fn operation(
+    route: &Route,
+    dialect: Dialect,
+    scheme: Scheme,
+    components: &mut Components,
+) -> Value {
+    let Told {
+        name,
+        tag,
+        summary,
+        description,
+        successes,
+        problems,
+    } = told(route.operation, dialect);
+    let examples = examples::of(route.operation, dialect);
+    assert!(
+        !examples.is_empty(),
+        "{name} ({dialect:?}) has no example in describe/examples.rs"
+    );
+    let name = match dialect {
+        Dialect::Current => name.to_string(),
+        Dialect::Legacy => format!("legacy{}{}", name[..1].to_uppercase(), &name[1..]),
+    };
+    let probed = probe::route(route, dialect);
+    let mut all = problems_of(route, dialect, scheme, &probed);
+    all.extend(problems);
+    let mut made = json!({
+        "operationId": name, "tags": [tag], "summary": summary,
+        "security": security(scheme, &route.needs.names()),
+        "responses": responses(dialect, &successes, &all, &examples, components)
+    });
+    if !description.is_empty() {
+        made["description"] = description.into();
+    }
+    if dialect == Dialect::Legacy {
+        made["deprecated"] = true.into();
+    }
+    made["parameters"] = parameters(route, &probed, &examples, components);
+    if let Some(body) = body(route, dialect, &probed.body, &examples, components) {
+        made["requestBody"] = body;
+    }
+    made
+}
+
+/// The problems that follow from a route's row in the table, and from the parameters that it reads.
+fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed) -> BTreeSet<Code> {
+    let mut codes = BTreeSet::from([Code::Forbidden, Code::Internal, Code::NotConfigured]);
+    match scheme {
+        Scheme::Open => {}
+        Scheme::Proxy => codes.extend([Code::Unauthorized, Code::Unavailable]),
+        Scheme::Hmac | Scheme::Ed25519 => codes.extend([
+            Code::Unauthorized,
+            Code::PayloadTooLarge,
+            Code::BodyIncomplete,
+            Code::Unavailable,
+        ]),
+    }
+    if !route.needs.names().is_empty() {
+        codes.insert(Code::InsufficientScope);
+    }
+    if dialect == Dialect::Legacy || route.template.contains("{id}") {
+        codes.insert(Code::NotFound);
+    }
+    let takes_body = [
+        Code::MalformedJson,
+        Code::UnsupportedMediaType,
+        Code::Invalid,
+    ];
+    match route.body {
+        BodyRule::Ignored => {}
+        BodyRule::Optional if dialect == Dialect::Current => codes.extend(takes_body),
+        BodyRule::Refused | BodyRule::Optional => codes.extend([Code::BodyUnexpected]),
+        BodyRule::Required => {
+            codes.insert(Code::BodyRequired);
+            codes.extend(takes_body);
+        }
+    }
+    if !probed.parameters.is_empty() {
+        codes.insert(Code::Invalid);
+    }
+    codes
+}
+
+fn parameters(
+    route: &Route,
+    probed: &Probed,
+    examples: &[Example],
+    components: &mut Components,
+) -> Value {
+    let mut all = Vec::new();
+    if route.template.contains("{id}") {
+        let (rule, about) = if id_field(route.template) == "plan_id" {
+            (Rule::PlanId, "The plan's id.")
+        } else {
+            (Rule::TenantId, "The tenant's id.")
+        };
+        let schema = components.rule(rule, Dialect::Current);
+        all.push(json!({"name": "id", "in": "path", "required": true, "schema": schema, "description": about}));
+    }
+    for parameter in &probed.parameters {
+        all.push(rules::parameter(*parameter, route.operation));
+    }
+    components.rule(Rule::Hostname, Dialect::Current);
+    for parameter in &mut all {
+        let name = parameter["name"].as_str().unwrap_or_default().to_string();
+        let named: Map<String, Value> = examples
+            .iter()
+            .filter_map(|example| {
+                let (_, value) = example.parameters.iter().find(|(n, _)| *n == name)?;
+                Some((example.name.into(), json!({"value": value})))
+            })
+            .collect();
+        if !named.is_empty() {
+            parameter["examples"] = named.into();
+        }
+    }
+    all.extend(headers::of_requests(route.operation));
+    all.into()
+}
+
+fn body(
+    route: &Route,
+    dialect: Dialect,
+    seen: &Seen,
+    examples: &[Example],
+    components: &mut Components,
+) -> Option<Value> {
+    if seen.fields.is_empty() {
+        let takes_body = matches!(route.body, BodyRule::Required)
+            || (route.body == BodyRule::Optional && dialect == Dialect::Current);
+        assert!(!takes_body, "{route:?}: the probe saw no field of its body");
+        return None;
+    }
+    let field = |name: &'static str| match (name, dialect) {
+        ("id", Dialect::Legacy) => id_field(route.template),
+        _ => name,
+    };
+    let properties: BTreeMap<&str, Value> = seen
+        .fields
+        .iter()
+        .map(|(name, rule, _)| (field(name), components.rule(*rule, dialect)))
+        .collect();
+    let required: Vec<&str> = seen
+        .fields
+        .iter()
+        .filter(|(_, _, required)| *required)
+        .map(|(name, ..)| field(name))
+        .collect();
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    match dialect {
+        Dialect::Current => {
+            schema["additionalProperties"] = false.into();
+            if seen.any {
+                schema["minProperties"] = 1.into();
+            }
+        }
+        // Unknown fields are ignored, so one of the known ones must be there.
+        Dialect::Legacy if seen.any => {
+            let any: Vec<Value> = schema["properties"]
+                .as_object()
+                .into_iter()
+                .flat_map(Map::keys)
+                .map(|name| json!({"required": [name]}))
+                .collect();
+            schema["anyOf"] = any.into();
+        }
+        Dialect::Legacy => {}
+    }
+    let named: Map<String, Value> = examples
+        .iter()
+        .filter_map(|example| {
+            let value = example.body.as_ref()?;
+            Some((
+                example.name.into(),
+                json!({"summary": example.summary, "value": value}),
+            ))
+        })
+        .collect();
+    let about = match dialect {
+        Dialect::Current => {
+            "At most 65536 bytes, without a `Content-Encoding`. An unknown field is refused."
+        }
+        Dialect::Legacy => {
+            "At most 65536 bytes, without a `Content-Encoding`. An unknown field is ignored. The identifier may be called `id`, too."
+        }
+    };
+    Some(json!({
+        "required": route.body == BodyRule::Required,
+        "description": about,
+        "content": {"application/json": {"schema": schema, "examples": named}}
+    }))
+}
+
+fn responses(
+    dialect: Dialect,
+    successes: &[Success],
+    problems: &BTreeSet<Code>,
+    examples: &[Example],
+    components: &mut Components,
+) -> Value {
+    let mut all = Map::new();
+    for Success {
+        status,
+        shape,
+        headers,
+        description,
+    } in successes
+    {
+        let mut response = json!({
+            "description": description,
+            "headers": components.headers_of(dialect, headers)
+        });
+        if let Some(shape) = shape {
+            let mut media = json!({"schema": components.shape(shape, dialect)});
+            let named = named_answers(examples, *status);
+            if !named.is_empty() {
+                media["examples"] = named.into();
+            }
+            response["content"] = json!({"application/json": media});
+        }
+        all.insert(status.to_string(), response);
+    }
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in problems {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    for (status, codes) in by_status {
+        let mut response = components.problem(dialect, status, &codes);
+        let named = named_answers(examples, status);
+        if named.is_empty() {
+            response = components.shared(dialect, status, &codes, response);
+        } else {
+            response["content"]["application/problem+json"]["examples"] = named.into();
+        }
+        all.insert(status.to_string(), response);
+    }
+    all.into()
+}
+
+fn named_answers(examples: &[Example], status: u16) -> Map<String, Value> {
+    examples
+        .iter()
+        .filter(|example| example.status == status)
+        .filter_map(|example| {
+            let value = example.answer.as_ref()?;
+            Some((
+                example.name.into(),
+                json!({"summary": example.summary, "value": value}),
+            ))
+        })
+        .collect()
+}
+
+impl Components {
+    fn rule(&mut self, rule: Rule, dialect: Dialect) -> Value {
+        let name = rules::name(rule, dialect);
+        self.schemas
+            .entry(name.clone())
+            .or_insert_with(|| rules::schema(rule, dialect));
+        reference("schemas", &name)
+    }
+
+    /// The schema of a response. The legacy dialect has some of its own.
+    fn shape(&self, name: &str, dialect: Dialect) -> Value {
+        let legacy = format!("Legacy{name}");
+        let name = match dialect {
+            Dialect::Legacy if self.schemas.contains_key(&legacy) => &legacy,
+            _ => name,
+        };
+        assert!(
+            self.schemas.contains_key(name),
+            "describe/shapes.rs has no {name}"
+        );
+        reference("schemas", name)
+    }
+
+    fn headers_of(&mut self, dialect: Dialect, own: &[&str]) -> Map<String, Value> {
+        let of_dialect = match dialect {
+            Dialect::Current => &[],
+            Dialect::Legacy => OF_LEGACY,
+        };
+        let names = OF_ALL.iter().chain(of_dialect).chain(own);
+        names
+            .map(|name| {
+                self.headers
+                    .entry((*name).into())
+                    .or_insert_with(|| of_responses(name));
+                ((*name).into(), reference("headers", name))
+            })
+            .collect()
+    }
+
+    /// The response of a status with these codes.
+    fn problem(&mut self, dialect: Dialect, status: u16, codes: &[Code]) -> Value {
+        let words: Vec<&str> = codes.iter().map(|code| code.word()).collect();
+        let own: &[&str] = match status {
+            401 => &["WWW-Authenticate"],
+            415 => &["Accept-Encoding"],
+            503 => &["Retry-After"],
+            _ => &[],
+        };
+        let headers = self.headers_of(dialect, own);
+        let when: Vec<String> = codes
+            .iter()
+            .map(|code| format!("`{}`: {}", code.word(), code.when()))
+            .collect();
+        json!({
+            "description": when.join("\n\n"),
+            "headers": headers,
+            "content": {"application/problem+json": {"schema": {
+                "allOf": [reference("schemas", "Problem"), {"properties": {"status": {"const": status}, "code": {"enum": words}}}]
+            }}}
+        })
+    }
+
+    /// Puts the response of these codes among the components, and refers to it.
+    fn shared(&mut self, dialect: Dialect, status: u16, codes: &[Code], response: Value) -> Value {
+        let words: Vec<&str> = codes.iter().map(|code| code.word()).collect();
+        let prefix = match dialect {
+            Dialect::Current => "",
+            Dialect::Legacy => "legacy-",
+        };
+        let name = format!("{prefix}{status}-{}", words.join("-"));
+        self.responses.entry(name.clone()).or_insert(response);
+        reference("responses", &name)
+    }
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let mut names = BTreeSet::new();
+    for route in ROUTES {
+        let operation: Operation = route.operation;
+        assert!(
+            names.insert(told(operation, Dialect::Current).name),
+            "{route:?}"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! The headers of requests and responses.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::{Value, json};
+
+use crate::wire::http::Headers;
+use crate::wire::route::Operation;
+
+/// A reference to a component.
+pub(super) fn reference(kind: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+/// How the description tells a header of requests.
+enum Told {
+    /// A parameter of these operations.
+    Parameter(fn(Operation) -> bool, &'static str),
+    /// By the security schemes.
+    Security,
+    /// By the bodies.
+    Body,
+}
+
+fn told(name: &str) -> Told {
+    match name {
+        "x-api-key" | "x-signature" => Told::Security,
+        "content-type" | "content-encoding" => Told::Body,
+        "x-request-id" => Told::Parameter(
+            |_| true,
+            "An id for this request, which its response and its log line have: 1 to 64 of `[A-Za-z0-9._-]`. The service replaces any other text by a new id.",
+        ),
+        "if-none-match" => Told::Parameter(
+            |operation| matches!(operation, Operation::TraefikConfig | Operation::Describe),
+            "The `ETag` of the response that the caller has. If it is the present one, the response is a 304.",
+        ),
+        other => panic!(
+            "describe/headers.rs does not tell the header `{other}`, which the service reads"
+        ),
+    }
+}
+
+/// The headers that an operation reads, as parameters.
+pub(super) fn of_requests(operation: Operation) -> impl Iterator<Item = Value> {
+    Headers::NAMES
+        .into_iter()
+        .filter(move |name| matches!(told(name), Told::Parameter(read, _) if read(operation)))
+        .map(|name| reference("parameters", &titled(name)))
+}
+
+/// A header's name as it is usually written.
+fn titled(name: &str) -> String {
+    let words: Vec<String> = name
+        .split('-')
+        .map(|word| word[..1].to_ascii_uppercase() + &word[1..])
+        .collect();
+    words.join("-")
+}
+
+/// The parameters that are headers, by name.
+pub(super) fn parameters() -> Value {
+    Headers::NAMES
+        .into_iter()
+        .filter_map(|name| match told(name) {
+            Told::Parameter(_, about) => Some((
+                titled(name),
+                json!({"name": titled(name), "in": "header", "schema": {"type": "string"}, "description": about}),
+            )),
+            Told::Security | Told::Body => None,
+        })
+        .collect()
+}
+
+/// The headers of every response of the current dialect, and of no certain operation.
+pub(super) const OF_ALL: &[&str] = &["X-Request-Id", "Cache-Control", "X-Content-Type-Options"];
+
+/// The headers that every legacy response has, too.
+pub(super) const OF_LEGACY: &[&str] = &["Deprecation", "Link"];
+
+/// A header of responses.
+pub(super) fn of_responses(name: &str) -> Value {
+    let (schema, about) = match name {
+        "X-Request-Id" => (
+            json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
+            "The request's id.",
+        ),
+        "Cache-Control" => (json!({"const": "no-store"}), "No response may be stored."),
+        "X-Content-Type-Options" => (json!({"const": "nosniff"}), "The type is as it says."),
+        "Deprecation" => (
+            json!({"const": "@1765238400"}),
+            "The day on which the current dialect shipped (RFC 9745).",
+        ),
+        "Link" => (
+            json!({"type": "string"}),
+            "`rel=\"next\"`: the next page of a list. `rel=\"successor-version\"`, of every legacy response: the path of the current dialect.",
+        ),
+        "Location" => (json!({"type": "string"}), "The path of the resource."),
+        "ETag" => (
+            json!({"type": "string", "pattern": "^\"[^\"]+\"$"}),
+            "The state of the resource, for `If-None-Match`.",
+        ),
+        "X-Total-Count" => (
+            json!({"type": "integer", "minimum": 0}),
+            "With `count=true`: the number of items on all pages.",
+        ),
+        "WWW-Authenticate" => (json!({"type": "string"}), "How to prove a caller."),
+        "Retry-After" => (
+            json!({"type": "integer", "minimum": 0}),
+            "The seconds to wait. Only with `code: \"unavailable\"`.",
+        ),
+        "Accept-Encoding" => (
+            json!({"const": "identity"}),
+            "If the body had a `Content-Encoding`.",
+        ),
+        other => panic!("describe/headers.rs does not tell the response header `{other}`"),
+    };
+    json!({"schema": schema, "description": about})
+}

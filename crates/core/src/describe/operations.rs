@@ -1,0 +1,250 @@
+//! The words of each operation, its successes, and the problems that are its own.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::wire::dialect::Dialect;
+use crate::wire::problem::Code;
+use crate::wire::route::Operation;
+
+/// How the description tells an operation.
+pub(super) struct Told {
+    /// The name for programs. That of the legacy dialect begins with `legacy`.
+    pub(super) name: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) description: &'static str,
+    pub(super) successes: Vec<Success>,
+    /// Problems besides those that follow from the route's row in the table.
+    pub(super) problems: &'static [Code],
+}
+
+/// A response that is no problem.
+pub(super) struct Success {
+    pub(super) status: u16,
+    /// The name of its body's schema.
+    pub(super) shape: Option<&'static str>,
+    pub(super) headers: &'static [&'static str],
+    pub(super) description: &'static str,
+}
+
+fn success(
+    status: u16,
+    shape: &'static str,
+    headers: &'static [&'static str],
+    description: &'static str,
+) -> Success {
+    Success {
+        status,
+        shape: Some(shape),
+        headers,
+        description,
+    }
+}
+
+fn empty(status: u16, headers: &'static [&'static str], description: &'static str) -> Success {
+    Success {
+        status,
+        shape: None,
+        headers,
+        description,
+    }
+}
+
+pub(super) const TAGS: &[(&str, &str)] = &[
+    ("Service", "The service itself."),
+    ("Tenants", "The tenants of the registry."),
+    ("Sites", "The tenants' own sites."),
+    ("Plans", "Limits and environments that tenants share."),
+    ("Proxy", "The routing of the tenants' hostnames."),
+];
+
+pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
+    match operation {
+        Operation::Health => Told {
+            name: "getHealth",
+            tag: "Service",
+            summary: "Tell whether the service can serve requests",
+            description: "For monitors. `version` is the service's, and `schema` the newest migration of its database.",
+            successes: vec![success(
+                200,
+                "Health",
+                &[],
+                "The service can serve requests.",
+            )],
+            problems: &[Code::NotReady, Code::Unavailable],
+        },
+        Operation::Describe => Told {
+            name: "getDescription",
+            tag: "Service",
+            summary: "Read this description",
+            description: "It does not depend on the configuration.",
+            successes: vec![
+                success(200, "Description", &["ETag"], "The description."),
+                empty(304, &["ETag"], "The caller has it already."),
+            ],
+            problems: &[],
+        },
+        Operation::VerifyKey => Told {
+            name: "verifyKey",
+            tag: "Service",
+            summary: "Verify a key and a signature",
+            description: "Tells the caller which key it has. The signature is that of the empty body.",
+            successes: vec![success(
+                200,
+                "KeyCheck",
+                &[],
+                "Key and signature are valid.",
+            )],
+            problems: &[],
+        },
+        Operation::TraefikConfig => Told {
+            name: "getTraefikConfig",
+            tag: "Proxy",
+            summary: "Read the routing for Traefik's HTTP provider",
+            description: "Answers addresses of `CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST` with a key, and in local development loopback addresses without one. For others the route does not exist: 404.",
+            successes: vec![
+                success(
+                    200,
+                    "TraefikConfig",
+                    &["ETag"],
+                    "The routing of the enabled tenants.",
+                ),
+                empty(304, &["ETag"], "The caller has it already."),
+            ],
+            problems: &[Code::NotFound, Code::Unauthorized],
+        },
+        Operation::ListTenants => Told {
+            name: "listTenants",
+            tag: "Tenants",
+            summary: "List tenants",
+            description: "All filters must hold. An unknown parameter is refused, since a misspelt filter would answer all tenants.",
+            successes: vec![success(
+                200,
+                "TenantList",
+                &["Link", "X-Total-Count"],
+                "The tenants, or the page of them.",
+            )],
+            problems: &[],
+        },
+        Operation::CreateTenant => Told {
+            name: "createTenant",
+            tag: "Tenants",
+            summary: "Create a tenant",
+            description: "If a deleted tenant with this id has left its tables, the new one takes them over (`site`), or is refused (`TENANTS_REUSED_ID`).",
+            successes: vec![success(201, "NewTenant", &["Location"], "The tenant.")],
+            problems: &[Code::Conflict, Code::SiteExists],
+        },
+        Operation::GetTenant => Told {
+            name: "getTenant",
+            tag: "Tenants",
+            summary: "Read a tenant",
+            description: "",
+            successes: vec![success(200, "Tenant", &[], "The tenant.")],
+            problems: &[],
+        },
+        Operation::GetSettings => Told {
+            name: "getTenantSettings",
+            tag: "Tenants",
+            summary: "Read the settings that a tenant's site runs with",
+            description: "Highest first: `CHEVERETO_TENANT_ENFORCED`, the tenant's `env`, its plan's `env`, the tenant's `limits`, its plan's `limits`.",
+            successes: vec![success(200, "Settings", &[], "The settings by name.")],
+            problems: &[],
+        },
+        Operation::EditTenant => Told {
+            name: "editTenant",
+            tag: "Tenants",
+            summary: "Change a tenant",
+            description: "Changes the fields that the body has, and `updated_at`.",
+            successes: vec![empty(204, &[], "The tenant is changed.")],
+            problems: &[Code::Conflict],
+        },
+        Operation::DeleteTenant => Told {
+            name: "deleteTenant",
+            tag: "Tenants",
+            summary: "Delete a tenant",
+            description: match dialect {
+                Dialect::Current => {
+                    "With `drop_tables` the tables of its site go, too; the key then needs `sites` as well."
+                }
+                Dialect::Legacy => "The tables of its site stay.",
+            },
+            successes: vec![empty(204, &[], "The tenant is deleted.")],
+            problems: &[],
+        },
+        Operation::InstallTenant => Told {
+            name: "installTenant",
+            tag: "Sites",
+            summary: "Install a tenant's site",
+            description: "Makes the tables of the site, and its administrator.",
+            successes: vec![success(
+                201,
+                "Installed",
+                &["Location"],
+                "The administrator. `Location` is the tenant's.",
+            )],
+            problems: &[Code::Conflict],
+        },
+        Operation::ResetUserPassword => Told {
+            name: "resetUserPassword",
+            tag: "Sites",
+            summary: "Give a user of a site a new password",
+            description: "404 if there is no such tenant, no such user, or no site.",
+            successes: vec![success(
+                200,
+                "PasswordReset",
+                &[],
+                "The password, which is shown this once.",
+            )],
+            problems: &[],
+        },
+        Operation::ListPlans => Told {
+            name: "listPlans",
+            tag: "Plans",
+            summary: "List plans",
+            description: "",
+            successes: vec![success(
+                200,
+                "PlanList",
+                &["Link"],
+                "The plans, or the page of them.",
+            )],
+            problems: &[],
+        },
+        Operation::CreatePlan => Told {
+            name: "createPlan",
+            tag: "Plans",
+            summary: "Create a plan",
+            description: "",
+            successes: vec![success(201, "Plan", &["Location"], "The plan.")],
+            problems: &[Code::Conflict],
+        },
+        Operation::GetPlan => Told {
+            name: "getPlan",
+            tag: "Plans",
+            summary: "Read a plan",
+            description: "",
+            successes: vec![success(200, "Plan", &[], "The plan.")],
+            problems: &[],
+        },
+        Operation::EditPlan => Told {
+            name: "editPlan",
+            tag: "Plans",
+            summary: "Change a plan",
+            description: "Changes the fields that the body has, and `updated_at`.",
+            successes: vec![empty(204, &[], "The plan is changed.")],
+            problems: match dialect {
+                Dialect::Current => &[Code::Conflict],
+                Dialect::Legacy => &[],
+            },
+        },
+        Operation::DeletePlan => Told {
+            name: "deletePlan",
+            tag: "Plans",
+            summary: "Delete a plan",
+            description: "Its tenants keep running without a plan.",
+            successes: vec![empty(204, &[], "The plan is deleted.")],
+            problems: &[],
+        },
+    }
+}

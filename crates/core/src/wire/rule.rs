@@ -1,0 +1,32 @@
+//! The rules of the values that requests carry: one name for each, which a reader of a field or of a parameter gives together with the
+//! value's name. `describe/rules.rs` writes each as a JSON Schema, so a value that nobody described does not compile.
+
+/// The rule of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// `true` or `false`.
+    Boolean,
+    /// A boolean; in the legacy dialect `1` or `0`, too.
+    Switch,
+    TenantId,
+    PlanId,
+    /// The plan of a tenant: a plan that exists; `null` or `""` for none.
+    PlanOfTenant,
+    Hostname,
+    /// Another system's id, or `null`.
+    ExternalId,
+    /// The labels of a new resource, or `null`.
+    Labels,
+    /// A change to labels, or `null` to remove all.
+    LabelsPatch,
+    Limits,
+    Env,
+    PlanName,
+    /// The description of a legacy plan, or `null`.
+    PlanDescription,
+    Username,
+    Email,
+    Password,
+    /// A password; without one, or with `null`, the service generates one.
+    NewPassword,
+}
