@@ -8,5 +8,7 @@
 //! the same input.
 
 pub mod php;
+#[cfg(feature = "properties")]
+pub mod properties;
 pub mod seal;
 pub mod tenant;

@@ -34,11 +34,13 @@ mod describe;
 pub mod log;
 pub mod machine;
 mod operation;
+#[cfg(any(test, feature = "properties"))]
+pub mod properties;
 pub mod settings;
 pub mod sql;
 mod store;
 pub mod task;
-#[cfg(test)]
+#[cfg(any(test, feature = "properties"))]
 mod testing;
 pub mod value;
 pub mod wire;

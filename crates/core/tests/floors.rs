@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Rooms with helpers for tests, which any test may use.
-const TEST_ROOMS: &[&str] = &["testing"];
+const TEST_ROOMS: &[&str] = &["properties", "testing"];
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
