@@ -30,7 +30,8 @@ CREATE TABLE tenants_plans (
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
   external_id TEXT,                -- another system's id of the plan, such as a billing system's
-  labels TEXT NOT NULL DEFAULT '{}' -- JSON object of strings
+  labels TEXT NOT NULL DEFAULT '{}', -- JSON object of strings
+  revision INTEGER NOT NULL DEFAULT 0 -- id of the audit entry of the last write (0: none since the column is there)
 ) STRICT;
 
 -- Finds a plan by its external id.
@@ -51,7 +52,10 @@ CREATE TABLE tenants (
   -- 1: the tables of the tenant itself may exist. 0: they do not.
   has_site INTEGER NOT NULL DEFAULT 1 CHECK (has_site IN (0, 1)),
   external_id TEXT,                -- another system's id of the tenant, such as a billing system's
-  labels TEXT NOT NULL DEFAULT '{}' -- JSON object of strings
+  labels TEXT NOT NULL DEFAULT '{}', -- JSON object of strings
+  -- Id of the audit entry of the last write that changed the tenant's own answer (0: none since the column is there). Statistics, an
+  -- installation and a re-encryption leave it; the deletion of the tenant's plan does not. A tenant that is created again gets a higher one.
+  revision INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- These find tenants for a list that filters or sorts. Each ends with the id, which is a list's order among equals. The first one also finds
@@ -153,35 +157,40 @@ INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 -- request (key_id, request_id, now), and the obstacles that the statement found. If there is no obstacle, the trigger carries out the
 -- write and adds its audit entry. RETURNING answers the obstacles.
 -- INVARIANT: no write happens without its audit entry, and none happens if the key of the caller is not valid.
+-- `precondition_fails`: the row has none of the revisions that the request wants. `is_trial`: the request only asks whether it could be
+-- carried out. A Worker that is older than these two columns leaves them NULL, and writes.
+-- The audit entry comes first, since its id is the row's new revision.
 -- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
 
 -- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
 -- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`.
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
-  plan_id, limits, env, external_id_is_taken, external_id, labels
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
-  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1
+  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1
 BEGIN
-  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels)
-    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
-      NEW.external_id, coalesce(NEW.labels, '{}'));
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
     VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision)
+    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
+      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
 END;
 
 -- `labels_fit`: there are not too many of them. `labels` is all of them, after the change.
 CREATE VIEW edit_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled,
   sets_plan_id, plan_id, sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels,
-  labels
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  labels, precondition_fails, is_trial
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_tenant_done INSTEAD OF INSERT ON edit_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there AND NEW.external_id_is_taken IS NOT 1
-  AND NEW.labels_fit IS NOT 0
+  AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
+    VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now);
   UPDATE tenants SET
     hostname = coalesce(NEW.hostname, hostname),
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
@@ -190,18 +199,17 @@ BEGIN
     env = iif(NEW.sets_env, NEW.env, env),
     external_id = iif(NEW.sets_external_id, NEW.external_id, external_id),
     labels = iif(NEW.sets_labels, coalesce(NEW.labels, '{}'), labels),
-    updated_at = NEW.now
+    updated_at = NEW.now,
+    revision = last_insert_rowid()
     WHERE id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now);
 END;
 
 -- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL.
 CREATE VIEW delete_tenant (
-  key_id, request_id, now, key_stands, id_is_there, site_is_there, id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_tenant_done INSTEAD OF INSERT ON delete_tenant
-WHEN NEW.key_stands AND NEW.id_is_there
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
 BEGIN
   DELETE FROM tenants WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
@@ -209,24 +217,27 @@ BEGIN
 END;
 
 CREATE VIEW create_plan (
-  key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels, is_trial
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_plan_done INSTEAD OF INSERT ON create_plan
-WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1
+WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1
 BEGIN
-  INSERT INTO tenants_plans (id, name, description, limits, env, created_at, updated_at, external_id, labels)
-    VALUES (NEW.id, NEW.name, NEW.description, NEW.limits, NEW.env, NEW.now, NEW.now, NEW.external_id, coalesce(NEW.labels, '{}'));
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
     VALUES (NEW.key_id, 'plan.create', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO tenants_plans (id, name, description, limits, env, created_at, updated_at, external_id, labels, revision)
+    VALUES (NEW.id, NEW.name, NEW.description, NEW.limits, NEW.env, NEW.now, NEW.now, NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
 END;
 
 CREATE VIEW edit_plan (
   key_id, request_id, now, key_stands, id_is_there, id, name, sets_description, description, sets_limits, limits,
-  sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, precondition_fails, is_trial
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_plan_done INSTEAD OF INSERT ON edit_plan
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.labels_fit IS NOT 0
+  AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
+    VALUES (NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now);
   UPDATE tenants_plans SET
     name = coalesce(NEW.name, name),
     description = iif(NEW.sets_description, NEW.description, description),
@@ -234,21 +245,20 @@ BEGIN
     env = iif(NEW.sets_env, NEW.env, env),
     external_id = iif(NEW.sets_external_id, NEW.external_id, external_id),
     labels = iif(NEW.sets_labels, coalesce(NEW.labels, '{}'), labels),
-    updated_at = NEW.now
+    updated_at = NEW.now,
+    revision = last_insert_rowid()
     WHERE id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now);
 END;
 
 CREATE VIEW delete_plan (
-  key_id, request_id, now, key_stands, id_is_there, id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, id, precondition_fails, is_trial
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_plan_done INSTEAD OF INSERT ON delete_plan
-WHEN NEW.key_stands AND NEW.id_is_there
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
 BEGIN
-  -- The foreign key says the same, but not every SQLite enforces it.
-  UPDATE tenants SET plan_id = NULL WHERE plan_id = NEW.id;
-  DELETE FROM tenants_plans WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
     VALUES (NEW.key_id, 'plan.delete', lower(NEW.id), NEW.request_id, NEW.now);
+  -- The foreign key says the same, but not every SQLite enforces it.
+  UPDATE tenants SET plan_id = NULL, revision = last_insert_rowid() WHERE plan_id = NEW.id;
+  DELETE FROM tenants_plans WHERE id = NEW.id;
 END;

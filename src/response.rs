@@ -8,12 +8,14 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::{self, Headers, ResponseInit};
 
 #[wasm_bindgen(inline_js = "
-export function withText(template, headers, requestId, body) {
+export function withText(template, headers, requestId, etag, body) {
   headers.set('x-request-id', requestId)
+  if (etag) headers.set('etag', etag)
   return new Response(body || null, template)
 }
-export function withBytes(template, headers, requestId, body) {
+export function withBytes(template, headers, requestId, etag, body) {
   headers.set('x-request-id', requestId)
+  if (etag) headers.set('etag', etag)
   // `body` is a view of the wasm's memory, so copy it.
   return new Response(body.slice(), template)
 }
@@ -24,6 +26,7 @@ extern "C" {
         template: &web_sys::Response,
         headers: &Headers,
         request_id: &str,
+        etag: &str,
         body: &str,
     ) -> web_sys::Response;
 
@@ -32,6 +35,7 @@ extern "C" {
         template: &web_sys::Response,
         headers: &Headers,
         request_id: &str,
+        etag: &str,
         body: &[u8],
     ) -> web_sys::Response;
 }
@@ -40,9 +44,10 @@ extern "C" {
 const TEXT_LIMIT_BYTES: usize = 8 * 1024;
 
 /// A Response without a body, with a status and the headers whose values are constants of the core. There are few such sets, and the
-/// runtime copies a Response's headers faster than it sets them one by one.
+/// runtime copies a Response's headers faster than it sets them one by one. Each request id and each `ETag` replaces the one before.
 struct Template {
     status: u16,
+    has_etag: bool,
     constants: Vec<(&'static str, &'static str)>,
     response: web_sys::Response,
     headers: Headers,
@@ -58,6 +63,7 @@ thread_local! {
 /// If the platform refuses a header.
 pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response> {
     let request_id = response.header("x-request-id").unwrap_or_default();
+    let etag = response.header("etag").unwrap_or_default();
     let made = TEMPLATES.with_borrow_mut(|templates| {
         let found = templates.iter().position(|t| t.is_of(response));
         let at = match found {
@@ -74,14 +80,14 @@ pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response
         } = &templates[at];
         let body = &response.body;
         Ok::<_, worker::Error>(if body.len() <= TEXT_LIMIT_BYTES {
-            with_text(template, headers, request_id, body)
+            with_text(template, headers, request_id, etag, body)
         } else {
-            with_bytes(template, headers, request_id, body.as_bytes())
+            with_bytes(template, headers, request_id, etag, body.as_bytes())
         })
     })?;
     for (name, value) in &response.headers {
         if let Cow::Owned(value) = value
-            && *name != "x-request-id"
+            && !matches!(*name, "x-request-id" | "etag")
         {
             made.headers().set(name, value)?;
         }
@@ -101,6 +107,7 @@ impl Template {
         }
         Ok(Self {
             status: response.status,
+            has_etag: response.header("etag").is_some(),
             constants,
             response: template,
             headers,
@@ -108,7 +115,9 @@ impl Template {
     }
 
     fn is_of(&self, response: &Response) -> bool {
-        self.status == response.status && constants(response).eq(self.constants.iter().copied())
+        self.status == response.status
+            && self.has_etag == response.header("etag").is_some()
+            && constants(response).eq(self.constants.iter().copied())
     }
 }
 

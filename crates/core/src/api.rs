@@ -31,6 +31,7 @@ use crate::value::level::Level;
 use crate::value::random::Random;
 use crate::value::run::Run;
 use crate::wire::body::RawBody;
+use crate::wire::conditional::Condition;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::legacy::Legacy;
@@ -291,6 +292,12 @@ impl Api {
             id: path.id,
             request_id: &envelope.request_id,
             query,
+            if_none_match: match headers.if_none_match {
+                Some(value) if route.reads_if_none_match() => {
+                    Some(Condition::read("If-None-Match", value)?)
+                }
+                _ => None,
+            },
             body: RawBody {
                 bytes: body,
                 content_type: headers.content_type,

@@ -1,6 +1,7 @@
 //! The wire: how requests and responses are written. Nothing here reads a database or judges a key.
 
 pub(crate) mod body;
+pub(crate) mod conditional;
 pub(crate) mod dialect;
 pub(crate) mod filter;
 pub mod http;

@@ -28,7 +28,9 @@ const row = (id, name, expiresAt = null, deletedAt = null) => ({
   sql: 'INSERT INTO api_keys (id, name, digest, created_at, expires_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)',
   params: [id, name, createHash('sha256').update(keyOf(id)).digest('hex'), '2026-01-02 03:04:05', expiresAt, deletedAt],
 })
-const ROWS = [row(1, 'good', '9999-12-31 23:59:59'), row(2, 'deleted', null, '2026-01-03 00:00:00'), row(3, 'expired', '2026-01-03 00:00:00')]
+// A database begins with a random epoch, which is a part of every ETag.
+const EPOCH = { sql: "UPDATE registry SET epoch = '0123456789abcdef'", params: [] }
+const ROWS = [EPOCH, row(1, 'good', '9999-12-31 23:59:59'), row(2, 'deleted', null, '2026-01-03 00:00:00'), row(3, 'expired', '2026-01-03 00:00:00')]
 
 // The legacy dialect's key. Its seed is fixed, so that the files come out the same each time.
 const LEGACY_KEY = createPrivateKey({

@@ -33,7 +33,15 @@ fn told(name: &str) -> Told {
             "An id for this request, which its response and its log line have: 1 to 64 of `[A-Za-z0-9._-]`. The service replaces any other text by a new id.",
         ),
         "if-none-match" => Told::Parameter(
-            |operation| matches!(operation, Operation::TraefikConfig | Operation::Describe),
+            |operation| {
+                matches!(
+                    operation,
+                    Operation::TraefikConfig
+                        | Operation::Describe
+                        | Operation::GetTenant
+                        | Operation::GetPlan
+                )
+            },
             "The `ETag` of the response that the caller has. If it is the present one, the response is a 304.",
         ),
         other => panic!(

@@ -51,6 +51,14 @@ fn empty(status: u16, headers: &'static [&'static str], description: &'static st
     }
 }
 
+/// The successes of a read of one resource.
+fn read(shape: &'static str, description: &'static str) -> Vec<Success> {
+    vec![
+        success(200, shape, &["ETag"], description),
+        empty(304, &["ETag"], "The caller has it already."),
+    ]
+}
+
 pub(super) const TAGS: &[(&str, &str)] = &[
     ("Service", "The service itself."),
     ("Tenants", "The tenants of the registry."),
@@ -132,7 +140,12 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             tag: "Tenants",
             summary: "Create a tenant",
             description: "If a deleted tenant with this id has left its tables, the new one takes them over (`site`), or is refused (`TENANTS_REUSED_ID`).",
-            successes: vec![success(201, "NewTenant", &["Location"], "The tenant.")],
+            successes: vec![success(
+                201,
+                "NewTenant",
+                &["Location", "ETag"],
+                "The tenant.",
+            )],
             problems: &[Code::Conflict, Code::SiteExists],
         },
         Operation::GetTenant => Told {
@@ -140,8 +153,8 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             tag: "Tenants",
             summary: "Read a tenant",
             description: "",
-            successes: vec![success(200, "Tenant", &[], "The tenant.")],
-            problems: &[],
+            successes: read("Tenant", "The tenant."),
+            problems: &[Code::MalformedHeader],
         },
         Operation::GetSettings => Told {
             name: "getTenantSettings",
@@ -156,7 +169,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             tag: "Tenants",
             summary: "Change a tenant",
             description: "Changes the fields that the body has, and `updated_at`.",
-            successes: vec![empty(204, &[], "The tenant is changed.")],
+            successes: vec![empty(204, &["ETag"], "The tenant is changed.")],
             problems: &[Code::Conflict],
         },
         Operation::DeleteTenant => Told {
@@ -216,7 +229,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             tag: "Plans",
             summary: "Create a plan",
             description: "",
-            successes: vec![success(201, "Plan", &["Location"], "The plan.")],
+            successes: vec![success(201, "Plan", &["Location", "ETag"], "The plan.")],
             problems: &[Code::Conflict],
         },
         Operation::GetPlan => Told {
@@ -224,15 +237,15 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             tag: "Plans",
             summary: "Read a plan",
             description: "",
-            successes: vec![success(200, "Plan", &[], "The plan.")],
-            problems: &[],
+            successes: read("Plan", "The plan."),
+            problems: &[Code::MalformedHeader],
         },
         Operation::EditPlan => Told {
             name: "editPlan",
             tag: "Plans",
             summary: "Change a plan",
             description: "Changes the fields that the body has, and `updated_at`.",
-            successes: vec![empty(204, &[], "The plan is changed.")],
+            successes: vec![empty(204, &["ETag"], "The plan is changed.")],
             problems: match dialect {
                 Dialect::Current => &[Code::Conflict],
                 Dialect::Legacy => &[],

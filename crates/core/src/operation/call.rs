@@ -13,6 +13,7 @@ use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::ApiError;
 use crate::wire::body::{Fields, RawBody};
+use crate::wire::conditional::{Condition, Version};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
@@ -28,6 +29,8 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
+    /// `If-None-Match`
+    pub(crate) if_none_match: Option<Condition>,
     pub(crate) body: RawBody<'a>,
     pub(crate) env: EnvSealer<'a>,
     pub(crate) hostnames: &'a Hostnames,
@@ -189,6 +192,20 @@ pub(crate) fn absent(caller: &Caller, what: &'static str) -> Pending {
         standing::judged(results)?;
         Err(ApiError::NotFound { what })
     })
+}
+
+/// The response to a read of one resource: 304 if the caller has this version already, or else the resource.
+pub(crate) fn versioned(
+    if_none_match: Option<&Condition>,
+    version: &Version,
+    body: impl FnOnce() -> String,
+) -> Response {
+    let etag = version.etag();
+    let response = match if_none_match {
+        Some(condition) if condition.matches(&etag) => Response::empty(304),
+        _ => Response::json(200, body()),
+    };
+    response.with("etag", etag)
 }
 
 /// Reads a page of a list. `decode` returns `None` for the row of `NULL`s, which a valid key gets if nothing was found. The flag says

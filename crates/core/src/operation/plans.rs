@@ -3,10 +3,11 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
+use crate::operation::call::{Call, Pending, absent, decode_found, decode_page, versioned};
 use crate::operation::tenants::{labels_do_not_fit, read_external_id, taken, write_found};
 use crate::store::find;
 use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
+use crate::store::registry;
 use crate::store::standing;
 use crate::store::write::was_there;
 use crate::value::external_id::ExternalId;
@@ -63,16 +64,19 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
 }
 
 /// `GET /tenants-plans/{id}`
-pub(crate) fn get(call: &Call<'_>) -> Pending {
+pub(crate) fn get(call: &mut Call<'_>) -> Pending {
     let Ok(id) = PlanId::parse(call.id) else {
         return absent(&call.caller, "plan");
     };
+    let if_none_match = call.if_none_match.take();
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
     Pending::new(plans::get(&call.caller, &id), move |results| {
         let row = standing::judged_read(results)?;
-        let plan = Plan::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
-        Ok(Response::json(200, to_json(&plan, dialect)))
+        let (plan, version) = Plan::decode_versioned(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
+        Ok(versioned(if_none_match.as_ref(), &version, || {
+            to_json(&plan, dialect)
+        }))
     })
 }
 
@@ -83,8 +87,8 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let location = call.path(&format!("/tenants-plans/{}", new.id));
     let dialect = call.dialect;
     Ok(Pending::new(batch, move |results| {
-        let now = match Created::decode(standing::judged(results)?)? {
-            Created::At(now) => now,
+        let (now, version) = match Created::decode(standing::judged(results)?)? {
+            Created::At(now, version) => (now, version),
             Created::Taken { id, external_id } => {
                 let id = id.map(|holder| taken("/id", new.id.as_str(), holder));
                 let external_id =
@@ -104,7 +108,9 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             limits: new.limits.as_ref().map(Into::into),
             env: new.env.as_ref().map(Into::into),
         };
-        Ok(Response::json(201, to_json(&plan, dialect)).with("location", location))
+        Ok(Response::json(201, to_json(&plan, dialect))
+            .with("location", location)
+            .with("etag", version.etag()))
     }))
 }
 
@@ -116,7 +122,8 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     };
     let batch = plans::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
     Ok(Pending::new(batch, move |results| {
-        let edited = Edited::decode(standing::judged(results)?)?;
+        let mut row = standing::judged(results)?;
+        let edited = Edited::decode(&mut row)?;
         if !edited.id_is_there {
             return Err(NOT_FOUND);
         }
@@ -127,7 +134,8 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             let taken = taken_external_id(patch.external_id.value(), holder);
             return Err(ApiError::Conflict([taken].into()));
         }
-        Ok(Response::empty(204))
+        let etag = registry::version(&mut row)?.etag();
+        Ok(Response::empty(204).with("etag", etag))
     }))
 }
 

@@ -8,11 +8,12 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use crate::config::{Hostnames, ReusedId};
-use crate::operation::call::{Call, Pending, absent, decode_found, decode_page};
+use crate::operation::call::{Call, Pending, absent, decode_found, decode_page, versioned};
 use crate::operation::site;
 use crate::settings::{Maps, Setting, Source, effective};
 use crate::store::counters;
 use crate::store::find;
+use crate::store::registry;
 use crate::store::standing;
 use crate::store::tenants::{
     self, Created, NewTenant, Obstacles, SettingsRow, Tenant, TenantPatch,
@@ -129,16 +130,20 @@ struct Shown<'a> {
 }
 
 /// `GET /tenants/{id}`
-pub(crate) fn get(call: &Call<'_>) -> Pending {
+pub(crate) fn get(call: &mut Call<'_>) -> Pending {
     let Ok(id) = TenantId::parse(call.id) else {
         return absent(&call.caller, "tenant");
     };
+    let if_none_match = call.if_none_match.take();
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
     Pending::new(tenants::get(&call.caller, &id), move |results| {
         let row = standing::judged_read(results)?;
-        let tenant = Tenant::decode(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
-        Ok(Response::json(200, to_json(&tenant, dialect)))
+        let (tenant, version) =
+            Tenant::decode_versioned(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
+        Ok(versioned(if_none_match.as_ref(), &version, || {
+            to_json(&tenant, dialect)
+        }))
     })
 }
 
@@ -171,6 +176,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         if site_is_there && reused_id == ReusedId::Refuse {
             return Err(site_exists(&new.id));
         }
+        let version = registry::version(&mut row)?;
         let tenant = Tenant {
             created_at: now.clone(),
             updated_at: now,
@@ -194,7 +200,9 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                 Dialect::Current | Dialect::Legacy => out,
             }
         });
-        let response = Response::json(201, body).with("location", location);
+        let response = Response::json(201, body)
+            .with("location", location)
+            .with("etag", version.etag());
         Ok((response, site_is_there.then(|| ADOPTED.into())))
     }))
 }
@@ -233,11 +241,14 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                 external_id.map_or("", ExternalId::as_str),
             ),
         ]);
-        if conflicts.is_empty() {
-            Ok(Response::empty(204))
-        } else {
-            Err(ApiError::Conflict(conflicts))
+        if !conflicts.is_empty() {
+            return Err(ApiError::Conflict(conflicts));
         }
+        let response = Response::empty(204);
+        Ok(match tenants::version(&mut row)? {
+            Some(version) => response.with("etag", version.etag()),
+            None => response,
+        })
     }))
 }
 

@@ -5,7 +5,9 @@ use alloc::string::{String, ToString as _};
 use core::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use sha2::{Digest as _, Sha256};
 
+use crate::value::text::hex_text;
 use crate::wire::body::Text;
 use crate::wire::json::Object;
 
@@ -65,6 +67,19 @@ impl Counters {
     }
 }
 
+/// A digest of a tenant's statistics, 16 hexadecimal digits. `None` if the tenant was never counted.
+pub(crate) fn digest(stats: Option<&Counters>, last_job_at: Option<&str>) -> Option<String> {
+    if stats.is_none() && last_job_at.is_none() {
+        return None;
+    }
+    let mut digest = Sha256::new();
+    for value in stats.map_or([0; COUNTERS.len()], |counters| counters.0) {
+        digest.update(value.to_be_bytes());
+    }
+    digest.update(last_job_at.unwrap_or_default());
+    Some(hex_text(&digest.finalize()[..8]))
+}
+
 impl<'de> Deserialize<'de> for Counters {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AllOfThem;
@@ -101,7 +116,7 @@ impl<'de> Deserialize<'de> for Counters {
 mod tests {
     use alloc::string::String;
 
-    use super::{Counters, ZERO};
+    use super::{Counters, ZERO, digest};
 
     fn written(text: &str) -> String {
         let mut out = String::new();
@@ -114,6 +129,26 @@ mod tests {
         assert_eq!(written(ZERO), ZERO);
         let large = ZERO.replace(r#""storage_used":0"#, r#""storage_used":9007199254740993"#);
         assert_eq!(written(&large), large);
+    }
+
+    #[test]
+    fn a_digest_names_every_counter_and_the_time() {
+        let zero = Counters::from_stored(ZERO).unwrap();
+        let one = Counters::from_stored(&ZERO.replace(r#""users":0"#, r#""users":1"#)).unwrap();
+        let other = Counters::from_stored(&ZERO.replace(r#""tags":0"#, r#""tags":1"#)).unwrap();
+        let all = [
+            digest(None, None),
+            digest(Some(&zero), None),
+            digest(Some(&zero), Some("2026-08-18 23:16:57")),
+            digest(Some(&zero), Some("2026-08-18 23:16:58")),
+            digest(Some(&one), Some("2026-08-18 23:16:57")),
+            digest(Some(&other), Some("2026-08-18 23:16:57")),
+        ];
+        assert_eq!(all[0], None);
+        for (i, digest) in all.iter().enumerate().skip(1) {
+            assert_eq!(digest.as_ref().unwrap().len(), 16);
+            assert!(!all[..i].contains(digest));
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0006_epoch.sql",
     "0007_finding.sql",
     "0008_keys.sql",
+    "0009_revisions.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -5,6 +5,7 @@ use alloc::string::String;
 use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
+use crate::store::registry::{revision, revision_of, version};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
@@ -12,6 +13,7 @@ use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
 use crate::value::id::PlanId;
 use crate::value::patch::Edit;
+use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
@@ -60,9 +62,11 @@ pub(crate) struct Plan {
 
 /// The columns that [`Plan::decode`] reads. A valid key and no plan give one row of `NULL`s.
 macro_rules! select {
-    ($on:literal, $bound:literal, $order:literal) => {
+    ($more:expr, $on:literal, $bound:literal, $order:literal) => {
         concat!(
-            "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
+            "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description",
+            $more,
+            " FROM ",
             caller!(),
             " AS k LEFT JOIN tenants_plans AS p ON ",
             $on,
@@ -75,16 +79,23 @@ macro_rules! select {
 /// Reads a page of plans, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
     Batch::one(
-        standing::statement(caller, select!("p.id > ", "?5", " ORDER BY p.id LIMIT ?6"))
-            .values([page.after().into(), page.rows_to_read().into()]),
+        standing::statement(
+            caller,
+            select!("", "p.id > ", "?5", " ORDER BY p.id LIMIT ?6"),
+        )
+        .values([page.after().into(), page.rows_to_read().into()]),
     )
 }
 
-/// Reads one plan.
+/// Reads one plan and its revision. [`Plan::decode_versioned`] reads the row.
 pub(crate) fn get(caller: &Caller, id: &PlanId) -> Batch {
-    Batch::one(
-        standing::statement(caller, select!("p.id = ", "?5", "")).values([id.as_str().into()]),
-    )
+    let text = select!(
+        concat!(", ", revision!("p.revision"), " AS revision"),
+        "p.id = ",
+        "?5",
+        ""
+    );
+    Batch::one(standing::statement(caller, text).values([id.as_str().into()]))
 }
 
 impl Plan {
@@ -93,6 +104,21 @@ impl Plan {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<Self>, ApiError> {
+        Self::decode_columns(&mut row, sealer)
+    }
+
+    /// Reads the row of [`get`].
+    pub(crate) fn decode_versioned(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<(Self, Version)>, ApiError> {
+        let Some(plan) = Self::decode_columns(&mut row, sealer)? else {
+            return Ok(None);
+        };
+        Ok(Some((plan, version(&mut row)?)))
+    }
+
+    fn decode_columns(row: &mut Judged, sealer: Option<&Sealer>) -> Result<Option<Self>, ApiError> {
         let Some(id) = row.optional_text("id")? else {
             return Ok(None);
         };
@@ -130,7 +156,8 @@ pub(crate) fn create(
             holder!("id_is_there", "tenants_plans", "id = ?6"),
             " AS id_holder, ",
             holder!("external_id_is_taken", "tenants_plans", "external_id = ?11"),
-            " AS external_id_holder, now"
+            " AS external_id_holder, now, ",
+            revision_of!("tenants_plans")
         )
     );
     let values = [
@@ -153,8 +180,8 @@ pub(crate) enum Created {
         id: Option<String>,
         external_id: Option<String>,
     },
-    /// The plan was created at this time.
-    At(String),
+    /// The plan was created at this time, and has this version.
+    At(String, Version),
 }
 
 impl Created {
@@ -165,12 +192,12 @@ impl Created {
         Ok(if id.is_some() || external_id.is_some() {
             Self::Taken { id, external_id }
         } else {
-            Self::At(row.text("now")?)
+            Self::At(row.text("now")?, version(&mut row)?)
         })
     }
 }
 
-/// Changes a plan. The result is [`Edited`].
+/// Changes a plan. The result is [`Edited`], and the new [`version`].
 pub(crate) fn edit(
     caller: &Caller,
     request_id: &str,
@@ -200,7 +227,8 @@ pub(crate) fn edit(
         concat!(
             "id_is_there, ",
             holder!("external_id_is_taken", "tenants_plans", "external_id = ?15"),
-            " AS external_id_holder, labels_fit"
+            " AS external_id_holder, labels_fit, ",
+            revision_of!("tenants_plans")
         )
     );
     let values = [
@@ -231,7 +259,7 @@ pub(crate) struct Edited {
 
 impl Edited {
     /// Reads the row that [`edit`] returns.
-    pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
+    pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
         Ok(Self {
             id_is_there: row.boolean("id_is_there")?,
             external_id_holder: row.optional_text("external_id_holder")?,

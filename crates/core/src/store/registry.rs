@@ -1,6 +1,51 @@
 //! `registry`: one row, with the epoch of the revisions.
 
 use crate::sql::Sql;
+use crate::store::standing::Judged;
+use crate::value::fault::ApiError;
+use crate::wire::conditional::Version;
+
+/// The epoch of the registry.
+macro_rules! epoch {
+    () => {
+        "(SELECT epoch FROM registry WHERE id = 1)"
+    };
+}
+
+/// The revision of a row, as a text. The parameter is its column. An epoch keeps revisions of two histories apart: a restored backup counts on
+/// from an older number.
+macro_rules! revision {
+    ($column:literal) => {
+        concat!(
+            $crate::store::registry::epoch!(),
+            " || char(46) || ",
+            $column
+        )
+    };
+}
+
+/// The revision of the row `?6` of a table, after the write that returns it.
+macro_rules! revision_of {
+    ($table:literal) => {
+        concat!(
+            "(SELECT ",
+            $crate::store::registry::revision!("revision"),
+            " FROM ",
+            $table,
+            " WHERE id = ?6) AS revision"
+        )
+    };
+}
+
+pub(crate) use {epoch, revision, revision_of};
+
+/// Reads the version of a row without statistics.
+pub(crate) fn version(row: &mut Judged) -> Result<Version, ApiError> {
+    Ok(Version {
+        revision: row.text("revision")?,
+        statistics: None,
+    })
+}
 
 /// Begins a new epoch: 8 random bytes in hexadecimal digits.
 pub(crate) fn begin_epoch() -> Sql {

@@ -5,6 +5,7 @@ use alloc::string::String;
 use crate::auth::ProxyReader;
 use crate::sql::{Batch, Columns, Row, Sql};
 use crate::store::audit::Action;
+use crate::store::registry::epoch;
 use crate::store::standing::{self, Judged, caller};
 use crate::value::fault::ApiError;
 
@@ -41,12 +42,6 @@ macro_rules! select {
             $first,
             ") ORDER BY t.id"
         )
-    };
-}
-
-macro_rules! epoch {
-    () => {
-        "(SELECT epoch FROM registry WHERE id = 1)"
     };
 }
 

@@ -7,8 +7,9 @@ use crate::auth::Caller;
 use crate::config::{ReusedId, Site};
 use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
-use crate::store::counters::Counters;
+use crate::store::counters::{self, Counters};
 use crate::store::plans;
+use crate::store::registry::{revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, caller, if_allowed};
@@ -19,6 +20,7 @@ use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::patch::Edit;
 use crate::value::table_name::{TableNames, TablePrefix};
+use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
@@ -71,10 +73,12 @@ pub(crate) struct Tenant {
 
 /// The columns that [`Tenant::decode`] reads. A valid key and no tenant give one row of `NULL`s.
 macro_rules! select {
-    ($on:literal, $bound:literal, $order:literal) => {
+    ($more:expr, $on:literal, $bound:literal, $order:literal) => {
         concat!(
             "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, \
-             t.env, t.stats, t.last_job_at FROM ",
+             t.env, t.stats, t.last_job_at",
+            $more,
+            " FROM ",
             caller!(),
             " AS k LEFT JOIN tenants AS t ON ",
             $on,
@@ -87,16 +91,23 @@ macro_rules! select {
 /// Reads a page of tenants, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
     Batch::one(
-        standing::statement(caller, select!("t.id > ", "?5", " ORDER BY t.id LIMIT ?6"))
-            .values([page.after().into(), page.rows_to_read().into()]),
+        standing::statement(
+            caller,
+            select!("", "t.id > ", "?5", " ORDER BY t.id LIMIT ?6"),
+        )
+        .values([page.after().into(), page.rows_to_read().into()]),
     )
 }
 
-/// Reads one tenant.
+/// Reads one tenant and its revision. [`Tenant::decode_versioned`] reads the row.
 pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
-    Batch::one(
-        standing::statement(caller, select!("t.id = ", "?5", "")).values([id.as_str().into()]),
-    )
+    let text = select!(
+        concat!(", ", revision!("t.revision"), " AS revision"),
+        "t.id = ",
+        "?5",
+        ""
+    );
+    Batch::one(standing::statement(caller, text).values([id.as_str().into()]))
 }
 
 /// Reads the maps of a tenant and of its plan.
@@ -157,6 +168,25 @@ impl Tenant {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<Self>, ApiError> {
+        Self::decode_columns(&mut row, sealer)
+    }
+
+    /// Reads the row of [`get`].
+    pub(crate) fn decode_versioned(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<(Self, Version)>, ApiError> {
+        let Some(tenant) = Self::decode_columns(&mut row, sealer)? else {
+            return Ok(None);
+        };
+        let version = Version {
+            revision: row.text("revision")?,
+            statistics: counters::digest(tenant.stats.as_ref(), tenant.last_job_at.as_deref()),
+        };
+        Ok(Some((tenant, version)))
+    }
+
+    fn decode_columns(row: &mut Judged, sealer: Option<&Sealer>) -> Result<Option<Self>, ApiError> {
         let Some(id) = row.optional_text("id")? else {
             return Ok(None);
         };
@@ -226,7 +256,8 @@ pub(crate) fn create(
             holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
             holder!("external_id_is_taken", "tenants", "external_id = ?14"),
-            " AS external_id_holder, plan_is_there, site_is_there, now, plan_id"
+            " AS external_id_holder, plan_is_there, site_is_there, now, plan_id, ",
+            revision_of!("tenants")
         )
     );
     let values = [
@@ -244,7 +275,8 @@ pub(crate) fn create(
     Ok(write(caller, request_id, text, values))
 }
 
-/// Changes a tenant. The result is whether it is there, [`Obstacles`], and whether the labels fit.
+/// Changes a tenant. The result is whether it is there, [`Obstacles`], whether the labels fit, and the new version
+/// ([`version`]).
 pub(crate) fn edit(
     caller: &Caller,
     request_id: &str,
@@ -276,7 +308,10 @@ pub(crate) fn edit(
             holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
             holder!("external_id_is_taken", "tenants", "external_id = ?16"),
-            " AS external_id_holder, plan_is_there, labels_fit"
+            " AS external_id_holder, plan_is_there, labels_fit, ",
+            revision_of!("tenants"),
+            ", (SELECT stats FROM tenants WHERE id = ?6) AS stats, \
+             (SELECT last_job_at FROM tenants WHERE id = ?6) AS last_job_at"
         )
     );
     let values = [
@@ -295,6 +330,23 @@ pub(crate) fn edit(
         labels.into(),
     ];
     Ok(write(caller, request_id, text, values))
+}
+
+/// Reads the version of a tenant at the end of the row that [`edit`] returns. `None` if its statistics cannot be read: the write has happened
+/// all the same.
+pub(crate) fn version(row: &mut Judged) -> Result<Option<Version>, ApiError> {
+    let revision = row.text("revision")?;
+    let stats = row.optional_text("stats")?;
+    let last_job_at = row.optional_text("last_job_at")?;
+    let stats = match stats.map(|text| Counters::from_stored(&text)) {
+        Some(Err(_)) => return Ok(None),
+        Some(Ok(stats)) => Some(stats),
+        None => None,
+    };
+    Ok(Some(Version {
+        revision,
+        statistics: counters::digest(stats.as_ref(), last_job_at.as_deref()),
+    }))
 }
 
 /// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is a row of [`write::was_there`](crate::store::write::was_there).
@@ -361,7 +413,7 @@ pub(crate) struct Created {
 }
 
 impl Created {
-    /// Reads the rest of the row that [`create`] returns, after its [`Obstacles`].
+    /// Reads the rest of the row that [`create`] returns, after its [`Obstacles`] and before the version.
     pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
         Ok(Self {
             site_is_there: row.boolean("site_is_there")?,

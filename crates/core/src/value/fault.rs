@@ -23,6 +23,13 @@ pub enum ApiError {
     },
     /// The key or the signature is not valid. The response never says which; the log does.
     Unauthorized(Unauthorized),
+    /// A header that decides what a request does is not as expected.
+    MalformedHeader {
+        /// The header's name.
+        name: &'static str,
+        /// The value that was expected, in words.
+        expected: &'static str,
+    },
     /// The body is longer than [`crate::BODY_LIMIT_BYTES`].
     BodyTooLarge,
     /// The body broke off before its end.

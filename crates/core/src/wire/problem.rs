@@ -70,6 +70,7 @@ codes! {
     BodyUnexpected = 400 "body_unexpected", "Bad Request": "The route takes no body, and one came.";
     BodyIncomplete = 400 "body_incomplete", "Bad Request": "The body broke off before its end.";
     MalformedJson = 400 "malformed_json", "Bad Request": "The body is not a JSON object in UTF-8 without a byte order mark, or has a name twice.";
+    MalformedHeader = 400 "malformed_header", "Bad Request": "A header that decides what the request does is not as expected.";
     Unauthorized = 401 "unauthorized", "Unauthorized": "The key or the signature is missing or not valid. Every such response has the same text.";
     Forbidden = 403 "forbidden", "Forbidden": "The client's address is not on the list of those that may call.";
     InsufficientScope = 403 "insufficient_scope", "Forbidden": "The key lacks a scope that the route needs.";
@@ -94,6 +95,7 @@ impl ApiError {
             Self::BodyUnexpected => Code::BodyUnexpected,
             Self::BodyIncomplete => Code::BodyIncomplete,
             Self::MalformedJson { .. } => Code::MalformedJson,
+            Self::MalformedHeader { .. } => Code::MalformedHeader,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::AddressRefused => Code::Forbidden,
             Self::InsufficientScope { .. } => Code::InsufficientScope,
@@ -139,6 +141,9 @@ impl ApiError {
             )
             .into(),
             Self::MalformedJson { detail } => detail.into(),
+            Self::MalformedHeader { name, expected } => {
+                format!("expected {name} to be {expected}").into()
+            }
             Self::Invalid(errors) => match errors.len() {
                 1 => "one field is not as expected".into(),
                 n => format!("{n} fields are not as expected").into(),
@@ -190,6 +195,7 @@ impl ApiError {
             | Self::BodyIncomplete
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
+            | Self::MalformedHeader { .. }
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)

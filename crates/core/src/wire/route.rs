@@ -73,6 +73,31 @@ pub(crate) enum Operation {
     DeletePlan,
 }
 
+impl Operation {
+    /// Whether the operation reads or changes one tenant or plan, which has an `ETag`.
+    pub(crate) fn has_etag(self) -> bool {
+        match self {
+            Self::GetTenant
+            | Self::EditTenant
+            | Self::DeleteTenant
+            | Self::GetPlan
+            | Self::EditPlan
+            | Self::DeletePlan => true,
+            Self::Health
+            | Self::Describe
+            | Self::VerifyKey
+            | Self::TraefikConfig
+            | Self::ListTenants
+            | Self::CreateTenant
+            | Self::GetSettings
+            | Self::InstallTenant
+            | Self::ResetUserPassword
+            | Self::ListPlans
+            | Self::CreatePlan => false,
+        }
+    }
+}
+
 const CURRENT: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Hmac)];
 const BOTH: &[(Dialect, Scheme)] = &[
     (Dialect::Current, Scheme::Hmac),
@@ -150,6 +175,11 @@ pub fn served() -> Vec<Served> {
 }
 
 impl Route {
+    /// Whether the route compares `If-None-Match`.
+    pub(crate) fn reads_if_none_match(&self) -> bool {
+        self.operation.has_etag() && self.method == Method::Get
+    }
+
     /// Whether the template is below a base path.
     pub(crate) fn is_below_base(&self) -> bool {
         !self.template.starts_with("/_/")

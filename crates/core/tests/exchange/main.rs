@@ -12,6 +12,7 @@
 mod ask;
 mod auth;
 mod bodies;
+mod conditional;
 mod costs;
 mod failures;
 mod finding;
