@@ -59,9 +59,10 @@ CREATE TABLE tenants (
 ) STRICT;
 
 -- These find tenants for a list that filters or sorts. Each ends with the id, which is a list's order among equals. The first one also finds
--- the tenants of a plan when it is deleted.
+-- the tenants of a plan when it is deleted. The second one also has the hostname, so that Traefik's configuration is read from it alone: the
+-- rows themselves, with their `env`, take fifty times the room.
 CREATE INDEX tenants_by_plan ON tenants (plan_id, id);
-CREATE INDEX tenants_by_enabled ON tenants (is_enabled, id);
+CREATE INDEX tenants_by_enabled ON tenants (is_enabled, id, hostname);
 CREATE INDEX tenants_by_creation ON tenants (created_at, id);
 CREATE INDEX tenants_by_update ON tenants (updated_at, id);
 CREATE UNIQUE INDEX tenants_by_external_id ON tenants (external_id) WHERE external_id IS NOT NULL;

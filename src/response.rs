@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use tenants_core::Response;
+use js_sys::Uint8Array;
+use tenants_core::{Response, ResponseBody};
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::{self, Headers, ResponseInit};
 
@@ -18,6 +20,11 @@ export function withBytes(template, headers, requestId, etag, body) {
   if (etag) headers.set('etag', etag)
   // `body` is a view of the wasm's memory, so copy it.
   return new Response(body.slice(), template)
+}
+export function withKept(template, headers, requestId, etag, body) {
+  headers.set('x-request-id', requestId)
+  if (etag) headers.set('etag', etag)
+  return new Response(body, template)
 }
 ")]
 extern "C" {
@@ -38,6 +45,15 @@ extern "C" {
         etag: &str,
         body: &[u8],
     ) -> web_sys::Response;
+
+    #[wasm_bindgen(js_name = withKept)]
+    fn with_kept(
+        template: &web_sys::Response,
+        headers: &Headers,
+        request_id: &str,
+        etag: &str,
+        body: &Uint8Array,
+    ) -> web_sys::Response;
 }
 
 /// The longest body that goes to JavaScript as text. A longer one goes as bytes, since text would be decoded and encoded again.
@@ -54,6 +70,8 @@ struct Template {
 }
 
 thread_local! {
+    /// The last body that the core has kept, and its bytes in JavaScript's memory.
+    static KEPT: RefCell<Option<(Arc<String>, Uint8Array)>> = const { RefCell::new(None) };
     static TEMPLATES: RefCell<Vec<Template>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -81,6 +99,8 @@ pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response
         let body = &response.body;
         Ok::<_, worker::Error>(if body.len() <= TEXT_LIMIT_BYTES {
             with_text(template, headers, request_id, etag, body)
+        } else if let ResponseBody::Kept(body) = body {
+            with_kept(template, headers, request_id, etag, &bytes_of(body))
         } else {
             with_bytes(template, headers, request_id, etag, body.as_bytes())
         })
@@ -93,6 +113,17 @@ pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response
         }
     }
     Ok(made)
+}
+
+/// The bytes of a body that the core has kept. The runtime sends them without a copy.
+fn bytes_of(body: &Arc<String>) -> Uint8Array {
+    KEPT.with_borrow_mut(|kept| {
+        let (_, bytes) = match kept.take().filter(|(last, _)| Arc::ptr_eq(last, body)) {
+            Some(same) => kept.insert(same),
+            None => kept.insert((Arc::clone(body), Uint8Array::from(body.as_bytes()))),
+        };
+        bytes.clone()
+    })
 }
 
 impl Template {

@@ -109,7 +109,7 @@ impl From<CoreAnswer> for Answer {
             response: Response {
                 status: response.status,
                 headers: headers.collect(),
-                body: response.body,
+                body: response.body.into_string(),
             },
             log: LogEntry {
                 level: match log.level() {

@@ -267,7 +267,8 @@ impl Api {
                 envelope.refused_address(request.client_address);
             }
             let reader = reader?;
-            let pending = traefik::config(&ready.traefik, &reader, headers.if_none_match);
+            let pending =
+                traefik::config(&ready.traefik, reader, headers.if_none_match, unix_seconds);
             return Ok(Next::Run(pending, None));
         }
         let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
@@ -425,7 +426,7 @@ impl Envelope {
             response = legacy.response(response);
         }
         if self.is_head {
-            response.body = String::new();
+            response.body = String::new().into();
         }
         let response = response
             .with("x-request-id", self.request_id.clone())

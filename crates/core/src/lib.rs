@@ -49,5 +49,5 @@ pub use api::{Answer, Api, Exchange};
 pub use machine::{Context, Effect, Failure, FailureKind, Host, Machine, Outcome, Step};
 pub use value::random::{Random, RandomUnavailable};
 pub use value::version::VERSION;
-pub use wire::http::{BODY_LIMIT_BYTES, Body, Headers, Request, Response};
+pub use wire::http::{BODY_LIMIT_BYTES, Body, Headers, Request, Response, ResponseBody};
 pub use wire::route::{Served, served};

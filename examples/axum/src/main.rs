@@ -160,6 +160,6 @@ fn to_http(response: Response) -> HttpResponse {
         builder = builder.header(*name, value.as_ref());
     }
     builder
-        .body(HttpBody::from(response.body))
+        .body(HttpBody::from(response.body.into_string()))
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

@@ -135,6 +135,17 @@ impl Pending {
         }
     }
 
+    /// Waits for a batch. `next` makes the response from its results, or asks for another batch.
+    pub(crate) fn then(
+        batch: Batch,
+        next: impl FnOnce(&mut Results) -> Result<Next, ApiError> + Send + 'static,
+    ) -> Self {
+        Self {
+            batch,
+            finish: Box::new(|results, _| next(results.map_err(ApiError::from)?)),
+        }
+    }
+
     /// If the batch fails, runs `read` and lets `judge` explain the failure from its row. If `judge` finds nothing, the database itself
     /// failed, and the response is a 500.
     pub(crate) fn or_explain(

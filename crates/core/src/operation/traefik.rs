@@ -4,6 +4,8 @@
 //! cannot be a router is left out and named in the log, instead of taking the others with it. Nothing in the body can close a rule's
 //! backtick: names are identifiers and hostnames, and the settings are checked when the configuration is read.
 
+mod memory;
+
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
@@ -13,13 +15,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::auth::ProxyReader;
 use crate::config::Proxy;
-use crate::operation::call::Pending;
-use crate::store::routing::{self, RouteRow, State};
+use crate::operation::call::{Next, Pending};
+use crate::operation::traefik::memory::{Kept, Memory};
+use crate::store::routing::{self, Chunk, Route, State};
 use crate::store::standing;
 use crate::value::hostname::Hostname;
 use crate::value::id::TenantId;
 use crate::value::text::{hex_text, quote};
-use crate::wire::http::Response;
+use crate::wire::http::{Response, ResponseBody};
 
 /// The most left-out rows that a line of the log names.
 const MAX_NAMED: usize = 20;
@@ -37,6 +40,7 @@ pub(crate) struct Template {
     tag: String,
     /// The root's hostname, which no tenant may take.
     root: Hostname,
+    memory: Memory,
 }
 
 impl Template {
@@ -73,44 +77,33 @@ impl Template {
             tail,
             tag,
             root: root.clone(),
+            memory: Memory::default(),
         }
     }
 
-    fn etag(&self, State { epoch, revision }: &State) -> String {
-        format!("\"{}-{epoch}-{revision}\"", self.tag)
-    }
-}
-
-/// Plans the response.
-pub(crate) fn config(
-    template: &Arc<Template>,
-    reader: &ProxyReader,
-    if_none_match: Option<&str>,
-) -> Pending {
-    let known = Known::of(if_none_match, &template.tag);
-    let batch = routing::select(reader, known.newest());
-    let template = Arc::clone(template);
-    Pending::with_note(batch, move |results| {
-        let rows = results.rows()?;
-        let mut body = template.head.clone();
-        body.reserve(rows.len() * (template.router.len() + 64) + template.tail.len());
-        let mut state = None;
+    /// Writes the body, and the note that names the rows that are left out.
+    fn render(&self, chunks: &[Chunk]) -> (String, Option<String>) {
+        const BEFORE_ID: &str = ",\"";
+        const BEFORE_HOSTNAME: &str = "\":{\"rule\":\"Host(`";
+        const AFTER_HOSTNAME: &str = "`)\"";
+        /// Of an id with its hostname, as they often are.
+        const SHORT: usize = 16;
+        let around = BEFORE_ID.len() + BEFORE_HOSTNAME.len() + AFTER_HOSTNAME.len();
+        let texts: usize = chunks.iter().map(Chunk::len).sum();
+        let routers = (texts / SHORT + 1) * (around + self.router.len());
+        let mut body = String::with_capacity(self.head.len() + texts + routers + self.tail.len());
+        body.push_str(&self.head);
         let mut left_out = Vec::new();
-        for row in rows {
-            let row = RouteRow::decode(row)?;
-            state = Some(row.state);
-            let Some((id, hostname)) = row.tenant else {
-                continue;
-            };
-            match checked(&id, &hostname, &template.root) {
-                Ok(()) => {
+        for route in chunks.iter().flat_map(Chunk::routes) {
+            match checked(&route, &self.root) {
+                Ok((id, hostname)) => {
                     for part in [
-                        ",\"",
-                        &id,
-                        "\":{\"rule\":\"Host(`",
-                        &hostname,
-                        "`)\"",
-                        &template.router,
+                        BEFORE_ID,
+                        id,
+                        BEFORE_HOSTNAME,
+                        hostname,
+                        AFTER_HOSTNAME,
+                        &self.router,
                     ] {
                         body.push_str(part);
                     }
@@ -118,14 +111,83 @@ pub(crate) fn config(
                 Err(reason) => left_out.push(reason),
             }
         }
-        let state = state.ok_or_else(standing::invalid_key)?;
-        let etag = template.etag(&state);
+        body.push_str(&self.tail);
+        (body, note(&left_out))
+    }
+
+    fn answer(&self, state: &State, body: ResponseBody) -> Response {
+        Response::json(200, body).with("etag", self.etag(state))
+    }
+
+    fn unchanged(&self, state: &State) -> Response {
+        Response::empty(304).with("etag", self.etag(state))
+    }
+
+    fn etag(&self, State { epoch, revision }: &State) -> String {
+        format!("\"{}-{epoch}-{revision}\"", self.tag)
+    }
+}
+
+/// Plans the response. `unix_seconds` is the host's clock.
+///
+/// If the reader or the memory knows a state, the first batch reads the present one and no tenant. It is also the last one unless there was a
+/// write. Almost every poll ends there.
+pub(crate) fn config(
+    template: &Arc<Template>,
+    reader: ProxyReader,
+    if_none_match: Option<&str>,
+    unix_seconds: i64,
+) -> Pending {
+    let template = Arc::clone(template);
+    let known = Known::of(if_none_match, &template.tag);
+    let kept = template.memory.get(unix_seconds);
+    if known.is_empty() && kept.is_none() {
+        return read_tenants(template, &reader, known, unix_seconds);
+    }
+    Pending::then(routing::state(&reader), move |results| {
+        let state = routing::read_state(results)?;
         if known.has(&state) {
-            return Ok((Response::empty(304).with("etag", etag), note(&left_out)));
+            return Ok(Next::Send(template.unchanged(&state), None));
         }
-        body.push_str(&template.tail);
-        let response = Response::json(200, body).with("etag", etag);
-        Ok((response, note(&left_out)))
+        Ok(match kept.filter(|kept| kept.state == state) {
+            Some(kept) => Next::Send(
+                template.answer(&state, ResponseBody::Kept(Arc::clone(&kept.body))),
+                kept.note.clone(),
+            ),
+            None => Next::Run(read_tenants(template, &reader, known, unix_seconds), None),
+        })
+    })
+}
+
+/// Reads all tenants, and keeps the body that they make.
+fn read_tenants(
+    template: Arc<Template>,
+    reader: &ProxyReader,
+    known: Known,
+    unix_seconds: i64,
+) -> Pending {
+    Pending::with_note(routing::tenants(reader), move |results| {
+        let mut chunks: Vec<Chunk> = results
+            .rows()?
+            .into_iter()
+            .map(Chunk::decode)
+            .collect::<Result<_, _>>()?;
+        chunks.sort_by_key(|chunk| chunk.number);
+        let state = &chunks.first().ok_or_else(standing::invalid_key)?.state;
+        let (body, note) = template.render(&chunks);
+        let body = Arc::new(body);
+        template.memory.keep(Kept {
+            state: state.clone(),
+            body: Arc::clone(&body),
+            note: note.clone(),
+            unix_seconds,
+        });
+        let response = if known.has(state) {
+            template.unchanged(state)
+        } else {
+            template.answer(state, ResponseBody::Kept(body))
+        };
+        Ok((response, note))
     })
 }
 
@@ -146,23 +208,33 @@ fn note(left_out: &[String]) -> Option<String> {
 }
 
 /// Checks a stored row again: an older version, or somebody by hand, may have put anything there.
-fn checked(id: &str, hostname: &str, root: &Hostname) -> Result<(), String> {
+fn checked<'a>(route: &Route<'a>, root: &Hostname) -> Result<(&'a str, &'a str), String> {
+    let (id, hostname) = match *route {
+        Route::Row { id, hostname } => (id, hostname),
+        Route::Unfit(row) => {
+            return Err(format!(
+                "tenants/{}: its id or hostname is empty, is too long, or has a line break",
+                quote(row)
+            ));
+        }
+    };
+    if TenantId::is_valid(id) && Hostname::is_canonical(hostname) && hostname != root.as_str() {
+        return Ok((id, hostname));
+    }
     TenantId::parse(id).map_err(|e| format!("tenants/{}: {e}", quote(id)))?;
     let parsed = Hostname::parse(hostname).map_err(|e| format!("tenants/{id}/hostname: {e}"))?;
     // The column keeps equal texts apart only. Two rows that differ in case would be two routers for one name.
-    if parsed.as_str() != hostname {
-        return Err(format!(
-            "tenants/{id}/hostname: {} is not in lower case",
-            quote(hostname)
-        ));
-    }
-    if parsed == *root {
-        return Err(format!(
+    Err(if parsed == *root {
+        format!(
             "tenants/{id}/hostname: {} is the root's own",
             quote(hostname)
-        ));
-    }
-    Ok(())
+        )
+    } else {
+        format!(
+            "tenants/{id}/hostname: {} is not in lower case",
+            quote(hostname)
+        )
+    })
 }
 
 /// The states that the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
@@ -198,12 +270,8 @@ impl Known {
         Self::States(header.split(',').filter_map(state).collect())
     }
 
-    /// The known state with the highest revision.
-    fn newest(&self) -> Option<&State> {
-        match self {
-            Self::Anything => None,
-            Self::States(all) => all.iter().max_by_key(|state| state.revision),
-        }
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::States(all) if all.is_empty())
     }
 
     fn has(&self, state: &State) -> bool {
@@ -281,7 +349,7 @@ mod tests {
         }
         assert_eq!(Known::of(Some(" * "), "t"), Known::Anything);
         let known = Known::States([("e", 3), ("d", 12)].map(state).into());
-        assert_eq!(known.newest(), Some(&state(("d", 12))));
+        assert!(!known.is_empty() && Known::of(None, "t").is_empty());
         assert!(known.has(&state(("e", 3))) && !known.has(&state(("d", 3))));
     }
 }

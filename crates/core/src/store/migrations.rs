@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0007_finding.sql",
     "0008_keys.sql",
     "0009_revisions.sql",
+    "0010_routing.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

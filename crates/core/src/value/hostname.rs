@@ -75,6 +75,28 @@ impl Hostname {
         Ok(Self(text.to_ascii_lowercase()))
     }
 
+    /// Whether [`Hostname::parse`] would return this very text. It looks at each byte once, so that Traefik's configuration can check the
+    /// hostname of every tenant.
+    pub(crate) fn is_canonical(text: &str) -> bool {
+        const MAX_LABEL: usize = 63;
+        let bytes = text.as_bytes();
+        let (mut label, mut previous) = (0, b'.');
+        for (at, &byte) in bytes.iter().enumerate() {
+            match (byte, previous) {
+                (b'a'..=b'z' | b'0'..=b'9', _) => {}
+                (b'-' | b'.', b'.') | (b'.', b'-') => return false,
+                (b'-', _) => {}
+                (b'.', _) if at - label <= MAX_LABEL => label = at + 1,
+                _ => return false,
+            }
+            previous = byte;
+        }
+        bytes.len() <= Self::MAX_LENGTH
+            && !matches!(previous, b'.' | b'-')
+            && bytes.len() - label <= MAX_LABEL
+            && !is_number(&text[label..])
+    }
+
     /// `localhost`: the root's own name, unless another one is configured (contract §7).
     #[must_use]
     pub fn localhost() -> Self {
@@ -150,8 +172,49 @@ impl fmt::Display for Hostname {
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::string::String;
 
     use super::{Hostname, ReservedHostnames};
+
+    #[test]
+    fn a_canonical_hostname_is_one_that_parses_to_itself() {
+        let is_canonical = |text: &str| {
+            let parsed = Hostname::parse(text);
+            assert_eq!(
+                Hostname::is_canonical(text),
+                parsed.is_ok_and(|name| name.as_str() == text),
+                "{text:?}"
+            );
+        };
+        const ALPHABET: [char; 8] = ['a', 'x', '0', '.', '-', 'A', '_', 'é'];
+        let mut texts = alloc::vec![String::new()];
+        for _ in 0..5 {
+            texts = texts
+                .iter()
+                .flat_map(|text| ALPHABET.map(|c| format!("{text}{c}")))
+                .chain([String::new()])
+                .collect();
+            texts.iter().for_each(|text| is_canonical(text));
+        }
+        let label = "a".repeat(63);
+        let longest = [&*label; 4].join(".");
+        for text in [
+            label.clone(),
+            format!("{label}b"),
+            format!("{label}b.c"),
+            format!("{label}.c"),
+            longest.clone(),
+            format!("{longest}b"),
+            format!("a.{longest}"),
+            "1.2.3.4".into(),
+            "1.2.3.x4".into(),
+            "a.0xf".into(),
+            "a\0".into(),
+            "x`) || Host(`y".into(),
+        ] {
+            is_canonical(&text);
+        }
+    }
 
     #[test]
     fn only_valid_hostnames_are_parsed() {

@@ -31,13 +31,7 @@ impl<const MAX: usize> Id<MAX> {
     /// # Errors
     /// A sentence with the expected form and the given text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let bytes = text.as_bytes();
-        let ok = bytes.len() <= MAX
-            && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-            && bytes
-                .iter()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-        if ok {
+        if Self::is_valid(text) {
             Ok(Self(text.into()))
         } else {
             Err(format!(
@@ -45,6 +39,16 @@ impl<const MAX: usize> Id<MAX> {
                 quote(text)
             ))
         }
+    }
+
+    /// Whether the text is an identifier.
+    pub(crate) fn is_valid(text: &str) -> bool {
+        let bytes = text.as_bytes();
+        bytes.len() <= MAX
+            && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     }
 
     /// The text, in the case it came in.

@@ -5,7 +5,10 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
 
 use crate::value::random::{Random, RandomUnavailable};
 use crate::value::text::hex_text;
@@ -152,8 +155,66 @@ pub struct Response {
     /// Headers. Names are in lower case, and each comes once.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body. It is empty if the status or the method allows none.
-    pub body: String,
+    pub body: ResponseBody,
 }
+
+/// A response's body.
+#[derive(Debug, Clone)]
+pub enum ResponseBody {
+    /// Made for this response.
+    Own(String),
+    /// Sent in response after response. A host may keep its own copy of such a text, such as bytes in JavaScript's memory, and send that
+    /// again as long as [`Arc::ptr_eq`] finds the same one.
+    Kept(Arc<String>),
+}
+
+impl ResponseBody {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self
+    }
+
+    /// Takes the text. A kept one is copied.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        match self {
+            Self::Own(text) => text,
+            Self::Kept(text) => Arc::unwrap_or_clone(text),
+        }
+    }
+}
+
+impl Deref for ResponseBody {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Own(text) => text,
+            Self::Kept(text) => text,
+        }
+    }
+}
+
+impl From<String> for ResponseBody {
+    fn from(text: String) -> Self {
+        Self::Own(text)
+    }
+}
+
+impl fmt::Display for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl PartialEq for ResponseBody {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for ResponseBody {}
 
 impl Response {
     /// A response without a body.
@@ -161,16 +222,16 @@ impl Response {
         Self {
             status,
             headers: Vec::new(),
-            body: String::new(),
+            body: String::new().into(),
         }
     }
 
     /// A response with a JSON body.
-    pub(crate) fn json(status: u16, body: String) -> Self {
+    pub(crate) fn json(status: u16, body: impl Into<ResponseBody>) -> Self {
         Self {
             status,
             headers: [("content-type", Cow::Borrowed("application/json"))].into(),
-            body,
+            body: body.into(),
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) fn respond(if_none_match: Option<&str>) -> Response {
     let response = if if_none_match.is_some_and(|header| names(header, &etag)) {
         Response::empty(304)
     } else {
-        Response::json(200, DOCUMENT.into())
+        Response::json(200, String::from(DOCUMENT))
     };
     response.with("etag", etag)
 }

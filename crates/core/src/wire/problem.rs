@@ -291,7 +291,7 @@ mod tests {
     use super::{ApiError, FieldError, Internal, Unauthorized};
 
     fn text(error: &ApiError) -> String {
-        error.respond("r-1").body
+        error.respond("r-1").body.into_string()
     }
 
     #[test]

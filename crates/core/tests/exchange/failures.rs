@@ -273,7 +273,7 @@ fn an_unavailable_database_is_a_503_with_retry_after_and_only_the_log_has_the_ca
         assert_eq!(response.status, 503, "{ask:?}");
         assert_eq!(response.header("retry-after"), Some("1"));
         assert_eq!(
-            response.body,
+            &*response.body,
             r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"the database is busy; try again in a moment","code":"unavailable","request_id":"r-1"}"#
         );
         assert_eq!(

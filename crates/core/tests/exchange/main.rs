@@ -37,4 +37,5 @@ mod tenants_create;
 mod tenants_edit;
 mod tenants_read;
 mod traefik;
+mod traefik_memory;
 mod vectors;
