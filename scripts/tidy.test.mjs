@@ -56,7 +56,7 @@ test('the changelog has an entry for a release or for unreleased changes', () =>
 test('package.json pins the version of every npm package', () => {
   const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = JSON.parse(read('package.json'));
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
-    assert.match(version, /^\d+\.\d+\.\d+[\w.-]*$/, name);
+    assert.match(version, /^(npm:[\w-]+@)?\d+\.\d+\.\d+[\w.-]*$/, name);
   }
 });
 

@@ -58,6 +58,12 @@ export const steps = [
     run: () => nodeTests('tests/e2e', () => true),
   },
   {
+    name: 'description',
+    about: 'docs/openapi.json: a linter, its examples, a typed client, and Schemathesis against the built Worker',
+    helpers: ['python3-venv'],
+    run: () => nodeTests('tests/openapi', () => true),
+  },
+  {
     name: 'component',
     about: 'the core as WebAssembly components',
     helpers: ['python3-venv'],

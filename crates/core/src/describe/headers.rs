@@ -124,5 +124,12 @@ pub(super) fn of_responses(name: &str) -> Value {
         ),
         other => panic!("describe/headers.rs does not tell the response header `{other}`"),
     };
-    json!({"schema": schema, "description": about})
+    let mut header = json!({"schema": schema, "description": about});
+    if !matches!(
+        name,
+        "Deprecation" | "Link" | "X-Total-Count" | "Retry-After" | "Accept-Encoding"
+    ) {
+        header["required"] = true.into();
+    }
+    header
 }

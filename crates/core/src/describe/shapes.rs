@@ -180,7 +180,7 @@ pub(super) fn all() -> BTreeMap<String, Value> {
         ("Health", object([("version", text()), ("schema", text())])),
         (
             "Description",
-            json!({"type": "object", "required": ["openapi"], "properties": {"openapi": {"const": "3.1.1"}}}),
+            json!({"type": "object", "required": ["openapi"], "properties": {"openapi": {"const": "3.1.1"}}, "additionalProperties": true}),
         ),
         (
             "KeyCheck",

@@ -1,0 +1,105 @@
+// A client that calls every route with the types that openapi-typescript makes of the description. types.test.mjs compiles it and runs it.
+import createClient from 'openapi-fetch'
+import type { components, paths } from '../../build/openapi/description.d.ts'
+
+export interface Options {
+  baseUrl: string
+  /** Signs a body. It gets the path, since the dialects have different signatures. */
+  headersOf: (path: string, body: string) => Record<string, string>
+  /** Is told of each call, by its method and the path of the description. */
+  called: (method: string, path: string) => void
+}
+
+type NewTenant = paths['/_/api/4/tenants']['post']['requestBody']['content']['application/json']
+type Tenant = components['schemas']['Tenant']
+
+export async function callEveryRoute({ baseUrl, headersOf, called }: Options): Promise<Tenant> {
+  const client = createClient<paths>({ baseUrl })
+  client.use({
+    async onRequest({ request, schemaPath }) {
+      called(request.method, schemaPath)
+      for (const [name, value] of Object.entries(headersOf(schemaPath, await request.clone().text()))) request.headers.set(name, value)
+      return request
+    },
+  })
+  const tenant = { params: { path: { id: 'typed' } } }
+  const plan = { params: { path: { id: 'typed_plan' } } }
+
+  const health = ok(await client.GET('/_/health'))
+  const document = ok(await client.GET('/_/api/4/openapi.json'))
+  expect(document.openapi === '3.1.1' && health.version.length > 0, 'health and description')
+  const check = ok(await client.POST('/_/api/4/auth/verify'))
+  expect(check.valid && check.key.expires_at === null, 'a valid key')
+
+  const newPlan = ok(await client.POST('/_/api/4/tenants-plans', { body: { id: 'typed_plan', limits: { CHEVERETO_MAX_USERS: 2 }, env: [] } }))
+  expect(newPlan.limits?.CHEVERETO_MAX_USERS === '2', 'a limit is a text')
+  const body = { id: 'typed', hostname: 'typed.example.com', is_enabled: true, plan_id: newPlan.id, labels: { region: 'eu' } }
+  const made = ok(await client.POST('/_/api/4/tenants', { body }))
+  const { error, response } = await client.POST('/_/api/4/tenants', { body })
+  if (response.status !== 409 || error === undefined || error.code !== 'conflict') throw new Error(`a taken id: ${response.status}`)
+  for (const { detail } of error.errors ?? []) expect(detail.endsWith('is taken'), detail)
+  expect(made.site === undefined, 'a new tenant has no site')
+
+  const one = ok(await client.GET('/_/api/4/tenants/{id}', tenant))
+  const visitors: number = one.stats.file_views
+  expect(visitors === 0 && one.labels.region === 'eu', 'the tenant')
+  const list = ok(await client.GET('/_/api/4/tenants', {
+    params: { query: { sort: '-updated_at', is_enabled: true, fields: ['id', 'hostname'], limit: 10 } },
+    querySerializer: { array: { style: 'form', explode: false } },
+  }))
+  expect(list.some(({ id }) => id === 'typed') && list.every(({ env }) => env === undefined), 'the list')
+  expect(ok(await client.GET('/_/api/4/tenants-plans', { params: { query: { limit: 10 } } })).length > 0, 'the plans')
+  expect(ok(await client.GET('/_/api/4/tenants-plans/{id}', plan)).external_id === null, 'the plan')
+  expect(ok(await client.GET('/_/api/4/tenants/{id}/settings', tenant)).CHEVERETO_MAX_USERS?.source === 'plan_limits', 'the settings')
+  expect('*' in ok(await client.GET('/_/api/4/config/traefik')).http.routers, 'the routing')
+
+  const admin = { username: 'admin', email: 'admin@example.com', password: 'correct horse' }
+  expect(ok(await client.POST('/_/api/4/tenants/{id}/install', { ...tenant, body: admin })).id === 'typed', 'the site')
+  const { password } = ok(await client.PATCH('/_/api/4/tenants/{id}/user-password-reset', { ...tenant, body: { username: 'admin' } }))
+  expect(password.length >= 16, 'a password')
+
+  done(await client.PATCH('/_/api/4/tenants/{id}', { ...tenant, body: { plan_id: null, labels: { region: null } } }))
+  done(await client.PATCH('/_/api/4/tenants-plans/{id}', { ...plan, body: { limits: null } }))
+  const last = ok(await client.GET('/_/api/4/tenants/{id}', tenant))
+  done(await client.DELETE('/_/api/4/tenants/{id}', { ...tenant, body: { drop_tables: true } }))
+  done(await client.DELETE('/_/api/4/tenants-plans/{id}', plan))
+
+  const older = { params: { path: { id: 'typed_older' } } }
+  ok(await client.POST('/api/4/_/tenants-plans', { body: { plan_id: 'typed_older', name: 'Older' } }))
+  expect(ok(await client.GET('/api/4/_/tenants-plans')).some(({ plan_id }) => plan_id === 'typed_older'), 'the legacy plans')
+  expect(ok(await client.GET('/api/4/_/tenants-plans/{id}', older)).description === null, 'the legacy plan')
+  done(await client.PATCH('/api/4/_/tenants-plans/{id}', { ...older, body: { name: 'Old' } }))
+  ok(await client.POST('/api/4/_/tenants', { body: { tenant_id: 'typed_older', hostname: 'older.example.com', is_enabled: 1 } }))
+  done(await client.PATCH('/api/4/_/tenants/{id}', { ...older, body: { is_enabled: 0 } }))
+  expect(ok(await client.GET('/api/4/_/tenants/{id}', older)).is_enabled === 0, 'the legacy tenant')
+  done(await client.DELETE('/api/4/_/tenants/{id}', older))
+  done(await client.DELETE('/api/4/_/tenants-plans/{id}', older))
+  return last
+}
+
+/** The types refuse these calls. If one compiles, `@ts-expect-error` is an error itself. */
+export const refused = (client: ReturnType<typeof createClient<paths>>, one: Tenant) => [
+  // @ts-expect-error: a misspelt field
+  (): NewTenant => ({ id: 'a', hostname: 'a.example.com', is_enabled: true, labls: {} }),
+  // @ts-expect-error: a field that is missing
+  () => client.POST('/_/api/4/tenants', { body: { id: 'a', hostname: 'a.example.com' } }),
+  // @ts-expect-error: a parameter with a value that it does not have
+  () => client.GET('/_/api/4/tenants', { params: { query: { sort: 'env' } } }),
+  // @ts-expect-error: a route that does not exist
+  () => client.GET('/_/api/4/nothing'),
+  // @ts-expect-error: a member that may be null
+  () => one.plan_id.length,
+]
+
+function ok<T>({ data, error, response }: { data?: T; error?: unknown; response: Response }): T {
+  if (data === undefined) throw new Error(`${response.url}: ${response.status} ${JSON.stringify(error)}`)
+  return data
+}
+
+function done({ error, response }: { error?: unknown; response: Response }) {
+  if (response.status !== 204) throw new Error(`${response.url}: ${response.status} ${JSON.stringify(error)}`)
+}
+
+function expect(holds: boolean, what: string) {
+  if (!holds) throw new Error(`not as expected: ${what}`)
+}
