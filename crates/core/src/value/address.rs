@@ -69,11 +69,16 @@ impl AddressList {
     }
 }
 
+/// Reads an address, or a range. The address of a range is read as any other: ipnet's own parser takes `010.0.0.0/8`, which is 10.0.0.0/8 to it
+/// and 8.0.0.0/8 to programs that read octal numbers.
 fn range(entry: &str) -> Option<IpNet> {
-    let range = if entry.contains('/') {
-        entry.parse().ok()?
-    } else {
-        IpNet::from(entry.parse::<IpAddr>().ok()?)
+    let range = match entry.split_once('/') {
+        None => IpNet::from(entry.parse::<IpAddr>().ok()?),
+        Some((address, length)) => {
+            let digits = length.bytes().all(|b| b.is_ascii_digit());
+            let length = length.parse().ok().filter(|_| digits)?;
+            IpNet::new(address.parse().ok()?, length).ok()?
+        }
     };
     Some(canonical(range))
 }
@@ -136,6 +141,10 @@ mod tests {
             ("10.0.0.256", "`10.0.0.256`"),
             ("2001:db8::/129", "`2001:db8::/129`"),
             ("10.0.0.0/-1", "`10.0.0.0/-1`"),
+            ("10.0.0.0/+8", "`10.0.0.0/+8`"),
+            ("10.0.0.0/", "`10.0.0.0/`"),
+            ("010.0.0.0/8", "`010.0.0.0/8`"),
+            ("::ffff:10.0.00.1/104", "`::ffff:10.0.00.1/104`"),
         ] {
             let error = AddressList::parse(bad).unwrap_err();
             assert!(error.ends_with(named), "{error}");
