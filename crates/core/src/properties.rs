@@ -226,7 +226,7 @@ pub fn public_key(data: &[u8]) {
         Err(detail) => {
             check_detail(&detail);
             let (kinds, words): (Vec<&str>, Vec<&str>) = text
-                .split_whitespace()
+                .split_ascii_whitespace()
                 .partition(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-"));
             for word in words.into_iter().filter(|word| word.len() > 24) {
                 let is_in_a_kind = kinds.iter().any(|kind| kind.contains(word));
