@@ -131,11 +131,15 @@ CREATE TABLE audit_log (
   created_at TEXT NOT NULL,
   operator TEXT,                   -- who ran the command (NULL: a caller, or a host that does not say)
   -- Of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or a Worker that is older than the column).
-  detail TEXT
+  detail TEXT,
+  token TEXT                       -- random, one for each write of the API (NULL: another author, or a Worker that is older than the column)
 ) STRICT;
 
 -- Finds the history of a tenant, a plan or a key. Ids and times ascend together, so a time alone needs no index.
 CREATE INDEX audit_log_by_subject ON audit_log (subject, created_at);
+
+-- A write whose batch failed is tried again with the same token. So one that was committed all the same, or that is only late, is not made twice.
+CREATE UNIQUE INDEX audit_log_by_token ON audit_log (token) WHERE token IS NOT NULL;
 
 -- A trigger, and no statement of the service: a Worker that is older than `has_site`, which a deployment or a rollback leaves running, would not
 -- run it, and a newer Worker would never count the site.
@@ -161,20 +165,22 @@ INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 -- `precondition_fails`: the row has none of the revisions that the request wants. `is_trial`: the request only asks whether it could be
 -- carried out. A Worker that is older than these two columns leaves them NULL, and writes.
 -- The audit entry comes first, since its id is the row's new revision.
+-- `is_done`: the log has the write's token, because an earlier try of the same request was committed. A Worker that is older than the token leaves
+-- both columns NULL.
 -- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
 
 -- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
 -- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`.
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
-  plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
-  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1
+  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
   INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
       NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
@@ -182,16 +188,16 @@ END;
 
 -- `labels_fit`: there are not too many of them. `labels` is all of them, after the change.
 CREATE VIEW edit_tenant (
-  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled,
-  sets_plan_id, plan_id, sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels,
-  labels, precondition_fails, is_trial
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id,
+  sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels,
+  precondition_fails, is_trial, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_tenant_done INSTEAD OF INSERT ON edit_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there AND NEW.external_id_is_taken IS NOT 1
-  AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
+  AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
   UPDATE tenants SET
     hostname = coalesce(NEW.hostname, hostname),
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
@@ -207,38 +213,39 @@ END;
 
 -- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL.
 CREATE VIEW delete_tenant (
-  key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_tenant_done INSTEAD OF INSERT ON delete_tenant
-WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
   DELETE FROM tenants WHERE id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
-    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, iif(NEW.site_is_there, 'tables_kept', NULL));
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.site_is_there, 'tables_kept', NULL));
 END;
 
 CREATE VIEW create_plan (
-  key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels, is_trial
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels, is_trial,
+  token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_plan_done INSTEAD OF INSERT ON create_plan
-WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1
+WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'plan.create', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'plan.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
   INSERT INTO tenants_plans (id, name, description, limits, env, created_at, updated_at, external_id, labels, revision)
     VALUES (NEW.id, NEW.name, NEW.description, NEW.limits, NEW.env, NEW.now, NEW.now, NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
 END;
 
 CREATE VIEW edit_plan (
-  key_id, request_id, now, key_stands, id_is_there, id, name, sets_description, description, sets_limits, limits,
-  sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, precondition_fails, is_trial
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env,
+  external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, precondition_fails, is_trial, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_plan_done INSTEAD OF INSERT ON edit_plan
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.labels_fit IS NOT 0
-  AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
+  AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
   UPDATE tenants_plans SET
     name = coalesce(NEW.name, name),
     description = iif(NEW.sets_description, NEW.description, description),
@@ -252,13 +259,13 @@ BEGIN
 END;
 
 CREATE VIEW delete_plan (
-  key_id, request_id, now, key_stands, id_is_there, id, precondition_fails, is_trial
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, id, precondition_fails, is_trial, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_plan_done INSTEAD OF INSERT ON delete_plan
-WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'plan.delete', lower(NEW.id), NEW.request_id, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'plan.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
   -- The foreign key says the same, but not every SQLite enforces it.
   UPDATE tenants SET plan_id = NULL, revision = last_insert_rowid() WHERE plan_id = NEW.id;
   DELETE FROM tenants_plans WHERE id = NEW.id;

@@ -27,8 +27,10 @@ test('every write adds exactly one entry with the key, the action, the subject a
     await api.expect(status, method, where, { ...options, key: other.key, headers: { 'X-Request-Id': requestId } })
     const entries = await since(before)
     assert.equal(entries.length, 1, action)
-    assert.match(entries[0].created_at, TIME)
-    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject: subject.toLowerCase(), request_id: requestId, created_at: entries[0].created_at, operator: null, detail: null })
+    const { created_at, token } = entries[0]
+    assert.match(created_at, TIME)
+    assert.match(token, /^[A-Za-z0-9_-]{22}$/)
+    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject: subject.toLowerCase(), request_id: requestId, created_at, operator: null, detail: null, token })
   }
 })
 
@@ -54,7 +56,7 @@ test('reads and refused writes add no entry', async () => {
   assert.deepEqual(await since(before), [])
 })
 
-test('if the audit entry cannot be written, the request fails with a 500 and changes nothing', async () => {
+test('if the audit entry cannot be written, the request fails with a 503 and changes nothing', async () => {
   const tenant = await api.tenant({ env: { A: '1' } })
   const plan = await api.plan({ limits: { A: '1' } })
   const unborn = api.fresh()
@@ -65,7 +67,7 @@ test('if the audit entry cannot be written, the request fails with a 500 and cha
       ['POST', '/tenants', unborn], ['PATCH', `/tenants/${tenant.id}`, { env: { B: '2' }, is_enabled: false }], ['DELETE', `/tenants/${tenant.id}`],
       ['POST', '/tenants-plans', { id: unborn.id }], ['PATCH', `/tenants-plans/${plan.id}`, { limits: {} }], ['DELETE', `/tenants-plans/${plan.id}`],
     ]) {
-      const { text } = await api.refuse(500, 'internal', method, where, { body })
+      const { text } = await api.refuse(503, 'unavailable', method, where, { body })
       assert.ok(!text.includes('disk is full'), text)
     }
     await api.expect(404, 'GET', `/tenants/${unborn.id}`)

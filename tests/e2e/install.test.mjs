@@ -155,9 +155,9 @@ test('if the audit entry cannot be written, an install, a drop and a password re
   const there = await installed()
   await api.sql("CREATE TRIGGER broken BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
   try {
-    await api.refuse(500, 'internal', 'POST', `/tenants/${id}/install`, { body: admin })
-    await api.refuse(500, 'internal', 'DELETE', `/tenants/${there}`, { body: { drop_tables: true } })
-    await api.refuse(500, 'internal', 'PATCH', `/tenants/${there}/user-password-reset`, { body: { username: 'admin_1' } })
+    await api.refuse(503, 'unavailable', 'POST', `/tenants/${id}/install`, { body: admin })
+    await api.refuse(503, 'unavailable', 'DELETE', `/tenants/${there}`, { body: { drop_tables: true } })
+    await api.refuse(503, 'unavailable', 'PATCH', `/tenants/${there}/user-password-reset`, { body: { username: 'admin_1' } })
   } finally {
     await api.sql('DROP TRIGGER broken')
   }

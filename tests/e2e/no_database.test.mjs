@@ -16,9 +16,11 @@ test('a request that is refused before the batch never reaches the database', as
   for (const [status, ...request] of table) await api.expect(status, ...request)
 })
 
-test('without tables a request is a 500; the log has the cause, the response has not', async () => {
-  for (const [method, where, options] of [['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', '/tenants/a'], ['POST', '/tenants', { body }], ['DELETE', '/tenants/a'], ['GET', '/tenants-plans']]) {
-    const { json, headers } = await api.refuse(500, 'internal', method, where, options)
+test('without tables a read is a 500, and a write, which is tried twice, a 503; the log has the cause, the response has not', async () => {
+  const reads = [['POST', '/auth/verify'], ['GET', '/tenants'], ['GET', '/tenants/a'], ['GET', '/tenants-plans']]
+  const writes = [['POST', '/tenants', { body }], ['DELETE', '/tenants/a']]
+  for (const [status, code, [method, where, options]] of [...reads.map((r) => [500, 'internal', r]), ...writes.map((w) => [503, 'unavailable', w])]) {
+    const { json, headers } = await api.refuse(status, code, method, where, options)
     assert.doesNotMatch(`${json.title} ${json.detail}`, /api_keys|table|SELECT|D1|SQL/i)
     await api.logged(headers['x-request-id'])
   }

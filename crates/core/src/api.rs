@@ -331,7 +331,7 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::CreatePlan => plans::create(call),
         Operation::GetPlan => Ok(plans::get(call)),
         Operation::EditPlan => plans::edit(call),
-        Operation::DeletePlan => Ok(plans::delete(call)),
+        Operation::DeletePlan => plans::delete(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)
@@ -371,13 +371,20 @@ impl Machine for Exchange {
         };
         match next {
             Ok(Next::Run(pending, failure)) => Step::Run(Self::new(pending, envelope, failure)),
-            Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
-            Err(error) => {
-                let note = failure.map(|f| format!("the first batch failed: {}", f.reason));
-                Step::Done(envelope.refuse(error, note))
+            Ok(Next::Send(response, note)) => {
+                let notes = note.into_iter().chain(failed_first(failure));
+                let notes: Vec<String> = notes.collect();
+                let note = (!notes.is_empty()).then(|| notes.join("; "));
+                Step::Done(envelope.send(response, note))
             }
+            Err(error) => Step::Done(envelope.refuse(error, failed_first(failure))),
         }
     }
+}
+
+/// The note on a request whose first batch failed.
+fn failed_first(failure: Option<Failure>) -> Option<String> {
+    failure.map(|f| format!("the first batch failed: {}", f.reason))
 }
 
 impl fmt::Debug for Exchange {

@@ -6,6 +6,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::sql::{Batch, Rows};
 use crate::value::fault::{ApiError, Internal};
@@ -58,9 +59,10 @@ pub struct Failure {
 /// The kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The database failed. A request is answered with a 500.
+    /// The database failed. A read is answered with a 500.
     Failed,
-    /// The database is busy, locked or out of reach for a while. A request is answered with a 503 and `Retry-After`.
+    /// The database is busy, locked or out of reach for a while. A read is answered with a 503 and `Retry-After`. (A write is tried again after a
+    /// failure of either kind, and is a 503 if it fails twice.)
     Unavailable,
 }
 
@@ -79,6 +81,17 @@ impl Failure {
             reason: reason.into(),
             kind: FailureKind::Unavailable,
         }
+    }
+}
+
+/// The kind and the reason, for the log.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            FailureKind::Failed => "the database failed: ",
+            FailureKind::Unavailable => "the database is unavailable: ",
+        })?;
+        f.write_str(&self.reason)
     }
 }
 

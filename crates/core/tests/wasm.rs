@@ -212,10 +212,10 @@ fn a_tenant_is_created_with_one_batch() {
     let exchange = exchange(&api, "POST", "/_/api/4/tenants", body);
     let batch: serde_json::Value = serde_json::from_str(&batch(&exchange).to_json()).unwrap();
     assert_eq!(batch.as_array().unwrap().len(), 1);
-    assert_eq!(batch[0][1][4], "Abc");
-    assert_eq!(batch[0][1][5], "a.example.com");
+    assert_eq!(batch[0][1][5], "Abc");
+    assert_eq!(batch[0][1][6], "a.example.com");
     assert!(!batch.to_string().contains('é'), "the env is encrypted");
-    let rows = rows_from_json(r#"[[[1,0,0,1,0,0,"2026-08-18 23:16:57",null]]]"#);
+    let rows = rows_from_json(r#"[[[1,0,null,null,null,1,0,"2026-08-18 23:16:57",null]]]"#);
     let answer = answer(resume(exchange, rows));
     assert_eq!(answer.response.status, 201);
     assert_eq!(

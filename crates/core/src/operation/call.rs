@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::config::{Hostnames, Site};
-use crate::machine::{Context, Failure, FailureKind};
+use crate::machine::{Context, Failure};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
+use crate::store::write::Writer;
 use crate::value::fault::ApiError;
 use crate::wire::body::{Fields, RawBody};
 use crate::wire::conditional::{Condition, Version};
@@ -45,6 +46,11 @@ impl<'a> Call<'a> {
         format!("{}{below}", self.dialect.base_path())
     }
 
+    /// The caller as the author of this request's write.
+    pub(crate) fn writer(&mut self) -> Result<Writer, ApiError> {
+        Writer::new(&self.caller, self.request_id, self.env.random)
+    }
+
     /// The body's fields, under the current dialect's names.
     pub(crate) fn fields(&self) -> Result<Fields<'a>, ApiError> {
         let fields = Fields::of(self.body)?;
@@ -69,6 +75,9 @@ type Finish = Box<
     dyn FnOnce(Result<&mut Results, Failure>, &mut Context<'_>) -> Result<Next, ApiError> + Send,
 >;
 
+/// Reads whether a write that failed was made all the same: then it returns the response. `None`: nothing is in the way of a second try.
+type Judge = Box<dyn FnOnce(&mut Results) -> Result<Option<Response>, ApiError> + Send>;
+
 /// The step after a batch.
 pub(crate) enum Next {
     /// Send this response. The note, if there is one, goes to the log.
@@ -77,14 +86,27 @@ pub(crate) enum Next {
     Run(Pending, Option<Failure>),
 }
 
+/// What to do if a batch fails.
+enum Again {
+    /// Nothing: the failure is the response. A read may simply be asked again.
+    Never,
+    /// Run the same batch again. It does nothing if it was committed the first time (`store/write.rs`).
+    Same,
+    /// Ask this first. Then, if nothing is in the way, run the same batch again.
+    Look(Sql, Judge),
+    /// This is the second try. The first one failed for this reason.
+    Last(Failure),
+}
+
 /// A request that waits for a batch.
 pub(crate) struct Pending {
     batch: Batch,
     finish: Finish,
+    again: Again,
 }
 
 impl Pending {
-    /// Waits for a batch, and makes the response from its results.
+    /// Waits for a batch that only reads, and makes the response from its results.
     pub(crate) fn new(
         batch: Batch,
         finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
@@ -105,6 +127,29 @@ impl Pending {
                 let (response, note) = finish(results.map_err(ApiError::from)?)?;
                 Ok(Next::Send(response, note))
             }),
+            again: Again::Never,
+        }
+    }
+
+    /// Waits for a write. Nobody knows whether a batch that failed was committed, so the same batch runs a second time: it makes the write if
+    /// the first one did not, and its results are those of the write either way.
+    pub(crate) fn write(
+        batch: Batch,
+        finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
+    ) -> Self {
+        Self::write_with_note(batch, |results| Ok((finish(results)?, None)))
+    }
+
+    /// Like [`Pending::write`]. The response comes with a note for the log.
+    pub(crate) fn write_with_note(
+        batch: Batch,
+        finish: impl FnOnce(&mut Results) -> Result<(Response, Option<String>), ApiError>
+        + Send
+        + 'static,
+    ) -> Self {
+        Self {
+            again: Again::Same,
+            ..Self::with_note(batch, finish)
         }
     }
 
@@ -118,6 +163,7 @@ impl Pending {
         Self {
             batch,
             finish: Box::new(|results, _| Ok(Next::Send(finish(results)?, None))),
+            again: Again::Never,
         }
     }
 
@@ -132,10 +178,11 @@ impl Pending {
                 let next = next(results.map_err(ApiError::from)?, context)?;
                 Ok(Next::Run(next, None))
             }),
+            again: Again::Never,
         }
     }
 
-    /// Waits for a batch. `next` makes the response from its results, or asks for another batch.
+    /// Waits for a batch that only reads. `next` makes the response from its results, or asks for another batch.
     pub(crate) fn then(
         batch: Batch,
         next: impl FnOnce(&mut Results) -> Result<Next, ApiError> + Send + 'static,
@@ -143,42 +190,22 @@ impl Pending {
         Self {
             batch,
             finish: Box::new(|results, _| next(results.map_err(ApiError::from)?)),
+            again: Again::Never,
         }
     }
 
-    /// If the batch fails, runs `read` and lets `judge` explain the failure from its row. If `judge` finds nothing, the database itself
-    /// failed, and the response is a 500.
-    pub(crate) fn or_explain(
-        self,
+    /// Waits for a write whose statements fail if they cannot be carried out, such as `CREATE TABLE`. If the batch fails, `read` runs, and
+    /// `judge` finds the reason in its row: an error, or the response if the write was made all the same. If it finds neither, the same batch
+    /// runs again.
+    pub(crate) fn write_or_look(
+        batch: Batch,
+        finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
         read: Sql,
-        judge: impl FnOnce(&mut Results) -> Result<(), ApiError> + Send + 'static,
+        judge: impl FnOnce(&mut Results) -> Result<Option<Response>, ApiError> + Send + 'static,
     ) -> Self {
-        let Self { batch, finish } = self;
         Self {
-            batch,
-            finish: Box::new(|results, context| {
-                let first = match results {
-                    Ok(results) => return finish(Ok(results), context),
-                    Err(failure) => failure,
-                };
-                // The explanation would meet the same database.
-                if first.kind == FailureKind::Unavailable {
-                    return Err(first.into());
-                }
-                let reason = first.clone();
-                let explanation = Self {
-                    batch: Batch::one(read),
-                    finish: Box::new(|results, _| match results {
-                        Ok(results) => judge(results).and(Err(reason.into())),
-                        Err(second) => Err(Failure {
-                            reason: format!("{}; and then: {}", reason.reason, second.reason),
-                            kind: second.kind,
-                        }
-                        .into()),
-                    }),
-                };
-                Ok(Next::Run(explanation, Some(first)))
-            }),
+            again: Again::Look(read, Box::new(judge)),
+            ..Self::new(batch, finish)
         }
     }
 
@@ -193,8 +220,51 @@ impl Pending {
         results: Result<&mut Results, Failure>,
         context: &mut Context<'_>,
     ) -> Result<Next, ApiError> {
-        (self.finish)(results, context)
+        let Self {
+            batch,
+            finish,
+            again,
+        } = self;
+        let failure = match results {
+            Ok(results) => return finish(Ok(results), context),
+            Err(failure) => failure,
+        };
+        match again {
+            Again::Never => finish(Err(failure), context),
+            Again::Same => Ok(Self::second(batch, finish, failure)),
+            Again::Last(first) => Err(twice(&first, &failure)),
+            Again::Look(read, judge) => {
+                let first = failure.clone();
+                let look = Self {
+                    batch: Batch::one(read),
+                    finish: Box::new(move |results, _| match results {
+                        Ok(results) => Ok(match judge(results)? {
+                            Some(response) => Next::Send(response, None),
+                            None => Self::second(batch, finish, first),
+                        }),
+                        Err(second) => Err(twice(&first, &second)),
+                    }),
+                    again: Again::Never,
+                };
+                Ok(Next::Run(look, Some(failure)))
+            }
+        }
     }
+
+    /// Runs a batch that failed for a second and last time.
+    fn second(batch: Batch, finish: Finish, failure: Failure) -> Next {
+        let again = Self {
+            batch,
+            finish,
+            again: Again::Last(failure.clone()),
+        };
+        Next::Run(again, Some(failure))
+    }
+}
+
+/// The error of a write that failed twice. Nobody knows whether it was made.
+fn twice(first: &Failure, second: &Failure) -> ApiError {
+    ApiError::WriteLost(format!("{first}; and again: {second}"))
 }
 
 /// The id is malformed, so nothing can have it: 404 if the caller's key is valid, otherwise 401.

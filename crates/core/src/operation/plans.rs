@@ -9,7 +9,7 @@ use crate::store::find;
 use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
 use crate::store::registry;
 use crate::store::standing;
-use crate::store::write::was_there;
+use crate::store::write::{Written, was_there};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::PlanId;
@@ -83,11 +83,12 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
 /// `POST /tenants-plans`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let new = read_new(call.fields()?)?;
-    let batch = plans::create(&call.caller, call.request_id, &new, &mut call.env)?;
+    let writer = call.writer()?;
+    let batch = plans::create(&writer, &new, &mut call.env)?;
     let location = call.path(&format!("/tenants-plans/{}", new.id));
     let dialect = call.dialect;
-    Ok(Pending::new(batch, move |results| {
-        let (now, version) = match Created::decode(standing::judged(results)?)? {
+    Ok(Pending::write(batch, move |results| {
+        let (now, version) = match Created::decode(Written::read(results)?)? {
             Created::At(now, version) => (now, version),
             Created::Taken { id, external_id } => {
                 let id = id.map(|holder| taken("/id", new.id.as_str(), holder));
@@ -120,9 +121,10 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = PlanId::parse(call.id) else {
         return Ok(absent(&call.caller, "plan"));
     };
-    let batch = plans::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
-    Ok(Pending::new(batch, move |results| {
-        let mut row = standing::judged(results)?;
+    let writer = call.writer()?;
+    let batch = plans::edit(&writer, &id, &patch, &mut call.env)?;
+    Ok(Pending::write(batch, move |results| {
+        let mut row = Written::read(results)?;
         let edited = Edited::decode(&mut row)?;
         if !edited.id_is_there {
             return Err(NOT_FOUND);
@@ -144,18 +146,18 @@ fn taken_external_id(id: Option<&ExternalId>, holder: String) -> FieldError {
 }
 
 /// `DELETE /tenants-plans/{id}`: its tenants keep running without a plan.
-pub(crate) fn delete(call: &Call<'_>) -> Pending {
+pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = PlanId::parse(call.id) else {
-        return absent(&call.caller, "plan");
+        return Ok(absent(&call.caller, "plan"));
     };
-    let batch = plans::delete(&call.caller, call.request_id, &id);
-    Pending::new(batch, |results| {
+    let batch = plans::delete(&call.writer()?, &id);
+    Ok(Pending::write(batch, |results| {
         if was_there(results)? {
             Ok(Response::empty(204))
         } else {
             Err(NOT_FOUND)
         }
-    })
+    }))
 }
 
 /// Reads the body of `POST /tenants-plans`. `null` for `limits` or `env` counts as absent (contract §10).

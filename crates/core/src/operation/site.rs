@@ -2,12 +2,13 @@
 //! `DELETE /tenants/{id}` with `drop_tables`.
 
 use alloc::format;
+use alloc::string::ToString as _;
 
 use crate::crypto::hashing::{Hashing, Password};
 use crate::crypto::secret::Secret;
 use crate::operation::call::{Call, Pending, absent};
 use crate::sql::{Batch, Results};
-use crate::store::sites::{Admin, Installed, Obstacles, Site};
+use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site};
 use crate::value::fault::ApiError;
 use crate::value::id::TenantId;
 use crate::value::user::{Email, Username};
@@ -15,6 +16,8 @@ use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::http::Response;
 use crate::wire::json::object;
 use crate::wire::rule::Rule;
+
+const NO_TENANT: ApiError = ApiError::NotFound { what: "tenant" };
 
 const NO_USER: ApiError = ApiError::NotFound { what: "user" };
 
@@ -32,36 +35,57 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(&call.caller, "tenant"));
     };
     let tenants = call.path("/tenants");
-    let not_yet = |results: &mut Results| {
-        if Obstacles::decode(results)?.is_installed {
-            return Err(ApiError::AlreadyInstalled);
-        }
-        Ok(())
-    };
     Ok(Pending::first(
         Batch::one(site.obstacles()),
         move |results, context| {
-            not_yet(results)?;
-            let batch = site.install(Admin {
+            if Obstacles::decode(results)?.is_installed {
+                return Err(ApiError::AlreadyInstalled);
+            }
+            let admin = Admin {
                 username: &username,
                 email: &email,
                 password_hash: hashing.hash(&password, context.random)?,
-            });
-            let pending = Pending::new(batch, move |results| installed(results, &tenants));
-            Ok(pending.or_explain(site.obstacles(), not_yet))
+            };
+            let writer = site.writer(context.random)?;
+            let batch = site.install(&writer, admin);
+            let location = tenants.clone();
+            let finish =
+                move |results: &mut Results| Ok(installed(&Installed::decode(results)?, &location));
+            let aftermath = site.aftermath(&writer);
+            Ok(Pending::write_or_look(
+                batch,
+                finish,
+                aftermath,
+                move |results| {
+                    let found = Aftermath::decode(results)?;
+                    if found.is_done {
+                        // The tables have what the request says.
+                        let made = Installed {
+                            tenant_id: found.tenant_id.unwrap_or_else(|| site.id().to_string()),
+                            username: username.as_str().into(),
+                            email: email.as_str().into(),
+                        };
+                        return Ok(Some(installed(&made, &tenants)));
+                    }
+                    match found.tenant_id {
+                        None => Err(NO_TENANT),
+                        Some(_) if found.is_installed => Err(ApiError::AlreadyInstalled),
+                        Some(_) => Ok(None),
+                    }
+                },
+            ))
         },
     ))
 }
 
-fn installed(results: &mut Results, tenants: &str) -> Result<Response, ApiError> {
-    let installed = Installed::decode(results)?;
+fn installed(installed: &Installed, tenants: &str) -> Response {
     let body = object(|o| {
         o.text("id", &installed.tenant_id)
             .text("username", &installed.username)
             .text("email", &installed.email)
     });
     let location = format!("{tenants}/{}", installed.tenant_id);
-    Ok(Response::json(201, body).with("location", location))
+    Response::json(201, body).with("location", location)
 }
 
 /// `PATCH /tenants/{id}/user-password-reset`
@@ -76,20 +100,28 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         Some(password) => password,
         None => Password::generate(call.env.random)?,
     };
-    let is_installed = |results: &mut Results| {
-        if !Obstacles::decode(results)?.is_installed {
-            return Err(NOT_INSTALLED);
-        }
-        Ok(())
-    };
     Ok(Pending::first(
         Batch::one(site.obstacles()),
         move |results, context| {
-            is_installed(results)?;
+            if !Obstacles::decode(results)?.is_installed {
+                return Err(NOT_INSTALLED);
+            }
             let hash = hashing.hash(&password, context.random)?;
-            let batch = site.reset_password(&username, hash);
-            let pending = Pending::new(batch, move |results| reset(results, &password));
-            Ok(pending.or_explain(site.obstacles(), is_installed))
+            let writer = site.writer(context.random)?;
+            let batch = site.reset_password(&writer, &username, hash);
+            Ok(Pending::write_or_look(
+                batch,
+                move |results| reset(results, &password),
+                site.aftermath(&writer),
+                |results| match Aftermath::decode(results)? {
+                    Aftermath {
+                        tenant_id: None, ..
+                    } => Err(NO_TENANT),
+                    found if !found.is_installed => Err(NOT_INSTALLED),
+                    // The batch changes nothing if it was committed, and returns the user's name.
+                    _ => Ok(None),
+                },
+            ))
         },
     ))
 }
@@ -109,12 +141,21 @@ fn reset(results: &mut Results, password: &Password) -> Result<Response, ApiErro
 }
 
 /// `DELETE /tenants/{id}` with `drop_tables`: deletes the tenant and all of its tables.
-pub(crate) fn delete_with_tables(call: &Call<'_>, id: TenantId) -> Pending {
+pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pending, ApiError> {
     let site = Site::of(&call.caller, call.request_id, id, &call.site.table_prefix);
-    Pending::new(site.delete(), |_| Ok(Response::empty(204)))
-        .or_explain(site.obstacles(), |results| {
-            Obstacles::decode(results).map(drop)
-        })
+    let writer = call.writer()?;
+    Ok(Pending::write_or_look(
+        site.delete(&writer),
+        |_| Ok(Response::empty(204)),
+        site.aftermath(&writer),
+        |results| match Aftermath::decode(results)? {
+            Aftermath { is_done: true, .. } => Ok(Some(Response::empty(204))),
+            Aftermath {
+                tenant_id: None, ..
+            } => Err(NO_TENANT),
+            Aftermath { .. } => Ok(None),
+        },
+    ))
 }
 
 /// The site that the path names, and the cost of its passwords' hashes; `None` if no tenant can have this id.

@@ -18,7 +18,7 @@ use crate::store::standing;
 use crate::store::tenants::{
     self, Created, NewTenant, Obstacles, SettingsRow, Tenant, TenantPatch,
 };
-use crate::store::write::was_there;
+use crate::store::write::{Written, was_there};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError, Internal};
 use crate::value::hostname::Hostname;
@@ -150,19 +150,14 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let new = read_new(call.fields()?, call.hostnames)?;
-    let batch = tenants::create(
-        &call.caller,
-        call.request_id,
-        &new,
-        call.site,
-        &mut call.env,
-    )?;
+    let writer = call.writer()?;
+    let batch = tenants::create(&writer, &new, call.site, &mut call.env)?;
     let location = call.path(&format!("/tenants/{}", new.id));
     let dialect = call.dialect;
     let reused_id = call.site.reused_id;
-    Ok(Pending::with_note(batch, move |results| {
-        let mut row = standing::judged(results)?;
-        let id_holder = row.optional_text("id_holder")?;
+    Ok(Pending::write_with_note(batch, move |results| {
+        let mut row = Written::read(results)?;
+        let id_holder = row.holder("id_holder")?;
         let obstacles = Obstacles::decode(&mut row)?;
         if let Some(error) = against_plan(&obstacles, new.plan_id.as_ref()) {
             return Err(ApiError::Invalid([error].into()));
@@ -213,12 +208,13 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(&call.caller, "tenant"));
     };
-    let batch = tenants::edit(&call.caller, call.request_id, &id, &patch, &mut call.env)?;
-    Ok(Pending::new(batch, move |results| {
-        let mut row = standing::judged(results)?;
-        let id_is_there = row.boolean("id_is_there")?;
+    let writer = call.writer()?;
+    let batch = tenants::edit(&writer, &id, &patch, &mut call.env)?;
+    Ok(Pending::write(batch, move |results| {
+        let mut row = Written::read(results)?;
+        let id_is_there = row.obstacle("id_is_there", true)?;
         let obstacles = Obstacles::decode(&mut row)?;
-        let labels_fit = row.boolean("labels_fit")?;
+        let labels_fit = row.obstacle("labels_fit", true)?;
         if !id_is_there {
             return Err(NOT_FOUND);
         }
@@ -262,10 +258,10 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(&call.caller, "tenant"));
     };
     if drop_tables {
-        return Ok(site::delete_with_tables(call, id));
+        return site::delete_with_tables(call, id);
     }
-    let batch = tenants::delete(&call.caller, call.request_id, &id, &call.site.table_prefix);
-    Ok(Pending::new(batch, |results| {
+    let batch = tenants::delete(&call.writer()?, &id, &call.site.table_prefix);
+    Ok(Pending::write(batch, |results| {
         if was_there(results)? {
             Ok(Response::empty(204))
         } else {

@@ -125,6 +125,13 @@ impl Sql {
         self
     }
 
+    /// Adds the placeholder of the value that was bound last.
+    pub(crate) fn again(mut self) -> Self {
+        // Writing to a String cannot fail.
+        let _ = write!(self.text.to_mut(), "?{}", self.values.len());
+        self
+    }
+
     /// Binds values to the next placeholders, which the text already has.
     pub(crate) fn values(mut self, values: impl IntoIterator<Item = Value>) -> Self {
         self.values.extend(values);

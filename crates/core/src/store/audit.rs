@@ -4,9 +4,9 @@
 
 use alloc::vec::Vec;
 
-use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
 use crate::store::standing;
+use crate::store::write::Writer;
 use crate::value::clock::Timestamp;
 use crate::value::id::TenantId;
 use crate::value::run::Run;
@@ -83,20 +83,12 @@ pub(crate) const TABLES_DROPPED: &str = "tables_dropped";
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Author<'a> {
     /// The caller of a request.
-    Caller { key_id: i64, request_id: &'a str },
+    Caller(&'a Writer),
     /// Whoever runs a task. The run's id takes the place of a request's.
     Run(&'a Run),
 }
 
-impl<'a> Author<'a> {
-    /// The columns key_id, request_id and operator.
-    fn columns(self) -> (Option<i64>, &'a str, Option<&'a str>) {
-        match self {
-            Self::Caller { key_id, request_id } => (Some(key_id), request_id, None),
-            Self::Run(run) => (None, run.id(), run.operator()),
-        }
-    }
-}
+impl<'a> Author<'a> {}
 
 /// An entry of the log.
 #[derive(Debug, Clone, Copy)]
@@ -119,13 +111,33 @@ macro_rules! insert {
     };
 }
 
-/// Writes an entry if the statement before it changed a row. An entry without an operator needs no column for one, so a restored backup of
-/// an earlier schema can have it.
+/// Writes an entry if the statement before it changed a row. A caller's write has at most one entry, however often it is tried. An entry without
+/// an operator needs no column for one, so a restored backup of an earlier schema can have it.
 pub(crate) fn after_change(entry: Entry<'_>) -> Sql {
-    let (key_id, request_id, operator) = entry.author.columns();
-    let text = match operator {
-        None => insert!("", "?1, ?2, ?3, ?4, ?5 WHERE changes() > 0"),
-        Some(_) => insert!(", operator", "?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0"),
+    let (text, key_id, request_id, last) = match entry.author {
+        Author::Caller(writer) => (
+            insert!(
+                ", token",
+                "?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0 AND NOT EXISTS (SELECT 1 FROM audit_log WHERE token = ?6)"
+            ),
+            Some(writer.key_id()),
+            writer.request_id(),
+            Some(writer.token()),
+        ),
+        Author::Run(run) => match run.operator() {
+            None => (
+                insert!("", "?1, ?2, ?3, ?4, ?5 WHERE changes() > 0"),
+                None,
+                run.id(),
+                None,
+            ),
+            Some(operator) => (
+                insert!(", operator", "?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0"),
+                None,
+                run.id(),
+                Some(operator),
+            ),
+        },
     };
     let sql = Sql::new(text).values([
         key_id.into(),
@@ -134,7 +146,7 @@ pub(crate) fn after_change(entry: Entry<'_>) -> Sql {
         request_id.into(),
         entry.now.as_str().into(),
     ]);
-    sql.values(operator.map(Value::from))
+    sql.values(last.map(Value::from))
 }
 
 /// Writes an entry for each row of `rows`, a table with its condition. `subject` is the expression of a row's subject. The statement
@@ -187,32 +199,32 @@ pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql 
 /// entry. If the caller's key is not valid or there is no such tenant, the entry's action is `NULL`, which the table refuses, and
 /// with it the whole transaction.
 pub(crate) fn entered(
-    caller: &Caller,
+    writer: &Writer,
     action: Action,
     tenant_id: &str,
-    request_id: &str,
     detail: Option<&str>,
     statements: impl IntoIterator<Item = Sql>,
 ) -> Batch {
     let entry = standing::statement(
-        caller,
+        writer,
         insert!(
-            ", detail",
+            ", detail, token",
             concat!(
                 standing::key!(id),
                 ", CASE WHEN ",
                 standing::standing!(),
                 " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7) THEN ?5 END, ?7, ?6, ",
                 standing::key!(now),
-                ", ?8"
+                ", ?8, ?9"
             )
         ),
     )
     .values([
         action.as_str().into(),
-        request_id.into(),
+        writer.request_id().into(),
         tenant_id.to_ascii_lowercase().into(),
         detail.into(),
+        writer.token().into(),
     ]);
     Batch::of(core::iter::once(entry).chain(statements))
 }

@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0008_keys.sql",
     "0009_revisions.sql",
     "0010_routing.sql",
+    "0011_token.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

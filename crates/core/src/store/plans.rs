@@ -8,7 +8,7 @@ use crate::sql::Batch;
 use crate::store::registry::{revision, revision_of, version};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::standing::{self, Judged, caller, if_allowed};
-use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
+use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
 use crate::value::id::PlanId;
@@ -138,8 +138,7 @@ impl Plan {
 
 /// Creates a plan. The result is a [`Created`].
 pub(crate) fn create(
-    caller: &Caller,
-    request_id: &str,
+    writer: &Writer,
     new: &NewPlan,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
@@ -169,7 +168,7 @@ pub(crate) fn create(
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
     ];
-    Ok(write(caller, request_id, text, values))
+    Ok(write(writer, text, values))
 }
 
 /// The outcome of [`create`].
@@ -186,9 +185,9 @@ pub(crate) enum Created {
 
 impl Created {
     /// Reads the row that [`create`] returns.
-    pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
-        let id = row.optional_text("id_holder")?;
-        let external_id = row.optional_text("external_id_holder")?;
+    pub(crate) fn decode(mut row: Written) -> Result<Self, ApiError> {
+        let id = row.holder("id_holder")?;
+        let external_id = row.holder("external_id_holder")?;
         Ok(if id.is_some() || external_id.is_some() {
             Self::Taken { id, external_id }
         } else {
@@ -199,8 +198,7 @@ impl Created {
 
 /// Changes a plan. The result is [`Edited`], and the new [`version`].
 pub(crate) fn edit(
-    caller: &Caller,
-    request_id: &str,
+    writer: &Writer,
     id: &PlanId,
     patch: &PlanPatch,
     sealer: &mut EnvSealer<'_>,
@@ -245,7 +243,7 @@ pub(crate) fn edit(
         sets_labels.into(),
         labels.into(),
     ];
-    Ok(write(caller, request_id, text, values))
+    Ok(write(writer, text, values))
 }
 
 /// The outcome of [`edit`].
@@ -259,23 +257,23 @@ pub(crate) struct Edited {
 
 impl Edited {
     /// Reads the row that [`edit`] returns.
-    pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
+    pub(crate) fn decode(row: &mut Written) -> Result<Self, ApiError> {
         Ok(Self {
-            id_is_there: row.boolean("id_is_there")?,
-            external_id_holder: row.optional_text("external_id_holder")?,
-            labels_fit: row.boolean("labels_fit")?,
+            id_is_there: row.obstacle("id_is_there", true)?,
+            external_id_holder: row.holder("external_id_holder")?,
+            labels_fit: row.obstacle("labels_fit", true)?,
         })
     }
 }
 
 /// Deletes a plan. Its tenants keep running without one. The result is a row of
 /// [`write::was_there`](crate::store::write::was_there).
-pub(crate) fn delete(caller: &Caller, request_id: &str, id: &PlanId) -> Batch {
+pub(crate) fn delete(writer: &Writer, id: &PlanId) -> Batch {
     let text = write_into!(
         "delete_plan",
         "id_is_there, id",
         "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?6), ?6",
         "id_is_there"
     );
-    write(caller, request_id, text, [id.as_str().into()])
+    write(writer, text, [id.as_str().into()])
 }

@@ -7,8 +7,10 @@ use crate::sql::{Batch, Results, Sql, unexpected_result};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::site_schema;
 use crate::store::standing::{self, standing};
+use crate::store::write::Writer;
 use crate::value::fault::ApiError;
 use crate::value::id::TenantId;
+use crate::value::random::Random;
 use crate::value::table_name::{TableNames, TablePrefix};
 use crate::value::user::{Email, Username};
 
@@ -44,8 +46,18 @@ impl Site {
         }
     }
 
+    /// The caller as the author of a write. A request that is refused in its first batch needs none.
+    pub(crate) fn writer(&self, random: &mut dyn Random) -> Result<Writer, ApiError> {
+        Writer::new(&self.caller, &self.request_id, random)
+    }
+
+    /// The tenant's id, as the request spells it.
+    pub(crate) fn id(&self) -> &TenantId {
+        &self.id
+    }
+
     /// Creates the tables and the administrator; a trigger of the audit entry notes that there is a site to count. The result is an [`Installed`].
-    pub(crate) fn install(&self, admin: Admin<'_>) -> Batch {
+    pub(crate) fn install(&self, writer: &Writer, admin: Admin<'_>) -> Batch {
         let insert = Sql::new("INSERT INTO ")
             .name(&self.names.name(site_schema::USERS))
             .sql(" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (")
@@ -55,22 +67,30 @@ impl Site {
             .sql(", ")
             .bind(admin.password_hash)
             .sql(", 1, 0, ")
-            .bind(self.caller.now().as_str())
+            .bind(writer.now().as_str())
             .sql(") RETURNING username, email, (SELECT id FROM tenants WHERE id = ")
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
         let tables = site_schema::create(&self.names);
-        self.entered(Action::TenantInstall, None, tables.chain([insert]))
+        self.entered(writer, Action::TenantInstall, None, tables.chain([insert]))
     }
 
-    /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`].
-    pub(crate) fn reset_password(&self, username: &Username, password_hash: String) -> Batch {
-        let update = standing::statement(&self.caller, "UPDATE ")
+    /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`]. If the log has the write's
+    /// token, nothing changes, and the results are the same.
+    pub(crate) fn reset_password(
+        &self,
+        writer: &Writer,
+        username: &Username,
+        password_hash: String,
+    ) -> Batch {
+        let update = standing::statement(writer, "UPDATE ")
             .name(&self.names.name(site_schema::USERS))
-            .sql(" SET password_hash = ")
+            .sql(" SET password_hash = iif(EXISTS (SELECT 1 FROM audit_log WHERE token = ")
+            .bind(writer.token())
+            .sql("), password_hash, ")
             .bind(password_hash)
             .sql(concat!(
-                " WHERE ",
+                ") WHERE ",
                 standing!(),
                 " AND EXISTS (SELECT 1 FROM tenants WHERE id = "
             ))
@@ -79,22 +99,20 @@ impl Site {
             .bind(username.as_str())
             .sql(" RETURNING username");
         let entry = audit::after_change(Entry {
-            author: Author::Caller {
-                key_id: self.caller.key_id(),
-                request_id: &self.request_id,
-            },
+            author: Author::Caller(writer),
             action: Action::TenantUserPasswordReset,
             subject: self.id.as_str(),
-            now: self.caller.now(),
+            now: writer.now(),
         });
         Batch::of([update, entry, self.obstacles()])
     }
 
     /// Deletes the tenant and drops all of its tables.
-    pub(crate) fn delete(&self) -> Batch {
+    pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
         let drops = site_schema::drop(&self.names);
         self.entered(
+            writer,
             Action::TenantDelete,
             Some(audit::TABLES_DROPPED),
             core::iter::once(delete).chain(drops),
@@ -119,20 +137,32 @@ impl Site {
         ])
     }
 
+    /// Reads, after a batch that failed, whether it was committed all the same, and the obstacles. The result is an [`Aftermath`].
+    pub(crate) fn aftermath(&self, writer: &Writer) -> Sql {
+        standing::statement(
+            writer,
+            concat!(
+                "SELECT ",
+                standing!(),
+                " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, \
+                 (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed"
+            ),
+        )
+        .values([
+            self.id.as_str().into(),
+            self.names.name(site_schema::USERS).as_str().into(),
+            writer.token().into(),
+        ])
+    }
+
     fn entered(
         &self,
+        writer: &Writer,
         action: Action,
         detail: Option<&str>,
         statements: impl IntoIterator<Item = Sql>,
     ) -> Batch {
-        audit::entered(
-            &self.caller,
-            action,
-            self.id.as_str(),
-            &self.request_id,
-            detail,
-            statements,
-        )
+        audit::entered(writer, action, self.id.as_str(), detail, statements)
     }
 }
 
@@ -155,6 +185,31 @@ impl Obstacles {
             return Err(ApiError::NotFound { what: "tenant" });
         }
         Ok(Self { is_installed })
+    }
+}
+
+/// The state of a site after a batch that failed.
+#[derive(Debug)]
+pub(crate) struct Aftermath {
+    /// Whether the batch was committed all the same.
+    pub(crate) is_done: bool,
+    /// The tenant's id as it was created. `None` if there is no such tenant.
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) is_installed: bool,
+}
+
+impl Aftermath {
+    /// Reads the row of [`Site::aftermath`].
+    ///
+    /// # Errors
+    /// 401 or 403 by the key's standing.
+    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = standing::judged(results)?;
+        Ok(Self {
+            is_done: row.boolean("is_done")?,
+            tenant_id: row.optional_text("tenant_id")?,
+            is_installed: row.boolean("is_installed")?,
+        })
     }
 }
 

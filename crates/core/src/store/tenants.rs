@@ -13,7 +13,7 @@ use crate::store::registry::{revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, caller, if_allowed};
-use crate::store::write::{holder, labels_fit, merged_labels, write, write_into};
+use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
@@ -230,8 +230,7 @@ impl Tenant {
 
 /// Creates a tenant. The result is the holder of its id, [`Obstacles`], and a [`Created`].
 pub(crate) fn create(
-    caller: &Caller,
-    request_id: &str,
+    writer: &Writer,
     new: &NewTenant,
     site: &Site,
     sealer: &mut EnvSealer<'_>,
@@ -272,14 +271,13 @@ pub(crate) fn create(
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
     ];
-    Ok(write(caller, request_id, text, values))
+    Ok(write(writer, text, values))
 }
 
 /// Changes a tenant. The result is whether it is there, [`Obstacles`], whether the labels fit, and the new version
 /// ([`version`]).
 pub(crate) fn edit(
-    caller: &Caller,
-    request_id: &str,
+    writer: &Writer,
     id: &TenantId,
     patch: &TenantPatch,
     sealer: &mut EnvSealer<'_>,
@@ -329,7 +327,7 @@ pub(crate) fn edit(
         sets_labels.into(),
         labels.into(),
     ];
-    Ok(write(caller, request_id, text, values))
+    Ok(write(writer, text, values))
 }
 
 /// Reads the version of a tenant at the end of the row that [`edit`] returns. `None` if its statistics cannot be read: the write has happened
@@ -350,12 +348,7 @@ pub(crate) fn version(row: &mut Judged) -> Result<Option<Version>, ApiError> {
 }
 
 /// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is a row of [`write::was_there`](crate::store::write::was_there).
-pub(crate) fn delete(
-    caller: &Caller,
-    request_id: &str,
-    id: &TenantId,
-    prefix: &TablePrefix,
-) -> Batch {
+pub(crate) fn delete(writer: &Writer, id: &TenantId, prefix: &TablePrefix) -> Batch {
     let users = TableNames::of(prefix, id).name(site_schema::USERS);
     let text = write_into!(
         "delete_tenant",
@@ -364,7 +357,7 @@ pub(crate) fn delete(
         "id_is_there"
     );
     let values = [id.as_str().into(), users.as_str().into()];
-    write(caller, request_id, text, values)
+    write(writer, text, values)
 }
 
 /// A tenant's empty map is stored as `NULL`.
@@ -393,11 +386,11 @@ pub(crate) struct Obstacles {
 
 impl Obstacles {
     /// Reads the row that a write returns.
-    pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
+    pub(crate) fn decode(row: &mut Written) -> Result<Self, ApiError> {
         Ok(Self {
-            hostname_holder: row.optional_text("hostname_holder")?,
-            external_id_holder: row.optional_text("external_id_holder")?,
-            plan_is_there: row.boolean("plan_is_there")?,
+            hostname_holder: row.holder("hostname_holder")?,
+            external_id_holder: row.holder("external_id_holder")?,
+            plan_is_there: row.obstacle("plan_is_there", true)?,
         })
     }
 }
@@ -414,7 +407,7 @@ pub(crate) struct Created {
 
 impl Created {
     /// Reads the rest of the row that [`create`] returns, after its [`Obstacles`] and before the version.
-    pub(crate) fn decode(row: &mut Judged) -> Result<Self, ApiError> {
+    pub(crate) fn decode(row: &mut Written) -> Result<Self, ApiError> {
         Ok(Self {
             site_is_there: row.boolean("site_is_there")?,
             now: row.text("now")?,

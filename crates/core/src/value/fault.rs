@@ -83,6 +83,8 @@ pub enum ApiError {
     },
     /// The database is busy, locked or out of reach for a while. Holds its message, for the log only.
     Unavailable(String),
+    /// The database failed at a write, and again at the second try. Nobody knows whether the write was made. Holds both messages, for the log only.
+    WriteLost(String),
     /// The service cannot serve requests: its database failed, or lacks a migration. Only the health route says so. Holds the reason, for the
     /// log only.
     NotReady(NotReady),

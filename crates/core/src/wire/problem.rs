@@ -108,7 +108,7 @@ impl ApiError {
             Self::Invalid(_) => Code::Invalid,
             Self::Internal(_) => Code::Internal,
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => Code::NotConfigured,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(_) | Self::WriteLost(_) => Code::Unavailable,
             Self::NotReady(_) => Code::NotReady,
         }
     }
@@ -166,6 +166,9 @@ impl ApiError {
                     .into()
             }
             Self::Unavailable(_) => "the database is busy; try again in a moment".into(),
+            Self::WriteLost(_) => {
+                "the database failed, and may have made the change; try again in a moment".into()
+            }
             Self::NotReady(_) => {
                 "the service is not ready; its log has the reason under the request id".into()
             }
@@ -182,6 +185,7 @@ impl ApiError {
             Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
             Self::Misconfigured { detail } => Some(detail.clone()),
             Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
+            Self::WriteLost(reasons) => Some(reasons.clone()),
             Self::NotReady(why) => Some(why.cause()),
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
@@ -234,7 +238,9 @@ impl ApiError {
             Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
             // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
             Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
-            Self::Unavailable(_) => response.with("retry-after", RETRY_AFTER_SECONDS),
+            Self::Unavailable(_) | Self::WriteLost(_) => {
+                response.with("retry-after", RETRY_AFTER_SECONDS)
+            }
             _ => response,
         };
         response.headers[0].1 = Cow::Borrowed("application/problem+json");

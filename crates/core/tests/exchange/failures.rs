@@ -1,14 +1,17 @@
-//! A database that fails (contract §3). If it fails before the commit, nothing has changed. If it fails after the commit, the whole
-//! change is there, with its one audit entry. The response is a 500 both times, and the request can be repeated.
+//! A database that fails (contract §3 and §11). Nobody knows whether a batch that failed was committed, so a write is tried once more, and is
+//! made once however it fails. A read that fails is a 500 or a 503, and the caller can repeat it.
 
+use std::iter::repeat;
+
+use tenants_core::log::Level;
 use tenants_core::sql::{Rows, Value};
 use tenants_core::task::prepare::{MIGRATIONS, Preparation};
-use tenants_core::{Answer, Context, Exchange, Failure, Machine as _, Outcome, Step};
+use tenants_core::{Answer, Context, Failure, Machine as _, Outcome, Step};
 
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error};
+use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error, problem};
 
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 
@@ -68,33 +71,6 @@ fn writes() -> Vec<(Ask, u16, u16)> {
     ]
 }
 
-/// Finishes an exchange whose last batch failed. If it asks why with one more batch, runs that one.
-fn fail(host: &mut Host, ask: &Ask, exchange: Exchange, reason: &str) -> Got {
-    if !asks_why(ask) {
-        return host.finish(ask, exchange, Err(reason.into()));
-    }
-    let why = host.ask_why(ask, exchange, reason);
-    let rows = host.run(why.batch());
-    assert!(rows.is_ok(), "{rows:?}");
-    host.finish_why(ask, why, rows)
-}
-
-/// Whether the exchange asks why its batch failed: these create tables, drop them, or use some that may not exist.
-fn asks_why(ask: &Ask) -> bool {
-    ask.target.ends_with("/install")
-        || ask.target.ends_with("/user-password-reset")
-        || (ask.method == "DELETE" && !ask.body.is_empty())
-}
-
-fn failed(host: &mut Host, ask: &Ask, exchange: Exchange, reason: &str) {
-    let got = fail(host, ask, exchange, reason);
-    assert_eq!(got.status, 500, "{ask:?}");
-    assert_eq!(got.cause(), format!("the database failed: {reason}"));
-    if ask.method != "HEAD" {
-        assert_eq!(got.body, internal_error());
-    }
-}
-
 fn audit_entries(host: &Host) -> i64 {
     match host.one("SELECT count(*) FROM audit_log") {
         Value::Integer(n) => n,
@@ -102,23 +78,201 @@ fn audit_entries(host: &Host) -> i64 {
     }
 }
 
-#[test]
-fn a_failure_before_the_commit_changes_nothing() {
-    for (ask, first, again) in writes() {
-        let mut host = filled();
-        let before = host.dump();
-        let exchange = host.exchange(&ask);
-        host.sql("SAVEPOINT here", &[]);
-        for statement in exchange.batch().statements() {
-            host.sql(statement.text(), statement.values());
+/// Where a batch breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// Before its commit: nothing has changed.
+    Before,
+    /// After its commit. The database has the change, and nobody hears of it.
+    After,
+    /// Not at all.
+    Whole,
+}
+
+/// Sends a request whose last batch, and those that follow it, break off as `cuts` says. Those after the last cut are whole.
+fn cut(host: &mut Host, ask: &Ask, cuts: &[Cut]) -> Got {
+    let exchange = host.exchange(ask);
+    let mut cuts = cuts.iter().copied().chain(repeat(Cut::Whole));
+    host.finish_with(ask, exchange, |host, batch| {
+        match cuts.next().expect("it repeats") {
+            Cut::Before => Err(REASON.into()),
+            Cut::After => host.run(batch).and(Err(REASON.into())),
+            Cut::Whole => host.run(batch),
         }
-        assert_ne!(host.dump(), before, "the batch writes");
-        host.sql("ROLLBACK TO here", &[]);
-        host.sql("RELEASE here", &[]);
-        failed(&mut host, &ask, exchange, REASON);
-        assert_eq!(host.dump(), before);
+    })
+}
+
+/// The host after each write that nothing interrupts, and its response. Two hosts draw the same random bytes, so that tokens, nonces, salts
+/// and hashes are the same, too.
+fn whole(ask: &Ask, status: u16) -> (Host, Got) {
+    let mut host = filled();
+    let before = visible(&host);
+    let got = host.expect(status, ask);
+    assert_ne!(visible(&host), before, "{ask:?} writes");
+    (host, got)
+}
+
+/// The rows of every table but the audit log.
+fn visible(host: &Host) -> Vec<String> {
+    let dump = host.dump();
+    let lines = dump.lines().filter(|line| !line.starts_with("audit_log"));
+    lines.map(str::to_owned).collect()
+}
+
+/// Whether the exchange looks why its batch failed before it tries again: these create tables, drop them, or use some that may not exist.
+fn looks_first(ask: &Ask) -> bool {
+    ask.target.ends_with("/install")
+        || ask.target.ends_with("/user-password-reset")
+        || (ask.method == "DELETE" && !ask.body.is_empty())
+}
+
+#[test]
+fn a_write_that_breaks_off_once_is_made_once_and_is_the_success_that_it_was() {
+    for (ask, first, again) in writes() {
+        let (expected, answer) = whole(&ask, first);
+        for at in [Cut::Before, Cut::After] {
+            let mut host = filled();
+            let entries = audit_entries(&host);
+            let got = cut(&mut host, &ask, &[at]);
+            assert_eq!(got.response, answer.response, "{at:?} {ask:?}");
+            assert_eq!(
+                got.cause(),
+                format!("the first batch failed: {REASON}"),
+                "{at:?} {ask:?}"
+            );
+            assert_eq!(got.log.level(), Level::Warn);
+            assert_eq!(host.dump(), expected.dump(), "{at:?} {ask:?}");
+            assert_eq!(audit_entries(&host), entries + 1);
+            assert_eq!(host.ask(&ask).status, again, "{at:?} {ask:?}");
+        }
+    }
+}
+
+/// The last try may be the one that breaks off, too: then nobody knows.
+#[test]
+fn a_write_that_breaks_off_twice_is_a_503_with_retry_after_and_is_made_once_at_most() {
+    const DETAIL: &str = "the database failed, and may have made the change; try again in a moment";
+    for (ask, first, again) in writes() {
+        let (expected, _) = whole(&ask, first);
+        let unchanged = filled().dump();
+        for (cuts, is_made) in [
+            ([Cut::Before, Cut::Before], false),
+            ([Cut::Before, Cut::After], true),
+            ([Cut::After, Cut::Before], true),
+            ([Cut::After, Cut::After], true),
+        ] {
+            let mut host = filled();
+            // The look between the two tries works.
+            let looked = [cuts[0], Cut::Whole, cuts[1]];
+            let cuts = if !looks_first(&ask) {
+                &cuts[..]
+            } else if cuts[0] == Cut::After && !ask.target.ends_with("reset") {
+                // The look has found that the write was made.
+                continue;
+            } else {
+                &looked[..]
+            };
+            let got = cut(&mut host, &ask, cuts);
+            assert_eq!(got.status, 503, "{cuts:?} {ask:?}");
+            assert_eq!(got.header("retry-after"), Some("1"));
+            assert_eq!(
+                got.body,
+                problem(503, "Service Unavailable", DETAIL, "unavailable", "")
+            );
+            assert_eq!(
+                got.cause(),
+                format!("the database failed: {REASON}; and again: the database failed: {REASON}")
+            );
+            assert_eq!(got.log.level(), Level::Error);
+            let now = if is_made {
+                &expected.dump()
+            } else {
+                &unchanged
+            };
+            assert_eq!(&host.dump(), now, "{cuts:?} {ask:?}");
+            let status = if is_made { again } else { first };
+            assert_eq!(host.ask(&ask).status, status, "{cuts:?} {ask:?}");
+        }
+    }
+}
+
+/// The look between the two tries breaks off. It writes nothing, so only the first batch counts.
+#[test]
+fn a_look_that_breaks_off_is_a_503() {
+    for (ask, first, again) in writes() {
+        if !looks_first(&ask) {
+            continue;
+        }
+        for (at, status) in [(Cut::Before, first), (Cut::After, again)] {
+            let mut host = filled();
+            let got = cut(&mut host, &ask, &[at, Cut::Before]);
+            assert_eq!(got.status, 503, "{at:?} {ask:?}");
+            assert_eq!(got.header("retry-after"), Some("1"));
+            assert_eq!(host.ask(&ask).status, status, "{at:?} {ask:?}");
+        }
+    }
+}
+
+/// The first batch seemed to be lost, and was only late: it reaches the database after the second try, or right before it.
+#[test]
+fn a_first_batch_that_was_only_late_does_not_make_the_write_twice() {
+    for (ask, first, again) in writes() {
+        let (expected, answer) = whole(&ask, first);
+        for is_before in [false, true] {
+            let mut host = filled();
+            let exchange = host.exchange(&ask);
+            let late = exchange.batch().clone();
+            let tries = if looks_first(&ask) { 3 } else { 2 };
+            let mut n = 0;
+            let got = host.finish_with(&ask, exchange, |host, batch| {
+                n += 1;
+                if n == 1 {
+                    return Err(REASON.into());
+                }
+                if is_before && n == tries {
+                    host.run(&late).unwrap();
+                }
+                host.run(batch)
+            });
+            assert_eq!(n, tries);
+            if is_before && looks_first(&ask) && !ask.target.ends_with("reset") {
+                // `CREATE TABLE` and `DROP TABLE` cannot look themselves, and what they wanted is there.
+                assert_eq!(got.status, 503, "{ask:?}");
+            } else {
+                assert_eq!(got.response, answer.response, "{ask:?}");
+            }
+            assert_eq!(host.dump(), expected.dump(), "{ask:?}");
+            if !is_before {
+                // Whether it fails does not matter.
+                let _ = host.run(&late);
+                assert_eq!(host.dump(), expected.dump(), "{ask:?}");
+            }
+            assert_eq!(host.ask(&ask).status, again, "{ask:?}");
+        }
+    }
+}
+
+/// A key that is deleted, or a tenant that goes, between the two tries.
+#[test]
+fn a_second_try_is_judged_like_any_request() {
+    for (ask, first, _) in writes() {
+        let mut host = filled();
+        let exchange = host.exchange(&ask);
+        let mut n = 0;
+        let got = host.finish_with(&ask, exchange, |host, batch| {
+            n += 1;
+            if n == 1 {
+                return Err(REASON.into());
+            }
+            host.sql(
+                "UPDATE api_keys SET deleted_at = '2026-01-01 00:00:00'",
+                &[],
+            );
+            host.run(batch)
+        });
+        assert_eq!(got.status, 401, "{ask:?}");
+        host.sql("UPDATE api_keys SET deleted_at = NULL", &[]);
         host.expect(first, &ask);
-        assert_eq!(host.ask(&ask).status, again, "{ask:?}");
     }
 }
 
@@ -133,46 +287,31 @@ fn a_batch_whose_audit_entry_cannot_be_written_changes_nothing() {
             &[],
         );
         let before = host.dump();
-        let exchange = host.exchange(&ask);
-        let reason = host.run(exchange.batch()).unwrap_err();
-        assert!(reason.contains("disk is full"), "{reason}");
-        failed(&mut host, &ask, exchange, &reason);
+        let got = cut(&mut host, &ask, &[]);
+        assert_eq!(got.status, 503, "{ask:?}");
+        assert_eq!(got.cause().matches("disk is full").count(), 2, "{got:?}");
         assert_eq!(host.dump(), before);
         host.sql("DROP TRIGGER full", &[]);
         host.expect(first, &ask);
     }
 }
 
+/// The token is what keeps the log to one entry: a batch that ignored it would fail.
 #[test]
-fn a_failure_after_the_commit_leaves_the_whole_change_and_is_no_success() {
-    for (ask, first, again) in writes() {
-        // Both hosts draw the same random bytes, so that nonces, salts and hashes are the same, too.
-        let mut whole = filled();
-        let before = whole.dump();
-        whole.expect(first, &ask);
-        let visible = |dump: &str| -> Vec<String> {
-            let lines = dump.lines().filter(|line| !line.starts_with("audit_log"));
-            lines.map(str::to_owned).collect()
-        };
-        assert_ne!(visible(&whole.dump()), visible(&before), "{ask:?} writes");
-
-        let mut host = filled();
-        let entries = audit_entries(&host);
-        let exchange = host.exchange(&ask);
-        host.run(exchange.batch()).unwrap();
-        // An exchange that asks why finds the state of after the change, as a repeated request would.
-        let got = fail(&mut host, &ask, exchange, REASON);
-        let state = if asks_why(&ask) && again >= 400 {
-            again
-        } else {
-            500
-        };
-        assert_eq!(got.status, state, "{ask:?}");
-        assert!(got.cause().contains(REASON), "{got:?}");
-        assert_eq!(host.dump(), whole.dump(), "{ask:?}");
-        assert_eq!(audit_entries(&host), entries + 1);
-        assert_eq!(host.ask(&ask).status, again, "{ask:?}");
-    }
+fn no_two_entries_of_the_log_share_a_token() {
+    let mut host = filled();
+    host.expect(201, &new_tenant("b"));
+    assert_eq!(
+        host.one("SELECT count(*) FROM audit_log WHERE length(token) = 22"),
+        host.one("SELECT count(DISTINCT token) FROM audit_log")
+    );
+    let copied = tenants_sqlite::query(
+        &host.db,
+        "INSERT INTO audit_log (action, subject, request_id, created_at, token) \
+         SELECT action, subject, request_id, created_at, token FROM audit_log",
+        &[],
+    );
+    assert!(copied.unwrap_err().to_string().contains("UNIQUE"));
 }
 
 #[test]
@@ -189,7 +328,12 @@ fn a_read_that_fails_is_a_500_and_no_empty_response() {
     ] {
         let mut host = filled();
         let exchange = host.exchange(&ask);
-        failed(&mut host, &ask, exchange, REASON);
+        let got = host.finish(&ask, exchange, Err(REASON.into()));
+        assert_eq!(got.status, 500, "{ask:?}");
+        assert_eq!(got.cause(), format!("the database failed: {REASON}"));
+        if ask.method != "HEAD" {
+            assert_eq!(got.body, internal_error());
+        }
         host.ask(&ask);
     }
 }
@@ -237,50 +381,52 @@ fn a_first_batch_that_fails_is_a_500_and_changes_nothing() {
     }
 }
 
-/// The batch that asks why another one failed fails as well.
-#[test]
-fn two_failures_are_a_500_and_the_log_has_both_reasons() {
-    for ask in [install("not-yet"), reset("a"), delete_with_tables("a")] {
-        let mut host = filled();
-        let exchange = host.exchange(&ask);
-        let why = host.ask_why(&ask, exchange, REASON);
-        let got = host.finish_why(&ask, why, Err("the network".into()));
-        assert_eq!(got.status, 500);
-        assert_eq!(
-            got.cause(),
-            format!("the database failed: {REASON}; and then: the network")
-        );
-    }
-}
-
-/// A database that is busy. Nothing asks why: the second batch would wait for the same lock.
+/// A database that is busy. A read is not tried again: its caller may do that.
 #[test]
 fn an_unavailable_database_is_a_503_with_retry_after_and_only_the_log_has_the_cause() {
+    const CAUSE: &str = "the database is unavailable: database is locked";
     let reads = [get("/tenants"), get("/tenants/a"), post("/auth/verify", "")];
-    let writes = writes().into_iter().map(|(ask, ..)| ask);
-    for ask in reads.into_iter().chain(writes) {
+    let reads = reads.into_iter().map(|ask| {
+        (
+            ask,
+            "the database is busy; try again in a moment",
+            CAUSE.to_owned(),
+        )
+    });
+    let writes = writes().into_iter().map(|(ask, ..)| {
+        (
+            ask,
+            "the database failed, and may have made the change; try again in a moment",
+            format!("{CAUSE}; and again: {CAUSE}"),
+        )
+    });
+    for (ask, detail, cause) in reads.chain(writes) {
         let mut host = filled();
         let before = host.dump();
-        let exchange = host.exchange(&ask);
-        let outcome = Outcome::Batch(Err(Failure::unavailable("database is locked")));
-        let context = &mut Context {
-            unix_seconds: host.now,
-            random: host.random.as_mut(),
+        let mut step = Step::Run(host.exchange(&ask));
+        let mut batches = 0;
+        let Answer { response, log } = loop {
+            let exchange = match step {
+                Step::Run(exchange) => exchange,
+                Step::Done(answer) => break answer,
+            };
+            batches += 1;
+            let outcome = Outcome::Batch(Err(Failure::unavailable("database is locked")));
+            let context = &mut Context {
+                unix_seconds: host.now,
+                random: host.random.as_mut(),
+            };
+            step = exchange.resume(outcome, context);
         };
-        let Step::Done(Answer { response, log }) = exchange.resume(outcome, context) else {
-            panic!("{ask:?} asks for another batch");
-        };
+        assert_eq!(batches, cause.matches("locked").count(), "{ask:?}");
         assert_eq!(response.status, 503, "{ask:?}");
         assert_eq!(response.header("retry-after"), Some("1"));
         assert_eq!(
             &*response.body,
-            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"the database is busy; try again in a moment","code":"unavailable","request_id":"r-1"}"#
+            problem(503, "Service Unavailable", detail, "unavailable", "")
         );
-        assert_eq!(
-            log.cause.as_deref(),
-            Some("the database is unavailable: database is locked")
-        );
-        assert_eq!(log.level(), tenants_core::log::Level::Error);
+        assert_eq!(log.cause, Some(cause));
+        assert_eq!(log.level(), Level::Error);
         assert_eq!(host.dump(), before);
     }
 }

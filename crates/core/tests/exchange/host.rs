@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::mem;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -469,7 +470,7 @@ impl Host {
         Some(got)
     }
 
-    /// Sends a request and runs the batches that it may need, and one more if the last one fails.
+    /// Sends a request and runs the batches that it may need, and those that follow if the last one fails.
     pub(crate) fn ask(&mut self, ask: &Ask) -> Got {
         let before = self.dump();
         let got = match self.reach(ask) {
@@ -534,16 +535,37 @@ impl Host {
         got
     }
 
+    /// Runs an exchange to its end. `run` runs each batch, or fails.
+    pub(crate) fn finish_with(
+        &mut self,
+        ask: &Ask,
+        exchange: Exchange,
+        mut run: impl FnMut(&mut Self, &Batch) -> Result<Vec<Rows>, String>,
+    ) -> Got {
+        let mut step = Step::Run(exchange);
+        let mut failed = false;
+        while let Step::Run(next) = step {
+            let result = run(self, next.batch());
+            failed |= result.is_err();
+            step = self.resumed(next, result);
+        }
+        self.sent(ask, step, failed).unwrap()
+    }
+
+    /// Resumes an exchange whose batch failed, and runs the batches that follow.
     fn explain(&mut self, ask: &Ask, exchange: Exchange, reason: &str) -> Got {
-        let why = self.ask_why(ask, exchange, reason);
-        let rows = self.run(why.batch());
-        assert!(rows.is_ok(), "{ask:?}: {rows:?}");
-        let got = self.finish_why(ask, why, rows);
+        let mut is_first = true;
+        let got = self.finish_with(ask, exchange, |host, batch| {
+            if mem::take(&mut is_first) {
+                return Err(reason.into());
+            }
+            host.run(batch)
+        });
         assert!(got.status == 401 || got.cause().contains(reason), "{got:?}");
         got
     }
 
-    /// Sends a request whose last batch must fail, and which must have this status after one more batch.
+    /// Sends a request whose last batch must fail, and which must have this status after the batches that follow.
     pub(crate) fn expect_failing(&mut self, status: u16, ask: &Ask) -> Got {
         self.expect_failing_after(status, ask, |_| ())
     }

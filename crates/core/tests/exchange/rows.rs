@@ -3,7 +3,9 @@
 use tenants_core::sql::json::rows_from_json;
 use tenants_core::sql::{Rows, Value};
 
-use crate::ask::{Ask, delete, get, head, install, new_plan, new_tenant, patch, post, reset};
+use crate::ask::{
+    Ask, delete, delete_with_tables, get, head, install, new_plan, new_tenant, patch, post, reset,
+};
 use crate::host::{Got, Host, UNEXPECTED_ROWS, WaitsForBatch as _};
 
 /// A host with the rows that this request may need.
@@ -35,18 +37,18 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         (get("/tenants/_"), 0, "s"),
         (get("/tenants-plans"), 0, "sTTtTTttTT"),
         (get("/tenants-plans/p"), 0, "sTTtTTttTTt"),
-        (new_tenant("c"), 0, "sTTTbbtTt"),
-        (new_tenant("a"), 0, "sTTTb____"),
-        (patch("/tenants/a", r#"{"limits":null}"#), 0, "sbTTbbtTT"),
-        (patch("/tenants/c", r#"{"limits":null}"#), 0, "sbTTbb___"),
-        (patch("/tenants/a", r#"{"plan_id":"q"}"#), 0, "sbTTbb___"),
+        (new_tenant("c"), 0, "sbTTTbbtTt"),
+        (new_tenant("a"), 0, "sbTTTb____"),
+        (patch("/tenants/a", r#"{"limits":null}"#), 0, "sbbTTbbtTT"),
+        (patch("/tenants/c", r#"{"limits":null}"#), 0, "sbbTTbb___"),
+        (patch("/tenants/a", r#"{"plan_id":"q"}"#), 0, "sbbTTbb___"),
         (
             patch("/tenants/a", r#"{"hostname":"b.example.com"}"#),
             0,
-            "sbTTbb___",
+            "sbbTTbb___",
         ),
-        (delete("/tenants/a"), 0, "sb"),
-        (delete("/tenants/c"), 0, "sb"),
+        (delete("/tenants/a"), 0, "sbb"),
+        (delete("/tenants/c"), 0, "sbb"),
         (install("a"), 17, "ttt"),
         (reset("b"), 0, "t"),
         (
@@ -54,12 +56,12 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
             2,
             "sbb",
         ),
-        (new_plan("q"), 0, "sTTtt"),
-        (new_plan("p"), 0, "sTT__"),
-        (patch("/tenants-plans/p", r#"{"limits":null}"#), 0, "sbTbt"),
-        (patch("/tenants-plans/q", r#"{"limits":null}"#), 0, "sbTb_"),
-        (delete("/tenants-plans/p"), 0, "sb"),
-        (delete("/tenants-plans/q"), 0, "sb"),
+        (new_plan("q"), 0, "sbTTtt"),
+        (new_plan("p"), 0, "sbTT__"),
+        (patch("/tenants-plans/p", r#"{"limits":null}"#), 0, "sbbTbt"),
+        (patch("/tenants-plans/q", r#"{"limits":null}"#), 0, "sbbTb_"),
+        (delete("/tenants-plans/p"), 0, "sbb"),
+        (delete("/tenants-plans/q"), 0, "sbb"),
     ]
 }
 
@@ -90,6 +92,28 @@ fn a_mistyped_column_of_the_first_batch_is_a_500() {
                 let column = format!(" column {name}: expected ");
                 assert!(got.cause().contains(&column), "{}", got.cause());
             }
+        }
+    }
+}
+
+/// So are those of the batch that looks after a failure.
+#[test]
+fn a_mistyped_column_of_the_look_after_a_failure_is_a_500() {
+    for ask in [install("a"), reset("b"), delete_with_tables("a")] {
+        for (column, name) in ["standing", "is_done", "tenant_id", "is_installed"]
+            .into_iter()
+            .enumerate()
+        {
+            let mut host = filled(&ask);
+            let exchange = host.exchange(&ask);
+            let look = host.ask_why(&ask, exchange, "the network");
+            let mut rows = host.run(look.batch()).unwrap();
+            assert_eq!(rows[0][0].len(), 4);
+            rows[0][0][column] = Value::Integer(7);
+            let got = host.finish_why(&ask, look, Ok(rows));
+            assert_unexpected_rows(&got, name);
+            let column = format!(" column {name}: expected ");
+            assert!(got.cause().contains(&column), "{}", got.cause());
         }
     }
 }
@@ -194,8 +218,13 @@ fn rows_that_are_no_json_are_a_500_that_shows_nothing_of_them() {
             let exchange = host.exchange(&ask);
             let rows = rows_from_json(text);
             assert!(rows.is_err(), "{text}");
-            let got = host.finish(&ask, exchange, rows);
-            assert_eq!(got.status, 500, "{text}");
+            let (got, status) = if ask.method == "POST" {
+                let again = host.ask_why(&ask, exchange, &rows.unwrap_err());
+                (host.finish_why(&ask, again, rows_from_json(text)), 503)
+            } else {
+                (host.finish(&ask, exchange, rows), 500)
+            };
+            assert_eq!(got.status, status, "{text}");
             assert!(
                 got.cause()
                     .starts_with("the database failed: rows in JSON: "),

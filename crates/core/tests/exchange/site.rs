@@ -633,11 +633,11 @@ fn a_statement_without_the_new_columns_still_creates_a_tenant() {
 
 /// Only an operator or a fault of ours can have created such a table. The transaction is rolled back.
 #[test]
-fn a_table_in_the_way_of_install_is_a_500_and_the_log_names_it() {
+fn a_table_in_the_way_of_install_is_a_503_and_the_log_names_it() {
     let mut host = Host::new();
     host.expect(201, &new_tenant("a"));
     host.sql("CREATE TABLE chv_a_pages (id INTEGER, x TEXT)", &[]);
-    let got = host.expect_failing(500, &install("a"));
+    let got = host.expect_failing(503, &install("a"));
     assert!(got.cause().contains("chv_a_pages"), "{}", got.cause());
     assert_eq!(host.own_tables(), ["chv_a_pages"]);
 }
