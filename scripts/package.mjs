@@ -82,7 +82,7 @@ async function declare() {
   const config = join(folder, 'tsconfig.json');
   const compilerOptions = { allowJs: true, checkJs: true, strict: true, declaration: true, emitDeclarationOnly: true, skipLibCheck: true, types: [], target: 'es2022', module: 'nodenext' };
   writeFileSync(config, JSON.stringify({ compilerOptions, files: names.map((name) => join(packageFolder, `${name}.js`)) }));
-  await quiet(process.execPath, [join(root, 'node_modules', 'typescript-7', 'bin', 'tsc'), '-p', config], { label: 'tsc' });
+  await quiet(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', config], { label: 'tsc' });
 }
 
 async function pack() {

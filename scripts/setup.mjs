@@ -4,8 +4,8 @@
 // hence the two tools that are compiled here. It never asks anything.
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { environment, nodeForWrangler, rustToolchain, tool, toolsFolder, wranglerScript } from './lib/environment.mjs';
+import { join, relative } from 'node:path';
+import { environment, nodeForWrangler, rustToolchain, tool, toolsFolder } from './lib/environment.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
 import { CARGO_DENY, NODE_FOR_WRANGLER, WASM_BINDGEN_CLI, WORKER_BUILD } from './lib/versions.mjs';
 
@@ -22,15 +22,9 @@ export async function ensure({ npm = true, rust = true, wasmTools = rust } = {})
 // npm's packages
 
 async function ensurePackages() {
-  if (!packagesInstalled()) {
-    say('Installing the npm packages that package-lock.json names (about half a minute)…');
-    // `ci` installs exactly the lock file and never writes to it. The options override the user's own npm settings: this project
-    // needs its development and optional packages, and the newer Node that wrangler asks for is installed below.
-    await quiet('npm', ['ci', '--include=dev', '--include=optional', '--engine-strict=false', '--loglevel=error', '--no-audit', '--no-fund'], {
-      label: 'npm ci',
-      env: { ...process.env, npm_config_yes: 'true', NODE_ENV: '' },
-    });
-  }
+  await ensurePackagesOf(root, 'about half a minute');
+  // The end-to-end tests check responses by the description. Its programs have a lock file of their own.
+  await ensurePackagesOf(join(root, 'tests', 'openapi'), 'a few seconds');
   if (nodeForWrangler() === undefined) {
     throw new Stop(
       `wrangler needs Node ${NODE_FOR_WRANGLER.join('.')} or later, this is ${process.version}, and npm has no Node for ${process.platform}-${process.arch} to put beside it.\n` +
@@ -39,19 +33,31 @@ async function ensurePackages() {
   }
 }
 
-/** True where node_modules holds what the lock file names, by npm's own list of what it installed. */
-function packagesInstalled() {
+async function ensurePackagesOf(folder, duration) {
+  if (packagesInstalled(folder)) return;
+  say(`Installing the npm packages that ${relative(root, join(folder, 'package-lock.json'))} names (${duration})…`);
+  // `ci` installs exactly the lock file and never writes to it. The options override the user's own npm settings: this project
+  // needs its development and optional packages, and the newer Node that wrangler asks for is installed below.
+  await quiet('npm', ['ci', '--include=dev', '--include=optional', '--engine-strict=false', '--loglevel=error', '--no-audit', '--no-fund'], {
+    label: 'npm ci',
+    cwd: folder,
+    env: { ...process.env, npm_config_yes: 'true', NODE_ENV: '' },
+  });
+}
+
+/** True where a folder's node_modules holds what its lock file names, by npm's own list of what it installed. */
+function packagesInstalled(folder) {
   let installed;
   try {
-    installed = JSON.parse(readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8')).packages;
+    installed = JSON.parse(readFileSync(join(folder, 'node_modules', '.package-lock.json'), 'utf8')).packages;
   } catch {
     return false;
   }
-  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
-  return existsSync(wranglerScript) && Object.entries(wanted).every(([path, entry]) => {
+  const wanted = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')).packages;
+  return Object.entries(wanted).every(([path, entry]) => {
     // Optional packages are those of the system they are for: installed here at the wanted version, or not for here.
     if (path === '' || (entry.optional && !installed[path])) return true;
-    return installed[path]?.version === entry.version && existsSync(join(root, path));
+    return installed[path]?.version === entry.version && existsSync(join(folder, path));
   });
 }
 

@@ -5,10 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { root } from '../../scripts/lib/run.mjs'
 import { description, file, folder } from './description.mjs'
 
-const program = path.join(root, 'node_modules', '@redocly', 'cli', 'bin', 'cli.js')
+const program = path.join(folder, 'node_modules', '@redocly', 'cli', 'bin', 'cli.js')
 
 /** Lints a file, and returns the exit code and what was found. */
 function lint(name) {

@@ -21,7 +21,7 @@ test('a client with the types of the description compiles, and calls every route
     },
     files: [path.join(folder, 'client.ts')],
   }))
-  await quiet(process.execPath, [path.join(root, 'node_modules', 'typescript-7', 'bin', 'tsc'), '-p', own], { label: 'tsc' })
+  await quiet(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', own], { label: 'tsc' })
 
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const api = await startApi({

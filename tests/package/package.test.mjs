@@ -79,7 +79,7 @@ test('a program that uses the types compiles under --strict', async () => {
     compilerOptions: { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2022', module: 'nodenext', lib: ['es2023', 'dom'], types: ['node'], typeRoots: [path.join(root, 'node_modules', '@types')] },
     files: [path.join(root, 'tests', 'package', 'types.ts')],
   }))
-  await quiet(process.execPath, [path.join(root, 'node_modules', 'typescript-7', 'bin', 'tsc'), '-p', folder], { label: 'tsc' })
+  await quiet(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder], { label: 'tsc' })
 })
 
 test("the README's commands and program work in an empty folder", async () => {
