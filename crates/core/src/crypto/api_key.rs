@@ -4,6 +4,10 @@
 //! `chv_<id>_` and those bytes under `CHEVERETO_TENANTS_API_KEY_SECRET`. So a key that was never issued is refused without a query, and
 //! one key's secret is not valid for another id. The database holds the SHA-256 of the whole key. A slow hash is not needed, because
 //! nobody can guess 128 random bits.
+//!
+//! The keys of a Chevereto installation have another form: `chv_<id>_<text>_<MAC>`, with a text of 64 letters and digits, and the HMAC-SHA256
+//! of `<id>_<text>` in hexadecimal digits. They are never issued here, but taken over ([`imported_digest`]): Chevereto issues one key for an
+//! id, so the MAC proves that a key is the one of its row.
 
 use alloc::format;
 use alloc::string::String;
@@ -23,6 +27,8 @@ const RANDOM_BYTES: usize = 16;
 const MAC_BYTES: usize = 32;
 /// The length of 48 bytes in base64url.
 const SECRET_LENGTH: usize = (RANDOM_BYTES + MAC_BYTES) * 4 / 3;
+/// The length of the text in a key of a Chevereto installation.
+const CHEVERETO_TEXT_LENGTH: usize = 64;
 /// Row ids count up from 1, and 15 digits stay below 2^53.
 const MAX_ID_DIGITS: usize = 15;
 
@@ -80,10 +86,13 @@ impl KeySecret {
         let id_ok = (1..=MAX_ID_DIGITS).contains(&digits.len())
             && digits.iter().all(u8::is_ascii_digit)
             && digits[0] != b'0';
-        if !id_ok || secret.len() != SECRET_LENGTH {
+        if !id_ok {
             return Err(KeyError::Malformed);
         }
         let number: i64 = id.parse().map_err(|_| KeyError::Malformed)?;
+        if secret.len() != SECRET_LENGTH {
+            return self.verify_chevereto(number, key);
+        }
         let mut bytes = Zeroizing::new([0; RANDOM_BYTES + MAC_BYTES]);
         URL_SAFE_NO_PAD
             .decode_slice(secret, bytes.as_mut_slice())
@@ -93,7 +102,39 @@ impl KeySecret {
         // `verify_slice` compares in constant time.
         let holds = |secret| mac(secret, prefix, random).verify_slice(claimed).is_ok();
         if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
-            Ok(ClaimedKey { id: number, key })
+            Ok(ClaimedKey {
+                id: number,
+                key,
+                is_imported: false,
+            })
+        } else {
+            Err(KeyError::Forged)
+        }
+    }
+
+    /// Checks the rest of a key of a Chevereto installation.
+    fn verify_chevereto<'k>(&self, id: i64, key: &'k str) -> Result<ClaimedKey<'k>, KeyError> {
+        let (signed, mac) = key
+            .strip_prefix("chv_")
+            .and_then(|rest| rest.rsplit_once('_'))
+            .ok_or(KeyError::Malformed)?;
+        let (_, text) = signed.split_once('_').ok_or(KeyError::Malformed)?;
+        let mut claimed = [0; MAC_BYTES];
+        hex::decode_to_slice(mac, &mut claimed).map_err(|_| KeyError::Malformed)?;
+        if text.len() != CHEVERETO_TEXT_LENGTH || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(KeyError::Malformed);
+        }
+        let holds = |secret: &Hmac<Sha256>| {
+            let mut mac = secret.clone();
+            mac.update(signed.as_bytes());
+            mac.verify_slice(&claimed).is_ok()
+        };
+        if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
+            Ok(ClaimedKey {
+                id,
+                key,
+                is_imported: true,
+            })
         } else {
             Err(KeyError::Forged)
         }
@@ -120,6 +161,13 @@ pub(super) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
         reason = "HMAC takes a key of any length (RFC 2104 §2)"
     )]
     Hmac::new_from_slice(secret).expect("HMAC takes a key of any length")
+}
+
+/// The digest of a key that was taken over from a Chevereto installation. Nobody has the key's text then, so its digest cannot be known. No
+/// key that is issued here has this one, and of the keys with a valid MAC only that of the same id.
+#[must_use]
+pub fn imported_digest(id: i64) -> String {
+    format!("chevereto:{id}")
 }
 
 fn digest(key: &str) -> String {
@@ -157,6 +205,8 @@ impl fmt::Debug for IssuedKey {
 pub struct ClaimedKey<'k> {
     id: i64,
     key: &'k str,
+    /// Whether the key has the form of a Chevereto installation.
+    is_imported: bool,
 }
 
 impl ClaimedKey<'_> {
@@ -169,7 +219,11 @@ impl ClaimedKey<'_> {
     /// The key's digest, as in `api_keys.digest`.
     #[must_use]
     pub fn digest(&self) -> String {
-        digest(self.key)
+        if self.is_imported {
+            imported_digest(self.id)
+        } else {
+            digest(self.key)
+        }
     }
 }
 
@@ -193,7 +247,7 @@ mod tests {
     use alloc::format;
     use alloc::string::String;
 
-    use super::{KeyError, KeySecret};
+    use super::{KeyError, KeySecret, imported_digest};
     use crate::crypto::secret::Secret;
     use crate::testing::Counter;
 
@@ -254,6 +308,37 @@ mod tests {
             format!(" {}", issued.text()),
         ] {
             assert_eq!(secret("s").verify(&bad), Err(KeyError::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_chevereto_installation_is_proven_by_its_mac_alone() {
+        let file = include_str!("../../../../tests/vectors/chevereto.json");
+        let file: serde_json::Value = serde_json::from_str(file).unwrap();
+        let vectors = file["api_keys"].as_array().unwrap();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let (key, keys) = (text("key"), secret(text("secret")));
+            let id: i64 = key.split('_').nth(1).unwrap().parse().unwrap();
+            let claimed = keys.verify(key).unwrap();
+            assert_eq!((claimed.id(), claimed.digest()), (id, imported_digest(id)));
+            let rotating = secret("new").after(&Secret::new(text("secret").into()));
+            assert_eq!(rotating.verify(key), keys.verify(key));
+            assert_eq!(secret("other").verify(key), Err(KeyError::Forged));
+            let other_id = key.replacen(&format!("chv_{id}_"), "chv_7_", 1);
+            assert_eq!(keys.verify(&other_id), Err(KeyError::Forged));
+            let (head, mac) = key.rsplit_once('_').unwrap();
+            for bad in [
+                format!("{head}_"),
+                format!("{head}_{}", &mac[2..]),
+                format!("{head}_{mac}00"),
+                format!("{head}0_{mac}"),
+                format!("{}-_{mac}", &head[..head.len() - 1]),
+                format!("{head}__{mac}"),
+            ] {
+                assert_eq!(keys.verify(&bad), Err(KeyError::Malformed), "{bad}");
+            }
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) enum Action {
     PlanUpdate,
     PlanDelete,
     ApiKeyCreate,
+    /// An operator took over a key of a Chevereto installation.
+    ApiKeyImport,
     ApiKeyDelete,
     /// Values were encrypted again under a new key. Nothing that can be read changes, so Traefik's revision skips these entries.
     EnvReseal,
@@ -39,7 +41,7 @@ pub(crate) enum Action {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -49,6 +51,7 @@ impl Action {
         Self::PlanUpdate,
         Self::PlanDelete,
         Self::ApiKeyCreate,
+        Self::ApiKeyImport,
         Self::ApiKeyDelete,
         Self::EnvReseal,
         Self::TablesDrop,
@@ -67,6 +70,7 @@ impl Action {
             Self::PlanUpdate => "plan.update",
             Self::PlanDelete => "plan.delete",
             Self::ApiKeyCreate => "api_key.create",
+            Self::ApiKeyImport => "api_key.import",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
             Self::TablesDrop => "tenant.drop_tables",

@@ -92,6 +92,31 @@ pub(crate) fn insert(new: NewKey<'_>, run: &Run) -> Batch {
     Batch::of([insert, entry])
 }
 
+/// Inserts a key of a Chevereto installation with its audit entry, unless its id is there already. Then reads the row with that id and the
+/// digest of an imported key, which is another one's if there is none.
+pub(crate) fn import(new: NewKey<'_>, run: &Run, now: &Timestamp) -> [Sql; 3] {
+    let insert = Sql::new(
+        "INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 \
+         WHERE NOT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1) RETURNING id",
+    )
+    .values([
+        new.id.into(),
+        new.name.into(),
+        new.digest.into(),
+        new.created_at.as_str().into(),
+        new.expires_at.map(Timestamp::as_str).into(),
+    ]);
+    let entry = audit::after_change(Entry {
+        author: Author::Run(run),
+        action: Action::ApiKeyImport,
+        subject: &new.id.to_string(),
+        now,
+    });
+    let read = Sql::new("SELECT deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2")
+        .values([new.id.into(), new.digest.into()]);
+    [insert, entry, read]
+}
+
 /// A key's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyRow {

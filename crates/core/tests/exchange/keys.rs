@@ -1,6 +1,7 @@
 //! API keys on SQLite: creating, listing and deleting them, the rows that this leaves, and the requests that a key can make.
 
 use tenants_core::sql::Value;
+use tenants_core::task::key_import::{ForeignKey, Imported, KeyImport};
 use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName};
 use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
@@ -235,4 +236,67 @@ fn only_the_chosen_keys_are_deleted_and_each_deletion_is_audited_once() {
             .into()
     );
     assert_eq!(status_with(&mut host, &key), 401);
+}
+
+/// The vectors' keys are issued under their own secret, with the ids 1 and 42.
+#[test]
+fn the_keys_of_a_chevereto_installation_are_taken_over_by_id_and_expiry() {
+    let file = include_str!("../../../../tests/vectors/chevereto.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    let [first, second] = file["api_keys"].as_array().unwrap().as_slice() else {
+        panic!("two keys")
+    };
+    let text = |vector: &serde_json::Value, name: &str| vector[name].as_str().unwrap().to_owned();
+    let (first_key, key) = (text(first, "key"), text(second, "key"));
+    let mut host = Host::new();
+    host.configure(&[("CHEVERETO_TENANTS_API_KEY_SECRET", &text(second, "secret"))]);
+    assert_eq!(status_with(&mut host, &key), 401, "not imported");
+    let import = |id: i64, expires_at: &str| ForeignKey {
+        id,
+        name: KeyName::parse("billing").ok(),
+        created_at: Timestamp::parse("2024-01-02 03:04:05").ok(),
+        expires_at: Timestamp::parse(expires_at).ok(),
+    };
+    let now = Timestamp::from_unix(NOW).unwrap();
+    let run = || Run::new("run-1");
+    // Key 1 is the host's own.
+    let keys = [import(1, ""), import(42, "2026-08-18 23:16:58")];
+    let outcomes = host.complete(KeyImport::begin(&keys, &run(), &now));
+    assert_eq!(outcomes, [Imported::Taken, Imported::Now]);
+    assert_eq!(status_with(&mut host, &key), 200);
+    assert_eq!(status_with(&mut host, &first_key), 401, "the host's own id");
+    let foreign = key.replacen("chv_42_", "chv_43_", 1);
+    assert_eq!(status_with(&mut host, &foreign), 401, "forged");
+    let row = "SELECT name, digest, created_at, expires_at FROM api_keys WHERE id = 42";
+    assert_eq!(
+        host.sql(row, &[]),
+        [[
+            "billing",
+            "chevereto:42",
+            "2024-01-02 03:04:05",
+            "2026-08-18 23:16:58"
+        ]
+        .map(Value::from)]
+    );
+    let entries = "SELECT action, subject, request_id FROM audit_log";
+    assert_eq!(
+        host.sql(entries, &[]),
+        [["api_key.import", "42", "run-1"].map(Value::from)]
+    );
+    // Once more: nothing changes.
+    let before = host.dump();
+    let again = host.complete(KeyImport::begin(&keys, &run(), &now));
+    let known = Imported::Before { deleted_at: None };
+    assert_eq!(again, [Imported::Taken, known]);
+    assert_eq!(host.dump(), before);
+    host.now += 1;
+    assert_eq!(status_with(&mut host, &key), 401, "expired");
+
+    host.now -= 1;
+    host.complete(KeyDeletion::begin(&KeyChoice::Id(42), &run(), &now));
+    assert_eq!(status_with(&mut host, &key), 401, "deleted");
+    let again = host.complete(KeyImport::begin(&keys[1..], &run(), &now));
+    let deleted_at = Some(now.as_str().into());
+    assert_eq!(again, [Imported::Before { deleted_at }]);
+    assert_eq!(status_with(&mut host, &key), 401, "it stays deleted");
 }
