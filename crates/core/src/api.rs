@@ -424,7 +424,7 @@ impl Envelope {
             Some(legacy) => legacy.error(error),
             None => error,
         };
-        let response = error.respond(&self.request_id);
+        let response = error.respond(&self.request_id, self.is_legacy);
         self.send(response, error.cause().or(note))
     }
 

@@ -52,9 +52,7 @@ const REQUEST_ID: &str = "8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90";
 
 fn problem(title: &str, status: u16, detail: &str, code: &str, errors: Value) -> Value {
     let mut problem = json!({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "request_id": REQUEST_ID});
-    if !errors.is_null() {
-        problem["errors"] = errors;
-    }
+    problem["errors"] = if errors.is_null() { json!([]) } else { errors };
     problem
 }
 

@@ -157,12 +157,12 @@ pub(super) fn all() -> BTreeMap<String, Value> {
         "description": "The id of the resource that has the value. (Not in the legacy dialect.)"
     });
     problem["properties"]["errors"] = json!({
-        "type": "array", "minItems": 1,
+        "type": "array",
         "items": {"anyOf": [
             field_error,
             object([("parameter", json!({"type": "string", "description": "The parameter of the query."})), ("detail", text())])
         ]},
-        "description": "Every field or parameter that is wrong or taken."
+        "description": "Every field or parameter that is wrong or taken; empty if none is. (The legacy dialect leaves an empty list out.)"
     });
     let named = [
         (

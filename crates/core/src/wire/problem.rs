@@ -28,8 +28,9 @@ struct Body<'a> {
     /// The scopes that the key lacks.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     scope: &'a [Cow<'static, str>],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    /// The wrong fields and parameters. The legacy dialect leaves an empty list out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [FieldError]>,
 }
 
 macro_rules! codes {
@@ -209,7 +210,7 @@ impl ApiError {
     }
 
     /// The response, without the headers that every response has.
-    pub(crate) fn respond(&self, request_id: &str) -> Response {
+    pub(crate) fn respond(&self, request_id: &str, is_legacy: bool) -> Response {
         let code = self.code();
         let status = code.status();
         let errors: &[FieldError] = match self {
@@ -228,7 +229,7 @@ impl ApiError {
             code: code.word(),
             request_id,
             scope,
-            errors,
+            errors: (!is_legacy || !errors.is_empty()).then_some(errors),
         })
         // Strings and numbers always encode.
         .unwrap_or_default();
@@ -297,7 +298,7 @@ mod tests {
     use super::{ApiError, FieldError, Internal, Unauthorized};
 
     fn text(error: &ApiError) -> String {
-        error.respond("r-1").body.into_string()
+        error.respond("r-1", false).body.into_string()
     }
 
     #[test]
@@ -323,10 +324,10 @@ mod tests {
             Unauthorized::SignatureMalformed,
             Unauthorized::SignatureWrong,
         ];
-        let first = ApiError::Unauthorized(all[0]).respond("r-1");
+        let first = ApiError::Unauthorized(all[0]).respond("r-1", false);
         assert!(first.header("www-authenticate").is_some());
         for why in all {
-            assert_eq!(ApiError::Unauthorized(why).respond("r-1"), first);
+            assert_eq!(ApiError::Unauthorized(why).respond("r-1", false), first);
         }
     }
 

@@ -636,14 +636,15 @@ pub(crate) fn not_configured() -> String {
     problem(503, "Service Unavailable", detail, "not_configured", "")
 }
 
+/// The same problem in the legacy dialect, which has no empty list of errors.
+pub(crate) fn without_errors(problem: &str) -> String {
+    problem.replace(r#","errors":[]"#, "")
+}
+
 /// The body of a problem for a request with the id `r-1`.
 pub(crate) fn problem(status: u16, title: &str, detail: &str, code: &str, errors: &str) -> String {
-    let errors = if errors.is_empty() {
-        String::new()
-    } else {
-        format!(r#","errors":{errors}"#)
-    };
+    let errors = if errors.is_empty() { "[]" } else { errors };
     format!(
-        r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}","request_id":"r-1"{errors}}}"#
+        r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}","request_id":"r-1","errors":{errors}}}"#
     )
 }
