@@ -64,6 +64,12 @@ export const steps = [
     run: () => nodeTests('tests/openapi', () => true),
   },
   {
+    name: 'cell',
+    about: 'the agent of a cell with real parts: Redis, MariaDB, PHP and Traefik',
+    helpers: ['redis-server', 'mariadbd', 'php', 'php-redis', 'php-mysql', 'phpseclib3', 'python3-venv'],
+    run: () => nodeTests('tests/cell', () => true),
+  },
+  {
     name: 'component',
     about: 'the core as WebAssembly components',
     helpers: ['python3-venv'],

@@ -6,11 +6,18 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { quiet, say } from './run.mjs';
 
-/** Maps a program or library to its Debian package. */
-const packages = { chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3', 'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh', 'python3-venv': 'python3-venv' };
+/** Maps a program or library to its Debian packages. Those of the two servers start no service. */
+const packages = {
+  chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3',
+  'php-redis': 'php-redis', 'php-mysql': 'php-mysql', 'redis-server': 'redis-tools', mariadbd: 'mariadb-server-core mariadb-client-core',
+  'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh', 'python3-venv': 'python3-venv',
+};
 
 /** Maps a PHP library to one of its files, relative to PHP's include path. */
 const libraries = { phpseclib3: 'phpseclib3/autoload.php' };
+
+/** Maps a package of PHP to the extension that it has. */
+const extensions = { 'php-redis': 'redis', 'php-mysql': 'pdo_mysql' };
 
 /**
  * Checks that programs and libraries are installed. As root on a system with apt-get, installs the missing ones without asking.
@@ -25,7 +32,7 @@ export async function ensurePrograms(names) {
     try {
       // On a new machine the package lists are empty or old.
       await quiet('apt-get', ['update'], { label: 'apt-get update', env });
-      await quiet('apt-get', ['install', '-y', '--no-install-recommends', ...missing.map((name) => packages[name])], { label: 'apt-get install', env });
+      await quiet('apt-get', ['install', '-y', '--no-install-recommends', ...missing.flatMap((name) => packages[name].split(' '))], { label: 'apt-get install', env });
     } catch (error) {
       say(error.message);
     }
@@ -36,16 +43,21 @@ export async function ensurePrograms(names) {
 function isThere(name) {
   // Debian's Python lacks the modules that create a virtual environment.
   if (name === 'python3-venv') return spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0;
+  if (name in extensions) return spawnSync('php', ['-r', 'exit(extension_loaded($argv[1]) ? 0 : 1);', '--', extensions[name]]).status === 0;
   if (!(name in libraries)) return programPath(name) !== undefined;
   const code = 'exit(stream_resolve_include_path($argv[1]) === false ? 1 : 0);';
   return spawnSync('php', ['-r', code, '--', libraries[name]]).status === 0;
 }
 
-/** Returns the path of a program on the PATH. Tries Chromium's other names too, and its place on macOS. */
+/**
+ * Returns the path of a program on the PATH. Tries Chromium's other names too, and its place on macOS; the name under which Debian's
+ * redis-tools has the server; and the folder of servers, which is only on root's PATH.
+ */
 export function programPath(name) {
-  const others = { chromium: ['chromium-browser', 'google-chrome', 'google-chrome-stable'] }[name] ?? [];
+  const others = { chromium: ['chromium-browser', 'google-chrome', 'google-chrome-stable'], 'redis-server': ['redis-check-rdb'] }[name] ?? [];
+  const servers = name === 'mariadbd' ? ['/usr/sbin'] : [];
   for (const candidate of [name, ...others]) {
-    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...servers]) {
       const path = join(folder, candidate);
       if (folder !== '' && isProgram(path)) return path;
     }

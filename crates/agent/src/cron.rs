@@ -1,0 +1,242 @@
+//! Cron and statistics: runs each served site's background jobs when they are due, and counts it afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use tenants_core::value::clock::Timestamp;
+
+use crate::error::Error;
+use crate::log;
+use crate::registry::Counted;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::tables::{self, Tables};
+
+/// How often the list of sites is read again.
+const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// How often MySQL is asked which sites are installed.
+const INSTALLED_EVERY: Duration = Duration::from_secs(60);
+/// When a site is tried again for which a command still runs.
+const BUSY_PAUSE: Duration = Duration::from_secs(10);
+
+/// When each site is due.
+struct Schedule {
+    due: BTreeMap<String, Instant>,
+    seconds: BTreeMap<String, u32>,
+    refreshed: Option<Instant>,
+    installed: Option<BTreeSet<String>>,
+    looked: Option<Instant>,
+}
+
+/// Starts the workers. They end when the agent stops.
+///
+/// # Errors
+/// Fails if the state file does.
+pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<Vec<JoinHandle<()>>, Error> {
+    let schedule = Arc::new(Mutex::new(Schedule {
+        due: BTreeMap::new(),
+        seconds: BTreeMap::new(),
+        refreshed: None,
+        installed: None,
+        looked: None,
+    }));
+    let mut workers = Vec::new();
+    let count = if shared.settings.cli.is_empty() {
+        0
+    } else {
+        shared.settings.cron_workers
+    };
+    for _ in 0..count {
+        let (shared, schedule) = (Arc::clone(shared), Arc::clone(&schedule));
+        let state = state.again()?;
+        workers.push(std::thread::spawn(move || work(&shared, &state, &schedule)));
+    }
+    Ok(workers)
+}
+
+fn work(shared: &Shared, state: &State, schedule: &Mutex<Schedule>) {
+    while !shared.is_stopping() {
+        let next = if shared.is_redis_good.load(Ordering::Relaxed) {
+            let mut schedule = schedule.lock().unwrap_or_else(PoisonError::into_inner);
+            schedule.refresh(shared, state);
+            schedule.take()
+        } else {
+            None
+        };
+        match next {
+            None => sleep(Duration::from_millis(200)),
+            Some(id) => match shared.runner.try_lock(&id) {
+                Ok(Some(lock)) => run(shared, &id, &lock),
+                Ok(None) => {
+                    let mut schedule = schedule.lock().unwrap_or_else(PoisonError::into_inner);
+                    schedule.due.insert(id, Instant::now() + BUSY_PAUSE);
+                }
+                Err(error) => log::error(
+                    "cron_failed",
+                    json!({"tenant": id, "detail": error.to_string()}),
+                ),
+            },
+        }
+    }
+}
+
+fn run(shared: &Shared, id: &str, lock: &crate::command::TenantLock) {
+    let limit = shared.settings.cron_limit;
+    match shared.runner.run(lock, id, &["-C", "cron"], limit) {
+        Ok(output) if output.is_success() => {}
+        Ok(output) => {
+            log::warn(
+                "cron_failed",
+                json!({"tenant": id, "detail": output.describe()}),
+            );
+            return;
+        }
+        Err(error) => {
+            log::warn(
+                "cron_failed",
+                json!({"tenant": id, "detail": error.to_string()}),
+            );
+            return;
+        }
+    }
+    match shared
+        .runner
+        .run(lock, id, &["-C", "stats", "--format", "json"], limit)
+    {
+        Ok(output) if output.is_success() => match counted(id, &output.stdout) {
+            Some(counted) => shared.add_counted(vec![counted]),
+            None => log::warn(
+                "stats_failed",
+                json!({"tenant": id, "detail": "the output is no JSON object"}),
+            ),
+        },
+        Ok(output) => log::warn(
+            "stats_failed",
+            json!({"tenant": id, "detail": output.describe()}),
+        ),
+        Err(error) => log::warn(
+            "stats_failed",
+            json!({"tenant": id, "detail": error.to_string()}),
+        ),
+    }
+}
+
+/// Reads the counters that the installation prints.
+fn counted(id: &str, output: &str) -> Option<Counted> {
+    let stats: serde_json::Value = serde_json::from_str(output.trim()).ok()?;
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let now = Timestamp::from_unix(i64::try_from(seconds).ok()?).ok()?;
+    stats.is_object().then(|| Counted {
+        id: id.into(),
+        stats,
+        counted_at: now.as_str().into(),
+    })
+}
+
+impl Schedule {
+    fn refresh(&mut self, shared: &Shared, state: &State) {
+        if self
+            .refreshed
+            .is_some_and(|at| at.elapsed() < REFRESH_EVERY)
+        {
+            return;
+        }
+        self.refreshed = Some(Instant::now());
+        if let Err(error) = self.refresh_or_fail(shared, state) {
+            log::warn("cron_waits", json!({"detail": error.to_string()}));
+        }
+    }
+
+    fn refresh_or_fail(&mut self, shared: &Shared, state: &State) -> Result<(), Error> {
+        let settings = &shared.settings;
+        let served = state.served()?;
+        let mut names = BTreeSet::new();
+        if let Some(database) = &settings.database {
+            names = tables::names(settings.schema.as_deref())?;
+            if self.looked.is_none_or(|at| at.elapsed() >= INSTALLED_EVERY) {
+                self.installed = Some(Tables::connect(database)?.all()?);
+                self.looked = Some(Instant::now());
+            }
+        }
+        let mut seconds = BTreeMap::new();
+        for (id, pause) in served {
+            let is_installed = match &self.installed {
+                Some(there) => tables::is_installed(&id, &names, there)?,
+                None => true,
+            };
+            if is_installed {
+                seconds.insert(id, pause);
+            }
+        }
+        let now = Instant::now();
+        self.due.retain(|id, _| seconds.contains_key(id));
+        for (id, pause) in &seconds {
+            if !self.due.contains_key(id) {
+                self.due.insert(id.clone(), now + spread(id, *pause));
+            }
+        }
+        self.seconds = seconds;
+        Ok(())
+    }
+
+    /// Takes the site that has been due for longest, and sets when it is due again.
+    fn take(&mut self) -> Option<String> {
+        let now = Instant::now();
+        let (id, _) = self
+            .due
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .min_by_key(|(_, at)| **at)?;
+        let id = id.clone();
+        let pause = self
+            .seconds
+            .get(&id)
+            .copied()
+            .unwrap_or(crate::settings::DEFAULT_CRON_SECONDS);
+        self.due
+            .insert(id.clone(), now + Duration::from_secs(pause.into()));
+        Some(id)
+    }
+}
+
+/// Spreads the first runs of sites over their pause.
+fn spread(id: &str, pause: u32) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    Duration::from_millis(hasher.finish() % 1000 * u64::from(pause))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{counted, spread};
+
+    #[test]
+    fn first_runs_are_spread_over_the_pause() {
+        let at: Vec<Duration> = (0..100)
+            .map(|n| spread(&format!("tenant{n}"), 300))
+            .collect();
+        assert!(at.iter().all(|at| *at < Duration::from_secs(300)));
+        let early = at
+            .iter()
+            .filter(|at| **at < Duration::from_secs(150))
+            .count();
+        assert!((20..80).contains(&early), "{early}");
+    }
+
+    #[test]
+    fn counters_are_an_object_and_have_their_time() {
+        let read = counted("a", "{\"files\": 4}\n").unwrap();
+        assert_eq!(read.stats["files"], 4);
+        assert_eq!(read.counted_at.len(), 19);
+        for bad in ["", "[]", "PHP Warning", "4"] {
+            assert!(counted("a", bad).is_none(), "{bad}");
+        }
+    }
+}

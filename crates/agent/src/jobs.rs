@@ -1,0 +1,415 @@
+//! Jobs: what the registry wants done to a site. Each runs in a thread of its own, under a lease that is renewed until its end is reported.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::cache::Cache;
+use crate::command::{Ended, Output, TenantLock};
+use crate::error::Error;
+use crate::log;
+use crate::registry::{Ending, RegistryError};
+use crate::shared::Shared;
+use crate::state::State;
+use crate::tables::{self, Tables};
+use crate::tenant::is_id;
+use crate::wire::{Input, Job};
+
+/// The length of a lease. A killed agent's job is given back after it.
+const LEASE_SECONDS: u64 = 30;
+/// How often a lease is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long a job waits for its tenant to arrive from the registry.
+const ARRIVAL: Duration = Duration::from_secs(30);
+/// The exit code of `cli -C install` on an installed site.
+const INSTALLED_ALREADY: i32 = 5;
+
+/// Leases waiting jobs and starts them, as many as there are free workers.
+pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<(), RegistryError> {
+    let running = shared.running.load(Ordering::Relaxed);
+    let free = shared.settings.workers.saturating_sub(running);
+    if free == 0 {
+        return Ok(());
+    }
+    for job in shared.registry.lease(free, LEASE_SECONDS)? {
+        log::info(
+            "job_started",
+            json!({"job": job.id, "kind": job.kind, "tenant": job.tenant_id, "attempt": job.attempt}),
+        );
+        let state = match state.again() {
+            Ok(state) => state,
+            // The lease runs out, and gives the job back.
+            Err(error) => {
+                log::error(
+                    "job_not_started",
+                    json!({"job": job.id, "detail": error.to_string()}),
+                );
+                continue;
+            }
+        };
+        shared.running.fetch_add(1, Ordering::Relaxed);
+        let guard = Running(Arc::clone(shared));
+        std::thread::spawn(move || {
+            run(&guard.0, &state, &job);
+        });
+    }
+    Ok(())
+}
+
+/// Counts a job as running until it is dropped, also when its thread panics.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn run(shared: &Shared, state: &State, job: &Job) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| renew(shared, job, &is_over));
+        match perform(shared, state, job) {
+            Some(ending) => report(shared, job, &ending),
+            // The agent stops, and the job has not begun: the lease gives it back.
+            None => log::info("job_given_back", json!({"job": job.id})),
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+fn renew(shared: &Shared, job: &Job, is_over: &AtomicBool) {
+    let mut last = Instant::now();
+    while !is_over.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(100));
+        if last.elapsed() < RENEW_EVERY {
+            continue;
+        }
+        last = Instant::now();
+        match shared.registry.renew(job, LEASE_SECONDS) {
+            Ok(()) => {}
+            Err(RegistryError::Conflict(detail)) => {
+                // The command goes on, and holds its tenant's lock. Whoever has the job next waits for it.
+                log::warn("lease_lost", json!({"job": job.id, "detail": detail}));
+                return;
+            }
+            Err(error) => {
+                log::warn(
+                    "lease_not_renewed",
+                    json!({"job": job.id, "detail": error.to_string()}),
+                );
+            }
+        }
+    }
+}
+
+/// Reports a job's end. Tries until the registry has it, since the same report again is good.
+fn report(shared: &Shared, job: &Job, ending: &Ending) {
+    let detail = match ending {
+        Ending::Failed(text) => Some(text),
+        Ending::Done | Ending::Refused => None,
+    };
+    let state = match ending {
+        Ending::Done => "done",
+        Ending::Refused => "refused",
+        Ending::Failed(_) => "failed",
+    };
+    log::info(
+        "job_ended",
+        json!({"job": job.id, "tenant": job.tenant_id, "state": state, "detail": detail}),
+    );
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(500);
+    loop {
+        match shared.registry.finish(job, ending) {
+            Ok(()) => return,
+            Err(RegistryError::Conflict(detail)) => {
+                log::warn("job_not_reported", json!({"job": job.id, "detail": detail}));
+                return;
+            }
+            Err(error) => {
+                log::warn(
+                    "job_not_reported",
+                    json!({"job": job.id, "detail": error.to_string()}),
+                );
+            }
+        }
+        // The registry gives the job to someone again, who finds it done.
+        if started.elapsed() > shared.settings.job_limit {
+            return;
+        }
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            if shared.is_stopping() && started.elapsed() > Duration::from_secs(10) {
+                return;
+            }
+            sleep(Duration::from_millis(100));
+        }
+        pause = (pause * 2).min(Duration::from_secs(20));
+    }
+}
+
+/// Does a job. `None` means that it was not begun, because the agent stops.
+fn perform(shared: &Shared, state: &State, job: &Job) -> Option<Ending> {
+    if !is_id(&job.tenant_id) {
+        return Some(Ending::Failed("the tenant's id is none".into()));
+    }
+    let started = Instant::now();
+    let limit = shared.settings.job_limit;
+    let is_over = || shared.is_stopping() || started.elapsed() > limit;
+    let lock = match shared.runner.lock(&job.tenant_id, is_over) {
+        Ok(Some(lock)) => lock,
+        Ok(None) if shared.is_stopping() => return None,
+        Ok(None) => {
+            return Some(Ending::Failed(
+                "another command still runs for the tenant".into(),
+            ));
+        }
+        Err(error) => return Some(Ending::Failed(error.to_string())),
+    };
+    let ending = match (job.kind.as_str(), &job.input) {
+        ("install", Some(input)) => install(shared, state, job, input, &lock),
+        ("password_reset", Some(input)) => reset(shared, state, job, input, &lock),
+        ("drop", _) => drop_site(shared, state, job),
+        (kind, _) => Ok(Ending::Failed(format!(
+            "this agent does not know the job `{kind}`; is it too old?"
+        ))),
+    };
+    Some(ending.unwrap_or_else(|error| Ending::Failed(error.to_string())))
+}
+
+fn install(
+    shared: &Shared,
+    state: &State,
+    job: &Job,
+    input: &Input,
+    lock: &TenantLock,
+) -> Result<Ending, Error> {
+    wait_for_tenant(shared, state, &job.tenant_id)?;
+    let Some(email) = &input.email else {
+        return Ok(Ending::Failed("the job has no e-mail address".into()));
+    };
+    let arguments = [
+        "-C",
+        "install",
+        "-u",
+        &input.username,
+        "-e",
+        email,
+        "-x",
+        input.password.as_str(),
+    ];
+    let output = shared
+        .runner
+        .run(lock, &job.tenant_id, &arguments, shared.settings.job_limit)?;
+    if output.is_success() {
+        return Ok(Ending::Done);
+    }
+    if output.ended != Ended::Code(INSTALLED_ALREADY) {
+        return Ok(failed(&output, input));
+    }
+    if job.attempt == 1 {
+        return Ok(Ending::Refused);
+    }
+    // An earlier attempt may have installed it, or half of it. Setting the administrator's password proves that it is whole.
+    let proof = set_password(shared, job, input, lock)?;
+    Ok(if proof.is_success() {
+        Ending::Done
+    } else {
+        let Ending::Failed(text) = failed(&proof, input) else {
+            return Ok(Ending::Refused);
+        };
+        Ending::Failed(format!(
+            "it is installed already, and the administrator's password cannot be set: {text}"
+        ))
+    })
+}
+
+fn reset(
+    shared: &Shared,
+    state: &State,
+    job: &Job,
+    input: &Input,
+    lock: &TenantLock,
+) -> Result<Ending, Error> {
+    wait_for_tenant(shared, state, &job.tenant_id)?;
+    let output = set_password(shared, job, input, lock)?;
+    if output.is_success() {
+        return Ok(Ending::Done);
+    }
+    if !matches!(output.ended, Ended::Code(_)) {
+        return Ok(failed(&output, input));
+    }
+    // The command's exit codes do not tell an unknown user from a database that is down. If the site can count, the user is unknown. If its
+    // tables are not there, nothing is installed.
+    let arguments = ["-C", "stats", "--format", "json"];
+    let stats = shared
+        .runner
+        .run(lock, &job.tenant_id, &arguments, shared.settings.cron_limit)?;
+    if stats.is_success() || is_not_installed(shared, &job.tenant_id) {
+        return Ok(Ending::Refused);
+    }
+    Ok(failed(&output, input))
+}
+
+/// Whether the database is there, and has none of the site's tables.
+fn is_not_installed(shared: &Shared, id: &str) -> bool {
+    let Some(database) = &shared.settings.database else {
+        return false;
+    };
+    let look = || -> Result<bool, Error> {
+        let names = tables::names(shared.settings.schema.as_deref())?;
+        let there = Tables::connect(database)?.all()?;
+        Ok(!tables::is_installed(id, &names, &there)?)
+    };
+    look().unwrap_or_default()
+}
+
+fn set_password(
+    shared: &Shared,
+    job: &Job,
+    input: &Input,
+    lock: &TenantLock,
+) -> Result<Output, Error> {
+    let arguments = [
+        "-C",
+        "password-reset",
+        "-u",
+        &input.username,
+        "-x",
+        input.password.as_str(),
+    ];
+    shared
+        .runner
+        .run(lock, &job.tenant_id, &arguments, shared.settings.job_limit)
+}
+
+/// Describes a failed command without the password that its output may repeat.
+fn failed(output: &Output, input: &Input) -> Ending {
+    Ending::Failed(output.describe().replace(input.password.as_str(), "…"))
+}
+
+/// Waits until Redis has the tenant, without which no command of the installation finds it.
+fn wait_for_tenant(shared: &Shared, state: &State, id: &str) -> Result<(), Error> {
+    let end = Instant::now() + ARRIVAL;
+    loop {
+        if state.tenant(id)?.is_some() && state.is_clean()? {
+            return Ok(());
+        }
+        if Instant::now() > end || shared.is_stopping() {
+            return Err(Error::Failed(
+                "the tenant has not arrived in the cell's Redis".into(),
+            ));
+        }
+        sleep(Duration::from_millis(100));
+    }
+}
+
+fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error> {
+    let settings = &shared.settings;
+    let id = &job.tenant_id;
+    if settings.is_isolated_by_database {
+        return Ok(Ending::Failed(
+            "CHEVERETO_TENANTS_DB_ISOLATION_MODE is `database`: this agent only knows tables with a prefix, so drop the site's database by hand".into(),
+        ));
+    }
+    let Some(database) = &settings.database else {
+        return Ok(Ending::Failed(
+            "the agent has no access to MySQL (CHEVERETO_DB_*)".into(),
+        ));
+    };
+    if state.tenant(id)?.is_some() {
+        return Ok(Ending::Failed("the tenant is still the cell's".into()));
+    }
+    let names = tables::names(settings.schema.as_deref())?;
+    refuse_shared_tables(id, &names, &state.ids()?)?;
+    let started = Instant::now();
+    let dropped = loop {
+        let outcome = Tables::connect(database).and_then(|mut tables| tables.drop(id, &names));
+        match outcome {
+            Ok(dropped) => break dropped,
+            Err(error) if shared.is_stopping() || started.elapsed() > settings.job_limit => {
+                return Err(error);
+            }
+            Err(error) => {
+                log::warn(
+                    "database_down",
+                    json!({"job": job.id, "detail": error.to_string()}),
+                );
+                sleep(Duration::from_secs(2));
+            }
+        }
+    };
+    let keys = Cache::connect(&settings.redis, &settings.keys)?
+        .clear_site(id)
+        .map_err(|e| Error::failed("Redis", e))?;
+    log::info(
+        "site_dropped",
+        json!({"tenant": id, "tables": dropped, "keys": keys}),
+    );
+    Ok(Ending::Done)
+}
+
+/// Refuses to drop a table that could be another tenant's: `a` with a table `b_users` and `a_b` with `users` are the same.
+fn refuse_shared_tables(
+    id: &str,
+    names: &BTreeSet<String>,
+    others: &[String],
+) -> Result<(), Error> {
+    for other in others {
+        let theirs = |name: &String| {
+            let table = format!("{id}_{name}");
+            table
+                .strip_prefix(other.as_str())
+                .and_then(|rest| rest.strip_prefix('_'))
+                .is_some_and(|rest| names.contains(rest))
+        };
+        if let Some(name) = names.iter().find(|name| theirs(name)) {
+            return Err(Error::Failed(format!(
+                "the table `{name}` of {id} has the same name as one of {other}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{failed, refuse_shared_tables};
+    use crate::command::{Ended, Output};
+    use crate::registry::Ending;
+    use crate::wire::Input;
+
+    #[test]
+    fn a_table_that_two_tenants_could_have_is_not_dropped() {
+        let names: BTreeSet<String> = ["users", "b_users"].map(str::to_owned).into();
+        let others = |ids: &[&str]| ids.iter().map(|i| (*i).to_owned()).collect::<Vec<_>>();
+        assert!(refuse_shared_tables("a", &names, &others(&["c", "ab"])).is_ok());
+        assert!(refuse_shared_tables("a", &names, &others(&["a_b"])).is_err());
+        assert!(refuse_shared_tables("a_b", &names, &others(&["a"])).is_err());
+        let names = names.into_iter().filter(|n| n == "users").collect();
+        assert!(refuse_shared_tables("a", &names, &others(&["a_b"])).is_ok());
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_password() {
+        let output = Output {
+            ended: Ended::Code(1),
+            stdout: String::new(),
+            stderr: "bad password hunter2!".into(),
+        };
+        let input: Input =
+            serde_json::from_str(r#"{"username": "u", "email": "e", "password": "hunter2"}"#)
+                .unwrap();
+        let Ending::Failed(text) = failed(&output, &input) else {
+            panic!()
+        };
+        assert_eq!(text, "exit code 1: bad password …!");
+    }
+}

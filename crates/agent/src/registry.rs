@@ -1,0 +1,171 @@
+//! The registry's routes that the agent calls (contract §15).
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tenants_client::error::Error as ClientError;
+use tenants_client::{Answer, Client, Request, query_value};
+
+use crate::wire::{Job, Leased, Page};
+
+/// The most tenants of a page.
+const PAGE_TENANTS: u32 = 500;
+
+/// The registry, as the agent of one cell sees it.
+pub(crate) struct Registry {
+    client: Client,
+    cell: String,
+    /// The name by which the registry tells two agents of a cell apart.
+    agent: String,
+}
+
+/// The reason why the registry did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum RegistryError {
+    /// The cursor is of another database, or too old: begin again without one.
+    CursorGone,
+    /// A lease is lost, or another agent serves the cell.
+    Conflict(String),
+    /// The registry cannot be reached, fails, or refuses the agent.
+    Down(String),
+}
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CursorGone => f.write_str("the registry does not know the cursor"),
+            Self::Conflict(detail) | Self::Down(detail) => f.write_str(detail),
+        }
+    }
+}
+
+impl From<ClientError> for RegistryError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Answer { problem, used } => {
+                let status = problem.status.unwrap_or_default();
+                let mut text = format!("status {status}, {}: {}", problem.code, problem.detail);
+                if let Some(used) = used {
+                    text += &format!(" ({})", used.trim());
+                }
+                match status {
+                    409 => Self::Conflict(text),
+                    410 => Self::CursorGone,
+                    _ => Self::Down(text),
+                }
+            }
+            ClientError::Unreachable { detail, .. } | ClientError::Strange { detail, .. } => {
+                Self::Down(detail)
+            }
+            ClientError::Configuration(detail) | ClientError::Machine(detail) => Self::Down(detail),
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    /// The site refuses it.
+    Refused,
+    /// It could not be done, and why, for the operator.
+    Failed(String),
+}
+
+/// The counters of a site.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Counted {
+    pub(crate) id: String,
+    pub(crate) stats: serde_json::Value,
+    pub(crate) counted_at: String,
+}
+
+impl Registry {
+    pub(crate) fn new(client: Client, cell: &str, agent: &str) -> Self {
+        Self {
+            client,
+            cell: cell.into(),
+            agent: agent.into(),
+        }
+    }
+
+    /// Reads a page of what changed. `None` means that nothing changed and no job waits. `named` tells the registry that this agent serves the
+    /// cell, and how far it is.
+    pub(crate) fn page(
+        &self,
+        after: Option<&str>,
+        etag: Option<&str>,
+        named: bool,
+    ) -> Result<Option<(Page, Option<String>)>, RegistryError> {
+        let mut path = format!(
+            "/cells/{}/tenants?limit={PAGE_TENANTS}",
+            query_value(&self.cell)
+        );
+        if let Some(after) = after {
+            path += &format!("&after={}", query_value(after));
+        }
+        if named {
+            let version = env!("CARGO_PKG_VERSION");
+            path += &format!("&agent={}&agent_version={version}", self.agent);
+        }
+        match self.client.read_if_changed(&path, etag)? {
+            None => Ok(None),
+            Some(answer) => Ok(Some((read(&answer)?, answer.etag))),
+        }
+    }
+
+    /// Leases waiting jobs.
+    pub(crate) fn lease(&self, max: usize, seconds: u64) -> Result<Vec<Job>, RegistryError> {
+        let path = format!("/cells/{}/jobs/lease", query_value(&self.cell));
+        let body = json!({"max": max, "seconds": seconds});
+        let leased: Leased = read(&self.post(&path, &body)?)?;
+        Ok(leased.jobs)
+    }
+
+    /// Moves the end of a lease.
+    pub(crate) fn renew(&self, job: &Job, seconds: u64) -> Result<(), RegistryError> {
+        let path = format!("/jobs/{}/renew", query_value(&job.id));
+        self.post(&path, &json!({"lease": job.lease, "seconds": seconds}))?;
+        Ok(())
+    }
+
+    /// Reports how a job ended.
+    pub(crate) fn finish(&self, job: &Job, ending: &Ending) -> Result<(), RegistryError> {
+        let mut body = json!({"lease": job.lease});
+        match ending {
+            Ending::Done => body["state"] = "done".into(),
+            Ending::Refused => body["state"] = "refused".into(),
+            Ending::Failed(error) => {
+                body["state"] = "failed".into();
+                body["error"] = error.chars().take(1000).collect::<String>().into();
+            }
+        }
+        self.post(&format!("/jobs/{}/finish", query_value(&job.id)), &body)?;
+        Ok(())
+    }
+
+    /// Reports counters, of 100 tenants at most.
+    pub(crate) fn report(&self, counted: &[Counted]) -> Result<(), RegistryError> {
+        let path = format!("/cells/{}/stats", query_value(&self.cell));
+        self.post(&path, &json!({"tenants": counted}))?;
+        Ok(())
+    }
+
+    /// Reads the cell's part of Traefik's configuration. `None` means that it has not changed.
+    pub(crate) fn traefik(&self, etag: Option<&str>) -> Result<Option<Answer>, RegistryError> {
+        let path = format!("/config/traefik?cell={}", query_value(&self.cell));
+        Ok(self.client.read_if_changed(&path, etag)?)
+    }
+
+    fn post(&self, path: &str, body: &serde_json::Value) -> Result<Answer, RegistryError> {
+        let body = zeroize::Zeroizing::new(body.to_string());
+        Ok(self.client.call(Request::Post(body.as_bytes()), path)?)
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, RegistryError> {
+    serde_json::from_str(&answer.body)
+        .map_err(|e| RegistryError::Down(format!("the registry's answer cannot be read: {e}")))
+}

@@ -1,0 +1,189 @@
+//! The agent's rounds.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::cron;
+use crate::error::Error;
+use crate::jobs;
+use crate::log;
+use crate::registry::RegistryError;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::sync::{Engine, Followed, Outage};
+use crate::traefik::TraefikFile;
+
+/// The longest pause between two tries to reach the registry.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long running jobs have after SIGTERM.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+
+/// Runs rounds until SIGTERM.
+///
+/// # Errors
+/// Fails if the agent cannot go on: the state file fails, or the encryption key is not the installation's.
+pub(crate) fn forever(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
+    let workers = cron::start(shared, &state)?;
+    let mut rounds = Rounds::new(shared, state);
+    log::info(
+        "started",
+        json!({"version": env!("CARGO_PKG_VERSION"), "registry": shared.settings.address.origin(), "cell": shared.settings.cell}),
+    );
+    let outcome = loop {
+        if shared.is_stopping() {
+            break Ok(());
+        }
+        if let Err(error) = rounds.round() {
+            break Err(error);
+        }
+        let end = Instant::now() + shared.settings.interval;
+        while Instant::now() < end && !shared.is_stopping() {
+            sleep(Duration::from_millis(20));
+        }
+    };
+    shared.stop.store(true, Ordering::Relaxed);
+    log::info(
+        "stopping",
+        json!({"jobs": shared.running.load(Ordering::Relaxed)}),
+    );
+    let end = Instant::now() + STOP_WITHIN;
+    let is_busy =
+        || shared.running.load(Ordering::Relaxed) > 0 || workers.iter().any(|w| !w.is_finished());
+    while is_busy() && Instant::now() < end {
+        sleep(Duration::from_millis(20));
+    }
+    // Commands that still run hold their tenants' locks, and end by themselves.
+    log::info(
+        "stopped",
+        json!({"jobs": shared.running.load(Ordering::Relaxed)}),
+    );
+    outcome
+}
+
+/// Does one round, with the jobs that wait, and ends.
+///
+/// # Errors
+/// Fails if a part of the round does.
+pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
+    let mut rounds = Rounds::new(shared, state);
+    if !rounds.engine.keep()? {
+        return Err(Error::Failed("Redis is down".into()));
+    }
+    shared.is_redis_good.store(true, Ordering::Relaxed);
+    let followed = rounds.engine.follow()?;
+    if followed == Followed::Held {
+        return Err(Error::Attention(
+            "a change waits: see `tenants-agent accept`".into(),
+        ));
+    }
+    if !rounds.engine.keep()? {
+        return Err(Error::Failed("Redis is down".into()));
+    }
+    let registry = |e| Error::failed("the registry", e);
+    if let Followed::Applied { jobs_waiting: true } = followed {
+        jobs::start(shared, rounds.engine.state()).map_err(registry)?;
+    }
+    rounds.keep_traefik(true).map_err(registry)?;
+    while shared.running.load(Ordering::Relaxed) > 0 && !shared.is_stopping() {
+        sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+struct Rounds {
+    shared: Arc<Shared>,
+    engine: Engine,
+    traefik: TraefikFile,
+    /// When the registry may be asked again, and the pause after the next failure.
+    next: Instant,
+    pause: Duration,
+    is_registry_down: bool,
+}
+
+impl Rounds {
+    fn new(shared: &Arc<Shared>, state: State) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            engine: Engine::new(Arc::clone(shared), state),
+            traefik: TraefikFile::default(),
+            next: Instant::now(),
+            pause: shared.settings.interval,
+            is_registry_down: false,
+        }
+    }
+
+    fn round(&mut self) -> Result<(), Error> {
+        let is_good = self.engine.keep()?;
+        self.shared.is_redis_good.store(is_good, Ordering::Relaxed);
+        if !is_good || Instant::now() < self.next {
+            return Ok(());
+        }
+        match self.talk() {
+            Ok(()) => {
+                if self.is_registry_down {
+                    log::info("registry_up", json!({}));
+                }
+                self.is_registry_down = false;
+                self.pause = self.shared.settings.interval;
+                Ok(())
+            }
+            Err(Outage::Registry(error)) => {
+                self.is_registry_down = true;
+                self.next = Instant::now() + self.pause;
+                log::error(
+                    "registry_down",
+                    json!({"detail": error.to_string(), "again_in_seconds": self.pause.as_secs_f64()}),
+                );
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                Ok(())
+            }
+            // The next round connects anew, and says so.
+            Err(Outage::Redis(_)) => Ok(()),
+            Err(Outage::Own(error)) => Err(error),
+        }
+    }
+
+    /// Everything that needs the registry.
+    fn talk(&mut self) -> Result<(), Outage> {
+        let followed = self.engine.follow()?;
+        if let Followed::Applied { jobs_waiting } = followed {
+            let is_good = self.engine.keep()?;
+            self.shared.is_redis_good.store(is_good, Ordering::Relaxed);
+            if is_good && jobs_waiting && !self.shared.is_stopping() {
+                jobs::start(&self.shared, self.engine.state())?;
+            }
+        }
+        self.keep_traefik(matches!(followed, Followed::Applied { .. }))?;
+        self.report_counted()?;
+        Ok(())
+    }
+
+    fn keep_traefik(&mut self, has_changed: bool) -> Result<(), RegistryError> {
+        match &self.shared.settings.traefik_file {
+            Some(path) => self.traefik.keep(&self.shared.registry, path, has_changed),
+            None => Ok(()),
+        }
+    }
+
+    fn report_counted(&self) -> Result<(), RegistryError> {
+        let counted = self.shared.take_counted();
+        if counted.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.shared.registry.report(&counted);
+        if outcome.is_err() {
+            self.shared.add_counted(counted);
+        }
+        outcome
+    }
+}
+
+impl From<RegistryError> for Outage {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}

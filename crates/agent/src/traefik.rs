@@ -1,0 +1,100 @@
+//! The cell's part of Traefik's configuration, in a file for Traefik's file provider. A Traefik that restarts while the registry is down
+//! still routes.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::log;
+use crate::registry::{Registry, RegistryError};
+
+/// How often the configuration is asked for if no tenant changed: some variables of the registry change it, too.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The file, and what is known of it.
+#[derive(Debug, Default)]
+pub(crate) struct TraefikFile {
+    etag: Option<String>,
+    asked: Option<Instant>,
+}
+
+impl TraefikFile {
+    /// Brings the file up to date, if a tenant changed or a minute has passed.
+    ///
+    /// # Errors
+    /// Fails if the registry does. A file that cannot be written is logged, and tried again.
+    pub(crate) fn keep(
+        &mut self,
+        registry: &Registry,
+        path: &Path,
+        has_changed: bool,
+    ) -> Result<(), RegistryError> {
+        let is_there = path.is_file();
+        if is_there && !has_changed && self.asked.is_some_and(|at| at.elapsed() < EVERY) {
+            return Ok(());
+        }
+        let etag = self.etag.as_deref().filter(|_| is_there);
+        let Some(answer) = registry.traefik(etag)? else {
+            self.asked = Some(Instant::now());
+            return Ok(());
+        };
+        let is_configuration = serde_json::from_str::<serde_json::Value>(&answer.body)
+            .is_ok_and(|value| value.is_object());
+        if !is_configuration {
+            return Err(RegistryError::Down(
+                "Traefik's configuration is no JSON object".into(),
+            ));
+        }
+        match write(path, &answer.body) {
+            Ok(has_changed) => {
+                if has_changed {
+                    log::info("traefik_written", json!({"bytes": answer.body.len()}));
+                }
+                self.asked = Some(Instant::now());
+                self.etag = answer.etag;
+            }
+            Err(error) => log::error(
+                "traefik_not_written",
+                json!({"detail": format!("{}: {error}", path.display())}),
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// Replaces a file in one step. Returns whether its content changed.
+fn write(path: &Path, text: &str) -> std::io::Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(false);
+    }
+    // Traefik reads files that end in .yml or .yaml, so it does not see this one.
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    // Traefik runs as another user. The configuration has no secret.
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o644))?;
+    fs::rename(&new, path)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write;
+
+    #[test]
+    fn a_file_is_replaced_only_if_it_changes() {
+        let name = format!("tenants-agent-{:016x}.yml", getrandom::u64().unwrap());
+        let path = std::env::temp_dir().join(name);
+        assert!(write(&path, "{}").unwrap());
+        assert!(!write(&path, "{}").unwrap());
+        assert!(write(&path, "{\"http\": {}}").unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"http\": {}}");
+        assert!(!path.with_extension("new").exists());
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,1 @@
+CREATE TABLE `%table_prefix%albums` (id INT AUTO_INCREMENT PRIMARY KEY);
