@@ -93,7 +93,7 @@ fn renew(shared: &Shared, job: &Job, is_over: &AtomicBool) {
         match shared.registry.renew(job, LEASE_SECONDS) {
             Ok(()) => {}
             Err(RegistryError::Conflict(detail)) => {
-                // The command goes on, and holds its tenant's lock. Whoever has the job next waits for it.
+                // The command goes on, and holds its tenant's lock. The next attempt waits for that.
                 log::warn("lease_lost", json!({"job": job.id, "detail": detail}));
                 return;
             }

@@ -67,7 +67,7 @@ pub(crate) struct Options {
     pub(crate) dry_run: bool,
 }
 
-/// Where Redis is.
+/// The address of Redis, and its user.
 #[derive(Clone)]
 pub(crate) struct RedisSettings {
     pub(crate) host: String,
@@ -79,7 +79,7 @@ pub(crate) struct RedisSettings {
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// Where MySQL is.
+/// The address of MySQL, and its user.
 #[derive(Clone)]
 pub(crate) struct DatabaseSettings {
     pub(crate) host: String,

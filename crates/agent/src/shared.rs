@@ -1,4 +1,4 @@
-//! What the agent's threads share.
+//! The values that the agent's threads share.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use crate::command::{Runner, locks_beside};
 use crate::registry::{Counted, Registry};
 use crate::settings::Settings;
 
-/// What the agent's threads share.
+/// The values that the agent's threads share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,

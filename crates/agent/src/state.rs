@@ -48,7 +48,7 @@ pub(crate) struct Row {
     pub(crate) hostnames: Vec<String>,
 }
 
-/// What the registry says of a tenant.
+/// The registry's word about a tenant.
 #[derive(Debug, Clone)]
 pub(crate) enum Staged {
     /// The tenant is the cell's, and this is its new content.
@@ -59,7 +59,7 @@ pub(crate) enum Staged {
     Gone(String),
 }
 
-/// What is still to be deleted in Redis.
+/// Keys that Redis has still to lose.
 #[derive(Debug, Default)]
 pub(crate) struct Garbage {
     pub(crate) tenants: Vec<String>,
@@ -67,7 +67,7 @@ pub(crate) struct Garbage {
     pub(crate) hostnames: Vec<(String, String)>,
 }
 
-/// What the staged changes would do.
+/// The effect that the staged changes would have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// How many tenants there are before.

@@ -37,12 +37,12 @@ pub(crate) struct Engine {
     compared: Option<Instant>,
     /// When a held change was read last.
     held: Option<Instant>,
-    /// What was said of Redis last, so that a long outage is not a long log.
+    /// The last state of Redis that was logged, so that a long outage is not a long log.
     redis_says: Option<String>,
     fingerprint: String,
 }
 
-/// What a look at the registry found.
+/// The outcome of a look at the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Followed {
     /// Nothing changed, and no job waits.
@@ -544,7 +544,7 @@ impl Found {
     }
 }
 
-/// What a reading of the registry's changes found, besides the staged changes.
+/// The result of reading the registry's changes, besides the staged changes.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) cursor: String,

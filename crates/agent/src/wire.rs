@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer};
 use tenants_chevereto::php::Value;
 use zeroize::Zeroizing;
 
-/// What changed since a cursor.
+/// A page of changes since a cursor.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     pub(crate) cursor: String,
@@ -65,7 +65,7 @@ pub(crate) struct Job {
     pub(crate) input: Option<Input>,
 }
 
-/// What a job needs. It holds a password.
+/// The input of a job. It holds a password.
 #[derive(Deserialize)]
 pub(crate) struct Input {
     pub(crate) username: String,

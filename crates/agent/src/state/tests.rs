@@ -26,7 +26,7 @@ fn round(state: &mut State, is_full: bool, changes: &[Staged]) -> Plan {
     plan
 }
 
-/// What Redis would be told: the written ids, the deleted tenants and the hostnames to delete if they are still of their tenant.
+/// Empties the work list for Redis, and returns it: the written ids, the deleted tenants and the hostnames to delete if they are still of their tenant.
 fn flushed(state: &mut State) -> (Vec<String>, Vec<String>, Vec<(String, String)>) {
     let written = state.dirty().unwrap();
     let super::Garbage { tenants, hostnames } = state.garbage().unwrap();
