@@ -21,6 +21,7 @@ use tenants_core::{
 };
 
 use crate::ask::{Ask, Header};
+use crate::described;
 use crate::invariants;
 
 /// The clock's reading until a test moves it: 2026-08-18 23:16:57 UTC.
@@ -464,6 +465,7 @@ impl Host {
             log,
         };
         invariants::of_answer(ask, &got, &self.secrets, failed);
+        described::of_answer(&got);
         let served = self.variables.get("CHEVERETO_TENANTS_PUBLIC_KEY");
         let served = served.is_some_and(|key| !key.is_empty()) && self.api.config().is_ok();
         invariants::of_dialect(&got, served && got.log.legacy);

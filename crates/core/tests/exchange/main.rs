@@ -14,6 +14,7 @@ mod auth;
 mod bodies;
 mod conditional;
 mod costs;
+mod described;
 mod failures;
 mod finding;
 mod health;
