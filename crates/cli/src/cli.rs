@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, backup, completions, env, init, key, orphans, plan, restore, site, stats, status,
-    tenant,
+    ListArgs, backup, completions, env, export, import, init, key, key_import, orphans, plan,
+    restore, site, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -55,6 +55,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "plan:delete",
         ],
     ),
+    ("Moving in and out", &["import", "export"]),
     (
         "API keys",
         &[
@@ -62,6 +63,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "api:key:verify",
             "api:key:list",
             "api:key:delete",
+            "api:key:import",
         ],
     ),
     (
@@ -224,12 +226,39 @@ pub enum Command {
     )]
     KeyDelete(key::DeleteArgs),
 
+    /// Take over API keys of a Chevereto installation
+    #[command(
+        name = "api:key:import",
+        after_help = "Examples:\n  tenants api:key:import keys.csv\n  tenants api:key:import --id 3 --name billing --expires \"2027-01-31 00:00:00\"\n\n\
+                      The file has rows of the installation's table tenants_api_keys, as JSON lines\n\
+                      or CSV. Its ids and times are enough: a key proves itself by its MAC, under the\n\
+                      CHEVERETO_TENANTS_API_KEY_SECRET that the installation had. Import before you\n\
+                      create keys here, since two keys cannot have one id."
+    )]
+    KeyImport(key_import::KeyImportArgs),
+
     /// List the API keys
     #[command(
         name = "api:key:list",
         after_help = "Examples:\n  tenants api:key:list\n  tenants api:key:list --remote --format json"
     )]
     KeyList(key::ListArgs),
+
+    /// Create or change tenants and plans as a file says
+    #[command(
+        after_help = "Examples:\n  tenants import --dry-run tenants.jsonl\n  tenants import tenants.jsonl\n  \
+                      tenants import --type plan plans.csv\n  tenants import --chevereto-key @encryption.key tenants.csv\n\n\
+                      A line is what POST takes, or a row of a Chevereto installation. `type` is plan\n\
+                      or tenant. Run an import that was cut off again: lines that are done change\n\
+                      nothing. Exit code 0: every line is imported; 1: some were refused."
+    )]
+    Import(import::ImportArgs),
+
+    /// Write all plans and tenants as JSON lines, which import reads
+    #[command(
+        after_help = "Examples:\n  tenants export --output tenants.jsonl\n  tenants export | jq -r 'select(.type == \"tenant\") | .hostname'"
+    )]
+    Export(export::ExportArgs),
 
     /// Create a tenant
     #[command(

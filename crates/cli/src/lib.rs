@@ -13,6 +13,7 @@ pub mod names;
 pub mod output;
 pub mod progress;
 pub mod random;
+pub mod records;
 pub mod session;
 pub mod settings;
 pub mod sql;
@@ -74,8 +75,11 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::EnvReseal(args) => command::env::reseal(args, session, world),
         Command::KeyCreate(args) => command::key::create(args, session, world),
         Command::KeyVerify(args) => command::key::verify(args, session, world),
+        Command::KeyImport(args) => command::key_import::run(args, session, world),
         Command::KeyDelete(args) => command::key::delete(args, session, world),
         Command::KeyList(args) => command::key::list(args, session, world),
+        Command::Import(args) => command::import::run(args, session, world),
+        Command::Export(args) => command::export::run(args, session, world),
         Command::Create(args) => command::tenant::create(args, session, world),
         Command::Get(args) => command::tenant::get(args, session, world),
         Command::Settings(args) => command::tenant::settings(args, session, world),

@@ -54,11 +54,17 @@ const BASH_LINES: &[(&str, &[&str])] = &[
     ("tenants api : key : cr", &["create"]),
     (
         "tenants api : key :",
-        &["create", "delete", "list", "verify"],
+        &["create", "delete", "import", "list", "verify"],
     ),
     (
         "tenants api :",
-        &["key:create", "key:delete", "key:list", "key:verify"],
+        &[
+            "key:create",
+            "key:delete",
+            "key:import",
+            "key:list",
+            "key:verify",
+        ],
     ),
     ("tenants user : pass", &["password-reset"]),
     ("tenants api : key : delete --na", &["--name"]),

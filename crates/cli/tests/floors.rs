@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["names", "sql"],
     &["error"],
     &["output", "random"],
-    &["progress", "settings"],
+    &["progress", "records", "settings"],
     &["database", "session"],
     &["backup", "task"],
     &["command"],

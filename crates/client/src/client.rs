@@ -92,6 +92,8 @@ pub enum Request<'a> {
     Get,
     /// `POST` with a body, or without one if it is empty.
     Post(&'a [u8]),
+    /// `PUT` with a body, and with an `Idempotency-Key` if there is one.
+    Put(&'a [u8], Option<&'a str>),
     /// `PATCH` with a body.
     Patch(&'a [u8]),
     /// `DELETE` with a body, or without one if it is empty.
@@ -118,6 +120,8 @@ impl Part<'_> {
 /// A successful response.
 #[derive(Debug)]
 pub struct Answer {
+    /// The status, from 200 to 299.
+    pub status: u16,
     /// The body: JSON, or empty.
     pub body: String,
     /// The header `ETag`.
@@ -270,6 +274,13 @@ impl Client {
                 let post = with_json(self.agent.post(&url));
                 self.with_headers(post, body, &id).send(body)
             }
+            Request::Put(body, idempotency_key) => {
+                let mut put = with_json(self.agent.put(&url));
+                if let Some(key) = idempotency_key {
+                    put = put.header("idempotency-key", key);
+                }
+                self.with_headers(put, body, &id).send(body)
+            }
             Request::Patch(body) => {
                 let patch = with_json(self.agent.patch(&url));
                 self.with_headers(patch, body, &id).send(body)
@@ -340,6 +351,7 @@ impl Client {
             |text: &String| text.is_empty() || serde_json::from_str::<&RawValue>(text).is_ok();
         match String::from_utf8(body).ok().filter(is_json) {
             Some(body) => Ok(Answer {
+                status: status.as_u16(),
                 body,
                 etag: response
                     .headers()

@@ -276,7 +276,7 @@ impl Unfinished {
     }
 
     /// Gives the file its final name.
-    fn finish(self, file: &Path) -> Result<(), Error> {
+    pub(super) fn finish(self, file: &Path) -> Result<(), Error> {
         fs::rename(&self.path, file).map_err(|e| failed(file, &e))
     }
 }

@@ -1,0 +1,292 @@
+//! `import`, `export` and `api:key:import`, against a fake server and a fake wrangler.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
+
+mod common;
+
+use std::fs;
+
+use common::{CREATED, OK, Project, Run, Server, header};
+use serde_json::{Value as Json, json};
+
+const UNPROCESSABLE: &str = "422 Unprocessable Content\ncontent-type: application/problem+json";
+const UNAVAILABLE: &str = "503 Service Unavailable\ncontent-type: application/problem+json";
+const INVALID: &str = r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"one field is not as expected","code":"invalid","request_id":"r-1","errors":[{"pointer":"/hostname","detail":"expected a DNS name"}]}"#;
+const BUSY: &str = r#"{"title":"Service Unavailable","status":503,"detail":"busy","code":"unavailable","request_id":"r-1"}"#;
+
+/// Imports a text against a server that gives these answers, one request at a time. Returns the run and the requests.
+fn import(text: &str, options: &[&str], answers: &[(&str, &str)]) -> (Run, Vec<String>) {
+    let server = Server::new(answers);
+    let mut project = Project::calling(&server);
+    project.input = text.into();
+    let run = project.run(&[&["import", "-", "--jobs=1"], options].concat());
+    let requests = answers.iter().map(|_| server.request()).collect();
+    (run, requests)
+}
+
+fn line(request: &str) -> &str {
+    request.lines().next().unwrap()
+}
+
+fn body(request: &str) -> &str {
+    request.split_once("\r\n\r\n").unwrap().1
+}
+
+#[test]
+fn plans_are_made_so_before_tenants_each_by_a_put_with_a_key_of_its_own() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a.example.com\",\"is_enabled\":true,\"plan_id\":\"p\"}\n\
+                {\"type\":\"plan\",\"id\":\"p\",\"limits\":{\"A\":\"1\"}}\n\
+                {\"id\":\"b\",\"hostname\":\"b.example.com\",\"is_enabled\":0}\n";
+    let answers = [(CREATED, "{}"), (CREATED, "{}"), (OK, "{}")];
+    let (run, requests) = import(text, &[], &answers);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(
+        run.output,
+        "plans: 1 created, 0 were there and are as the file says, 0 refused\n\
+         tenants: 1 created, 1 were there and are as the file says, 0 refused\n"
+    );
+    assert!(
+        run.errors.contains("importing tenants: 2 of 2"),
+        "{}",
+        run.errors
+    );
+    let sent: Vec<(&str, &str)> = requests.iter().map(|r| (line(r), body(r))).collect();
+    assert_eq!(
+        sent,
+        [
+            (
+                "PUT /_/api/4/tenants-plans/p HTTP/1.1",
+                r#"{"limits":{"A":"1"}}"#
+            ),
+            (
+                "PUT /_/api/4/tenants/a HTTP/1.1",
+                r#"{"hostname":"a.example.com","is_enabled":true,"plan_id":"p"}"#
+            ),
+            (
+                "PUT /_/api/4/tenants/b HTTP/1.1",
+                r#"{"hostname":"b.example.com","is_enabled":false}"#
+            ),
+        ]
+    );
+    let keys: Vec<&str> = requests
+        .iter()
+        .map(|request| header(request, "idempotency-key").unwrap())
+        .collect();
+    assert!(keys[0].ends_with("-2") && keys[1].ends_with("-1") && keys[2].ends_with("-3"));
+}
+
+#[test]
+fn a_refused_line_is_named_with_the_reason_and_the_others_are_imported() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a..b\",\"is_enabled\":true}\n\
+                {\"id\":\"a/b\"}\nhunter2\n\
+                {\"id\":\"A\",\"hostname\":\"c\",\"is_enabled\":true}\n\
+                {\"id\":\"d\",\"hostname\":\"A..B\",\"is_enabled\":true}\n\
+                {\"id\":\"e\",\"hostname\":\"e\",\"is_enabled\":true}\n";
+    let answers = [(UNPROCESSABLE, INVALID), (CREATED, "{}")];
+    let (run, _) = import(text, &[], &answers);
+    assert_eq!(run.code, 1);
+    assert_eq!(
+        run.output,
+        "tenants: 1 created, 0 were there and are as the file says, 5 refused\n"
+    );
+    for part in [
+        "line 1, tenant `a`: error: Unprocessable Content: one field is not as expected\n  /hostname: expected a DNS name\n",
+        "line 2, tenant `a/b`: error: id: expected",
+        "line 3, tenant: error: expected one JSON object a line; found an error at column 1\n",
+        "line 4, tenant `A`: error: id: line 1 has the same\n",
+        "line 5, tenant `d`: error: hostname: line 1 has the same\n",
+        "error: 5 of the file's lines were refused",
+    ] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+    assert!(!run.errors.contains("hunter2"));
+
+    let (run, _) = import(text, &["--format=json"], &answers);
+    let report: Json = serde_json::from_str(&run.output).unwrap();
+    assert_eq!(
+        report["tenants"],
+        json!({"created": 1, "existing": 0, "valid": 0, "refused": 5})
+    );
+    let lines: Vec<&Json> = report["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["line"])
+        .collect();
+    assert_eq!(lines, [1, 2, 3, 4, 5]);
+    let first = &report["refused"][0];
+    assert_eq!(
+        (&first["type"], &first["id"], &first["status"]),
+        (&json!("tenant"), &json!("a"), &json!(422))
+    );
+    assert_eq!(first["errors"][0]["pointer"], "/hostname");
+}
+
+#[test]
+fn a_dry_run_only_asks_and_knows_the_plans_of_the_file() {
+    let text = "{\"type\":\"plan\",\"id\":\"P\"}\n{\"type\":\"plan\",\"id\":\"bad\"}\n\
+                {\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true,\"plan_id\":\"p\"}\n\
+                {\"id\":\"b\",\"hostname\":\"b\",\"is_enabled\":true,\"plan_id\":\"other\"}\n\
+                {\"id\":\"c\",\"hostname\":\"c\",\"is_enabled\":true,\"plan_id\":\"bad\"}\n";
+    let valid = (OK, r#"{"valid":true}"#);
+    let answers = [valid, (UNPROCESSABLE, INVALID), valid, valid];
+    let (run, requests) = import(text, &["--dry-run"], &answers);
+    assert_eq!(run.code, 1);
+    assert_eq!(
+        run.output,
+        "plans: 1 would be accepted, 1 refused; nothing was written\n\
+         tenants: 2 would be accepted, 1 refused; nothing was written\n"
+    );
+    let refused = "line 5, tenant `c`: error: plan_id: the plan of line 2 is refused\n";
+    assert!(run.errors.contains(refused), "{}", run.errors);
+    assert!(requests.iter().all(
+        |request| line(request).ends_with("?validate_only=true HTTP/1.1")
+            && header(request, "idempotency-key").is_none()
+    ));
+    assert_eq!(body(&requests[2]), r#"{"hostname":"a","is_enabled":true}"#);
+    assert!(body(&requests[3]).contains(r#""plan_id":"other""#));
+}
+
+#[test]
+fn a_failure_that_passes_is_tried_again_under_the_same_key() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true}\n";
+    let answers = [(UNAVAILABLE, BUSY), (CREATED, "{}")];
+    let (run, requests) = import(text, &[], &answers);
+    assert_eq!(run.code, 0, "{run:?}");
+    let key = |at: usize| header(&requests[at], "idempotency-key").unwrap();
+    assert_eq!(key(0), key(1));
+    assert_eq!(body(&requests[0]), body(&requests[1]));
+}
+
+#[test]
+fn a_caller_that_may_not_write_stops_the_import() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true}\n{\"id\":\"b\",\"hostname\":\"b\",\"is_enabled\":true}\n";
+    for (status, code) in [(401, 1), (403, 1), (405, 1)] {
+        let head = format!("{status} Refused\ncontent-type: application/problem+json");
+        let problem = format!(
+            r#"{{"title":"Refused","status":{status},"detail":"no","code":"no","request_id":"r-1"}}"#
+        );
+        let (run, _) = import(text, &[], &[(&head, &problem)]);
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.errors.contains("Run it again"), "{}", run.errors);
+        assert_eq!(run.output, "");
+    }
+    let mut project = Project::new();
+    for (text, options) in [
+        ("", &[][..]),
+        ("id,id\n", &[]),
+        ("{}", &["--chevereto-key=hunter2"]),
+    ] {
+        project.input = text.into();
+        let run = project.run(&[&["import", "-"], options].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(!run.errors.contains("hunter2"), "{}", run.errors);
+    }
+}
+
+#[test]
+fn an_export_is_read_page_by_page_and_is_an_import() {
+    let page = |rows: &str, next: &str| match next {
+        "" => (OK.to_owned(), rows.to_owned()),
+        next => (
+            format!("{OK}\nlink: <{next}>; rel=\"next\""),
+            rows.to_owned(),
+        ),
+    };
+    let pages = [
+        page(r#"[{"id":"p","limits":null}]"#, ""),
+        page(
+            r#"[{"id":"a","hostname":"a","env":{"A":"\u00e9"}}]"#,
+            "/_/api/4/tenants?limit=1000&after=a",
+        ),
+        page(r#"[{"id":"b","hostname":"b"}]"#, ""),
+    ];
+    let pages: Vec<(&str, &str)> = pages
+        .iter()
+        .map(|(h, b)| (h.as_str(), b.as_str()))
+        .collect();
+    let server = Server::new(&pages);
+    let project = Project::calling(&server);
+    let run = project.run(&["export", "--output=out.jsonl"]);
+    assert_eq!(
+        (
+            run.code,
+            run.output.ends_with("out.jsonl: 1 plans and 2 tenants\n")
+        ),
+        (0, true),
+        "{run:?}"
+    );
+    let file = project.path().join("out.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text,
+        "{\"type\":\"plan\",\"id\":\"p\",\"limits\":null}\n\
+         {\"type\":\"tenant\",\"id\":\"a\",\"hostname\":\"a\",\"env\":{\"A\":\"\\u00e9\"}}\n\
+         {\"type\":\"tenant\",\"id\":\"b\",\"hostname\":\"b\"}\n"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    let (run, _) = import(
+        &text,
+        &[],
+        &[(CREATED, "{}"), (CREATED, "{}"), (CREATED, "{}")],
+    );
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = project.run(&["export", "--output=out.jsonl"]);
+    assert_eq!(run.code, 2, "the file is there");
+}
+
+#[cfg(unix)]
+#[test]
+fn keys_are_imported_by_their_ids_and_times() {
+    let answer = r#"[
+        {"results": [{"id": 3}], "success": true}, {"results": [], "success": true}, {"results": [{"deleted_at": null}], "success": true},
+        {"results": [], "success": true}, {"results": [], "success": true}, {"results": [{"deleted_at": null}], "success": true},
+        {"results": [], "success": true}, {"results": [], "success": true}, {"results": [], "success": true}]"#;
+    let mut project = Project::new().with_wrangler(&[(0, answer)]);
+    project.input = "id,name,hash,created_at,expires_at\n\
+                     3,billing,$2y$10$x,2024-01-02 03:04:05,2027-01-01 00:00:00\n4,,$2y,2024-01-02 03:04:05,NULL\n5,,,,\n"
+        .into();
+    let run = project.run(&["api:key:import", "-"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.output, "imported: key 3\nimported before: key 4\n");
+    assert!(
+        run.errors.contains("another key has the id: 5"),
+        "{}",
+        run.errors
+    );
+    let sql = project.wrangler_call(1).unwrap()[6].clone();
+    for part in [
+        "X'63686576657265746f3a33'",
+        "'2027-01-01 00:00:00'",
+        "'2024-01-02 03:04:05'",
+        "'api_key.import'",
+    ] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
+    assert!(!sql.contains("$2y"), "{sql}");
+
+    for (text, detail) in [
+        ("id\n0\n", "line 2: id: expected a whole number"),
+        ("id\n3\n3\n", "line 3: id: another line has the same"),
+        ("id,expires_at\n3,soon\n", "line 2: expires_at: expected"),
+        ("id,key\n3,x\n", "line 2: key: unknown"),
+    ] {
+        project.input = text.into();
+        let run = project.run(&["api:key:import", "-"]);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.errors.contains(detail), "{}", run.errors);
+    }
+    for args in [
+        &["api:key:import"][..],
+        &["api:key:import", "-", "--id=3"],
+        &["api:key:import", "--name=x"],
+    ] {
+        assert_eq!(project.run(args).code, 2, "{args:?}");
+    }
+}
