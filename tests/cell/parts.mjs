@@ -165,7 +165,10 @@ export async function startMariaDb() {
   const made = spawnSync('mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=8M'], { encoding: 'utf8', timeout: 60_000 })
   assert.equal(made.status, 0, made.stderr + made.stdout)
   const init = path.join(folder, 'init.sql')
-  writeFileSync(init, "CREATE DATABASE IF NOT EXISTS chevereto; CREATE USER IF NOT EXISTS chevereto@'127.0.0.1' IDENTIFIED BY 'chevereto'; GRANT ALL ON chevereto.* TO chevereto@'127.0.0.1';\n")
+  // The server reads one statement from each line.
+  writeFileSync(init, [
+    'CREATE DATABASE IF NOT EXISTS chevereto;', "CREATE USER IF NOT EXISTS chevereto@'127.0.0.1' IDENTIFIED BY 'chevereto';", "GRANT ALL ON chevereto.* TO chevereto@'127.0.0.1';", '',
+  ].join('\n'))
   let running
   const env = {
     CHEVERETO_DB_HOST: '127.0.0.1', CHEVERETO_DB_PORT: String(port), CHEVERETO_DB_NAME: 'chevereto', CHEVERETO_DB_USER: 'chevereto', CHEVERETO_DB_PASS: 'chevereto',
@@ -174,7 +177,7 @@ export async function startMariaDb() {
     env,
     async start() {
       running = start(programPath('mariadbd'), [...common, `--port=${port}`, '--bind-address=127.0.0.1', `--socket=${folder}/s`, `--pid-file=${folder}/pid`, `--init-file=${init}`, '--innodb-flush-log-at-trx-commit=0', '--innodb-log-file-size=8M', '--skip-name-resolve'], { log: path.join(folder, 'log') })
-      await until(() => database.rows('SELECT 1').length === 1, () => `MariaDB does not answer:\n${running.log()}`, { within: 60_000, every: 100 })
+      await until(() => database.rows('SELECT 1').length === 1, () => `MariaDB does not answer:\n${running.log().slice(-2000)}`, { within: 60_000, every: 100 })
     },
     stop: () => running.stop(),
     /** Runs a query as the installation's user, and returns its rows; none if it fails. */

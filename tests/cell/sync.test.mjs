@@ -1,13 +1,13 @@
 // The agent keeps Redis equal to the registry: real Redis, real PHP with php-redis and phpseclib 3, and a stand-in for the registry.
 import assert from 'node:assert/strict'
 import { statSync } from 'node:fs'
-import { before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KEY, OTHER_KEY, agentProgram, makeAgent, noCell, startPhp, startRedis, temporary, until } from './parts.mjs'
 import { startRegistry } from './registry.mjs'
 
 const skip = noCell()
-before(() => skip || agentProgram())
+if (!skip) agentProgram()
 
 /** A registry, a Redis and an agent. */
 async function cell(options = {}) {

@@ -202,4 +202,4 @@ export async function twoPolls(api, status) {
   await sleep(500)
 }
 
-export { POLL_SECONDS }
+export { POLL_SECONDS, program as traefikProgram }

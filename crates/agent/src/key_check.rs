@@ -25,7 +25,7 @@ pub(crate) fn set_done(state: &State, fingerprint: &str) -> Result<(), Error> {
 pub(crate) fn refuse(state: &State, fingerprint: &str, detail: &str) -> Result<Error, Error> {
     state.set_meta(REFUSED, Some(fingerprint))?;
     Ok(Error::Attention(format!(
-        "CHEVERETO_ENCRYPTION_KEY is not the installation's: {detail}. Nothing was written. If the installation's key was changed on \
+        "CHEVERETO_ENCRYPTION_KEY is not the installation's: {detail}. If the installation's key was changed on \
          purpose, run `tenants-agent accept`"
     )))
 }
@@ -47,7 +47,9 @@ pub(crate) fn candidate(shared: &Shared, state: &State) -> Result<Option<Row>, E
     let Some(database) = &settings.database else {
         return Ok(None);
     };
-    if settings.cli.is_empty() {
+    let mut rows = state.tenants()?;
+    rows.retain(|row| row.env.is_some() && row.is_enabled);
+    if settings.cli.is_empty() || rows.is_empty() {
         return Ok(None);
     }
     let names = match tables::names(settings.schema.as_deref()) {
@@ -61,8 +63,8 @@ pub(crate) fn candidate(shared: &Shared, state: &State) -> Result<Option<Row>, E
         }
     };
     let there = Tables::connect(database)?.all()?;
-    for row in state.tenants()? {
-        if row.env.is_some() && row.is_enabled && tables::is_installed(&row.id, &names, &there)? {
+    for row in rows {
+        if tables::is_installed(&row.id, &names, &there)? {
             return Ok(Some(row));
         }
     }

@@ -500,11 +500,16 @@ impl Engine {
         if key_check::is_done(&self.state, &self.fingerprint)? {
             return Ok(());
         }
-        let candidate = key_check::candidate(&self.shared, &self.state).map_err(|e| {
-            Outage::Redis(format!(
-                "not written, since the encryption key cannot be checked yet: {e}"
-            ))
-        })?;
+        let candidate = match key_check::candidate(&self.shared, &self.state) {
+            Ok(candidate) => candidate,
+            // Sites were written already: holding back the next changes would help nobody.
+            Err(_) if self.state.meta("marker")?.is_some() => return Ok(()),
+            Err(error) => {
+                return Err(Outage::Redis(format!(
+                    "not written, since the encryption key cannot be checked yet: {error}"
+                )));
+            }
+        };
         let Some(row) = candidate else {
             return Ok(());
         };

@@ -12,7 +12,7 @@ use crate::state::Row;
 use crate::wire::FeedTenant;
 
 /// The shortest pause between two runs of `cron` that a site's own setting can ask for.
-const MIN_CRON_SECONDS: u32 = 10;
+const MIN_CRON_SECONDS: u32 = 5;
 
 /// Makes the row of a tenant. An `env` that has not changed keeps its encrypted form, and with it its nonce.
 ///
@@ -158,7 +158,7 @@ mod tests {
         for (env, seconds) in [
             ("null", 300),
             (r#"{"CHEVERETO_SCHEDULER_INTERVAL": "60"}"#, 60),
-            (r#"{"CHEVERETO_SCHEDULER_INTERVAL": "0"}"#, 10),
+            (r#"{"CHEVERETO_SCHEDULER_INTERVAL": "0"}"#, 5),
             (r#"{"CHEVERETO_SCHEDULER_INTERVAL": "often"}"#, 300),
         ] {
             let row = row(tenant(env), None, &key(b'A')).unwrap();

@@ -1,0 +1,272 @@
+// Jobs, cron, statistics, updates and drops on a real MariaDB, with a stand-in for the registry.
+import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { INSTALLATION, OTHER_KEY, agentProgram, makeAgent, noCell, startMariaDb, startPhp, startRedis, until } from './parts.mjs'
+import { startRegistry } from './registry.mjs'
+
+const skip = noCell({ database: true })
+if (!skip) agentProgram()
+const database = skip ? undefined : await startMariaDb()
+
+/** A registry, a Redis and an agent, on the file's MariaDB. Each test has tenants of its own. */
+async function cell(options = {}) {
+  const [registry, redis] = await Promise.all([startRegistry(), startRedis()])
+  return { registry, redis, agent: makeAgent({ registry, redis, database, ...options }) }
+}
+
+const users = (id) => database.rows(`SELECT name, email, password FROM \`chv_${id}_users\``)
+
+test('an installation, a password and their refusals', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  const php = await startPhp({ redis, env: database.env })
+  registry.put({ id: 'i1' })
+  agent.start()
+  await php.until(503, 'i1.example')
+  const started = Date.now()
+  const install = await registry.ended(registry.install('i1'))
+  assert.deepEqual([install.state, install.attempt, install.error], ['done', 1, null])
+  assert.ok(Date.now() - started < 3000)
+  await php.until(200, 'i1.example')
+  const [[name, email, hash]] = users('i1')
+  assert.deepEqual([name, email], ['admin', 'admin@example.com'])
+
+  // A tenant that arrives together with its job.
+  registry.put({ id: 'i2' })
+  assert.equal((await registry.ended(registry.install('i2'))).state, 'done')
+
+  assert.equal((await registry.ended(registry.install('i1'))).state, 'refused')
+  assert.equal(users('i1').length, 1)
+  const reset = (id, username) => registry.ended(registry.job('password_reset', id, { username, password: 'another one' }))
+  assert.equal((await reset('i1', 'admin')).state, 'done')
+  assert.notEqual(users('i1')[0][2], hash)
+  assert.equal((await reset('i1', 'nobody')).state, 'refused')
+  registry.put({ id: 'i3' })
+  assert.equal((await reset('i3', 'admin')).state, 'refused')
+
+  const unknown = await registry.ended(registry.job('dance', 'i1'))
+  assert.match(unknown.error, /does not know the job `dance`/)
+  const text = JSON.stringify(agent.events())
+  for (const secret of ['correct horse', 'another one', registry.secret, registry.key]) assert.ok(!text.includes(secret), secret)
+})
+
+/** Installs with an agent that is killed at a point of it, and starts another one. */
+async function killed({ slow: [before, behind], kill, lose, id }) {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id })
+  registry.leaseSeconds = 1
+  agent.slow('install', before, behind)
+  if (lose) registry.lose = lose
+  agent.start()
+  await agent.event('redis_written')
+  const job = registry.install(id)
+  await kill(registry, agent, job)
+  agent.child.kill('SIGKILL')
+  await agent.ended
+  Object.assign(registry, { lose: undefined, leaseSeconds: undefined })
+  agent.start()
+  await registry.ended(job)
+  assert.equal(job.state, 'done', job.error)
+  assert.equal(users(id).length, 1)
+  assert.equal(agent.calls().filter((line) => line === `installed ${id}`).length, 1)
+  await agent.stop()
+  return { job, agent, redis }
+}
+
+test('an agent that is killed before the command', { skip }, async () => {
+  // The lease is taken, but its answer is lost.
+  const { job } = await killed({ id: 'k1', slow: [0, 0], lose: (_, where) => where.endsWith('/lease'), kill: (_, __, job) => until(() => job.attempt === 1, 'the lease') })
+  assert.ok(job.attempt >= 2)
+})
+
+test('an agent that is killed in the command, which goes on', { skip }, async () => {
+  const { job, agent } = await killed({ id: 'k2', slow: [2.5, 0], kill: (_, agent) => until(() => agent.calls().includes('install k2'), 'the command') })
+  assert.ok(job.attempt >= 2)
+  // The second attempt waited for the first one's command, and then proved that the site is whole.
+  const calls = agent.calls()
+  assert.deepEqual(calls.filter((c) => c !== 'cron k2'), ['install k2', 'installed k2', 'install k2', 'password-reset k2'])
+})
+
+test('an agent that is killed after the command, before its report', { skip }, async () => {
+  const { job } = await killed({ id: 'k3', slow: [0, 0], kill: async (registry, agent) => {
+    agent.slow('install', 0, 1)
+    await until(() => users('k3').length === 1, 'the administrator')
+  } })
+  assert.ok(job.attempt >= 2)
+})
+
+test('a report that arrived, but whose answer is lost', { skip }, async () => {
+  let lost = 0
+  const { job } = await killed({ id: 'k4', slow: [0, 0], lose: (_, where) => where.endsWith('/finish') && ++lost > 0, kill: (_, __, job) => until(() => job.state === 'done', 'the report') })
+  assert.ok(lost >= 1)
+  assert.equal(job.attempt, 1)
+})
+
+test('half an installation is a failed job, and says so', { skip }, async () => {
+  const { registry, agent } = await cell()
+  registry.put({ id: 'half' })
+  registry.leaseSeconds = 1
+  const job = registry.install('half')
+  Object.assign(job, { attempt: 1 })
+  database.rows('CREATE TABLE chv_half_users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(191), email VARCHAR(191), password VARCHAR(191))')
+  agent.start()
+  await registry.ended(job)
+  assert.equal(job.state, 'failed')
+  assert.match(job.error, /installed already, and the administrator's password cannot be set: exit code 1: No such user/)
+  await agent.stop()
+})
+
+test('dropping `a` leaves `a_b` whole, and everything else', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a' }, { id: 'a_b' }, { id: 'A' })
+  agent.start()
+  for (const id of ['a', 'a_b', 'A']) assert.equal((await registry.ended(registry.install(id))).state, 'done')
+  await redis.command('SET', 'chv:a:session:1', 'x')
+  await redis.command('SET', 'chv:a_b:session:1', 'x')
+  const early = await registry.ended(registry.job('drop', 'a'))
+  assert.match(early.error, /still the cell's/)
+  registry.remove('a')
+  assert.equal((await registry.ended(registry.job('drop', 'a'))).state, 'done')
+  const tables = database.tables().filter((table) => /^chv_(a|A)_/.test(table)).sort()
+  assert.deepEqual(tables, ['chv_A_albums', 'chv_A_settings', 'chv_A_users', 'chv_a_b_albums', 'chv_a_b_settings', 'chv_a_b_users'])
+  const keys = (await redis.keys()).filter((key) => /^chv:(a|A|a_b):/.test(key))
+  assert.deepEqual(keys, ['chv:A:settings', 'chv:a_b:session:1', 'chv:a_b:settings'])
+  // The same again, as after a lost report, finds nothing, and is done.
+  assert.equal((await registry.ended(registry.job('drop', 'a'))).state, 'done')
+})
+
+test('an installation that isolates by database refuses to drop', { skip }, async () => {
+  const { registry, agent } = await cell({ env: { CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'database' } })
+  registry.put({ id: 'x' })
+  agent.start()
+  const job = await registry.ended(registry.job('drop', 'gone'))
+  assert.match(job.error, /CHEVERETO_TENANTS_DB_ISOLATION_MODE is `database`/)
+  assert.equal(agent.events('isolation').length, 1)
+})
+
+test('cron runs for served, installed sites, never twice at once, and counts them', { skip }, async () => {
+  const { registry, agent } = await cell({ env: { TENANTS_AGENT_CRON_WORKERS: '3' } })
+  const env = { CHEVERETO_SCHEDULER_INTERVAL: '5' }
+  registry.put({ id: 'c1', env }, { id: 'c2', env }, { id: 'c3', env }, { id: 'c4', env })
+  await Promise.all([agent.start(), ...['c1', 'c2', 'c3'].map((id) => registry.ended(registry.install(id)))])
+  registry.put({ id: 'c3', is_enabled: false })
+  await agent.stop()
+  const before = agent.calls().length
+  agent.slow('cron', 6)
+  agent.start()
+  await until(() => registry.stats.has('c1') && registry.stats.has('c2'), 'statistics', { within: 45_000 })
+  assert.deepEqual(registry.stats.get('c1').stats, { users: 1, admins: 1, files: 0 })
+  assert.match(registry.stats.get('c1').counted_at, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)
+  const calls = agent.calls().slice(before)
+  assert.ok(!calls.some((call) => /c3|c4/.test(call)), calls.join())
+  for (const id of ['c1', 'c2']) {
+    const own = calls.filter((call) => call.endsWith(` ${id}`) && !call.startsWith('stats'))
+    own.forEach((call, n) => assert.equal(call, n % 2 ? `ended ${id}` : `cron ${id}`, own.join()))
+  }
+  await agent.stop('SIGKILL')
+})
+
+test('an update goes on where it was cut off, and runs for disabled sites too', { skip }, async () => {
+  const { registry, agent } = await cell()
+  registry.put({ id: 'u1' }, { id: 'u2' }, { id: 'u3' }, { id: 'u4' })
+  agent.start()
+  for (const id of ['u1', 'u2', 'u3']) assert.equal((await registry.ended(registry.install(id))).state, 'done')
+  registry.put({ id: 'u3', is_enabled: false })
+  await sleep(600)
+  writeFileSync(path.join(agent.control, 'broken-u2'), '')
+  assert.equal((await agent.run('update', '--dry-run')).stdout, '1/3 u1: would be updated\n2/3 u2: would be updated\n3/3 u3: would be updated\n')
+  // The agent runs meanwhile.
+  const first = await agent.run('update')
+  assert.equal(first.status, 1)
+  assert.equal(first.stdout, '1/3 u1: updated\n2/3 u2: failed: exit code 1: A migration failed\n3/3 u3: updated\n')
+  rmSync(path.join(agent.control, 'broken-u2'))
+  const second = await agent.run('update')
+  assert.equal(second.stdout, 'going on: 2 of 3 sites are done\n3/3 u2: updated\nall 3 sites are up to date\n')
+  assert.deepEqual(agent.calls().filter((c) => c.startsWith('update')), ['update u1', 'update u2', 'update u3', 'update u2'])
+})
+
+test('check fails while the installation has a registry of its own', { skip }, async () => {
+  const { registry, agent } = await cell()
+  registry.put({ id: 'own' })
+  assert.equal((await agent.run('once')).status, 0)
+  assert.equal((await agent.run('check')).status, 0)
+  database.rows('CREATE TABLE chv__tenants (id VARCHAR(16) PRIMARY KEY)')
+  assert.equal((await agent.run('check')).status, 0)
+  database.rows("INSERT INTO chv__tenants VALUES ('own')")
+  const check = await agent.run('check')
+  assert.equal(check.status, 1)
+  assert.match(check.stdout, /chv__tenants, has 1 rows/)
+  database.rows('DROP TABLE chv__tenants')
+})
+
+test('a first start with nothing to decrypt has an installed site read before all others are written', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'f1', env: { A: '1' } }, { id: 'f2', env: { A: '1' } })
+  agent.start()
+  assert.equal((await registry.ended(registry.install('f1'))).state, 'done')
+  await agent.stop()
+  await redis.command('FLUSHALL')
+  // The installation has its own key, another one than the agent.
+  const cli = JSON.stringify(['env', `CHEVERETO_ENCRYPTION_KEY=${OTHER_KEY}`, 'php', path.join(INSTALLATION, 'app/bin/cli')])
+  const wrong = makeAgent({ registry, redis, database, env: { TENANTS_AGENT_CLI: cli } })
+  const once = await wrong.run('once')
+  assert.equal(once.status, 1, once.stderr)
+  assert.match(once.stderr, /`cli -C stats` of f1 fails with it/)
+  assert.deepEqual(await redis.keys(), [])
+  const right = makeAgent({ registry, redis, database })
+  assert.equal((await right.run('once')).status, 0)
+  assert.equal(right.calls().join(), 'stats f1')
+  assert.equal((await redis.keys()).filter((key) => key.includes(':tenant:')).length, 2)
+})
+
+test('SIGTERM lets a running job end and report', { skip }, async () => {
+  const { registry, agent } = await cell()
+  registry.put({ id: 't1' })
+  agent.slow('install', 1)
+  agent.start()
+  const job = registry.install('t1')
+  await until(() => agent.calls().includes('install t1'), 'the command')
+  await agent.stop('SIGTERM')
+  assert.equal(agent.child.exitCode, 0)
+  assert.deepEqual([job.state, job.attempt], ['done', 1])
+})
+
+test('the registry, Redis and MariaDB may be away for a while, and nothing is lost', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'd1' }, { id: 'd2' })
+  agent.start()
+  assert.equal((await registry.ended(registry.install('d1'))).state, 'done')
+  // The registry, while a job runs: the report is made up for.
+  agent.slow('install', 1)
+  const install = registry.install('d2')
+  await until(() => agent.calls().includes('install d2'), 'the command')
+  registry.down(true)
+  await agent.event('job_not_reported')
+  registry.down(false)
+  assert.equal((await registry.ended(install)).state, 'done')
+  // Redis: no job is taken.
+  await redis.stop()
+  await agent.event('redis_down')
+  const reset = registry.job('password_reset', 'd1', { username: 'admin', password: 'x' })
+  await sleep(500)
+  assert.equal(reset.state, 'waiting')
+  await redis.start()
+  assert.equal((await registry.ended(reset)).state, 'done')
+  // MariaDB: a drop waits for it, an installation says what is wrong.
+  registry.remove('d1')
+  await agent.event('redis_written', (line) => line.removed === 1)
+  await database.stop()
+  const drop = registry.job('drop', 'd1')
+  registry.put({ id: 'd3' })
+  agent.slow('install', 0)
+  const failed = await registry.ended(registry.install('d3'))
+  assert.equal(failed.state, 'failed')
+  assert.match(failed.error, /exit code 1: /)
+  await agent.event('database_down')
+  await database.start()
+  assert.equal((await registry.ended(drop)).state, 'done')
+  assert.ok(!database.tables().some((table) => table.startsWith('chv_d1_')))
+  assert.ok(database.tables().includes('chv_d2_users'))
+})

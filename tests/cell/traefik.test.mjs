@@ -1,0 +1,101 @@
+// The cell's part of Traefik's configuration in a file: a real Traefik with its file provider, in front of real PHP.
+import assert from 'node:assert/strict'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
+import path from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { noTraefik, traefikProgram } from '../e2e/traefik.mjs'
+import { agentProgram, freePorts, makeAgent, noCell, start, startPhp, startRedis, temporary, until } from './parts.mjs'
+import { startRegistry } from './registry.mjs'
+
+const skip = noCell() || noTraefik()
+if (!skip) agentProgram()
+
+/** Starts a Traefik that reads one file. */
+async function startTraefik(file) {
+  const [port, admin] = await freePorts(2)
+  const folder = temporary('traefik')
+  writeFileSync(path.join(folder, 'traefik.yml'), JSON.stringify({
+    entryPoints: { web: { address: `127.0.0.1:${port}` }, traefik: { address: `127.0.0.1:${admin}` } },
+    providers: { providersThrottleDuration: '50ms', file: { directory: path.dirname(file), watch: true } },
+    global: { checkNewVersion: false, sendAnonymousUsage: false }, ping: {},
+  }))
+  const running = start(traefikProgram, [`--configFile=${path.join(folder, 'traefik.yml')}`], { log: path.join(folder, 'log'), cwd: folder })
+  const ask = (hostname) => new Promise((resolve, reject) => {
+    const request = http.get({ host: '127.0.0.1', port, headers: { Host: hostname }, agent: false, timeout: 5_000 }, (response) => {
+      const chunks = []
+      response.on('data', (c) => chunks.push(c)).on('error', reject).on('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        resolve({ status: response.statusCode, body: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : text.trim() })
+      })
+    })
+    request.on('timeout', () => request.destroy(new Error('no answer'))).on('error', reject)
+  })
+  const traefik = {
+    ...running, ask,
+    until: (status, hostname, check = () => true) => {
+      let last
+      return until(async () => {
+        last = await ask(hostname).catch((error) => ({ status: error.message }))
+        return last.status === status && check(last.body) && last
+      }, () => `${hostname}: expected ${status}, got ${JSON.stringify(last)}\n${running.log().slice(-2000)}`)
+    },
+  }
+  return traefik
+}
+
+test('a visitor reaches a site through Traefik, which restarts while the registry is down', { skip }, async () => {
+  const [registry, redis] = await Promise.all([startRegistry(), startRedis()])
+  const php = await startPhp({ redis })
+  registry.service = `http://127.0.0.1:${php.port}`
+  registry.put({ id: 'a', limits: { CHEVERETO_MAX_USERS: '5' } })
+  const file = path.join(temporary('dynamic'), 'tenants.yml')
+  const agent = makeAgent({ registry, redis, env: { TENANTS_AGENT_TRAEFIK_FILE: file } })
+  agent.start()
+  await agent.event('traefik_written')
+  assert.equal(statSync(file).mode & 0o777, 0o644)
+  const traefik = await startTraefik(file)
+  const { body } = await traefik.until(200, 'a.example')
+  assert.equal(body.settings.CHEVERETO_MAX_USERS, '5')
+  assert.equal((await traefik.ask('b.example')).body, '404 page not found')
+
+  registry.put({ id: 'b' })
+  await traefik.until(200, 'b.example', (b) => b.id === 'b')
+  registry.put({ id: 'a', is_enabled: false })
+  await traefik.until(403, 'a.example', (b) => b.error === 'Website disabled')
+
+  registry.down(true)
+  await agent.event('registry_down')
+  const before = readFileSync(file, 'utf8')
+  await traefik.stop()
+  const again = await startTraefik(file)
+  await again.until(200, 'b.example', (b) => b.id === 'b')
+  registry.down(false)
+  registry.remove('b')
+  await again.until(404, 'b.example', (b) => b === '404 page not found')
+  assert.notEqual(readFileSync(file, 'utf8'), before)
+})
+
+test('a change of nothing leaves the file alone, and a lost file is written again', { skip }, async () => {
+  const [registry, redis] = await Promise.all([startRegistry(), startRedis()])
+  registry.put({ id: 'a' })
+  const file = path.join(temporary('dynamic'), 'tenants.yml')
+  const agent = makeAgent({ registry, redis, env: { TENANTS_AGENT_TRAEFIK_FILE: file } })
+  agent.start()
+  await agent.event('traefik_written')
+  const { mtimeMs } = statSync(file)
+  registry.put({ id: 'a', limits: { A: '1' } })
+  await until(() => agent.events('redis_written').length === 2, 'the second write')
+  await sleep(500)
+  assert.equal(statSync(file).mtimeMs, mtimeMs)
+  writeFileSync(file, '')
+  await agent.stop()
+  agent.start()
+  await until(() => statSync(file).size > 0, 'the file is written again')
+  await agent.stop()
+  const refused = makeAgent({ registry, redis, env: { TENANTS_AGENT_TRAEFIK_FILE: path.join(path.dirname(file), 'tenants.json') } })
+  const once = await refused.run('once')
+  assert.equal(once.status, 4)
+  assert.match(once.stderr, /ends in .yml or .yaml/)
+})
