@@ -17,7 +17,7 @@ use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::operation::call::{Call, Next, Pending};
 use crate::operation::traefik::Template;
-use crate::operation::{self, health, plans, site, tenants, traefik};
+use crate::operation::{self, health, keys, plans, site, tenants, traefik};
 use crate::sql::Results;
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
@@ -308,6 +308,8 @@ impl Api {
                 sealer: config.sealer.as_ref(),
                 random,
             },
+            key_secret: access.key_secret.as_ref(),
+            unix_seconds,
             hostnames: &config.hostnames,
             site: &config.site,
             enforced: &config.enforced,
@@ -332,6 +334,12 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::GetPlan => Ok(plans::get(call)),
         Operation::EditPlan => plans::edit(call),
         Operation::DeletePlan => plans::delete(call),
+        Operation::ListKeys => Ok(keys::list(call)),
+        Operation::CreateKey => keys::create(call),
+        Operation::GetKey => Ok(keys::get(call)),
+        Operation::EditKey => keys::edit(call),
+        Operation::DeleteKey => keys::delete(call),
+        Operation::RotateKey => keys::rotate(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)

@@ -76,6 +76,11 @@ impl Deref for Caller {
 }
 
 impl Caller {
+    /// Says that this request needs no scope, although its route does.
+    pub(crate) fn need_nothing(&mut self) {
+        self.0.occasion.needs = Needs::NOTHING;
+    }
+
     /// Says that this request needs further scopes than its route.
     pub(crate) fn need(&mut self, further: Needs) {
         let needs = &mut self.0.occasion.needs;

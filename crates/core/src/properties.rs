@@ -510,7 +510,7 @@ fn is_written_in_one_way(raw: &RawValue) -> bool {
     match Json::of(raw) {
         Ok(Json::Null | Json::Boolean(_) | Json::String(_)) => true,
         Ok(Json::Number(text)) => text.parse::<u64>().is_ok_and(|n| n.to_string() == text),
-        Ok(Json::Array { is_empty }) => is_empty,
+        Ok(Json::Array { is_empty, .. }) => is_empty,
         Ok(Json::Object(raw)) => members(raw)
             .is_ok_and(|members| members.iter().all(|(_, raw)| is_written_in_one_way(raw))),
         Err(_) => false,

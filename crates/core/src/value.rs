@@ -8,6 +8,7 @@ pub(crate) mod external_id;
 pub(crate) mod fault;
 pub mod hostname;
 pub mod id;
+pub(crate) mod key_name;
 pub mod level;
 pub(crate) mod patch;
 pub mod random;

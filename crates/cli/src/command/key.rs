@@ -11,6 +11,7 @@ use tenants_core::task::keys::{
     CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
 };
 use tenants_core::value::clock::Timestamp;
+use tenants_core::value::scope::Scopes;
 use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};
@@ -31,6 +32,10 @@ pub struct CreateArgs {
     /// The time, in UTC, from which the key is refused
     #[arg(long, value_name = "YYYY-MM-DD HH:MM:SS", value_parser = timestamp)]
     pub expires: Option<Timestamp>,
+
+    /// What the key may do, such as tenants:read,plans:read; without it, everything
+    #[arg(long, value_name = "SCOPE,…", value_parser = scopes)]
+    pub scopes: Option<Scopes>,
 
     #[command(flatten)]
     database: DatabaseArgs,
@@ -168,7 +173,9 @@ pub fn create(
         (world.now)(),
         &mut SystemRandom,
     );
-    let creation = creation.map_err(task::stopped)?.under(session.run()?);
+    let scopes = args.scopes.clone().unwrap_or_else(Scopes::all);
+    let creation = creation.map_err(task::stopped)?;
+    let creation = creation.with_scopes(scopes).under(session.run()?);
     let mut inserted = None;
     let created = task::run(&database, creation, world.now, |creation| {
         inserted = creation.inserts();
@@ -341,6 +348,10 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn scopes(text: &str) -> Result<Scopes, String> {
+    Scopes::parse(text.split(',').map(str::trim)).map_err(|(_, reason)| reason)
 }
 
 pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {

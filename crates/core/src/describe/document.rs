@@ -194,7 +194,9 @@ fn parameters(
 ) -> Value {
     let mut all = Vec::new();
     if route.template.contains("{id}") {
-        let (rule, about) = if id_field(route.template) == "plan_id" {
+        let (rule, about) = if route.template.starts_with("/keys") {
+            (Rule::KeyId, "The key's id.")
+        } else if id_field(route.template) == "plan_id" {
             (Rule::PlanId, "The plan's id.")
         } else {
             (Rule::TenantId, "The tenant's id.")

@@ -229,7 +229,42 @@ fn current(operation: Operation) -> Vec<Example> {
                 .body(json!({"limits": {"CHEVERETO_MAX_USERS": "3"}})),
         ],
         Operation::DeletePlan => vec![example("deleted", "A plan", 204).with("id", "basic")],
+        Operation::ListKeys => vec![
+            example("all", "All keys", 200).answer(json!([
+                {"id": 1, "name": "billing", "scopes": ["*"], "created_at": MADE, "expires_at": null},
+                key(),
+            ])),
+        ],
+        Operation::CreateKey => vec![
+            example("created", "A key that may only read tenants", 201)
+                .body(json!({"name": "reports", "scopes": ["tenants:read"]}))
+                .answer(new_key()),
+        ],
+        Operation::GetKey => vec![example("key", "A key", 200).with("id", 2).answer(key())],
+        Operation::EditKey => vec![
+            example("changed", "Another name", 204)
+                .with("id", 2)
+                .body(json!({"name": "reports"})),
+        ],
+        Operation::DeleteKey => vec![example("deleted", "A key", 204).with("id", 2)],
+        Operation::RotateKey => vec![
+            example("rotated", "The old secret stays valid for an hour", 200)
+                .with("id", 2)
+                .body(json!({"overlap_seconds": 3600}))
+                .answer(new_key()),
+        ],
     }
+}
+
+fn key() -> Value {
+    json!({"id": 2, "name": "reports", "scopes": ["tenants:read"], "created_at": MADE, "expires_at": null})
+}
+
+fn new_key() -> Value {
+    let mut key = key();
+    key["api_key"] =
+        "chv_2_d4NdVzJv2r0mYb7LcN4uXkT3vWq9ZxR0mYb7LcN4uXkT3vWq9ZxR0mYb7LcN4uXk".into();
+    key
 }
 
 /// The examples of the legacy dialect. An operation that it does not have has none.
@@ -265,6 +300,12 @@ fn legacy(operation: Operation) -> Vec<Example> {
         ],
         Operation::DeletePlan => vec![example("deleted", "A plan", 204).with("id", "classic")],
         Operation::Health
+        | Operation::ListKeys
+        | Operation::CreateKey
+        | Operation::GetKey
+        | Operation::EditKey
+        | Operation::DeleteKey
+        | Operation::RotateKey
         | Operation::Describe
         | Operation::VerifyKey
         | Operation::TraefikConfig

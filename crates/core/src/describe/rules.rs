@@ -6,8 +6,10 @@ use alloc::string::String;
 use serde_json::{Value, json};
 
 use super::headers::reference;
+use crate::operation::keys::MAX_OVERLAP_SECONDS;
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
+use crate::value::scope::MAX_SCOPES;
 use crate::wire::dialect::Dialect;
 use crate::wire::filter::Member;
 use crate::wire::labels::{MAX_LABELS, MAX_LABELS_BYTES};
@@ -87,6 +89,24 @@ pub(super) fn schema(rule: Rule, dialect: Dialect) -> Value {
         Rule::PlanDescription => json!({
             "type": ["string", "null"], "pattern": TEXT,
             "description": format!("At most {MAX_DESCRIPTION_BYTES} bytes of UTF-8, where an apostrophe and a line end count twice.")
+        }),
+        Rule::KeyId => json!({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_i64}),
+        Rule::KeyName => json!({
+            "type": ["string", "null"], "minLength": 1, "maxLength": 255, "pattern": TEXT,
+            "description": "What the key is for."
+        }),
+        Rule::Scopes => json!({
+            "type": "array", "minItems": 1, "maxItems": MAX_SCOPES,
+            "items": {"type": "string", "pattern": "^([*]|(tenants|plans):(read|write)|sites|traefik|audit|events|keys|cells|cell:[A-Za-z0-9][A-Za-z0-9_-]{0,63})$"},
+            "description": "What the key may do; `*` is everything."
+        }),
+        Rule::KeyEnd => json!({
+            "type": ["string", "null"], "pattern": TIME,
+            "description": "The first second in which the key is no longer valid, in the future; `null` for none."
+        }),
+        Rule::OverlapSeconds => json!({
+            "type": "integer", "minimum": 0, "maximum": MAX_OVERLAP_SECONDS,
+            "description": "For how long the secret before stays valid; at least 60 for a key that rotates itself."
         }),
         Rule::Username => json!({
             "type": "string", "pattern": "^[A-Za-z0-9_]{3,16}$",

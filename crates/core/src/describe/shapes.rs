@@ -103,6 +103,19 @@ fn plan(dialect: Dialect) -> Vec<(&'static str, Value)> {
     members
 }
 
+fn key() -> [(&'static str, Value); 5] {
+    [
+        ("id", json!({"type": "integer"})),
+        ("name", text_or_null()),
+        (
+            "scopes",
+            json!({"type": "array", "minItems": 1, "items": {"type": "string"}}),
+        ),
+        ("created_at", time()),
+        ("expires_at", time_or_null()),
+    ]
+}
+
 fn list(of: &str) -> Value {
     json!({"type": "array", "items": reference("schemas", of)})
 }
@@ -196,6 +209,15 @@ pub(super) fn all() -> BTreeMap<String, Value> {
                     ]),
                 ),
             ]),
+        ),
+        ("ApiKey", object(key())),
+        ("ApiKeyList", list("ApiKey")),
+        (
+            "NewApiKey",
+            object(key().into_iter().chain([(
+                "api_key",
+                json!({"type": "string", "description": "The key itself. No other response shows it."}),
+            )])),
         ),
         (
             "TraefikConfig",

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::config::{Hostnames, Site};
+use crate::crypto::api_key::KeySecret;
 use crate::machine::{Context, Failure};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::sealed::EnvSealer;
@@ -34,6 +35,10 @@ pub(crate) struct Call<'a> {
     pub(crate) if_none_match: Option<Condition>,
     pub(crate) body: RawBody<'a>,
     pub(crate) env: EnvSealer<'a>,
+    /// The secret under which keys are issued.
+    pub(crate) key_secret: Option<&'a KeySecret>,
+    /// The host's clock.
+    pub(crate) unix_seconds: i64,
     pub(crate) hostnames: &'a Hostnames,
     pub(crate) site: &'a Site,
     /// `CHEVERETO_TENANT_ENFORCED`

@@ -29,6 +29,8 @@ pub(crate) enum Action {
     ApiKeyCreate,
     /// An operator took over a key of a Chevereto installation.
     ApiKeyImport,
+    ApiKeyUpdate,
+    ApiKeyRotate,
     ApiKeyDelete,
     /// Values were encrypted again under a new key. Nothing that can be read changes, so Traefik's revision skips these entries.
     EnvReseal,
@@ -41,7 +43,7 @@ pub(crate) enum Action {
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -52,6 +54,8 @@ impl Action {
         Self::PlanDelete,
         Self::ApiKeyCreate,
         Self::ApiKeyImport,
+        Self::ApiKeyUpdate,
+        Self::ApiKeyRotate,
         Self::ApiKeyDelete,
         Self::EnvReseal,
         Self::TablesDrop,
@@ -71,6 +75,8 @@ impl Action {
             Self::PlanDelete => "plan.delete",
             Self::ApiKeyCreate => "api_key.create",
             Self::ApiKeyImport => "api_key.import",
+            Self::ApiKeyUpdate => "api_key.update",
+            Self::ApiKeyRotate => "api_key.rotate",
             Self::ApiKeyDelete => "api_key.delete",
             Self::EnvReseal => "env.reseal",
             Self::TablesDrop => "tenant.drop_tables",
@@ -259,6 +265,10 @@ mod tests {
         assert_eq!(
             by_trigger,
             [
+                "api_key.create",
+                "api_key.delete",
+                "api_key.rotate",
+                "api_key.update",
                 "plan.create",
                 "plan.delete",
                 "plan.update",

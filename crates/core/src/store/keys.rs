@@ -1,5 +1,6 @@
 //! `api_keys`: the rows of the keys themselves.
 
+use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
@@ -8,10 +9,12 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Author, Entry};
-use crate::store::standing::{self, Judged, standing_of_row, valid_key};
+use crate::store::standing::{self, Judged, caller, if_allowed, standing_of_row, valid_key};
+use crate::store::write::{Writer, Written, write, write_into};
 use crate::value::clock::Timestamp;
-use crate::value::fault::ApiError;
+use crate::value::fault::{ApiError, Internal};
 use crate::value::run::Run;
+use crate::value::scope::Scopes;
 
 /// A key as the contract shows it.
 #[derive(Debug)]
@@ -47,6 +50,249 @@ impl OwnKey {
     }
 }
 
+/// A key as a caller sees it, which is not its own.
+#[derive(Debug)]
+pub(crate) struct ShownKey {
+    pub(crate) id: i64,
+    pub(crate) name: Option<String>,
+    pub(crate) scopes: Scopes,
+    pub(crate) created_at: String,
+    pub(crate) expires_at: Option<String>,
+}
+
+/// Reads all keys that are not deleted. [`ShownKey::decode`] reads the rows.
+pub(crate) fn shown(caller: &Caller) -> Batch {
+    Batch::one(
+        standing::statement(
+            caller,
+            concat!(
+                "SELECT k.standing, t.id, t.name, t.scopes, t.created_at, t.expires_at FROM ",
+                caller!(),
+                " AS k LEFT JOIN api_keys AS t ON t.id > ",
+                if_allowed!("?5"),
+                " AND t.deleted_at IS NULL ORDER BY t.id"
+            ),
+        )
+        .values([0.into()]),
+    )
+}
+
+/// Reads the scopes and the end of the caller's own key, the id of the next key, and the key with this id, if it is not deleted.
+/// [`Authority::decode`] reads the row.
+pub(crate) fn authority(caller: &Caller, id: Option<i64>) -> Batch {
+    Batch::one(
+        standing::statement(
+            caller,
+            concat!(
+                "SELECT k.standing, c.scopes AS own_scopes, c.expires_at AS own_expires_at, \
+                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?6), 0) + 1 AS next_id, \
+                 t.id, t.name, t.scopes, t.created_at, t.expires_at FROM ",
+                caller!(),
+                " AS k CROSS JOIN api_keys AS c ON c.id = ",
+                standing::key!(id),
+                " LEFT JOIN api_keys AS t ON t.id = ",
+                if_allowed!("?5"),
+                " AND t.deleted_at IS NULL"
+            ),
+        )
+        .values([id.into(), TABLE.into()]),
+    )
+}
+
+/// What a caller's own key lets it do with keys, and the key that it asked for.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    scopes: Scopes,
+    expires_at: Option<String>,
+    pub(crate) next_id: i64,
+    pub(crate) key: Option<ShownKey>,
+}
+
+impl Authority {
+    /// Reads the row of [`authority()`].
+    pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
+        let scopes = row.text("own_scopes")?;
+        Ok(Self {
+            scopes: stored_scopes("own", &scopes)?,
+            expires_at: row.optional_text("own_expires_at")?,
+            next_id: row.integer("next_id")?,
+            key: ShownKey::decode(row)?,
+        })
+    }
+
+    /// Checks that the caller may make or change a key with these scopes and this end.
+    ///
+    /// # Errors
+    /// 403 if it has a scope that the caller lacks, or outlives the caller's own key.
+    pub(crate) fn covers(&self, scopes: &Scopes, expires_at: Option<&str>) -> Result<(), ApiError> {
+        let missing = self.scopes.lacks(scopes);
+        if !missing.is_empty() {
+            let missing = missing.into_iter().map(Into::into).collect();
+            return Err(ApiError::InsufficientScope { missing });
+        }
+        match &self.expires_at {
+            Some(own) if expires_at.is_none_or(|at| at > own.as_str()) => {
+                Err(ApiError::ExceedsOwnKey)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ShownKey {
+    /// Reads a row. `None` is the row of `NULL`s: the caller may read, and there is no key.
+    pub(crate) fn decode(mut row: Judged) -> Result<Option<Self>, ApiError> {
+        let Some(id) = row.optional_integer("id")? else {
+            return Ok(None);
+        };
+        let name = row.optional_text("name")?;
+        let scopes = row.text("scopes")?;
+        Ok(Some(Self {
+            id,
+            name,
+            scopes: stored_scopes(&id.to_string(), &scopes)?,
+            created_at: row.text("created_at")?,
+            expires_at: row.optional_text("expires_at")?,
+        }))
+    }
+}
+
+fn stored_scopes(id: &str, text: &str) -> Result<Scopes, ApiError> {
+    Scopes::of_stored(text).map_err(|reason| {
+        ApiError::Internal(Internal::Stored {
+            place: format!("{TABLE}/{id}/scopes"),
+            reason,
+        })
+    })
+}
+
+/// Whether the caller's own key ends before the key `?6` does, or before the time in this parameter. A key without an end outlives all that
+/// have one: 58 is `:`, which comes after every digit.
+macro_rules! exceeds_own {
+    ($expires_at:expr) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM api_keys WHERE id = ",
+            $crate::store::standing::key!(id),
+            " AND expires_at < coalesce(",
+            $expires_at,
+            ", char(58)))"
+        )
+    };
+}
+
+/// The end of the key `?6`.
+macro_rules! end_of_key {
+    () => {
+        "(SELECT expires_at FROM api_keys WHERE id = ?6)"
+    };
+}
+
+macro_rules! key_is_there {
+    () => {
+        "EXISTS (SELECT 1 FROM api_keys WHERE id = ?6 AND deleted_at IS NULL)"
+    };
+}
+
+/// Creates a key in the name of a caller. [`changed`] reads the result.
+pub(crate) fn create(writer: &Writer, new: NewKey<'_>) -> Batch {
+    let text = write_into!(
+        "create_key",
+        "exceeds_own, id_is_given, id, name, digest, scopes, permits, expires_at",
+        concat!(
+            exceeds_own!("?11"),
+            ", EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?12 AND seq >= ?6), ?6, ?7, ?8, ?9, ?10, ?11"
+        ),
+        "exceeds_own, NOT id_is_given AS id_is_there"
+    );
+    let values = [
+        new.id.into(),
+        new.name.into(),
+        stored_digest(new.digest, new.scopes).into(),
+        new.scopes.to_stored().into(),
+        new.scopes.permits().into(),
+        new.expires_at.map(Timestamp::as_str).into(),
+        TABLE.into(),
+    ];
+    write(writer, text, values)
+}
+
+/// Changes a key's name, its end, or both. [`changed`] reads the result.
+pub(crate) fn edit(
+    writer: &Writer,
+    id: i64,
+    name: Option<Option<&str>>,
+    expires_at: Option<Option<&str>>,
+) -> Batch {
+    let text = write_into!(
+        "edit_key",
+        "exceeds_own, id_is_there, id, sets_name, name, sets_expires_at, expires_at",
+        concat!(
+            exceeds_own!("iif(?9, ?10, NULL)"),
+            " AND ?9 OR ",
+            exceeds_own!(end_of_key!()),
+            ", ",
+            key_is_there!(),
+            ", ?6, ?7, ?8, ?9, ?10"
+        ),
+        "exceeds_own, id_is_there"
+    );
+    let values = [
+        id.into(),
+        name.is_some().into(),
+        name.flatten().into(),
+        expires_at.is_some().into(),
+        expires_at.flatten().into(),
+    ];
+    write(writer, text, values)
+}
+
+/// Deletes a key. Its row stays, marked. [`changed`] reads the result.
+pub(crate) fn delete_one(writer: &Writer, id: i64) -> Batch {
+    let text = write_into!(
+        "delete_key",
+        "exceeds_own, id_is_there, id",
+        concat!(exceeds_own!(end_of_key!()), ", ", key_is_there!(), ", ?6"),
+        "exceeds_own, id_is_there"
+    );
+    write(writer, text, [id.into()])
+}
+
+/// Gives a key another secret. The one before stays valid until `previous_until`, but no earlier one. [`changed`] reads the result.
+pub(crate) fn rotate(
+    writer: &Writer,
+    id: i64,
+    digest: &str,
+    scopes: &Scopes,
+    previous_until: Option<&Timestamp>,
+) -> Batch {
+    let text = write_into!(
+        "rotate_key",
+        "exceeds_own, id_is_there, id, digest, previous_until",
+        concat!(
+            exceeds_own!(end_of_key!()),
+            ", ",
+            key_is_there!(),
+            ", ?6, ?7, ?8"
+        ),
+        "exceeds_own, id_is_there"
+    );
+    let values = [
+        id.into(),
+        stored_digest(digest, scopes).into(),
+        previous_until.map(Timestamp::as_str).into(),
+    ];
+    write(writer, text, values)
+}
+
+/// Reads the row of a write of a key: whether the key is there. For [`create`], whether nobody else got its id meanwhile.
+pub(crate) fn changed(results: &mut Results) -> Result<bool, ApiError> {
+    let mut row = Written::read(results)?;
+    if row.obstacle("exceeds_own", false)? {
+        return Err(ApiError::ExceedsOwnKey);
+    }
+    row.obstacle("id_is_there", true)
+}
+
 /// The table's name in `sqlite_sequence`, which counts the ids.
 const TABLE: &str = "api_keys";
 
@@ -58,6 +304,16 @@ pub(crate) struct NewKey<'a> {
     pub(crate) digest: &'a str,
     pub(crate) created_at: &'a Timestamp,
     pub(crate) expires_at: Option<&'a Timestamp>,
+    pub(crate) scopes: &'a Scopes,
+}
+
+/// The digest to store of a key with these scopes: earlier releases, which know no scopes, do not match one in upper case.
+fn stored_digest(digest: &str, scopes: &Scopes) -> String {
+    if *scopes == Scopes::all() {
+        digest.into()
+    } else {
+        digest.to_ascii_uppercase()
+    }
 }
 
 /// Reads the id of the next key.
@@ -72,16 +328,18 @@ pub(crate) fn next_id() -> Batch {
 /// inserted.
 pub(crate) fn insert(new: NewKey<'_>, run: &Run) -> Batch {
     let insert = Sql::new(
-        "INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 \
+        "INSERT INTO api_keys (id, name, digest, created_at, expires_at, scopes, permits) SELECT ?1, ?2, ?3, ?4, ?5, ?7, ?8 \
          WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id",
     )
     .values([
         new.id.into(),
         new.name.into(),
-        new.digest.into(),
+        stored_digest(new.digest, new.scopes).into(),
         new.created_at.as_str().into(),
         new.expires_at.map(Timestamp::as_str).into(),
         TABLE.into(),
+        new.scopes.to_stored().into(),
+        new.scopes.permits().into(),
     ]);
     let entry = audit::after_change(Entry {
         author: Author::Run(run),
@@ -172,7 +430,7 @@ pub(crate) fn expiring(now: &Timestamp, until: &Timestamp) -> Sql {
 pub(crate) fn by_digest(id: i64, digest: &str) -> Batch {
     Batch::one(
         Sql::new(
-            "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2",
+            "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2 COLLATE NOCASE",
         )
         .values([id.into(), digest.into()]),
     )

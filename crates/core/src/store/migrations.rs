@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0009_revisions.sql",
     "0010_routing.sql",
     "0011_token.sql",
+    "0012_key_writes.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

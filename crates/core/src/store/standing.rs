@@ -30,16 +30,21 @@ macro_rules! key {
     };
 }
 
-/// The condition that a row of `api_keys` is the caller's and valid: neither deleted nor expired. The digest of a key that earlier releases
+/// The condition that a row of `api_keys` is the caller's and valid: neither deleted nor expired. The digest before the last rotation may be
+/// valid, too. The digest of a key that earlier releases
 /// would take for more than it is stands in upper case, which they do not match.
 macro_rules! valid_key {
     () => {
         concat!(
             "id = ",
             $crate::store::standing::key!(id),
-            " AND digest = ",
+            " AND (digest = ",
             $crate::store::standing::key!(digest),
-            " COLLATE NOCASE AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ",
+            " COLLATE NOCASE OR previous_until > ",
+            $crate::store::standing::key!(now),
+            " AND previous_digest = ",
+            $crate::store::standing::key!(digest),
+            " COLLATE NOCASE) AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ",
             $crate::store::standing::key!(now),
             ")"
         )

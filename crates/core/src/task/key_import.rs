@@ -15,6 +15,7 @@ use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::run::Run;
+use crate::value::scope::Scopes;
 
 /// The highest id that a key's text can have: 15 digits.
 pub const MAX_ID: i64 = 999_999_999_999_999;
@@ -60,6 +61,7 @@ impl KeyImport {
     /// Begins. The audit entries name the run.
     #[must_use]
     pub fn begin(keys: &[ForeignKey], run: &Run, now: &Timestamp) -> Self {
+        let all = Scopes::all();
         let statements = keys.iter().flat_map(|key| {
             let new = NewKey {
                 id: key.id,
@@ -67,6 +69,7 @@ impl KeyImport {
                 digest: &imported_digest(key.id),
                 created_at: key.created_at.as_ref().unwrap_or(now),
                 expires_at: key.expires_at.as_ref(),
+                scopes: &all,
             };
             keys::import(new, run, now)
         });

@@ -4,9 +4,7 @@
 //! inserts the key's digest under it, unless somebody else got that id meanwhile; then the task begins again. The key itself is in the
 //! report and nowhere else.
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::config::Config;
 use crate::crypto::api_key::{IssuedKey, KeySecret};
@@ -17,51 +15,14 @@ use crate::store::keys::{self, NewKey};
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
+pub use crate::value::key_name::{KeyName, NotAKeyName};
 use crate::value::random::Random;
 use crate::value::run::Run;
+use crate::value::scope::Scopes;
 use crate::wire::http::request_id;
 
-/// The longest name of a key, in characters.
-const MAX_NAME_CHARACTERS: usize = 255;
 /// The number of ids to try. An id is lost if somebody else gets it between the two batches.
 const ATTEMPTS: u8 = 5;
-
-/// A key's purpose: 1 to 255 characters without U+0000, at which SQLite's own functions end a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyName(String);
-
-/// A text that is not a [`KeyName`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAKeyName;
-
-impl KeyName {
-    /// Parses a name.
-    ///
-    /// # Errors
-    /// If it is empty, too long, or has a U+0000.
-    pub fn parse(text: &str) -> Result<Self, NotAKeyName> {
-        if (1..=MAX_NAME_CHARACTERS).contains(&text.chars().count()) && !text.contains('\0') {
-            Ok(Self(text.into()))
-        } else {
-            Err(NotAKeyName)
-        }
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for NotAKeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected a name of 1 to {MAX_NAME_CHARACTERS} characters without U+0000"
-        )
-    }
-}
 
 /// Creates a key.
 #[derive(Debug)]
@@ -69,6 +30,7 @@ pub struct KeyCreation {
     secret: KeySecret,
     name: Option<KeyName>,
     expires_at: Option<Timestamp>,
+    scopes: Scopes,
     now: Timestamp,
     run: Run,
     waits_for: WaitsFor,
@@ -114,6 +76,7 @@ impl KeyCreation {
             secret: secret.clone(),
             name,
             expires_at,
+            scopes: Scopes::all(),
             now,
             run: Run::new(request_id),
             waits_for: WaitsFor::NextId,
@@ -130,6 +93,13 @@ impl KeyCreation {
             WaitsFor::NextId => None,
             WaitsFor::Inserted(created) => Some(created.id),
         }
+    }
+
+    /// Gives the key these scopes instead of all.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
     }
 
     /// Uses the host's own run for the audit entry.
@@ -151,6 +121,7 @@ impl KeyCreation {
             digest: key.digest(),
             created_at: &self.now,
             expires_at: self.expires_at.as_ref(),
+            scopes: &self.scopes,
         };
         self.batch = keys::insert(new, &self.run);
         self.waits_for = WaitsFor::Inserted(CreatedKey { id: number, key });

@@ -60,6 +60,8 @@ pub enum ApiError {
         /// The scopes that are missing.
         missing: Vec<Cow<'static, str>>,
     },
+    /// The key that a caller wants to make or change would be valid for longer than its own.
+    ExceedsOwnKey,
     /// The resource does not exist.
     NotFound {
         /// The kind of resource: `tenant`, `plan`, `user`.

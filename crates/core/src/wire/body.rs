@@ -375,6 +375,7 @@ pub(crate) enum Json<'a> {
     String(Cow<'a, str>),
     Array {
         is_empty: bool,
+        raw: &'a RawValue,
     },
     Object(&'a RawValue),
 }
@@ -397,6 +398,7 @@ impl<'a> Json<'a> {
             }
             Some(b'[') => Self::Array {
                 is_empty: text[1..].trim_ascii_start().starts_with(']'),
+                raw,
             },
             Some(b'{') => Self::Object(raw),
             _ => Self::Number(text),
@@ -438,6 +440,40 @@ impl<'a> Json<'a> {
             Self::Number("1") => Ok(true),
             Self::Number("0") => Ok(false),
             other => Err(format!("expected 1 or 0, or true or false; got {}", other.kind()).into()),
+        }
+    }
+
+    /// Reads the items of an array.
+    pub(crate) fn items(self) -> Checked<Vec<Self>> {
+        let Self::Array { raw, .. } = self else {
+            return Err(format!("expected an array; got {}", self.kind()).into());
+        };
+        let items: Vec<&RawValue> = serde_json::from_str(raw.get())
+            .map_err(|e| Wrong::from(format!("expected an array: {e}")))?;
+        let mut wrong = Vec::new();
+        let mut read = Vec::with_capacity(items.len());
+        for (i, item) in items.into_iter().enumerate() {
+            match Self::of(item) {
+                Ok(item) => read.push(item),
+                Err(detail) => wrong.push((format!("/{i}"), detail)),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(read)
+        } else {
+            Err(Wrong(wrong))
+        }
+    }
+
+    /// Reads a whole number from 0 to a limit.
+    pub(crate) fn whole_number(self, max: u32) -> Checked<u32> {
+        let expected = || format!("expected a whole number from 0 to {max}");
+        match self {
+            Self::Number(text) => match text.parse() {
+                Ok(n) if n <= max && text.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
+                _ => Err(format!("{}; got {}", expected(), quote(text)).into()),
+            },
+            other => Err(format!("{}; got {}", expected(), other.kind()).into()),
         }
     }
 

@@ -86,7 +86,7 @@ fn read_members<T>(
     let raw = match value {
         Json::Object(raw) => raw,
         // PHP decodes an empty object to an empty array, and encodes that as `[]`.
-        Json::Array { is_empty: true } => return Ok(BTreeMap::new()),
+        Json::Array { is_empty: true, .. } => return Ok(BTreeMap::new()),
         other => return Err(format!("expected an object; got {}", other.kind()).into()),
     };
     let members = members(raw)?;

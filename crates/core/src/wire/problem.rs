@@ -75,6 +75,7 @@ codes! {
     Unauthorized = 401 "unauthorized", "Unauthorized": "The key or the signature is missing or not valid. Every such response has the same text.";
     Forbidden = 403 "forbidden", "Forbidden": "The client's address is not on the list of those that may call.";
     InsufficientScope = 403 "insufficient_scope", "Forbidden": "The key lacks a scope that the route needs.";
+    ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own.";
     NotFound = 404 "not_found", "Not Found": "There is no such resource, or no such route for this caller.";
     MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
     Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
@@ -100,6 +101,7 @@ impl ApiError {
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::AddressRefused => Code::Forbidden,
             Self::InsufficientScope { .. } => Code::InsufficientScope,
+            Self::ExceedsOwnKey => Code::ExceedsOwnKey,
             Self::NoRoute | Self::NotFound { .. } => Code::NotFound,
             Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Self::Conflict(_) | Self::AlreadyInstalled => Code::Conflict,
@@ -121,6 +123,7 @@ impl ApiError {
             Self::InsufficientScope { missing } => {
                 format!("this key lacks the scopes {}", missing.join(", ")).into()
             }
+            Self::ExceedsOwnKey => "a key may only make, change, rotate or delete keys that expire no later than itself".into(),
             Self::NoRoute => "no route has this path".into(),
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {
@@ -191,6 +194,7 @@ impl ApiError {
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
             | Self::InsufficientScope { .. }
+            | Self::ExceedsOwnKey
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::BodyTooLarge

@@ -71,6 +71,12 @@ pub(crate) enum Operation {
     GetPlan,
     EditPlan,
     DeletePlan,
+    ListKeys,
+    CreateKey,
+    GetKey,
+    EditKey,
+    DeleteKey,
+    RotateKey,
 }
 
 impl Operation {
@@ -93,7 +99,13 @@ impl Operation {
             | Self::InstallTenant
             | Self::ResetUserPassword
             | Self::ListPlans
-            | Self::CreatePlan => false,
+            | Self::CreatePlan
+            | Self::ListKeys
+            | Self::CreateKey
+            | Self::GetKey
+            | Self::EditKey
+            | Self::DeleteKey
+            | Self::RotateKey => false,
         }
     }
 }
@@ -148,6 +160,13 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Needs::PLANS_READ, BodyRule::Ignored),
     route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Needs::PLANS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Needs::PLANS_WRITE, BodyRule::Refused),
+    route(Method::Get, "/keys", CURRENT, Operation::ListKeys, Needs::KEYS, BodyRule::Ignored),
+    route(Method::Post, "/keys", CURRENT, Operation::CreateKey, Needs::KEYS, BodyRule::Required),
+    route(Method::Get, "/keys/{id}", CURRENT, Operation::GetKey, Needs::KEYS, BodyRule::Ignored),
+    route(Method::Patch, "/keys/{id}", CURRENT, Operation::EditKey, Needs::KEYS, BodyRule::Required),
+    route(Method::Delete, "/keys/{id}", CURRENT, Operation::DeleteKey, Needs::KEYS, BodyRule::Refused),
+    // A key may rotate itself without the scope, so the operation takes that need back.
+    route(Method::Post, "/keys/{id}/rotate", CURRENT, Operation::RotateKey, Needs::KEYS, BodyRule::Optional),
 ];
 
 /// A route as documents and tests name it.
@@ -402,6 +421,7 @@ mod tests {
                 "/_/health" | "/openapi.json" | "/auth/verify" => Needs::NOTHING,
                 "/config/traefik" => Needs::TRAEFIK,
                 "/tenants/{id}/settings" => SETTINGS,
+                t if t.starts_with("/keys") => Needs::KEYS,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,
                 t if t.starts_with("/tenants-plans") && reads => Needs::PLANS_READ,
                 t if t.starts_with("/tenants-plans") => Needs::PLANS_WRITE,

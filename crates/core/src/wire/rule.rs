@@ -24,6 +24,15 @@ pub(crate) enum Rule {
     PlanName,
     /// The description of a legacy plan, or `null`.
     PlanDescription,
+    /// The id of a key, in a path.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the description has it"))]
+    KeyId,
+    /// A key's name, or `null`.
+    KeyName,
+    Scopes,
+    /// The first second in which a key is no longer valid, or `null`.
+    KeyEnd,
+    OverlapSeconds,
     Username,
     Email,
     Password,

@@ -84,7 +84,7 @@ impl Variables {
         let raw = match value {
             Json::Object(raw) => raw,
             // PHP decodes an empty object to an empty array, and encodes that as `[]`.
-            Json::Array { is_empty: true } => return Ok(Self::default()),
+            Json::Array { is_empty: true, .. } => return Ok(Self::default()),
             other => return Err(format!("expected an object; got {}", other.kind()).into()),
         };
         let members = members(raw)?;

@@ -106,9 +106,12 @@ impl Ask {
         self
     }
 
-    /// Whether the request reads from the database before its write: the routes that hash a password.
+    /// Whether the request reads from the database before its write: the routes that hash a password, and the writes of keys.
     pub(crate) fn has_two_batches(&self) -> bool {
-        self.target.ends_with("/install") || self.target.ends_with("/user-password-reset")
+        let writes = !matches!(self.method.as_str(), "GET" | "HEAD");
+        self.target.starts_with("/_/api/4/keys") && writes
+            || self.target.ends_with("/install")
+            || self.target.ends_with("/user-password-reset")
     }
 
     pub(crate) fn is_legacy(&self) -> bool {

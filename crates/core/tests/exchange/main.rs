@@ -9,6 +9,7 @@
     reason = "test helpers may panic, as tests do"
 )]
 
+mod api_keys;
 mod ask;
 mod auth;
 mod bodies;

@@ -41,6 +41,12 @@ fn example(route: &Served) -> Ask {
         ("POST", "/_/api/4/tenants-plans") => new_plan("new"),
         ("GET", "/_/api/4/tenants-plans/{id}") => get("/tenants-plans/p"),
         ("PATCH", "/_/api/4/tenants-plans/{id}") => patch("/tenants-plans/p", r#"{"env":{}}"#),
+        ("GET", "/_/api/4/keys") => get("/keys"),
+        ("POST", "/_/api/4/keys") => post("/keys", r#"{"scopes":["keys"]}"#),
+        ("GET", "/_/api/4/keys/{id}") => get("/keys/2"),
+        ("PATCH", "/_/api/4/keys/{id}") => patch("/keys/2", r#"{"name":"x"}"#),
+        ("DELETE", "/_/api/4/keys/{id}") => delete("/keys/2"),
+        ("POST", "/_/api/4/keys/{id}/rotate") => post("/keys/2/rotate", ""),
         ("DELETE", "/_/api/4/tenants-plans/{id}") => delete("/tenants-plans/p"),
         (method, path) => match path.strip_prefix("/api/4/_") {
             Some(below) => {

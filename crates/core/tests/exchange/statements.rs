@@ -48,6 +48,7 @@ pub(crate) fn host_with_tables() -> Host {
     host.expect(204, &patch("/tenants/a", r#"{"env":{"A":"hidden"}}"#));
     host.expect(201, &install("a"));
     host.expect(201, &new_tenant("not-yet"));
+    host.issue_scoped(&["keys"]);
     host
 }
 
@@ -93,6 +94,8 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
     const CHUNKS: &[&str] = &["SCAN chunk LEFT-JOIN"];
     // The members of one bound text.
     const IDS: &[&str] = &["SCAN json_each VIRTUAL TABLE INDEX 1:"];
+    // Has one row for each table.
+    const NEXT_ID: &[&str] = &["SCAN sqlite_sequence"];
     // These rows are not in the order of ids, which an index of something else cannot have.
     const SORT: &[&str] = &["USE TEMP B-TREE FOR ORDER BY"];
     const EVERY_FILTER: &str = "/tenants?id=a&plan_id=p&is_enabled=true&hostname=a&external_id=e-1&label=tier:gold&label=sold\
@@ -250,6 +253,20 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             "DELETE /tenants-plans/{id}",
             delete("/tenants-plans/p"),
             &[],
+        ),
+        ("GET /keys", get("/keys"), &[]),
+        ("GET /keys/{id}", get("/keys/2"), NEXT_ID),
+        ("POST /keys", post("/keys", r#"{"scopes":["*"]}"#), NEXT_ID),
+        (
+            "PATCH /keys/{id}",
+            patch("/keys/2", r#"{"name":"x"}"#),
+            NEXT_ID,
+        ),
+        ("DELETE /keys/{id}", delete("/keys/2"), NEXT_ID),
+        (
+            "POST /keys/{id}/rotate",
+            post("/keys/2/rotate", ""),
+            NEXT_ID,
         ),
         ("GET /config/traefik", poll(), CHUNKS),
         (
