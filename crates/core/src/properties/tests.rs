@@ -24,7 +24,7 @@ const FIXED_SEED: u64 = 4;
 const SEED_VARIABLE: &str = "TENANTS_PROPERTY_SEED";
 
 /// The number of generated inputs for each property and each of the two seeds of randomness.
-const CASES: u32 = 1_000;
+const CASES: u32 = 600;
 
 /// Every property: the core's, and that of the crate of Chevereto's forms.
 fn all() -> impl Iterator<Item = (&'static str, Property)> {

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::value::fault::ApiError;
 
@@ -94,6 +95,13 @@ impl Condition {
             Self::Any => true,
             Self::Tags(tags) => tags.iter().any(|tag| tag.quoted == etag),
         }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_weak { "W/" } else { "" })?;
+        f.write_str(&self.quoted)
     }
 }
 
