@@ -9,13 +9,14 @@ mod env;
 pub mod failure;
 mod log;
 mod metrics;
+pub mod parts;
 mod random;
 mod request;
 mod response;
 pub mod running;
 
-use tenants_core::log::TaskEntry;
-use tenants_core::{Context, Effect, Machine, Outcome, Step};
+use tenants_core::log::{LogEntry, TaskEntry};
+use tenants_core::{Api, Context, Effect, Machine, Outcome, Step};
 use worker::{Context as FetchContext, Env, ScheduleContext, ScheduledEvent, event, web_sys};
 
 use crate::d1::Database;
@@ -56,12 +57,22 @@ async fn respond(
     let request = head.request(body.as_body());
     let step = api.begin(&request, clock.unix_seconds(), &mut HostRandom);
     let answer = drive(step, &Database::of(env)).await;
+    let response = if answer.rest.is_none() {
+        finish(&api, env, clock, &answer.log);
+        response::from_core(&answer.response)
+    } else {
+        parts::open(api, clock, answer)
+    };
+    response.map_err(|error| error.to_string())
+}
+
+/// Logs a request once its response is complete.
+fn finish(api: &Api, env: &Env, clock: Clock, entry: &LogEntry) {
     let duration_ms = clock.elapsed_ms();
-    if api.logs(answer.log.level()) {
-        log::write(answer.log.level(), &answer.log.line(duration_ms));
+    if api.logs(entry.level()) {
+        log::write(entry.level(), &entry.line(duration_ms));
     }
-    metrics::record(env.as_ref(), &answer.log, duration_ms);
-    response::from_core(&answer.response).map_err(|error| error.to_string())
+    metrics::record(env.as_ref(), entry, duration_ms);
 }
 
 /// Runs a request or a task to its end.

@@ -21,6 +21,9 @@ const PATIENCE_MS = 10_000
 /** Running requests and cron runs. The key is the object of bindings that each got; the value ends it, in case the wasm cannot. */
 const running = new Map()
 
+/** Counts the instances of the wasm. A handle belongs to one of them. */
+let generation = 0
+
 /** The time at which the instance trapped, or 0. */
 let trappedAt = 0
 
@@ -55,6 +58,44 @@ function restartIfQuiet() {
   // The next call starts the new instance. It must have no arguments: wasm-bindgen writes those first, into the old one.
   bindings.takeRunning()
   trappedAt = 0
+  generation++
+}
+
+/** Adds the body to the head of a long list. A stream of the runtime's own costs less than one with a source in JavaScript. */
+function inParts(head, request, env, ctx, began) {
+  const { readable, writable } = new IdentityTransformStream()
+  ctx.waitUntil(sendParts(head.parts, writable.getWriter(), request, env, ctx, began))
+  return new Response(readable, head)
+}
+
+/** Sends each part when the client has taken the one before. If one fails, the response breaks off, so that nobody takes the list for a whole one. */
+async function sendParts(handle, writer, request, env, ctx, began) {
+  const born = generation
+  for (let isLast = false; !isLast;) {
+    const part = generation === born ? await outcomeOf(bindings.part, handle, env, ctx) : new Error('the wasm started anew during this response')
+    if (!Array.isArray(part)) {
+      // The wasm has logged a failure of the list's own.
+      if (part !== null) fail(request, env, began, part)
+      await writer.abort(new Error('the list broke off'))
+      return
+    }
+    isLast = part[1]
+    try {
+      await writer.write(part[0])
+    } catch {
+      // The client has gone.
+      if (!isLast && generation === born && trappedAt === 0) bindings.dropParts(handle, env)
+      return
+    }
+  }
+  await writer.close().catch(() => {})
+}
+
+/** Logs why a request failed, and makes its 500. */
+function fail(request, env, began, outcome) {
+  // A trapped instance may have no memory left, so use a new one.
+  if (trappedAt !== 0) restartIfQuiet()
+  return bindings.fail(request, env, began, textOf(outcome))
 }
 
 // The wasm's later turns are microtasks, so their errors arrive here.
@@ -69,10 +110,8 @@ export default {
   async fetch(request, env, ctx) {
     const began = Date.now()
     const outcome = await outcomeOf(bindings.fetch, request, env, ctx)
-    if (outcome instanceof Response) return outcome
-    // A trapped instance may have no memory left, so use a new one.
-    if (trappedAt !== 0) restartIfQuiet()
-    return bindings.fail(request, env, began, textOf(outcome))
+    if (!(outcome instanceof Response)) return fail(request, env, began, outcome)
+    return outcome.parts ? inParts(outcome, request, env, ctx, began) : outcome
   },
 
   /** The cron trigger. */

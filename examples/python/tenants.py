@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from wasmtime import Engine, Store
 from wasmtime.component import Component, Linker, Record, Variant
 
-PACKAGE = "tenants:api/{}@0.1.0"
+PACKAGE = "tenants:api/{}@0.2.0"
 # The longest body that the API accepts. A host need not read a longer one.
 BODY_LIMIT_BYTES = 65536
 # The number of random bytes that one request may use.
@@ -117,7 +117,7 @@ class Exchange(Tasks):
         interface = self.instance.get_export_index(self.store, PACKAGE.format("exchanges"))
         self.functions = {}
         for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.begin-task",
-                     "[static]exchange.resume", "[static]running-task.resume"):
+                     "[static]exchange.resume", "[method]rest.batch", "[static]rest.resume", "[static]running-task.resume"):
             index = self.instance.get_export_index(self.store, name, interface)
             self.functions[name] = self.instance.get_func(self.store, index)
         self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
@@ -130,7 +130,22 @@ class Exchange(Tasks):
             rows = run_batch(self.db, step.payload.batch)
             # The call consumes the exchange: wasmtime raises an error if you pass it again.
             step = self._call("[static]exchange.resume", step.payload.exchange, rows)
+        if step.tag == "open":
+            # A server that can send parts sends each at once, and closes the connection if one fails. This one sends a list as a whole.
+            return self._whole(step.payload)
         return _answer(step.payload)
+
+    def _whole(self, opened: Record) -> Answer:
+        answer, rest = _answer(opened.answer), opened.rest
+        while rest is not None:
+            rows = run_batch(self.db, self._call("[method]rest.batch", rest))
+            part = self._call("[static]rest.resume", rest, rows)
+            # wasmtime returns a result without its tag, because the two cases have different types. This one is the answer to a failure.
+            if hasattr(part, "response"):
+                return _answer(part)
+            answer.body += part.text.encode()
+            rest = part.rest
+        return answer
 
     def sign(self, body: bytes) -> str:
         """Returns the X-Signature of a body."""

@@ -34,12 +34,12 @@ async function importedFunctions(world) {
 
 test('each world imports only the interfaces it names, and no file, socket or environment', async () => {
   const imports = async (world) => [...(await componentWit(component(world))).matchAll(/^ {2}import ([^;]+);/gm)].map(([, name]) => name)
-  assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.1.0'])
-  assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.1.0`))
+  assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.2.0'])
+  assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.2.0`))
   // The interface `types` has no functions.
   assert.deepEqual(await importedFunctions('exchange'), [])
   assert.deepEqual(await importedFunctions('service'), [
-    'tenants:api/database@0.1.0.run', 'tenants:api/clock@0.1.0.now', 'tenants:api/randomness@0.1.0.bytes',
+    'tenants:api/database@0.2.0.run', 'tenants:api/clock@0.2.0.now', 'tenants:api/randomness@0.2.0.bytes',
   ])
 })
 
@@ -104,6 +104,41 @@ test('an exchange cannot be resumed twice', async () => {
   assert.equal(exchanges.Exchange.resume(step.val.exchange, outcome).tag, 'send')
   assert.throws(() => exchanges.Exchange.resume(step.val.exchange, outcome), TypeError)
 })
+
+test('a long list comes in parts in the world exchange, and whole in the world service', async () => {
+  const { exchanges, api, database, key } = await started()
+  database.exec("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 6000) INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT 't' || n, 'h' || n, 1, '', '' FROM c")
+  const request = get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) })
+  const { response, parts } = exchange(exchanges, api, database, request)
+  assert.equal(parts, 3)
+  assert.equal(JSON.parse(response.body).length, 6000)
+
+  const service = await instantiate('service', {
+    'tenants:api/database': { run: (batch) => runBatch(database, batch) },
+    'tenants:api/clock': { now: nowSeconds },
+    'tenants:api/randomness': { bytes: randomBytes },
+  })
+  assert.equal(service.handle(pairs(SECRETS), request).response.body, response.body)
+
+  database.exec("UPDATE tenants SET limits = 'x' WHERE id = 't999'")
+  const step = exchanges.Exchange.resume(api.begin(request, nowSeconds(), randomBytes()).val.exchange, runBatch(database, api.begin(request, nowSeconds(), randomBytes()).val.batch))
+  assert.equal(step.tag, 'open')
+  const next = exchanges.Rest.resume(step.val.rest, runBatch(database, step.val.rest.batch()))
+  const failed = thrown(() => exchanges.Rest.resume(next.rest, runBatch(database, next.rest.batch())))
+  assert.equal(failed.response.status, 500)
+  assert.match(failed.log.cause, /^the list broke off: .*t999/)
+  assert.equal(service.handle(pairs(SECRETS), request).response.status, 500)
+})
+
+/** Returns what a call throws: jco throws the error of a WIT result. */
+function thrown(call) {
+  try {
+    call()
+  } catch (error) {
+    return error.payload ?? error
+  }
+  return assert.fail('nothing was thrown')
+}
 
 test('a failed batch is a 500, and only the log has the reason', async () => {
   const { exchanges, api, key } = await started()

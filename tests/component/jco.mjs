@@ -93,10 +93,18 @@ export const nowSeconds = () => BigInt(Math.floor(Date.now() / 1000))
 export const randomBytes = (count = 256) => crypto.getRandomValues(new Uint8Array(count))
 
 /** Sends a request through the world `exchange`, and returns its answer. */
-export function exchange({ Exchange }, api, database, request) {
+export function exchange({ Exchange, Rest }, api, database, request) {
   let step = api.begin(request, nowSeconds(), randomBytes())
   while (step.tag === 'run') step = Exchange.resume(step.val.exchange, runBatch(database, step.val.batch))
-  return step.val
+  if (step.tag === 'send') return step.val
+  const { answer, rest: first } = step.val
+  const parts = [answer.response.body]
+  for (let rest = first; rest;) {
+    const part = Rest.resume(rest, runBatch(database, rest.batch()))
+    parts.push(part.text)
+    rest = part.rest
+  }
+  return { ...answer, response: { ...answer.response, body: parts.join('') }, parts: parts.length }
 }
 
 /** Does a task through the world `exchange`, and returns its result. */

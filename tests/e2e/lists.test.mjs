@@ -1,5 +1,7 @@
 // GET /tenants and GET /tenants-plans: the order of the list, pages by `limit` and `after`, and the most filters.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http from 'node:http'
 import { beforeEach, describe, test } from 'node:test'
 import { CURRENT, startApi } from './harness.mjs'
 
@@ -100,4 +102,51 @@ test('all filters together, each as often and as long as the API takes it, are w
     assert.deepEqual(json.map(({ id }) => id), ['all'], query)
   }
   assert.deepEqual((await api.expect(200, 'GET', `/tenants-plans?${had}`)).json.map(({ id }) => id), ['all'])
+})
+
+describe('a list of several slices', () => {
+  const COUNT = 6000
+  const request = (path, id) => http.get({ ...new URL(api.url), hostname: new URL(api.url).hostname, port: new URL(api.url).port, path: CURRENT + path, headers: { 'X-API-Key': api.key, 'X-Signature': api.sign(''), 'X-Request-Id': id } })
+  const lineOf = async (id) => {
+    const lines = await api.linesOf(id)
+    assert.equal(lines.length, 1, JSON.stringify(lines))
+    return lines[0]
+  }
+
+  beforeEach(async () => {
+    await api.sql('DELETE FROM tenants')
+    await api.sql(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${COUNT}) INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT 't' || n, 't' || n || '.example.com', n % 2, '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM c`)
+  })
+
+  test('arrives whole, and its request logs one line', async () => {
+    const answer = await api.expect(200, 'GET', '/tenants', { headers: { 'X-Request-Id': 'slices-whole' } })
+    const expected = Array.from({ length: COUNT }, (_, i) => `t${i + 1}`).sort()
+    assert.deepEqual(answer.json.map((t) => t.id), expected)
+    assert.equal(answer.headers['transfer-encoding'], 'chunked')
+    assert.equal((await lineOf('slices-whole')).status, 200)
+    const sorted = await api.expect(200, 'GET', '/tenants?sort=-hostname&count=true')
+    assert.deepEqual(sorted.json.map((t) => t.id), expected.toReversed())
+    assert.equal(sorted.headers['x-total-count'], String(COUNT))
+    const head = await api.expect(200, 'HEAD', '/tenants')
+    assert.equal(head.headers['content-type'], 'application/json')
+  })
+
+  test('breaks off if a slice fails, and the log says why', async () => {
+    await api.sql("UPDATE tenants SET limits = 'x' WHERE id = 't999'")
+    await assert.rejects(api.call('GET', '/tenants', { headers: { 'X-Request-Id': 'slices-broken' } }), { code: 'ECONNRESET' })
+    const line = await lineOf('slices-broken')
+    assert.equal(line.status, 500)
+    assert.match(line.cause, /^the list broke off: .*tenants\/t999/)
+    await api.expect(200, 'GET', '/tenants?limit=5')
+  })
+
+  test('harms no other if its client goes away', async () => {
+    for (let i = 0; i < 5; i++) {
+      const [response] = await once(request('/tenants', `slices-gone-${i}`), 'response')
+      assert.equal(response.statusCode, 200)
+      await once(response, 'data')
+      response.destroy()
+    }
+    await api.expect(200, 'GET', '/tenants')
+  })
 })

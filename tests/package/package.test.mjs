@@ -347,3 +347,57 @@ test('countStatistics counts a tenant\'s own tables, as the cron trigger does', 
 test('the installed package has exactly the packed files', () => {
   assert.deepEqual(readdirSync(installed).sort(), readdirSync(packageFolder).sort())
 })
+
+describe('a list of several parts', () => {
+  const COUNT = 6000
+  const filled = async () => {
+    const entries = []
+    const sqlite = new DatabaseSync(':memory:')
+    const database = nodeSqlite(sqlite)
+    await core.prepareDatabase(database)
+    const api = new core.TenantsApi(config, { log: (entry) => entries.push(entry) })
+    const { key } = await api.createApiKey(database)
+    sqlite.exec(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${COUNT}) INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT 't' || n, 'h' || n, 1, '', '' FROM c`)
+    let batches = 0
+    const counted = { batch: (statements) => { batches++; return database.batch(statements) } }
+    const list = () => api.fetch(new Request('http://x/_/api/4/tenants', { headers: { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } }), counted)
+    return { sqlite, entries, list, batches: () => batches }
+  }
+
+  test('is read as the client takes it, and is logged at its end', async () => {
+    const { entries, list, batches } = await filled()
+    const response = await list()
+    assert.equal(response.status, 200)
+    assert.deepEqual([batches(), entries], [1, []])
+    const reader = response.body.getReader()
+    await reader.read()
+    assert.equal(batches(), 1)
+    await reader.read()
+    assert.equal(batches(), 2)
+    const { value } = await reader.read()
+    assert.equal(new TextDecoder().decode(value).at(-1), ']')
+    assert.equal((await reader.read()).done, true)
+    assert.equal(batches(), 3)
+    assert.deepEqual(entries.map(({ status, cause }) => [status, cause]), [[200, undefined]])
+    assert.equal((await (await list()).json()).length, COUNT)
+  })
+
+  test('fails as a stream if a part fails, and the log has the cause', async () => {
+    const { sqlite, entries, list } = await filled()
+    sqlite.exec("UPDATE tenants SET limits = 'x' WHERE id = 't999'")
+    const response = await list()
+    const error = await rejected(() => response.text())
+    assert.deepEqual([error.name, error.code], ['TenantsError', 'broken_off'])
+    assert.equal(entries.length, 1)
+    assert.equal(entries[0].status, 500)
+    assert.match(entries[0].cause, /^the list broke off: .*t999/)
+  })
+
+  test('is given up if the client goes away', async () => {
+    const { entries, list } = await filled()
+    const response = await list()
+    await response.body.cancel()
+    assert.equal(entries.length, 1)
+    assert.match(entries[0].cause, /client went away/)
+  })
+})

@@ -3,10 +3,10 @@
 use tenants_core::config::VARIABLES;
 use tenants_core::machine::{Context, Effect, Machine, Step};
 use tenants_core::task::any::Task;
-use tenants_core::{Api, Exchange};
+use tenants_core::{Api, Exchange, Rest};
 
 use crate::types::{
-    self, GivenRandom, Outcome, Request, TaskError, Variable, VariableError, task_result,
+    self, Answer, GivenRandom, Outcome, Request, TaskError, Variable, VariableError, task_result,
 };
 use bindings::exports::tenants::api::exchanges as wit;
 
@@ -15,7 +15,7 @@ mod bindings {
     wit_bindgen::generate!({
         world: "tenants:api/exchange",
         path: "wit",
-        with: { "tenants:api/types@0.1.0": crate::types::bindings::tenants::api::types },
+        with: { "tenants:api/types@0.2.0": crate::types::bindings::tenants::api::types },
     });
 
     export!(World with_types_in self);
@@ -35,6 +35,7 @@ struct Waiting<M> {
 impl wit::Guest for World {
     type Api = Api;
     type Exchange = Waiting<Exchange>;
+    type Rest = Rest;
     type RunningTask = Waiting<Task>;
 
     fn variable_names() -> Vec<String> {
@@ -79,6 +80,23 @@ impl wit::GuestExchange for Waiting<Exchange> {
     }
 }
 
+impl wit::GuestRest for Rest {
+    fn batch(&self) -> Vec<types::Statement> {
+        types::batch(self.batch())
+    }
+
+    fn resume(rest: wit::Rest, outcome: Outcome) -> Result<wit::Part, Answer> {
+        let rest: Rest = rest.into_inner();
+        match rest.part(types::rows_of(outcome)) {
+            Ok(part) => Ok(wit::Part {
+                text: part.text,
+                rest: part.rest.map(wit::Rest::new),
+            }),
+            Err(failed) => Err((*failed).into()),
+        }
+    }
+}
+
 impl wit::GuestRunningTask for Waiting<Task> {
     fn resume(task: wit::RunningTask, outcome: Outcome) -> Result<wit::TaskStep, TaskError> {
         let (step, now, random) = task.into_inner::<Self>().resumed(outcome);
@@ -103,7 +121,13 @@ impl<M: Machine> Waiting<M> {
 
 fn answered(step: Step<Exchange>, now: i64, random: GivenRandom) -> wit::Step {
     match step {
-        Step::Done(answer) => wit::Step::Send(answer.into()),
+        Step::Done(mut answer) => match answer.rest.take() {
+            None => wit::Step::Send(answer.into()),
+            Some(rest) => wit::Step::Open(wit::Opened {
+                answer: answer.into(),
+                rest: wit::Rest::new(rest),
+            }),
+        },
         Step::Run(machine) => wit::Step::Run(wit::Pending {
             batch: batch_of(&machine),
             exchange: wit::Exchange::new(Waiting {

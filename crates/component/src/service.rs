@@ -17,7 +17,7 @@ mod bindings {
     wit_bindgen::generate!({
         world: "tenants:api/service",
         path: "wit",
-        with: { "tenants:api/types@0.1.0": crate::types::bindings::tenants::api::types },
+        with: { "tenants:api/types@0.2.0": crate::types::bindings::tenants::api::types },
     });
 
     export!(World with_types_in self);
@@ -42,7 +42,9 @@ impl bindings::Guest for World {
         CONFIGURED.with_borrow_mut(|configured| {
             let api = &under(configured, variables)?.api;
             let step = request.with(|request| api.begin(request, clock::now(), &mut Imported));
-            Ok(drive(step, &mut Imports(Imported)).into())
+            let host = &mut Imports(Imported);
+            // The function returns once, so a long list is put together here.
+            Ok(drive(step, host).whole(host).into())
         })
     }
 

@@ -26,7 +26,7 @@ pub(crate) use bindings::tenants::api::types::{
 pub(crate) mod bindings {
     wit_bindgen::generate!({
         // Both worlds' types, once: each world's own bindings are told to take these.
-        inline: "package tenants:both; world types { import tenants:api/types@0.1.0; }",
+        inline: "package tenants:both; world types { import tenants:api/types@0.2.0; }",
         path: "wit",
         generate_all,
         generate_unused_types: true,
@@ -100,7 +100,8 @@ impl Request {
 }
 
 impl From<CoreAnswer> for Answer {
-    fn from(CoreAnswer { response, log }: CoreAnswer) -> Self {
+    /// The rest of the body is the caller's to take.
+    fn from(CoreAnswer { response, log, .. }: CoreAnswer) -> Self {
         let headers = response.headers.into_iter().map(|(name, value)| Header {
             name: name.into(),
             value: value.into_owned(),

@@ -14,11 +14,11 @@ use core::fmt;
 use crate::auth::{self, Occasion, Secrets};
 use crate::config::{Config, VariableError};
 use crate::log::LogEntry;
-use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
-use crate::operation::call::{Call, Next, Pending};
+use crate::machine::{Context, Effect, Failure, Host, Machine, Outcome, Step, drive};
+use crate::operation::call::{Call, Next, Pending, Tail};
 use crate::operation::traefik::Template;
 use crate::operation::{self, health, keys, plans, site, tenants, traefik};
-use crate::sql::Results;
+use crate::sql::{Batch, Results, Rows};
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
 use crate::task::any::{Order, Task};
@@ -54,8 +54,31 @@ struct Ready {
 pub struct Answer {
     /// The response to send.
     pub response: Response,
-    /// The entry to log.
+    /// The entry to log, after the last part of the body was sent.
     pub log: LogEntry,
+    /// The rest of the body, if it has more than [`Response::body`].
+    pub rest: Option<Rest>,
+}
+
+/// The rest of a body, which is a long list. The host sends what it has, then drives this machine to the next [`Part`]: at no time is more than one
+/// part of the list in memory.
+///
+/// The output is an error if a part fails. Then the host breaks the response off, so that nobody takes it for a whole one, and logs the
+/// answer's entry in place of the first one. Its response is for a host that has sent nothing yet.
+pub struct Rest(Box<Opened>);
+
+struct Opened {
+    tail: Tail,
+    envelope: Envelope,
+}
+
+/// A part of a body.
+#[derive(Debug)]
+pub struct Part {
+    /// The text to send now.
+    pub text: String,
+    /// The rest after it.
+    pub rest: Option<Rest>,
 }
 
 impl Answer {
@@ -69,6 +92,27 @@ impl Answer {
     ) -> Self {
         let id = request_id(asked_id, random).unwrap_or_else(|_| UNAVAILABLE.into());
         Envelope::new(id, method).refuse(ApiError::Internal(Internal::Host(cause)), None)
+    }
+}
+
+impl Answer {
+    /// Waits for the whole body, for a host that cannot send parts. If one fails, so does the answer.
+    #[must_use]
+    pub fn whole(mut self, host: &mut impl Host) -> Self {
+        let mut body =
+            core::mem::replace(&mut self.response.body, String::new().into()).into_string();
+        let mut rest = self.rest.take();
+        while let Some(machine) = rest {
+            match drive(Step::Run(machine), host) {
+                Ok(part) => {
+                    body.push_str(&part.text);
+                    rest = part.rest;
+                }
+                Err(failed) => return *failed,
+            }
+        }
+        self.response.body = body.into();
+        self
     }
 }
 
@@ -86,7 +130,7 @@ struct Waiting {
 }
 
 /// The parts of a response that do not depend on its operation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Envelope {
     request_id: String,
     method: String,
@@ -189,8 +233,7 @@ impl Api {
             self.dispatch(request, unix_seconds, random, &mut envelope)
         };
         match begun {
-            Ok(Next::Run(pending, failure)) => Step::Run(Exchange::new(pending, envelope, failure)),
-            Ok(Next::Send(response, note)) => Step::Done(envelope.send(response, note)),
+            Ok(next) => envelope.step(next),
             Err(error) => Step::Done(envelope.refuse(error, None)),
         }
     }
@@ -293,6 +336,7 @@ impl Api {
             id: path.id,
             request_id: &envelope.request_id,
             query,
+            is_head: envelope.is_head,
             if_none_match: match headers.if_none_match {
                 Some(value) if route.reads_if_none_match() => {
                     Some(Condition::read("If-None-Match", value)?)
@@ -378,12 +422,17 @@ impl Machine for Exchange {
             Err(reason) => pending.finish(Err(reason), context),
         };
         match next {
-            Ok(Next::Run(pending, failure)) => Step::Run(Self::new(pending, envelope, failure)),
-            Ok(Next::Send(response, note)) => {
-                let notes = note.into_iter().chain(failed_first(failure));
-                let notes: Vec<String> = notes.collect();
-                let note = (!notes.is_empty()).then(|| notes.join("; "));
-                Step::Done(envelope.send(response, note))
+            Ok(next) => {
+                // The note is the first batch's failure too.
+                let next = match next {
+                    Next::Send(response, note) => {
+                        let notes = note.into_iter().chain(failed_first(failure));
+                        let notes: Vec<String> = notes.collect();
+                        Next::Send(response, (!notes.is_empty()).then(|| notes.join("; ")))
+                    }
+                    next => next,
+                };
+                envelope.step(next)
             }
             Err(error) => Step::Done(envelope.refuse(error, failed_first(failure))),
         }
@@ -457,7 +506,83 @@ impl Envelope {
             client_address: self.client_address,
             cause,
         };
-        Answer { response, log }
+        Answer {
+            response,
+            log,
+            rest: None,
+        }
+    }
+
+    fn step(self, next: Next) -> Step<Exchange> {
+        match next {
+            Next::Run(pending, failure) => Step::Run(Exchange::new(pending, self, failure)),
+            Next::Send(response, note) => Step::Done(self.send(response, note)),
+            Next::Open(response, tail) => Step::Done(self.open(response, tail)),
+        }
+    }
+
+    fn open(self, response: Response, tail: Tail) -> Answer {
+        let rest = Rest(Box::new(Opened {
+            tail,
+            envelope: self.clone(),
+        }));
+        Answer {
+            rest: Some(rest),
+            ..self.send(response, None)
+        }
+    }
+}
+
+impl Rest {
+    /// The batch to run.
+    #[must_use]
+    pub fn batch(&self) -> &Batch {
+        &self.0.tail.batch
+    }
+
+    /// Takes the result of the batch. Each part is one batch, so this is all that [`Machine::resume`] does.
+    ///
+    /// # Errors
+    /// The answer to a part that failed.
+    pub fn part(self, result: Result<Vec<Rows>, Failure>) -> Result<Part, Box<Answer>> {
+        let Opened { tail, envelope } = *self.0;
+        let expected = tail.batch.statements().len();
+        let part = result
+            .map_err(ApiError::from)
+            .and_then(|rows| (tail.go_on)(&mut Results::new(rows, expected)?));
+        match part {
+            Ok((text, tail)) => Ok(Part {
+                text,
+                rest: tail.map(|tail| Self(Box::new(Opened { tail, envelope }))),
+            }),
+            Err(error) => {
+                let mut answer = envelope.refuse(error, None);
+                let cause = answer.log.cause.take().unwrap_or_default();
+                answer.log.cause = Some(format!("the list broke off: {cause}"));
+                Err(Box::new(answer))
+            }
+        }
+    }
+}
+
+impl Machine for Rest {
+    type Output = Result<Part, Box<Answer>>;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(self.batch())
+    }
+
+    fn resume(self, outcome: Outcome, _context: &mut Context<'_>) -> Step<Self> {
+        let Outcome::Batch(result) = outcome;
+        Step::Done(self.part(result))
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest")
+            .field("envelope", &self.0.envelope)
+            .finish_non_exhaustive()
     }
 }
 

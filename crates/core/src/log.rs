@@ -11,6 +11,9 @@ use crate::task::stats::{Failed, Report};
 pub use crate::value::level::Level;
 use crate::value::version::VERSION;
 
+/// The cause of a request whose client went away before the end of a long list. Only the host knows.
+pub const LEFT: &str = "the client went away before the end of the list";
+
 /// The entry of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {

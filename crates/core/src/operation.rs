@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod list;
 pub(crate) mod plans;
 pub(crate) mod site;
 pub(crate) mod tenants;

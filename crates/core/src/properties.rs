@@ -35,9 +35,9 @@ use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::wire::body::{Json, members};
 use crate::wire::conditional::{Condition, Tag};
-use crate::wire::filter::{Order, PlanFilter, TenantQuery, cursor};
+use crate::wire::filter::{Order, PlanFilter, TenantQuery};
 use crate::wire::http::{Body, Headers, Request};
-use crate::wire::page::Page;
+use crate::wire::page::{Cursor, Page};
 use crate::wire::route::{self, Route};
 use crate::wire::variables::{MAX_ENTRIES, Variables};
 
@@ -152,9 +152,9 @@ pub fn query(data: &[u8]) {
     let query = text(data);
     match TenantQuery::read(&query) {
         Ok(read) => {
-            let last = match read.order {
-                Order::Id => "a".into(),
-                _ => cursor("a,b &é", "a"),
+            let last = Cursor {
+                value: (read.order != Order::Id).then(|| "a,b &é".into()),
+                id: "a".into(),
             };
             let next = next_query(&read.page, &last);
             let again = TenantQuery::read(&next).expect("the link's own query");
@@ -176,7 +176,13 @@ pub fn query(data: &[u8]) {
     };
     match PlanFilter::read(&query, &mut page) {
         Ok(read) => {
-            let next = next_query(&page, "a");
+            let next = next_query(
+                &page,
+                &Cursor {
+                    value: None,
+                    id: "a".into(),
+                },
+            );
             let mut page = Page::read::<{ PlanId::MAX_LENGTH }>(&next).expect("the link's query");
             assert_eq!(PlanFilter::read(&next, &mut page), Ok(read), "{next}");
         }
@@ -538,7 +544,7 @@ fn is_written_in_one_way(raw: &RawValue) -> bool {
 }
 
 /// The query of a page's link to the next page.
-fn next_query(page: &Page, last: &str) -> String {
+fn next_query(page: &Page, last: &Cursor) -> String {
     let response = page.respond(String::new(), "/list", Some(last));
     let link = response.header("link").expect("a link");
     let target = link

@@ -14,6 +14,7 @@ pub(crate) mod routing;
 pub(crate) mod sealed;
 pub(crate) mod site_schema;
 pub(crate) mod sites;
+pub(crate) mod slice;
 pub(crate) mod standing;
 pub(crate) mod tenants;
 pub(crate) mod write;

@@ -176,7 +176,8 @@ impl Host {
             body: Body::Bytes(&body),
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
-        drive(step, &mut SystemHost::new(&mut self.db)).response
+        let host = &mut SystemHost::new(&mut self.db);
+        drive(step, host).whole(host).response
     }
 }
 

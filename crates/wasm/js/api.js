@@ -90,8 +90,41 @@ export class TenantsApi {
     const begun = guarded(() => bindings.begin(
       this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
     const turn = await finished(begun, database, now)
+    const init = { status: turn.status, headers: turn.headers }
+    if (turn.rest) return new Response(this.#listOf(turn.body, turn.rest, database, now), init)
     this.#note(entryOf(turn.log))
-    return new Response(turn.body === '' ? null : turn.body, { status: turn.status, headers: turn.headers })
+    return new Response(turn.body === '' ? null : turn.body, init)
+  }
+
+  /** The body of a long list. Each part is read when the client has taken the one before. */
+  #listOf(text, rest, database, now) {
+    const encoder = new TextEncoder()
+    let waiting = { ...rest, issued: generation }
+    const source = {
+      pull: async (controller) => {
+        if (text === undefined) {
+          const turn = JSON.parse(await proceed(waiting, database, now))
+          abandoned?.unregister(source)
+          if (turn.log) this.#note(entryOf(turn.log))
+          // The body breaks off, so that nobody takes the list for a whole one.
+          if (turn.part === undefined) throw failed('broken_off', 'the list broke off; the log says why')
+          text = turn.part
+          waiting = turn.rest && { ...turn.rest, issued: generation }
+          if (waiting) abandoned?.register(source, { handle: waiting.handle, generation }, source)
+        }
+        controller.enqueue(encoder.encode(text))
+        text = undefined
+        if (!waiting) controller.close()
+      },
+      cancel: () => {
+        abandoned?.unregister(source)
+        if (waiting?.issued !== generation) return
+        const log = guarded(() => bindings.abandonList(waiting.handle))
+        if (log !== undefined) this.#note(entryOf(JSON.parse(log)))
+      },
+    }
+    abandoned?.register(source, { handle: waiting.handle, generation }, source)
+    return new ReadableStream(source, { highWaterMark: 0 })
   }
 
   async countStatistics(database, { now } = {}) {
@@ -137,8 +170,8 @@ async function finished(begun, database, now) {
   return turn
 }
 
-async function proceed({ handle, statements }, database, now) {
-  const waiting = { handle, generation }
+async function proceed({ handle, statements, issued = generation }, database, now) {
+  const waiting = { handle, generation: issued }
   abandoned?.register(waiting, { ...waiting }, waiting)
   let results
   let failure

@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::{VARIABLES, unknown};
+use tenants_core::log::{self, LogEntry};
 use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use tenants_core::sql::{Rows, Statement};
 use tenants_core::task::TaskError;
@@ -28,7 +29,7 @@ use tenants_core::task::keys::KeyRow;
 use tenants_core::task::prepare::Preparation;
 use tenants_core::task::stats;
 use tenants_core::{
-    Answer, Api, Body, Exchange, Headers, Random, RandomUnavailable, Request, Response,
+    Answer, Api, Body, Exchange, Headers, Part, Random, RandomUnavailable, Request, Response, Rest,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -42,7 +43,16 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 
 /// A request or a task that waits for its rows.
 enum Waiting {
-    Request { exchange: Exchange, began_ms: f64 },
+    Request {
+        exchange: Exchange,
+        began_ms: f64,
+    },
+    /// The rest of a long list, and the entry to log at its end.
+    Rest {
+        rest: Rest,
+        log: LogEntry,
+        began_ms: f64,
+    },
     Task(Task),
 }
 
@@ -195,7 +205,6 @@ pub fn resume(
         Some(reason) => Err(Failure::new(reason)),
         None => rows::read(results).map_err(Failure::new),
     };
-    let outcome = Outcome::Batch(rows);
     let mut random = HostRandom;
     let context = &mut Context {
         unix_seconds: unix_seconds(now_ms),
@@ -203,9 +212,19 @@ pub fn resume(
     };
     Some(match waiting {
         Waiting::Request { exchange, began_ms } => {
-            answered(exchange.resume(outcome, context), began_ms)
+            answered(exchange.resume(Outcome::Batch(rows), context), began_ms)
         }
-        Waiting::Task(task) => reported(task.resume(outcome, context)),
+        Waiting::Rest {
+            rest,
+            log,
+            began_ms,
+        } => match rest.part(rows) {
+            Ok(part) => continued(part, log, began_ms),
+            Err(failed) => to_json(&Turn::BrokenOff {
+                log: raw(line(&failed.log, began_ms)),
+            }),
+        },
+        Waiting::Task(task) => reported(task.resume(Outcome::Batch(rows), context)),
     })
 }
 
@@ -213,6 +232,23 @@ pub fn resume(
 #[wasm_bindgen(skip_typescript)]
 pub fn abandon(handle: u32) {
     WAITING.with_borrow_mut(|all| all.remove(&handle));
+}
+
+/// Forgets the rest of a list that nobody reads any more. Returns the entry to log, in JSON.
+#[wasm_bindgen(js_name = abandonList, skip_typescript)]
+#[must_use]
+pub fn abandon_list(handle: u32) -> Option<String> {
+    match WAITING.with_borrow_mut(|all| all.remove(&handle))? {
+        Waiting::Rest {
+            log: mut entry,
+            began_ms,
+            ..
+        } => {
+            entry.cause = Some(log::LEFT.into());
+            Some(line(&entry, began_ms))
+        }
+        Waiting::Request { .. } | Waiting::Task(_) => None,
+    }
 }
 
 /// The number of handles that wait for rows.
@@ -261,7 +297,22 @@ enum Turn<'a> {
         status: u16,
         headers: &'a [(&'static str, Cow<'static, str>)],
         body: &'a str,
-        log: &'a RawValue,
+        /// What to log, unless the body goes on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        log: Option<Box<RawValue>>,
+        /// What the next part of the body waits for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rest: Option<Box<RawValue>>,
+    },
+    Part {
+        part: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        log: Option<Box<RawValue>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rest: Option<Box<RawValue>>,
+    },
+    BrokenOff {
+        log: Box<RawValue>,
     },
     Report {
         report: TaskReport<'a>,
@@ -288,25 +339,67 @@ enum TaskReport<'a> {
 fn answered(step: Step<Exchange>, began_ms: f64) -> String {
     match step {
         Step::Run(exchange) => wait(exchange, |exchange| Waiting::Request { exchange, began_ms }),
-        Step::Done(Answer { response, log }) => {
+        Step::Done(Answer {
+            response,
+            log,
+            rest,
+        }) => {
             let Response {
                 status,
                 headers,
                 body,
             } = &response;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "milliseconds of one request"
-            )]
-            let line = RawValue::from_string(log.line((Date::now() - began_ms) as i64));
+            let (log, rest) = ended(log, rest, began_ms);
             to_json(&Turn::Send {
                 status: *status,
                 headers,
                 body,
-                log: &line.unwrap_or_default(),
+                log,
+                rest,
             })
         }
     }
+}
+
+fn continued(part: Part, log: LogEntry, began_ms: f64) -> String {
+    let (log, rest) = ended(log, part.rest, began_ms);
+    to_json(&Turn::Part {
+        part: &part.text,
+        log,
+        rest,
+    })
+}
+
+/// The entry to log after the body's last part, or else the turn that its rest waits for.
+fn ended(
+    log: LogEntry,
+    rest: Option<Rest>,
+    began_ms: f64,
+) -> (Option<Box<RawValue>>, Option<Box<RawValue>>) {
+    match rest {
+        None => (Some(raw(line(&log, began_ms))), None),
+        Some(rest) => {
+            let rest = wait(rest, |rest| Waiting::Rest {
+                rest,
+                log,
+                began_ms,
+            });
+            (None, Some(raw(rest)))
+        }
+    }
+}
+
+fn line(entry: &LogEntry, began_ms: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "milliseconds of one request"
+    )]
+    entry.line((Date::now() - began_ms) as i64)
+}
+
+/// Takes a text that is JSON.
+fn raw(json: String) -> Box<RawValue> {
+    RawValue::from_string(json).unwrap_or_default()
 }
 
 fn reported(step: Step<Task>) -> String {

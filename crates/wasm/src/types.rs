@@ -52,7 +52,7 @@ export interface LogEntry {
 }
 
 export interface ApiOptions {
-  /** Called once for each request. Without it, errors (status 500 and above) go to `console.error`. */
+  /** Called once for each request, after the end of a long list. Without it, errors (status 500 and above) go to `console.error`. */
   log?: (entry: LogEntry) => void;
   /**
    * Called at the construction for each variable whose name begins as the API's do and that the API does not know, such as a misspelt one.
@@ -76,6 +76,9 @@ export class TenantsApi {
    * Resolves with the response to a request, whatever the caller or the database did. Rejects with a {@link TenantsError} (`crashed`) if
    * the core itself failed; a new instance of it serves the next request. Rejects with the platform's own `TypeError` if the host has
    * already read or locked the request's body.
+   *
+   * The body of a long list is a stream that reads the next part of the list when the last one was taken. It fails with a {@link TenantsError}
+   * (`broken_off`, or `crashed`) if a part fails, so that nobody takes it for a whole list.
    */
   fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
   /**
@@ -141,7 +144,7 @@ export interface Problem {
 /** What the package throws. */
 export interface TenantsError extends Error, Problem {
   name: 'TenantsError';
-  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'unavailable' | 'task_failed' | 'crashed';
+  code: 'invalid_configuration' | 'invalid_argument' | 'not_configured' | 'unavailable' | 'task_failed' | 'broken_off' | 'crashed';
   /** For `invalid_configuration`: every variable that does not parse. */
   errors: readonly Problem[];
 }

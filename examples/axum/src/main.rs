@@ -8,6 +8,7 @@
 
 use std::env;
 use std::error::Error;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 use http_body_util::LengthLimitError;
+use http_body_util::channel::{Channel, Sender};
 use rusqlite::Connection;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::machine::{Step, drive};
@@ -25,6 +27,7 @@ use tenants_core::task::keys::{KeyCreation, KeyName};
 use tenants_core::{Answer, Api, Body, Headers, Request, Response, config, log};
 use tenants_sqlite::{SystemHost, SystemRandom, unix_seconds};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::ctrl_c;
 use tokio::task::spawn_blocking;
 
@@ -87,9 +90,24 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT_BYTES).await;
     // The database waits for its disk, and hashing a password takes tens of milliseconds. Both would block the async threads.
-    let answer = spawn_blocking(move || host.ask(&head, &body, client)).await;
+    let asked = Arc::clone(&host);
+    let answer = spawn_blocking(move || asked.ask(&head, &body, client)).await;
     match answer {
-        Ok(answer) => to_http(answer.response),
+        Ok(Answer {
+            response,
+            log,
+            rest: None,
+        }) => {
+            eprintln!("{}", log.line(0));
+            to_http(&response, HttpBody::from(response.body.to_string()))
+        }
+        // A long list goes out in parts: each is read once the client has taken the one before.
+        Ok(answer) => {
+            let (sender, body) = Channel::new(1);
+            let http = to_http(&answer.response, HttpBody::new(body));
+            spawn_blocking(move || host.send_parts(answer, sender));
+            http
+        }
         // The thread panicked and has printed why.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -115,9 +133,36 @@ impl Server {
             },
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
-        let answer = drive(step, &mut SystemHost::new(&mut self.connection()));
-        eprintln!("{}", answer.log.line(0));
-        answer
+        drive(step, &mut SystemHost::new(&mut self.connection()))
+    }
+
+    /// Sends a body of several parts. If one fails, the response breaks off, so that nobody takes it for a whole list.
+    fn send_parts(&self, answer: Answer, mut sender: Sender<Bytes, ListError>) {
+        let Answer {
+            response,
+            mut log,
+            mut rest,
+        } = answer;
+        let mut text = response.body.into_string();
+        let runtime = Handle::current();
+        loop {
+            if runtime.block_on(sender.send_data(text.into())).is_err() {
+                log.cause = Some(log::LEFT.into());
+                break;
+            }
+            let Some(waiting) = rest else { break };
+            // The connection is free for other requests between two parts.
+            let part = tenants_sqlite::run(&mut self.connection(), waiting.batch());
+            match waiting.part(part.map_err(Into::into)) {
+                Ok(part) => (text, rest) = (part.text, part.rest),
+                Err(failed) => {
+                    log = failed.log;
+                    sender.abort(ListError);
+                    break;
+                }
+            }
+        }
+        eprintln!("{}", log.line(0));
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -154,12 +199,24 @@ fn is_too_large(error: &axum::Error) -> bool {
         .is_some_and(|source| source.is::<LengthLimitError>())
 }
 
-fn to_http(response: Response) -> HttpResponse {
+/// Why a body breaks off.
+#[derive(Debug)]
+struct ListError;
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the list broke off")
+    }
+}
+
+impl Error for ListError {}
+
+fn to_http(response: &Response, body: HttpBody) -> HttpResponse {
     let mut builder = HttpResponse::builder().status(response.status);
     for (name, value) in &response.headers {
         builder = builder.header(*name, value.as_ref());
     }
     builder
-        .body(HttpBody::from(response.body.into_string()))
+        .body(body)
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

@@ -9,7 +9,7 @@ use crate::auth::Caller;
 use crate::config::{Hostnames, Site};
 use crate::crypto::api_key::KeySecret;
 use crate::machine::{Context, Failure};
-use crate::sql::{Batch, Columns, Results, Rows, Sql};
+use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::store::write::Writer;
@@ -19,7 +19,6 @@ use crate::wire::conditional::{Condition, Version};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
-use crate::wire::page::Page;
 use crate::wire::variables::Variables;
 
 /// A request of a verified caller, on its way to an operation.
@@ -31,6 +30,8 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
+    /// Whether the response needs no body.
+    pub(crate) is_head: bool,
     /// `If-None-Match`
     pub(crate) if_none_match: Option<Condition>,
     pub(crate) body: RawBody<'a>,
@@ -89,7 +90,18 @@ pub(crate) enum Next {
     Send(Response, Option<String>),
     /// Run another batch. The failure, if there is one, is the first batch's.
     Run(Pending, Option<Failure>),
+    /// Send this response, whose body goes on.
+    Open(Response, Tail),
 }
+
+/// The rest of a body: its next part waits for a batch.
+pub(crate) struct Tail {
+    pub(crate) batch: Batch,
+    pub(crate) go_on: GoOn,
+}
+
+/// Takes the batch's results. Returns the next part, and the rest after it.
+type GoOn = Box<dyn FnOnce(&mut Results) -> Result<(String, Option<Tail>), ApiError> + Send>;
 
 /// What to do if a batch fails.
 enum Again {
@@ -294,43 +306,21 @@ pub(crate) fn versioned(
     response.with("etag", etag)
 }
 
-/// Reads a page of a list. `decode` returns `None` for the row of `NULL`s, which a valid key gets if nothing was found. The flag says
-/// whether more rows follow.
-pub(crate) fn decode_page<T>(
-    page: &Page,
+/// Reads a list that has no pages, since its rows are few and short. `decode` returns `None` for the row of `NULL`s, which a valid key gets if nothing was
+/// found.
+pub(crate) fn decode_all<T>(
     results: &mut Results,
     decode: impl Fn(Judged) -> Result<Option<T>, ApiError>,
-) -> Result<(Vec<T>, bool), ApiError> {
+) -> Result<Vec<T>, ApiError> {
     let rows = results.rows()?;
     if rows.is_empty() {
         return Err(standing::invalid_key());
     }
-    decode_rows(page, rows, decode)
-}
-
-/// Reads a page of a list that filters or sorts. Its first result is the caller's standing alone.
-pub(crate) fn decode_found<T>(
-    page: &Page,
-    results: &mut Results,
-    decode: impl Fn(Judged) -> Result<Option<T>, ApiError>,
-) -> Result<(Vec<T>, bool), ApiError> {
-    standing::judged_read(results)?;
-    decode_rows(page, results.rows()?, decode)
-}
-
-fn decode_rows<T>(
-    page: &Page,
-    rows: Rows,
-    decode: impl Fn(Judged) -> Result<Option<T>, ApiError>,
-) -> Result<(Vec<T>, bool), ApiError> {
-    let mut list: Vec<T> = rows
-        .into_iter()
+    rows.into_iter()
         .filter_map(|row| {
             standing::judge(Columns::new(row))
                 .and_then(&decode)
                 .transpose()
         })
-        .collect::<Result<_, _>>()?;
-    let more = page.cut(&mut list);
-    Ok((list, more))
+        .collect()
 }

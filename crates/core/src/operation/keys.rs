@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::ToString as _;
 
 use crate::crypto::api_key::{IssuedKey, KeySecret};
-use crate::operation::call::{Call, Pending, absent, decode_page};
+use crate::operation::call::{Call, Pending, absent, decode_all};
 use crate::sql::Results;
 use crate::store::keys::{self, Authority, NewKey, ShownKey};
 use crate::store::standing;
@@ -21,7 +21,6 @@ use crate::value::text::quote;
 use crate::wire::body::{Checked, Fields, Json, Wrong};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::page::Page;
 use crate::wire::rule::Rule;
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "key" };
@@ -41,7 +40,7 @@ const JSON_BYTES: usize = 192;
 /// `GET /keys`
 pub(crate) fn list(call: &Call<'_>) -> Pending {
     Pending::new(keys::shown(&call.caller), |results| {
-        let (keys, _) = decode_page(&Page::all(), results, ShownKey::decode)?;
+        let keys = decode_all(results, ShownKey::decode)?;
         let body = array(&keys, JSON_BYTES, |key, out| {
             write_json(key, out).end();
         });

@@ -2,13 +2,19 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
+use core::ops::Range;
 
-use crate::operation::call::{Call, Pending, absent, decode_found, decode_page, versioned};
+use crate::auth::Caller;
+use crate::crypto::seal::Sealer;
+use crate::operation::call::{Call, Pending, absent, versioned};
+use crate::operation::list::{self, Asked, List};
 use crate::operation::tenants::{labels_do_not_fit, read_external_id, taken, write_found};
+use crate::sql::Batch;
 use crate::store::find;
 use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
 use crate::store::registry;
-use crate::store::standing;
+use crate::store::standing::{self, Judged};
 use crate::store::write::{Written, was_there};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError};
@@ -18,9 +24,9 @@ use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
 use crate::wire::filter::PlanFilter;
 use crate::wire::http::Response;
-use crate::wire::json::{Object, array, object};
+use crate::wire::json::{Object, object};
 use crate::wire::labels::{Labels, LabelsPatch};
-use crate::wire::page::Page;
+use crate::wire::page::{Cursor, Page};
 use crate::wire::rule::Rule;
 use crate::wire::variables::{MAX_DESCRIPTION_BYTES, Variables, VariablesText, exported_bytes};
 
@@ -29,9 +35,6 @@ const NOT_FOUND: ApiError = ApiError::NotFound { what: "plan" };
 /// The longest name of a plan, in characters (contract §6).
 const MAX_NAME_CHARACTERS: usize = 255;
 
-/// The room to reserve for a plan's JSON, in bytes.
-const JSON_BYTES: usize = 256;
-
 /// `GET /tenants-plans`
 pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
     let mut page = Page::read::<{ PlanId::MAX_LENGTH }>(call.query)?;
@@ -39,28 +42,72 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
         Dialect::Current => PlanFilter::read(call.query, &mut page)?,
         Dialect::Legacy => PlanFilter::default(),
     };
-    let is_plain = filter == PlanFilter::default();
-    let batch = if is_plain {
-        plans::list(&call.caller, &page)
-    } else {
-        find::plans(&call.caller, &filter, &page)
+    let asked = Asked {
+        page,
+        path: call.path("/tenants-plans"),
+        counts: false,
+        is_head: call.is_head,
     };
-    let path = call.path("/tenants-plans");
-    let dialect = call.dialect;
-    let sealer = call.env.sealer.cloned();
-    Ok(Pending::new(batch, move |results| {
-        let decode = |row| Plan::decode(row, sealer.as_deref());
-        let (plans, more) = if is_plain {
-            decode_page(&page, results, decode)
+    let list = PlanList {
+        caller: call.caller.clone(),
+        filter,
+        dialect: call.dialect,
+        sealer: call.env.sealer.cloned(),
+    };
+    Ok(list::respond(list, asked))
+}
+
+/// A list of plans.
+struct PlanList {
+    caller: Caller,
+    filter: PlanFilter,
+    dialect: Dialect,
+    sealer: Option<Arc<Sealer>>,
+}
+
+impl List for PlanList {
+    type Item = Plan;
+
+    const JSON_BYTES: usize = 256;
+
+    // `labels`, `limits` and `env`.
+    const LARGE: Range<usize> = 3..6;
+
+    fn is_plain(&self) -> bool {
+        self.filter == PlanFilter::default()
+    }
+
+    fn rows(&self, page: &Page) -> Batch {
+        if self.is_plain() {
+            plans::list(&self.caller, page)
         } else {
-            decode_found(&page, results, decode)
-        }?;
-        let last = plans.last().filter(|_| more).map(|last| last.id.as_str());
-        let body = array(&plans, JSON_BYTES, |plan, out| {
-            write_json(plan, dialect, out).end();
-        });
-        Ok(page.respond(body, &path, last))
-    }))
+            find::plans(&self.caller, &self.filter, page)
+        }
+    }
+
+    // No parameter of this list asks for a count.
+    fn counted_rows(&self, page: &Page) -> Batch {
+        self.rows(page)
+    }
+
+    fn no_rows(&self, _counts: bool) -> Batch {
+        Batch::one(standing::alone(&self.caller))
+    }
+
+    fn decode(&self, row: Judged) -> Result<Option<Plan>, ApiError> {
+        Plan::decode(row, self.sealer.as_deref())
+    }
+
+    fn write(&self, plan: &Plan, out: Object<'_>) {
+        write_json(plan, self.dialect, out).end();
+    }
+
+    fn cursor(&self, plan: &Plan) -> Cursor {
+        Cursor {
+            value: None,
+            id: plan.id.clone(),
+        }
+    }
 }
 
 /// `GET /tenants-plans/{id}`

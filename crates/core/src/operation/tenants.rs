@@ -3,18 +3,24 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use serde::Serialize;
 
+use crate::auth::Caller;
 use crate::config::{Hostnames, ReusedId};
-use crate::operation::call::{Call, Pending, absent, decode_found, decode_page, versioned};
+use crate::crypto::seal::Sealer;
+use crate::operation::call::{Call, Pending, absent, versioned};
+use crate::operation::list::{self, Asked, List};
 use crate::operation::site;
 use crate::settings::{Maps, Setting, Source, effective};
+use crate::sql::Batch;
 use crate::store::counters;
 use crate::store::find;
 use crate::store::registry;
-use crate::store::standing;
+use crate::store::standing::{self, Judged};
 use crate::store::tenants::{
     self, Created, NewTenant, Obstacles, SettingsRow, Tenant, TenantPatch,
 };
@@ -28,10 +34,11 @@ use crate::value::scope::Needs;
 use crate::value::text::quote;
 use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
-use crate::wire::filter::{Member, Order, TenantQuery, cursor};
+use crate::wire::filter::{Member, Order, TenantQuery};
 use crate::wire::http::Response;
-use crate::wire::json::{Object, array, object};
+use crate::wire::json::{Object, object};
 use crate::wire::labels::{Labels, LabelsPatch, MAX_LABELS, MAX_LABELS_BYTES};
+use crate::wire::page::{Cursor, Page};
 use crate::wire::rule::Rule;
 use crate::wire::variables::Variables;
 
@@ -40,53 +47,91 @@ const ADOPTED: &str = "the tenant took over the tables of a deleted tenant with 
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
 
-/// The room to reserve for a tenant's JSON, in bytes: about as much as one with a handful of variables takes.
-const JSON_BYTES: usize = 512;
-
 /// `GET /tenants`
 pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
     let query = TenantQuery::read(call.query)?;
-    let batch = if query.is_plain() {
-        tenants::list(&call.caller, &query.page)
-    } else {
-        find::tenants(&call.caller, &query)
+    let asked = Asked {
+        page: query.page.clone(),
+        path: call.path("/tenants"),
+        counts: query.counts,
+        is_head: call.is_head,
     };
-    let path = call.path("/tenants");
-    let sealer = call.env.sealer.cloned();
-    Ok(Pending::new(batch, move |results| {
-        let decode = |row| Tenant::decode(row, sealer.as_deref());
-        let (tenants, more) = if query.is_plain() {
-            decode_page(&query.page, results, decode)
+    let list = TenantList {
+        caller: call.caller.clone(),
+        query,
+        sealer: call.env.sealer.cloned(),
+    };
+    Ok(list::respond(list, asked))
+}
+
+/// A list of tenants.
+struct TenantList {
+    caller: Caller,
+    query: TenantQuery,
+    sealer: Option<Arc<Sealer>>,
+}
+
+impl List for TenantList {
+    type Item = Tenant;
+
+    // About as much as a tenant with a handful of variables takes.
+    const JSON_BYTES: usize = 512;
+
+    // `labels`, `limits` and `env`.
+    const LARGE: Range<usize> = 8..11;
+
+    fn is_plain(&self) -> bool {
+        self.query.is_plain()
+    }
+
+    fn rows(&self, page: &Page) -> Batch {
+        if self.is_plain() {
+            tenants::list(&self.caller, page)
         } else {
-            decode_found(&query.page, results, decode)
-        }?;
-        let last = tenants.last().filter(|_| more).map(|last| {
-            let value = match query.order {
-                Order::Id => return last.id.clone(),
-                Order::UpdatedAt => &last.updated_at,
-                Order::CreatedAt => &last.created_at,
-                Order::Hostname => &last.hostname,
-            };
-            cursor(value, &last.id)
-        });
-        // Only the current dialect has this list.
-        let body = array(&tenants, JSON_BYTES, |tenant, out| {
-            let out = match &query.members {
-                None => write_json(tenant, Dialect::Current, out),
-                Some(members) => Member::ALL
-                    .into_iter()
-                    .filter(|member| members.contains(member))
-                    .fold(out, |out, member| write_member(tenant, member, out)),
-            };
-            out.end();
-        });
-        let response = query.page.respond(body, &path, last.as_deref());
-        if !query.counts {
-            return Ok(response);
+            find::tenants(&self.caller, &self.query, page)
         }
-        let total = results.outcome()?.integer("total")?;
-        Ok(response.with("x-total-count", total.to_string()))
-    }))
+    }
+
+    fn counted_rows(&self, page: &Page) -> Batch {
+        find::counted_tenants(&self.caller, &self.query, page)
+    }
+
+    fn no_rows(&self, counts: bool) -> Batch {
+        if counts {
+            find::count_of_tenants(&self.caller, &self.query)
+        } else {
+            Batch::one(standing::alone(&self.caller))
+        }
+    }
+
+    fn decode(&self, row: Judged) -> Result<Option<Tenant>, ApiError> {
+        Tenant::decode(row, self.sealer.as_deref())
+    }
+
+    fn write(&self, tenant: &Tenant, out: Object<'_>) {
+        // Only the current dialect has this list.
+        let out = match &self.query.members {
+            None => write_json(tenant, Dialect::Current, out),
+            Some(members) => Member::ALL
+                .into_iter()
+                .filter(|member| members.contains(member))
+                .fold(out, |out, member| write_member(tenant, member, out)),
+        };
+        out.end();
+    }
+
+    fn cursor(&self, tenant: &Tenant) -> Cursor {
+        let value = match self.query.order {
+            Order::Id => None,
+            Order::UpdatedAt => Some(tenant.updated_at.clone()),
+            Order::CreatedAt => Some(tenant.created_at.clone()),
+            Order::Hostname => Some(tenant.hostname.clone()),
+        };
+        Cursor {
+            value,
+            id: tenant.id.clone(),
+        }
+    }
 }
 
 /// `GET /tenants/{id}/settings`: the settings that the tenant's site runs with.

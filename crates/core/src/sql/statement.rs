@@ -6,6 +6,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
+use core::ops::Range;
 
 use super::Value;
 use crate::value::table_name::TableName;
@@ -135,6 +136,17 @@ impl Sql {
     /// Binds values to the next placeholders, which the text already has.
     pub(crate) fn values(mut self, values: impl IntoIterator<Item = Value>) -> Self {
         self.values.extend(values);
+        self
+    }
+
+    /// The length of the text so far, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds a part of its own text again. The placeholders in it keep their values.
+    pub(crate) fn repeat(mut self, part: Range<usize>) -> Self {
+        self.text.to_mut().extend_from_within(part);
         self
     }
 

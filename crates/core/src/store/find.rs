@@ -8,50 +8,57 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
+use crate::store::slice;
 use crate::store::standing::{self, allowed_caller};
 use crate::value::id::TenantId;
 use crate::wire::filter::{LabelFilter, Member, Order, PlanFilter, TenantFilter, TenantQuery};
 use crate::wire::page::Page;
 
-/// Reads a page of the tenants that a query chooses. The results are the caller's standing, the rows, and, if the query wants it, the
-/// count of all pages' tenants.
-pub(crate) fn tenants(caller: &Caller, query: &TenantQuery) -> Batch {
-    let TenantQuery {
-        page,
-        filter,
-        order,
-        descends,
-        counts,
-        ..
-    } = query;
+/// Reads a page of the tenants that a query chooses. The results are the caller's standing and the rows.
+pub(crate) fn tenants(caller: &Caller, query: &TenantQuery, page: &Page) -> Batch {
+    Batch::of([standing::alone(caller), rows_of(caller, query, page)])
+}
+
+/// The same, and then the count of all pages' tenants.
+pub(crate) fn counted_tenants(caller: &Caller, query: &TenantQuery, page: &Page) -> Batch {
+    let rows = rows_of(caller, query, page);
+    Batch::of([standing::alone(caller), rows, count(caller, query)])
+}
+
+/// Reads the caller's standing, and the count of all pages' tenants.
+pub(crate) fn count_of_tenants(caller: &Caller, query: &TenantQuery) -> Batch {
+    Batch::of([standing::alone(caller), count(caller, query)])
+}
+
+fn rows_of(caller: &Caller, query: &TenantQuery, page: &Page) -> Sql {
     let rows = standing::statement(
         caller,
         "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
     );
     // A row without its `env` is not decrypted.
-    let rows = rows.sql(if query.has(Member::Env) {
-        "t.env"
+    let (env, bytes) = if query.has(Member::Env) {
+        ("t.env", slice::bytes!("t."))
     } else {
-        "NULL AS env"
-    });
-    let rows = rows.sql(", t.stats, t.last_job_at FROM ");
-    let mut rows = Conditions::of_tenants(rows, filter);
-    let order = rows.after(page, *order, *descends);
-    let rows = rows
-        .sql
-        .sql(" ORDER BY ")
-        .sql(order)
-        .sql(" LIMIT ")
-        .bind(page.rows_to_read());
-    let count = counts.then(|| {
-        let count = standing::statement(caller, "SELECT count(*) AS total FROM ");
-        let mut count = Conditions::of_tenants(count, filter);
-        if count.way == Way::None {
-            count.after_id(&Page::all());
-        }
-        count.sql
-    });
-    Batch::of([standing::alone(caller), rows].into_iter().chain(count))
+        (
+            "NULL AS env",
+            "coalesce(length(CAST(t.limits AS BLOB)), 0) + length(CAST(t.labels AS BLOB))",
+        )
+    };
+    let rows = rows.sql(env).sql(", t.stats, t.last_job_at FROM ");
+    let begin = rows.len();
+    let mut rows = Conditions::of_tenants(rows, &query.filter);
+    let order = rows.after(page, query.order, query.descends);
+    let source = begin..rows.sql.len();
+    slice::ordered(rows.sql, source, order, bytes, page)
+}
+
+fn count(caller: &Caller, query: &TenantQuery) -> Sql {
+    let count = standing::statement(caller, "SELECT count(*) AS total FROM ");
+    let mut count = Conditions::of_tenants(count, &query.filter);
+    if count.way == Way::None {
+        count.after_id(&Page::all());
+    }
+    count.sql
 }
 
 /// Reads a page of the plans that a filter chooses. The results are those of [`tenants`].
@@ -60,6 +67,7 @@ pub(crate) fn plans(caller: &Caller, filter: &PlanFilter, page: &Page) -> Batch 
         caller,
         "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
     );
+    let begin = rows.len();
     let mut rows = Conditions::begin(rows, &PLANS, &filter.labels, filter.external_id.is_some());
     if let Some(id) = &filter.external_id {
         rows.filter("p.external_id = ", "+p.external_id = ");
@@ -67,12 +75,8 @@ pub(crate) fn plans(caller: &Caller, filter: &PlanFilter, page: &Page) -> Batch 
     }
     rows.labels(&filter.labels);
     let order = rows.after_id(page);
-    let rows = rows
-        .sql
-        .sql(" ORDER BY ")
-        .sql(order)
-        .sql(" LIMIT ")
-        .bind(page.rows_to_read());
+    let source = begin..rows.sql.len();
+    let rows = slice::ordered(rows.sql, source, order, slice::bytes!("p."), page);
     Batch::of([standing::alone(caller), rows])
 }
 

@@ -7,6 +7,7 @@ use crate::crypto::seal::Sealer;
 use crate::sql::Batch;
 use crate::store::registry::{revision, revision_of, version};
 use crate::store::sealed::{self, EnvSealer};
+use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
@@ -15,7 +16,7 @@ use crate::value::id::PlanId;
 use crate::value::patch::Edit;
 use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
-use crate::wire::page::Page;
+use crate::wire::page::{Page, RowsToRead};
 use crate::wire::variables::{Variables, VariablesText};
 
 pub(crate) const TABLE: &str = "tenants_plans";
@@ -62,7 +63,7 @@ pub(crate) struct Plan {
 
 /// The columns that [`Plan::decode`] reads. A valid key and no plan give one row of `NULL`s.
 macro_rules! select {
-    ($more:expr, $on:literal, $bound:literal, $order:literal) => {
+    ($more:expr, $on:literal, $bound:literal, $order:expr) => {
         concat!(
             "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description",
             $more,
@@ -78,13 +79,29 @@ macro_rules! select {
 
 /// Reads a page of plans, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
-    Batch::one(
-        standing::statement(
+    let after = [page.after().into()];
+    Batch::one(match page.rows_to_read() {
+        RowsToRead::Few(rows) => standing::statement(
             caller,
             select!("", "p.id > ", "?5", " ORDER BY p.id LIMIT ?6"),
         )
-        .values([page.after().into(), page.rows_to_read().into()]),
-    )
+        .values(after)
+        .values([rows.into()]),
+        RowsToRead::Cut { rows, bytes } => standing::statement(
+            caller,
+            select!(
+                "",
+                "p.id > ",
+                "?5",
+                concat!(
+                    " ORDER BY p.id",
+                    slice::limit!("tenants_plans", "?5", "?6", "?7")
+                )
+            ),
+        )
+        .values(after)
+        .values([rows.into(), bytes.into()]),
+    })
 }
 
 /// Reads one plan and its revision. [`Plan::decode_versioned`] reads the row.

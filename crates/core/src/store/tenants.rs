@@ -12,6 +12,7 @@ use crate::store::plans;
 use crate::store::registry::{revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
+use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
@@ -22,7 +23,7 @@ use crate::value::patch::Edit;
 use crate::value::table_name::{TableNames, TablePrefix};
 use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
-use crate::wire::page::Page;
+use crate::wire::page::{Page, RowsToRead};
 use crate::wire::variables::{Variables, VariablesText};
 
 const TABLE: &str = "tenants";
@@ -73,7 +74,7 @@ pub(crate) struct Tenant {
 
 /// The columns that [`Tenant::decode`] reads. A valid key and no tenant give one row of `NULL`s.
 macro_rules! select {
-    ($more:expr, $on:literal, $bound:literal, $order:literal) => {
+    ($more:expr, $on:literal, $bound:literal, $order:expr) => {
         concat!(
             "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, \
              t.env, t.stats, t.last_job_at",
@@ -90,13 +91,26 @@ macro_rules! select {
 
 /// Reads a page of tenants, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
-    Batch::one(
-        standing::statement(
+    let after = [page.after().into()];
+    Batch::one(match page.rows_to_read() {
+        RowsToRead::Few(rows) => standing::statement(
             caller,
             select!("", "t.id > ", "?5", " ORDER BY t.id LIMIT ?6"),
         )
-        .values([page.after().into(), page.rows_to_read().into()]),
-    )
+        .values(after)
+        .values([rows.into()]),
+        RowsToRead::Cut { rows, bytes } => standing::statement(
+            caller,
+            select!(
+                "",
+                "t.id > ",
+                "?5",
+                concat!(" ORDER BY t.id", slice::limit!("tenants", "?5", "?6", "?7"))
+            ),
+        )
+        .values(after)
+        .values([rows.into(), bytes.into()]),
+    })
 }
 
 /// Reads one tenant and its revision. [`Tenant::decode_versioned`] reads the row.

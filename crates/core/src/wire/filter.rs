@@ -383,8 +383,3 @@ fn fields(text: &str) -> Result<Vec<Member>, String> {
     }
     Ok(chosen)
 }
-
-/// The cursor of a sorted list: the row's value and its id.
-pub(crate) fn cursor(value: &str, id: &str) -> String {
-    encode(&[value, ",", id].concat())
-}

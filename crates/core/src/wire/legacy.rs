@@ -10,7 +10,7 @@ use crate::wire::http::Response;
 use crate::wire::route::Path;
 
 /// Turns a response into a legacy one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Legacy {
     id_field: &'static str,
     successor: String,

@@ -405,7 +405,7 @@ fn an_unavailable_database_is_a_503_with_retry_after_and_only_the_log_has_the_ca
         let before = host.dump();
         let mut step = Step::Run(host.exchange(&ask));
         let mut batches = 0;
-        let Answer { response, log } = loop {
+        let Answer { response, log, .. } = loop {
             let exchange = match step {
                 Step::Run(exchange) => exchange,
                 Step::Done(answer) => break answer,

@@ -17,7 +17,7 @@ pub(crate) use tenants_core::task::TaskError;
 use tenants_core::value::scope::Scopes;
 use tenants_core::{
     Answer, Api, Body, Context, Effect, Exchange, Failure, Headers, Machine, Outcome, Random,
-    RandomUnavailable, Request, Response, Step,
+    RandomUnavailable, Request, Response, Rest, Step,
 };
 
 use crate::ask::{Ask, Header};
@@ -382,12 +382,22 @@ impl Host {
         }
     }
 
-    fn resumed<M: Machine>(&mut self, machine: M, result: Result<Vec<Rows>, String>) -> Step<M> {
+    /// Resumes a machine with the result of its batch.
+    pub(crate) fn resumed<M: Machine>(
+        &mut self,
+        machine: M,
+        result: Result<Vec<Rows>, String>,
+    ) -> Step<M> {
+        self.resumed_with(machine, outcome(result))
+    }
+
+    /// Resumes a machine with the outcome of its effect.
+    pub(crate) fn resumed_with<M: Machine>(&mut self, machine: M, outcome: Outcome) -> Step<M> {
         let mut context = Context {
             unix_seconds: self.now,
             random: self.random.as_mut(),
         };
-        machine.resume(outcome(result), &mut context)
+        machine.resume(outcome, &mut context)
     }
 
     /// Runs a task's batch, which must succeed, and resumes the task.
@@ -430,8 +440,49 @@ impl Host {
             let rows = self.run(exchange.batch());
             step = self.resumed(exchange, rows);
         }
+        let step = self.whole(step);
         self.sent(ask, step, false)
             .unwrap_or_else(|| panic!("{ask:?} asks for another batch"))
+    }
+
+    /// Runs the batches of a body's rest, and puts its parts together.
+    fn whole(&mut self, step: Step<Exchange>) -> Step<Exchange> {
+        let Step::Done(mut answer) = step else {
+            return step;
+        };
+        let mut parts = self.parts(answer.rest.take());
+        let mut body = answer.response.body.to_string();
+        Step::Done(match parts.pop() {
+            Some(Err(failed)) => *failed,
+            last => {
+                parts.extend(last);
+                body.extend(parts.into_iter().map(Result::unwrap));
+                answer.response.body = body.into();
+                answer
+            }
+        })
+    }
+
+    /// Runs the batches of a body's rest. Returns the parts, the last of which may be a failure.
+    pub(crate) fn parts(&mut self, mut rest: Option<Rest>) -> Vec<Result<String, Box<Answer>>> {
+        let mut parts = Vec::new();
+        while let Some(waiting) = rest {
+            let rows = self.run(waiting.batch());
+            let Step::Done(part) = self.resumed(waiting, rows) else {
+                panic!("a part asks for another batch");
+            };
+            rest = match part {
+                Ok(part) => {
+                    parts.push(Ok(part.text));
+                    part.rest
+                }
+                Err(failed) => {
+                    parts.push(Err(failed));
+                    None
+                }
+            };
+        }
+        parts
     }
 
     /// Resumes an exchange whose last batch failed. It must ask why with one more batch.
@@ -455,7 +506,12 @@ impl Host {
     }
 
     fn sent(&self, ask: &Ask, step: Step<Exchange>, failed: bool) -> Option<Got> {
-        let Step::Done(Answer { response, log }) = step else {
+        let Step::Done(Answer {
+            response,
+            log,
+            rest: None,
+        }) = step
+        else {
             return None;
         };
         let got = Got {

@@ -33,6 +33,7 @@ mod rows;
 mod scopes;
 mod sealed_env;
 mod site;
+mod slices;
 mod statements;
 mod stats;
 mod tenants_create;

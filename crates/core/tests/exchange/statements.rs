@@ -615,7 +615,8 @@ fn a_statements_text_does_not_depend_on_values() {
     };
     for (one, other) in [
         (new_tenant("a"), new_tenant("Other-1")),
-        (get("/tenants?limit=1"), get("/tenants")),
+        (get("/tenants?limit=1"), get("/tenants?limit=7&after=a")),
+        (get("/tenants?limit=101"), get("/tenants")),
         (get("/tenants/a"), get("/tenants/b")),
         (
             reset("a"),

@@ -230,7 +230,8 @@ fn without_a_limit_a_list_is_complete() {
     assert_eq!(ids(&got.json()).len(), 10_100);
     assert_eq!(got.header("link"), None);
     let got = host.expect(200, &get("/tenants?limit=10000"));
-    assert_eq!(ids(&got.json()).len(), 10_000);
+    // A page has as many rows as a slice, at the most.
+    assert_eq!(ids(&got.json()).len(), 2_500);
     assert!(got.header("link").is_some());
     assert_eq!(
         host.one("SELECT count(*) FROM tenants"),

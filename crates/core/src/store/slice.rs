@@ -1,0 +1,100 @@
+//! The size of a slice: how many rows a `LIMIT` lets through, by the bytes of their large columns.
+//!
+//! A list's rows cannot be cut while they are read. So the `LIMIT` is a subquery that sums up the columns' lengths in the list's order. It costs less
+//! than half of reading the rows in SQLite, and a twentieth of what they cost in all.
+
+use core::ops::Range;
+
+use crate::sql::Sql;
+use crate::wire::page::{Page, RowsToRead};
+
+/// The large columns of a tenant and of a plan, in bytes. `$of` is the table's alias with its dot.
+macro_rules! bytes {
+    ($of:literal) => {
+        concat!(
+            "coalesce(length(CAST(",
+            $of,
+            "limits AS BLOB)), 0) + coalesce(length(CAST(",
+            $of,
+            "env AS BLOB)), 0) + length(CAST(",
+            $of,
+            "labels AS BLOB))"
+        )
+    };
+}
+
+/// `LIMIT` for a slice of a table in the order of its ids, after `$after`. Most often all `$rows` fit into `$most` bytes: to see that costs half
+/// of finding the first row that does not.
+macro_rules! limit {
+    ($table:literal, $after:literal, $rows:literal, $most:literal) => {
+        concat!(
+            " LIMIT 1 + iif((SELECT sum(bytes) FROM (SELECT ",
+            $crate::store::slice::bytes!(""),
+            " AS bytes FROM ",
+            $table,
+            " WHERE id > ",
+            $after,
+            " ORDER BY id LIMIT ",
+            $rows,
+            ")) <= ",
+            $most,
+            ", ",
+            $rows,
+            ", max(1, (SELECT count(*) FROM (SELECT sum(",
+            $crate::store::slice::bytes!(""),
+            ") OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS bytes FROM ",
+            $table,
+            " WHERE id > ",
+            $after,
+            " ORDER BY id LIMIT ",
+            $rows,
+            ") WHERE bytes <= ",
+            $most,
+            ")))"
+        )
+    };
+}
+
+pub(crate) use {bytes, limit};
+
+/// Ends a statement with `ORDER BY` and the `LIMIT` of a page. `source` is the part of its text from the tables to the last condition, and `bytes`
+/// the size of a row's large columns.
+pub(crate) fn ordered(
+    sql: Sql,
+    source: Range<usize>,
+    order: &'static str,
+    bytes: &'static str,
+    page: &Page,
+) -> Sql {
+    let sql = sql.sql(" ORDER BY ").sql(order).sql(" LIMIT ");
+    let (rows, most) = match page.rows_to_read() {
+        RowsToRead::Few(rows) => return sql.bind(rows),
+        RowsToRead::Cut { rows, bytes } => (rows, bytes),
+    };
+    let sql = sql
+        .sql("1 + iif((SELECT sum(bytes) FROM (SELECT ")
+        .sql(bytes)
+        .sql(" AS bytes FROM ")
+        .repeat(source.clone())
+        .sql(" ORDER BY ")
+        .sql(order)
+        .sql(" LIMIT ")
+        .bind(rows)
+        .sql(")) <= ")
+        .bind(most);
+    sql.sql(", ")
+        .bind(rows)
+        .sql(", max(1, (SELECT count(*) FROM (SELECT sum(")
+        .sql(bytes)
+        .sql(") OVER (ORDER BY ")
+        .sql(order)
+        .sql(" ROWS UNBOUNDED PRECEDING) AS bytes FROM ")
+        .repeat(source)
+        .sql(" ORDER BY ")
+        .sql(order)
+        .sql(" LIMIT ")
+        .bind(rows)
+        .sql(") WHERE bytes <= ")
+        .bind(most)
+        .sql(")))")
+}
