@@ -2,6 +2,7 @@
 // line does. The harness is outside the project; from its directory:
 //   node harness/run.mjs --candidate <this file>
 import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { seed } from './seed.mjs'
 
 export default {
   name: 'tenants',
@@ -23,4 +24,6 @@ export default {
     await sql("INSERT INTO api_keys (id, name, digest, created_at) VALUES (1, 'bench', ?, '2026-01-01 00:00:00')", [digest])
     return key
   },
+  // The harness asks for these ids.
+  seed: (context) => seed({ ...context, id: (i) => `t${String(i + 1).padStart(5, '0')}` }),
 }

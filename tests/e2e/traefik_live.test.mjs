@@ -154,6 +154,29 @@ describe('a real Traefik', () => {
     })
   })
 
+  test('with 10,000 tenants every poll ends within Traefik’s default timeout, and Traefik routes the last of them', { skip, timeout: 200_000 }, async () => {
+    const COUNT = 10_000
+    const standIn = await startStandIn()
+    const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true' } })
+    await api.sql(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${COUNT}) INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT printf('t%05d', n), printf('t%05d.example.com', n), 1, '', '' FROM c`)
+    // The guide spells the default out.
+    const traefik = await startTraefik({ api, edit: (yaml) => {
+      const without = yaml.replace(/^ +pollTimeout: "5s"\n/m, '')
+      assert.notEqual(without, yaml)
+      return without
+    } })
+    await traefik.until(200, `t${COUNT}.example.com`)
+    assert.equal((await traefik.ask('t00001.example.com')).reached?.host, 't00001.example.com')
+    // A write, and a poll that reads all tenants again.
+    await api.tenant({ id: 'zz-last', hostname: 'last.example.com' })
+    await traefik.until(200, 'last.example.com')
+    const { routers } = await traefik.state()
+    assert.equal(Object.keys(routers).length, COUNT + 2)
+    const lines = api.logs.filter((line) => line.includes('"/config/traefik"')).map((line) => JSON.parse(line))
+    assert.ok(lines.length >= 2)
+    for (const { status, duration_ms: ms } of lines) assert.ok(status === 200 && ms < 2_500, JSON.stringify({ status, ms }))
+  })
+
   test('an address that is not on the proxy’s list is refused by Traefik', { skip, timeout: 200_000 }, async () => {
     const standIn = await startStandIn()
     const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true', CHEVERETO_PROXY_IP_ALLOW_LIST: undefined } })
