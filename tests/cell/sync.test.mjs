@@ -1,12 +1,17 @@
 // The agent keeps Redis equal to the registry: real Redis, real PHP with php-redis and phpseclib 3, and a stand-in for the registry.
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KEY, OTHER_KEY, agentProgram, makeAgent, noCell, startPhp, startRedis, temporary, until } from './parts.mjs'
+import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
+import { programPath } from '../../scripts/lib/system.mjs'
+import { KEY, OTHER_KEY, agentProgram, freePorts, makeAgent, noCell, startPhp, startRedis, temporary, until } from './parts.mjs'
 import { startRegistry } from './registry.mjs'
 
 const skip = noCell()
+const noOpenssl = programPath('openssl') ? false : skipUnlessCi('openssl is not installed')
 if (!skip) agentProgram()
 
 /** A registry, a Redis and an agent. */
@@ -327,4 +332,24 @@ test('a thousand tenants are in Redis in under five seconds', { skip }, async ()
   assert.equal((await tenantsIn(redis)).length, 1000)
   assert.ok(took < 5000, `${took} ms`)
   assert.ok(registry.polls().length <= 3)
+})
+
+test('a Redis behind TLS is reached with its own certificate authority, and with no other', { skip: skip || noOpenssl }, async () => {
+  const folder = temporary('tls')
+  const openssl = (...args) => assert.equal(spawnSync('openssl', args, { cwd: folder }).status, 0, args.join(' '))
+  openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=A test CA')
+  openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'csr.pem', '-subj', '/CN=localhost')
+  writeFileSync(path.join(folder, 'ext'), 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n')
+  openssl('x509', '-req', '-in', 'csr.pem', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-out', 'cert.pem', '-days', '2', '-extfile', 'ext')
+  const [port] = await freePorts(1)
+  const redis = await startRedis({ more: ['--tls-port', port, '--tls-cert-file', `${folder}/cert.pem`, '--tls-key-file', `${folder}/key.pem`, '--tls-ca-cert-file', `${folder}/ca.pem`, '--tls-auth-clients', 'no'] })
+  const registry = await startRegistry()
+  registry.put({ id: 'a' })
+  const env = { CHEVERETO_CACHE_HOST: 'tls://localhost', CHEVERETO_CACHE_PORT: String(port) }
+  const stranger = await makeAgent({ registry, redis, env }).run('once')
+  assert.equal(stranger.status, 3)
+  assert.match(stranger.stderr, /"event":"redis_down"/)
+  const known = await makeAgent({ registry, redis, env: { ...env, TENANTS_AGENT_REDIS_CA: `${folder}/ca.pem` } }).run('once')
+  assert.equal(known.status, 0, known.stderr)
+  assert.deepEqual(await tenantsIn(redis), ['a'])
 })
