@@ -19,10 +19,6 @@ use crate::tables::{self, Tables};
 use crate::tenant::is_id;
 use crate::wire::{Input, Job};
 
-/// The length of a lease. A killed agent's job is given back after it.
-const LEASE_SECONDS: u64 = 30;
-/// How often a lease is renewed.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long a job waits for its tenant to arrive from the registry.
 const ARRIVAL: Duration = Duration::from_secs(30);
 /// The exit code of `cli -C install` on an installed site.
@@ -35,7 +31,7 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<(), RegistryE
     if free == 0 {
         return Ok(());
     }
-    for job in shared.registry.lease(free, LEASE_SECONDS)? {
+    for job in shared.registry.lease(free, shared.settings.lease_seconds)? {
         log::info(
             "job_started",
             json!({"job": job.id, "kind": job.kind, "tenant": job.tenant_id, "attempt": job.attempt}),
@@ -83,14 +79,17 @@ fn run(shared: &Shared, state: &State, job: &Job) {
 }
 
 fn renew(shared: &Shared, job: &Job, is_over: &AtomicBool) {
+    let seconds = shared.settings.lease_seconds;
+    // Two renewals may fail before the lease is lost.
+    let every = Duration::from_secs(seconds) / 3;
     let mut last = Instant::now();
     while !is_over.load(Ordering::Relaxed) {
         sleep(Duration::from_millis(100));
-        if last.elapsed() < RENEW_EVERY {
+        if last.elapsed() < every {
             continue;
         }
         last = Instant::now();
-        match shared.registry.renew(job, LEASE_SECONDS) {
+        match shared.registry.renew(job, seconds) {
             Ok(()) => {}
             Err(RegistryError::Conflict(detail)) => {
                 // The command goes on, and holds its tenant's lock. The next attempt waits for that.

@@ -110,6 +110,8 @@ pub(crate) struct Settings {
     pub(crate) cron_workers: usize,
     pub(crate) job_limit: Duration,
     pub(crate) cron_limit: Duration,
+    /// The length of a job's lease. A killed agent's job is given back after it.
+    pub(crate) lease_seconds: u64,
     pub(crate) traefik_file: Option<PathBuf>,
     pub(crate) prune: bool,
     pub(crate) dry_run: bool,
@@ -251,6 +253,7 @@ impl Settings {
             )?,
             job_limit: seconds(None, "TENANTS_AGENT_JOB_SECONDS", 600)?,
             cron_limit: seconds(None, "TENANTS_AGENT_CRON_SECONDS", 300)?,
+            lease_seconds: lease_seconds(&values)?,
             traefik_file,
             prune: options.prune,
             dry_run: options.dry_run,
@@ -291,6 +294,15 @@ impl Settings {
             other => Error::Configuration(format!("{other:?}")),
         })
     }
+}
+
+fn lease_seconds(values: &Values) -> Result<u64, Error> {
+    let name = "TENANTS_AGENT_LEASE_SECONDS";
+    let seconds = values.number(None, name, 30)?;
+    if !(5..=3600).contains(&seconds) {
+        return Err(bad(name, "expected 5 to 3600 seconds"));
+    }
+    Ok(seconds)
 }
 
 fn interval(values: &Values, options: &Options) -> Result<Duration, Error> {
