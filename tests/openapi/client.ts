@@ -64,6 +64,14 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   done(await client.DELETE('/_/api/4/tenants/{id}', { ...tenant, body: { drop_tables: true } }))
   done(await client.DELETE('/_/api/4/tenants-plans/{id}', plan))
 
+  const key = ok(await client.POST('/_/api/4/keys', { body: { name: 'typed', scopes: ['tenants:read'] } }))
+  const ofKey = { params: { path: { id: key.id } } }
+  expect(ok(await client.GET('/_/api/4/keys')).some(({ id }) => id === key.id) && key.api_key.startsWith('chv_'), 'the keys')
+  done(await client.PATCH('/_/api/4/keys/{id}', { ...ofKey, body: { name: null } }))
+  expect(ok(await client.GET('/_/api/4/keys/{id}', ofKey)).name === null, 'the key')
+  expect(ok(await client.POST('/_/api/4/keys/{id}/rotate', { ...ofKey, body: { overlap_seconds: 60 } })).api_key !== key.api_key, 'another secret')
+  done(await client.DELETE('/_/api/4/keys/{id}', ofKey))
+
   const older = { params: { path: { id: 'typed_older' } } }
   ok(await client.POST('/api/4/_/tenants-plans', { body: { plan_id: 'typed_older', name: 'Older' } }))
   expect(ok(await client.GET('/api/4/_/tenants-plans')).some(({ plan_id }) => plan_id === 'typed_older'), 'the legacy plans')

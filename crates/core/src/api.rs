@@ -246,18 +246,19 @@ impl Api {
         random: &mut dyn Random,
         envelope: &mut Envelope,
     ) -> Result<Next, ApiError> {
-        let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
-        let config = &ready.config;
-        let access = &config.access;
         let (path, query) = request
             .target
             .split_once('?')
             .unwrap_or((request.target, ""));
         let found = Path::find(path);
+        // A problem has the legacy form even if the configuration cannot be read.
+        envelope.is_legacy = found.is_some_and(|path| path.dialect == Dialect::Legacy);
+        let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
+        let config = &ready.config;
+        let access = &config.access;
         if let Some(path) = found
-            && path.dialect == Dialect::Legacy
+            && envelope.is_legacy
         {
-            envelope.is_legacy = true;
             // A caller whose address is refused gets a legacy response, too.
             envelope.legacy = access.verifying_keys.as_ref().map(|_| Legacy::of(path));
         }
