@@ -24,7 +24,21 @@ export function withBytes(template, headers, requestId, etag, body) {
 export function withKept(template, headers, requestId, etag, body) {
   headers.set('x-request-id', requestId)
   if (etag) headers.set('etag', etag)
-  return new Response(body, template)
+  if (body.length <= WHOLE_BYTES) return new Response(body, template)
+  const { readable, writable } = new FixedLengthStream(body.length)
+  send(writable.getWriter(), body)
+  return new Response(readable, template)
+}
+// The runtime copies a body, and keeps the copy until its garbage is collected. So a long one goes out piece by piece.
+const WHOLE_BYTES = 4 * 1024 * 1024
+const PIECE_BYTES = 256 * 1024
+async function send(writer, body) {
+  try {
+    for (let at = 0; at < body.length; at += PIECE_BYTES) await writer.write(body.subarray(at, at + PIECE_BYTES))
+    await writer.close()
+  } catch {
+    // The client has gone.
+  }
 }
 ")]
 extern "C" {
@@ -115,7 +129,7 @@ pub(crate) fn from_core(response: &Response) -> worker::Result<web_sys::Response
     Ok(made)
 }
 
-/// The bytes of a body that the core has kept. The runtime sends them without a copy.
+/// The bytes of a body that the core has kept, so that they are not copied out of the wasm for each response.
 fn bytes_of(body: &Arc<String>) -> Uint8Array {
     KEPT.with_borrow_mut(|kept| {
         let (_, bytes) = match kept.take().filter(|(last, _)| Arc::ptr_eq(last, body)) {
