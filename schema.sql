@@ -149,6 +149,24 @@ BEGIN
   UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject;
 END;
 
+-- Requests with an `Idempotency-Key` that were carried out. Each row comes with the write of its request, in one transaction, and has no effect
+-- from `expires_at` on. The cron trigger deletes it some time later.
+CREATE TABLE idempotency (
+  key_id INTEGER NOT NULL,         -- api_keys.id of the caller
+  key TEXT NOT NULL,               -- the header, without quotes
+  fingerprint TEXT NOT NULL,       -- HMAC-SHA256 of the request, in hex: the same key with another request is refused
+  answer TEXT NOT NULL,            -- JSON list of the values of the response that only the database knew
+  secret TEXT,                     -- a secret that was generated for the response, encrypted (NULL: there is none)
+  expires_at TEXT NOT NULL,
+  PRIMARY KEY (key_id, key)
+) STRICT, WITHOUT ROWID;
+
+-- Finds the rows to delete.
+CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
+
+-- Finds the secrets to encrypt again. The fingerprint covers the caller and the key, so it names one row.
+CREATE UNIQUE INDEX idempotency_by_secret ON idempotency (fingerprint) WHERE secret IS NOT NULL;
+
 -- One row. A restored backup begins a new epoch: the ids of the audit log start again from an older one, so a revision alone would name two
 -- states. The epoch and the revision together name one state.
 CREATE TABLE registry (

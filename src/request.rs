@@ -16,7 +16,9 @@ export function head(request, readsAddress) {
   let length = method === 'GET' && request.body === null ? '0' : get('content-length')
   if (length === '' && request.body === null) length = '0'
   return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
-    get('x-signature')}\\n${length === '0' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}`
+    get('x-signature')}\\n${length === '0' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
+    // An empty key is malformed, not absent.
+    method === 'GET' ? '' : headers.get('idempotency-key') === '' ? ' ' : get('idempotency-key')}`
 }
 ")]
 extern "C" {

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -466,9 +467,64 @@ fn an_exception_is_called_directly() {
     assert!(proxy.has_seen_nothing());
 }
 
+#[test]
+fn a_write_whose_answer_is_lost_is_sent_again_with_the_same_key() {
+    let tries = AtomicUsize::new(0);
+    let done = responses(&[("204 No Content", "")]).remove(0);
+    let server = Local::new(move |stream| {
+        let request = read_request(&mut BufReader::new(&stream))?;
+        if tries.fetch_add(1, Ordering::Relaxed) == 2 {
+            (&stream).write_all(done.as_bytes())?;
+        }
+        Ok(request)
+    });
+    let url = format!("http://127.0.0.1:{}", server.port());
+    let run = Project::new().run(&["delete", "--id=a", "--url", &url]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let requests = [(); 3].map(|()| server.seen());
+    let key = header(&requests[0], "idempotency-key").unwrap();
+    assert_eq!(
+        key,
+        format!("\"{}\"", header(&requests[0], "x-request-id").unwrap())
+    );
+    assert!(requests.iter().all(|r| *r == requests[0]), "{requests:?}");
+    assert!(server.has_seen_nothing());
+}
+
+#[test]
+fn a_write_is_sent_again_after_a_503_that_says_when_and_after_no_other_error() {
+    for (status, headers, expected) in [
+        ("503 Service Unavailable", "retry-after: 0\r\n", 3),
+        ("503 Service Unavailable", "", 1),
+        ("500 Internal Server Error", "retry-after: 0\r\n", 1),
+        ("409 Conflict", "", 1),
+    ] {
+        let server = Local::new(move |stream| {
+            let request = read_request(&mut BufReader::new(&stream))?;
+            let response = format!(
+                "HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            (&stream).write_all(response.as_bytes())?;
+            Ok(request)
+        });
+        let url = format!("http://127.0.0.1:{}", server.port());
+        let run = Project::new().run(&["delete", "--id=a", "--url", &url]);
+        assert_ne!(run.code, 0, "{run:?}");
+        for _ in 0..expected {
+            server.seen();
+        }
+        assert!(server.has_seen_nothing(), "{status} {headers}");
+        // A read has no key, and is sent once.
+        let run = Project::new().run(&["list", "--url", &url]);
+        assert_ne!(run.code, 0, "{run:?}");
+        assert_eq!(header(&server.seen(), "idempotency-key"), None);
+        assert!(server.has_seen_nothing());
+    }
+}
+
 /// The request was sent, so the API may have carried it out.
 #[test]
-fn a_write_whose_answer_is_lost_may_have_been_carried_out() {
+fn a_write_whose_answer_is_always_lost_may_have_been_carried_out() {
     let server = Local::new(|stream| {
         let request = read_request(&mut BufReader::new(&stream))?;
         drop(stream);

@@ -4,6 +4,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -32,6 +33,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The limit of a response: a thousand tenants, each with two maps of the 64 KiB that a request may have.
 const ANSWER_LIMIT_BYTES: u64 = 1000 * 2 * 64 * 1024;
+/// The number of times that a write is sent.
+const MAX_TRIES: u32 = 3;
+/// The pause before a write whose answer was lost is sent again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause, whatever a response asks for.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// The number of rows of a page of a list.
 const PAGE_ROWS: u32 = 1000;
 
@@ -257,37 +264,70 @@ impl Client {
         Ok(format!("{}-{}", self.program, hex::encode(bytes)))
     }
 
+    /// Sends a request. A write whose answer is lost, or that the service could not carry out for the moment, is sent again: it has an
+    /// `Idempotency-Key`, so the API carries it out once.
     fn call_at(&self, request: Request<'_>, target: &str) -> Result<Answer, Error> {
         let id = self.request_id()?;
+        if request == Request::Get {
+            return self
+                .try_at(request, target, &id)
+                .map_err(|tried| tried.error);
+        }
+        let mut tries = 1;
+        loop {
+            match self.try_at(request, target, &id) {
+                Ok(answer) => return Ok(answer),
+                Err(Tried {
+                    again_after: Some(pause),
+                    ..
+                }) if tries < MAX_TRIES => thread::sleep(pause),
+                Err(tried) => return Err(tried.error),
+            }
+            tries += 1;
+        }
+    }
+
+    /// Sends a request once. A write's id is its `Idempotency-Key`, too.
+    fn try_at(&self, request: Request<'_>, target: &str, id: &str) -> Result<Answer, Tried> {
         let url = self.address.at(target);
         let response = match request {
-            Request::Get => self.with_headers(self.agent.get(&url), b"", &id).call(),
-            Request::Delete(b"") => self.with_headers(self.agent.delete(&url), b"", &id).call(),
+            Request::Get => self.with_headers(self.agent.get(&url), b"", id).call(),
+            Request::Delete(b"") => self.writing(self.agent.delete(&url), b"", id).call(),
             Request::Delete(body) => {
                 let delete = self.agent.delete(&url).force_send_body();
-                self.with_headers(with_json(delete), body, &id).send(body)
+                self.writing(with_json(delete), body, id).send(body)
             }
-            Request::Post(b"") => self
-                .with_headers(self.agent.post(&url), b"", &id)
-                .send_empty(),
+            Request::Post(b"") => self.writing(self.agent.post(&url), b"", id).send_empty(),
             Request::Post(body) => {
                 let post = with_json(self.agent.post(&url));
-                self.with_headers(post, body, &id).send(body)
+                self.writing(post, body, id).send(body)
             }
             Request::Put(body, idempotency_key) => {
                 let mut put = with_json(self.agent.put(&url));
                 if let Some(key) = idempotency_key {
                     put = put.header("idempotency-key", key);
                 }
-                self.with_headers(put, body, &id).send(body)
+                self.writing(put, body, id).send(body)
             }
             Request::Patch(body) => {
                 let patch = with_json(self.agent.patch(&url));
-                self.with_headers(patch, body, &id).send(body)
+                self.writing(patch, body, id).send(body)
             }
         };
-        let (response, body) = self.received(response, &id, request != Request::Get)?;
-        self.judge(&response, body, id)
+        let writes = request != Request::Get;
+        let is_lost = !response.as_ref().is_err_and(is_before_sending);
+        let (response, body) = match self.received(response, id, writes) {
+            Ok(received) => received,
+            Err(error) => {
+                return Err(Tried {
+                    error,
+                    again_after: is_lost.then_some(PAUSE),
+                });
+            }
+        };
+        let again_after = retry_after(&response);
+        self.judge(&response, body, id.into())
+            .map_err(|error| Tried { error, again_after })
     }
 
     /// Reads the response's body. `writes` tells whether the API may have changed something if it fails.
@@ -322,6 +362,12 @@ impl Client {
             .header("x-api-key", self.key.text())
             .header("x-signature", self.secret.sign(body))
             .header("x-request-id", id)
+    }
+
+    /// The headers of a write.
+    fn writing<B>(&self, request: RequestBuilder<B>, body: &[u8], id: &str) -> RequestBuilder<B> {
+        self.with_headers(request, body, id)
+            .header("idempotency-key", format!("\"{id}\""))
     }
 
     fn judge(
@@ -406,6 +452,22 @@ impl Client {
             request_id: request_id.into(),
         }
     }
+}
+
+/// A request without a success.
+struct Tried {
+    error: Error,
+    /// The pause before the same request may have one. `None` if it will not.
+    again_after: Option<Duration>,
+}
+
+/// Returns the pause that a 503 asks for.
+fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    if response.status().as_u16() != 503 {
+        return None;
+    }
+    let seconds = response.headers().get("retry-after")?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?).min(MAX_PAUSE))
 }
 
 /// Creates the HTTP library's agent. The environment has no influence on it.

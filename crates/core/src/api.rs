@@ -13,12 +13,14 @@ use core::fmt;
 
 use crate::auth::{self, Occasion, Secrets};
 use crate::config::{Config, VariableError};
+use crate::crypto::fingerprint::Covered;
 use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Host, Machine, Outcome, Step, drive};
 use crate::operation::call::{Call, Next, Pending, Tail};
 use crate::operation::traefik::Template;
 use crate::operation::{self, health, keys, plans, site, tenants, traefik};
 use crate::sql::{Batch, Results, Rows};
+use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
 use crate::task::any::{Order, Task};
@@ -34,6 +36,7 @@ use crate::wire::body::RawBody;
 use crate::wire::conditional::Condition;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
+use crate::wire::idempotency_key;
 use crate::wire::legacy::Legacy;
 use crate::wire::openapi;
 use crate::wire::route::{BodyRule, Operation, Path, Scheme};
@@ -316,7 +319,8 @@ impl Api {
             return Ok(Next::Run(pending, None));
         }
         let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
-        envelope.key_id = Some(key.id());
+        let key_id = key.id();
+        envelope.key_id = Some(key_id);
         let body = match request.body {
             Body::Bytes(body) if body.len() <= route.body_limit => body,
             Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
@@ -349,6 +353,19 @@ impl Api {
                 content_type: headers.content_type,
                 content_encoding: headers.content_encoding,
             },
+            idempotency: match headers.idempotency_key {
+                Some(value) if route.operation.remembers() => {
+                    let covered = Covered {
+                        key_id,
+                        key: "",
+                        method: request.method,
+                        target: request.target,
+                        body,
+                    };
+                    idempotency(value, config, covered, unix_seconds)?
+                }
+                _ => None,
+            },
             env: EnvSealer {
                 sealer: config.sealer.as_ref(),
                 random,
@@ -361,6 +378,27 @@ impl Api {
         };
         Ok(Next::Run(perform(route.operation, &mut call)?, None))
     }
+}
+
+/// Reads the header `Idempotency-Key` of a request that writes.
+fn idempotency(
+    value: &str,
+    config: &Config,
+    covered: Covered<'_>,
+    unix_seconds: i64,
+) -> Result<Option<Idempotency>, ApiError> {
+    let key = idempotency_key::read(value)?;
+    let covered = Covered {
+        key: &key,
+        ..covered
+    };
+    let Some(fingerprints) = &config.fingerprints else {
+        return Ok(None);
+    };
+    let expires_at = unix_seconds.saturating_add(i64::from(config.idempotency_hours) * 60 * 60);
+    let expires_at =
+        Timestamp::from_unix(expires_at).map_err(|_| ApiError::Internal(Internal::Clock))?;
+    Ok(Some(Idempotency::new(fingerprints, covered, expires_at)))
 }
 
 fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiError> {

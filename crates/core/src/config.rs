@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::crypto::api_key::KeySecret;
+use crate::crypto::fingerprint::Fingerprints;
 use crate::crypto::hashing::Hashing;
 use crate::crypto::seal::Sealer;
 use crate::crypto::signature::RequestSecret;
@@ -48,6 +49,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
     "TENANTS_DEVELOPMENT",
+    "TENANTS_IDEMPOTENCY_HOURS",
     "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
@@ -63,6 +65,10 @@ pub struct Config {
     pub(crate) access: Access,
     /// Encrypts and decrypts `env`. An operation that needs it and finds none answers 503.
     pub(crate) sealer: Option<Arc<Sealer>>,
+    /// Make the fingerprints of requests with an `Idempotency-Key`. `None` without any secret to derive one from.
+    pub(crate) fingerprints: Option<Fingerprints>,
+    /// The hours for which a request with an `Idempotency-Key` is remembered.
+    pub(crate) idempotency_hours: u32,
     /// Settings that override every tenant's own (contract §6).
     pub(crate) enforced: Variables,
     pub(crate) hostnames: Hostnames,

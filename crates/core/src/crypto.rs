@@ -1,6 +1,7 @@
 //! Cryptography: keys, signatures, encryption and password hashes. Each file states its algorithm and its source.
 
 pub mod api_key;
+pub(crate) mod fingerprint;
 pub mod hashing;
 pub mod seal;
 pub mod secret;

@@ -6,6 +6,7 @@
 pub(crate) mod audit;
 pub(crate) mod counters;
 pub(crate) mod find;
+pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod plans;

@@ -5,6 +5,7 @@ pub(crate) mod conditional;
 pub(crate) mod dialect;
 pub(crate) mod filter;
 pub mod http;
+pub(crate) mod idempotency_key;
 pub(crate) mod json;
 pub(crate) mod labels;
 pub(crate) mod legacy;

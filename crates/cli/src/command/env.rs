@@ -44,6 +44,7 @@ struct Sealed {
 struct Tables {
     tenants: Sealed,
     plans: Sealed,
+    answers: Sealed,
 }
 
 #[derive(Serialize)]
@@ -76,6 +77,7 @@ impl From<Counts> for Tables {
         Self {
             tenants: counts.tenants.into(),
             plans: counts.plans.into(),
+            answers: counts.answers.into(),
         }
     }
 }
@@ -165,7 +167,8 @@ fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result
         );
     }
     if report.after.to_do() == 0 {
-        let all = report.after.tenants.current + report.after.plans.current;
+        let after = report.after;
+        let all = after.tenants.current + after.plans.current + after.answers.current;
         sentence += &format!("; everything encrypted ({all}) is under the current key");
     }
     session.say(&sentence, world)

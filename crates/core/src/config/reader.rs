@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Access, Config, Hostnames, Proxy, ReusedId, Site, VariableError};
 use crate::crypto::api_key::KeySecret;
+use crate::crypto::fingerprint::Fingerprints;
 use crate::crypto::hashing::Hashing;
 use crate::crypto::seal::{Sealer, SealingKey};
 use crate::crypto::secret::Secret;
@@ -24,13 +25,18 @@ use crate::value::text::quote;
 use crate::wire::variables::Variables;
 
 /// The number of tenants that one run of the cron trigger may count. D1 lets one invocation of a Worker make 50 queries on the free
-/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>). A run makes one query to choose tenants, at
-/// most two for each tenant, and one to look up those that could not be counted: 1 + 2 × 24 + 1 = 50, 1 + 2 × 499 + 1 = 1000.
+/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>). A run makes one query to delete what has expired,
+/// one to choose tenants, at most two for each tenant, and one to look up those that could not be counted: 2 + 2 × 24 + 1 = 51,
+/// 2 + 2 × 499 + 1 = 1001. Only if every tenant fails is the last one too many, and then none of them counts as gone.
 const DEFAULT_STATS_PER_RUN: u32 = 24;
 const MAX_STATS_PER_RUN: u32 = 499;
 
 /// The seconds before a tenant is counted again: an hour.
 const DEFAULT_STATS_MIN_AGE_S: u32 = 60 * 60;
+
+/// The hours for which a request with an `Idempotency-Key` is remembered: 3 days, a weekend long, and at most 30.
+const DEFAULT_IDEMPOTENCY_HOURS: u32 = 3 * 24;
+const MAX_IDEMPOTENCY_HOURS: u32 = 30 * 24;
 
 /// The shortest secret, in bytes: 128 bits, as long as the random part of an API key.
 const MIN_SECRET_BYTES: usize = 16;
@@ -49,7 +55,8 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
     }
 
     pub(super) fn config(mut self) -> Result<Config, Vec<VariableError>> {
-        let config = Config {
+        let mut config = Config {
+            fingerprints: None,
             hostnames: Hostnames {
                 root: self
                     .parsed("CHEVERETO_INTERNAL_HOSTNAME", Hostname::parse)
@@ -84,10 +91,13 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             stats_min_age_s: self
                 .whole("TENANTS_STATS_MIN_AGE")
                 .unwrap_or(DEFAULT_STATS_MIN_AGE_S),
+            idempotency_hours: self.idempotency_hours(),
             log_level: self
                 .parsed("TENANTS_LOG_LEVEL", Level::parse)
                 .unwrap_or_default(),
         };
+        config.fingerprints =
+            Fingerprints::of(config.sealer.as_deref(), config.access.key_secret.as_ref());
         self.distinct_secrets();
         self.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
             // `prefix` is an older name.
@@ -273,6 +283,18 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                 DEFAULT_STATS_PER_RUN
             }
             n => n.unwrap_or(DEFAULT_STATS_PER_RUN),
+        }
+    }
+
+    fn idempotency_hours(&mut self) -> u32 {
+        let name = "TENANTS_IDEMPOTENCY_HOURS";
+        match self.whole(name) {
+            Some(n) if !(1..=MAX_IDEMPOTENCY_HOURS).contains(&n) => {
+                let detail = format!("expected 1 to {MAX_IDEMPOTENCY_HOURS}; got {n}");
+                self.errors.push(VariableError { name, detail });
+                DEFAULT_IDEMPOTENCY_HOURS
+            }
+            n => n.unwrap_or(DEFAULT_IDEMPOTENCY_HOURS),
         }
     }
 

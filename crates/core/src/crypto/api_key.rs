@@ -73,6 +73,16 @@ impl KeySecret {
         Ok(IssuedKey { text, digest })
     }
 
+    /// Secrets for fingerprints of requests: from the current secret, and from the previous one if there is one. No key's MAC is of such a text.
+    pub(super) fn derived(&self) -> ([u8; 32], Option<[u8; 32]>) {
+        let derive = |secret: &Hmac<Sha256>| -> [u8; 32] {
+            let mut mac = secret.clone();
+            mac.update(FINGERPRINTS);
+            mac.finalize().into_bytes().into()
+        };
+        (derive(&self.current), self.previous.as_ref().map(derive))
+    }
+
     /// Checks a key's form and its MAC. Only the database knows whether the key was deleted or has expired.
     ///
     /// # Errors
@@ -153,6 +163,9 @@ impl fmt::Debug for KeySecret {
         f.write_str("KeySecret(…)")
     }
 }
+
+/// The purpose of the secrets that are derived for fingerprints of requests. It keeps them apart from all other uses of the same key.
+pub(super) const FINGERPRINTS: &[u8] = b"tenants idempotency fingerprints";
 
 /// The state of an HMAC after its key. Every message under the key starts from a copy of it.
 pub(super) fn keyed(secret: &[u8]) -> Hmac<Sha256> {

@@ -15,9 +15,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use hmac::Mac as _;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::api_key::{FINGERPRINTS, keyed};
 use crate::value::random::{Random, RandomUnavailable};
 
 const VERSION: &str = "1";
@@ -60,6 +62,8 @@ pub struct SealingKey {
     cipher: XChaCha20Poly1305,
     /// The start of every text that this key seals.
     prefix: String,
+    /// The secret of fingerprints that is derived from this key.
+    derived: Zeroizing<[u8; 32]>,
 }
 
 impl SealingKey {
@@ -73,9 +77,12 @@ impl SealingKey {
         digest.update(b"tenants sealing key");
         digest.update(key);
         let digest = digest.finalize();
+        let mut derived = keyed(key);
+        derived.update(FINGERPRINTS);
         Self {
             cipher: XChaCha20Poly1305::new(key.into()),
             prefix: format!("{VERSION}.{}.", hex::encode(&digest[..4])),
+            derived: Zeroizing::new(derived.finalize().into_bytes().into()),
         }
     }
 
@@ -150,6 +157,14 @@ impl Sealer {
     pub(crate) fn previous_prefix(&self) -> Option<&str> {
         let previous = self.previous.as_ref()?.prefix.as_str();
         (previous != self.current_prefix()).then_some(previous)
+    }
+
+    /// The secrets of fingerprints that are derived from the current key, and from the previous one if there is one.
+    pub(super) fn derived(&self) -> ([u8; 32], Option<[u8; 32]>) {
+        (
+            *self.current.derived,
+            self.previous.as_ref().map(|key| *key.derived),
+        )
     }
 
     /// Seals a text for a place.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
 use super::examples::{self, Example};
-use super::headers::{self, OF_ALL, OF_LEGACY, of_responses, reference};
+use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, reference};
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
 use super::{rules, shapes};
@@ -127,12 +127,17 @@ fn operation(
         Dialect::Legacy => format!("legacy{}{}", name[..1].to_uppercase(), &name[1..]),
     };
     let probed = probe::route(route, dialect);
+    let of_replays = if route.operation.remembers() {
+        OF_REPLAYS
+    } else {
+        &[]
+    };
     let mut all = problems_of(route, dialect, scheme, &probed);
     all.extend(problems);
     let mut made = json!({
         "operationId": name, "tags": [tag], "summary": summary,
         "security": security(scheme, &route.needs.names()),
-        "responses": responses(dialect, &successes, &all, &examples, components)
+        "responses": responses(dialect, &successes, of_replays, &all, &examples, components)
     });
     if !description.is_empty() {
         made["description"] = description.into();
@@ -182,6 +187,9 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
     }
     if !probed.parameters.is_empty() {
         codes.insert(Code::Invalid);
+    }
+    if route.operation.remembers() {
+        codes.extend([Code::MalformedHeader, Code::IdempotencyKeyReused]);
     }
     codes
 }
@@ -304,6 +312,7 @@ fn body(
 fn responses(
     dialect: Dialect,
     successes: &[Success],
+    of_replays: &[&str],
     problems: &BTreeSet<Code>,
     examples: &[Example],
     components: &mut Components,
@@ -318,7 +327,7 @@ fn responses(
     {
         let mut response = json!({
             "description": description,
-            "headers": components.headers_of(dialect, headers)
+            "headers": components.headers_of(dialect, &[headers, of_replays].concat())
         });
         if let Some(shape) = shape {
             let mut media = json!({"schema": components.shape(shape, dialect)});

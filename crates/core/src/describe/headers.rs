@@ -44,6 +44,10 @@ fn told(name: &str) -> Told {
             },
             "The `ETag` of the response that the caller has. If it is the present one, the response is a 304.",
         ),
+        "idempotency-key" => Told::Parameter(
+            Operation::remembers,
+            "A name for this request: 1 to 255 visible ASCII characters, with or without quotes. The same request with the same name again gets the first response again, and nothing is done a second time.",
+        ),
         other => panic!(
             "describe/headers.rs does not tell the header `{other}`, which the service reads"
         ),
@@ -87,6 +91,9 @@ pub(super) const OF_ALL: &[&str] = &["X-Request-Id", "Cache-Control", "X-Content
 /// The headers that every legacy response has, too.
 pub(super) const OF_LEGACY: &[&str] = &["Deprecation", "Link"];
 
+/// The headers of a success of an operation that writes, if it is a replay.
+pub(super) const OF_REPLAYS: &[&str] = &["Idempotency-Replayed", "Idempotency-Expires"];
+
 /// A header of responses.
 pub(super) fn of_responses(name: &str) -> Value {
     let (schema, about) = match name {
@@ -109,6 +116,14 @@ pub(super) fn of_responses(name: &str) -> Value {
             json!({"type": "string", "pattern": "^\"[^\"]+\"$"}),
             "The state of the resource, for `If-None-Match`.",
         ),
+        "Idempotency-Replayed" => (
+            json!({"const": "true"}),
+            "The request was carried out before, with the same `Idempotency-Key`. This is the response that it got.",
+        ),
+        "Idempotency-Expires" => (
+            json!({"type": "string"}),
+            "Until when that request is remembered, as HTTP writes times.",
+        ),
         "X-Total-Count" => (
             json!({"type": "integer", "minimum": 0}),
             "With `count=true`: the number of items on all pages.",
@@ -127,7 +142,13 @@ pub(super) fn of_responses(name: &str) -> Value {
     let mut header = json!({"schema": schema, "description": about});
     if !matches!(
         name,
-        "Deprecation" | "Link" | "X-Total-Count" | "Retry-After" | "Accept-Encoding"
+        "Deprecation"
+            | "Link"
+            | "Idempotency-Replayed"
+            | "Idempotency-Expires"
+            | "X-Total-Count"
+            | "Retry-After"
+            | "Accept-Encoding"
     ) {
         header["required"] = true.into();
     }

@@ -10,6 +10,7 @@ use crate::config::{Hostnames, Site};
 use crate::crypto::api_key::KeySecret;
 use crate::machine::{Context, Failure};
 use crate::sql::{Batch, Columns, Results, Sql};
+use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::store::write::Writer;
@@ -35,6 +36,7 @@ pub(crate) struct Call<'a> {
     /// `If-None-Match`
     pub(crate) if_none_match: Option<Condition>,
     pub(crate) body: RawBody<'a>,
+    pub(crate) idempotency: Option<Idempotency>,
     pub(crate) env: EnvSealer<'a>,
     /// The secret under which keys are issued.
     pub(crate) key_secret: Option<&'a KeySecret>,
@@ -54,7 +56,12 @@ impl<'a> Call<'a> {
 
     /// The caller as the author of this request's write.
     pub(crate) fn writer(&mut self) -> Result<Writer, ApiError> {
-        Writer::new(&self.caller, self.request_id, self.env.random)
+        Writer::new(
+            &self.caller,
+            self.request_id,
+            self.idempotency.as_ref(),
+            self.env.random,
+        )
     }
 
     /// The body's fields, under the current dialect's names.
@@ -141,8 +148,9 @@ impl Pending {
         Self {
             batch,
             finish: Box::new(|results, _| {
-                let (response, note) = finish(results.map_err(ApiError::from)?)?;
-                Ok(Next::Send(response, note))
+                let results = results.map_err(ApiError::from)?;
+                let (response, note) = finish(results)?;
+                Ok(Next::Send(replayed(response, results), note))
             }),
             again: Again::Never,
         }
@@ -189,11 +197,24 @@ impl Pending {
         batch: Batch,
         next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Self, ApiError> + Send + 'static,
     ) -> Self {
+        Self::first_or_replay(batch, |results, context| {
+            next(results, context).map(First::Run)
+        })
+    }
+
+    /// Like [`Pending::first`]. The first batch may also find the same request, carried out before.
+    pub(crate) fn first_or_replay(
+        batch: Batch,
+        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<First, ApiError> + Send + 'static,
+    ) -> Self {
         Self {
             batch,
             finish: Box::new(|results, context| {
-                let next = next(results.map_err(ApiError::from)?, context)?;
-                Ok(Next::Run(next, None))
+                let results = results.map_err(ApiError::from)?;
+                Ok(match next(results, context)? {
+                    First::Run(next) => Next::Run(next, None),
+                    First::Send(response) => Next::Send(replayed(response, results), None),
+                })
             }),
             again: Again::Never,
         }
@@ -256,7 +277,7 @@ impl Pending {
                     batch: Batch::one(read),
                     finish: Box::new(move |results, _| match results {
                         Ok(results) => Ok(match judge(results)? {
-                            Some(response) => Next::Send(response, None),
+                            Some(response) => Next::Send(replayed(response, results), None),
                             None => Self::second(batch, finish, first),
                         }),
                         Err(second) => Err(twice(&first, &second)),
@@ -279,15 +300,47 @@ impl Pending {
     }
 }
 
+/// The step after a first batch.
+pub(crate) enum First {
+    /// Run this batch.
+    Run(Pending),
+    /// The request was carried out before: send the same response.
+    Send(Response),
+}
+
+/// Adds the headers of a response that an earlier request got as well, if it is one.
+fn replayed(response: Response, results: &Results) -> Response {
+    match results.replayed_until() {
+        None => response,
+        Some(until) => response
+            .with("idempotency-replayed", "true")
+            .with("idempotency-expires", until.to_http_date()),
+    }
+}
+
 /// The error of a write that failed twice. Nobody knows whether it was made.
 fn twice(first: &Failure, second: &Failure) -> ApiError {
     ApiError::WriteLost(format!("{first}; and again: {second}"))
 }
 
-/// The id is malformed, so nothing can have it: 404 if the caller's key is valid, otherwise 401.
-pub(crate) fn absent(caller: &Caller, what: &'static str) -> Pending {
-    Pending::new(Batch::one(standing::alone(caller)), move |results| {
-        standing::judged(results)?;
+/// The id is malformed, so nothing can have it: 404 if the caller's key is valid, otherwise 401. No such request was ever carried out, so if its
+/// `Idempotency-Key` is known, it belongs to another.
+pub(crate) fn absent(call: &Call<'_>, what: &'static str) -> Pending {
+    let sql = standing::alone(&call.caller);
+    let is_keyed = call.idempotency.is_some();
+    let sql = match &call.idempotency {
+        None => sql,
+        Some(idempotency) => {
+            let sql = sql.values([idempotency.key()]);
+            let key = sql.bound();
+            Idempotency::is_known(sql.sql(", "), key).sql(" AS is_known")
+        }
+    };
+    Pending::new(Batch::one(sql), move |results| {
+        let mut row = standing::judged(results)?;
+        if is_keyed && row.boolean("is_known")? {
+            return Err(ApiError::IdempotencyKeyReused);
+        }
         Err(ApiError::NotFound { what })
     })
 }

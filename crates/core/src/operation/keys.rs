@@ -51,7 +51,7 @@ pub(crate) fn list(call: &Call<'_>) -> Pending {
 /// `GET /keys/{id}`
 pub(crate) fn get(call: &Call<'_>) -> Pending {
     let Some(id) = parse_id(call.id) else {
-        return absent(&call.caller, "key");
+        return absent(call, "key");
     };
     Pending::new(keys::authority(&call.caller, Some(id)), |results| {
         let key = read(results)?.key.ok_or(NOT_FOUND)?;
@@ -103,7 +103,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let (name, expires_at) = read_patch(call.fields()?, call.caller.now())?;
     let Some(id) = parse_id(call.id) else {
-        return Ok(absent(&call.caller, "key"));
+        return Ok(absent(call, "key"));
     };
     let writer = call.writer()?;
     let batch = keys::authority(&call.caller, Some(id));
@@ -125,7 +125,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 /// `DELETE /keys/{id}`
 pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Some(id) = parse_id(call.id) else {
-        return Ok(absent(&call.caller, "key"));
+        return Ok(absent(call, "key"));
     };
     let writer = call.writer()?;
     let batch = keys::authority(&call.caller, Some(id));
@@ -155,7 +155,7 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         call.caller.need_nothing();
     }
     let Some(id) = id else {
-        return Ok(absent(&call.caller, "key"));
+        return Ok(absent(call, "key"));
     };
     let previous_until = match overlap {
         0 => None,

@@ -113,7 +113,7 @@ impl List for PlanList {
 /// `GET /tenants-plans/{id}`
 pub(crate) fn get(call: &mut Call<'_>) -> Pending {
     let Ok(id) = PlanId::parse(call.id) else {
-        return absent(&call.caller, "plan");
+        return absent(call, "plan");
     };
     let if_none_match = call.if_none_match.take();
     let dialect = call.dialect;
@@ -166,7 +166,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let patch = read_patch(call.fields()?)?;
     let Ok(id) = PlanId::parse(call.id) else {
-        return Ok(absent(&call.caller, "plan"));
+        return Ok(absent(call, "plan"));
     };
     let writer = call.writer()?;
     let batch = plans::edit(&writer, &id, &patch, &mut call.env)?;
@@ -195,7 +195,7 @@ fn taken_external_id(id: Option<&ExternalId>, holder: String) -> FieldError {
 /// `DELETE /tenants-plans/{id}`: its tenants keep running without a plan.
 pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = PlanId::parse(call.id) else {
-        return Ok(absent(&call.caller, "plan"));
+        return Ok(absent(call, "plan"));
     };
     let batch = plans::delete(&call.writer()?, &id);
     Ok(Pending::write(batch, |results| {

@@ -2,14 +2,17 @@
 //! `DELETE /tenants/{id}` with `drop_tables`.
 
 use alloc::format;
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 
 use crate::crypto::hashing::{Hashing, Password};
+use crate::crypto::seal::Sealer;
 use crate::crypto::secret::Secret;
-use crate::operation::call::{Call, Pending, absent};
+use crate::operation::call::{Call, First, Pending, absent};
 use crate::sql::{Batch, Results};
+use crate::store::idempotency::{Past, secret_place};
+use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site};
-use crate::value::fault::ApiError;
+use crate::value::fault::{ApiError, Internal};
 use crate::value::id::TenantId;
 use crate::value::user::{Email, Username};
 use crate::wire::body::{Checked, Fields, Json};
@@ -32,13 +35,18 @@ const NOT_INSTALLED: ApiError = ApiError::NotFound {
 pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
     let (username, email, password) = read_admin(call.fields()?)?;
     let Some((site, hashing)) = site(call) else {
-        return Ok(absent(&call.caller, "tenant"));
+        return Ok(absent(call, "tenant"));
     };
     let tenants = call.path("/tenants");
-    Ok(Pending::first(
+    Ok(Pending::first_or_replay(
         Batch::one(site.obstacles()),
         move |results, context| {
-            if Obstacles::decode(results)?.is_installed {
+            let found = Obstacles::decode(results)?;
+            if let Some(past) = found.past {
+                let made = installed_before(past, &username, &email, results)?;
+                return Ok(First::Send(installed(&made, &tenants)));
+            }
+            if found.is_installed {
                 return Err(ApiError::AlreadyInstalled);
             }
             let admin = Admin {
@@ -52,12 +60,16 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             let finish =
                 move |results: &mut Results| Ok(installed(&Installed::decode(results)?, &location));
             let aftermath = site.aftermath(&writer);
-            Ok(Pending::write_or_look(
+            Ok(First::Run(Pending::write_or_look(
                 batch,
                 finish,
                 aftermath,
                 move |results| {
                     let found = Aftermath::decode(results)?;
+                    if let Some(past) = found.past {
+                        let made = installed_before(past, &username, &email, results)?;
+                        return Ok(Some(installed(&made, &tenants)));
+                    }
                     if found.is_done {
                         // The tables have what the request says.
                         let made = Installed {
@@ -73,9 +85,24 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
                         Some(_) => Ok(None),
                     }
                 },
-            ))
+            )))
         },
     ))
+}
+
+/// The installation that the same request made before.
+fn installed_before(
+    mut past: Past,
+    username: &Username,
+    email: &Email,
+    results: &mut Results,
+) -> Result<Installed, ApiError> {
+    results.replay(past.replayed_until.take());
+    Ok(Installed {
+        tenant_id: past.answer.text("tenant_id")?,
+        username: username.as_str().into(),
+        email: email.as_str().into(),
+    })
 }
 
 fn installed(installed: &Installed, tenants: &str) -> Response {
@@ -94,66 +121,128 @@ fn installed(installed: &Installed, tenants: &str) -> Response {
 pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let (username, password) = read_reset(call.fields()?)?;
     let Some((site, hashing)) = site(call) else {
-        return Ok(absent(&call.caller, "tenant"));
+        return Ok(absent(call, "tenant"));
     };
+    let is_generated = password.is_none();
     let password = match password {
         Some(password) => password,
         None => Password::generate(call.env.random)?,
     };
-    Ok(Pending::first(
+    let sealer = call.env.sealer.cloned();
+    let idempotency = call.idempotency.clone();
+    if is_generated && idempotency.is_some() && sealer.is_none() {
+        // The generated password could not be remembered.
+        return Err(NO_ENCRYPTION_KEY);
+    }
+    Ok(Pending::first_or_replay(
         Batch::one(site.obstacles()),
         move |results, context| {
-            if !Obstacles::decode(results)?.is_installed {
+            let found = Obstacles::decode(results)?;
+            if let Some(past) = found.past {
+                let response = reset_before(past, &password, sealer.as_deref(), results)?;
+                return Ok(First::Send(response));
+            }
+            if !found.is_installed {
                 return Err(NOT_INSTALLED);
             }
+            let secret = match (&idempotency, &sealer) {
+                (Some(idempotency), Some(sealer)) if is_generated => Some(seal_text(
+                    idempotency.secret_place(),
+                    password.text(),
+                    sealer,
+                    context.random,
+                )?),
+                _ => None,
+            };
             let hash = hashing.hash(&password, context.random)?;
             let writer = site.writer(context.random)?;
-            let batch = site.reset_password(&writer, &username, hash);
-            Ok(Pending::write_or_look(
+            let batch = site.reset_password(&writer, &username, hash, secret);
+            let (again, opener) = (password.clone(), sealer.clone());
+            Ok(First::Run(Pending::write_or_look(
                 batch,
-                move |results| reset(results, &password),
+                move |results| reset(results, &password, sealer.as_deref()),
                 site.aftermath(&writer),
-                |results| match Aftermath::decode(results)? {
-                    Aftermath {
-                        tenant_id: None, ..
-                    } => Err(NO_TENANT),
-                    found if !found.is_installed => Err(NOT_INSTALLED),
-                    // The batch changes nothing if it was committed, and returns the user's name.
-                    _ => Ok(None),
+                move |results| {
+                    let found = Aftermath::decode(results)?;
+                    if let Some(past) = found.past {
+                        return reset_before(past, &again, opener.as_deref(), results).map(Some);
+                    }
+                    match found.tenant_id {
+                        None => Err(NO_TENANT),
+                        Some(_) if !found.is_installed => Err(NOT_INSTALLED),
+                        // The batch changes nothing if it was committed, and returns the user's name.
+                        Some(_) => Ok(None),
+                    }
                 },
-            ))
+            )))
         },
     ))
 }
 
-fn reset(results: &mut Results, password: &Password) -> Result<Response, ApiError> {
+fn reset(
+    results: &mut Results,
+    password: &Password,
+    sealer: Option<&Sealer>,
+) -> Result<Response, ApiError> {
     let Some(mut row) = results.row()? else {
-        results.skip()?;
-        Obstacles::decode(results)?;
-        return Err(NO_USER);
+        return match Obstacles::decode(results)?.past {
+            // The same request was faster, so its password counts.
+            Some(past) => reset_before(past, password, sealer, results),
+            None => Err(NO_USER),
+        };
     };
-    let username = row.text("username")?;
+    Ok(has_password(&row.text("username")?, password))
+}
+
+/// The response to the same request, which was carried out before. `password` is the one of the request, if it has one.
+fn reset_before(
+    mut past: Past,
+    password: &Password,
+    sealer: Option<&Sealer>,
+    results: &mut Results,
+) -> Result<Response, ApiError> {
+    results.replay(past.replayed_until.take());
+    let username = past.answer.text("username")?;
+    let Some((fingerprint, secret)) = past.secret else {
+        return Ok(has_password(&username, password));
+    };
+    let text = open_secret(&fingerprint, &secret, sealer)?;
+    let place = || format!("{}", secret_place(&fingerprint));
+    let generated = Password::parse(Secret::new(text.as_str().into()))
+        .map_err(|reason| stored(place(), reason))?;
+    Ok(has_password(&username, &generated))
+}
+
+fn has_password(username: &str, password: &Password) -> Response {
     let body = object(|o| {
-        o.text("username", &username)
+        o.text("username", username)
             .text("password", password.text())
     });
-    Ok(Response::json(200, body))
+    Response::json(200, body)
+}
+
+fn stored(place: String, reason: String) -> ApiError {
+    ApiError::Internal(Internal::Stored { place, reason })
 }
 
 /// `DELETE /tenants/{id}` with `drop_tables`: deletes the tenant and all of its tables.
 pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pending, ApiError> {
-    let site = Site::of(&call.caller, call.request_id, id, &call.site.table_prefix);
+    let site = site_of(call, id);
     let writer = call.writer()?;
     Ok(Pending::write_or_look(
         site.delete(&writer),
         |_| Ok(Response::empty(204)),
         site.aftermath(&writer),
-        |results| match Aftermath::decode(results)? {
-            Aftermath { is_done: true, .. } => Ok(Some(Response::empty(204))),
-            Aftermath {
-                tenant_id: None, ..
-            } => Err(NO_TENANT),
-            Aftermath { .. } => Ok(None),
+        |results| {
+            let found = Aftermath::decode(results)?;
+            if let Some(past) = &found.past {
+                results.replay(past.replayed_until.clone());
+            }
+            match found.tenant_id {
+                _ if found.is_done || found.past.is_some() => Ok(Some(Response::empty(204))),
+                None => Err(NO_TENANT),
+                Some(_) => Ok(None),
+            }
         },
     ))
 }
@@ -161,8 +250,17 @@ pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pe
 /// The site that the path names, and the cost of its passwords' hashes; `None` if no tenant can have this id.
 fn site(call: &Call<'_>) -> Option<(Site, Hashing)> {
     let id = TenantId::parse(call.id).ok()?;
-    let site = Site::of(&call.caller, call.request_id, id, &call.site.table_prefix);
-    Some((site, call.site.hashing.clone()))
+    Some((site_of(call, id), call.site.hashing.clone()))
+}
+
+fn site_of(call: &Call<'_>, id: TenantId) -> Site {
+    Site::of(
+        &call.caller,
+        call.request_id,
+        call.idempotency.as_ref(),
+        id,
+        &call.site.table_prefix,
+    )
 }
 
 /// Reads the body of `POST /tenants/{id}/install`: the administrator of the new site.

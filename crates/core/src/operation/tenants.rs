@@ -137,7 +137,7 @@ impl List for TenantList {
 /// `GET /tenants/{id}/settings`: the settings that the tenant's site runs with.
 pub(crate) fn settings(call: &Call<'_>) -> Pending {
     let Ok(id) = TenantId::parse(call.id) else {
-        return absent(&call.caller, "tenant");
+        return absent(call, "tenant");
     };
     let sealer = call.env.sealer.cloned();
     let enforced = call.enforced.clone();
@@ -177,7 +177,7 @@ struct Shown<'a> {
 /// `GET /tenants/{id}`
 pub(crate) fn get(call: &mut Call<'_>) -> Pending {
     let Ok(id) = TenantId::parse(call.id) else {
-        return absent(&call.caller, "tenant");
+        return absent(call, "tenant");
     };
     let if_none_match = call.if_none_match.take();
     let dialect = call.dialect;
@@ -251,7 +251,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let patch = read_patch(call.fields()?, call.hostnames)?;
     let Ok(id) = TenantId::parse(call.id) else {
-        return Ok(absent(&call.caller, "tenant"));
+        return Ok(absent(call, "tenant"));
     };
     let writer = call.writer()?;
     let batch = tenants::edit(&writer, &id, &patch, &mut call.env)?;
@@ -300,7 +300,7 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         call.caller.need(Needs::SITES);
     }
     let Ok(id) = TenantId::parse(call.id) else {
-        return Ok(absent(&call.caller, "tenant"));
+        return Ok(absent(call, "tenant"));
     };
     if drop_tables {
         return site::delete_with_tables(call, id);

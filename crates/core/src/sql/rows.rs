@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::{self, Vec};
 
 use super::Value;
+use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 
 /// A row: its values in the order of the statement's columns.
@@ -16,13 +17,19 @@ pub type Rows = Vec<Row>;
 
 /// The rows of every statement of a batch.
 #[derive(Debug)]
-pub(crate) struct Results(vec::IntoIter<Rows>);
+pub(crate) struct Results {
+    rows: vec::IntoIter<Rows>,
+    replayed_until: Option<Timestamp>,
+}
 
 impl Results {
     /// Takes the results of a batch of `expected` statements.
     pub(crate) fn new(results: Vec<Rows>, expected: usize) -> Result<Self, ApiError> {
         if results.len() == expected {
-            Ok(Self(results.into_iter()))
+            Ok(Self {
+                rows: results.into_iter(),
+                replayed_until: None,
+            })
         } else {
             Err(unexpected_result(format!(
                 "{} results of {expected} statements",
@@ -31,9 +38,19 @@ impl Results {
         }
     }
 
+    /// Notes that the response is the one of an earlier request, which is remembered until this time.
+    pub(crate) fn replay(&mut self, until: Option<Timestamp>) {
+        self.replayed_until = until;
+    }
+
+    /// Until when the earlier request is remembered, if the response is that of one.
+    pub(crate) fn replayed_until(&self) -> Option<&Timestamp> {
+        self.replayed_until.as_ref()
+    }
+
     /// The next statement's rows.
     pub(crate) fn rows(&mut self) -> Result<Rows, ApiError> {
-        self.0
+        self.rows
             .next()
             .ok_or_else(|| unexpected_result("one result too few".into()))
     }
@@ -45,7 +62,7 @@ impl Results {
 
     /// The rows of the last statement. The statements before it return nothing.
     pub(crate) fn last_rows(&mut self) -> Result<Rows, ApiError> {
-        self.0
+        self.rows
             .next_back()
             .ok_or_else(|| unexpected_result("one result too few".into()))
     }
@@ -81,6 +98,11 @@ impl Columns {
         self.0
             .next()
             .ok_or_else(|| unexpected(name, "a value", None))
+    }
+
+    /// Whether all columns were read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_slice().is_empty()
     }
 
     /// Reads a text.

@@ -126,10 +126,20 @@ impl Sql {
         self
     }
 
-    /// Adds the placeholder of the value that was bound last.
-    pub(crate) fn again(mut self) -> Self {
+    /// The number of the placeholder that was bound last.
+    pub(crate) fn bound(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The value of a placeholder.
+    pub(crate) fn value(&self, number: usize) -> Option<&Value> {
+        self.values.get(number.checked_sub(1)?)
+    }
+
+    /// Adds the placeholder of a value that is bound already.
+    pub(crate) fn placeholder(mut self, number: usize) -> Self {
         // Writing to a String cannot fail.
-        let _ = write!(self.text.to_mut(), "?{}", self.values.len());
+        let _ = write!(self.text.to_mut(), "?{number}");
         self
     }
 

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use crate::sql::{Batch, Sql, Value};
+use crate::store::idempotency::Idempotency;
 use crate::store::standing;
 use crate::store::write::Writer;
 use crate::value::clock::Timestamp;
@@ -206,8 +207,8 @@ pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql 
 }
 
 /// Starts a transaction whose writes cannot carry a condition themselves, such as `CREATE TABLE`. Its first statement is the audit
-/// entry. If the caller's key is not valid or there is no such tenant, the entry's action is `NULL`, which the table refuses, and
-/// with it the whole transaction.
+/// entry. If the caller's key is not valid, there is no such tenant, or the request was carried out before, the entry's action is `NULL`, which
+/// the table refuses, and with it the whole transaction.
 pub(crate) fn entered(
     writer: &Writer,
     action: Action,
@@ -223,9 +224,7 @@ pub(crate) fn entered(
                 standing::key!(id),
                 ", CASE WHEN ",
                 standing::standing!(),
-                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7) THEN ?5 END, ?7, ?6, ",
-                standing::key!(now),
-                ", ?8, ?9"
+                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7)"
             )
         ),
     )
@@ -236,6 +235,19 @@ pub(crate) fn entered(
         detail.into(),
         writer.token().into(),
     ]);
+    let entry = match writer.idempotency() {
+        None => entry,
+        Some(idempotency) => {
+            let entry = entry.sql(" AND NOT ").values([idempotency.key()]);
+            let key = entry.bound();
+            Idempotency::is_known(entry, key)
+        }
+    };
+    let entry = entry.sql(concat!(
+        " THEN ?5 END, ?7, ?6, ",
+        standing::key!(now),
+        ", ?8, ?9"
+    ));
     Batch::of(core::iter::once(entry).chain(statements))
 }
 

@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0010_routing.sql",
     "0011_token.sql",
     "0012_key_writes.sql",
+    "0013_idempotency.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -174,7 +174,12 @@ pub(crate) fn create(
             holder!("external_id_is_taken", "tenants_plans", "external_id = ?11"),
             " AS external_id_holder, now, ",
             revision_of!("tenants_plans")
-        )
+        ),
+        Some(concat!(
+            "json_array(created_at, ",
+            revision!("revision"),
+            ") FROM tenants_plans WHERE id = "
+        ))
     );
     let values = [
         new.id.as_str().into(),
@@ -244,7 +249,12 @@ pub(crate) fn edit(
             holder!("external_id_is_taken", "tenants_plans", "external_id = ?15"),
             " AS external_id_holder, labels_fit, ",
             revision_of!("tenants_plans")
-        )
+        ),
+        Some(concat!(
+            "json_array(",
+            revision!("revision"),
+            ") FROM tenants_plans WHERE id = "
+        ))
     );
     let values = [
         id.as_str().into(),

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::crypto::seal::{Place, SealError, Sealer};
+use crate::store::idempotency::secret_place;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
 use crate::wire::labels::Labels;
@@ -114,6 +115,24 @@ pub(crate) fn open_env(
         .open(place, &sealed)
         .map_err(|e| stored(e.reason().into()))?;
     VariablesText::from_stored(plain).map(Some).map_err(stored)
+}
+
+/// Decrypts the secret of a remembered response.
+pub(crate) fn open_secret(
+    fingerprint: &str,
+    sealed: &str,
+    sealer: Option<&Sealer>,
+) -> Result<Zeroizing<String>, ApiError> {
+    let place = secret_place(fingerprint);
+    sealer
+        .ok_or(NO_ENCRYPTION_KEY)?
+        .open(place, sealed)
+        .map_err(|e| {
+            ApiError::Internal(Internal::Stored {
+                place: format!("{place}"),
+                reason: e.reason().into(),
+            })
+        })
 }
 
 /// The key and the randomness of a request, to encrypt maps for the column `env`.

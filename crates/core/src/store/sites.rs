@@ -5,8 +5,9 @@ use alloc::string::String;
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, unexpected_result};
 use crate::store::audit::{self, Action, Author, Entry};
+use crate::store::idempotency::{Idempotency, Past};
 use crate::store::site_schema;
-use crate::store::standing::{self, standing};
+use crate::store::standing::{self, Judged, standing};
 use crate::store::write::Writer;
 use crate::value::fault::ApiError;
 use crate::value::id::TenantId;
@@ -19,6 +20,7 @@ use crate::value::user::{Email, Username};
 pub(crate) struct Site {
     caller: Caller,
     request_id: String,
+    idempotency: Option<Idempotency>,
     id: TenantId,
     names: TableNames,
 }
@@ -35,12 +37,14 @@ impl Site {
     pub(crate) fn of(
         caller: &Caller,
         request_id: &str,
+        idempotency: Option<&Idempotency>,
         id: TenantId,
         prefix: &TablePrefix,
     ) -> Self {
         Self {
             caller: caller.clone(),
             request_id: request_id.into(),
+            idempotency: idempotency.cloned(),
             names: TableNames::of(prefix, &id),
             id,
         }
@@ -48,7 +52,12 @@ impl Site {
 
     /// The caller as the author of a write. A request that is refused in its first batch needs none.
     pub(crate) fn writer(&self, random: &mut dyn Random) -> Result<Writer, ApiError> {
-        Writer::new(&self.caller, &self.request_id, random)
+        Writer::new(
+            &self.caller,
+            &self.request_id,
+            self.idempotency.as_ref(),
+            random,
+        )
     }
 
     /// The tenant's id, as the request spells it.
@@ -71,17 +80,24 @@ impl Site {
             .sql(") RETURNING username, email, (SELECT id FROM tenants WHERE id = ")
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
+        let remember = remember(writer, None, |sql| {
+            sql.sql("json_array(id) FROM tenants WHERE id = ")
+                .bind(self.id.as_str())
+        });
         let tables = site_schema::create(&self.names);
-        self.entered(writer, Action::TenantInstall, None, tables.chain([insert]))
+        let statements = remember.into_iter().chain(tables).chain([insert]);
+        self.entered(writer, Action::TenantInstall, None, statements)
     }
 
-    /// Changes a user's password. The first statement returns the user's name; the last one returns [`Obstacles`]. If the log has the write's
+    /// Changes a user's password, which is `secret`, encrypted, if it was generated. The first statement returns the user's name; the last one
+    /// returns [`Obstacles`]. If the log has the write's
     /// token, nothing changes, and the results are the same.
     pub(crate) fn reset_password(
         &self,
         writer: &Writer,
         username: &Username,
         password_hash: String,
+        secret: Option<String>,
     ) -> Batch {
         let update = standing::statement(writer, "UPDATE ")
             .name(&self.names.name(site_schema::USERS))
@@ -96,33 +112,49 @@ impl Site {
             ))
             .bind(self.id.as_str())
             .sql(") AND username = ")
-            .bind(username.as_str())
-            .sql(" RETURNING username");
+            .bind(username.as_str());
+        let update = match &self.idempotency {
+            None => update,
+            Some(idempotency) => {
+                let update = update.sql(" AND NOT ").values([idempotency.key()]);
+                let key = update.bound();
+                Idempotency::is_known(update, key)
+            }
+        };
+        let update = update.sql(" RETURNING username");
+        let remember = remember(writer, secret, |sql| {
+            sql.sql("json_array(username) FROM ")
+                .name(&self.names.name(site_schema::USERS))
+                .sql(" WHERE username = ")
+                .bind(username.as_str())
+        });
         let entry = audit::after_change(Entry {
             author: Author::Caller(writer),
             action: Action::TenantUserPasswordReset,
             subject: self.id.as_str(),
             now: writer.now(),
         });
-        Batch::of([update, entry, self.obstacles()])
+        let first = [update, entry].into_iter();
+        Batch::of(first.chain(remember).chain([self.obstacles()]))
     }
 
     /// Deletes the tenant and drops all of its tables.
     pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
+        let remember = remember(writer, None, |sql| sql.sql("json_array() WHERE 1"));
         let drops = site_schema::drop(&self.names);
         self.entered(
             writer,
             Action::TenantDelete,
             Some(audit::TABLES_DROPPED),
-            core::iter::once(delete).chain(drops),
+            remember.into_iter().chain([delete]).chain(drops),
         )
     }
 
     /// Reads the obstacles that each of these can meet. The table is looked up by its name, since `sqlite_master` has no index and
     /// a dozen rows a tenant.
     pub(crate) fn obstacles(&self) -> Sql {
-        standing::statement(
+        let sql = standing::statement(
             &self.caller,
             concat!(
                 "SELECT ",
@@ -134,12 +166,13 @@ impl Site {
         .values([
             self.id.as_str().into(),
             self.names.name(site_schema::USERS).as_str().into(),
-        ])
+        ]);
+        self.recalled(sql, None)
     }
 
     /// Reads, after a batch that failed, whether it was committed all the same, and the obstacles. The result is an [`Aftermath`].
     pub(crate) fn aftermath(&self, writer: &Writer) -> Sql {
-        standing::statement(
+        let sql = standing::statement(
             writer,
             concat!(
                 "SELECT ",
@@ -152,7 +185,21 @@ impl Site {
             self.id.as_str().into(),
             self.names.name(site_schema::USERS).as_str().into(),
             writer.token().into(),
-        ])
+        ]);
+        let token = sql.bound();
+        self.recalled(sql, Some(token))
+    }
+
+    /// Adds the column of what is remembered, if the request has an `Idempotency-Key`. [`past`] reads it.
+    fn recalled(&self, sql: Sql, token: Option<usize>) -> Sql {
+        let Some(idempotency) = &self.idempotency else {
+            return sql;
+        };
+        let sql = sql.values([idempotency.key()]);
+        let key = sql.bound();
+        idempotency
+            .recall(sql.sql(", "), key, token)
+            .sql(" AS remembered")
     }
 
     fn entered(
@@ -166,25 +213,49 @@ impl Site {
     }
 }
 
-/// The state of a site whose tenant exists.
-#[derive(Debug, Clone, Copy)]
+/// The statement that remembers a response, if the request has an `Idempotency-Key`.
+fn remember(
+    writer: &Writer,
+    secret: Option<String>,
+    answer: impl FnOnce(Sql) -> Sql,
+) -> Option<Sql> {
+    let idempotency = writer.idempotency()?;
+    Some(idempotency.remember(writer, writer.token(), secret, answer))
+}
+
+/// Reads the column of what is remembered, which the row has if the request has an `Idempotency-Key`.
+fn past(row: &mut Judged) -> Result<Option<Past>, ApiError> {
+    if row.is_empty() {
+        return Ok(None);
+    }
+    let text = row.optional_text("remembered")?;
+    text.map(|text| Past::read("remembered", &text)).transpose()
+}
+
+/// The state of a site whose tenant exists, or the same request, carried out before.
+#[derive(Debug)]
 pub(crate) struct Obstacles {
     pub(crate) is_installed: bool,
+    pub(crate) past: Option<Past>,
 }
 
 impl Obstacles {
-    /// Reads the row of [`Site::obstacles`].
+    /// Reads the row of [`Site::obstacles`], the last result.
     ///
     /// # Errors
-    /// 401 or 403 by the key's standing, 404 if there is no such tenant.
+    /// 401 or 403 by the key's standing, 422 if the `Idempotency-Key` belongs to another request, 404 if there is no such tenant.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
-        let mut row = standing::judged(results)?;
+        let row = results
+            .last()?
+            .ok_or_else(|| unexpected_result("no row of obstacles".into()))?;
+        let mut row = standing::judge(row)?;
         let tenant_is_there = row.boolean("tenant_is_there")?;
         let is_installed = row.boolean("is_installed")?;
-        if !tenant_is_there {
+        let past = past(&mut row)?;
+        if !tenant_is_there && past.is_none() {
             return Err(ApiError::NotFound { what: "tenant" });
         }
-        Ok(Self { is_installed })
+        Ok(Self { is_installed, past })
     }
 }
 
@@ -196,19 +267,22 @@ pub(crate) struct Aftermath {
     /// The tenant's id as it was created. `None` if there is no such tenant.
     pub(crate) tenant_id: Option<String>,
     pub(crate) is_installed: bool,
+    /// The same request, carried out before: by an earlier try, or by another request with the same `Idempotency-Key`.
+    pub(crate) past: Option<Past>,
 }
 
 impl Aftermath {
     /// Reads the row of [`Site::aftermath`].
     ///
     /// # Errors
-    /// 401 or 403 by the key's standing.
+    /// 401 or 403 by the key's standing, 422 if the `Idempotency-Key` belongs to another request.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
         let mut row = standing::judged(results)?;
         Ok(Self {
             is_done: row.boolean("is_done")?,
             tenant_id: row.optional_text("tenant_id")?,
             is_installed: row.boolean("is_installed")?,
+            past: past(&mut row)?,
         })
     }
 }

@@ -142,6 +142,13 @@ pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
 #[derive(Debug)]
 pub(crate) struct Judged(Columns);
 
+impl Judged {
+    /// Other columns, of the same caller.
+    pub(crate) fn with(self, columns: Columns) -> Self {
+        Self(columns)
+    }
+}
+
 impl Deref for Judged {
     type Target = Columns;
 

@@ -271,7 +271,12 @@ pub(crate) fn create(
             holder!("external_id_is_taken", "tenants", "external_id = ?14"),
             " AS external_id_holder, plan_is_there, site_is_there, now, plan_id, ",
             revision_of!("tenants")
-        )
+        ),
+        Some(concat!(
+            "json_array(has_site, created_at, plan_id, ",
+            revision!("revision"),
+            ") FROM tenants WHERE id = "
+        ))
     );
     let values = [
         new.id.as_str().into(),
@@ -324,7 +329,12 @@ pub(crate) fn edit(
             revision_of!("tenants"),
             ", (SELECT stats FROM tenants WHERE id = ?6) AS stats, \
              (SELECT last_job_at FROM tenants WHERE id = ?6) AS last_job_at"
-        )
+        ),
+        Some(concat!(
+            "json_array(",
+            revision!("revision"),
+            ", stats, last_job_at) FROM tenants WHERE id = "
+        ))
     );
     let values = [
         id.as_str().into(),

@@ -15,7 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::auth::Caller;
-use crate::sql::{Batch, Results, Value};
+use crate::sql::{Batch, Results, Value, unexpected_result};
+use crate::store::idempotency::{Idempotency, Past};
 use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::{Random, RandomUnavailable};
@@ -26,6 +27,7 @@ pub(crate) struct Writer {
     caller: Caller,
     request_id: String,
     token: String,
+    idempotency: Option<Idempotency>,
 }
 
 impl Writer {
@@ -36,6 +38,7 @@ impl Writer {
     pub(crate) fn new(
         caller: &Caller,
         request_id: &str,
+        idempotency: Option<&Idempotency>,
         random: &mut dyn Random,
     ) -> Result<Self, ApiError> {
         let mut bytes = [0; Self::TOKEN_BYTES];
@@ -46,12 +49,18 @@ impl Writer {
             caller: caller.clone(),
             request_id: request_id.into(),
             token: URL_SAFE_NO_PAD.encode(bytes),
+            idempotency: idempotency.cloned(),
         })
     }
 
     /// The id of the request.
     pub(crate) fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// The request's `Idempotency-Key`.
+    pub(crate) fn idempotency(&self) -> Option<&Idempotency> {
+        self.idempotency.as_ref()
     }
 
     /// The token of the write.
@@ -74,6 +83,9 @@ pub(crate) struct WriteText {
     pub(crate) columns: &'static str,
     pub(crate) values: &'static str,
     pub(crate) returning: &'static str,
+    /// What to remember of the response, for a request with an `Idempotency-Key`: the values that `returning` has after the obstacles, as a
+    /// list in JSON, and the rows that have them, up to the id. `None` if there are none.
+    pub(crate) answer: Option<&'static str>,
 }
 
 /// The placeholder of the request's id in a write. A write's own values follow it.
@@ -83,9 +95,13 @@ macro_rules! request_id {
     };
 }
 
-/// The text of a write. `$columns` and `$values` begin with the obstacles. `$returning` names the columns to return.
+/// The text of a write. `$columns` and `$values` begin with the obstacles. `$returning` names the columns to return: the obstacles, and then
+/// those of `$answer`, if there are any.
 macro_rules! write_into {
     ($view:literal, $columns:literal, $values:expr, $returning:expr) => {
+        $crate::store::write::write_into!($view, $columns, $values, $returning, None)
+    };
+    ($view:literal, $columns:literal, $values:expr, $returning:expr, $answer:expr) => {
         $crate::store::write::WriteText {
             columns: concat!(
                 "INSERT INTO ",
@@ -106,7 +122,8 @@ macro_rules! write_into {
                 $values,
                 ", "
             ),
-            returning: concat!(" RETURNING key_stands, is_done, ", $returning),
+            returning: $returning,
+            answer: $answer,
         }
     };
 }
@@ -154,48 +171,104 @@ macro_rules! labels_fit {
 
 pub(crate) use {holder, labels_fit, merged_labels, request_id, write_into};
 
-/// A write. `text` comes from [`write_into!`], and `values` are bound from `?6` on. The result is a [`Written`].
+/// The number of the placeholder of a resource's id.
+const ID: usize = 6;
+
+/// A write. `text` comes from [`write_into!`], and `values` are bound from `?6` on, the resource's id first. The first result is a [`Written`].
 pub(crate) fn write(
     writer: &Writer,
     text: WriteText,
     values: impl IntoIterator<Item = Value>,
 ) -> Batch {
-    let statement = standing::statement(writer, text.columns)
+    let sql = standing::statement(writer, text.columns)
         .sql(text.values)
         .values([writer.request_id().into()])
         .values(values)
-        .bind(writer.token())
+        .bind(writer.token());
+    let token = sql.bound();
+    let sql = sql
         .sql(", EXISTS (SELECT 1 FROM audit_log WHERE token = ")
-        .again()
-        .sql(")")
+        .placeholder(token)
+        .sql(")");
+    let Some(idempotency) = writer.idempotency() else {
+        return Batch::one(
+            sql.sql(" RETURNING key_stands, is_done, ")
+                .sql(text.returning),
+        );
+    };
+    // A request that was carried out before is not carried out again.
+    let sql = sql.values([idempotency.key()]);
+    let key = sql.bound();
+    let sql = Idempotency::is_known(sql.sql(" OR "), key).sql(" RETURNING key_stands, coalesce(");
+    let sql = idempotency
+        .recall(sql, key, Some(token))
+        .sql(", is_done) AS is_done, ")
         .sql(text.returning);
-    Batch::one(statement)
+    let id = sql.value(ID).cloned();
+    let remember = idempotency.remember(writer, writer.token(), None, |sql| match text.answer {
+        Some(answer) => sql.sql(answer).bind(id),
+        None => sql.sql("json_array() WHERE 1"),
+    });
+    Batch::of([sql, remember])
 }
 
-/// The row of a write: its obstacles, and then the values that only the statement knew.
+/// The row of a write: its obstacles, and then the values that only the database knew.
 #[derive(Debug)]
 pub(crate) struct Written {
     row: Judged,
+    /// Whether the write was made before: by an earlier try of this request, or by the same request with the same `Idempotency-Key`.
     is_done: bool,
+    /// Whether the row has no obstacles, but the values alone.
+    is_remembered: bool,
 }
 
 impl Written {
     /// Reads the row that [`write`] returns.
+    ///
+    /// # Errors
+    /// 401 or 403 by the key's standing, 422 if the `Idempotency-Key` belongs to another request.
     pub(crate) fn read(results: &mut Results) -> Result<Self, ApiError> {
         let mut row = standing::judged(results)?;
-        let is_done = row.boolean("is_done")?;
-        Ok(Self { row, is_done })
+        let is_done = match row.value("is_done")? {
+            Value::Integer(0) => false,
+            Value::Integer(1) => true,
+            Value::Text(text) => {
+                let past = Past::read("is_done", &text)?;
+                results.replay(past.replayed_until);
+                return Ok(Self {
+                    row: row.with(past.answer),
+                    is_done: true,
+                    is_remembered: true,
+                });
+            }
+            Value::Integer(_) | Value::Null => {
+                return Err(unexpected_result(
+                    "column is_done: expected 0, 1 or a text; got another value".into(),
+                ));
+            }
+        };
+        Ok(Self {
+            row,
+            is_done,
+            is_remembered: false,
+        })
     }
 
-    /// Reads an obstacle. `free` is its value if it is not in the way. An earlier try that made the write met no obstacle, although the
-    /// write itself may be one by now.
+    /// Reads an obstacle. `free` is its value if it is not in the way. A write that was made before met no obstacle, although the write itself
+    /// may be one by now.
     pub(crate) fn obstacle(&mut self, name: &'static str, free: bool) -> Result<bool, ApiError> {
+        if self.is_remembered {
+            return Ok(free);
+        }
         let found = self.row.boolean(name)?;
         Ok(if self.is_done { free } else { found })
     }
 
     /// Reads the holder of a value that the write needs, an obstacle. `None` if the value is free.
     pub(crate) fn holder(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
+        if self.is_remembered {
+            return Ok(None);
+        }
         let found = self.row.optional_text(name)?;
         Ok(found.filter(|_| !self.is_done))
     }

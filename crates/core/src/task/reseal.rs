@@ -1,6 +1,6 @@
 //! Encrypting again: after a change of `CHEVERETO_ENCRYPTION_KEY`, values of an earlier key get the new one (contract §5).
 //!
-//! [`Reseal`] goes through `tenants` and `tenants_plans` in slices, in key order. It decrypts each `env` of another key, encrypts it for
+//! [`Reseal`] goes through `tenants`, `tenants_plans` and the secrets of `idempotency` in slices, in key order. It decrypts each value of another key, encrypts it for
 //! the same place, and writes it back only if the row still holds the value that was read: an edit made meanwhile wins. A value that
 //! cannot be decrypted is reported by its place and left as it is. Every slice stands by itself, so a run may be interrupted anywhere and
 //! repeated. Nothing else of a row changes, not even `updated_at`.
@@ -12,10 +12,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::crypto::seal::{self, Sealer};
+use crate::crypto::seal::{self, Place, Sealer};
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit::{self, Action, Author, Entry};
+use crate::store::idempotency;
 use crate::store::sealed;
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
@@ -35,11 +36,13 @@ pub enum Table {
     Tenants,
     /// `tenants_plans`
     Plans,
+    /// `idempotency`: remembered responses with a secret.
+    Answers,
 }
 
 impl Table {
     /// All tables, in the order of a run.
-    pub const ALL: [Self; 2] = [Self::Tenants, Self::Plans];
+    pub const ALL: [Self; 3] = [Self::Tenants, Self::Plans, Self::Answers];
 
     /// The name in the database.
     #[must_use]
@@ -47,6 +50,15 @@ impl Table {
         match self {
             Self::Tenants => "tenants",
             Self::Plans => "tenants_plans",
+            Self::Answers => "idempotency",
+        }
+    }
+
+    /// The place of a row's encrypted column.
+    pub(crate) fn place(self, id: &str) -> Place<'_> {
+        match self {
+            Self::Tenants | Self::Plans => sealed::env_place(self.name(), id),
+            Self::Answers => idempotency::secret_place(id),
         }
     }
 }
@@ -77,6 +89,8 @@ pub struct Counts {
     pub tenants: Count,
     /// The plans.
     pub plans: Count,
+    /// The remembered responses with a secret.
+    pub answers: Count,
 }
 
 impl Counts {
@@ -86,13 +100,14 @@ impl Counts {
         match table {
             Table::Tenants => self.tenants,
             Table::Plans => self.plans,
+            Table::Answers => self.answers,
         }
     }
 
-    /// The rows of both tables that are not under the current key.
+    /// The rows of all tables that are not under the current key.
     #[must_use]
     pub fn to_do(self) -> i64 {
-        self.tenants.to_do() + self.plans.to_do()
+        self.tenants.to_do() + self.plans.to_do() + self.answers.to_do()
     }
 }
 
@@ -255,7 +270,7 @@ impl Reseal {
             let id = row.text("id")?;
             let text = row.text("env")?;
             upto.clone_from(&id);
-            let place = sealed::env_place(table.name(), &id);
+            let place = table.place(&id);
             match self.sealer.open(place, &text) {
                 Ok(plain) => {
                     resealed.push(Resealed {
@@ -315,8 +330,9 @@ impl Reseal {
     /// Reads rows of a table that are under another key: at least one, and no more than fit into a batch.
     fn slice(&self, table: Table, after: &str) -> Sql {
         let text = match table {
-            Table::Tenants => slice_of!("tenants"),
-            Table::Plans => slice_of!("tenants_plans"),
+            Table::Tenants => slice_of!("tenants", "id", "env"),
+            Table::Plans => slice_of!("tenants_plans", "id", "env"),
+            Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
         };
         Sql::new(text).values([
             after.into(),
@@ -351,7 +367,8 @@ impl Reseal {
                 if rows.is_empty() {
                     let further = match table {
                         Table::Tenants => &Table::ALL[1..],
-                        Table::Plans => &[],
+                        Table::Plans => &Table::ALL[2..],
+                        Table::Answers => &[],
                     };
                     return Ok(Step::Run(self.first_slice(further)));
                 }
@@ -387,12 +404,23 @@ fn sealer(config: &Config) -> Result<&Sealer, ApiError> {
 /// A slice's rows. `?1` is the identifier before them, `?2` the start of every text under the current key, `?3` the most rows, `?4` a
 /// row's length without its text, and `?5` the length of all rows together, which the first one may exceed.
 macro_rules! slice_of {
-    ($table:literal) => {
+    ($table:literal, $id:literal, $column:literal) => {
         concat!(
-            "SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT id, env FROM ",
+            "SELECT id, env FROM (SELECT id, env, sum(length(env) + ?4) OVER (ORDER BY id) AS bytes FROM (SELECT ",
+            $id,
+            " AS id, ",
+            $column,
+            " AS env FROM ",
             $table,
-            " WHERE id > ?1 AND env IS NOT NULL AND substr(env, 1, 11) <> ?2 ORDER BY id LIMIT ?3)) \
-             WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id"
+            " WHERE ",
+            $id,
+            " > ?1 AND ",
+            $column,
+            " IS NOT NULL AND substr(",
+            $column,
+            ", 1, 11) <> ?2 ORDER BY ",
+            $id,
+            " LIMIT ?3)) WHERE bytes <= ?5 OR bytes = length(env) + ?4 ORDER BY id"
         )
     };
 }
@@ -402,17 +430,25 @@ use slice_of;
 /// nonce of 24 random bytes. So the old text need not be sent back; both texts together could exceed a statement's limit.
 fn write(table: Table, row: Resealed) -> Sql {
     macro_rules! update {
-        ($table:literal) => {
+        ($table:literal, $id:literal, $column:literal) => {
             concat!(
                 "UPDATE ",
                 $table,
-                " SET env = ?1 WHERE id = ?2 AND substr(env, 1, 43) = ?3 RETURNING id"
+                " SET ",
+                $column,
+                " = ?1 WHERE ",
+                $id,
+                " = ?2 AND substr(",
+                $column,
+                ", 1, 43) = ?3 RETURNING ",
+                $id
             )
         };
     }
     let text = match table {
-        Table::Tenants => update!("tenants"),
-        Table::Plans => update!("tenants_plans"),
+        Table::Tenants => update!("tenants", "id", "env"),
+        Table::Plans => update!("tenants_plans", "id", "env"),
+        Table::Answers => update!("idempotency", "fingerprint", "secret"),
     };
     Sql::new(text).values([row.env.into(), row.id.into(), row.mark.into()])
 }
@@ -420,16 +456,27 @@ fn write(table: Table, row: Resealed) -> Sql {
 /// Counts the texts under each key, a row for each table. It returns no part of a text, which might be in clear.
 fn counts(sealer: &Sealer) -> Sql {
     macro_rules! count {
-        ($table:literal) => {
+        ($table:literal, $column:literal) => {
             concat!(
-                "SELECT count(*) AS sealed, coalesce(sum(substr(env, 1, 11) = ?1), 0) AS current, \
-                 coalesce(sum(substr(env, 1, 11) = ?2), 0) AS previous FROM ",
+                "SELECT count(*) AS sealed, coalesce(sum(substr(",
+                $column,
+                ", 1, 11) = ?1), 0) AS current, coalesce(sum(substr(",
+                $column,
+                ", 1, 11) = ?2), 0) AS previous FROM ",
                 $table,
-                " WHERE env IS NOT NULL"
+                " WHERE ",
+                $column,
+                " IS NOT NULL"
             )
         };
     }
-    let text = concat!(count!("tenants"), " UNION ALL ", count!("tenants_plans"));
+    let text = concat!(
+        count!("tenants", "env"),
+        " UNION ALL ",
+        count!("tenants_plans", "env"),
+        " UNION ALL ",
+        count!("idempotency", "secret")
+    );
     Sql::new(text).values([
         sealer.current_prefix().into(),
         sealer.previous_prefix().into(),
@@ -452,5 +499,6 @@ fn read_counts(results: &mut Results) -> Result<Counts, ApiError> {
     Ok(Counts {
         tenants: count()?,
         plans: count()?,
+        answers: count()?,
     })
 }

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::counters::COUNTERS;
+use crate::store::idempotency;
 use crate::store::site_schema as schema;
 use crate::task::{TaskError, results, rows};
 use crate::value::clock::Timestamp;
@@ -97,7 +98,12 @@ impl Refresh {
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
-        let batch = Batch::one(choose(&prefix, now, &which, config.stats_min_age_s));
+        let choice = choose(&prefix, now, &which, config.stats_min_age_s);
+        let batch = match which {
+            // The cron trigger also deletes what has expired.
+            Which::Oldest(_) => Batch::of([idempotency::sweep(now), choice]),
+            Which::One(_) | Which::All => Batch::one(choice),
+        };
         Self {
             prefix,
             now: now.clone(),
@@ -125,7 +131,7 @@ impl Refresh {
 
     /// Reads the chosen tenants. A tenant without a site has lost its turn in the same statement.
     fn take(&mut self, results: &mut Results) -> Result<(), ApiError> {
-        let rows = results.rows()?;
+        let rows = results.last_rows()?;
         let is_one = matches!(self.which, Which::One(_));
         if is_one && rows.is_empty() {
             return Err(NO_TENANT);

@@ -167,7 +167,8 @@ impl Status {
                 let (table, after) = match (last, table) {
                     (Some(last), table) => (table, last),
                     (None, Table::Tenants) => (Table::Plans, String::new()),
-                    (None, Table::Plans) => {
+                    (None, Table::Plans) => (Table::Answers, String::new()),
+                    (None, Table::Answers) => {
                         let (schema, mut registry, unreadable) = *so_far;
                         registry.unreadable = Some(unreadable);
                         return Ok(Step::Done(Ok(Report {
@@ -224,20 +225,31 @@ fn read_numbers(results: &mut Results) -> Result<Registry, ApiError> {
     })
 }
 
-/// Reads the next rows of a table that have an `env`.
+/// Reads the next rows of a table that have an encrypted value.
 fn slice(table: Table, after: &str) -> Sql {
     macro_rules! slice_of {
-        ($table:literal) => {
+        ($table:literal, $id:literal, $column:literal) => {
             concat!(
-                "SELECT id, env FROM ",
+                "SELECT ",
+                $id,
+                " AS id, ",
+                $column,
+                " AS env FROM ",
                 $table,
-                " WHERE id > ?1 AND env IS NOT NULL ORDER BY id LIMIT ?2"
+                " WHERE ",
+                $id,
+                " > ?1 AND ",
+                $column,
+                " IS NOT NULL ORDER BY ",
+                $id,
+                " LIMIT ?2"
             )
         };
     }
     let text = match table {
-        Table::Tenants => slice_of!("tenants"),
-        Table::Plans => slice_of!("tenants_plans"),
+        Table::Tenants => slice_of!("tenants", "id", "env"),
+        Table::Plans => slice_of!("tenants_plans", "id", "env"),
+        Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
     };
     Sql::new(text).values([after.into(), SLICE_ROWS.into()])
 }
@@ -254,7 +266,7 @@ fn check(
     for row in rows {
         let mut row = Columns::new(row);
         let id = row.text("id")?;
-        let place = sealed::env_place(table.name(), &id);
+        let place = table.place(&id);
         if let Err(error) = sealer.open(place, &row.text("env")?) {
             unreadable.push(Unreadable {
                 place: format!("{place}"),

@@ -2,7 +2,8 @@
 //!
 //! The core never asks for the time: a host passes it in with each request.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString as _};
 use core::fmt;
 
 use serde::Serialize;
@@ -72,6 +73,24 @@ impl Timestamp {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The time as HTTP writes it (RFC 9110 §5.6.7): `Tue, 18 Aug 2026 23:16:57 GMT`.
+    pub(crate) fn to_http_date(&self) -> String {
+        // A timestamp's text is one that the format reads.
+        let Ok(at) = PrimitiveDateTime::parse(&self.0, FORMAT) else {
+            return String::new();
+        };
+        // The English names begin with the three letters that HTTP wants.
+        let name = |full: String| full.chars().take(3).collect::<String>();
+        format!(
+            "{}, {} {} {} {} GMT",
+            name(at.weekday().to_string()),
+            &self.0[8..10],
+            name(at.month().to_string()),
+            &self.0[..4],
+            &self.0[11..]
+        )
     }
 }
 

@@ -30,6 +30,8 @@ pub enum ApiError {
         /// The value that was expected, in words.
         expected: &'static str,
     },
+    /// The `Idempotency-Key` belongs to another request.
+    IdempotencyKeyReused,
     /// The body is longer than [`crate::BODY_LIMIT_BYTES`].
     BodyTooLarge,
     /// The body broke off before its end.

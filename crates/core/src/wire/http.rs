@@ -46,11 +46,13 @@ pub struct Headers<'a> {
     pub request_id: Option<&'a str>,
     /// `If-None-Match`
     pub if_none_match: Option<&'a str>,
+    /// `Idempotency-Key`
+    pub idempotency_key: Option<&'a str>,
 }
 
 impl Headers<'_> {
     /// The number of the headers.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 }
 
 impl<'a> Headers<'a> {
@@ -63,6 +65,7 @@ impl<'a> Headers<'a> {
         "content-encoding",
         "x-request-id",
         "if-none-match",
+        "idempotency-key",
     ];
 
     /// Takes the values of [`Headers::NAMES`].
@@ -75,6 +78,7 @@ impl<'a> Headers<'a> {
             content_encoding,
             request_id,
             if_none_match,
+            idempotency_key,
         ] = values;
         Self {
             api_key,
@@ -83,6 +87,7 @@ impl<'a> Headers<'a> {
             content_encoding,
             request_id,
             if_none_match,
+            idempotency_key,
         }
     }
 

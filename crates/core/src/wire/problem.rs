@@ -83,6 +83,7 @@ codes! {
     PayloadTooLarge = 413 "payload_too_large", "Content Too Large": "The body has more than 65536 bytes.";
     UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
     Invalid = 422 "invalid", "Unprocessable Content": "Fields of the body or parameters of the query are missing, unknown, mistyped or out of bounds. `errors` names every one.";
+    IdempotencyKeyReused = 422 "idempotency_key_reused", "Unprocessable Content": "The `Idempotency-Key` belongs to a request with another method, path, query or body.";
     Internal = 500 "internal", "Internal Server Error": "Something failed in the service. Its log has the cause under the request's id.";
     NotConfigured = 503 "not_configured", "Service Unavailable": "A variable that the operation needs is missing or cannot be read. The log names it.";
     Unavailable = 503 "unavailable", "Service Unavailable": "The database is busy or out of reach. `Retry-After` says when to try again.";
@@ -98,6 +99,7 @@ impl ApiError {
             Self::BodyIncomplete => Code::BodyIncomplete,
             Self::MalformedJson { .. } => Code::MalformedJson,
             Self::MalformedHeader { .. } => Code::MalformedHeader,
+            Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::AddressRefused => Code::Forbidden,
             Self::InsufficientScope { .. } => Code::InsufficientScope,
@@ -128,6 +130,10 @@ impl ApiError {
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {
                 "a valid X-API-Key, and a valid X-Signature of the raw body, are required".into()
+            }
+            Self::IdempotencyKeyReused => {
+                "this Idempotency-Key belongs to a request with another method, path, query or body"
+                    .into()
             }
             Self::BodyTooLarge => "expected a body of at most 65536 bytes".into(),
             Self::BodyMissing => "expected a JSON object as the body; none came".into(),
@@ -205,6 +211,7 @@ impl ApiError {
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
             | Self::MalformedHeader { .. }
+            | Self::IdempotencyKeyReused
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)

@@ -80,6 +80,35 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    /// Whether the operation is a write that remembers its `Idempotency-Key`. The writes of API keys do not.
+    pub(crate) fn remembers(self) -> bool {
+        match self {
+            Self::CreateTenant
+            | Self::EditTenant
+            | Self::DeleteTenant
+            | Self::InstallTenant
+            | Self::ResetUserPassword
+            | Self::CreatePlan
+            | Self::EditPlan
+            | Self::DeletePlan => true,
+            Self::Health
+            | Self::Describe
+            | Self::VerifyKey
+            | Self::TraefikConfig
+            | Self::ListTenants
+            | Self::GetTenant
+            | Self::GetSettings
+            | Self::ListPlans
+            | Self::GetPlan
+            | Self::ListKeys
+            | Self::CreateKey
+            | Self::GetKey
+            | Self::EditKey
+            | Self::DeleteKey
+            | Self::RotateKey => false,
+        }
+    }
+
     /// Whether the operation reads or changes one tenant or plan, which has an `ETag`.
     pub(crate) fn has_etag(self) -> bool {
         match self {

@@ -15,6 +15,7 @@ pub(crate) struct Ask {
     pub(crate) content_encoding: Option<String>,
     pub(crate) request_id: Option<String>,
     pub(crate) if_none_match: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// A header. The host sets the right value unless a test says otherwise.
@@ -42,6 +43,7 @@ impl Ask {
             content_encoding: None,
             request_id: Some("r-1".into()),
             if_none_match: None,
+            idempotency_key: None,
         }
     }
 
@@ -97,6 +99,11 @@ impl Ask {
 
     pub(crate) fn if_none_match(mut self, tag: impl Into<String>) -> Self {
         self.if_none_match = Some(tag.into());
+        self
+    }
+
+    pub(crate) fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
         self
     }
 

@@ -189,8 +189,8 @@ fn tenants_without_a_site_and_those_counted_lately_cost_the_choice_nothing() {
     let steps = |host: &Host| {
         let config = host.api.config().unwrap();
         let choice = Refresh::begin(config, &now, Which::Oldest(24), 8);
-        let [statement] = choice.batch().statements() else {
-            panic!("more than one statement")
+        let [_, statement] = choice.batch().statements() else {
+            panic!("not a sweep and a choice")
         };
         let (text, values) = (statement.text(), statement.values());
         host.sql("SAVEPOINT here", &[]);

@@ -1,4 +1,4 @@
-//! A database that fails (contract §3 and §11). Nobody knows whether a batch that failed was committed, so a write is tried once more, and is
+//! A database that fails (contract §3 and §12). Nobody knows whether a batch that failed was committed, so a write is tried once more, and is
 //! made once however it fails. A read that fails is a 500 or a 503, and the caller can repeat it.
 
 use std::iter::repeat;
@@ -16,7 +16,7 @@ use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error, probl
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 
 /// A host with the plans `p`, which the tenant `a` has, and `r`.
-fn filled() -> Host {
+pub(crate) fn filled() -> Host {
     let mut host = Host::new();
     host.expect(201, &new_plan("p"));
     host.expect(201, &new_plan("r"));
@@ -29,7 +29,7 @@ fn filled() -> Host {
 }
 
 /// Every route that writes, with the status of a first request and of a second one after the change.
-fn writes() -> Vec<(Ask, u16, u16)> {
+pub(crate) fn writes() -> Vec<(Ask, u16, u16)> {
     vec![
         (install("not-yet"), 201, 409),
         (reset("a"), 200, 200),

@@ -302,6 +302,7 @@ impl Host {
                 content_encoding: ask.content_encoding.as_deref(),
                 request_id: ask.request_id.as_deref(),
                 if_none_match: ask.if_none_match.as_deref(),
+                idempotency_key: ask.idempotency_key.as_deref(),
             },
             body: if ask.too_large {
                 Body::TooLarge

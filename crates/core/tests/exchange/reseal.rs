@@ -138,6 +138,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
             previous: 3,
             other: 0,
         },
+        answers: NOTHING,
     };
     assert_eq!(survey(&mut host), counts);
 
@@ -155,6 +156,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
                     current: 3,
                     ..NOTHING
                 },
+                answers: NOTHING,
             },
             resealed: 10,
             overtaken: 0,

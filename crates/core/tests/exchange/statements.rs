@@ -216,6 +216,51 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
         ),
         ("POST /tenants/{id}/install", install("not-yet"), &[]),
         ("PATCH /tenants/{id}/user-password-reset", reset("a"), &[]),
+        (
+            "POST /tenants, with an Idempotency-Key",
+            new_tenant("keyed").idempotency_key("k-1"),
+            IDS,
+        ),
+        (
+            "PATCH /tenants/{id}, with an Idempotency-Key",
+            patch("/tenants/a", r#"{"is_enabled":true}"#).idempotency_key("k-2"),
+            IDS,
+        ),
+        (
+            "DELETE /tenants/{id}, with an Idempotency-Key",
+            delete("/tenants/a").idempotency_key("k-3"),
+            &[],
+        ),
+        (
+            "DELETE /tenants/{id}, drop_tables, with an Idempotency-Key",
+            delete_with_tables("a").idempotency_key("k-4"),
+            &[],
+        ),
+        (
+            "DELETE /tenants/{id} of an id that nothing can have, with an Idempotency-Key",
+            delete("/tenants/_").idempotency_key("k-5"),
+            &[],
+        ),
+        (
+            "POST /tenants/{id}/install, with an Idempotency-Key",
+            install("not-yet").idempotency_key("k-6"),
+            &[],
+        ),
+        (
+            "PATCH /tenants/{id}/user-password-reset, with an Idempotency-Key",
+            reset("a").idempotency_key("k-7"),
+            &[],
+        ),
+        (
+            "POST /tenants-plans, with an Idempotency-Key",
+            new_plan("keyed").idempotency_key("k-8"),
+            IDS,
+        ),
+        (
+            "PATCH /tenants-plans/{id}, with an Idempotency-Key",
+            patch("/tenants-plans/p", edit_plan).idempotency_key("k-9"),
+            IDS,
+        ),
         ("GET /tenants-plans", get("/tenants-plans"), &[]),
         (
             "GET /tenants-plans, by external_id",
@@ -377,9 +422,12 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let mut group = Group::new(
         "the batch that asks why the last one failed, of a request that creates, drops or uses a tenant's tables",
     );
-    let exchange = host.exchange(&install("not-yet"));
-    let why = host.ask_why(&install("not-yet"), exchange, "failed");
-    group.run(&mut host, why.batch());
+    let keyed = install("not-yet").idempotency_key("k-1");
+    for ask in [install("not-yet"), keyed] {
+        let exchange = host.exchange(&ask);
+        let why = host.ask_why(&ask, exchange, "failed");
+        group.run(&mut host, why.batch());
+    }
     groups.push((group, set(&[])));
 
     let mut host = host_with_tables();
@@ -479,6 +527,12 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let reseal = Reseal::begin(config, &run(), &now, 90_000).unwrap();
     let count = ["SCAN tenants", "SCAN tenants_plans"];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
+    // The index has the remembered responses with a secret alone.
+    let count = [
+        &count[..],
+        &["SCAN idempotency USING INDEX idempotency_by_secret"],
+    ]
+    .concat();
     groups.push((survey, set(&count)));
     // A slice of at most 500 rows comes from the index; the rows that fit a batch are sorted once more.
     let slice = [&count[..], &["USE TEMP B-TREE FOR ORDER BY"]].concat();

@@ -1,0 +1,194 @@
+//! `idempotency`: requests with an `Idempotency-Key` that were carried out, until they expire (contract §12).
+//!
+//! A request that comes again gets the first response again. The response is made from the request, which is the same, and from the values
+//! that only the database knew: the row remembers these, in the transaction of the write itself. A secret that was generated for the
+//! response is encrypted for its row.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::auth::KeyHolder;
+use crate::crypto::fingerprint::{Covered, Fingerprints};
+use crate::crypto::seal::Place;
+use crate::sql::json::rows_from_json;
+use crate::sql::{Columns, Sql, Value, unexpected_result};
+use crate::store::standing::key;
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, Internal};
+
+pub(crate) const TABLE: &str = "idempotency";
+
+/// The `Idempotency-Key` of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Idempotency {
+    key: String,
+    fingerprint: String,
+    /// The fingerprint under the previous secret, during a rotation.
+    previous: Option<String>,
+    expires_at: Timestamp,
+}
+
+impl Idempotency {
+    /// Takes the key of a request. Its response is remembered until `expires_at`.
+    pub(crate) fn new(
+        fingerprints: &Fingerprints,
+        covered: Covered<'_>,
+        expires_at: Timestamp,
+    ) -> Self {
+        let (fingerprint, previous) = fingerprints.make(covered);
+        Self {
+            key: covered.key.into(),
+            fingerprint,
+            previous,
+            expires_at,
+        }
+    }
+
+    /// The key, to bind.
+    pub(crate) fn key(&self) -> Value {
+        self.key.as_str().into()
+    }
+
+    /// The place of the secret that the response has.
+    pub(crate) fn secret_place(&self) -> Place<'_> {
+        secret_place(&self.fingerprint)
+    }
+
+    /// Adds the expression of what is remembered to a caller's statement: `NULL`, or a text for [`Past::read`]. `key` and `token` are the
+    /// placeholders of the key and of the write's token.
+    pub(crate) fn recall(&self, sql: Sql, key: usize, token: Option<usize>) -> Sql {
+        let sql = sql
+            .sql("(SELECT json_array(fingerprint IN (")
+            .bind(self.fingerprint.as_str());
+        let sql = match &self.previous {
+            None => sql,
+            Some(previous) => sql.sql(", ").bind(previous.as_str()),
+        };
+        let sql = sql.sql("), fingerprint, expires_at, secret, answer, ");
+        let sql = match token {
+            None => sql.sql("0"),
+            Some(token) => sql
+                .sql("EXISTS (SELECT 1 FROM audit_log WHERE token = ")
+                .placeholder(token)
+                .sql(")"),
+        };
+        rows(sql.sql(")"), key).sql(")")
+    }
+
+    /// Adds a condition to a caller's statement: whether anything is remembered. `key` is the placeholder of the key.
+    pub(crate) fn is_known(sql: Sql, key: usize) -> Sql {
+        rows(sql.sql("EXISTS (SELECT 1"), key).sql(")")
+    }
+
+    /// Remembers the values of the response, if the write with this token was made in the same transaction. `answer` adds their expression, the rows that they
+    /// come from, and a condition.
+    pub(crate) fn remember(
+        &self,
+        holder: &KeyHolder,
+        token: &str,
+        secret: Option<String>,
+        answer: impl FnOnce(Sql) -> Sql,
+    ) -> Sql {
+        let sql = Sql::new(
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer) SELECT ?1, ?2, ?4, ?5, ?6, ",
+        )
+        .values([
+            holder.key_id().into(),
+            self.key(),
+            holder.now().as_str().into(),
+            self.fingerprint.as_str().into(),
+            self.expires_at.as_str().into(),
+            secret.into(),
+        ]);
+        let sql = answer(sql)
+            .sql(" AND EXISTS (SELECT 1 FROM audit_log WHERE token = ")
+            .bind(token)
+            .sql(") AND NOT ");
+        Self::is_known(sql, 2)
+    }
+}
+
+/// Adds the row of a caller's key that has not expired, if there is one.
+fn rows(sql: Sql, key: usize) -> Sql {
+    sql.sql(concat!(
+        " FROM idempotency WHERE key_id = ",
+        key!(id),
+        " AND key = "
+    ))
+    .placeholder(key)
+    .sql(concat!(" AND expires_at > ", key!(now)))
+}
+
+/// The place of a secret. The fingerprint covers the caller and the key, so no two rows share one.
+pub(crate) fn secret_place(fingerprint: &str) -> Place<'_> {
+    Place {
+        table: TABLE,
+        row: fingerprint,
+        column: "secret",
+    }
+}
+
+/// The same request, carried out before.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// The values of the response that only the database knew.
+    pub(crate) answer: Columns,
+    /// The secret of the response, encrypted for the place of this fingerprint.
+    pub(crate) secret: Option<(String, String)>,
+    /// Until when it is remembered. `None` if it was an earlier try of the very same request.
+    pub(crate) replayed_until: Option<Timestamp>,
+}
+
+impl Past {
+    /// Reads what [`Idempotency::recall`] finds.
+    ///
+    /// # Errors
+    /// 422 if the key belongs to another request.
+    pub(crate) fn read(column: &str, text: &str) -> Result<Self, ApiError> {
+        let values = |text: &str| {
+            values(text).ok_or_else(|| {
+                unexpected_result(format!(
+                    "column {column}: expected a remembered response; got another text"
+                ))
+            })
+        };
+        let mut row = values(text)?;
+        if !row.boolean("is_same")? {
+            return Err(ApiError::IdempotencyKeyReused);
+        }
+        let fingerprint = row.text("fingerprint")?;
+        let expires_at = row.text("expires_at")?;
+        let secret = row.optional_text("secret")?;
+        let answer = values(&row.text("answer")?)?;
+        let is_own = row.boolean("is_own")?;
+        let expires_at = Timestamp::parse(&expires_at).map_err(|_| {
+            ApiError::Internal(Internal::Stored {
+                place: format!("{TABLE}/{fingerprint}/expires_at"),
+                reason: "is not a time".into(),
+            })
+        })?;
+        Ok(Self {
+            answer,
+            secret: secret.map(|secret| (fingerprint, secret)),
+            replayed_until: (!is_own).then_some(expires_at),
+        })
+    }
+}
+
+/// Reads a list of values in JSON.
+fn values(text: &str) -> Option<Columns> {
+    let rows = rows_from_json(&format!("[[{text}]]")).ok()?;
+    rows.into_iter().flatten().next().map(Columns::new)
+}
+
+/// The most rows that one run of the cron trigger deletes. Expired rows have no effect, so a run that leaves some does no harm.
+const SWEPT_ROWS: i64 = 2000;
+
+/// Deletes rows that have expired, the oldest first.
+pub(crate) fn sweep(now: &Timestamp) -> Sql {
+    Sql::new(
+        "DELETE FROM idempotency WHERE (key_id, key) IN \
+         (SELECT key_id, key FROM idempotency WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    )
+    .values([now.as_str().into(), SWEPT_ROWS.into()])
+}

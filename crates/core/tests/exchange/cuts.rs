@@ -1,0 +1,143 @@
+//! A client that repeats a request with its `Idempotency-Key` until it has an answer, through connections that break at random: the one between
+//! the service and its database, before and after the commit, and the one between the client and the service.
+
+use tenants_core::sql::{Row, Rows, Value};
+
+use crate::ask::{Ask, delete, delete_with_tables, get, new_plan, patch, post};
+use crate::host::{Got, Host};
+
+/// A repeatable sequence of numbers: xorshift64 (Marsaglia 2003).
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `n`.
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n
+    }
+}
+
+/// The writes of one tenant's life and of its plan's, each with the status of its success. A hash takes tens of milliseconds, so only some tenants
+/// have a site.
+fn life(n: usize, has_site: bool) -> Vec<(u16, Ask)> {
+    let tenant = format!("/tenants/T{n}");
+    let plan = format!("/tenants-plans/p{n}");
+    let new = format!(
+        r#"{{"id":"t{n}","hostname":"t{n}.example.com","is_enabled":true,"plan_id":"P{n}","env":{{"A":"hidden"}}}}"#
+    );
+    let mut life = vec![
+        (201, new_plan(&format!("p{n}"))),
+        (201, post("/tenants", new)),
+        (
+            204,
+            patch(&tenant, r#"{"is_enabled":false,"env":{"B":"hidden"}}"#),
+        ),
+        (204, patch(&plan, r#"{"labels":{"tier":"gold"}}"#)),
+        (204, patch(&tenant, r#"{"labels":{"a":"b"}}"#)),
+    ];
+    if has_site {
+        let admin = r#"{"username":"admin","email":"a@b.example","password":"hidden one"}"#;
+        let reset = format!("{tenant}/user-password-reset");
+        life.push((201, post(&format!("{tenant}/install"), admin)));
+        life.push((200, patch(&reset, r#"{"username":"ADMIN"}"#)));
+        life.push((
+            200,
+            patch(&reset, r#"{"username":"Admin","password":"hidden two"}"#),
+        ));
+        life.push((204, delete_with_tables(&format!("T{n}"))));
+    } else {
+        life.push((204, delete(&tenant)));
+    }
+    life.push((204, delete(&plan)));
+    life
+}
+
+/// Sends a request once. Each of its batches breaks off before its commit, after it, or not at all.
+fn send(host: &mut Host, ask: &Ask, dice: &mut Dice, cuts: &mut usize) -> Got {
+    let exchange = host.first(ask);
+    host.finish_with(ask, exchange, |host, batch| {
+        let lost = |_| Err("Network connection lost".to_owned());
+        match dice.below(4) {
+            0 => {
+                *cuts += 1;
+                lost(())
+            }
+            1 => {
+                *cuts += 1;
+                let done: Result<Vec<Rows>, String> = host.run(batch);
+                done.and_then(|_| lost(()))
+            }
+            _ => host.run(batch),
+        }
+    })
+}
+
+/// Everything that a caller and an operator can see of the registry, apart from what is random.
+fn state(host: &mut Host) -> (String, String, Vec<String>, Vec<Row>) {
+    let lists = ["/tenants", "/tenants-plans"].map(|path| host.expect(200, &get(path)).body);
+    let [tenants, plans] = lists.map(|body| String::from_utf8_lossy(body.as_bytes()).into_owned());
+    let log = host.sql(
+        "SELECT key_id, action, subject, request_id, detail FROM audit_log ORDER BY id",
+        &[],
+    );
+    (tenants, plans, host.own_tables(), log)
+}
+
+#[test]
+fn a_thousand_writes_through_broken_connections_happen_once_each_and_are_answered_as_if_nothing_had_broken()
+ {
+    let mut whole = Host::new();
+    let mut broken = Host::new();
+    let mut dice = Dice(0x1d_e3_90_7e_27_c5);
+    let (mut writes, mut cuts, mut lost) = (0, 0, 0);
+    for n in 0..138 {
+        for (status, ask) in life(n, n % 10 == 0) {
+            writes += 1;
+            let ask = ask
+                .request_id(format!("r-{writes}"))
+                .idempotency_key(format!("k-{writes}"));
+            let exchange = whole.first(&ask);
+            let expected = whole.finish_with(&ask, exchange, |host, batch| host.run(batch));
+            assert_eq!(expected.status, status, "{ask:?}: {expected:?}");
+            let entries = broken.one("SELECT count(*) FROM audit_log");
+            // The answer of the first try that had one. The client hears of none, or of a later one.
+            let mut first: Option<Got> = None;
+            let got = loop {
+                let got = send(&mut broken, &ask, &mut dice, &mut cuts);
+                if got.status >= 500 {
+                    continue;
+                }
+                if let Some(first) = &first {
+                    assert_eq!((first.status, &first.body), (got.status, &got.body));
+                    assert_eq!(got.header("idempotency-replayed"), Some("true"));
+                }
+                if dice.below(3) > 0 {
+                    break got;
+                }
+                lost += 1;
+                first = Some(got);
+            };
+            assert_eq!(got.status, status, "{ask:?}: {got:?}");
+            // Both hosts generate passwords, each its own.
+            if !ask.body.ends_with(br#""username":"ADMIN"}"#) {
+                assert_eq!(got.body, expected.body, "{ask:?}");
+            }
+            for header in ["location", "etag"] {
+                assert_eq!(got.header(header), expected.header(header), "{ask:?}");
+            }
+            let Value::Integer(before) = entries else {
+                panic!("{entries:?}")
+            };
+            let now = broken.one("SELECT count(*) FROM audit_log");
+            assert_eq!(now, Value::Integer(before + 1), "{ask:?}");
+        }
+        if n % 10 == 0 {
+            assert_eq!(state(&mut broken), state(&mut whole));
+        }
+    }
+    assert_eq!(state(&mut broken), state(&mut whole));
+    assert!(writes >= 1000, "{writes} writes");
+    assert!(cuts > 500 && lost > 200, "{cuts} cuts, {lost} answers lost");
+}
