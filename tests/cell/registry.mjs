@@ -57,7 +57,7 @@ export async function startRegistry({ cell = 'main' } = {}) {
 
   function answer(method, path, query, body) {
     if (method === 'GET' && path === `/cells/${cell}/tenants`) return page(query)
-    if (method === 'GET' && path === '/config/traefik') return { status: 200, etag: `"${epoch}-${revision}"`, compare: `"${epoch}-${revision}"`, body: registry.traefik() }
+    if (method === 'GET' && path === '/config/traefik') return !registry.traefik() ? problem(404, 'not_found') : { status: 200, etag: `"${epoch}-${revision}"`, compare: `"${epoch}-${revision}"`, body: registry.traefik() }
     if (method === 'POST' && path === `/cells/${cell}/jobs/lease`) {
       const leased = leasable().slice(0, body.max)
       for (const job of leased) Object.assign(job, { state: 'running', attempt: job.attempt + 1, lease: randomBytes(8).toString('hex'), leased_until: Date.now() + 1000 * (registry.leaseSeconds ?? body.seconds) })

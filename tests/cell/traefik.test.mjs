@@ -99,3 +99,18 @@ test('a change of nothing leaves the file alone, and a lost file is written agai
   assert.equal(once.status, 4)
   assert.match(once.stderr, /ends in .yml or .yaml/)
 })
+
+test('a registry without a configuration for Traefik does not hold up the sites', { skip }, async () => {
+  const [registry, redis] = await Promise.all([startRegistry(), startRedis()])
+  registry.traefik = () => undefined
+  registry.put({ id: 'a' })
+  const agent = makeAgent({ registry, redis, env: { TENANTS_AGENT_TRAEFIK_FILE: path.join(temporary('dynamic'), 'tenants.yml') } })
+  agent.start()
+  await agent.event('traefik_not_read')
+  registry.put({ id: 'b' })
+  await until(async () => (await redis.keys()).includes('chv:_:tenant:b'), 'the second tenant')
+  await sleep(1000)
+  assert.deepEqual(agent.events('registry_down'), [])
+  // Not in every round.
+  assert.ok(agent.events('traefik_not_read').length <= 2)
+})

@@ -126,7 +126,7 @@ fn report(shared: &Shared, job: &Job, ending: &Ending) {
     loop {
         match shared.registry.finish(job, ending) {
             Ok(()) => return,
-            Err(RegistryError::Conflict(detail)) => {
+            Err(RegistryError::Conflict(detail) | RegistryError::Refused(detail)) => {
                 log::warn("job_not_reported", json!({"job": job.id, "detail": detail}));
                 return;
             }

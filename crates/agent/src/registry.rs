@@ -28,6 +28,8 @@ pub(crate) enum RegistryError {
     CursorGone,
     /// A lease is lost, or another agent serves the cell.
     Conflict(String),
+    /// The request itself is wrong, or its subject is not there: the same again would not help.
+    Refused(String),
     /// The registry cannot be reached, fails, or refuses the agent.
     Down(String),
 }
@@ -36,7 +38,9 @@ impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CursorGone => f.write_str("the registry does not know the cursor"),
-            Self::Conflict(detail) | Self::Down(detail) => f.write_str(detail),
+            Self::Conflict(detail) | Self::Refused(detail) | Self::Down(detail) => {
+                f.write_str(detail)
+            }
         }
     }
 }
@@ -53,6 +57,7 @@ impl From<ClientError> for RegistryError {
                 match status {
                     409 => Self::Conflict(text),
                     410 => Self::CursorGone,
+                    404 | 422 => Self::Refused(text),
                     _ => Self::Down(text),
                 }
             }

@@ -84,7 +84,10 @@ pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
         return Err(Error::Failed("Redis is down".into()));
     }
     let registry = |e| Error::failed("the registry", e);
-    if let Followed::Applied { jobs_waiting: true } = followed {
+    if let Followed::Applied {
+        jobs_waiting: true, ..
+    } = followed
+    {
         jobs::start(shared, rounds.engine.state()).map_err(registry)?;
     }
     rounds.keep_traefik(true).map_err(registry)?;
@@ -150,14 +153,23 @@ impl Rounds {
     /// Everything that needs the registry.
     fn talk(&mut self) -> Result<(), Outage> {
         let followed = self.engine.follow()?;
-        if let Followed::Applied { jobs_waiting } = followed {
+        let mut has_changed = false;
+        if let Followed::Applied {
+            jobs_waiting,
+            has_changed: has,
+        } = followed
+        {
+            has_changed = has;
             let is_good = self.engine.keep()?;
             self.shared.is_redis_good.store(is_good, Ordering::Relaxed);
             if is_good && jobs_waiting && !self.shared.is_stopping() {
                 jobs::start(&self.shared, self.engine.state())?;
             }
         }
-        self.keep_traefik(matches!(followed, Followed::Applied { .. }))?;
+        // A configuration that cannot be read must not hold up the sites. The file is tried again after a minute, or with the next change.
+        if let Err(error) = self.keep_traefik(has_changed) {
+            log::warn("traefik_not_read", json!({"detail": error.to_string()}));
+        }
         self.report_counted()?;
         Ok(())
     }
@@ -174,11 +186,18 @@ impl Rounds {
         if counted.is_empty() {
             return Ok(());
         }
-        let outcome = self.shared.registry.report(&counted);
-        if outcome.is_err() {
-            self.shared.add_counted(counted);
+        match self.shared.registry.report(&counted) {
+            // The next run of each site's cron counts it again.
+            Err(RegistryError::Refused(detail)) => {
+                log::warn("stats_refused", json!({"detail": detail}));
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.add_counted(counted);
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
-        outcome
     }
 }
 

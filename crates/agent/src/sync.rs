@@ -47,8 +47,11 @@ pub(crate) struct Engine {
 pub(crate) enum Followed {
     /// Nothing changed, and no job waits.
     Unchanged,
-    /// The state has all changes.
-    Applied { jobs_waiting: bool },
+    /// The state has all changes, if there were any.
+    Applied {
+        jobs_waiting: bool,
+        has_changed: bool,
+    },
     /// The changes wait for `accept`.
     Held,
 }
@@ -320,6 +323,7 @@ impl Engine {
         self.remember_registry()?;
         Ok(Followed::Applied {
             jobs_waiting: read.jobs_waiting,
+            has_changed: !(plan.removed.is_empty() && plan.written.is_empty()),
         })
     }
 

@@ -20,6 +20,7 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct TraefikFile {
     etag: Option<String>,
     asked: Option<Instant>,
+    has_failed: bool,
 }
 
 impl TraefikFile {
@@ -34,12 +35,16 @@ impl TraefikFile {
         has_changed: bool,
     ) -> Result<(), RegistryError> {
         let is_there = path.is_file();
-        if is_there && !has_changed && self.asked.is_some_and(|at| at.elapsed() < EVERY) {
+        let is_due = self.asked.is_none_or(|at| at.elapsed() >= EVERY);
+        // Without a file, a refusal is not asked for again in every round.
+        if !is_due && !has_changed && (is_there || self.has_failed) {
             return Ok(());
         }
+        self.asked = Some(Instant::now());
+        self.has_failed = true;
         let etag = self.etag.as_deref().filter(|_| is_there);
         let Some(answer) = registry.traefik(etag)? else {
-            self.asked = Some(Instant::now());
+            self.has_failed = false;
             return Ok(());
         };
         let is_configuration = serde_json::from_str::<serde_json::Value>(&answer.body)
@@ -54,7 +59,7 @@ impl TraefikFile {
                 if has_changed {
                     log::info("traefik_written", json!({"bytes": answer.body.len()}));
                 }
-                self.asked = Some(Instant::now());
+                self.has_failed = false;
                 self.etag = answer.etag;
             }
             Err(error) => log::error(
