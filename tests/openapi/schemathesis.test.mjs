@@ -13,8 +13,8 @@ import { noSchemathesis, schemathesis } from './python.mjs'
 
 const skip = noSchemathesis()
 
-/** Kills the program after this many milliseconds. */
-const LIFETIME = 300_000
+/** Kills the program after this many milliseconds. It takes half a minute on two cores that do nothing else, and ten times that on busy ones. */
+const LIFETIME = 600_000
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
 const raw = (key, part) => Buffer.from(key.export({ format: 'jwk' })[part], 'base64url')
@@ -39,6 +39,7 @@ async function run(document, ...args) {
   const chunks = []
   child.stdout.on('data', (chunk) => chunks.push(chunk))
   child.stderr.on('data', (chunk) => chunks.push(chunk))
+  // The code is null if the program was killed.
   const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
   const errors = api.logs.filter((line) => line.includes('"level":"error"'))
   return { code, errors, output: Buffer.concat(chunks).toString() }
