@@ -469,8 +469,9 @@ impl<'a> Json<'a> {
     pub(crate) fn whole_number(self, max: u32) -> Checked<u32> {
         let expected = || format!("expected a whole number from 0 to {max}");
         match self {
-            Self::Number(text) => match text.parse() {
-                Ok(n) if n <= max && text.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
+            // JSON has one kind of number: 60.0 is the whole number 60.
+            Self::Number(text) => match whole(text).parse() {
+                Ok(n) if n <= max => Ok(n),
                 _ => Err(format!("{}; got {}", expected(), quote(text)).into()),
             },
             other => Err(format!("{}; got {}", expected(), other.kind()).into()),
@@ -483,6 +484,14 @@ impl<'a> Json<'a> {
             Self::Null => Ok(None),
             other => read(other).map(Some),
         }
+    }
+}
+
+/// A number without a fraction of zeros.
+fn whole(number: &str) -> &str {
+    match number.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+        _ => number,
     }
 }
 

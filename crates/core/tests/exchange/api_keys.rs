@@ -341,6 +341,8 @@ fn bodies_are_checked_by_field() {
         let got = host.refuse(422, &post("/keys/2/rotate", body));
         assert_eq!(got.named(), ["/overlap_seconds"]);
     }
+    let overlap = r#"{"overlap_seconds":60.0}"#;
+    host.expect(200, &post("/keys/1/rotate", overlap));
     host.refuse(422, &patch("/keys/1", "{}"));
     for id in ["0", "01", "x", "-1", "1234567890123456"] {
         for ask in [
