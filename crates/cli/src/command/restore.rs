@@ -241,13 +241,16 @@ struct Present {
 }
 
 /// The tables that a new database has. The first four have no rows then.
-const REGISTRY: [&str; 6] = [
+const REGISTRY: [&str; 9] = [
     "api_keys",
     "tenants_plans",
     "tenants",
     "audit_log",
     "d1_migrations",
     "registry",
+    "tenant_labels",
+    "plan_labels",
+    "idempotency",
 ];
 
 impl Present {
