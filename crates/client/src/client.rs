@@ -303,11 +303,12 @@ impl Client {
                 self.writing(post, body, id).send(body)
             }
             Request::Put(body, idempotency_key) => {
-                let mut put = with_json(self.agent.put(&url));
-                if let Some(key) = idempotency_key {
-                    put = put.header("idempotency-key", key);
+                // The caller chose the key, or sends a trial, which takes none. A second header would be refused.
+                let put = self.with_headers(with_json(self.agent.put(&url)), body, id);
+                match idempotency_key {
+                    Some(key) => put.header("idempotency-key", key).send(body),
+                    None => put.send(body),
                 }
-                self.writing(put, body, id).send(body)
             }
             Request::Patch(body) => {
                 let patch = with_json(self.agent.patch(&url));

@@ -217,12 +217,16 @@ pub(crate) fn has_header(request: &str, name: &str, value: &str) -> bool {
 
 /// The value of a request's header.
 pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
-    request
+    let mut values = request
         .split("\r\n")
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_once(':'))
-        .find(|(n, _)| n.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim())
+        .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim());
+    let first = values.next();
+    // The API refuses a request that repeats a header.
+    assert_eq!(values.next(), None, "{name} is there twice");
+    first
 }
 
 /// Runs one command that sends one request. Returns the request line, the body and the run.
