@@ -54,6 +54,17 @@ fn told(name: &str) -> Told {
     }
 }
 
+/// The form of a header's value. Most headers may have any: the service ignores one that it cannot read.
+fn schema(name: &str) -> Value {
+    match name {
+        "idempotency-key" => json!({
+            "type": "string",
+            "pattern": "^([!#-~][!-~]{0,254}|\"([!#-\\[\\]-~]|\\\\[\"\\\\]){1,255}\")$"
+        }),
+        _ => json!({"type": "string"}),
+    }
+}
+
 /// The headers that an operation reads, as parameters.
 pub(super) fn of_requests(operation: Operation) -> impl Iterator<Item = Value> {
     Headers::NAMES
@@ -78,7 +89,7 @@ pub(super) fn parameters() -> Value {
         .filter_map(|name| match told(name) {
             Told::Parameter(_, about) => Some((
                 titled(name),
-                json!({"name": titled(name), "in": "header", "schema": {"type": "string"}, "description": about}),
+                json!({"name": titled(name), "in": "header", "schema": schema(name), "description": about}),
             )),
             Told::Security | Told::Body => None,
         })
