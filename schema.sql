@@ -55,7 +55,11 @@ CREATE TABLE tenants (
   labels TEXT NOT NULL DEFAULT '{}', -- JSON object of strings
   -- Id of the audit entry of the last write that changed the tenant's own answer (0: none since the column is there). Statistics, an
   -- installation and a re-encryption leave it; the deletion of the tenant's plan does not. A tenant that is created again gets a higher one.
-  revision INTEGER NOT NULL DEFAULT 0
+  revision INTEGER NOT NULL DEFAULT 0,
+  cell_id TEXT COLLATE NOCASE,     -- cells.id, spelled as there (NULL: the tenant's own tables are in this database)
+  -- Of a tenant with a cell: the state of its site there (NULL: none).
+  site_state TEXT CHECK (site_state IN ('installing', 'installed', 'failed')),
+  site_job_id TEXT                 -- cell_work.id of its last installation
 ) STRICT;
 
 -- These find tenants for a list that filters or sorts. Each ends with the id, which is a list's order among equals. The first one also finds
@@ -66,6 +70,8 @@ CREATE INDEX tenants_by_enabled ON tenants (is_enabled, id, hostname);
 CREATE INDEX tenants_by_creation ON tenants (created_at, id);
 CREATE INDEX tenants_by_update ON tenants (updated_at, id);
 CREATE UNIQUE INDEX tenants_by_external_id ON tenants (external_id) WHERE external_id IS NOT NULL;
+
+CREATE INDEX tenants_by_cell ON tenants (cell_id, id) WHERE cell_id IS NOT NULL;
 
 -- Finds the tenants to count next.
 CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at) WHERE has_site = 1;
@@ -146,7 +152,7 @@ CREATE UNIQUE INDEX audit_log_by_token ON audit_log (token) WHERE token IS NOT N
 CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log
 WHEN NEW.action = 'tenant.install'
 BEGIN
-  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject;
+  UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject AND cell_id IS NULL;
 END;
 
 -- Requests with an `Idempotency-Key` that were carried out. Each row comes with the write of its request, in one transaction, and has no effect
@@ -176,6 +182,132 @@ CREATE TABLE registry (
 
 INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 
+-- Cells: one Chevereto installation each. Its agent asks what changed, and which work waits (docs/API.md §15).
+CREATE TABLE cells (
+  id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
+  name TEXT,
+  service_name TEXT,               -- Traefik's service for the tenants of the cell (NULL: the default one)
+  service_port INTEGER,
+  is_accepting INTEGER NOT NULL DEFAULT 1 CHECK (is_accepting IN (0, 1)),
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  agent TEXT,                      -- the agent's name for itself
+  agent_version TEXT,
+  last_seen_at TEXT,               -- written once a minute
+  -- The agent has applied the rows of cell_feed up to this one.
+  seen_revision INTEGER NOT NULL DEFAULT 0,
+  seen_id TEXT NOT NULL DEFAULT '',
+  forgotten_revision INTEGER NOT NULL DEFAULT 0 -- marks up to this revision may be missing from cell_feed
+) STRICT;
+
+-- One row, which counts the revisions of all cells. A revision is never given twice.
+CREATE TABLE feed_clock (
+  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+  revision INTEGER NOT NULL
+) STRICT;
+INSERT INTO feed_clock (id, revision) VALUES (1, 0);
+
+-- The newest revision of each tenant that a cell has or had. Every change of what a cell sees of a tenant gives it another one. The triggers do
+-- that, and no statement of the service, so a Worker that is older than the table moves it, too. A cell tells ids apart by their case.
+CREATE TABLE cell_feed (
+  cell_id TEXT NOT NULL COLLATE NOCASE,
+  tenant_id TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  is_gone INTEGER NOT NULL DEFAULT 0 CHECK (is_gone IN (0, 1)), -- 1: a mark that the tenant was deleted or left the cell
+  PRIMARY KEY (cell_id, tenant_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cell_feed_by_revision ON cell_feed (cell_id, revision, tenant_id);
+
+-- Sites of deleted tenants whose tables a cell still has. The id keeps its spelling.
+CREATE TABLE kept_sites (
+  tenant_id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
+  cell_id TEXT NOT NULL COLLATE NOCASE,
+  job_id TEXT                      -- cell_work.id of the unfinished job that drops the tables
+) STRICT, WITHOUT ROWID;
+CREATE INDEX kept_sites_by_cell ON kept_sites (cell_id);
+
+-- Jobs of cells.
+CREATE TABLE cell_work (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of the jobs
+  id TEXT NOT NULL UNIQUE,
+  tenant_id TEXT NOT NULL COLLATE NOCASE, -- tenants.id, spelled as there
+  cell_id TEXT NOT NULL COLLATE NOCASE,
+  kind TEXT NOT NULL CHECK (kind IN ('install', 'password_reset', 'drop')),
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'refused', 'failed', 'cancelled')),
+  input TEXT,                      -- encrypted JSON object (NULL: none, or wiped)
+  is_generated INTEGER NOT NULL DEFAULT 0 CHECK (is_generated IN (0, 1)), -- 1: the service made the password in `input`
+  site_before TEXT,                -- tenants.site_state before an installation
+  after_revision INTEGER NOT NULL DEFAULT 0, -- the job waits until the agent has applied this revision
+  attempts INTEGER NOT NULL DEFAULT 0,
+  lease TEXT,                      -- the token of the last lease
+  lease_until TEXT,
+  created_at TEXT NOT NULL,
+  started_at TEXT,
+  finished_at TEXT,
+  expires_at TEXT NOT NULL,
+  wipe_at TEXT,                    -- an unfinished job has then failed, and `input` is wiped
+  error TEXT
+) STRICT;
+CREATE UNIQUE INDEX cell_work_unfinished ON cell_work (tenant_id, kind) WHERE finished_at IS NULL;
+CREATE INDEX cell_work_waiting ON cell_work (cell_id, seq) WHERE finished_at IS NULL;
+CREATE INDEX cell_work_to_wipe ON cell_work (wipe_at) WHERE wipe_at IS NOT NULL;
+CREATE INDEX cell_work_by_tenant ON cell_work (tenant_id, seq);
+
+CREATE TRIGGER cell_tenant_created AFTER INSERT ON tenants
+WHEN NEW.cell_id IS NOT NULL
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  INSERT INTO cell_feed (cell_id, tenant_id, revision) SELECT NEW.cell_id, NEW.id, revision FROM feed_clock WHERE id = 1
+    ON CONFLICT (cell_id, tenant_id) DO UPDATE SET revision = excluded.revision, is_gone = 0;
+  DELETE FROM kept_sites WHERE tenant_id = NEW.id;
+END;
+CREATE TRIGGER cell_tenant_edited AFTER UPDATE OF hostname, is_enabled, plan_id, limits, env, cell_id, updated_at ON tenants
+WHEN (NEW.cell_id IS NOT NULL OR OLD.cell_id IS NOT NULL)
+  AND (NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.cell_id, NEW.updated_at)
+    IS NOT (OLD.hostname, OLD.is_enabled, OLD.plan_id, OLD.limits, OLD.env, OLD.cell_id, OLD.updated_at)
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1), is_gone = 1
+    WHERE cell_id = OLD.cell_id AND tenant_id = OLD.id AND NEW.cell_id IS NOT OLD.cell_id;
+  INSERT INTO cell_feed (cell_id, tenant_id, revision) SELECT NEW.cell_id, NEW.id, revision FROM feed_clock WHERE id = 1 AND NEW.cell_id IS NOT NULL
+    ON CONFLICT (cell_id, tenant_id) DO UPDATE SET revision = excluded.revision, is_gone = 0;
+END;
+-- A mark keeps the tables of a site, unless a job drops them (`drop_at_cell`). An installation that runs may still make some.
+CREATE TRIGGER cell_tenant_deleted AFTER DELETE ON tenants
+WHEN OLD.cell_id IS NOT NULL
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1), is_gone = 1
+    WHERE cell_id = OLD.cell_id AND tenant_id = OLD.id;
+  INSERT INTO kept_sites (tenant_id, cell_id) SELECT OLD.id, OLD.cell_id WHERE OLD.site_state IS NOT NULL
+    ON CONFLICT (tenant_id) DO UPDATE SET cell_id = excluded.cell_id;
+  UPDATE cell_work SET state = 'cancelled', finished_at = datetime('now'), input = NULL, wipe_at = NULL
+    WHERE tenant_id = OLD.id AND finished_at IS NULL AND state = 'waiting';
+END;
+CREATE TRIGGER cell_plan_edited AFTER UPDATE OF limits, env ON tenants_plans
+WHEN (NEW.limits, NEW.env) IS NOT (OLD.limits, OLD.env) AND (SELECT revision FROM feed_clock WHERE id = 1) > 0
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1)
+    WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE plan_id = NEW.id AND cell_id IS NOT NULL);
+END;
+
+-- What a job's state says about its tenant's site. A site that refuses an installation is installed already.
+CREATE TRIGGER cell_work_created AFTER INSERT ON cell_work
+WHEN NEW.kind = 'install'
+BEGIN
+  UPDATE tenants SET site_state = 'installing', site_job_id = NEW.id WHERE id = NEW.tenant_id;
+END;
+CREATE TRIGGER cell_work_ended AFTER UPDATE OF state ON cell_work
+WHEN NEW.finished_at IS NOT NULL AND OLD.finished_at IS NULL
+BEGIN
+  UPDATE tenants
+    SET site_state = iif(NEW.state IN ('done', 'refused'), 'installed', iif(NEW.attempts = 0, NEW.site_before, 'failed'))
+    WHERE id = NEW.tenant_id AND NEW.kind = 'install' AND site_job_id = NEW.id;
+  DELETE FROM kept_sites WHERE tenant_id = NEW.tenant_id AND job_id = NEW.id AND NEW.state = 'done';
+  UPDATE kept_sites SET job_id = NULL WHERE tenant_id = NEW.tenant_id AND job_id = NEW.id;
+END;
+
 -- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
 -- request (key_id, request_id, now), and the obstacles that the statement found. If there is no obstacle, the trigger carries out the
 -- write and adds its audit entry. RETURNING answers the obstacles.
@@ -188,31 +320,38 @@ INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 -- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
 
 -- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
--- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`.
+-- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`,
+-- and for the cell: `cell_fits`: there is such a cell, and it takes tenants. `site_is_elsewhere`: the tables of a deleted tenant with this id are
+-- where the new tenant would not find them. `adopts_kept`: it finds them on its cell.
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
-  plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done,
+  cell_fits, site_is_elsewhere, adopts_kept, cell_id
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
   AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+  AND NEW.cell_fits IS NOT 0 AND NEW.site_is_elsewhere IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
     VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
-  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision)
+  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
+    cell_id, site_state)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
-      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
+      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, iif(NEW.adopts_kept, 'installed', NULL));
 END;
 
--- `labels_fit`: there are not too many of them. `labels` is all of them, after the change.
+-- `labels_fit`: there are not too many of them. `labels` is all of them, after the change. `cell_is_fixed`: something is installed, so the
+-- tenant keeps its cell.
 CREATE VIEW edit_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id,
   sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels,
-  precondition_fails, is_trial, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  precondition_fails, is_trial, token, is_done, cell_fits, cell_is_fixed, sets_cell_id, cell_id
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_tenant_done INSTEAD OF INSERT ON edit_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there AND NEW.external_id_is_taken IS NOT 1
   AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+  AND NEW.cell_fits IS NOT 0 AND NEW.cell_is_fixed IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
     VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
@@ -224,6 +363,9 @@ BEGIN
     env = iif(NEW.sets_env, NEW.env, env),
     external_id = iif(NEW.sets_external_id, NEW.external_id, external_id),
     labels = iif(NEW.sets_labels, coalesce(NEW.labels, '{}'), labels),
+    -- A tenant that changes its cell has no site.
+    has_site = iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, 0, has_site),
+    cell_id = iif(NEW.sets_cell_id, NEW.cell_id, cell_id),
     updated_at = NEW.now,
     revision = last_insert_rowid()
     WHERE id = NEW.id;
@@ -328,4 +470,118 @@ WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_d
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.rotate', NEW.id, NEW.request_id, NEW.now, NEW.token);
   UPDATE api_keys SET previous_digest = digest, previous_until = NEW.previous_until, digest = NEW.digest WHERE id = NEW.id;
+END;
+
+-- A PUT of a cell. `is_same`: nothing would change. `sets_…` as above, and `is_accepting` keeps its value if it is NULL.
+CREATE VIEW put_cell (
+  key_id, request_id, now, key_stands, id_is_there, is_same, id, sets_name, name, sets_service, service_name, service_port, is_accepting
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER put_cell_created INSTEAD OF INSERT ON put_cell
+WHEN NEW.key_stands AND NOT NEW.id_is_there
+BEGIN
+  INSERT INTO cells (id, name, service_name, service_port, is_accepting, created_at, updated_at)
+    VALUES (NEW.id, NEW.name, NEW.service_name, NEW.service_port, coalesce(NEW.is_accepting, 1), NEW.now, NEW.now);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
+    VALUES (NEW.key_id, 'cell.create', lower(NEW.id), NEW.request_id, NEW.now);
+END;
+CREATE TRIGGER put_cell_edited INSTEAD OF INSERT ON put_cell
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_same
+BEGIN
+  UPDATE cells SET
+    name = iif(NEW.sets_name, NEW.name, name),
+    service_name = iif(NEW.sets_service, NEW.service_name, service_name),
+    service_port = iif(NEW.sets_service, NEW.service_port, service_port),
+    is_accepting = coalesce(NEW.is_accepting, is_accepting),
+    updated_at = NEW.now
+    WHERE id = NEW.id;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
+    VALUES (NEW.key_id, 'cell.update', lower(NEW.id), NEW.request_id, NEW.now);
+END;
+
+CREATE VIEW delete_cell (
+  key_id, request_id, now, key_stands, id_is_there, is_in_use, id
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_cell_done INSTEAD OF INSERT ON delete_cell
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_in_use
+BEGIN
+  DELETE FROM cells WHERE id = NEW.id;
+  DELETE FROM cell_feed WHERE cell_id = NEW.id;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
+    VALUES (NEW.key_id, 'cell.delete', lower(NEW.id), NEW.request_id, NEW.now);
+END;
+
+-- Another cell for an installed tenant, whose data was copied there.
+CREATE VIEW move_tenant (
+  key_id, request_id, now, key_stands, id_is_there, cell_is_there, is_free, id, cell_id, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER move_tenant_done INSTEAD OF INSERT ON move_tenant
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.cell_is_there AND NEW.is_free AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  UPDATE tenants SET cell_id = NEW.cell_id, updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+
+-- A job for the cell of a tenant. `is_under_way`: the tenant has an unfinished one of the kind.
+CREATE VIEW create_work (
+  key_id, request_id, now, key_stands, is_under_way, is_installed, id, tenant_id, cell_id, kind, input, is_generated,
+  site_state, expires_at
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_work_done INSTEAD OF INSERT ON create_work
+WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NOT NEW.is_under_way AND (NEW.kind <> 'install' OR NOT NEW.is_installed)
+BEGIN
+  INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, input, is_generated, site_before, created_at, expires_at, wipe_at)
+    VALUES (NEW.id, NEW.tenant_id, NEW.cell_id, NEW.kind, 'waiting', NEW.input, NEW.is_generated, NEW.site_state, NEW.now, NEW.expires_at,
+      NEW.expires_at);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    VALUES (NEW.key_id, 'job.create', lower(NEW.tenant_id), NEW.request_id, NEW.now, NEW.kind);
+END;
+
+-- Deletes a tenant of a cell, and makes the job that drops its tables. Until then they are kept.
+CREATE VIEW drop_at_cell (
+  key_id, request_id, now, key_stands, id, cell_id, job_id, expires_at
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER drop_at_cell_done INSTEAD OF INSERT ON drop_at_cell
+WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL
+BEGIN
+  DELETE FROM tenants WHERE id = NEW.id;
+  INSERT INTO kept_sites (tenant_id, cell_id, job_id) VALUES (NEW.id, NEW.cell_id, NEW.job_id)
+    ON CONFLICT (tenant_id) DO UPDATE SET job_id = excluded.job_id;
+  INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, after_revision, created_at, expires_at, wipe_at)
+    SELECT NEW.job_id, NEW.id, NEW.cell_id, 'drop', 'waiting', revision, NEW.now, NEW.expires_at, NEW.expires_at FROM feed_clock WHERE id = 1;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, 'tables_kept');
+END;
+
+-- The end of a job, by the agent that has its lease. A generated password can be read for `wipe_at`.
+CREATE VIEW finish_work (
+  key_id, request_id, now, key_stands, id_is_there, has_lease, is_finished, id, state, error, wipe_at
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER finish_work_done INSTEAD OF INSERT ON finish_work
+WHEN NEW.key_stands AND NEW.has_lease AND NOT NEW.is_finished
+BEGIN
+  UPDATE cell_work SET
+    state = NEW.state,
+    error = NEW.error,
+    finished_at = NEW.now,
+    lease_until = NULL,
+    input = iif(is_generated AND NEW.state = 'done', input, NULL),
+    wipe_at = iif(is_generated AND NEW.state = 'done', NEW.wipe_at, NULL)
+    WHERE id = NEW.id;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    SELECT NEW.key_id, iif(kind = 'install', 'tenant.install', iif(kind = 'drop', 'tenant.drop_tables', 'tenant.user_password_reset')),
+      lower(tenant_id), NEW.request_id, NEW.now, iif(kind = 'drop', 'tables_dropped', NULL) FROM cell_work WHERE id = NEW.id AND NEW.state = 'done';
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    SELECT NEW.key_id, 'job.finish', lower(tenant_id), NEW.request_id, NEW.now, NEW.state FROM cell_work WHERE id = NEW.id;
+END;
+
+CREATE VIEW cancel_work (
+  key_id, request_id, now, key_stands, id_is_there, is_waiting, id
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER cancel_work_done INSTEAD OF INSERT ON cancel_work
+WHEN NEW.key_stands AND NEW.is_waiting
+BEGIN
+  UPDATE cell_work SET state = 'cancelled', finished_at = NEW.now, lease_until = NULL, input = NULL, wipe_at = NULL WHERE id = NEW.id;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    SELECT NEW.key_id, 'job.cancel', lower(tenant_id), NEW.request_id, NEW.now, kind FROM cell_work WHERE id = NEW.id;
 END;

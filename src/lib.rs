@@ -15,9 +15,13 @@ mod request;
 mod response;
 pub mod running;
 
+use std::time::Duration;
+
 use tenants_core::log::{LogEntry, TaskEntry};
 use tenants_core::{Api, Context, Effect, Machine, Outcome, Step};
-use worker::{Context as FetchContext, Env, ScheduleContext, ScheduledEvent, event, web_sys};
+use worker::{
+    Context as FetchContext, Delay, Env, ScheduleContext, ScheduledEvent, event, web_sys,
+};
 
 use crate::d1::Database;
 use crate::log::Clock;
@@ -84,6 +88,10 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
         };
         let outcome = match machine.effect() {
             Effect::Batch(batch) => Outcome::Batch(database.run(batch).await),
+            Effect::Wait(milliseconds) => {
+                Delay::from(Duration::from_millis(milliseconds.into())).await;
+                Outcome::Waited
+            }
         };
         let mut context = Context {
             unix_seconds: Clock::start().unix_seconds(),

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, backup, completions, env, export, import, init, key, key_import, orphans, plan,
-    restore, site, stats, status, tenant,
+    ListArgs, backup, cell, completions, env, export, import, init, job, key, key_import, orphans,
+    plan, restore, site, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -53,6 +53,18 @@ const GROUPS: &[(&str, &[&str])] = &[
             "plan:list",
             "plan:edit",
             "plan:delete",
+        ],
+    ),
+    (
+        "Cells",
+        &[
+            "cell:create",
+            "cell:list",
+            "cell:get",
+            "cell:delete",
+            "job:list",
+            "job:get",
+            "job:cancel",
         ],
     ),
     ("Moving in and out", &["import", "export"]),
@@ -369,6 +381,57 @@ pub enum Command {
         after_help = "Example:\n  tenants plan:delete --id basic"
     )]
     PlanDelete(plan::ChoiceArgs),
+
+    /// Make or change a cell, a Chevereto installation
+    #[command(
+        name = "cell:create",
+        after_help = "Examples:\n  tenants cell:create --id eu-1 --name Frankfurt\n  tenants cell:create --id eu-1 --service-name php-eu-1 --service-port 8080\n  \
+                      tenants cell:create --id eu-1 --accepting false\n\n\
+                      An option that is left out changes nothing of a cell that is there."
+    )]
+    CellCreate(cell::CreateArgs),
+
+    /// List the cells, and how far their agents are
+    #[command(
+        name = "cell:list",
+        after_help = "Examples:\n  tenants cell:list\n  tenants cell:list --format json"
+    )]
+    CellList,
+
+    /// Show a cell
+    #[command(
+        name = "cell:get",
+        after_help = "Example:\n  tenants cell:get --id eu-1"
+    )]
+    CellGet(cell::ChoiceArgs),
+
+    /// Delete a cell that nothing is on
+    #[command(
+        name = "cell:delete",
+        after_help = "Example:\n  tenants cell:delete --id eu-1"
+    )]
+    CellDelete(cell::ChoiceArgs),
+
+    /// List the jobs of cells, the newest first
+    #[command(
+        name = "job:list",
+        after_help = "Examples:\n  tenants job:list\n  tenants job:list --tenant acme --state failed"
+    )]
+    JobList(job::ListArgs),
+
+    /// Show a job
+    #[command(
+        name = "job:get",
+        after_help = "Example:\n  tenants job:get --id 8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90"
+    )]
+    JobGet(job::ChoiceArgs),
+
+    /// Cancel a job that waits
+    #[command(
+        name = "job:cancel",
+        after_help = "Example:\n  tenants job:cancel --id 8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90"
+    )]
+    JobCancel(job::ChoiceArgs),
 
     /// Show the configuration that Traefik receives, as JSON
     #[command(

@@ -36,23 +36,24 @@ where
     M: Machine<Output = Result<R, TaskError>>,
 {
     loop {
-        let Effect::Batch(batch) = task.effect();
-        let rows = match database.run_batch(batch) {
-            Ok(rows) => Ok(rows),
-            Err(Error::Database(reason)) => Err(Failure::new(reason)),
-            Err(error) => {
-                return Err(Stopped {
-                    error,
-                    is_batch_unknown: true,
-                });
-            }
+        let (outcome, is_batch_unknown) = match task.effect() {
+            Effect::Wait(_) => (Outcome::CannotWait, false),
+            Effect::Batch(batch) => match database.run_batch(batch) {
+                Ok(rows) => (Outcome::Batch(Ok(rows)), false),
+                Err(Error::Database(reason)) => (Outcome::Batch(Err(Failure::new(reason))), true),
+                Err(error) => {
+                    return Err(Stopped {
+                        error,
+                        is_batch_unknown: true,
+                    });
+                }
+            },
         };
-        let is_batch_unknown = rows.is_err();
         let mut context = Context {
             unix_seconds: clock(),
             random: &mut SystemRandom,
         };
-        match task.resume(Outcome::Batch(rows), &mut context) {
+        match task.resume(outcome, &mut context) {
             Step::Run(next) => task = next,
             Step::Done(result) => {
                 return result.map_err(|error| Stopped {

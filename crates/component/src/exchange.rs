@@ -1,7 +1,7 @@
 //! The world `exchange`: a request in steps. The host runs the batches, and passes in the time and the randomness.
 
 use tenants_core::config::VARIABLES;
-use tenants_core::machine::{Context, Effect, Machine, Step};
+use tenants_core::machine::{Context, Machine, Outcome as CoreOutcome, Step};
 use tenants_core::task::any::Task;
 use tenants_core::{Api, Exchange, Rest};
 
@@ -111,11 +111,28 @@ impl<M: Machine> Waiting<M> {
             now,
             mut random,
         } = self;
-        let context = &mut Context {
-            unix_seconds: now,
-            random: &mut random,
+        let step = {
+            let context = &mut Context {
+                unix_seconds: now,
+                random: &mut random,
+            };
+            machine.resume(types::rows(outcome), context)
         };
-        (machine.resume(types::rows(outcome), context), now, random)
+        (without_pause(step, now, &mut random), now, random)
+    }
+}
+
+/// A host of this world runs batches and cannot wait, so a request that would is answered at once.
+fn without_pause<M: Machine>(step: Step<M>, now: i64, random: &mut GivenRandom) -> Step<M> {
+    match step {
+        Step::Run(machine) if machine.effect().batch().is_none() => {
+            let context = &mut Context {
+                unix_seconds: now,
+                random,
+            };
+            machine.resume(CoreOutcome::CannotWait, context)
+        }
+        step => step,
     }
 }
 
@@ -154,6 +171,10 @@ fn reported(step: Step<Task>, now: i64, random: GivenRandom) -> Result<wit::Task
 }
 
 fn batch_of(machine: &impl Machine) -> Vec<types::Statement> {
-    let Effect::Batch(batch) = machine.effect();
-    types::batch(batch)
+    // A pause never comes here: see `without_pause`.
+    machine
+        .effect()
+        .batch()
+        .map(types::batch)
+        .unwrap_or_default()
 }

@@ -18,7 +18,7 @@ use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Host, Machine, Outcome, Step, drive};
 use crate::operation::call::{Call, Next, Pending, Tail};
 use crate::operation::traefik::Template;
-use crate::operation::{self, health, keys, plans, site, tenants, traefik};
+use crate::operation::{self, cells, feed, health, jobs, keys, plans, site, tenants, traefik};
 use crate::sql::{Batch, Results, Rows};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
@@ -130,6 +130,15 @@ struct Waiting {
     envelope: Envelope,
     /// The reason why the batch before this one failed.
     failure: Option<Failure>,
+    /// The time to let pass before the batch.
+    pause: Option<Pause>,
+}
+
+/// A pause before a batch.
+struct Pause {
+    milliseconds: u32,
+    /// The response if the host cannot wait.
+    otherwise: Response,
 }
 
 /// The parts of a response that do not depend on its operation.
@@ -235,10 +244,7 @@ impl Api {
         } else {
             self.dispatch(request, unix_seconds, random, &mut envelope)
         };
-        match begun {
-            Ok(next) => envelope.step(next),
-            Err(error) => Step::Done(envelope.refuse(error, None)),
-        }
+        Exchange::go_on(begun, envelope, None)
     }
 
     /// The checks of contract §2 in their order, then the operation's own.
@@ -374,6 +380,7 @@ impl Api {
             unix_seconds,
             hostnames: &config.hostnames,
             site: &config.site,
+            cells: &config.cells,
             enforced: &config.enforced,
         };
         Ok(Next::Run(perform(route.operation, &mut call)?, None))
@@ -423,6 +430,19 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::EditKey => keys::edit(call),
         Operation::DeleteKey => keys::delete(call),
         Operation::RotateKey => keys::rotate(call),
+        Operation::MoveTenant => cells::move_tenant(call),
+        Operation::ListCells => Ok(cells::list(call)),
+        Operation::GetCell => Ok(cells::get(call)),
+        Operation::PutCell => cells::put(call),
+        Operation::DeleteCell => Ok(cells::delete(call)),
+        Operation::ReadFeed => feed::read(call),
+        Operation::StoreStats => feed::store_stats(call),
+        Operation::LeaseJobs => jobs::lease(call),
+        Operation::ListJobs => jobs::list(call),
+        Operation::GetJob => Ok(jobs::get(call)),
+        Operation::CancelJob => Ok(jobs::cancel(call)),
+        Operation::RenewJob => jobs::renew(call),
+        Operation::FinishJob => jobs::finish(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)
@@ -436,30 +456,18 @@ impl Exchange {
             pending,
             envelope,
             failure,
+            pause: None,
         }))
     }
 }
 
-impl Machine for Exchange {
-    type Output = Answer;
-
-    fn effect(&self) -> Effect<'_> {
-        Effect::Batch(self.0.pending.batch())
-    }
-
-    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
-        let Waiting {
-            pending,
-            envelope,
-            failure,
-        } = *self.0;
-        let Outcome::Batch(outcome) = outcome;
-        let expected = pending.batch().statements().len();
-        let next = match outcome.map(|rows| Results::new(rows, expected)) {
-            Ok(Ok(mut results)) => pending.finish(Ok(&mut results), context),
-            Ok(Err(error)) => Err(error),
-            Err(reason) => pending.finish(Err(reason), context),
-        };
+impl Exchange {
+    /// The step that follows from an operation's. `failure` is that of the batch before this one.
+    fn go_on(
+        next: Result<Next, ApiError>,
+        envelope: Envelope,
+        failure: Option<Failure>,
+    ) -> Step<Self> {
         match next {
             Ok(next) => {
                 // The note is the first batch's failure too.
@@ -475,6 +483,47 @@ impl Machine for Exchange {
             }
             Err(error) => Step::Done(envelope.refuse(error, failed_first(failure))),
         }
+    }
+}
+
+impl Machine for Exchange {
+    type Output = Answer;
+
+    fn effect(&self) -> Effect<'_> {
+        match &self.0.pause {
+            Some(pause) => Effect::Wait(pause.milliseconds),
+            None => Effect::Batch(self.0.pending.batch()),
+        }
+    }
+
+    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
+        let Waiting {
+            pending,
+            envelope,
+            failure,
+            pause,
+        } = *self.0;
+        let outcome = match (outcome, pause) {
+            (Outcome::Batch(outcome), None) => outcome,
+            (Outcome::Waited, Some(_)) => {
+                return Step::Run(Self::new(pending, envelope, failure));
+            }
+            (Outcome::CannotWait, Some(pause)) => {
+                return Step::Done(envelope.send(pause.otherwise, None));
+            }
+            (Outcome::Batch(_), Some(_)) | (Outcome::Waited | Outcome::CannotWait, None) => {
+                let cause = "the host did not do what the request asked for";
+                let error = ApiError::Internal(Internal::Host(cause.into()));
+                return Step::Done(envelope.refuse(error, None));
+            }
+        };
+        let expected = pending.batch().statements().len();
+        let next = match outcome.map(|rows| Results::new(rows, expected)) {
+            Ok(Ok(mut results)) => pending.finish(Ok(&mut results), context),
+            Ok(Err(error)) => Err(error),
+            Err(reason) => pending.finish(Err(reason), context),
+        };
+        Self::go_on(next, envelope, failure)
     }
 }
 
@@ -557,6 +606,18 @@ impl Envelope {
             Next::Run(pending, failure) => Step::Run(Exchange::new(pending, self, failure)),
             Next::Send(response, note) => Step::Done(self.send(response, note)),
             Next::Open(response, tail) => Step::Done(self.open(response, tail)),
+            Next::Wait {
+                milliseconds,
+                then,
+                otherwise,
+            } => {
+                let mut exchange = Exchange::new(then, self, None);
+                exchange.0.pause = Some(Pause {
+                    milliseconds,
+                    otherwise,
+                });
+                Step::Run(exchange)
+            }
         }
     }
 
@@ -612,8 +673,7 @@ impl Machine for Rest {
     }
 
     fn resume(self, outcome: Outcome, _context: &mut Context<'_>) -> Step<Self> {
-        let Outcome::Batch(result) = outcome;
-        Step::Done(self.part(result))
+        Step::Done(self.part(outcome.of_batch()))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::crypto::signature::RequestSecret;
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::AddressList;
 use crate::value::hostname::{Hostname, ReservedHostnames};
+use crate::value::id::CellId;
 use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
 use crate::wire::variables::Variables;
@@ -48,8 +49,10 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_PUBLIC_KEY",
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
+    "TENANTS_DEFAULT_CELL",
     "TENANTS_DEVELOPMENT",
     "TENANTS_IDEMPOTENCY_HOURS",
+    "TENANTS_JOB_WAIT_SECONDS",
     "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
@@ -74,6 +77,7 @@ pub struct Config {
     pub(crate) hostnames: Hostnames,
     pub(crate) proxy: Proxy,
     pub(crate) site: Site,
+    pub(crate) cells: Cells,
     /// The most tenants that one run of the cron trigger counts.
     pub(crate) stats_per_run: u32,
     /// The cron trigger counts no tenant again before so many seconds have passed.
@@ -127,6 +131,15 @@ pub(crate) struct Site {
     pub(crate) hashing: Hashing,
     /// The fate of tables that a deleted tenant has left behind.
     pub(crate) reused_id: ReusedId,
+}
+
+/// Tenants' sites on cells.
+#[derive(Debug, Clone)]
+pub(crate) struct Cells {
+    /// The cell of a new tenant that names none.
+    pub(crate) default: Option<CellId>,
+    /// How long a request waits for a cell's job, in seconds.
+    pub(crate) wait_s: u32,
 }
 
 /// The answer to a new tenant whose id belonged to a deleted one, if the tables of the deleted tenant still exist.

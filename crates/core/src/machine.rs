@@ -38,6 +38,19 @@ pub enum Step<M: Machine> {
 pub enum Effect<'a> {
     /// Run the batch in one transaction.
     Batch(&'a Batch),
+    /// Let so many milliseconds pass. Only requests do that, those that wait for a cell (contract §15).
+    Wait(u32),
+}
+
+impl<'a> Effect<'a> {
+    /// The batch to run, if the work is one. That of a task always is.
+    #[must_use]
+    pub fn batch(self) -> Option<&'a Batch> {
+        match self {
+            Self::Batch(batch) => Some(batch),
+            Self::Wait(_) => None,
+        }
+    }
 }
 
 /// The result of an [`Effect`].
@@ -45,6 +58,23 @@ pub enum Effect<'a> {
 pub enum Outcome {
     /// The rows of each statement of the batch, or the reason why it failed.
     Batch(Result<Vec<Rows>, Failure>),
+    /// The time has passed.
+    Waited,
+    /// The host cannot wait. The request is answered at once, with a 202.
+    CannotWait,
+}
+
+impl Outcome {
+    /// The result of a batch.
+    ///
+    /// # Errors
+    /// The reason why it failed, or that there was no batch, which a host that follows the effects never reports.
+    pub(crate) fn of_batch(self) -> Result<Vec<Rows>, Failure> {
+        match self {
+            Self::Batch(result) => result,
+            Self::Waited | Self::CannotWait => Err(Failure::new("the host ran no batch")),
+        }
+    }
 }
 
 /// The reason why a batch failed.
@@ -120,6 +150,13 @@ pub trait Host {
     /// The database's message. Nothing of the batch may be left behind, as far as the host can tell.
     fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure>;
 
+    /// Lets so many milliseconds pass, and returns whether it did. A host that must not block its thread leaves this as it is, and requests
+    /// that wait for a cell are answered at once.
+    fn wait(&mut self, milliseconds: u32) -> bool {
+        let _ = milliseconds;
+        false
+    }
+
     /// Seconds since 1970-01-01 00:00:00 UTC.
     fn unix_seconds(&mut self) -> i64;
 
@@ -145,6 +182,8 @@ pub fn drive_watched<M: Machine>(
         };
         let outcome = match machine.effect() {
             Effect::Batch(batch) => Outcome::Batch(host.run(batch)),
+            Effect::Wait(milliseconds) if host.wait(milliseconds) => Outcome::Waited,
+            Effect::Wait(_) => Outcome::CannotWait,
         };
         let unix_seconds = host.unix_seconds();
         let random = host.random();

@@ -2,10 +2,14 @@
 
 pub(crate) mod auth;
 pub(crate) mod call;
+pub(crate) mod cells;
+pub(crate) mod feed;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod plans;
 pub(crate) mod site;
 pub(crate) mod tenants;
 pub(crate) mod traefik;
+pub(crate) mod wait;

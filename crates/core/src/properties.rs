@@ -511,7 +511,9 @@ fn begun(
             }
         }
         Step::Run(exchange) => {
-            let Effect::Batch(batch) = exchange.effect();
+            let Effect::Batch(batch) = exchange.effect() else {
+                panic!("the request waits")
+            };
             let statements = batch.statements().iter().map(|statement| {
                 assert!(!statement.text().contains(['\'', ';']));
                 assert!(statement.values().len() <= MAX_BOUND_VALUES);

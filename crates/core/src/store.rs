@@ -4,7 +4,9 @@
 //! audit entry share a transaction ([`mod@write`], [`audit`]).
 
 pub(crate) mod audit;
+pub(crate) mod cells;
 pub(crate) mod counters;
+pub(crate) mod feed;
 pub(crate) mod find;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
@@ -18,4 +20,5 @@ pub(crate) mod sites;
 pub(crate) mod slice;
 pub(crate) mod standing;
 pub(crate) mod tenants;
+pub(crate) mod work;
 pub(crate) mod write;

@@ -66,8 +66,7 @@ impl From<ApiError> for TaskError {
 
 /// The rows of a task's batch, or the reason why it failed.
 fn rows(outcome: Outcome) -> Result<Vec<Rows>, Failure> {
-    let Outcome::Batch(rows) = outcome;
-    rows
+    outcome.of_batch()
 }
 
 /// The results of a task's batch. If the batch failed, the task cannot go on.

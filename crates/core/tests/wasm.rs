@@ -79,8 +79,10 @@ fn exchange(api: &Api, method: &str, path: &str, body: &str) -> Exchange {
 }
 
 fn batch(exchange: &Exchange) -> &Batch {
-    let Effect::Batch(batch) = exchange.effect();
-    batch
+    match exchange.effect() {
+        Effect::Batch(batch) => batch,
+        Effect::Wait(_) => panic!("the request waits"),
+    }
 }
 
 fn resume(exchange: Exchange, rows: Result<Vec<Rows>, String>) -> Step<Exchange> {
@@ -215,7 +217,8 @@ fn a_tenant_is_created_with_one_batch() {
     assert_eq!(batch[0][1][5], "Abc");
     assert_eq!(batch[0][1][6], "a.example.com");
     assert!(!batch.to_string().contains('é'), "the env is encrypted");
-    let rows = rows_from_json(r#"[[[1,0,null,null,null,1,0,"2026-08-18 23:16:57",null]]]"#);
+    let rows =
+        rows_from_json(r#"[[[1,0,null,null,null,1,1,0,0,"2026-08-18 23:16:57",null,0,null,"r"]]]"#);
     let answer = answer(resume(exchange, rows));
     assert_eq!(answer.response.status, 201);
     assert_eq!(
@@ -249,7 +252,7 @@ fn a_password_is_hashed_to_the_same_text_as_natively() {
         let path = "/_/api/4/tenants/a/user-password-reset";
         let exchange = exchange(&api, "PATCH", path, &body.to_string());
         // The first batch says that the key is valid, that there is such a tenant, and that it is installed.
-        let Step::Run(exchange) = resume(exchange, rows_from_json("[[[1,1,1]]]")) else {
+        let Step::Run(exchange) = resume(exchange, rows_from_json("[[[1,1,1,0]]]")) else {
             panic!("there is no second batch")
         };
         let hash = &batch(&exchange).statements()[0].values()[3];
@@ -263,7 +266,8 @@ fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
     let exchange = exchange(&api, "GET", "/_/api/4/tenants/a", "");
     let stats = r#"{"tags":0,"files":0,"pages":0,"users":0,"admins":0,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":9007199254740993,"album_likes":0,"album_views":0,"storage_used":0,"login_providers":0}"#;
     let row = serde_json::json!([[[
-        1, "a", "a", 0, "t", "t", null, null, "{}", null, null, stats, null
+        1, "a", "a", 0, "t", "t", null, null, "{}", null, null, stats, null, null, null, null, 0,
+        "r"
     ]]]);
     let answer = answer(resume(exchange, rows_from_json(&row.to_string())));
     assert_eq!(answer.response.status, 200, "{answer:?}");

@@ -272,7 +272,7 @@ mod tests {
 
     use tenants_core::sql::Value;
     use tenants_core::task::keys::KeyList;
-    use tenants_core::{Effect, Failure, FailureKind, Host as _, Machine as _};
+    use tenants_core::{Failure, FailureKind, Host as _, Machine as _};
 
     use super::{Error, SystemHost, open, open_in_memory, query};
 
@@ -330,7 +330,7 @@ mod tests {
         let mut second = open(&path).unwrap();
         second.busy_timeout(Duration::from_millis(1)).unwrap();
         let list = KeyList::all();
-        let Effect::Batch(batch) = list.effect();
+        let batch = list.effect().batch().unwrap();
         query(&first, "BEGIN IMMEDIATE", &[]).unwrap();
         let busy = SystemHost::new(&mut second).run(batch).unwrap_err();
         query(&first, "COMMIT", &[]).unwrap();

@@ -166,18 +166,20 @@ export class TenantsApi {
 /** Runs batches until the core needs no more. Returns its last turn. */
 async function finished(begun, database, now) {
   let turn = JSON.parse(begun)
-  while (turn.statements) turn = JSON.parse(await proceed(turn, database, now))
+  while (turn.statements || turn.wait !== undefined) turn = JSON.parse(await proceed(turn, database, now))
   return turn
 }
 
-async function proceed({ handle, statements, issued = generation }, database, now) {
+/** Runs a batch, or lets the milliseconds `wait` pass: a request waits for the job of a tenant's cell. */
+async function proceed({ handle, statements, wait, issued = generation }, database, now) {
   const waiting = { handle, generation: issued }
   abandoned?.register(waiting, { ...waiting }, waiting)
   let results
   let failure
   let isUnavailable = false
   try {
-    results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
+    if (wait === undefined) results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
+    else await new Promise((resolve) => setTimeout(resolve, wait))
   } catch (error) {
     failure = String(error?.message ?? error)
     isUnavailable = error?.code === 'unavailable'

@@ -188,7 +188,7 @@ pub fn begin(
     answered(step, began_ms)
 }
 
-/// Goes on with the rows of a handle's batch, and ends the handle. `results` has a list of rows for each statement; a row is a list of
+/// Goes on with the rows of a handle's batch, or after its pause, and ends the handle. `results` has a list of rows for each statement; a row is a list of
 /// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
@@ -212,7 +212,11 @@ pub fn resume(
     };
     Some(match waiting {
         Waiting::Request { exchange, began_ms } => {
-            answered(exchange.resume(Outcome::Batch(rows), context), began_ms)
+            let outcome = match exchange.effect() {
+                Effect::Batch(_) => Outcome::Batch(rows),
+                Effect::Wait(_) => Outcome::Waited,
+            };
+            answered(exchange.resume(outcome, context), began_ms)
         }
         Waiting::Rest {
             rest,
@@ -292,6 +296,11 @@ enum Turn<'a> {
     Run {
         handle: u32,
         statements: &'a [Statement],
+    },
+    Wait {
+        handle: u32,
+        /// Milliseconds.
+        wait: u32,
     },
     Send {
         status: u16,
@@ -435,10 +444,12 @@ fn failure(error: &TaskError) -> Turn<'static> {
 /// Keeps a machine under a new handle.
 fn wait<M: Machine>(machine: M, keep: impl FnOnce(M) -> Waiting) -> String {
     let handle = next_handle();
-    let Effect::Batch(batch) = machine.effect();
-    let text = to_json(&Turn::Run {
-        handle,
-        statements: batch.statements(),
+    let text = to_json(&match machine.effect() {
+        Effect::Batch(batch) => Turn::Run {
+            handle,
+            statements: batch.statements(),
+        },
+        Effect::Wait(wait) => Turn::Wait { handle, wait },
     });
     WAITING.with_borrow_mut(|all| all.insert(handle, keep(machine)));
     text

@@ -28,7 +28,7 @@ export default [
     refuse('an unsupported method', 405, 'method_not_allowed', 'GET', '/tenants/acme/install', { answer: { allow: 'POST' } }),
     install("install a second tenant's site", 201, 'acme_b', admin),
     request('delete the tenant and keep its tables', 204, 'DELETE', '/tenants/acme'),
-    tenant('acme', { name: 'create the tenant acme, which takes over the kept tables', json: { site: { state: 'installed', adopted: true } } }),
+    tenant('acme', { name: 'create the tenant acme, which takes over the kept tables', json: { site: { state: 'installed', job_id: null, adopted: true } } }),
     install('an install finds the kept tables', 409, 'acme', admin, { code: 'conflict' }),
     request('delete the tenant and its tables', 204, 'DELETE', '/tenants/acme', { body: { drop_tables: true } }),
     tenant('acme'),

@@ -172,7 +172,7 @@ export default [
     unreadable('created_since=2026-01-01', ['created_since']),
     unreadable('updated_since=2026-13-01%2000:00:00', ['updated_since']),
     unreadable('q=', ['q']),
-    unreadable('fields=id,site', ['fields']),
+    unreadable('fields=id,sites', ['fields']),
     unreadable('count=1', ['count']),
     unreadable('sort=id', ['sort']),
     unreadable('sort=hostname&after=a', ['after']),

@@ -451,8 +451,8 @@ fn import(
 }
 
 fn write_effect(effect: &Effect<'_>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-    let Effect::Batch(batch) = effect;
-    for statement in sql::statements(batch) {
+    let batch = effect.batch();
+    for statement in batch.into_iter().flat_map(sql::statements) {
         writeln!(out, "{statement};")?;
     }
     Ok(())

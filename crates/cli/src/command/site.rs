@@ -9,7 +9,7 @@ use tenants_core::crypto::secret::Secret;
 use tenants_core::value::id::TenantId;
 use zeroize::Zeroizing;
 
-use super::body;
+use super::{body, job};
 use crate::error::Error;
 use crate::names::TENANT;
 use crate::output::{Format, World};
@@ -108,7 +108,11 @@ pub fn install(
         password: Some(password.text()),
     })?);
     let path = format!("/tenants/{id}/install");
-    let answer = session.client(world)?.call(Request::Post(&body), &path)?;
+    let client = session.client(world)?;
+    let answer = client.call(Request::Post(&body), &path)?;
+    if job::wait(&answer, &client, world)? {
+        return session.say(&format!("installed the site of the tenant `{id}`"), world);
+    }
     session.show(&answer.body, world)
 }
 
@@ -128,7 +132,11 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
         password: given.as_ref().map(Secret::text),
     })?);
     let path = format!("/tenants/{id}/user-password-reset");
-    let answer = session.client(world)?.call(Request::Patch(&body), &path)?;
+    let client = session.client(world)?;
+    let mut answer = client.call(Request::Patch(&body), &path)?;
+    if let Some(result) = job::result(&answer, &client, world)? {
+        answer.body = result;
+    }
     let text = Zeroizing::new(answer.body);
     let user = format!("user `{}` of tenant `{id}`", args.username);
     if session.format == Format::Json {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tenants_client::{Part, Request, query_value};
 use tenants_core::value::id::TenantId;
 
-use super::{ExternalIdArg, MapArgs, Maps, body};
+use super::{ExternalIdArg, MapArgs, Maps, body, job};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -56,11 +56,23 @@ struct TenantSettings {
     #[arg(long = "plan_id", alias = "plan-id", value_name = "PLAN")]
     plan_id: Option<String>,
 
+    /// Its cell; '' means none [default of a new one: the service's]
+    #[arg(long = "cell_id", alias = "cell-id", value_name = "CELL")]
+    cell_id: Option<String>,
+
     #[command(flatten)]
     external_id: ExternalIdArg,
 
     #[command(flatten)]
     maps: MapArgs,
+}
+
+impl TenantSettings {
+    /// Returns the cell to send, if any: `null` for none.
+    fn cell_id(&self) -> Option<Option<&str>> {
+        let text = self.cell_id.as_deref()?;
+        Some(Some(text).filter(|text| !text.is_empty()))
+    }
 }
 
 /// The options of `get`.
@@ -195,6 +207,8 @@ struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     plan_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cell_id: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<Box<RawValue>>,
@@ -223,6 +237,7 @@ pub fn create(
         hostname: Some(&args.hostname),
         is_enabled: Some(args.is_enabled),
         plan_id: args.settings.plan_id.as_deref(),
+        cell_id: args.settings.cell_id(),
         external_id: args.settings.external_id.value(),
         labels,
         limits,
@@ -316,6 +331,7 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         hostname: args.hostname.as_deref(),
         is_enabled: args.is_enabled,
         plan_id: args.settings.plan_id.as_deref(),
+        cell_id: args.settings.cell_id(),
         external_id: args.settings.external_id.value(),
         labels,
         limits,
@@ -343,7 +359,9 @@ pub fn delete(
         b""
     };
     let path = format!("/tenants/{}", args.id);
-    session.client(world)?.call(Request::Delete(body), &path)?;
+    let client = session.client(world)?;
+    let answer = client.call(Request::Delete(body), &path)?;
+    job::wait(&answer, &client, world)?;
     session.say(&format!("deleted tenant `{}`", args.id), world)
 }
 

@@ -7,7 +7,7 @@ use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyName};
 use tenants_core::task::reseal::Reseal;
 use tenants_core::value::clock::Timestamp;
-use tenants_core::{Context, Effect, Machine, Outcome, Step};
+use tenants_core::{Context, Machine, Outcome, Step};
 
 use super::{script, text};
 use crate::random::SystemRandom;
@@ -35,8 +35,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn batch<M: Machine>(task: &M) -> &Batch {
-    let Effect::Batch(batch) = task.effect();
-    batch
+    task.effect().batch().unwrap()
 }
 
 /// Resumes a task that has another batch to run.

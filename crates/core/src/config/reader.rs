@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Access, Config, Hostnames, Proxy, ReusedId, Site, VariableError};
+use super::{Access, Cells, Config, Hostnames, Proxy, ReusedId, Site, VariableError};
 use crate::crypto::api_key::KeySecret;
 use crate::crypto::fingerprint::Fingerprints;
 use crate::crypto::hashing::Hashing;
@@ -19,6 +19,7 @@ use crate::crypto::signature::RequestSecret;
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
 use crate::value::hostname::{Hostname, ReservedHostnames};
+use crate::value::id::CellId;
 use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
 use crate::value::text::quote;
@@ -37,6 +38,10 @@ const DEFAULT_STATS_MIN_AGE_S: u32 = 60 * 60;
 /// The hours for which a request with an `Idempotency-Key` is remembered: 3 days, a weekend long, and at most 30.
 const DEFAULT_IDEMPOTENCY_HOURS: u32 = 3 * 24;
 const MAX_IDEMPOTENCY_HOURS: u32 = 30 * 24;
+
+/// How long a request waits for a cell's job, in seconds, and the most that it may be.
+const DEFAULT_JOB_WAIT_S: u32 = 20;
+pub(crate) const MAX_JOB_WAIT_S: u32 = 60;
 
 /// The shortest secret, in bytes: 128 bits, as long as the random part of an API key.
 const MIN_SECRET_BYTES: usize = 16;
@@ -87,6 +92,7 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                     })
                     .unwrap_or_default(),
             },
+            cells: self.cells(),
             stats_per_run: self.stats_per_run(),
             stats_min_age_s: self
                 .whole("TENANTS_STATS_MIN_AGE")
@@ -296,6 +302,21 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             }
             n => n.unwrap_or(DEFAULT_IDEMPOTENCY_HOURS),
         }
+    }
+
+    fn cells(&mut self) -> Cells {
+        let default = self.parsed("TENANTS_DEFAULT_CELL", CellId::parse);
+        let wait_s = match self.whole("TENANTS_JOB_WAIT_SECONDS") {
+            Some(n) if n > MAX_JOB_WAIT_S => {
+                self.errors.push(VariableError {
+                    name: "TENANTS_JOB_WAIT_SECONDS",
+                    detail: format!("expected 0 to {MAX_JOB_WAIT_S}; got {n}"),
+                });
+                DEFAULT_JOB_WAIT_S
+            }
+            n => n.unwrap_or(DEFAULT_JOB_WAIT_S),
+        };
+        Cells { default, wait_s }
     }
 
     fn hashing(&mut self) -> Hashing {

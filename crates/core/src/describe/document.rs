@@ -11,7 +11,7 @@ use super::examples::{self, Example};
 use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, reference};
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
-use super::{rules, shapes};
+use super::{cells, rules, shapes};
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
@@ -40,7 +40,7 @@ struct Components {
 /// Makes the whole document.
 pub(super) fn make() -> Value {
     let mut components = Components {
-        schemas: shapes::all(),
+        schemas: all_shapes(),
         ..Components::default()
     };
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
@@ -74,6 +74,17 @@ pub(super) fn make() -> Value {
             "securitySchemes": security_schemes()
         }
     })
+}
+
+fn all_shapes() -> BTreeMap<String, Value> {
+    let of_cells = cells::shapes().into_iter();
+    let mut all = shapes::all();
+    all.extend(of_cells.map(|(name, shape)| (name.to_string(), shape)));
+    all
+}
+
+fn all_told(operation: Operation, dialect: Dialect) -> Told {
+    cells::told(operation).unwrap_or_else(|| told(operation, dialect))
 }
 
 fn security_schemes() -> Value {
@@ -116,8 +127,9 @@ fn operation(
         description,
         successes,
         problems,
-    } = told(route.operation, dialect);
-    let examples = examples::of(route.operation, dialect);
+    } = all_told(route.operation, dialect);
+    let examples =
+        cells::examples(route.operation).unwrap_or_else(|| examples::of(route.operation, dialect));
     assert!(
         !examples.is_empty(),
         "{name} ({dialect:?}) has no example in describe/examples.rs"
@@ -202,18 +214,30 @@ fn parameters(
 ) -> Value {
     let mut all = Vec::new();
     if route.template.contains("{id}") {
-        let (rule, about) = if route.template.starts_with("/keys") {
-            (Rule::KeyId, "The key's id.")
-        } else if id_field(route.template) == "plan_id" {
-            (Rule::PlanId, "The plan's id.")
-        } else {
-            (Rule::TenantId, "The tenant's id.")
+        let (schema, about) = match route.template {
+            t if t.starts_with("/jobs/") => (json!({"type": "string"}), "The job's id."),
+            t if t.starts_with("/cells/") => (
+                components.rule(Rule::CellId, Dialect::Current),
+                "The cell's id.",
+            ),
+            t if t.starts_with("/keys") => (
+                components.rule(Rule::KeyId, Dialect::Current),
+                "The key's id.",
+            ),
+            t if id_field(t) == "plan_id" => (
+                components.rule(Rule::PlanId, Dialect::Current),
+                "The plan's id.",
+            ),
+            _ => (
+                components.rule(Rule::TenantId, Dialect::Current),
+                "The tenant's id.",
+            ),
         };
-        let schema = components.rule(rule, Dialect::Current);
         all.push(json!({"name": "id", "in": "path", "required": true, "schema": schema, "description": about}));
     }
     for parameter in &probed.parameters {
-        all.push(rules::parameter(*parameter, route.operation));
+        let of_cells = cells::parameter(*parameter, route.operation);
+        all.push(of_cells.unwrap_or_else(|| rules::parameter(*parameter, route.operation)));
     }
     components.rule(Rule::Hostname, Dialect::Current);
     for parameter in &mut all {
@@ -375,7 +399,7 @@ impl Components {
         let name = rules::name(rule, dialect);
         self.schemas
             .entry(name.clone())
-            .or_insert_with(|| rules::schema(rule, dialect));
+            .or_insert_with(|| cells::rule(rule).unwrap_or_else(|| rules::schema(rule, dialect)));
         reference("schemas", &name)
     }
 
@@ -451,7 +475,7 @@ fn every_operation_has_a_name_of_its_own() {
     for route in ROUTES {
         let operation: Operation = route.operation;
         assert!(
-            names.insert(told(operation, Dialect::Current).name),
+            names.insert(all_told(operation, Dialect::Current).name),
             "{route:?}"
         );
     }

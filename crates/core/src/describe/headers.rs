@@ -40,6 +40,7 @@ fn told(name: &str) -> Told {
                         | Operation::Describe
                         | Operation::GetTenant
                         | Operation::GetPlan
+                        | Operation::ReadFeed
                 )
             },
             "The `ETag` of the response that the caller has. If it is the present one, the response is a 304.",

@@ -28,7 +28,7 @@ pub(super) struct Success {
     pub(super) description: &'static str,
 }
 
-fn success(
+pub(super) fn success(
     status: u16,
     shape: &'static str,
     headers: &'static [&'static str],
@@ -42,7 +42,11 @@ fn success(
     }
 }
 
-fn empty(status: u16, headers: &'static [&'static str], description: &'static str) -> Success {
+pub(super) fn empty(
+    status: u16,
+    headers: &'static [&'static str],
+    description: &'static str,
+) -> Success {
     Success {
         status,
         shape: None,
@@ -59,10 +63,23 @@ fn read(shape: &'static str, description: &'static str) -> Vec<Success> {
     ]
 }
 
+/// The response to a request whose tenant has a cell that did not finish in time.
+fn accepted() -> Success {
+    success(
+        202,
+        "Job",
+        &["Location"],
+        "The tenant's cell did not finish in time: the job, which `Location` names.",
+    )
+}
+
 pub(super) const TAGS: &[(&str, &str)] = &[
     ("Service", "The service itself."),
     ("Tenants", "The tenants of the registry."),
     ("Sites", "The tenants' own sites."),
+    ("Cells", "The Chevereto installations that serve tenants."),
+    ("Jobs", "The work that cells do for tenants."),
+    ("Agents", "What the agent of a cell asks and reports."),
     ("Plans", "Limits and environments that tenants share."),
     ("Keys", "API keys, and what each may do."),
     ("Proxy", "The routing of the tenants' hostnames."),
@@ -224,7 +241,10 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             summary: "Change a tenant",
             description: "Changes the fields that the body has, and `updated_at`.",
             successes: vec![empty(204, &["ETag"], "The tenant is changed.")],
-            problems: &[Code::Conflict],
+            problems: match dialect {
+                Dialect::Current => &[Code::Conflict, Code::CellConflict],
+                Dialect::Legacy => &[Code::Conflict],
+            },
         },
         Operation::DeleteTenant => Told {
             name: "deleteTenant",
@@ -236,34 +256,46 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 }
                 Dialect::Legacy => "The tables of its site stay.",
             },
-            successes: vec![empty(204, &[], "The tenant is deleted.")],
-            problems: &[],
+            successes: match dialect {
+                Dialect::Current => vec![empty(204, &[], "The tenant is deleted."), accepted()],
+                Dialect::Legacy => vec![empty(204, &[], "The tenant is deleted.")],
+            },
+            problems: match dialect {
+                Dialect::Current => &[Code::CellConflict, Code::JobFailed],
+                Dialect::Legacy => &[],
+            },
         },
         Operation::InstallTenant => Told {
             name: "installTenant",
             tag: "Sites",
             summary: "Install a tenant's site",
             description: "Makes the tables of the site, and its administrator.",
-            successes: vec![success(
-                201,
-                "Installed",
-                &["Location"],
-                "The administrator. `Location` is the tenant's.",
-            )],
-            problems: &[Code::Conflict],
+            successes: vec![
+                success(
+                    201,
+                    "Installed",
+                    &["Location"],
+                    "The administrator. `Location` is the tenant's.",
+                ),
+                accepted(),
+            ],
+            problems: &[Code::Conflict, Code::CellConflict, Code::JobFailed],
         },
         Operation::ResetUserPassword => Told {
             name: "resetUserPassword",
             tag: "Sites",
             summary: "Give a user of a site a new password",
             description: "404 if there is no such tenant, no such user, or no site.",
-            successes: vec![success(
-                200,
-                "PasswordReset",
-                &[],
-                "The password, which is shown this once.",
-            )],
-            problems: &[],
+            successes: vec![
+                success(
+                    200,
+                    "PasswordReset",
+                    &[],
+                    "The password, which is shown this once.",
+                ),
+                accepted(),
+            ],
+            problems: &[Code::CellConflict, Code::JobFailed],
         },
         Operation::ListPlans => Told {
             name: "listPlans",
@@ -313,5 +345,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             successes: vec![empty(204, &[], "The plan is deleted.")],
             problems: &[],
         },
+        // `describe/cells.rs` has those of cells.
+        other => panic!("{other:?} has no words in describe/operations.rs"),
     }
 }

@@ -124,6 +124,8 @@ pub(super) fn schema(rule: Rule, dialect: Dialect) -> Value {
             "type": ["string", "null"], "minLength": 6, "maxLength": 128, "pattern": TEXT,
             "description": "Without a password, or with `null`, the service generates one."
         }),
+        // `describe/cells.rs` has those of cells.
+        other => panic!("{other:?} has no schema in describe/rules.rs"),
     }
 }
 
@@ -222,6 +224,7 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Value {
             json!({"enum": ["updated_at", "-updated_at", "created_at", "-created_at", "hostname", "-hostname"]}),
             "The order; with `-` it descends. Without it, the list is in the order of ids.",
         ),
+        other => panic!("{other:?} is not described"),
     };
     told["name"] = parameter.name().into();
     told["in"] = "query".into();

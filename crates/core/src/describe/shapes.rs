@@ -13,25 +13,25 @@ use crate::wire::filter::Member;
 use crate::wire::problem::Code;
 
 /// An object that has all of these members. The service may add others later.
-fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+pub(super) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let members: BTreeMap<&str, Value> = members.into_iter().collect();
     let required: Vec<&str> = members.keys().copied().collect();
     json!({"type": "object", "required": required, "properties": members})
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({"type": "string"})
 }
 
-fn text_or_null() -> Value {
+pub(super) fn text_or_null() -> Value {
     json!({"type": ["string", "null"]})
 }
 
-fn time() -> Value {
+pub(super) fn time() -> Value {
     reference("schemas", "Time")
 }
 
-fn time_or_null() -> Value {
+pub(super) fn time_or_null() -> Value {
     json!({"anyOf": [time(), {"type": "null"}]})
 }
 
@@ -54,7 +54,8 @@ fn member(member: Member) -> Value {
         Member::Hostname => text(),
         Member::IsEnabled => json!({"type": "boolean"}),
         Member::CreatedAt | Member::UpdatedAt => time(),
-        Member::PlanId | Member::ExternalId => text_or_null(),
+        Member::PlanId | Member::ExternalId | Member::CellId => text_or_null(),
+        Member::Site => reference("schemas", "SiteState"),
         Member::Labels | Member::Limits | Member::Env => texts(),
         Member::Stats => reference("schemas", "Stats"),
         Member::LastJobAt => time_or_null(),
@@ -72,6 +73,8 @@ fn tenant(dialect: Dialect) -> BTreeMap<&'static str, Value> {
         members.insert("is_enabled", json!({"enum": [1, 0]}));
         members.remove("external_id");
         members.remove("labels");
+        members.remove("cell_id");
+        members.remove("site");
     }
     members
 }
@@ -116,7 +119,7 @@ fn key() -> [(&'static str, Value); 5] {
     ]
 }
 
-fn list(of: &str) -> Value {
+pub(super) fn list(of: &str) -> Value {
     json!({"type": "array", "items": reference("schemas", of)})
 }
 
@@ -132,9 +135,11 @@ pub(super) fn all() -> BTreeMap<String, Value> {
     some_of_tenant["description"] = "Without `fields`, it has all members.".into();
     let mut new_tenant = object(tenant(Dialect::Current));
     new_tenant["properties"]["site"] = json!({
-        "type": "object", "required": ["state", "adopted"],
-        "properties": {"state": {"const": "installed"}, "adopted": {"const": true}},
-        "description": "If the tenant took over the tables of a deleted one."
+        "type": "object", "required": ["state", "job_id"],
+        "properties": {
+            "state": {"enum": ["none", "installed"]}, "job_id": text_or_null(),
+            "adopted": {"const": true, "description": "If the tenant took over the tables of a deleted one."}
+        }
     });
     let mut problem = object([
         ("type", json!({"const": "about:blank"})),

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::auth::Caller;
-use crate::config::{Hostnames, Site};
+use crate::config::{Cells, Hostnames, Site};
 use crate::crypto::api_key::KeySecret;
 use crate::machine::{Context, Failure};
 use crate::sql::{Batch, Columns, Results, Sql};
@@ -44,6 +44,7 @@ pub(crate) struct Call<'a> {
     pub(crate) unix_seconds: i64,
     pub(crate) hostnames: &'a Hostnames,
     pub(crate) site: &'a Site,
+    pub(crate) cells: &'a Cells,
     /// `CHEVERETO_TENANT_ENFORCED`
     pub(crate) enforced: &'a Variables,
 }
@@ -88,13 +89,21 @@ type Finish = Box<
     dyn FnOnce(Result<&mut Results, Failure>, &mut Context<'_>) -> Result<Next, ApiError> + Send,
 >;
 
-/// Reads whether a write that failed was made all the same: then it returns the response. `None`: nothing is in the way of a second try.
-type Judge = Box<dyn FnOnce(&mut Results) -> Result<Option<Response>, ApiError> + Send>;
+/// Reads whether a write that failed was made all the same, or must be made in another way: then it returns the next step. `None`: nothing is in
+/// the way of a second try.
+type Judge =
+    Box<dyn FnOnce(&mut Results, &mut Context<'_>) -> Result<Option<Next>, ApiError> + Send>;
 
 /// The step after a batch.
 pub(crate) enum Next {
     /// Send this response. The note, if there is one, goes to the log.
     Send(Response, Option<String>),
+    /// Pause for so many milliseconds, and then run another batch. A host that cannot pause sends the response instead.
+    Wait {
+        milliseconds: u32,
+        then: Pending,
+        otherwise: Response,
+    },
     /// Run another batch. The failure, if there is one, is the first batch's.
     Run(Pending, Option<Failure>),
     /// Send this response, whose body goes on.
@@ -223,12 +232,23 @@ impl Pending {
     /// Waits for a batch that only reads. `next` makes the response from its results, or asks for another batch.
     pub(crate) fn then(
         batch: Batch,
-        next: impl FnOnce(&mut Results) -> Result<Next, ApiError> + Send + 'static,
+        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Next, ApiError> + Send + 'static,
     ) -> Self {
         Self {
             batch,
-            finish: Box::new(|results, _| next(results.map_err(ApiError::from)?)),
+            finish: Box::new(|results, context| next(results.map_err(ApiError::from)?, context)),
             again: Again::Never,
+        }
+    }
+
+    /// Like [`Pending::then`], for a write that may run a second time: it finds what the first one did.
+    pub(crate) fn write_then(
+        batch: Batch,
+        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Next, ApiError> + Send + 'static,
+    ) -> Self {
+        Self {
+            again: Again::Same,
+            ..Self::then(batch, next)
         }
     }
 
@@ -240,6 +260,21 @@ impl Pending {
         finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
         read: Sql,
         judge: impl FnOnce(&mut Results) -> Result<Option<Response>, ApiError> + Send + 'static,
+    ) -> Self {
+        Self::write_or_go_on(batch, finish, read, |results, _| {
+            let response = judge(results)?;
+            Ok(response.map(|response| Next::Send(response, None)))
+        })
+    }
+
+    /// Like [`Pending::write_or_look`]. `judge` may also find another way to carry the request out.
+    pub(crate) fn write_or_go_on(
+        batch: Batch,
+        finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
+        read: Sql,
+        judge: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Option<Next>, ApiError>
+        + Send
+        + 'static,
     ) -> Self {
         Self {
             again: Again::Look(read, Box::new(judge)),
@@ -275,9 +310,12 @@ impl Pending {
                 let first = failure.clone();
                 let look = Self {
                     batch: Batch::one(read),
-                    finish: Box::new(move |results, _| match results {
-                        Ok(results) => Ok(match judge(results)? {
-                            Some(response) => Next::Send(replayed(response, results), None),
+                    finish: Box::new(move |results, context| match results {
+                        Ok(results) => Ok(match judge(results, context)? {
+                            Some(Next::Send(response, note)) => {
+                                Next::Send(replayed(response, results), note)
+                            }
+                            Some(next) => next,
                             None => Self::second(batch, finish, first),
                         }),
                         Err(second) => Err(twice(&first, &second)),

@@ -79,7 +79,7 @@ pub(crate) fn respond<L: List>(list: L, asked: Asked) -> Pending {
     } else {
         list.rows(&page)
     };
-    Pending::then(batch, move |results| {
+    Pending::then(batch, move |results, _| {
         let (items, next) = read(&list, &page, results)?;
         let mut body = String::with_capacity(2 + items.len() * L::JSON_BYTES);
         body.push('[');

@@ -7,12 +7,13 @@ use alloc::string::{String, ToString as _};
 use crate::crypto::hashing::{Hashing, Password};
 use crate::crypto::seal::Sealer;
 use crate::crypto::secret::Secret;
-use crate::operation::call::{Call, First, Pending, absent};
+use crate::operation::call::{Call, First, Next, Pending, absent};
+use crate::operation::wait::Asker;
 use crate::sql::{Batch, Results};
 use crate::store::idempotency::{Past, secret_place};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site};
-use crate::value::fault::{ApiError, Internal};
+use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::TenantId;
 use crate::value::user::{Email, Username};
 use crate::wire::body::{Checked, Fields, Json};
@@ -38,6 +39,7 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(call, "tenant"));
     };
     let tenants = call.path("/tenants");
+    let asker = Asker::of(call, site.id().clone());
     Ok(Pending::first_or_replay(
         Batch::one(site.obstacles()),
         move |results, context| {
@@ -45,6 +47,10 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             if let Some(past) = found.past {
                 let made = installed_before(past, &username, &email, results)?;
                 return Ok(First::Send(installed(&made, &tenants)));
+            }
+            if found.has_cell {
+                let pending = asker.install(&username, &email, &password, context.random)?;
+                return Ok(First::Run(pending));
             }
             if found.is_installed {
                 return Err(ApiError::AlreadyInstalled);
@@ -81,6 +87,7 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
                     }
                     match found.tenant_id {
                         None => Err(NO_TENANT),
+                        Some(_) if found.has_cell => Err(ApiError::Cell(CellConflict::Changed)),
                         Some(_) if found.is_installed => Err(ApiError::AlreadyInstalled),
                         Some(_) => Ok(None),
                     }
@@ -128,6 +135,7 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         Some(password) => password,
         None => Password::generate(call.env.random)?,
     };
+    let asker = Asker::of(call, site.id().clone());
     let sealer = call.env.sealer.cloned();
     let idempotency = call.idempotency.clone();
     if is_generated && idempotency.is_some() && sealer.is_none() {
@@ -141,6 +149,11 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             if let Some(past) = found.past {
                 let response = reset_before(past, &password, sealer.as_deref(), results)?;
                 return Ok(First::Send(response));
+            }
+            if found.has_cell {
+                let pending =
+                    asker.reset_password(&username, &password, is_generated, context.random)?;
+                return Ok(First::Run(pending));
             }
             if !found.is_installed {
                 return Err(NOT_INSTALLED);
@@ -228,19 +241,27 @@ fn stored(place: String, reason: String) -> ApiError {
 /// `DELETE /tenants/{id}` with `drop_tables`: deletes the tenant and all of its tables.
 pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pending, ApiError> {
     let site = site_of(call, id);
+    let asker = Asker::of(call, site.id().clone());
     let writer = call.writer()?;
-    Ok(Pending::write_or_look(
+    Ok(Pending::write_or_go_on(
         site.delete(&writer),
         |_| Ok(Response::empty(204)),
         site.aftermath(&writer),
-        |results| {
+        |results, context| {
             let found = Aftermath::decode(results)?;
             if let Some(past) = &found.past {
                 results.replay(past.replayed_until.clone());
             }
             match found.tenant_id {
-                _ if found.is_done || found.past.is_some() => Ok(Some(Response::empty(204))),
+                _ if found.is_done || found.past.is_some() => {
+                    Ok(Some(Next::Send(Response::empty(204), None)))
+                }
                 None => Err(NO_TENANT),
+                // The tables are not in this database.
+                Some(_) if found.has_cell => {
+                    let pending = asker.drop_tables(context.random)?;
+                    Ok(Some(Next::Run(pending, None)))
+                }
                 Some(_) => Ok(None),
             }
         },

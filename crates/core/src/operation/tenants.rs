@@ -10,7 +10,7 @@ use core::ops::Range;
 use serde::Serialize;
 
 use crate::auth::Caller;
-use crate::config::{Hostnames, ReusedId};
+use crate::config::{Cells, Hostnames, ReusedId};
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Pending, absent, versioned};
 use crate::operation::list::{self, Asked, List};
@@ -22,13 +22,13 @@ use crate::store::find;
 use crate::store::registry;
 use crate::store::standing::{self, Judged};
 use crate::store::tenants::{
-    self, Created, NewTenant, Obstacles, SettingsRow, Tenant, TenantPatch,
+    self, Created, NewTenant, Obstacles, SettingsRow, SiteState, Tenant, TenantPatch,
 };
 use crate::store::write::{Written, was_there};
 use crate::value::external_id::ExternalId;
-use crate::value::fault::{ApiError, FieldError, Internal};
+use crate::value::fault::{ApiError, CellConflict, FieldError, Internal};
 use crate::value::hostname::Hostname;
-use crate::value::id::{PlanId, TenantId};
+use crate::value::id::{CellId, PlanId, TenantId};
 use crate::value::patch::Edit;
 use crate::value::scope::Needs;
 use crate::value::text::quote;
@@ -111,7 +111,7 @@ impl List for TenantList {
     fn write(&self, tenant: &Tenant, out: Object<'_>) {
         // Only the current dialect has this list.
         let out = match &self.query.members {
-            None => write_json(tenant, Dialect::Current, out),
+            None => write_all(tenant, Dialect::Current, out),
             Some(members) => Member::ALL
                 .into_iter()
                 .filter(|member| members.contains(member))
@@ -194,7 +194,7 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
 
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let new = read_new(call.fields()?, call.hostnames)?;
+    let new = read_new(call.fields()?, call.hostnames, call.cells)?;
     let writer = call.writer()?;
     let batch = tenants::create(&writer, &new, call.site, &mut call.env)?;
     let location = call.path(&format!("/tenants/{}", new.id));
@@ -204,19 +204,24 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let mut row = Written::read(results)?;
         let id_holder = row.holder("id_holder")?;
         let obstacles = Obstacles::decode(&mut row)?;
-        if let Some(error) = against_plan(&obstacles, new.plan_id.as_ref()) {
-            return Err(ApiError::Invalid([error].into()));
+        let invalid = invalid(&obstacles, new.plan_id.as_ref(), new.cell_id.as_ref());
+        if !invalid.is_empty() {
+            return Err(ApiError::Invalid(invalid));
         }
         against_new(id_holder, obstacles, &new)?;
         let Created {
+            site_is_elsewhere,
             site_is_there,
             now,
             plan_id,
+            cell_id,
         } = Created::decode(&mut row)?;
-        if site_is_there && reused_id == ReusedId::Refuse {
+        if site_is_elsewhere
+            || (site_is_there && cell_id.is_none() && reused_id == ReusedId::Refuse)
+        {
             return Err(site_exists(&new.id));
         }
-        let version = registry::version(&mut row)?;
+        let mut version = registry::version(&mut row)?;
         let tenant = Tenant {
             created_at: now.clone(),
             updated_at: now,
@@ -230,14 +235,19 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             env: (&new.env).into(),
             stats: None,
             last_job_at: None,
+            cell_id,
+            site: if site_is_there {
+                SiteState::INSTALLED
+            } else {
+                SiteState::NONE
+            },
         };
+        version.statistics = tenant.site.marked(None);
         let body = object(|out| {
             let out = write_json(&tenant, dialect, out);
             match dialect {
-                Dialect::Current if site_is_there => {
-                    out.raw("site", r#"{"state":"installed","adopted":true}"#)
-                }
-                Dialect::Current | Dialect::Legacy => out,
+                Dialect::Current => write_site(&tenant, site_is_there, out),
+                Dialect::Legacy => out,
             }
         });
         let response = Response::json(201, body)
@@ -254,18 +264,17 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(call, "tenant"));
     };
     let writer = call.writer()?;
-    let batch = tenants::edit(&writer, &id, &patch, &mut call.env)?;
+    let batch = tenants::edit(&writer, &id, &patch, &call.site.table_prefix, &mut call.env)?;
     Ok(Pending::write(batch, move |results| {
         let mut row = Written::read(results)?;
         let id_is_there = row.obstacle("id_is_there", true)?;
         let obstacles = Obstacles::decode(&mut row)?;
         let labels_fit = row.obstacle("labels_fit", true)?;
+        let cell_is_fixed = row.obstacle("cell_is_fixed", false)?;
         if !id_is_there {
             return Err(NOT_FOUND);
         }
-        let mut invalid: Vec<FieldError> = against_plan(&obstacles, patch.plan_id.value())
-            .into_iter()
-            .collect();
+        let mut invalid = invalid(&obstacles, patch.plan_id.value(), patch.cell_id.value());
         if !labels_fit {
             invalid.push(labels_do_not_fit());
         }
@@ -284,6 +293,9 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         ]);
         if !conflicts.is_empty() {
             return Err(ApiError::Conflict(conflicts));
+        }
+        if cell_is_fixed {
+            return Err(ApiError::Cell(CellConflict::Installed));
         }
         let response = Response::empty(204);
         Ok(match tenants::version(&mut row)? {
@@ -317,7 +329,11 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 
 /// Reads the body of `POST /tenants`. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""` for `plan_id`
 /// (contract §10).
-fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, ApiError> {
+fn read_new(
+    mut fields: Fields<'_>,
+    hostnames: &Hostnames,
+    cells: &Cells,
+) -> Result<NewTenant, ApiError> {
     let id = fields.required("id", Rule::TenantId, |v| v.parsed(TenantId::parse));
     let hostname = fields.required("hostname", Rule::Hostname, |v| read_hostname(v, hostnames));
     let is_enabled = fields.required_switch("is_enabled");
@@ -326,23 +342,26 @@ fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, 
         v.nullable(Variables::read_limits)
     });
     let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
-    let (external_id, labels) = match fields.dialect() {
+    let (external_id, labels, cell_id) = match fields.dialect() {
         Dialect::Current => (
             fields.maybe("external_id", Rule::ExternalId, read_external_id),
             fields.maybe("labels", Rule::Labels, |v| v.nullable(Labels::read)),
+            fields.maybe("cell_id", Rule::CellOfTenant, read_cell_id),
         ),
-        Dialect::Legacy => (Some(None), Some(None)),
+        Dialect::Legacy => (Some(None), Some(None), Some(None)),
     };
-    let (id, hostname, is_enabled, plan_id, limits, env, external_id, labels) = fields.finish((
-        id,
-        hostname,
-        is_enabled,
-        plan_id,
-        limits,
-        env,
-        external_id,
-        labels,
-    ))?;
+    let (id, hostname, is_enabled, plan_id, limits, env, external_id, labels, cell_id) = fields
+        .finish((
+            id,
+            hostname,
+            is_enabled,
+            plan_id,
+            limits,
+            env,
+            external_id,
+            labels,
+            cell_id,
+        ))?;
     Ok(NewTenant {
         id,
         hostname,
@@ -352,6 +371,7 @@ fn read_new(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<NewTenant, 
         env: env.flatten().unwrap_or_default(),
         external_id: external_id.flatten(),
         labels: labels.flatten().unwrap_or_default(),
+        cell_id: cell_id.unwrap_or_else(|| cells.default.clone()),
     })
 }
 
@@ -364,28 +384,33 @@ fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPat
         v.nullable(Variables::read_limits)
     });
     let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
-    let (external_id, labels) = match fields.dialect() {
+    let (external_id, labels, cell_id) = match fields.dialect() {
         Dialect::Current => (
             fields.maybe("external_id", Rule::ExternalId, read_external_id),
             fields.maybe("labels", Rule::LabelsPatch, |v| {
                 v.nullable(LabelsPatch::read)
             }),
+            fields.maybe("cell_id", Rule::CellOfTenant, read_cell_id),
         ),
-        Dialect::Legacy => (Some(None), Some(None)),
+        Dialect::Legacy => (Some(None), Some(None), Some(None)),
     };
     fields.require_any(match fields.dialect() {
-        Dialect::Current => "hostname, is_enabled, plan_id, external_id, labels, limits, env",
+        Dialect::Current => {
+            "hostname, is_enabled, plan_id, external_id, labels, limits, env, cell_id"
+        }
         Dialect::Legacy => "hostname, is_enabled, plan_id, limits, env",
     });
-    let (hostname, is_enabled, plan_id, limits, env, external_id, labels) = fields.finish((
-        hostname,
-        is_enabled,
-        plan_id,
-        limits,
-        env,
-        external_id,
-        labels,
-    ))?;
+    let (hostname, is_enabled, plan_id, limits, env, external_id, labels, cell_id) = fields
+        .finish((
+            hostname,
+            is_enabled,
+            plan_id,
+            limits,
+            env,
+            external_id,
+            labels,
+            cell_id,
+        ))?;
     Ok(TenantPatch {
         hostname,
         is_enabled,
@@ -394,6 +419,7 @@ fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPat
         env: Edit::of(env),
         external_id: Edit::of(external_id),
         labels: Edit::of(labels),
+        cell_id: Edit::of(cell_id),
     })
 }
 
@@ -435,7 +461,30 @@ fn read_plan_id(value: Json<'_>) -> Checked<Option<PlanId>> {
     }
 }
 
-/// Checks shared by create and edit: the plan must exist (422).
+/// Reads a cell's identifier. `null` means none.
+fn read_cell_id(value: Json<'_>) -> Checked<Option<CellId>> {
+    value.nullable(|v| v.parsed(CellId::parse))
+}
+
+/// Checks shared by create and edit: the plan must exist, and so must the cell (422).
+fn invalid(
+    obstacles: &Obstacles,
+    plan_id: Option<&PlanId>,
+    cell_id: Option<&CellId>,
+) -> Vec<FieldError> {
+    let plan = against_plan(obstacles, plan_id);
+    let cell = (!obstacles.cell_fits).then(|| {
+        let cell_id = cell_id.map_or("", CellId::as_str);
+        let detail = format!(
+            "expected a cell that exists and takes tenants; got {}",
+            quote(cell_id)
+        );
+        FieldError::field("/cell_id", detail)
+    });
+    plan.into_iter().chain(cell).collect()
+}
+
+/// The plan must exist (422).
 fn against_plan(obstacles: &Obstacles, plan_id: Option<&PlanId>) -> Option<FieldError> {
     if obstacles.plan_is_there {
         return None;
@@ -507,7 +556,15 @@ pub(crate) fn taken(pointer: &'static str, value: &str, holder: String) -> Field
 }
 
 fn to_json(tenant: &Tenant, dialect: Dialect) -> String {
-    object(|out| write_json(tenant, dialect, out))
+    object(|out| write_all(tenant, dialect, out))
+}
+
+fn write_all<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<'o> {
+    let out = write_json(tenant, dialect, out);
+    match dialect {
+        Dialect::Current => write_site(tenant, false, out),
+        Dialect::Legacy => out,
+    }
 }
 
 fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<'o> {
@@ -533,6 +590,23 @@ fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<
         .raw("env", tenant.env.as_str())
         .nested("stats", |out| write_stats(tenant, out))
         .optional_text("last_job_at", tenant.last_job_at.as_deref())
+}
+
+/// Writes the last members, which only the current dialect has.
+fn write_site<'o>(tenant: &Tenant, is_adopted: bool, out: Object<'o>) -> Object<'o> {
+    out.optional_text("cell_id", tenant.cell_id.as_deref())
+        .nested("site", |out| write_state(&tenant.site, is_adopted, out))
+}
+
+fn write_state(site: &SiteState, is_adopted: bool, out: &mut String) {
+    let object = Object::begin(out)
+        .text("state", &site.state)
+        .optional_text("job_id", site.job_id.as_deref());
+    if is_adopted {
+        object.raw("adopted", "true").end();
+    } else {
+        object.end();
+    }
 }
 
 /// Writes the members that only the current dialect has.
@@ -568,5 +642,7 @@ fn write_member<'o>(tenant: &Tenant, member: Member, out: Object<'o>) -> Object<
         Member::Env => out.raw(name, tenant.env.as_str()),
         Member::Stats => out.nested(name, |out| write_stats(tenant, out)),
         Member::LastJobAt => out.optional_text(name, tenant.last_job_at.as_deref()),
+        Member::CellId => out.optional_text(name, tenant.cell_id.as_deref()),
+        Member::Site => out.nested(name, |out| write_state(&tenant.site, false, out)),
     }
 }

@@ -144,7 +144,7 @@ pub(crate) fn config(
     if known.is_empty() && kept.is_none() {
         return read_tenants(template, &reader, known, unix_seconds);
     }
-    Pending::then(routing::state(&reader), move |results| {
+    Pending::then(routing::state(&reader), move |results, _| {
         let state = routing::read_state(results)?;
         if known.has(&state) {
             return Ok(Next::Send(template.unchanged(&state), None));

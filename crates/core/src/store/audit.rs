@@ -39,12 +39,19 @@ pub(crate) enum Action {
     TablesDrop,
     /// A backup was restored.
     RegistryRestore,
+    TenantMove,
+    CellCreate,
+    CellUpdate,
+    CellDelete,
+    JobCreate,
+    JobFinish,
+    JobCancel,
 }
 
 impl Action {
     /// Every action.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -61,6 +68,13 @@ impl Action {
         Self::EnvReseal,
         Self::TablesDrop,
         Self::RegistryRestore,
+        Self::TenantMove,
+        Self::CellCreate,
+        Self::CellUpdate,
+        Self::CellDelete,
+        Self::JobCreate,
+        Self::JobFinish,
+        Self::JobCancel,
     ];
 
     /// The stored name.
@@ -82,6 +96,13 @@ impl Action {
             Self::EnvReseal => "env.reseal",
             Self::TablesDrop => "tenant.drop_tables",
             Self::RegistryRestore => "registry.restore",
+            Self::TenantMove => "tenant.move",
+            Self::CellCreate => "cell.create",
+            Self::CellUpdate => "cell.update",
+            Self::CellDelete => "cell.delete",
+            Self::JobCreate => "job.create",
+            Self::JobFinish => "job.finish",
+            Self::JobCancel => "job.cancel",
         }
     }
 }
@@ -207,8 +228,8 @@ pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql 
 }
 
 /// Starts a transaction whose writes cannot carry a condition themselves, such as `CREATE TABLE`. Its first statement is the audit
-/// entry. If the caller's key is not valid, there is no such tenant, or the request was carried out before, the entry's action is `NULL`, which
-/// the table refuses, and with it the whole transaction.
+/// entry. If the caller's key is not valid, there is no such tenant in this database (it may be on a cell), or the request was carried out
+/// before, the entry's action is `NULL`, which the table refuses, and with it the whole transaction.
 pub(crate) fn entered(
     writer: &Writer,
     action: Action,
@@ -224,7 +245,7 @@ pub(crate) fn entered(
                 standing::key!(id),
                 ", CASE WHEN ",
                 standing::standing!(),
-                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7)"
+                " AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7 AND cell_id IS NULL)"
             )
         ),
     )
@@ -281,13 +302,24 @@ mod tests {
                 "api_key.delete",
                 "api_key.rotate",
                 "api_key.update",
+                "cell.create",
+                "cell.delete",
+                "cell.update",
+                "job.cancel",
+                "job.create",
+                "job.finish",
                 "plan.create",
                 "plan.delete",
                 "plan.update",
                 "tenant.create",
                 "tenant.delete",
+                "tenant.delete",
+                "tenant.drop_tables",
                 "tenant.install",
-                "tenant.update"
+                "tenant.install",
+                "tenant.move",
+                "tenant.update",
+                "tenant.user_password_reset"
             ]
         );
     }

@@ -44,7 +44,9 @@ fn rows_of(caller: &Caller, query: &TenantQuery, page: &Page) -> Sql {
             "coalesce(length(CAST(t.limits AS BLOB)), 0) + length(CAST(t.labels AS BLOB))",
         )
     };
-    let rows = rows.sql(env).sql(", t.stats, t.last_job_at FROM ");
+    let rows = rows
+        .sql(env)
+        .sql(", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site FROM ");
     let begin = rows.len();
     let mut rows = Conditions::of_tenants(rows, &query.filter);
     let order = rows.after(page, query.order, query.descends);

@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0011_token.sql",
     "0012_key_writes.sql",
     "0013_idempotency.sql",
+    "0014_cells.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -160,7 +160,8 @@ impl Site {
                 "SELECT ",
                 standing!(),
                 " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AS tenant_is_there, \
-                 EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed"
+                 EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
+                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell"
             ),
         )
         .values([
@@ -178,7 +179,8 @@ impl Site {
                 "SELECT ",
                 standing!(),
                 " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, \
-                 (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed"
+                 (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
+                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell"
             ),
         )
         .values([
@@ -236,6 +238,8 @@ fn past(row: &mut Judged) -> Result<Option<Past>, ApiError> {
 #[derive(Debug)]
 pub(crate) struct Obstacles {
     pub(crate) is_installed: bool,
+    /// The site is on a cell, and not in this database.
+    pub(crate) has_cell: bool,
     pub(crate) past: Option<Past>,
 }
 
@@ -251,11 +255,16 @@ impl Obstacles {
         let mut row = standing::judge(row)?;
         let tenant_is_there = row.boolean("tenant_is_there")?;
         let is_installed = row.boolean("is_installed")?;
+        let has_cell = row.boolean("has_cell")?;
         let past = past(&mut row)?;
         if !tenant_is_there && past.is_none() {
             return Err(ApiError::NotFound { what: "tenant" });
         }
-        Ok(Self { is_installed, past })
+        Ok(Self {
+            is_installed,
+            has_cell,
+            past,
+        })
     }
 }
 
@@ -267,6 +276,8 @@ pub(crate) struct Aftermath {
     /// The tenant's id as it was created. `None` if there is no such tenant.
     pub(crate) tenant_id: Option<String>,
     pub(crate) is_installed: bool,
+    /// The site is on a cell, and not in this database.
+    pub(crate) has_cell: bool,
     /// The same request, carried out before: by an earlier try, or by another request with the same `Idempotency-Key`.
     pub(crate) past: Option<Past>,
 }
@@ -282,6 +293,7 @@ impl Aftermath {
             is_done: row.boolean("is_done")?,
             tenant_id: row.optional_text("tenant_id")?,
             is_installed: row.boolean("is_installed")?,
+            has_cell: row.boolean("has_cell")?,
             past: past(&mut row)?,
         })
     }

@@ -6,12 +6,14 @@
 //! A standing is 1 if the key is valid and has the scopes, and 0 if it is not valid. If it lacks scopes, the standing is a text: `!` and the
 //! bits of the missing ones. SQL takes a text that begins with no digit as false, so a standing is a condition, too.
 
+use alloc::format;
 use alloc::string::String;
 use core::ops::{Deref, DerefMut};
 
 use crate::auth::{Caller, KeyHolder};
 use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
 use crate::value::fault::{ApiError, Unauthorized};
+use crate::value::id::CellId;
 use crate::value::scope::Needs;
 
 /// The placeholders of the values that every statement of a caller begins with.
@@ -136,6 +138,39 @@ pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
         holder.now().as_str().into(),
         holder.needs().bits().into(),
     ])
+}
+
+/// The cell whose agent calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CellOf<'a> {
+    /// The cell with this id.
+    Id(&'a CellId),
+    /// The cell that does the job with this id.
+    Job(&'a str),
+}
+
+/// Adds the standing of a caller whose key needs the scope of a cell, or else the scopes of the route.
+pub(crate) fn cell_standing(sql: Sql, cell: CellOf<'_>) -> Sql {
+    let sql = sql.sql(concat!(
+        "coalesce((SELECT iif(",
+        has_scopes!(),
+        " OR instr(char(32) || lower(scopes) || char(32), "
+    ));
+    let sql = match cell {
+        CellOf::Id(id) => sql.bind(format!(" cell:{} ", id.folded())),
+        CellOf::Job(id) => sql
+            .bind(" cell:")
+            .sql(" || lower((SELECT cell_id FROM cell_work WHERE id = ")
+            .bind(id)
+            .sql(")) || char(32)"),
+    };
+    sql.sql(concat!(
+        ") > 0, 1, char(33) || (~permits & ",
+        key!(needs),
+        ")) FROM api_keys WHERE ",
+        valid_key!(),
+        "), 0)"
+    ))
 }
 
 /// The columns of a row whose standing was judged.

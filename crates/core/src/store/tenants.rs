@@ -1,12 +1,13 @@
 //! `tenants`: a row each (contract §5).
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
 use crate::auth::Caller;
 use crate::config::{ReusedId, Site};
 use crate::crypto::seal::Sealer;
-use crate::sql::Batch;
+use crate::sql::{Batch, unexpected_result};
 use crate::store::counters::{self, Counters};
 use crate::store::plans;
 use crate::store::registry::{revision, revision_of};
@@ -16,9 +17,9 @@ use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
 use crate::value::external_id::ExternalId;
-use crate::value::fault::{ApiError, Internal};
+use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::hostname::Hostname;
-use crate::value::id::{PlanId, TenantId};
+use crate::value::id::{CellId, PlanId, TenantId};
 use crate::value::patch::Edit;
 use crate::value::table_name::{TableNames, TablePrefix};
 use crate::wire::conditional::Version;
@@ -40,6 +41,8 @@ pub(crate) struct NewTenant {
     pub(crate) env: Variables,
     pub(crate) external_id: Option<ExternalId>,
     pub(crate) labels: Labels,
+    /// The tenant's cell. Only the database knows whether it exists.
+    pub(crate) cell_id: Option<CellId>,
 }
 
 /// Changes to a tenant. `limits` and `env` replace the stored maps as a whole, `labels` merges (RFC 7396).
@@ -52,6 +55,7 @@ pub(crate) struct TenantPatch {
     pub(crate) env: Edit<Variables>,
     pub(crate) external_id: Edit<ExternalId>,
     pub(crate) labels: Edit<LabelsPatch>,
+    pub(crate) cell_id: Edit<CellId>,
 }
 
 /// A tenant's row, decrypted.
@@ -70,6 +74,55 @@ pub(crate) struct Tenant {
     /// `None` if the tenant was never counted.
     pub(crate) stats: Option<Counters>,
     pub(crate) last_job_at: Option<String>,
+    pub(crate) cell_id: Option<String>,
+    pub(crate) site: SiteState,
+}
+
+/// What the registry knows of a tenant's site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SiteState {
+    /// `none`, `installing`, `installed` or `failed`.
+    pub(crate) state: Cow<'static, str>,
+    /// The last installation's job, of a tenant with a cell.
+    pub(crate) job_id: Option<String>,
+}
+
+impl SiteState {
+    /// A site that was never installed.
+    pub(crate) const NONE: Self = Self {
+        state: Cow::Borrowed("none"),
+        job_id: None,
+    };
+    pub(crate) const INSTALLED: Self = Self {
+        state: Cow::Borrowed("installed"),
+        job_id: None,
+    };
+
+    /// Adds the state to the part of an `ETag` that changes without a write, since an installation is none.
+    pub(crate) fn marked(&self, digest: Option<String>) -> Option<String> {
+        if *self == Self::NONE {
+            return digest;
+        }
+        let digest = digest.unwrap_or_default();
+        let job_id = self.job_id.as_deref().unwrap_or_default();
+        Some(format!("{digest}.{}{job_id}", self.state))
+    }
+
+    /// `has_tables`: the tenant's tables may be in this database.
+    fn of(has_cell: bool, state: Option<String>, job_id: Option<String>, has_tables: bool) -> Self {
+        match state {
+            Some(state) if has_cell => Self {
+                state: state.into(),
+                job_id,
+            },
+            None if has_cell => Self {
+                job_id,
+                ..Self::NONE
+            },
+            _ if has_tables => Self::INSTALLED,
+            _ => Self::NONE,
+        }
+    }
 }
 
 /// The columns that [`Tenant::decode`] reads. A valid key and no tenant give one row of `NULL`s.
@@ -77,7 +130,7 @@ macro_rules! select {
     ($more:expr, $on:literal, $bound:literal, $order:expr) => {
         concat!(
             "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, \
-             t.env, t.stats, t.last_job_at",
+             t.env, t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site",
             $more,
             " FROM ",
             caller!(),
@@ -195,7 +248,10 @@ impl Tenant {
         };
         let version = Version {
             revision: row.text("revision")?,
-            statistics: counters::digest(tenant.stats.as_ref(), tenant.last_job_at.as_deref()),
+            statistics: tenant.site.marked(counters::digest(
+                tenant.stats.as_ref(),
+                tenant.last_job_at.as_deref(),
+            )),
         };
         Ok(Some((tenant, version)))
     }
@@ -225,6 +281,8 @@ impl Tenant {
                     reason,
                 })
             })?;
+        let last_job_at = row.optional_text("last_job_at")?;
+        let cell_id = row.optional_text("cell_id")?;
         Ok(Some(Self {
             hostname,
             is_enabled,
@@ -236,7 +294,14 @@ impl Tenant {
             limits,
             env,
             stats,
-            last_job_at: row.optional_text("last_job_at")?,
+            last_job_at,
+            site: SiteState::of(
+                cell_id.is_some(),
+                row.optional_text("site_state")?,
+                row.optional_text("site_job_id")?,
+                row.boolean("has_site")?,
+            ),
+            cell_id,
             id,
         }))
     }
@@ -257,23 +322,29 @@ pub(crate) fn create(
     let text = write_into!(
         "create_tenant",
         "id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, \
-         id, hostname, is_enabled, plan_id, limits, env, external_id_is_taken, external_id, labels",
+         id, hostname, is_enabled, plan_id, limits, env, external_id_is_taken, external_id, labels, \
+         cell_fits, site_is_elsewhere, adopts_kept, cell_id",
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7), \
          ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
-         EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?13, \
+         ?16 IS NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?13, \
          ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, \
-         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?14), ?14, ?15",
+         EXISTS (SELECT 1 FROM tenants WHERE external_id = ?14), ?14, ?15, \
+         ?16 IS NULL OR EXISTS (SELECT 1 FROM cells WHERE id = ?16 AND is_accepting = 1), \
+         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND NOT (job_id IS NULL AND cell_id IS ?16 AND tenant_id = ?6 COLLATE BINARY)) \
+         OR (?16 IS NOT NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12))), \
+         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16)",
         concat!(
             holder!("id_is_there", "tenants", "id = ?6"),
             " AS id_holder, ",
             holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
             holder!("external_id_is_taken", "tenants", "external_id = ?14"),
-            " AS external_id_holder, plan_is_there, site_is_there, now, plan_id, ",
+            " AS external_id_holder, plan_is_there, cell_fits, site_is_elsewhere, site_is_there, now, plan_id, adopts_kept, \
+             (SELECT id FROM cells WHERE id = ?16) AS cell, ",
             revision_of!("tenants")
         ),
         Some(concat!(
-            "json_array(has_site, created_at, plan_id, ",
+            "json_array(has_site, created_at, plan_id, site_state IS NOT NULL, cell_id, ",
             revision!("revision"),
             ") FROM tenants WHERE id = "
         ))
@@ -289,6 +360,7 @@ pub(crate) fn create(
         may_adopt.into(),
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
+        new.cell_id.as_ref().map(CellId::as_str).into(),
     ];
     Ok(write(writer, text, values))
 }
@@ -299,8 +371,11 @@ pub(crate) fn edit(
     writer: &Writer,
     id: &TenantId,
     patch: &TenantPatch,
+    prefix: &TablePrefix,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
+    let users = TableNames::of(prefix, id).name(site_schema::USERS);
+    let (sets_cell_id, cell_id) = patch.cell_id.columns(|id| Ok(Some(id.as_str())))?;
     let (sets_plan_id, plan_id) = patch.plan_id.columns(|id| Ok(Some(id.as_str())))?;
     let (sets_limits, limits) = patch.limits.columns(|map| Ok(stored_limits(map)))?;
     let (sets_env, env) = patch.env.columns(|map| stored_env(id, map, sealer))?;
@@ -310,7 +385,8 @@ pub(crate) fn edit(
         "edit_tenant",
         "id_is_there, hostname_is_taken, plan_is_there, \
          id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env, \
-         external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels",
+         external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, \
+         cell_fits, cell_is_fixed, sets_cell_id, cell_id",
         concat!(
             "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7 AND id <> ?6), \
              ?10 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?10), \
@@ -318,22 +394,29 @@ pub(crate) fn edit(
              EXISTS (SELECT 1 FROM tenants WHERE external_id = ?16 AND id <> ?6), ",
             labels_fit!("tenants", "?18"),
             ", ?15, ?16, ?17, ",
-            merged_labels!("tenants", "?18")
+            merged_labels!("tenants", "?18"),
+            ", ?20 IS NULL OR EXISTS (SELECT 1 FROM cells WHERE id = ?20 AND is_accepting = 1) \
+             OR EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id = ?20), \
+             ?19 AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = ?6 AND t.cell_id IS NOT ?20 AND (t.site_state IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM pragma_table_info(?21)) OR EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6) \
+             OR EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL))), \
+             ?19, (SELECT id FROM cells WHERE id = ?20)"
         ),
         concat!(
             "id_is_there, ",
             holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
             holder!("external_id_is_taken", "tenants", "external_id = ?16"),
-            " AS external_id_holder, plan_is_there, labels_fit, ",
+            " AS external_id_holder, plan_is_there, cell_fits, labels_fit, cell_is_fixed, ",
             revision_of!("tenants"),
             ", (SELECT stats FROM tenants WHERE id = ?6) AS stats, \
-             (SELECT last_job_at FROM tenants WHERE id = ?6) AS last_job_at"
+             (SELECT last_job_at FROM tenants WHERE id = ?6) AS last_job_at, \
+             (SELECT json_array(cell_id IS NOT NULL, site_state, site_job_id, has_site) FROM tenants WHERE id = ?6) AS site"
         ),
         Some(concat!(
             "json_array(",
             revision!("revision"),
-            ", stats, last_job_at) FROM tenants WHERE id = "
+            ", stats, last_job_at, trim(json_array(cell_id IS NOT NULL, site_state, site_job_id, has_site))) FROM tenants WHERE id = "
         ))
     );
     let values = [
@@ -350,6 +433,9 @@ pub(crate) fn edit(
         external_id.into(),
         sets_labels.into(),
         labels.into(),
+        sets_cell_id.into(),
+        cell_id.into(),
+        users.as_str().into(),
     ];
     Ok(write(writer, text, values))
 }
@@ -360,6 +446,12 @@ pub(crate) fn version(row: &mut Judged) -> Result<Option<Version>, ApiError> {
     let revision = row.text("revision")?;
     let stats = row.optional_text("stats")?;
     let last_job_at = row.optional_text("last_job_at")?;
+    let site = row.optional_text("site")?.unwrap_or_default();
+    let site = serde_json::from_str(&site).map_err(|_| {
+        unexpected_result("column site: expected an array of the site's columns".into())
+    });
+    let (has_cell, state, job_id, has_tables): (u8, _, _, u8) = site?;
+    let site = SiteState::of(has_cell != 0, state, job_id, has_tables != 0);
     let stats = match stats.map(|text| Counters::from_stored(&text)) {
         Some(Err(_)) => return Ok(None),
         Some(Ok(stats)) => Some(stats),
@@ -367,8 +459,59 @@ pub(crate) fn version(row: &mut Judged) -> Result<Option<Version>, ApiError> {
     };
     Ok(Some(Version {
         revision,
-        statistics: counters::digest(stats.as_ref(), last_job_at.as_deref()),
+        statistics: site.marked(counters::digest(stats.as_ref(), last_job_at.as_deref())),
     }))
+}
+
+/// Gives an installed tenant another cell. The result is a [`Moved`].
+pub(crate) fn move_to(writer: &Writer, id: &TenantId, cell: &CellId) -> Batch {
+    let text = write_into!(
+        "move_tenant",
+        "id_is_there, cell_is_there, is_free, id, cell_id",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM cells WHERE id = ?7), \
+         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NOT NULL AND is_enabled = 0) \
+         AND NOT EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL), ?6, (SELECT id FROM cells WHERE id = ?7)",
+        "id_is_there, cell_is_there, is_free, \
+         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NULL) AS has_none, \
+         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND is_enabled = 1) AS is_enabled"
+    );
+    let values = [id.as_str().into(), cell.as_str().into()];
+    write(writer, text, values)
+}
+
+/// The result of [`move_to`].
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) id_is_there: bool,
+    pub(crate) cell_is_there: bool,
+    is_free: bool,
+    has_none: bool,
+    is_enabled: bool,
+}
+
+impl Moved {
+    /// Reads the row.
+    pub(crate) fn decode(mut row: Written) -> Result<Self, ApiError> {
+        Ok(Self {
+            id_is_there: row.obstacle("id_is_there", true)?,
+            cell_is_there: row.obstacle("cell_is_there", true)?,
+            is_free: row.obstacle("is_free", true)?,
+            has_none: row.boolean("has_none")?,
+            is_enabled: row.boolean("is_enabled")?,
+        })
+    }
+
+    /// The reason why the tenant stays.
+    pub(crate) fn obstacle(&self) -> Option<CellConflict> {
+        match self {
+            Self { is_free: true, .. } => None,
+            Self { has_none: true, .. } => Some(CellConflict::NoCell),
+            Self {
+                is_enabled: true, ..
+            } => Some(CellConflict::Enabled),
+            _ => Some(CellConflict::UnderWay),
+        }
+    }
 }
 
 /// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is a row of [`write::was_there`](crate::store::write::was_there).
@@ -406,6 +549,8 @@ pub(crate) struct Obstacles {
     pub(crate) hostname_holder: Option<String>,
     pub(crate) external_id_holder: Option<String>,
     pub(crate) plan_is_there: bool,
+    /// There is the cell, and it takes tenants.
+    pub(crate) cell_fits: bool,
 }
 
 impl Obstacles {
@@ -415,6 +560,7 @@ impl Obstacles {
             hostname_holder: row.holder("hostname_holder")?,
             external_id_holder: row.holder("external_id_holder")?,
             plan_is_there: row.obstacle("plan_is_there", true)?,
+            cell_fits: row.obstacle("cell_fits", true)?,
         })
     }
 }
@@ -424,18 +570,29 @@ impl Obstacles {
 pub(crate) struct Created {
     /// Whether a deleted tenant with the same id has left its tables.
     pub(crate) site_is_there: bool,
+    /// Whether it has left them where the new tenant would not find them.
+    pub(crate) site_is_elsewhere: bool,
     pub(crate) now: String,
     /// The plan's id as the plan spells it.
     pub(crate) plan_id: Option<String>,
+    /// The cell's id as the cell spells it.
+    pub(crate) cell_id: Option<String>,
 }
 
 impl Created {
     /// Reads the rest of the row that [`create`] returns, after its [`Obstacles`] and before the version.
     pub(crate) fn decode(row: &mut Written) -> Result<Self, ApiError> {
+        let site_is_elsewhere = row.obstacle("site_is_elsewhere", false)?;
+        let site_is_there = row.boolean("site_is_there")?;
+        let now = row.text("now")?;
+        let plan_id = row.optional_text("plan_id")?;
+        let adopts_kept = row.boolean("adopts_kept")?;
         Ok(Self {
-            site_is_there: row.boolean("site_is_there")?,
-            now: row.text("now")?,
-            plan_id: row.optional_text("plan_id")?,
+            site_is_there: site_is_there || adopts_kept,
+            site_is_elsewhere,
+            now,
+            plan_id,
+            cell_id: row.optional_text("cell")?,
         })
     }
 }

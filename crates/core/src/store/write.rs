@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::auth::Caller;
-use crate::sql::{Batch, Results, Value, unexpected_result};
+use crate::sql::{Batch, Results, Sql, Value, unexpected_result};
 use crate::store::idempotency::{Idempotency, Past};
 use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
@@ -286,6 +286,17 @@ impl DerefMut for Written {
     fn deref_mut(&mut self) -> &mut Judged {
         &mut self.row
     }
+}
+
+/// Adds the author and the time of a write to its values, after its standing: `key_id`, `now`, `request_id`.
+pub(crate) fn author(values: Sql, caller: &Caller, request_id: &str) -> Sql {
+    values
+        .sql(", ")
+        .bind(caller.key_id())
+        .sql(", ")
+        .bind(caller.now().as_str())
+        .sql(", ")
+        .bind(request_id)
 }
 
 /// Reads the row of a write whose only obstacle is that there is nothing to change.

@@ -75,6 +75,17 @@ pub enum ApiError {
     AlreadyInstalled,
     /// The tables of a deleted tenant with this id still exist, and a new tenant must not get them (`TENANTS_REUSED_ID`).
     SiteExists(Vec<FieldError>),
+    /// A cell or a job is in a state that does not allow the request.
+    Cell(CellConflict),
+    /// The cell could not do the job that the request waited for.
+    JobFailed {
+        /// The job's id.
+        id: String,
+        /// The agent's reason, for the log.
+        reason: String,
+    },
+    /// The cursor is of another epoch of the database, or older than the oldest mark of a tenant that is gone.
+    CursorGone,
     /// The operation needs a secret that is not configured.
     NotConfigured {
         /// The variable's name, for the log only.
@@ -94,6 +105,31 @@ pub enum ApiError {
     NotReady(NotReady),
     /// We failed, or the machine did.
     Internal(Internal),
+}
+
+/// The reason for a 409 of the cells' routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellConflict {
+    /// The cell has tenants, tables of deleted tenants, or unfinished jobs.
+    InUse,
+    /// Something is installed for the tenant, so its cell stays.
+    Installed,
+    /// The tenant is enabled, so it cannot be moved.
+    Enabled,
+    /// The tenant has no cell, so it cannot be moved.
+    NoCell,
+    /// The tenant has an unfinished job.
+    UnderWay,
+    /// The unfinished job of the tenant has another body.
+    OtherJob,
+    /// The tenant's cell changed while the request ran.
+    Changed,
+    /// The lease has another token, or it ran out.
+    LeaseLost,
+    /// The job is not waiting.
+    NotWaiting,
+    /// Another agent serves the cell.
+    OtherAgent,
 }
 
 /// The reason why the service is not ready.

@@ -17,6 +17,9 @@ pub type TenantId = Id<16>;
 /// A plan's identifier: 1 to 64 of `[A-Za-z0-9_-]`, starting with a letter or a digit (contract §6).
 pub type PlanId = Id<64>;
 
+/// A cell's identifier, which has the form of a plan's (contract §15).
+pub type CellId = Id<64>;
+
 /// An identifier of at most `MAX` characters; see [`TenantId`] and [`PlanId`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -335,6 +335,7 @@ read!(A, B, C, D, E);
 read!(A, B, C, D, E, F);
 read!(A, B, C, D, E, F, G);
 read!(A, B, C, D, E, F, G, H);
+read!(A, B, C, D, E, F, G, H, I);
 
 /// Whether two values are the same string, however it is escaped, or the same text.
 fn same(one: &RawValue, other: &RawValue) -> bool {
@@ -475,6 +476,18 @@ impl<'a> Json<'a> {
                 _ => Err(format!("{}; got {}", expected(), quote(text)).into()),
             },
             other => Err(format!("{}; got {}", expected(), other.kind()).into()),
+        }
+    }
+
+    /// Reads a whole number within bounds.
+    pub(crate) fn whole(self, least: i64, most: i64) -> Checked<i64> {
+        let number = match self {
+            Self::Number(text) => text.parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(n) if (least..=most).contains(&n) => Ok(n),
+            _ => Err(format!("expected a whole number from {least} to {most}").into()),
         }
     }
 

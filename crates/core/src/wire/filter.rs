@@ -81,11 +81,13 @@ pub(crate) enum Member {
     Env,
     Stats,
     LastJobAt,
+    CellId,
+    Site,
 }
 
 impl Member {
     /// Every member, in the order of the answer.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Id,
         Self::Hostname,
         Self::IsEnabled,
@@ -98,6 +100,8 @@ impl Member {
         Self::Env,
         Self::Stats,
         Self::LastJobAt,
+        Self::CellId,
+        Self::Site,
     ];
 
     /// The member's name in the current dialect.
@@ -115,6 +119,8 @@ impl Member {
             Self::Env => "env",
             Self::Stats => "stats",
             Self::LastJobAt => "last_job_at",
+            Self::CellId => "cell_id",
+            Self::Site => "site",
         }
     }
 }

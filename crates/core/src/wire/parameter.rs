@@ -45,4 +45,8 @@ parameters! {
     Fields = "fields",
     Count = "count",
     Sort = "sort",
+    Agent = "agent",
+    AgentVersion = "agent_version",
+    Tenant = "tenant",
+    State = "state",
 }

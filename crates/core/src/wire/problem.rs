@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::value::fault::{ApiError, FieldError, Internal, NotReady, Place, Unauthorized};
+use crate::value::fault::{
+    ApiError, CellConflict, FieldError, Internal, NotReady, Place, Unauthorized,
+};
 use crate::value::text::quote;
 use crate::wire::http::Response;
 
@@ -80,11 +82,19 @@ codes! {
     MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
     Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
     SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and `TENANTS_REUSED_ID` is `refuse`.";
+    CellInUse = 409 "cell_in_use", "Conflict": "The cell has tenants, tables of deleted tenants, or unfinished jobs.";
+    CellConflict = 409 "cell_conflict", "Conflict": "The tenant's cell or an unfinished job of it does not allow the request.";
+    JobUnderWay = 409 "job_under_way", "Conflict": "The tenant has an unfinished job.";
+    JobNotWaiting = 409 "job_not_waiting", "Conflict": "The job is not waiting.";
+    LeaseLost = 409 "lease_lost", "Conflict": "The lease has another token, or it ran out and another one took the job.";
+    AgentConflict = 409 "agent_conflict", "Conflict": "Another agent serves the cell.";
+    CursorGone = 410 "cursor_gone", "Gone": "The cursor is of another epoch of the database, or too old. Begin again without one.";
     PayloadTooLarge = 413 "payload_too_large", "Content Too Large": "The body has more than 65536 bytes.";
     UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
     Invalid = 422 "invalid", "Unprocessable Content": "Fields of the body or parameters of the query are missing, unknown, mistyped or out of bounds. `errors` names every one.";
     IdempotencyKeyReused = 422 "idempotency_key_reused", "Unprocessable Content": "The `Idempotency-Key` belongs to a request with another method, path, query or body.";
     Internal = 500 "internal", "Internal Server Error": "Something failed in the service. Its log has the cause under the request's id.";
+    JobFailed = 502 "job_failed", "Bad Gateway": "The cell could not do the job that the request waited for.";
     NotConfigured = 503 "not_configured", "Service Unavailable": "A variable that the operation needs is missing or cannot be read. The log names it.";
     Unavailable = 503 "unavailable", "Service Unavailable": "The database is busy or out of reach. `Retry-After` says when to try again.";
     NotReady = 503 "not_ready", "Service Unavailable": "The database failed, or lacks a migration.";
@@ -108,6 +118,9 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Self::Conflict(_) | Self::AlreadyInstalled => Code::Conflict,
             Self::SiteExists(_) => Code::SiteExists,
+            Self::Cell(conflict) => conflict.code(),
+            Self::CursorGone => Code::CursorGone,
+            Self::JobFailed { .. } => Code::JobFailed,
             Self::BodyTooLarge => Code::PayloadTooLarge,
             Self::MediaType { .. } | Self::ContentEncoding { .. } => Code::UnsupportedMediaType,
             Self::Invalid(_) => Code::Invalid,
@@ -171,6 +184,13 @@ impl ApiError {
             }
             Self::AlreadyInstalled => "the tenant is installed already".into(),
             Self::SiteExists(_) => "a deleted tenant with this id has left its tables".into(),
+            Self::Cell(conflict) => conflict.detail().into(),
+            Self::CursorGone => {
+                "the cursor is of another time of the database; begin again without one".into()
+            }
+            Self::JobFailed { id, .. } => {
+                format!("the cell could not do it; the job {} says why", quote(id)).into()
+            }
             Self::NotConfigured { .. } | Self::Misconfigured { .. } => {
                 "the service is not configured for this; its log has the reason under the request id"
                     .into()
@@ -197,6 +217,7 @@ impl ApiError {
             Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
             Self::WriteLost(reasons) => Some(reasons.clone()),
             Self::NotReady(why) => Some(why.cause()),
+            Self::JobFailed { id, reason } => Some(format!("the job {id} failed: {reason}")),
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
             | Self::InsufficientScope { .. }
@@ -216,7 +237,9 @@ impl ApiError {
             | Self::NotFound { .. }
             | Self::Conflict(_)
             | Self::AlreadyInstalled
-            | Self::SiteExists(_) => None,
+            | Self::SiteExists(_)
+            | Self::Cell(_)
+            | Self::CursorGone => None,
         }
     }
 
@@ -270,6 +293,38 @@ impl Unauthorized {
             Self::SignatureMissing => "X-Signature is missing",
             Self::SignatureMalformed => "X-Signature is malformed",
             Self::SignatureWrong => "X-Signature does not match this body",
+        }
+    }
+}
+
+impl CellConflict {
+    fn code(self) -> Code {
+        match self {
+            Self::InUse => Code::CellInUse,
+            Self::Installed | Self::Enabled | Self::NoCell | Self::OtherJob | Self::Changed => {
+                Code::CellConflict
+            }
+            Self::UnderWay => Code::JobUnderWay,
+            Self::LeaseLost => Code::LeaseLost,
+            Self::NotWaiting => Code::JobNotWaiting,
+            Self::OtherAgent => Code::AgentConflict,
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::InUse => "the cell has tenants, tables of deleted tenants, or unfinished jobs",
+            Self::Installed => {
+                "something is installed for the tenant, so only a move changes its cell"
+            }
+            Self::Enabled => "the tenant is enabled; disable it before the move",
+            Self::NoCell => "the tenant has no cell, so its site is not on one",
+            Self::UnderWay => "the tenant has an unfinished job",
+            Self::OtherJob => "the tenant has an unfinished job of this kind with another body",
+            Self::Changed => "the tenant changed its cell meanwhile; try again",
+            Self::LeaseLost => "the lease has another token, or it ran out",
+            Self::NotWaiting => "the job is not waiting, so it cannot be cancelled",
+            Self::OtherAgent => "another agent serves this cell",
         }
     }
 }

@@ -77,6 +77,19 @@ pub(crate) enum Operation {
     EditKey,
     DeleteKey,
     RotateKey,
+    MoveTenant,
+    ListCells,
+    GetCell,
+    PutCell,
+    DeleteCell,
+    ReadFeed,
+    StoreStats,
+    LeaseJobs,
+    ListJobs,
+    GetJob,
+    CancelJob,
+    RenewJob,
+    FinishJob,
 }
 
 impl Operation {
@@ -105,7 +118,20 @@ impl Operation {
             | Self::GetKey
             | Self::EditKey
             | Self::DeleteKey
-            | Self::RotateKey => false,
+            | Self::RotateKey
+            | Self::MoveTenant
+            | Self::ListCells
+            | Self::GetCell
+            | Self::PutCell
+            | Self::DeleteCell
+            | Self::ReadFeed
+            | Self::StoreStats
+            | Self::LeaseJobs
+            | Self::ListJobs
+            | Self::GetJob
+            | Self::CancelJob
+            | Self::RenewJob
+            | Self::FinishJob => false,
         }
     }
 
@@ -134,7 +160,20 @@ impl Operation {
             | Self::GetKey
             | Self::EditKey
             | Self::DeleteKey
-            | Self::RotateKey => false,
+            | Self::RotateKey
+            | Self::MoveTenant
+            | Self::ListCells
+            | Self::GetCell
+            | Self::PutCell
+            | Self::DeleteCell
+            | Self::ReadFeed
+            | Self::StoreStats
+            | Self::LeaseJobs
+            | Self::ListJobs
+            | Self::GetJob
+            | Self::CancelJob
+            | Self::RenewJob
+            | Self::FinishJob => false,
         }
     }
 }
@@ -196,6 +235,20 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Delete, "/keys/{id}", CURRENT, Operation::DeleteKey, Needs::KEYS, BodyRule::Refused),
     // A key may rotate itself without the scope, so the operation takes that need back.
     route(Method::Post, "/keys/{id}/rotate", CURRENT, Operation::RotateKey, Needs::KEYS, BodyRule::Optional),
+    route(Method::Post, "/tenants/{id}/move", CURRENT, Operation::MoveTenant, Needs::SITES, BodyRule::Required),
+    route(Method::Get, "/cells", CURRENT, Operation::ListCells, Needs::CELLS, BodyRule::Ignored),
+    route(Method::Get, "/cells/{id}", CURRENT, Operation::GetCell, Needs::CELLS, BodyRule::Ignored),
+    route(Method::Put, "/cells/{id}", CURRENT, Operation::PutCell, Needs::CELLS, BodyRule::Required),
+    route(Method::Delete, "/cells/{id}", CURRENT, Operation::DeleteCell, Needs::CELLS, BodyRule::Refused),
+    // A key of the path's cell, or of the cell of the path's job, will do for these, too (`store/standing.rs`).
+    route(Method::Get, "/cells/{id}/tenants", CURRENT, Operation::ReadFeed, Needs::CELLS, BodyRule::Ignored),
+    route(Method::Post, "/cells/{id}/stats", CURRENT, Operation::StoreStats, Needs::CELLS, BodyRule::Required),
+    route(Method::Post, "/cells/{id}/jobs/lease", CURRENT, Operation::LeaseJobs, Needs::CELLS, BodyRule::Required),
+    route(Method::Get, "/jobs", CURRENT, Operation::ListJobs, Needs::SITES, BodyRule::Ignored),
+    route(Method::Get, "/jobs/{id}", CURRENT, Operation::GetJob, Needs::SITES, BodyRule::Ignored),
+    route(Method::Post, "/jobs/{id}/cancel", CURRENT, Operation::CancelJob, Needs::SITES, BodyRule::Refused),
+    route(Method::Post, "/jobs/{id}/renew", CURRENT, Operation::RenewJob, Needs::CELLS, BodyRule::Required),
+    route(Method::Post, "/jobs/{id}/finish", CURRENT, Operation::FinishJob, Needs::CELLS, BodyRule::Required),
 ];
 
 /// A route as documents and tests name it.
@@ -225,7 +278,8 @@ pub fn served() -> Vec<Served> {
 impl Route {
     /// Whether the route compares `If-None-Match`.
     pub(crate) fn reads_if_none_match(&self) -> bool {
-        self.operation.has_etag() && self.method == Method::Get
+        (self.operation.has_etag() || self.operation == Operation::ReadFeed)
+            && self.method == Method::Get
     }
 
     /// Whether the template is below a base path.
@@ -452,6 +506,9 @@ mod tests {
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/keys") => Needs::KEYS,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,
+                t if t.starts_with("/cells") => Needs::CELLS,
+                "/jobs/{id}/renew" | "/jobs/{id}/finish" => Needs::CELLS,
+                t if t.starts_with("/jobs") => Needs::SITES,
                 t if t.starts_with("/tenants-plans") && reads => Needs::PLANS_READ,
                 t if t.starts_with("/tenants-plans") => Needs::PLANS_WRITE,
                 _ if reads => Needs::TENANTS_READ,

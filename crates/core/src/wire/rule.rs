@@ -38,4 +38,23 @@ pub(crate) enum Rule {
     Password,
     /// A password; without one, or with `null`, the service generates one.
     NewPassword,
+    CellId,
+    /// The cell of a tenant: a cell that takes tenants; `null` for none.
+    CellOfTenant,
+    /// The name of a cell, or `null`.
+    CellName,
+    /// Traefik's service, or `null`.
+    Service,
+    /// The most jobs to lease.
+    LeaseCount,
+    /// The seconds of a lease.
+    LeaseSeconds,
+    /// The token of a lease.
+    Lease,
+    /// How a job ended.
+    EndState,
+    /// Why a job failed, or `null`.
+    JobError,
+    /// The counters of tenants.
+    StatsOfTenants,
 }

@@ -170,6 +170,13 @@ impl Variables {
         self.0.is_empty()
     }
 
+    /// Both maps in one. A name of both has the value of `over`.
+    pub(crate) fn merged(under: Option<Self>, over: Option<Self>) -> Self {
+        let mut all = under.unwrap_or_default();
+        all.0.extend(over.unwrap_or_default().0);
+        all
+    }
+
     /// Names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0

@@ -148,6 +148,10 @@ pub(crate) fn patch(path: &str, body: impl AsRef<[u8]>) -> Ask {
     Ask::new("PATCH", format!("{BASE}{path}")).body(body)
 }
 
+pub(crate) fn put(path: &str, body: impl AsRef<[u8]>) -> Ask {
+    Ask::new("PUT", format!("{BASE}{path}")).body(body)
+}
+
 pub(crate) fn delete(path: &str) -> Ask {
     Ask::new("DELETE", format!("{BASE}{path}"))
 }
@@ -168,6 +172,16 @@ pub(crate) fn new_plan(id: &str) -> Ask {
     post(
         "/tenants-plans",
         format!(r#"{{"id":"{id}","limits":{{"L":"1"}},"env":{{"E":"hidden-plan"}}}}"#),
+    )
+}
+
+/// Creates a tenant `id` on a cell.
+pub(crate) fn new_tenant_on(id: &str, cell: &str) -> Ask {
+    post(
+        "/tenants",
+        format!(
+            r#"{{"id":"{id}","hostname":"{id}.example.com","is_enabled":true,"cell_id":"{cell}"}}"#
+        ),
     )
 }
 

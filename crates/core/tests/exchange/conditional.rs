@@ -109,7 +109,8 @@ fn a_revision_grows_with_the_writes_that_change_the_answer_and_with_no_other() {
         assert!(got.status < 300, "{got:?}");
         let tag = etag(host, "/tenants/a");
         let last = seen.last().unwrap().clone();
-        if tag == last {
+        // An installation changes the part after the revision.
+        if parts(&tag).0 == parts(&last).0 {
             return false;
         }
         assert!(parts(&tag).0 > parts(&last).0, "{last}, {tag}");
@@ -253,7 +254,7 @@ fn the_tags_stand_for_these_members() {
     for (ask, expected) in [
         (
             get("/tenants/a"),
-            "created_at env external_id hostname id is_enabled labels last_job_at limits plan_id stats updated_at",
+            "cell_id created_at env external_id hostname id is_enabled labels last_job_at limits plan_id site stats updated_at",
         ),
         (
             get("/tenants/a").legacy(),

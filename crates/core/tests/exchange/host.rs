@@ -110,8 +110,10 @@ pub(crate) trait WaitsForBatch {
 
 impl<M: Machine> WaitsForBatch for M {
     fn batch(&self) -> &Batch {
-        let Effect::Batch(batch) = self.effect();
-        batch
+        match self.effect() {
+            Effect::Batch(batch) => batch,
+            Effect::Wait(ms) => panic!("it waits {ms} ms"),
+        }
     }
 }
 
@@ -506,7 +508,7 @@ impl Host {
             .unwrap_or_else(|| panic!("{ask:?} asks for another batch"))
     }
 
-    fn sent(&self, ask: &Ask, step: Step<Exchange>, failed: bool) -> Option<Got> {
+    pub(crate) fn sent(&self, ask: &Ask, step: Step<Exchange>, failed: bool) -> Option<Got> {
         let Step::Done(Answer {
             response,
             log,

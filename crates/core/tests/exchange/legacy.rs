@@ -110,6 +110,9 @@ fn a_tenant_is_read_and_written_under_legacy_names() {
     fields.remove("id");
     assert_eq!(fields.remove("external_id"), Some(json!(null)));
     assert_eq!(fields.remove("labels"), Some(json!({})));
+    assert_eq!(fields.remove("cell_id"), Some(json!(null)));
+    let site = json!({"state": "none", "job_id": null});
+    assert_eq!(fields.remove("site"), Some(site));
     assert_eq!(
         fields.insert("is_enabled".into(), json!(1)),
         Some(json!(true))

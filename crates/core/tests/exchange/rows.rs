@@ -26,26 +26,38 @@ fn filled(ask: &Ask) -> Host {
 fn read_rows() -> Vec<(Ask, usize, &'static str)> {
     vec![
         (post("/auth/verify", ""), 0, "siTtT"),
-        (get("/tenants"), 0, "sTtbttTTtTTTT"),
-        (get("/tenants?limit=1"), 0, "sTtbttTTtTTTT"),
-        (get("/tenants/a"), 0, "sTtbttTTtTTTTt"),
-        (head("/tenants/a"), 0, "sTtbttTTtTTTTt"),
+        (get("/tenants"), 0, "sTtbttTTtTTTTTTTb"),
+        (get("/tenants?limit=1"), 0, "sTtbttTTtTTTTTTTb"),
+        (get("/tenants/a"), 0, "sTtbttTTtTTTTTTTbt"),
+        (head("/tenants/a"), 0, "sTtbttTTtTTTTTTTbt"),
         (get("/tenants?q=a&count=true"), 0, "s"),
-        (get("/tenants?q=a&count=true"), 1, "sTtbttTTtTTTT"),
+        (get("/tenants?q=a&count=true"), 1, "sTtbttTTtTTTTTTTb"),
         (get("/tenants?q=a&count=true"), 2, "i"),
         (get("/tenants/a/settings"), 0, "sTbTTTTT"),
         (get("/tenants/_"), 0, "s"),
         (get("/tenants-plans"), 0, "sTTtTTttTT"),
         (get("/tenants-plans/p"), 0, "sTTtTTttTTt"),
-        (new_tenant("c"), 0, "sbTTTbbtTt"),
-        (new_tenant("a"), 0, "sbTTTb____"),
-        (patch("/tenants/a", r#"{"limits":null}"#), 0, "sbbTTbbtTT"),
-        (patch("/tenants/c", r#"{"limits":null}"#), 0, "sbbTTbb___"),
-        (patch("/tenants/a", r#"{"plan_id":"q"}"#), 0, "sbbTTbb___"),
+        (new_tenant("c"), 0, "sbTTTbbbbtTbTt"),
+        (new_tenant("a"), 0, "sbTTTbb_______"),
+        (
+            patch("/tenants/a", r#"{"limits":null}"#),
+            0,
+            "sbbTTbbbbtTTT",
+        ),
+        (
+            patch("/tenants/c", r#"{"limits":null}"#),
+            0,
+            "sbbTTbbbb____",
+        ),
+        (
+            patch("/tenants/a", r#"{"plan_id":"q"}"#),
+            0,
+            "sbbTTbbbb____",
+        ),
         (
             patch("/tenants/a", r#"{"hostname":"b.example.com"}"#),
             0,
-            "sbbTTbb___",
+            "sbbTTbbbb____",
         ),
         (delete("/tenants/a"), 0, "sbb"),
         (delete("/tenants/c"), 0, "sbb"),
@@ -54,7 +66,7 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         (
             patch("/tenants/b/user-password-reset", r#"{"username":"nobody"}"#),
             2,
-            "sbb",
+            "sbbb",
         ),
         (new_plan("q"), 0, "sbTTtt"),
         (new_plan("p"), 0, "sbTT__"),
@@ -74,13 +86,15 @@ fn tampered(ask: &Ask, tamper: impl FnOnce(&mut Vec<Rows>)) -> Got {
     host.finish(ask, exchange, Ok(rows))
 }
 
-/// The rows of the first of two batches are checked, too: one row of a standing and of two columns of 0 or 1.
+/// The rows of the first of two batches are checked, too: one row of a standing and of three columns of 0 or 1.
 #[test]
 fn a_mistyped_column_of_the_first_batch_is_a_500() {
-    for (ask, names) in [install("a"), reset("b")]
-        .into_iter()
-        .map(|ask| (ask, ["standing", "tenant_is_there", "is_installed"]))
-    {
+    for (ask, names) in [install("a"), reset("b")].into_iter().map(|ask| {
+        (
+            ask,
+            ["standing", "tenant_is_there", "is_installed", "has_cell"],
+        )
+    }) {
         for (column, name) in names.into_iter().enumerate() {
             for wrong in [Value::Integer(7), "x".into()] {
                 let mut host = filled(&ask);
@@ -100,15 +114,21 @@ fn a_mistyped_column_of_the_first_batch_is_a_500() {
 #[test]
 fn a_mistyped_column_of_the_look_after_a_failure_is_a_500() {
     for ask in [install("a"), reset("b"), delete_with_tables("a")] {
-        for (column, name) in ["standing", "is_done", "tenant_id", "is_installed"]
-            .into_iter()
-            .enumerate()
+        for (column, name) in [
+            "standing",
+            "is_done",
+            "tenant_id",
+            "is_installed",
+            "has_cell",
+        ]
+        .into_iter()
+        .enumerate()
         {
             let mut host = filled(&ask);
             let exchange = host.exchange(&ask);
             let look = host.ask_why(&ask, exchange, "the network");
             let mut rows = host.run(look.batch()).unwrap();
-            assert_eq!(rows[0][0].len(), 4);
+            assert_eq!(rows[0][0].len(), 5);
             rows[0][0][column] = Value::Integer(7);
             let got = host.finish_why(&ask, look, Ok(rows));
             assert_unexpected_rows(&got, name);

@@ -23,6 +23,7 @@ use tenants_core::value::id::TenantId;
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
+use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
 
 const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/statements.sql");
@@ -41,6 +42,7 @@ pub(crate) fn host_with_tables() -> Host {
     let mut host = Host::legacy(&[
         ("TENANTS_DEVELOPMENT", "true"),
         ("TENANTS_STATS_MIN_AGE", "0"),
+        ("TENANTS_JOB_WAIT_SECONDS", "0"),
         ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
     ]);
     host.expect(201, &new_plan("p"));
@@ -49,6 +51,7 @@ pub(crate) fn host_with_tables() -> Host {
     host.expect(201, &install("a"));
     host.expect(201, &new_tenant("not-yet"));
     host.issue_scoped(&["keys"]);
+    add_cells(&mut host);
     host
 }
 
@@ -403,7 +406,7 @@ fn patches() -> Vec<Ask> {
 fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let set = |walks: &[&str]| walks.iter().map(|&step| step.to_owned()).collect();
     let mut groups = Vec::new();
-    for (name, ask, walks) in requests() {
+    for (name, ask, walks) in requests().into_iter().chain(requests_of_cells()) {
         let mut host = host_with_tables();
         let mut group = Group::new(name);
         let mut exchange = host.first(&ask);
@@ -428,6 +431,19 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         let why = host.ask_why(&ask, exchange, "failed");
         group.run(&mut host, why.batch());
     }
+    groups.push((group, set(&[])));
+
+    let mut host = host_with_tables();
+    let mut group =
+        Group::new("DELETE /tenants/{id} with drop_tables of a tenant with a cell, the last batch");
+    let ask = delete_with_tables("on-eu");
+    let exchange = host.exchange(&ask);
+    let reason = host.run(exchange.batch()).unwrap_err();
+    let why = host.ask_why(&ask, exchange, &reason);
+    let rows = host.run(why.batch()).unwrap();
+    let last = host.second(&ask, why, rows);
+    let rows = group.run(&mut host, last.batch());
+    assert_eq!(host.finish(&ask, last, Ok(rows)).status, 202);
     groups.push((group, set(&[])));
 
     let mut host = host_with_tables();

@@ -1,0 +1,184 @@
+//! `job:list`, `job:get` and `job:cancel`: the work that cells do for tenants, through the API; and the wait for the end of a job.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tenants_client::{Answer, Client, Request, query_value};
+use tenants_core::value::id::TenantId;
+
+use crate::error::Error;
+use crate::output::World;
+use crate::session::Session;
+
+/// The columns of a list of jobs.
+const COLUMNS: &[(&str, &str)] = &[
+    ("ID", "/id"),
+    ("TENANT", "/tenant_id"),
+    ("CELL", "/cell_id"),
+    ("KIND", "/kind"),
+    ("STATE", "/state"),
+    ("ATTEMPTS", "/attempts"),
+    ("CREATED", "/created_at"),
+    ("ERROR", "/error"),
+];
+
+/// How often a command looks for the end of a job, and how long it waits for it.
+const PAUSE: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The options of `job:list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Only jobs of this tenant
+    #[arg(long, value_parser = TenantId::parse)]
+    tenant: Option<TenantId>,
+
+    /// Only jobs in this state
+    #[arg(long, value_parser = ["waiting", "running", "done", "refused", "failed", "cancelled"])]
+    state: Option<String>,
+
+    /// Show at most this many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+
+    /// Show only those that are older than this job
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+}
+
+/// The options of `job:get` and `job:cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct ChoiceArgs {
+    /// Its identifier
+    #[arg(long)]
+    pub id: String,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    id: String,
+    cell_id: String,
+    state: String,
+    error: Option<String>,
+}
+
+/// Shows jobs, the newest first.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request.
+pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let mut path = format!("/jobs?limit={}", args.limit);
+    for (name, value) in [
+        ("tenant", args.tenant.as_ref().map(TenantId::as_str)),
+        ("state", args.state.as_deref()),
+        ("after", args.after.as_deref()),
+    ] {
+        if let Some(value) = value {
+            path += &format!("&{name}={}", query_value(value));
+        }
+    }
+    let answer = session.client(world)?.call(Request::Get, &path)?;
+    let rows: Vec<Box<RawValue>> =
+        serde_json::from_str(&answer.body).map_err(|_| strange("the list is not a JSON array"))?;
+    session.show_list(&rows, COLUMNS, "jobs", world)
+}
+
+/// Shows a job.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request.
+pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let path = format!("/jobs/{}", query_value(&args.id));
+    let answer = session.client(world)?.call(Request::Get, &path)?;
+    session.show(&answer.body, world)
+}
+
+/// Cancels a job that nobody has leased.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request.
+pub fn cancel(
+    args: &ChoiceArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let path = format!("/jobs/{}/cancel", query_value(&args.id));
+    session.client(world)?.call(Request::Post(b""), &path)?;
+    session.say(&format!("cancelled the job `{}`", args.id), world)
+}
+
+/// If the answer is a job that a cell has not finished, waits for its end, and notes each state that it passes. Returns whether it was one.
+///
+/// # Errors
+/// Fails if the job fails, or if it takes more than ten minutes.
+pub fn wait(answer: &Answer, client: &Client, world: &mut World<'_>) -> Result<bool, Error> {
+    if answer.status != 202 {
+        return Ok(false);
+    }
+    let begun = Instant::now();
+    let mut job = read(&answer.body)?;
+    let mut said = String::new();
+    loop {
+        if said != job.state {
+            world.note(&format!(
+                "job {} on cell `{}`: {}",
+                job.id, job.cell_id, job.state
+            ));
+            said.clone_from(&job.state);
+        }
+        match job.state.as_str() {
+            "done" => return Ok(true),
+            "waiting" | "running" if begun.elapsed() < LONGEST => std::thread::sleep(PAUSE),
+            "waiting" | "running" => {
+                return Err(strange(&format!(
+                    "the job has not ended yet; `tenants job:get --id {}` shows it",
+                    job.id
+                )));
+            }
+            state => {
+                let error = job.error.unwrap_or_else(|| "no reason was given".into());
+                return Err(strange(&format!("the job {} {state}: {error}", job.id)));
+            }
+        }
+        let path = format!("/jobs/{}", query_value(&job.id));
+        job = read(&client.call(Request::Get, &path)?.body)?;
+    }
+}
+
+/// Like [`wait`], and returns the job's result: the user and a generated password, or `null`.
+///
+/// # Errors
+/// As [`wait`].
+pub fn result(
+    answer: &Answer,
+    client: &Client,
+    world: &mut World<'_>,
+) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct Ended<'a> {
+        #[serde(borrow)]
+        result: &'a RawValue,
+    }
+
+    if !wait(answer, client, world)? {
+        return Ok(None);
+    }
+    let path = format!("/jobs/{}", query_value(&read(&answer.body)?.id));
+    let body = client.call(Request::Get, &path)?.body;
+    let Ended { result } =
+        serde_json::from_str(&body).map_err(|_| strange("the response is not a job"))?;
+    Ok(Some(result.get().into()))
+}
+
+fn read(body: &str) -> Result<Job, Error> {
+    serde_json::from_str(body).map_err(|_| strange("the response is not a job"))
+}
+
+fn strange(detail: &str) -> Error {
+    Error::Strange {
+        detail: detail.into(),
+        request_id: String::new(),
+    }
+}

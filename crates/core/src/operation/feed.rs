@@ -1,0 +1,332 @@
+//! `GET /cells/{id}/tenants` and `POST /cells/{id}/stats` (contract §15): the agent's side of tenants.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use serde_json::value::RawValue;
+
+use crate::operation::call::{Call, Pending, absent};
+use crate::store::counters::Counters;
+use crate::store::feed::{self, Agent, Cursor, FeedRow, FeedTenant, Head, Poll, StatsOfTenant};
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, CellConflict, FieldError};
+use crate::value::id::{CellId, TenantId};
+use crate::value::text::quote;
+use crate::wire::body::{Checked, Json, Wrong, members};
+use crate::wire::http::Response;
+use crate::wire::json::{Object, array, object};
+use crate::wire::page::{decode, parameters};
+use crate::wire::parameter::Parameter;
+use crate::wire::rule::Rule;
+use crate::wire::variables::Variables;
+
+/// The rows of a page, unless the request says how many, and the most that it may ask for.
+const DEFAULT_LIMIT: i64 = 500;
+const MAX_LIMIT: i64 = 1000;
+
+/// The most tenants whose statistics one request may have.
+pub(crate) const MAX_STATS: usize = 100;
+
+/// The most rows that a line of the log names.
+const MAX_NAMED: usize = 20;
+
+/// `GET /cells/{id}/tenants`
+pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let query = Query::read(call.query)?;
+    let Ok(cell) = CellId::parse(call.id) else {
+        return Ok(absent(call, "cell"));
+    };
+    let poll = Poll {
+        cell,
+        after: query.after,
+        limit: query.limit,
+        agent: query.agent,
+    };
+    let known = call.if_none_match.clone();
+    let sealer = call.env.sealer.cloned();
+    let notes = feed::notes(&poll);
+    Ok(Pending::with_note(
+        feed::poll(&call.caller, &poll),
+        move |results| {
+            for _ in 0..notes {
+                results.skip()?;
+            }
+            let head = Head::decode(results)?;
+            if head.is_served_by_another {
+                return Err(ApiError::Cell(CellConflict::OtherAgent));
+            }
+            let start = match poll.after {
+                Some(cursor) if !is_known(&cursor, &head) => return Err(ApiError::CursorGone),
+                Some(cursor) => cursor,
+                None => Cursor {
+                    epoch: head.epoch.clone(),
+                    revision: 0,
+                    id: String::new(),
+                },
+            };
+            let rows = FeedRow::decode_all(results, sealer.as_deref())?;
+            let cursor = match rows.last() {
+                Some(last) => Cursor {
+                    revision: last.revision,
+                    id: last.id.clone(),
+                    ..start
+                },
+                None => start,
+            };
+            let etag = format!("\"{cursor}{}\"", if head.jobs_waiting { ".j" } else { "" });
+            let is_idle = rows.is_empty() && !head.jobs_waiting;
+            if is_idle && known.is_some_and(|known| known.matches(&etag)) {
+                return Ok((Response::empty(304).with("etag", etag), None));
+            }
+            let body = page(&cursor, &head, &rows);
+            let response = Response::json(200, body).with("etag", etag);
+            Ok((response, note(&rows)))
+        },
+    ))
+}
+
+fn is_known(cursor: &Cursor, head: &Head) -> bool {
+    cursor.epoch == head.epoch
+        && (cursor.revision == 0 || cursor.revision >= head.forgotten)
+        && cursor.revision <= head.newest
+}
+
+/// The note that names the rows that could not be decrypted.
+fn note(rows: &[FeedRow]) -> Option<String> {
+    let broken: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| match &row.tenant {
+            Some(Err(reason)) => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    if broken.is_empty() {
+        return None;
+    }
+    let named = &broken[..broken.len().min(MAX_NAMED)];
+    let more = match broken.len() - named.len() {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    Some(format!("not readable: {}{more}", named.join("; ")))
+}
+
+fn page(cursor: &Cursor, head: &Head, rows: &[FeedRow]) -> String {
+    const ROW_BYTES: usize = 384;
+    let more = rows.last().is_some_and(|row| row.more);
+    let gone: Vec<&FeedRow> = rows.iter().filter(|row| row.tenant.is_none()).collect();
+    let there: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.tenant.as_ref()?)))
+        .collect();
+    let flag = |b| if b { "true" } else { "false" };
+    object(|out| {
+        out.text("cursor", &cursor.to_string())
+            .raw("more", flag(more))
+            .raw("jobs_waiting", flag(head.jobs_waiting))
+            .nested("gone", |out| {
+                out.push('[');
+                for (i, row) in gone.iter().enumerate() {
+                    // An id needs no escapes.
+                    out.push_str(if i > 0 { ",\"" } else { "\"" });
+                    out.push_str(&row.id);
+                    out.push('"');
+                }
+                out.push(']');
+            })
+            .raw(
+                "tenants",
+                &array(&there, ROW_BYTES, |(row, tenant), out| {
+                    let out = out
+                        .text("id", &row.id)
+                        .raw("revision", &row.revision.to_string());
+                    match tenant {
+                        Ok(tenant) => write_tenant(tenant, out).end(),
+                        Err(_) => out.text("error", "its settings cannot be read").end(),
+                    }
+                }),
+            )
+    })
+}
+
+fn write_tenant<'o>(tenant: &FeedTenant, out: Object<'o>) -> Object<'o> {
+    let map = |map: &Variables| {
+        if map.is_empty() {
+            Cow::Borrowed("null")
+        } else {
+            Cow::Owned(map.to_stored())
+        }
+    };
+    out.text("hostname", &tenant.hostname)
+        .nested("hostnames", |out| {
+            // A hostname needs no escapes.
+            out.push_str("[\"");
+            out.push_str(&tenant.hostname);
+            out.push_str("\"]");
+        })
+        .raw(
+            "is_enabled",
+            if tenant.is_enabled { "true" } else { "false" },
+        )
+        .optional_text("plan_id", tenant.plan_id.as_deref())
+        .raw("limits", &map(&tenant.limits))
+        .raw("env", &map(&tenant.env))
+        .text("created_at", &tenant.created_at)
+        .text("updated_at", &tenant.updated_at)
+}
+
+/// The parameters of a read.
+struct Query {
+    after: Option<Cursor>,
+    limit: i64,
+    agent: Option<Agent>,
+}
+
+impl Query {
+    fn read(query: &str) -> Result<Self, ApiError> {
+        let mut errors = Vec::new();
+        let (mut after, mut limit, mut name, mut version) = (None, DEFAULT_LIMIT, None, None);
+        for (parameter, text, raw) in parameters(query) {
+            let value = decode(raw);
+            let read = match parameter {
+                Some(Parameter::After) => value.and_then(|text| {
+                    let cursor = Cursor::parse(&text);
+                    let cursor =
+                        cursor.ok_or_else(|| format!("expected a cursor; got {}", quote(&text)))?;
+                    after = Some(cursor);
+                    Ok(())
+                }),
+                Some(Parameter::Limit) => value.and_then(|text| match text.parse() {
+                    Ok(n) if (1..=MAX_LIMIT).contains(&n) => {
+                        limit = n;
+                        Ok(())
+                    }
+                    _ => Err(format!(
+                        "expected a whole number from 1 to {MAX_LIMIT}; got {}",
+                        quote(&text)
+                    )),
+                }),
+                Some(Parameter::Agent) => value.and_then(|text| {
+                    name = Some(agent_text(text)?);
+                    Ok(())
+                }),
+                Some(Parameter::AgentVersion) => value.and_then(|text| {
+                    version = Some(agent_text(text)?);
+                    Ok(())
+                }),
+                _ => Err("unknown parameter".into()),
+            };
+            if let Err(detail) = read {
+                errors.push(FieldError::parameter(text.to_string(), detail));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(ApiError::Invalid(errors));
+        }
+        Ok(Self {
+            after,
+            limit,
+            agent: name.map(|name| Agent { name, version }),
+        })
+    }
+}
+
+fn agent_text(text: String) -> Result<String, String> {
+    let ok = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if ok {
+        Ok(text)
+    } else {
+        Err(format!(
+            "expected 1 to 64 of [A-Za-z0-9._-]; got {}",
+            quote(&text)
+        ))
+    }
+}
+
+/// `POST /cells/{id}/stats`
+pub(crate) fn store_stats(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let mut fields = call.fields()?;
+    let tenants = fields.required("tenants", Rule::StatsOfTenants, read_stats);
+    let (tenants,) = fields.finish((tenants,))?;
+    let Ok(cell) = CellId::parse(call.id) else {
+        return Ok(absent(call, "cell"));
+    };
+    let batch = feed::store_stats(&call.caller, &cell, &tenants);
+    Ok(Pending::new(batch, |results| {
+        let stored = feed::stored(results)?;
+        let body = object(|out| out.raw("stored", &stored.to_string()));
+        Ok(Response::json(200, body))
+    }))
+}
+
+fn read_stats(value: Json<'_>) -> Checked<Vec<StatsOfTenant>> {
+    let Json::Array { raw, .. } = value else {
+        return Err(format!("expected an array; got {}", value.kind()).into());
+    };
+    let items: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|e| format!("expected an array: {e}"))?;
+    if items.len() > MAX_STATS {
+        return Err(format!("expected at most {MAX_STATS} tenants; got {}", items.len()).into());
+    }
+    let mut all = Vec::with_capacity(items.len());
+    let mut wrong = Vec::new();
+    for (i, item) in items.into_iter().enumerate() {
+        match read_one(item) {
+            Ok(one) => all.push(one),
+            Err(Wrong(list)) => {
+                wrong.extend(
+                    list.into_iter()
+                        .map(|(at, detail)| (format!("/{i}{at}"), detail)),
+                );
+            }
+        }
+    }
+    if wrong.is_empty() {
+        Ok(all)
+    } else {
+        Err(Wrong(wrong))
+    }
+}
+
+fn read_one(raw: &RawValue) -> Checked<StatsOfTenant> {
+    let Json::Object(raw) = Json::of(raw)? else {
+        return Err(String::from("expected an object").into());
+    };
+    let (mut id, mut stats, mut counted_at) = (None, None, None);
+    for (name, raw) in members(raw)? {
+        let value = Json::of(raw)?;
+        let read = match name.as_ref() {
+            "id" => value.parsed(TenantId::parse).map(|v| id = Some(v)),
+            "counted_at" => value
+                .parsed(|text| {
+                    Timestamp::parse(text)
+                        .map_err(|_| format!("expected YYYY-MM-DD HH:MM:SS; got {}", quote(text)))
+                })
+                .map(|v| counted_at = Some(v)),
+            "stats" => Counters::from_stored(raw.get())
+                .map(|v| stats = Some(v))
+                .map_err(Wrong::from),
+            _ => Err(String::from("expected `id`, `stats` and `counted_at` alone").into()),
+        };
+        if let Err(Wrong(list)) = read {
+            let at = crate::wire::body::pointer_token(&name);
+            let below = list
+                .into_iter()
+                .map(|(below, detail)| (format!("/{at}{below}"), detail));
+            return Err(Wrong(below.collect()));
+        }
+    }
+    match (id, stats, counted_at) {
+        (Some(id), Some(stats), Some(counted_at)) => Ok(StatsOfTenant {
+            id,
+            stats,
+            counted_at,
+        }),
+        _ => Err(String::from("expected `id`, `stats` and `counted_at`").into()),
+    }
+}

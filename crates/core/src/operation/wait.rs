@@ -1,0 +1,335 @@
+//! Requests that a cell must carry out (contract §15): each makes a job, and waits for its end as long as the caller and the host can.
+//!
+//! The request asks the database for the job now and then, with pauses that grow. If the job does not end in time, the response is a 202 with
+//! the job.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::auth::Caller;
+use crate::crypto::hashing::Password;
+use crate::crypto::seal::Sealer;
+use crate::operation::call::{Call, Next, Pending};
+use crate::operation::jobs::{self, Input};
+use crate::sql::{Batch, unexpected_result};
+use crate::store::sealed::{NO_ENCRYPTION_KEY, seal_text};
+use crate::store::work::{self, Asked, Job, Kind, NewJob, State, input_place};
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, CellConflict, Internal};
+use crate::value::id::TenantId;
+use crate::value::random::Random;
+use crate::value::text::hex_text;
+use crate::value::user::{Email, Username};
+use crate::wire::http::Response;
+use crate::wire::json::object;
+
+/// A request waits only if the cell has no more unfinished jobs than this.
+const MOST_UNFINISHED: i64 = 20;
+
+/// How often a request looks for the end of its job.
+const MOST_LOOKS: u32 = 15;
+
+/// The first pause, and the longest of those that grow.
+const FIRST_PAUSE_MS: u32 = 300;
+const LONGEST_PAUSE_MS: u32 = 2_000;
+
+/// A request that may have to wait for a cell. It owns all it needs.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    caller: Caller,
+    request_id: String,
+    id: TenantId,
+    sealer: Option<Arc<Sealer>>,
+    wait_ms: u32,
+    /// The paths of jobs and of tenants.
+    jobs_path: String,
+    tenants_path: String,
+}
+
+/// Makes the response from the end of the job.
+type Answer = Box<dyn FnOnce(&Job) -> Result<Response, ApiError> + Send>;
+
+/// A job that a request waits for.
+struct Watch {
+    job_id: String,
+    location: String,
+    left_ms: u32,
+    looks: u32,
+    answer: Answer,
+}
+
+impl Asker {
+    pub(crate) fn of(call: &Call<'_>, id: TenantId) -> Self {
+        Self {
+            caller: call.caller.clone(),
+            request_id: call.request_id.into(),
+            id,
+            sealer: call.env.sealer.cloned(),
+            wait_ms: call.cells.wait_s * 1000,
+            jobs_path: call.path("/jobs"),
+            tenants_path: call.path("/tenants"),
+        }
+    }
+
+    /// Installs the tenant's site on its cell.
+    pub(crate) fn install(
+        self,
+        username: &Username,
+        email: &Email,
+        password: &Password,
+        random: &mut dyn Random,
+    ) -> Result<Pending, ApiError> {
+        let input = Input {
+            username: username.as_str().into(),
+            email: Some(email.as_str().into()),
+            password: password.text().into(),
+        };
+        let location = format!("{}/{}", self.tenants_path, self.id);
+        let body = object(|o| {
+            o.text("id", self.id.as_str())
+                .text("username", username.as_str())
+                .text("email", email.as_str())
+        });
+        self.ask(Kind::Install, input, false, random, move |_| {
+            Box::new(move |job| match job.state {
+                State::Done => Ok(Response::json(201, body).with("location", location)),
+                State::Refused => Err(ApiError::AlreadyInstalled),
+                _ => Err(failed(job)),
+            })
+        })
+    }
+
+    /// Resets the password of a user of the tenant's site. `is_generated`: the service made it.
+    pub(crate) fn reset_password(
+        self,
+        username: &Username,
+        password: &Password,
+        is_generated: bool,
+        random: &mut dyn Random,
+    ) -> Result<Pending, ApiError> {
+        let input = Input {
+            username: username.as_str().into(),
+            email: None,
+            password: password.text().into(),
+        };
+        self.ask(
+            Kind::PasswordReset,
+            input,
+            is_generated,
+            random,
+            move |input| {
+                Box::new(move |job| match job.state {
+                    State::Done => {
+                        let body = object(|o| {
+                            o.text("username", &input.username)
+                                .text("password", &input.password)
+                        });
+                        Ok(Response::json(200, body))
+                    }
+                    State::Refused => Err(ApiError::NotFound { what: "user" }),
+                    _ => Err(failed(job)),
+                })
+            },
+        )
+    }
+
+    /// Deletes the tenant, and lets its cell drop its tables.
+    pub(crate) fn drop_tables(self, random: &mut dyn Random) -> Result<Pending, ApiError> {
+        let job_id = new_id(random)?;
+        let batch = work::drop_tables(&self.caller, &self.request_id, &self.id, &job_id);
+        Ok(Pending::write_then(batch, move |results, context| {
+            let asked = Asked::decode(results, now(context.unix_seconds)?.as_str())?;
+            // If the batch ran before, the job is there, and the tenant is not.
+            let (job, unfinished) = match asked.job {
+                Some(made) => made,
+                None => found(asked)?,
+            };
+            Ok(self.wait(&job, unfinished, {
+                Box::new(move |job| match job.state {
+                    State::Done => Ok(Response::empty(204)),
+                    _ => Err(failed(job)),
+                })
+            }))
+        }))
+    }
+
+    /// Makes a job with an input, or finds the unfinished one of the same input.
+    fn ask(
+        self,
+        kind: Kind,
+        input: Input,
+        is_generated: bool,
+        random: &mut dyn Random,
+        answer: impl FnOnce(Input) -> Answer + Send + 'static,
+    ) -> Result<Pending, ApiError> {
+        let job_id = new_id(random)?;
+        let sealer = self.sealer.as_deref().ok_or(NO_ENCRYPTION_KEY)?;
+        let sealed = seal_text(input_place(&job_id), &input.to_stored(), sealer, random)?;
+        let new = NewJob {
+            id: &job_id,
+            kind,
+            input: &sealed,
+            is_generated,
+        };
+        let batch = work::create(&self.caller, &self.request_id, &self.id, &new);
+        Ok(Pending::write_then(batch, move |results, context| {
+            let asked = Asked::decode(results, now(context.unix_seconds)?.as_str())?;
+            if kind == Kind::Install && asked.is_installed && !asked.is_under_way {
+                return Err(ApiError::AlreadyInstalled);
+            }
+            let is_under_way = asked.is_under_way;
+            let (job, unfinished) = found(asked)?;
+            let input = if is_under_way {
+                self.joined(&job, input, is_generated)?
+            } else {
+                input
+            };
+            Ok(self.wait(&job, unfinished, answer(input)))
+        }))
+    }
+
+    /// The input of the job that is under way, if this request's is the same. A generated password is that of the job.
+    fn joined(&self, job: &Job, input: Input, is_generated: bool) -> Result<Input, ApiError> {
+        let other = || ApiError::Cell(CellConflict::OtherJob);
+        let sealed = job.input.as_deref().ok_or_else(other)?;
+        let stored = Input::open(&job.id, sealed, self.sealer.as_deref())?;
+        let is_same = job.is_generated == is_generated
+            && stored.username == input.username
+            && stored.email == input.email
+            && (is_generated || stored.password == input.password);
+        if is_same { Ok(stored) } else { Err(other()) }
+    }
+
+    fn wait(&self, job: &Job, unfinished: i64, answer: Answer) -> Next {
+        let location = format!("{}/{}", self.jobs_path, job.id);
+        if unfinished > MOST_UNFINISHED {
+            return Next::Send(accepted(job, location), None);
+        }
+        let watch = Watch {
+            job_id: job.id.clone(),
+            location,
+            left_ms: self.wait_ms,
+            looks: 0,
+            answer,
+        };
+        watch.pause(job)
+    }
+}
+
+impl Watch {
+    /// Pauses before the next look, unless the time is over.
+    fn pause(mut self, job: &Job) -> Next {
+        if self.left_ms == 0 || self.looks == MOST_LOOKS {
+            return Next::Send(accepted(job, self.location), None);
+        }
+        let milliseconds = pause_ms(self.looks, self.left_ms);
+        self.left_ms -= milliseconds;
+        self.looks += 1;
+        let otherwise = accepted(job, self.location.clone());
+        Next::Wait {
+            milliseconds,
+            then: self.look(),
+            otherwise,
+        }
+    }
+
+    fn look(self) -> Pending {
+        let batch = Batch::one(work::look(&self.job_id));
+        Pending::then(batch, move |results, context| {
+            let now = now(context.unix_seconds)?;
+            let job = match results.row()? {
+                Some(mut row) => Job::decode(&mut row, now.as_str())?,
+                None => None,
+            };
+            let job = job.ok_or_else(|| unexpected_result("the job is gone".into()))?;
+            if job.state.is_end() {
+                (self.answer)(&job).map(|response| Next::Send(response, None))
+            } else {
+                Ok(self.pause(&job))
+            }
+        })
+    }
+}
+
+/// The pause before a look: each half as long again as the one before it, up to the longest. If the looks would end before the time, those
+/// pauses are longer.
+fn pause_ms(looks: u32, left_ms: u32) -> u32 {
+    let mut pause = FIRST_PAUSE_MS;
+    for _ in 0..looks {
+        pause = (pause + pause / 2).min(LONGEST_PAUSE_MS);
+    }
+    if pause == LONGEST_PAUSE_MS {
+        pause = pause.max(left_ms.div_ceil(MOST_LOOKS - looks));
+    }
+    pause.min(left_ms)
+}
+
+/// The response to a request whose job has not ended.
+fn accepted(job: &Job, location: String) -> Response {
+    Response::json(202, jobs::to_json(job, None)).with("location", location)
+}
+
+fn failed(job: &Job) -> ApiError {
+    let reason = job.error.clone().unwrap_or_default();
+    ApiError::JobFailed {
+        id: job.id.clone(),
+        reason: format!("{} {reason}", job.state.as_str()),
+    }
+}
+
+/// The unfinished job that the batch found or made.
+fn found(asked: Asked) -> Result<(Job, i64), ApiError> {
+    if !asked.tenant_is_there {
+        return Err(ApiError::NotFound { what: "tenant" });
+    }
+    if !asked.has_cell {
+        return Err(ApiError::Cell(CellConflict::Changed));
+    }
+    asked
+        .job
+        .ok_or_else(|| unexpected_result("no job after one was made".into()))
+}
+
+fn new_id(random: &mut dyn Random) -> Result<String, ApiError> {
+    let mut bytes = [0; 16];
+    random
+        .fill(&mut bytes)
+        .map_err(|_| ApiError::Internal(Internal::Random))?;
+    Ok(hex_text(&bytes))
+}
+
+fn now(unix_seconds: i64) -> Result<Timestamp, ApiError> {
+    Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_LOOKS, pause_ms};
+
+    fn pauses(mut left_ms: u32) -> alloc::vec::Vec<u32> {
+        let mut all = alloc::vec::Vec::new();
+        while left_ms > 0 && (all.len() as u32) < MOST_LOOKS {
+            let pause = pause_ms(all.len() as u32, left_ms);
+            left_ms -= pause;
+            all.push(pause);
+        }
+        assert_eq!(left_ms, 0);
+        all
+    }
+
+    #[test]
+    fn pauses_grow_and_cover_the_time_in_fifteen_looks() {
+        assert_eq!(
+            pauses(20_000),
+            [
+                300, 450, 675, 1012, 1518, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 45
+            ]
+        );
+        assert_eq!(pauses(1_000), [300, 450, 250]);
+        let minute = pauses(60_000);
+        assert_eq!(minute.len(), 15);
+        assert!(minute[5..].iter().all(|pause| *pause >= 5_000));
+    }
+}

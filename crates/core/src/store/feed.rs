@@ -1,0 +1,387 @@
+//! `cell_feed`: what a cell sees of its tenants, in the order of revisions (contract §15). The triggers of `schema.sql` write it.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::auth::Caller;
+use crate::crypto::seal::Sealer;
+use crate::sql::{Batch, Columns, Results, Row, Sql, unexpected_result};
+use crate::store::counters::Counters;
+use crate::store::standing::{self, CellOf, cell_standing};
+use crate::store::{plans, sealed, work};
+use crate::value::clock::Timestamp;
+use crate::value::fault::{ApiError, Internal};
+use crate::value::id::{CellId, TenantId};
+use crate::wire::variables::Variables;
+
+/// The most bytes of maps that a page has, as they are stored. One row more may exceed it.
+const PAGE_BYTES: i64 = 4 * 1024 * 1024;
+
+/// How long another agent must not have been seen before the next one may follow, for SQLite's `datetime`. An agent that runs is noted once
+/// a minute ([`NOTED_AFTER`]).
+const AGENT_IS_GONE_AFTER: &str = "-120 seconds";
+
+/// How old `last_seen_at` is when it is written again.
+const NOTED_AFTER: &str = "-60 seconds";
+
+/// A place in a feed: all rows up to this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The database's epoch. A restored database has another one.
+    pub(crate) epoch: String,
+    pub(crate) revision: i64,
+    /// The id of a tenant; empty at the start.
+    pub(crate) id: String,
+}
+
+impl Cursor {
+    /// Parses a cursor that [`fmt::Display`] wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '.');
+        let (epoch, digits, id) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_epoch = epoch.len() == 16 && epoch.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_number = digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit());
+        let is_id = id.is_empty() || TenantId::parse(id).is_ok();
+        (is_epoch && is_number && is_id).then_some(Self {
+            epoch: epoch.into(),
+            revision: digits.parse().ok()?,
+            id: id.into(),
+        })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.epoch, self.revision, self.id)
+    }
+}
+
+/// An agent, as it names itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Agent {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+}
+
+/// A read of a cell's feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Poll {
+    pub(crate) cell: CellId,
+    pub(crate) after: Option<Cursor>,
+    pub(crate) limit: i64,
+    /// `None`: a read that notes nothing.
+    pub(crate) agent: Option<Agent>,
+}
+
+impl Poll {
+    fn place(&self) -> (i64, &str) {
+        match &self.after {
+            Some(cursor) => (cursor.revision, &cursor.id),
+            None => (0, ""),
+        }
+    }
+}
+
+/// Reads a page of the feed. The results are those of [`Head::decode`] and [`Page::decode`]. If an agent polls, the statements before them note
+/// it, and end what is past its time.
+///
+/// A poll after which nothing has changed reads the same few rows, however many tenants and jobs there are.
+pub(crate) fn poll(caller: &Caller, poll: &Poll) -> Batch {
+    let notes = poll.agent.as_ref().map(|agent| {
+        [
+            work::sweep(caller.now().as_str()),
+            note(caller, poll, agent),
+        ]
+    });
+    let reads = [head(caller, poll), rows(poll)];
+    Batch::of(notes.into_iter().flatten().chain(reads))
+}
+
+/// The number of statements before the head.
+pub(crate) fn notes(poll: &Poll) -> usize {
+    if poll.agent.is_some() { 2 } else { 0 }
+}
+
+/// Notes the agent and how far it has followed, unless another agent serves the cell.
+fn note(caller: &Caller, poll: &Poll, agent: &Agent) -> Sql {
+    let now = caller.now().as_str();
+    let sql = standing::statement(caller, "UPDATE cells SET agent = ")
+        .bind(agent.name.as_str())
+        .sql(", agent_version = ")
+        .bind(agent.version.as_deref())
+        .sql(", last_seen_at = ")
+        .bind(now);
+    let sql = match &poll.after {
+        Some(cursor) => sql
+            .sql(", seen_revision = ")
+            .bind(cursor.revision)
+            .sql(", seen_id = ")
+            .bind(cursor.id.as_str()),
+        None => sql,
+    };
+    let sql = sql
+        .sql(" WHERE id = ")
+        .bind(poll.cell.as_str())
+        .sql(" AND ");
+    let sql = cell_standing(sql, CellOf::Id(&poll.cell))
+        .sql(" AND (agent IS NULL OR agent = ")
+        .bind(agent.name.as_str())
+        .sql(" OR last_seen_at <= datetime(")
+        .bind(now)
+        .sql(", ")
+        .bind(AGENT_IS_GONE_AFTER)
+        .sql(")) AND (agent IS NOT ")
+        .bind(agent.name.as_str())
+        .sql(" OR agent_version IS NOT ")
+        .bind(agent.version.as_deref())
+        .sql(" OR last_seen_at IS NULL OR last_seen_at <= datetime(")
+        .bind(now)
+        .sql(", ")
+        .bind(NOTED_AFTER)
+        .sql(")");
+    match &poll.after {
+        None => sql.sql(")"),
+        Some(cursor) => sql
+            .sql(" OR (seen_revision, seen_id) <> (")
+            .bind(cursor.revision)
+            .sql(", ")
+            .bind(cursor.id.as_str())
+            .sql(")) AND EXISTS (SELECT 1 FROM registry WHERE id = 1 AND epoch = ")
+            .bind(cursor.epoch.as_str())
+            .sql(")"),
+    }
+}
+
+fn head(caller: &Caller, poll: &Poll) -> Sql {
+    let now = caller.now().as_str();
+    let sql = standing::statement(caller, "SELECT ");
+    let sql = cell_standing(sql, CellOf::Id(&poll.cell))
+        .sql(
+            " AS standing, c.id, (SELECT epoch FROM registry WHERE id = 1) AS epoch, c.forgotten_revision, \
+             (SELECT revision FROM feed_clock WHERE id = 1) AS newest, coalesce(c.agent <> ",
+        )
+        .bind(poll.agent.as_ref().map(|agent| agent.name.as_str()))
+        .sql(" AND c.last_seen_at > datetime(")
+        .bind(now)
+        .sql(", ")
+        .bind(AGENT_IS_GONE_AFTER)
+        .sql("), 0) AS is_served_by_another, ");
+    work::can_be_leased(sql, &poll.cell, now)
+        .sql(" AS jobs_waiting FROM (SELECT ")
+        .bind(poll.cell.as_str())
+        .sql(" AS id) AS v LEFT JOIN cells AS c ON c.id = v.id")
+}
+
+/// Reads the rows after the cursor, one more than the page may have: it shows that others follow. The bytes are summed up, so that a page of
+/// large maps ends sooner.
+fn rows(poll: &Poll) -> Sql {
+    let (revision, id) = poll.place();
+    Sql::new(
+        "SELECT g.tenant_id, g.revision, g.is_gone, g.more, t.hostname, t.is_enabled, t.plan_id, t.limits, t.env, p.limits AS plan_limits, \
+         p.env AS plan_env, t.created_at, t.updated_at FROM (SELECT w.tenant_id, w.revision, w.is_gone, w.octets, \
+         sum(w.octets) OVER (ORDER BY w.revision, w.tenant_id) AS until, \
+         count(*) OVER () - row_number() OVER (ORDER BY w.revision, w.tenant_id) AS more FROM (SELECT f.tenant_id, f.revision, f.is_gone, \
+         coalesce(length(t.limits), 0) + coalesce(length(t.env), 0) + coalesce(length(p.limits), 0) + coalesce(length(p.env), 0) AS octets \
+         FROM cell_feed AS f LEFT JOIN tenants AS t ON t.id = f.tenant_id AND f.is_gone = 0 \
+         LEFT JOIN tenants_plans AS p ON p.id = t.plan_id WHERE f.cell_id = ",
+    )
+    .bind(poll.cell.as_str())
+    .sql(" AND (f.revision, f.tenant_id) > (")
+    .bind(revision)
+    .sql(", ")
+    .bind(id)
+    .sql(") ORDER BY f.revision, f.tenant_id LIMIT ")
+    .bind(poll.limit + 1)
+    .sql(
+        ") AS w) AS g LEFT JOIN tenants AS t ON t.id = g.tenant_id AND g.is_gone = 0 LEFT JOIN tenants_plans AS p ON p.id = t.plan_id \
+         WHERE g.until - g.octets < ",
+    )
+    .bind(PAGE_BYTES)
+    .sql(" ORDER BY g.revision, g.tenant_id LIMIT ")
+    .bind(poll.limit)
+}
+
+/// The state of a cell, as a poll sees it.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) epoch: String,
+    /// Marks up to this revision may be missing.
+    pub(crate) forgotten: i64,
+    /// No revision is newer.
+    pub(crate) newest: i64,
+    pub(crate) is_served_by_another: bool,
+    /// Whether a job can be leased.
+    pub(crate) jobs_waiting: bool,
+}
+
+impl Head {
+    /// Reads the head's row.
+    ///
+    /// # Errors
+    /// 401 or 403 by the key's standing, 404 if there is no such cell.
+    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = standing::judged(results)?;
+        if row.optional_text("id")?.is_none() {
+            return Err(ApiError::NotFound { what: "cell" });
+        }
+        Ok(Self {
+            epoch: row.text("epoch")?,
+            forgotten: row.integer("forgotten_revision")?,
+            newest: row.integer("newest")?,
+            is_served_by_another: row.boolean("is_served_by_another")?,
+            jobs_waiting: row.boolean("jobs_waiting")?,
+        })
+    }
+}
+
+/// A row of a feed.
+#[derive(Debug)]
+pub(crate) struct FeedRow {
+    pub(crate) id: String,
+    pub(crate) revision: i64,
+    /// `None`: the tenant was deleted or left the cell.
+    pub(crate) tenant: Option<Result<FeedTenant, String>>,
+    /// Whether rows follow.
+    pub(crate) more: bool,
+}
+
+/// What a cell sees of a tenant.
+#[derive(Debug)]
+pub(crate) struct FeedTenant {
+    pub(crate) hostname: String,
+    pub(crate) is_enabled: bool,
+    pub(crate) plan_id: Option<String>,
+    /// The plan's under the tenant's; empty if there is none.
+    pub(crate) limits: Variables,
+    pub(crate) env: Variables,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+impl FeedRow {
+    /// Reads the rows of a page.
+    pub(crate) fn decode_all(
+        results: &mut Results,
+        sealer: Option<&Sealer>,
+    ) -> Result<Vec<Self>, ApiError> {
+        let rows = results.rows()?;
+        rows.into_iter()
+            .map(|row| Self::decode(row, sealer))
+            .collect()
+    }
+
+    fn decode(row: Row, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
+        let mut row = Columns::new(row);
+        let id = row.text("tenant_id")?;
+        let revision = row.integer("revision")?;
+        let is_gone = row.boolean("is_gone")?;
+        let more = row.integer("more")? > 0;
+        let tenant = if is_gone {
+            None
+        } else {
+            match FeedTenant::decode(&id, row, sealer) {
+                Ok(tenant) => Some(Ok(tenant)),
+                // A row that cannot be read must not hold up the others.
+                Err(ApiError::Internal(Internal::Stored { place, reason })) => {
+                    Some(Err(format!("{place}: {reason}")))
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Self {
+            id,
+            revision,
+            tenant,
+            more,
+        })
+    }
+}
+
+impl FeedTenant {
+    fn decode(id: &str, mut row: Columns, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
+        let hostname = row
+            .optional_text("hostname")?
+            .ok_or_else(|| unexpected_result(format!("{id} is in the feed and not in tenants")))?;
+        let is_enabled = row.boolean("is_enabled")?;
+        let plan_id = row.optional_text("plan_id")?;
+        let plan = plan_id.as_deref().unwrap_or_default();
+        let limits = sealed::limits_map(TENANTS, id, row.optional_text("limits")?)?;
+        let env = sealed::open_env_map(TENANTS, id, row.optional_text("env")?, sealer)?;
+        let plan_limits =
+            sealed::limits_map(plans::TABLE, plan, row.optional_text("plan_limits")?)?;
+        let plan_env =
+            sealed::open_env_map(plans::TABLE, plan, row.optional_text("plan_env")?, sealer)?;
+        Ok(Self {
+            hostname,
+            is_enabled,
+            plan_id,
+            limits: Variables::merged(plan_limits, limits),
+            env: Variables::merged(plan_env, env),
+            created_at: row.text("created_at")?,
+            updated_at: row.text("updated_at")?,
+        })
+    }
+}
+
+/// The table of the rows, for the place of what is encrypted.
+const TENANTS: &str = "tenants";
+
+/// The statistics of a tenant, as its cell counted them.
+#[derive(Debug)]
+pub(crate) struct StatsOfTenant {
+    pub(crate) id: TenantId,
+    pub(crate) stats: Counters,
+    pub(crate) counted_at: Timestamp,
+}
+
+/// How long statistics stand at least, for SQLite's `datetime`.
+const STATS_STAND_FOR: &str = "-3600 seconds";
+
+/// Stores statistics of a cell's tenants that changed. The results are whether there is the cell, and the ids of the tenants.
+pub(crate) fn store_stats(caller: &Caller, cell: &CellId, tenants: &[StatsOfTenant]) -> Batch {
+    let items: Vec<[String; 3]> = tenants
+        .iter()
+        .map(|tenant| {
+            let mut stats = String::new();
+            tenant.stats.write_json(&mut stats);
+            let counted_at = tenant.counted_at.as_str().into();
+            [tenant.id.as_str().into(), stats, counted_at]
+        })
+        .collect();
+    // Strings always encode.
+    let items = serde_json::to_string(&items).unwrap_or_default();
+    let standing = standing::statement(caller, "SELECT ");
+    let standing = cell_standing(standing, CellOf::Id(cell))
+        .sql(" AS standing, EXISTS (SELECT 1 FROM cells WHERE id = ")
+        .bind(cell.as_str())
+        .sql(") AS cell_is_there");
+    let update = standing::statement(caller, "UPDATE tenants SET stats = json_extract(j.value, ")
+        .bind("$[1]")
+        .sql("), last_job_at = json_extract(j.value, ")
+        .bind("$[2]")
+        .sql(") FROM json_each(")
+        .bind(items)
+        .sql(") AS j WHERE tenants.id = json_extract(j.value, ")
+        .bind("$[0]")
+        .sql(") AND tenants.cell_id = ")
+        .bind(cell.as_str())
+        .sql(" AND tenants.stats IS NOT json_extract(j.value, ")
+        .bind("$[1]")
+        .sql(") AND (tenants.last_job_at IS NULL OR tenants.last_job_at <= datetime(")
+        .bind(caller.now().as_str())
+        .sql(", ")
+        .bind(STATS_STAND_FOR)
+        .sql(")) AND ");
+    let update = cell_standing(update, CellOf::Id(cell)).sql(" RETURNING tenants.id");
+    Batch::of([standing, update])
+}
+
+/// Reads how many tenants' statistics were stored.
+pub(crate) fn stored(results: &mut Results) -> Result<usize, ApiError> {
+    if !standing::judged(results)?.boolean("cell_is_there")? {
+        return Err(ApiError::NotFound { what: "cell" });
+    }
+    Ok(results.rows()?.len())
+}
