@@ -27,6 +27,8 @@ async function run(document, ...args) {
   const api = await startApi({
     vars: {
       CHEVERETO_TENANTS_PUBLIC_KEY: raw(publicKey, 'x').toString('base64'), TENANTS_DEVELOPMENT: 'true', TENANTS_LOG_LEVEL: 'error',
+      // No cell leases a job here, so waiting for one would be in vain.
+      TENANTS_JOB_WAIT_SECONDS: '0',
       TENANTS_PASSWORD_MEMORY_KIB: '7168', TENANTS_PASSWORD_PASSES: '5',
     },
   })

@@ -50,6 +50,20 @@ def before_call(context, case, kwargs):
             url = case.operation.schema.get_base_url().rstrip("/") + "/_/api/4/tenants-plans"
             made = requests.post(url, json={"id": PLAN}, auth=Signed(), timeout=10)
             assert made.status_code in (201, 409), made.text
+    # So must a cell.
+    cell = body.get("cell_id") if isinstance(body, dict) else None
+    if isinstance(cell, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", cell):
+        body["cell_id"] = PLAN
+        url = case.operation.schema.get_base_url().rstrip("/") + f"/_/api/4/cells/{PLAN}"
+        made = requests.put(url, json={"accepting": True}, auth=Signed(), timeout=10)
+        assert made.status_code in (200, 201), made.text
+    # JSON Schema counts 1.0 as an integer; the statistics have no point, and are less than 2^64.
+    for tenant in body.get("tenants", []) if isinstance(body, dict) and isinstance(body.get("tenants"), list) else []:
+        stats = tenant.get("stats") if isinstance(tenant, dict) else None
+        if isinstance(stats, dict):
+            for name, value in stats.items():
+                if (isinstance(value, float) and value.is_integer()) or (isinstance(value, int) and value >= 2**64):
+                    stats[name] = min(int(value), 2**64 - 1)
     # A key ends in the future.
     if isinstance(body, dict) and "/keys" in case.operation.path:
         end = body.get("expires_at")
@@ -58,12 +72,17 @@ def before_call(context, case, kwargs):
     # The key that signs must stay, and may rotate itself only with an overlap.
     if "/keys/{id}" in case.operation.path and str((case.path_parameters or {}).get("id")) == KEY.split("_")[1]:
         case.path_parameters["id"] = 999_999
-    # An Idempotency-Key belongs to one request. The last two characters of a long one make way for the number.
+    # An Idempotency-Key belongs to one request, so each gets a number. The end of a long one makes way for it.
     name = (case.headers or {}).get("Idempotency-Key")
-    if isinstance(name, str) and re.fullmatch('[!#-~]{1,255}', name):
+    if isinstance(name, str) and re.fullmatch("[!#-~][!-~]{0,254}", name):
         case.headers["Idempotency-Key"] = f"{next(sent)}-{name}"[:255]
-    # In a sorted list, `after` has the value of the row, too.
+    elif isinstance(name, str) and re.fullmatch(r'"([!#-\[\]-~]|\\["\\]){1,255}"', name):
+        case.headers["Idempotency-Key"] = f'"{next(sent)}-{name[1:] if len(name) < 200 else name[-1]}'
     query = case.query
+    # A cursor is opaque, and of this database.
+    if case.operation.path.endswith("/cells/{id}/tenants") and isinstance(query, dict):
+        query.pop("after", None)
+    # In a sorted list, `after` has the value of the row, too.
     if isinstance(query, dict) and "sort" in query and "," not in str(query.get("after", ",")):
         del query["after"]
     # In a list by ids, it has none.

@@ -25,7 +25,7 @@ test('a client with the types of the description compiles, and calls every route
 
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const api = await startApi({
-    vars: { CHEVERETO_TENANTS_PUBLIC_KEY: Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url').toString('base64'), TENANTS_DEVELOPMENT: 'true' },
+    vars: { CHEVERETO_TENANTS_PUBLIC_KEY: Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url').toString('base64'), TENANTS_DEVELOPMENT: 'true', TENANTS_JOB_WAIT_SECONDS: '0' },
   })
   const { callEveryRoute, refused } = await import('./client.ts')
   const called = new Set()

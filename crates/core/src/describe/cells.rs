@@ -11,6 +11,7 @@ use super::operations::{Told, empty, success};
 use super::shapes::{list, object, text, text_or_null, time, time_or_null};
 use crate::operation::feed::MAX_STATS;
 use crate::operation::jobs::{LEASE_SECONDS, MAX_ERROR_CHARACTERS, MAX_LEASED};
+use crate::store::counters::COUNTERS;
 use crate::store::work::State;
 use crate::value::id::PlanId;
 use crate::wire::parameter::Parameter;
@@ -300,13 +301,23 @@ pub(super) fn rule(rule: Rule) -> Option<Value> {
                 "type": "object", "required": ["id", "stats", "counted_at"], "additionalProperties": false,
                 "properties": {
                     "id": reference("schemas", "TenantId"),
-                    "stats": reference("schemas", "Stats"),
+                    "stats": sent_stats(),
                     "counted_at": {"type": "string", "pattern": super::rules::TIME}
                 }
             }
         }),
         _ => return None,
     })
+}
+
+/// The statistics that an agent sends: every counter, and nothing else.
+fn sent_stats() -> Value {
+    // No tool's numbers are exact at 2^64, so the limit is in words only.
+    let counter = json!({"type": "integer", "minimum": 0});
+    let mut stats = object(COUNTERS.iter().map(|(name, _)| (*name, counter.clone())));
+    stats["additionalProperties"] = false.into();
+    stats["description"] = "Each counter is less than 2^64, and has no decimal point.".into();
+    stats
 }
 
 /// A parameter of an operation of cells; `None` of any other.

@@ -482,7 +482,7 @@ impl<'a> Json<'a> {
     /// Reads a whole number within bounds.
     pub(crate) fn whole(self, least: i64, most: i64) -> Checked<i64> {
         let number = match self {
-            Self::Number(text) => text.parse().ok(),
+            Self::Number(text) => whole(text).parse().ok(),
             _ => None,
         };
         match number {
