@@ -255,8 +255,8 @@ fn a_password_is_hashed_to_the_same_text_as_natively() {
         let Step::Run(exchange) = resume(exchange, rows_from_json("[[[1,1,1,0]]]")) else {
             panic!("there is no second batch")
         };
-        let hash = &batch(&exchange).statements()[0].values()[3];
-        assert_eq!(*hash, text("hash").into());
+        let batch = batch(&exchange).to_json();
+        assert!(batch.contains(text("hash")), "{batch}");
     }
 }
 
