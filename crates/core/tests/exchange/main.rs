@@ -32,6 +32,7 @@ mod legacy;
 mod operator;
 mod plans;
 mod properties;
+mod query_plans;
 mod reseal;
 mod rotation;
 mod routing;
