@@ -22,7 +22,7 @@ use crate::value::hostname::{Hostname, ReservedHostnames};
 use crate::value::id::CellId;
 use crate::value::level::Level;
 use crate::value::table_name::TablePrefix;
-use crate::value::text::quote;
+use crate::value::text::{quote, traefik_name};
 use crate::wire::variables::Variables;
 
 /// The number of tenants that one run of the cron trigger may count. D1 lets one invocation of a Worker make 50 queries on the free
@@ -350,23 +350,6 @@ fn some_addresses(text: &str) -> Result<AddressList, String> {
         return Err("expected at least one address or CIDR range; got blanks".into());
     }
     Ok(list)
-}
-
-/// Parses the name of a Traefik entry point or service. The service's name is also a host in a URL. An `@` would name another
-/// provider, and is refused.
-fn traefik_name(text: &str) -> Result<String, String> {
-    let ok = (1..=253).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if ok {
-        Ok(text.into())
-    } else {
-        Err(format!(
-            "expected 1 to 253 of [A-Za-z0-9._-]; got {}",
-            quote(text)
-        ))
-    }
 }
 
 /// Parses 32 bytes in base64 (RFC 4648 §4).

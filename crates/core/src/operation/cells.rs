@@ -13,7 +13,7 @@ use crate::store::write::Written;
 use crate::value::fault::{ApiError, CellConflict, FieldError};
 use crate::value::id::{CellId, TenantId};
 use crate::value::patch::Edit;
-use crate::value::text::quote;
+use crate::value::text::{quote, traefik_name};
 use crate::wire::body::{Checked, Fields, Json, Wrong, members, pointer_token};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
@@ -153,7 +153,7 @@ fn read_service(value: Json<'_>) -> Checked<Service> {
         let value = Json::of(raw).map_err(Wrong::from);
         let read = match member.as_ref() {
             "name" => value
-                .and_then(|v| v.parsed(service_name))
+                .and_then(|v| v.parsed(traefik_name))
                 .map(|text| name = Some(text)),
             "port" => value
                 .and_then(|v| v.whole(1, i64::from(u16::MAX)))
@@ -172,22 +172,6 @@ fn read_service(value: Json<'_>) -> Checked<Service> {
         (Some(name), Some(port)) if wrong.is_empty() => Ok(Service { name, port }),
         _ if wrong.is_empty() => Err(String::from("expected `name` and `port`").into()),
         _ => Err(Wrong(wrong)),
-    }
-}
-
-/// Parses the name of a Traefik service, which is also a host in a URL.
-fn service_name(text: &str) -> Result<String, String> {
-    let ok = (1..=253).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if ok {
-        Ok(text.into())
-    } else {
-        Err(format!(
-            "expected 1 to 253 of [A-Za-z0-9._-]; got {}",
-            quote(text)
-        ))
     }
 }
 

@@ -1,5 +1,6 @@
-//! Helpers for text in messages and digests.
+//! Helpers for text in messages, in digests and in Traefik's configuration.
 
+use alloc::format;
 use alloc::string::String;
 
 /// Quotes a caller's text for a message: puts it in backticks, cuts it after 64 characters, and escapes control characters.
@@ -18,6 +19,26 @@ pub(crate) fn quote(text: &str) -> String {
     }
     out.push('`');
     out
+}
+
+/// Parses the name of a Traefik entry point or service. The service's name is also a host in a URL. An `@` would name another
+/// provider, and is refused.
+///
+/// # Errors
+/// A sentence with the expected form and the given text.
+pub(crate) fn traefik_name(text: &str) -> Result<String, String> {
+    let ok = (1..=253).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if ok {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "expected 1 to 253 of [A-Za-z0-9._-]; got {}",
+            quote(text)
+        ))
+    }
 }
 
 /// Writes bytes as lower-case hexadecimal digits. Converts the whole slice in one call, since `hex::encode` goes digit by digit.
