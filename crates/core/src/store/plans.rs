@@ -16,7 +16,7 @@ use crate::value::id::PlanId;
 use crate::value::patch::Edit;
 use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
-use crate::wire::page::{Page, RowsToRead};
+use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
 pub(crate) const TABLE: &str = "tenants_plans";
@@ -79,29 +79,20 @@ macro_rules! select {
 
 /// Reads a page of plans, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
-    let after = [page.after().into()];
-    Batch::one(match page.rows_to_read() {
-        RowsToRead::Few(rows) => standing::statement(
-            caller,
-            select!("", "p.id > ", "?5", " ORDER BY p.id LIMIT ?6"),
-        )
-        .values(after)
-        .values([rows.into()]),
-        RowsToRead::Cut { rows, bytes } => standing::statement(
-            caller,
-            select!(
-                "",
-                "p.id > ",
-                "?5",
-                concat!(
-                    " ORDER BY p.id",
-                    slice::limit!("tenants_plans", "?5", "?6", "?7")
-                )
-            ),
-        )
-        .values(after)
-        .values([rows.into(), bytes.into()]),
-    })
+    slice::page(
+        caller,
+        page,
+        select!("", "p.id > ", "?5", " ORDER BY p.id LIMIT ?6"),
+        select!(
+            "",
+            "p.id > ",
+            "?5",
+            concat!(
+                " ORDER BY p.id",
+                slice::limit!("tenants_plans", "?5", "?6", "?7")
+            )
+        ),
+    )
 }
 
 /// Reads one plan and its revision. [`Plan::decode_versioned`] reads the row.

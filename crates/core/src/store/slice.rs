@@ -5,7 +5,9 @@
 
 use core::ops::Range;
 
-use crate::sql::Sql;
+use crate::auth::Caller;
+use crate::sql::{Batch, Sql};
+use crate::store::standing;
 use crate::wire::page::{Page, RowsToRead};
 
 /// The large columns of a tenant and of a plan, in bytes. `$of` is the table's alias with its dot.
@@ -56,6 +58,18 @@ macro_rules! limit {
 }
 
 pub(crate) use {bytes, limit};
+
+/// Reads a page in the order of the ids. `few` binds the page's start and its number of rows, and `cut`, which ends with [`limit!`], the bytes of a
+/// slice as well.
+pub(crate) fn page(caller: &Caller, page: &Page, few: &'static str, cut: &'static str) -> Batch {
+    let after = page.after().into();
+    Batch::one(match page.rows_to_read() {
+        RowsToRead::Few(rows) => standing::statement(caller, few).values([after, rows.into()]),
+        RowsToRead::Cut { rows, bytes } => {
+            standing::statement(caller, cut).values([after, rows.into(), bytes.into()])
+        }
+    })
+}
 
 /// Ends a statement with `ORDER BY` and the `LIMIT` of a page. `source` is the part of its text from the tables to the last condition, and `bytes`
 /// the size of a row's large columns.

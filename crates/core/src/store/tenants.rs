@@ -24,7 +24,7 @@ use crate::value::patch::Edit;
 use crate::value::table_name::{TableNames, TablePrefix};
 use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
-use crate::wire::page::{Page, RowsToRead};
+use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
 const TABLE: &str = "tenants";
@@ -144,26 +144,17 @@ macro_rules! select {
 
 /// Reads a page of tenants, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
-    let after = [page.after().into()];
-    Batch::one(match page.rows_to_read() {
-        RowsToRead::Few(rows) => standing::statement(
-            caller,
-            select!("", "t.id > ", "?5", " ORDER BY t.id LIMIT ?6"),
-        )
-        .values(after)
-        .values([rows.into()]),
-        RowsToRead::Cut { rows, bytes } => standing::statement(
-            caller,
-            select!(
-                "",
-                "t.id > ",
-                "?5",
-                concat!(" ORDER BY t.id", slice::limit!("tenants", "?5", "?6", "?7"))
-            ),
-        )
-        .values(after)
-        .values([rows.into(), bytes.into()]),
-    })
+    slice::page(
+        caller,
+        page,
+        select!("", "t.id > ", "?5", " ORDER BY t.id LIMIT ?6"),
+        select!(
+            "",
+            "t.id > ",
+            "?5",
+            concat!(" ORDER BY t.id", slice::limit!("tenants", "?5", "?6", "?7"))
+        ),
+    )
 }
 
 /// Reads one tenant and its revision. [`Tenant::decode_versioned`] reads the row.
