@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql};
 use crate::store::feed::Cursor;
-use crate::store::standing::{self, Judged, caller, standing};
+use crate::store::standing::{self, Judged, caller};
 use crate::store::write;
 use crate::value::fault::ApiError;
 use crate::value::id::CellId;
@@ -134,13 +134,12 @@ pub(crate) fn put(caller: &Caller, request_id: &str, id: &CellId, patch: &CellPa
     };
     let service_name = service.map(|service| service.name.as_str());
     let service_port = service.map(|service| i64::from(service.port));
-    let values = standing::statement(
+    let values = write::insert(
         caller,
+        request_id,
         "INSERT INTO put_cell (key_stands, key_id, now, request_id, id_is_there, is_same, id, sets_name, name, sets_service, service_name, \
          service_port, is_accepting) SELECT ",
-    )
-    .sql(standing!());
-    let values = write::author(values, caller, request_id);
+    );
     // The new values have columns of their own, so that the comparison can name each.
     let insert = values
         .sql(
@@ -170,12 +169,11 @@ pub(crate) fn put(caller: &Caller, request_id: &str, id: &CellId, patch: &CellPa
 
 /// Deletes a cell. The result is whether it was there, and whether it is in use.
 pub(crate) fn delete(caller: &Caller, request_id: &str, id: &CellId) -> Batch {
-    let values = standing::statement(
+    let delete = write::insert(
         caller,
+        request_id,
         "INSERT INTO delete_cell (key_stands, key_id, now, request_id, id_is_there, is_in_use, id) SELECT ",
     )
-    .sql(standing!());
-    let delete = write::author(values, caller, request_id)
         .sql(
             ", c.id IS NOT NULL, EXISTS (SELECT 1 FROM tenants WHERE cell_id = c.id) OR EXISTS (SELECT 1 FROM kept_sites WHERE cell_id = c.id) \
              OR EXISTS (SELECT 1 FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL), v.id FROM (SELECT ",

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::crypto::seal::Place;
 use crate::sql::{Batch, Columns, Results, Sql};
-use crate::store::standing::{self, CellOf, allowed_caller, caller, cell_standing, standing};
+use crate::store::standing::{self, CellOf, allowed_caller, caller, cell_standing};
 use crate::store::write;
 use crate::value::fault::ApiError;
 use crate::value::id::{CellId, TenantId};
@@ -376,12 +376,11 @@ impl LeaseRow {
 /// Cancels a job that nobody has leased. The results are its obstacles, and the job.
 pub(crate) fn cancel(caller: &Caller, request_id: &str, id: &str) -> Batch {
     let now = caller.now().as_str();
-    let values = standing::statement(
+    let insert = write::insert(
         caller,
+        request_id,
         "INSERT INTO cancel_work (key_stands, key_id, now, request_id, id_is_there, is_waiting, id) SELECT ",
     )
-    .sql(standing!());
-    let insert = write::author(values, caller, request_id)
         .sql(", w.id IS NOT NULL, coalesce(w.finished_at IS NULL AND (w.lease_until IS NULL OR w.lease_until <= ")
         .bind(now)
         .sql("), 0), w.id FROM (SELECT ")
@@ -468,13 +467,12 @@ pub(crate) fn create(
     new: &NewJob<'_>,
 ) -> Batch {
     let now = caller.now().as_str();
-    let values = standing::statement(
+    let insert = write::insert(
         caller,
+        request_id,
         "INSERT INTO create_work (key_stands, key_id, now, request_id, is_under_way, is_installed, id, tenant_id, cell_id, kind, input, \
          is_generated, site_state, expires_at) SELECT ",
     )
-    .sql(standing!());
-    let insert = write::author(values, caller, request_id)
         .sql(", EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = t.id AND kind = ")
         .bind(new.kind.as_str())
         .sql(" AND finished_at IS NULL), t.site_state IS ")
@@ -518,12 +516,11 @@ pub(crate) fn drop_tables(
     job_id: &str,
 ) -> Batch {
     let now = caller.now().as_str();
-    let values = standing::statement(
+    let insert = write::insert(
         caller,
+        request_id,
         "INSERT INTO drop_at_cell (key_stands, key_id, now, request_id, id, cell_id, job_id, expires_at) SELECT ",
     )
-    .sql(standing!());
-    let insert = write::author(values, caller, request_id)
         .sql(", t.id, t.cell_id, ")
         .bind(job_id)
         .sql(", datetime(")

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, Value, unexpected_result};
 use crate::store::idempotency::{Idempotency, Past};
-use crate::store::standing::{self, Judged};
+use crate::store::standing::{self, Judged, standing};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::{Random, RandomUnavailable};
 
@@ -286,6 +286,13 @@ impl DerefMut for Written {
     fn deref_mut(&mut self) -> &mut Judged {
         &mut self.row
     }
+}
+
+/// Begins a write into a view: the standing of its caller, its author and its time. `into` ends with `SELECT `, and its first columns are
+/// `key_stands`, `key_id`, `now` and `request_id`.
+pub(crate) fn insert(caller: &Caller, request_id: &str, into: &'static str) -> Sql {
+    let values = standing::statement(caller, into).sql(standing!());
+    author(values, caller, request_id)
 }
 
 /// Adds the author and the time of a write to its values, after its standing: `key_id`, `now`, `request_id`.
