@@ -93,68 +93,34 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Whether the operation is a write that remembers its `Idempotency-Key`. The writes of API keys do not.
+    /// Whether the operation is a write that remembers its `Idempotency-Key`. The writes of API keys and of cells do not.
     pub(crate) fn remembers(self) -> bool {
-        match self {
-            Self::CreateTenant
-            | Self::EditTenant
-            | Self::DeleteTenant
-            | Self::InstallTenant
-            | Self::ResetUserPassword
-            | Self::CreatePlan
-            | Self::EditPlan
-            | Self::DeletePlan => true,
-            Self::Health
-            | Self::Describe
-            | Self::VerifyKey
-            | Self::TraefikConfig
-            | Self::ListTenants
-            | Self::GetTenant
-            | Self::GetSettings
-            | Self::ListPlans
-            | Self::GetPlan
-            | Self::ListKeys
-            | Self::CreateKey
-            | Self::GetKey
-            | Self::EditKey
-            | Self::DeleteKey
-            | Self::RotateKey
-            | Self::MoveTenant
-            | Self::ListCells
-            | Self::GetCell
-            | Self::PutCell
-            | Self::DeleteCell
-            | Self::ReadFeed
-            | Self::StoreStats
-            | Self::LeaseJobs
-            | Self::ListJobs
-            | Self::GetJob
-            | Self::CancelJob
-            | Self::RenewJob
-            | Self::FinishJob => false,
-        }
+        self.conditions().0
     }
 
     /// Whether the operation reads or changes one tenant or plan, which has an `ETag`.
     pub(crate) fn has_etag(self) -> bool {
+        self.conditions().1
+    }
+
+    /// The answers of [`Self::remembers`] and [`Self::has_etag`]. No operation is left to a default.
+    const fn conditions(self) -> (bool, bool) {
         match self {
-            Self::GetTenant
-            | Self::EditTenant
-            | Self::DeleteTenant
-            | Self::GetPlan
-            | Self::EditPlan
-            | Self::DeletePlan => true,
+            Self::EditTenant | Self::DeleteTenant | Self::EditPlan | Self::DeletePlan => {
+                (true, true)
+            }
+            Self::CreateTenant
+            | Self::InstallTenant
+            | Self::ResetUserPassword
+            | Self::CreatePlan => (true, false),
+            Self::GetTenant | Self::GetPlan => (false, true),
             Self::Health
             | Self::Describe
             | Self::VerifyKey
             | Self::TraefikConfig
             | Self::ListTenants
-            | Self::CreateTenant
             | Self::GetSettings
-            | Self::InstallTenant
-            | Self::ResetUserPassword
             | Self::ListPlans
-            | Self::CreatePlan
             | Self::ListKeys
             | Self::CreateKey
             | Self::GetKey
@@ -173,7 +139,7 @@ impl Operation {
             | Self::GetJob
             | Self::CancelJob
             | Self::RenewJob
-            | Self::FinishJob => false,
+            | Self::FinishJob => (false, false),
         }
     }
 }
