@@ -1,12 +1,12 @@
 //! What a cell sees of its tenants (contract §15): the feed, its cursor, and what a poll costs.
 
-use rusqlite::types::Value as SqliteValue;
-use rusqlite::{StatementStatus, params_from_iter};
+use rusqlite::StatementStatus;
 use serde_json::{Value as Json, json};
 use tenants_core::sql::Value;
 
 use crate::ask::{Ask, delete, get, new_plan, new_tenant, new_tenant_on, patch, post, put};
 use crate::cells::host_with_cells;
+use crate::costs::counted;
 use crate::host::{Host, WaitsForBatch as _};
 
 /// An agent's poll of the cell `eu` after a cursor.
@@ -317,16 +317,12 @@ fn an_idle_poll_takes_the_same_steps_however_many_tenants_there_are() {
             .statements()
             .iter()
             .map(|statement| {
-                let mut prepared = host.db.prepare(statement.text()).unwrap();
-                let values = statement.values().iter().map(|value| match value {
-                    Value::Null => SqliteValue::Null,
-                    Value::Integer(n) => SqliteValue::Integer(*n),
-                    Value::Text(text) => SqliteValue::Text(text.clone()),
-                });
-                let mut rows = prepared.query(params_from_iter(values)).unwrap();
-                while rows.next().unwrap().is_some() {}
-                drop(rows);
-                prepared.get_status(StatementStatus::VmStep)
+                counted(
+                    &host.db,
+                    StatementStatus::VmStep,
+                    statement.text(),
+                    statement.values(),
+                )
             })
             .sum();
         assert_eq!(host.expect(304, &ask).body, "");
