@@ -69,7 +69,8 @@ fn no_request_visits_rows_that_it_does_not_return() {
         assert_eq!(
             wrote,
             ask.method != "GET"
-                && !["/verify", "/lease", "/renew"]
+                // No tenant can have the id `_`.
+                && !["/verify", "/lease", "/renew", "/tenants/_"]
                     .iter()
                     .any(|end| ask.target.ends_with(end)),
             "{name}"
@@ -137,11 +138,11 @@ fn filters_and_orders_find_their_rows_among_100_000_tenants() {
         ("q=H5000".into(), 11),
         ("plan_id=plan3&limit=10".into(), 10),
         ("plan_id=plan3&limit=10&after=t5".into(), 10),
-        ("plan_id=&limit=10".into(), 2),
+        ("plan_id=&limit=10".into(), 3),
         ("is_enabled=false&limit=10".into(), 10),
         ("is_enabled=false&limit=10&after=t5".into(), 10),
-        (format!("created_since={}&limit=10", time(99_995)), 8),
-        (format!("updated_since={}&limit=10", time(199_990)), 8),
+        (format!("created_since={}&limit=10", time(99_995)), 9),
+        (format!("updated_since={}&limit=10", time(199_990)), 9),
         (
             format!("updated_since={}&sort=updated_at&limit=10", time(1000)),
             10,
@@ -172,7 +173,7 @@ fn filters_and_orders_find_their_rows_among_100_000_tenants() {
         assert_eq!(list.as_array().unwrap().len(), shown, "{query}: {list}");
     }
     for (query, total) in [
-        ("count=true&limit=1", "100002"),
+        ("count=true&limit=1", "100003"),
         ("count=true&limit=1&plan_id=plan3", "10000"),
         ("count=true&limit=1&label=tier:x7&is_enabled=true", "100"),
         ("count=true&limit=1&after=t99&q=t9", "11111"),
