@@ -109,7 +109,7 @@ fn run(shared: &Shared, id: &str, lock: &crate::command::TenantLock) {
         .run(lock, id, &["-C", "stats", "--format", "json"], limit)
     {
         Ok(output) if output.is_success() => match counted(id, &output.stdout) {
-            Some(counted) => shared.add_counted(vec![counted]),
+            Some(counted) => shared.counted.add(vec![counted]),
             None => log::warn(
                 "stats_failed",
                 json!({"tenant": id, "detail": "the output is no JSON object"}),

@@ -25,8 +25,10 @@ pub(crate) fn write(level: Level, event: &str, members: Value) {
     if let Value::Object(members) = members {
         line.extend(members);
     }
+    // In one piece, since a journal and other threads see every write by itself.
+    let line = format!("{}\n", Value::Object(line));
     // Nothing can be done about a log that cannot be written.
-    let _ = writeln!(std::io::stderr().lock(), "{}", Value::Object(line));
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 pub(crate) fn info(event: &str, members: Value) {

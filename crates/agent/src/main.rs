@@ -88,6 +88,8 @@ fn perform(cli: &Cli) -> Result<(), Error> {
         signal_hook::flag::register(signal, Arc::clone(&shared.stop))
             .map_err(|e| Error::failed("signals", e))?;
     }
+    // A service that was told to stop has done well; a command that was cut off has not done its work.
+    run::end_in_time(&shared, i32::from(!matches!(command, Command::Run)));
     shared.runner.prepare()?;
     if matches!(command, Command::Update) {
         // It runs beside the agent: the sites' locks keep the two apart.

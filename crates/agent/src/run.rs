@@ -21,6 +21,25 @@ use crate::traefik::TraefikFile;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long running jobs have after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
+/// How long the process has after SIGTERM, whatever it waits for: a registry or a Redis may hold an answer back for longer.
+const END_WITHIN: Duration = Duration::from_secs(28);
+
+/// Ends the process some time after SIGTERM, with this exit code, if it has not ended by itself. Every change of the state file is a
+/// transaction, and commands go on and hold their tenants' locks, so the next start finds everything.
+pub(crate) fn end_in_time(shared: &Arc<Shared>, code: i32) {
+    let shared = Arc::clone(shared);
+    std::thread::spawn(move || {
+        while !shared.is_stopping() {
+            sleep(Duration::from_millis(100));
+        }
+        sleep(END_WITHIN);
+        log::warn(
+            "stopped",
+            json!({"jobs": shared.running.load(Ordering::Relaxed), "detail": "something did not answer in time"}),
+        );
+        std::process::exit(code);
+    });
+}
 
 /// Runs rounds until SIGTERM.
 ///
@@ -141,7 +160,7 @@ impl Rounds {
                     "registry_down",
                     json!({"detail": error.to_string(), "again_in_seconds": self.pause.as_secs_f64()}),
                 );
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.pause = longer(self.pause);
                 Ok(())
             }
             // The next round connects anew, and says so.
@@ -182,7 +201,7 @@ impl Rounds {
     }
 
     fn report_counted(&self) -> Result<(), RegistryError> {
-        let counted = self.shared.take_counted();
+        let counted = self.shared.counted.take();
         if counted.is_empty() {
             return Ok(());
         }
@@ -193,7 +212,7 @@ impl Rounds {
                 Ok(())
             }
             Err(error) => {
-                self.shared.add_counted(counted);
+                self.shared.counted.add(counted);
                 Err(error)
             }
             Ok(()) => Ok(()),
@@ -201,8 +220,31 @@ impl Rounds {
     }
 }
 
+/// The pause after another failure.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
+}
+
 impl From<RegistryError> for Outage {
     fn from(error: RegistryError) -> Self {
         Self::Registry(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::longer;
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        let mut pause = Duration::from_secs(2);
+        let mut seen = Vec::new();
+        for _ in 0..7 {
+            seen.push(pause.as_secs());
+            pause = longer(pause);
+        }
+        assert_eq!(seen, [2, 4, 8, 16, 32, 60, 60]);
     }
 }

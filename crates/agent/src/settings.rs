@@ -98,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) keys: Keys,
     pub(crate) encryption_key: EncryptionKey,
     pub(crate) interval: Duration,
+    /// How often all keys are compared.
+    pub(crate) compare: Duration,
     /// The words of the command that runs the installation's CLI.
     pub(crate) cli: Vec<String>,
     pub(crate) installation: Option<PathBuf>,
@@ -161,7 +163,7 @@ impl Values {
             Some(text) => text
                 .trim()
                 .parse()
-                .map_err(|_| bad(name, "expected a number")),
+                .map_err(|_| bad(name, &format!("expected a number, got `{text}`"))),
         }
     }
 }
@@ -235,6 +237,7 @@ impl Settings {
             keys: Keys::new(prefix.as_ref().map_or("chv:", |prefix| prefix.as_str())),
             encryption_key,
             interval: interval(&values, options)?,
+            compare: seconds(None, "TENANTS_AGENT_COMPARE_SECONDS", 300)?,
             cli: match values.text(options.cli.as_ref(), "TENANTS_AGENT_CLI") {
                 Some(text) => words(&text)?,
                 None => Vec::new(),
@@ -388,29 +391,4 @@ fn bad(name: &str, detail: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn a_command_is_words_or_a_json_array_and_never_a_shells() {
-        assert_eq!(
-            words("php /var/www/app/bin/cli").unwrap(),
-            ["php", "/var/www/app/bin/cli"]
-        );
-        assert_eq!(
-            words(r#"["php", "/a b/cli"]"#).unwrap(),
-            ["php", "/a b/cli"]
-        );
-        for bad in [
-            "",
-            "[]",
-            "[1]",
-            "php 'a b'",
-            "php a; rm b",
-            "php $HOME",
-            "[\"\"]",
-        ] {
-            assert!(words(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

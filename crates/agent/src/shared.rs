@@ -1,8 +1,7 @@
 //! The values that the agent's threads share.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::command::{Runner, locks_beside};
 use crate::registry::{Counted, Registry};
@@ -19,8 +18,7 @@ pub(crate) struct Shared {
     pub(crate) is_redis_good: AtomicBool,
     /// The number of jobs that run.
     pub(crate) running: AtomicUsize,
-    /// Counters that are not reported yet.
-    pub(crate) counted: Mutex<Vec<Counted>>,
+    pub(crate) counted: Counters,
 }
 
 impl Shared {
@@ -36,24 +34,33 @@ impl Shared {
             stop: Arc::new(AtomicBool::new(false)),
             is_redis_good: AtomicBool::new(false),
             running: AtomicUsize::new(0),
-            counted: Mutex::new(Vec::new()),
+            counted: Counters::default(),
         }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
 
-    /// Takes counters to report, 100 at the most.
-    pub(crate) fn take_counted(&self) -> Vec<Counted> {
-        let mut counted = lock(&self.counted);
-        let count = counted.len().min(100);
+/// The most tenants of one report.
+const REPORTED: usize = 100;
+
+/// Counters of sites that are not reported yet.
+#[derive(Default)]
+pub(crate) struct Counters(Mutex<Vec<Counted>>);
+
+impl Counters {
+    /// Takes counters to report, as many as one report may have.
+    pub(crate) fn take(&self) -> Vec<Counted> {
+        let mut counted = self.lock();
+        let count = counted.len().min(REPORTED);
         counted.drain(..count).collect()
     }
 
-    /// Adds counters to report. Newer ones of a tenant replace older ones.
-    pub(crate) fn add_counted(&self, new: Vec<Counted>) {
-        let mut counted = lock(&self.counted);
+    /// Adds counters. Newer ones of a tenant replace older ones.
+    pub(crate) fn add(&self, new: Vec<Counted>) {
+        let mut counted = self.lock();
         for new in new {
             match counted.iter_mut().find(|old| old.id == new.id) {
                 Some(old) if old.counted_at <= new.counted_at => *old = new,
@@ -62,11 +69,44 @@ impl Shared {
             }
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Counted>> {
+        // The data is whole even if a thread panicked while it had the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // The data is whole even if a thread panicked while it had the lock.
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+    use crate::registry::Counted;
+
+    fn counted(id: usize, files: u64, at: &str) -> Counted {
+        Counted {
+            id: format!("t{id}"),
+            stats: serde_json::json!({"files": files}),
+            counted_at: at.into(),
+        }
+    }
+
+    #[test]
+    fn counters_are_reported_in_batches_of_a_hundred() {
+        let counters = Counters::default();
+        counters.add((0..250).map(|n| counted(n, 1, "1")).collect());
+        assert_eq!([0; 4].map(|_| counters.take().len()), [100, 100, 50, 0]);
+    }
+
+    #[test]
+    fn newer_counters_replace_older_ones_and_not_the_other_way() {
+        let counters = Counters::default();
+        counters.add(vec![counted(1, 1, "2"), counted(2, 1, "2")]);
+        // A report that failed comes back, and is older than what was counted meanwhile.
+        counters.add(vec![counted(1, 2, "3"), counted(2, 2, "1")]);
+        let files: Vec<_> = counters
+            .take()
+            .into_iter()
+            .map(|c| c.stats["files"].clone())
+            .collect();
+        assert_eq!(files, [2, 1]);
+    }
 }

@@ -22,8 +22,6 @@ use crate::state::{Plan, Staged, State};
 use crate::tenant;
 use crate::wire::Entry;
 
-/// How often all keys are compared.
-const COMPARE_EVERY: Duration = Duration::from_secs(300);
 /// How often a change that waits for `accept` is read anew.
 const HELD_EVERY: Duration = Duration::from_secs(60);
 
@@ -120,7 +118,7 @@ impl Engine {
         if self.state.meta("cursor")?.is_some() {
             self.mend_marker()?;
             self.flush()?;
-            let is_due = |at: Instant| at.elapsed() >= COMPARE_EVERY;
+            let is_due = |at: Instant| at.elapsed() >= self.shared.settings.compare;
             if self.compared.is_none_or(is_due) {
                 self.compared = Some(Instant::now());
                 self.compare()?;
