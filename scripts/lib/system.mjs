@@ -32,13 +32,16 @@ export async function ensurePrograms(names) {
     try {
       // On a new machine the package lists are empty or old.
       await quiet('apt-get', ['update'], { label: 'apt-get update', env });
-      await quiet('apt-get', ['install', '-y', '--no-install-recommends', ...missing.flatMap((name) => packages[name].split(' '))], { label: 'apt-get install', env });
+      await quiet('apt-get', ['install', '-y', '--no-install-recommends', ...debianPackages(missing)], { label: 'apt-get install', env });
     } catch (error) {
       say(error.message);
     }
   }
   return names.filter((name) => !isThere(name));
 }
+
+/** The Debian packages that have these programs and libraries. */
+export const debianPackages = (names) => names.flatMap((name) => packages[name].split(' '));
 
 function isThere(name) {
   // Debian's Python lacks the modules that create a virtual environment.

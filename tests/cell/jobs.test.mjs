@@ -221,6 +221,25 @@ test('a first start with nothing to decrypt has an installed site read before al
   assert.equal((await redis.keys()).filter((key) => key.includes(':tenant:')).length, 2)
 })
 
+test('no more jobs run at a time than there are workers, and never two for one tenant', { skip }, async () => {
+  const { registry, agent } = await cell({ env: { TENANTS_AGENT_WORKERS: '2' } })
+  const ids = ['w1', 'w2', 'w3', 'w4']
+  registry.put(...ids.map((id) => ({ id })))
+  agent.slow('install', 0.4)
+  agent.start()
+  const jobs = ids.map((id) => registry.install(id))
+  // A second job for the first tenant waits for its command.
+  jobs.splice(1, 0, registry.job('password_reset', 'w1', { username: 'admin', password: 'another one' }))
+  registry.jobs.splice(1, 0, registry.jobs.pop())
+  for (const job of jobs) assert.equal((await registry.ended(job)).state, 'done', job.error)
+  const calls = agent.calls()
+  let running = 0
+  const most = Math.max(...calls.filter((call) => call.includes('install')).map((call) => (running += call.startsWith('installed') ? -1 : 1)))
+  assert.ok(most <= 2, calls.join())
+  assert.ok(calls.indexOf('password-reset w1') > calls.indexOf('installed w1'), calls.join())
+  await agent.stop()
+})
+
 test('SIGTERM lets a running job end and report', { skip }, async () => {
   const { registry, agent } = await cell()
   registry.put({ id: 't1' })

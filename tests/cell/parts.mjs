@@ -1,5 +1,5 @@
 // Starts the real parts of a cell on loopback: Redis, MariaDB, PHP with a stand-in for Chevereto, and the agent. Each ends with the test
-// file that started it.
+// file or program that started it.
 import assert from 'node:assert/strict'
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,11 +7,11 @@ import http from 'node:http'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { programPath } from '../../scripts/lib/system.mjs'
+import { atEnd, isUnlimited } from '../lifetime.mjs'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export const INSTALLATION = path.join(ROOT, 'tests/cell/installation')
@@ -36,7 +36,7 @@ export function noCell({ database = false } = {}) {
 /** Makes a folder that is removed with the test file. */
 export function temporary(name) {
   const folder = mkdtempSync(path.join(os.tmpdir(), `tenants-cell-${name}-`))
-  after(() => rmSync(folder, { recursive: true, force: true }))
+  atEnd(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
@@ -50,6 +50,10 @@ export async function freePorts(count) {
   return ports
 }
 
+/** What ends the programs that run. */
+const kills = new Set()
+process.once('exit', () => kills.forEach((kill) => kill()))
+
 /** Starts a program that ends with the test file. Its output goes to a log file. */
 export function start(program, args, { log, env = {}, cwd, argv0 } = {}) {
   const output = openSync(log, 'a', 0o600)
@@ -57,18 +61,17 @@ export function start(program, args, { log, env = {}, cwd, argv0 } = {}) {
   closeSync(output)
   const ended = new Promise((resolve) => child.once('error', resolve).once('exit', resolve))
   const kill = () => child.kill('SIGKILL')
-  const last = setTimeout(kill, LIFETIME)
-  last.unref()
-  process.once('exit', kill)
+  const last = isUnlimited() ? undefined : setTimeout(kill, LIFETIME).unref()
+  kills.add(kill)
   const stop = async (signal = 'SIGTERM') => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     const hard = setTimeout(kill, 40_000)
     await ended
     clearTimeout(hard)
     clearTimeout(last)
-    process.off('exit', kill)
+    kills.delete(kill)
   }
-  after(() => stop('SIGKILL'))
+  atEnd(() => stop('SIGKILL'))
   return { child, ended, stop, log: () => readFileSync(log, 'utf8') }
 }
 
@@ -98,6 +101,21 @@ export async function startRedis({ policy = 'noeviction', more = [] } = {}) {
     stop: () => running.stop(),
     /** Sends a command, and returns its answer: a string (latin1), a number, null or an array. */
     command: (...words) => resp(port, words),
+    /** Records the commands that the server carries out. Returns a function that ends the record and returns it, a text for each command. */
+    async record() {
+      const socket = net.connect(port, '127.0.0.1').setEncoding('latin1')
+      let text = ''
+      socket.on('error', () => {}).on('data', (data) => { text += data })
+      socket.write('MONITOR\r\n')
+      await until(() => text.startsWith('+OK'), 'MONITOR')
+      return async () => {
+        await redis.command('ECHO', 'the end')
+        await until(() => text.includes('"the end"'), 'the end of the record')
+        socket.destroy()
+        // A line is: +<time> [<database> <client>] "<command>" "<argument>" … Those of scripts are left out.
+        return text.split('\r\n').slice(1, -1).filter((line) => !/^\S+ \[\d+ lua\]/.test(line)).map((line) => line.replace(/^\+[\d.]+ \[[^\]]*\] /, '')).filter((line) => !/^"(ECHO|PING)"/.test(line))
+      }
+    },
     /** The names of all keys, sorted. */
     keys: async () => (await redis.command('KEYS', '*')).sort(),
   }
@@ -161,7 +179,10 @@ export async function startMariaDb() {
   const data = path.join(folder, 'data')
   // As root, the server wants to be told that it may run as root.
   const user = process.getuid() === 0 ? ['--user=root'] : []
-  const common = ['--no-defaults', `--datadir=${data}`, ...user]
+  // A server that starts removes temporary tables from its folder, which would be those of another one, too.
+  const tmp = path.join(folder, 'tmp')
+  mkdirSync(tmp)
+  const common = ['--no-defaults', `--datadir=${data}`, `--tmpdir=${tmp}`, ...user]
   const made = spawnSync('mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=8M'], { encoding: 'utf8', timeout: 60_000 })
   assert.equal(made.status, 0, made.stderr + made.stdout)
   const init = path.join(folder, 'init.sql')

@@ -20,6 +20,7 @@ export async function startRegistry({ cell = 'main' } = {}) {
   const jobs = []
   const stats = new Map()
   let isDown = false
+  let seen = 0
   let pageTenants = Infinity
 
   const cursorOf = (row) => Buffer.from(JSON.stringify([epoch, row?.revision ?? 0, row?.id ?? ''])).toString('base64url')
@@ -92,6 +93,9 @@ export async function startRegistry({ cell = 'main' } = {}) {
         response.writeHead(status, { 'content-type': 'application/json', ...(etag ? { etag } : {}) }).end(text)
       }
       if (isDown) return void request.socket.destroy()
+      seen++
+      // The request is taken, and never answered.
+      if (registry.hangs) return
       assert.ok(url.pathname.startsWith(BASE))
       const signature = createHmac('sha256', secret).update(raw).digest('hex')
       if (request.headers['x-api-key'] !== key || request.headers['x-signature'] !== signature) return reply(problem(401, 'unauthorized'))
@@ -146,6 +150,10 @@ export async function startRegistry({ cell = 'main' } = {}) {
     pages: (tenants) => { pageTenants = tenants },
     /** Drops the connection after the request was carried out, if this returns true. */
     lose: undefined,
+    /** Answers nothing more. */
+    hangs: false,
+    /** How many requests came, answered or not. */
+    seen: () => seen,
     /** Shortens leases. */
     leaseSeconds: undefined,
     traefik: () => ({

@@ -51,6 +51,52 @@ test('a site runs under its settings, and follows each change', { skip }, async 
   await until(async () => (await redis.keys()).join() === 'chv:_:agent:main,chv:_:hostname:1.example,chv:_:tenant:1', 'the keys of `a` are gone')
 })
 
+test('all keys of a tenant are written in one transaction, and a hostname is deleted by one script', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a', hostname: 'a.example', hostnames: ['a.example', 'www.a.example'] }, { id: 'b' })
+  assert.equal((await agent.run('once')).status, 0)
+  registry.put({ id: 'a', hostname: 'new.example', hostnames: ['new.example', 'www.a.example'] })
+  const stop = await redis.record()
+  assert.equal((await agent.run('once')).status, 0)
+  const commands = await stop()
+  const writes = commands.slice(commands.indexOf('"MULTI"'), commands.indexOf('"EXEC"') + 1).map((line) => line.split(' ').slice(0, 2).join(' '))
+  assert.deepEqual(writes, ['"MULTI"', '"SET" "chv:_:tenant:a"', '"SET" "chv:_:hostname:new.example"', '"SET" "chv:_:hostname:www.a.example"', '"EXEC"'])
+  // Nothing writes a tenant's keys outside of it, and only the script deletes one.
+  const others = commands.filter((line) => /^"(SET|DEL|UNLINK|MSET)"/i.test(line) && !line.includes('chv:_:agent:'))
+  assert.equal(others.length, 3, commands.join('\n'))
+  assert.equal(commands.filter((line) => /^"EVAL(SHA)?"/.test(line) && line.includes('"chv:_:hostname:a.example"')).length >= 1, true)
+  assert.deepEqual((await redis.keys()).filter((key) => key.includes('hostname')), ['chv:_:hostname:b.example', 'chv:_:hostname:new.example', 'chv:_:hostname:www.a.example'])
+})
+
+test('a Redis that was restored from an older copy is put right in the next round', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a', limits: { A: '1' } }, { id: 'b' })
+  assert.equal((await agent.run('once')).status, 0)
+  const copy = await Promise.all((await redis.keys()).map(async (key) => [key, await redis.command('GET', key)]))
+  registry.put({ id: 'a', limits: { A: '2' } })
+  agent.start()
+  await until(async () => (await redis.command('GET', 'chv:_:tenant:a'))?.includes('"A";s:1:"2"'), 'the change')
+  await until(() => registry.polls().some((p) => p.status === 304), 'a 304')
+  registry.down(true)
+  for (const [key, value] of copy) await redis.command('SET', key, value)
+  await agent.event('redis_rewritten')
+  await until(async () => (await redis.command('GET', 'chv:_:tenant:a')).includes('"A";s:1:"2"'), 'the later value is back')
+})
+
+test('all keys are compared from time to time, the marker aside', { skip }, async () => {
+  const { registry, redis, agent } = await cell({ env: { TENANTS_AGENT_COMPARE_SECONDS: '1' } })
+  registry.put({ id: 'a' }, { id: 'b' })
+  agent.start()
+  await until(async () => (await tenantsIn(redis)).length === 2, 'two tenants')
+  for (const round of [1, 2]) {
+    await redis.command('DEL', 'chv:_:hostname:a.example')
+    await redis.command('SET', 'chv:_:tenant:b', 'broken')
+    await until(() => agent.events('keys_differ').length === round, 'the comparison')
+    await until(async () => (await redis.command('GET', 'chv:_:hostname:a.example')) === 's:1:"a";' && (await redis.command('GET', 'chv:_:tenant:b')).startsWith('a:10:'), 'both keys are mended')
+  }
+  assert.deepEqual(agent.events('redis_rewritten'), [])
+})
+
 test('two tenants that swap their hostnames between two rounds keep one each', { skip }, async () => {
   const { registry, redis, agent } = await cell()
   registry.put({ id: 'a', hostname: 'x.example' }, { id: 'b', hostname: 'y.example' })
@@ -100,6 +146,9 @@ test('a Redis that was flushed or that was away is put right from the state file
   await redis.start()
   await agent.event('redis_up')
   await until(async () => (await tenantsIn(redis)).length === 2, 'the tenants are back')
+  // Each pause is twice the one before.
+  const down = await until(() => agent.events('registry_down').length >= 3 && agent.events('registry_down'), 'more tries')
+  assert.deepEqual(down.slice(0, 3).map((line) => line.again_in_seconds), [0.2, 0.4, 0.8])
   registry.put({ id: 'c' })
   registry.down(false)
   await agent.event('registry_up')
@@ -286,6 +335,15 @@ test('a Redis that would throw sites away is refused', { skip }, async () => {
   assert.equal(once.status, 3)
   assert.match(once.stderr, /maxmemory-policy is allkeys-lru/)
   assert.deepEqual(await redis.keys(), [])
+})
+
+test('a Redis Cluster is refused', { skip }, async () => {
+  const registry = await startRegistry()
+  registry.put({ id: 'a' })
+  const redis = await startRedis({ more: ['--cluster-enabled', 'yes', '--cluster-port', String((await freePorts(1))[0])] })
+  const once = await makeAgent({ registry, redis }).run('once')
+  assert.equal(once.status, 3)
+  assert.match(once.stderr, /runs as a cluster, where one transaction cannot hold both keys of a tenant/)
 })
 
 test('a Redis with a user of its own is reached, on a socket too', { skip }, async () => {

@@ -1,49 +1,16 @@
 // The cell's part of Traefik's configuration in a file: a real Traefik with its file provider, in front of real PHP.
 import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
-import http from 'node:http'
 import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { noTraefik, traefikProgram } from '../e2e/traefik.mjs'
-import { agentProgram, freePorts, makeAgent, noCell, start, startPhp, startRedis, temporary, until } from './parts.mjs'
+import { noTraefik } from '../e2e/traefik.mjs'
+import { agentProgram, makeAgent, noCell, startPhp, startRedis, temporary, until } from './parts.mjs'
 import { startRegistry } from './registry.mjs'
+import { startTraefik } from './traefik.mjs'
 
 const skip = noCell() || noTraefik()
 if (!skip) agentProgram()
-
-/** Starts a Traefik that reads one file. */
-async function startTraefik(file) {
-  const [port, admin] = await freePorts(2)
-  const folder = temporary('traefik')
-  writeFileSync(path.join(folder, 'traefik.yml'), JSON.stringify({
-    entryPoints: { web: { address: `127.0.0.1:${port}` }, traefik: { address: `127.0.0.1:${admin}` } },
-    providers: { providersThrottleDuration: '50ms', file: { directory: path.dirname(file), watch: true } },
-    global: { checkNewVersion: false, sendAnonymousUsage: false }, ping: {},
-  }))
-  const running = start(traefikProgram, [`--configFile=${path.join(folder, 'traefik.yml')}`], { log: path.join(folder, 'log'), cwd: folder })
-  const ask = (hostname) => new Promise((resolve, reject) => {
-    const request = http.get({ host: '127.0.0.1', port, headers: { Host: hostname }, agent: false, timeout: 5_000 }, (response) => {
-      const chunks = []
-      response.on('data', (c) => chunks.push(c)).on('error', reject).on('end', () => {
-        const text = Buffer.concat(chunks).toString()
-        resolve({ status: response.statusCode, body: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : text.trim() })
-      })
-    })
-    request.on('timeout', () => request.destroy(new Error('no answer'))).on('error', reject)
-  })
-  const traefik = {
-    ...running, ask,
-    until: (status, hostname, check = () => true) => {
-      let last
-      return until(async () => {
-        last = await ask(hostname).catch((error) => ({ status: error.message }))
-        return last.status === status && check(last.body) && last
-      }, () => `${hostname}: expected ${status}, got ${JSON.stringify(last)}\n${running.log().slice(-2000)}`)
-    },
-  }
-  return traefik
-}
 
 test('a visitor reaches a site through Traefik, which restarts while the registry is down', { skip }, async () => {
   const [registry, redis] = await Promise.all([startRegistry(), startRedis()])

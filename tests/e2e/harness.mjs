@@ -9,7 +9,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
-import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Log, LogLevel, Miniflare } from 'miniflare'
@@ -17,6 +16,7 @@ import { parse as parseToml } from 'smol-toml'
 import { bundle } from '../../scripts/lib/bundle.mjs'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { splitStatements } from '../../scripts/lib/sql.mjs'
+import { atEnd } from '../lifetime.mjs'
 import { assertDescribed } from '../openapi/description.mjs'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -146,7 +146,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
       if (!persist) rmSync(own, { recursive: true, force: true })
     }
   }
-  after(stop)
+  atEnd(stop)
   const url = (await miniflare.ready).origin
   const direct = (await miniflare.unsafeGetDirectURL()).origin
   const db = await miniflare.getD1Database('DB')
@@ -271,7 +271,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
       for (const line of logs) for (const value of hidden) assert.ok(!line.includes(value), `a console line contains ${value}: ${line}`)
     },
   }
-  after(() => api.assertNothingSecretLogged())
+  atEnd(() => api.assertNothingSecretLogged())
   if (schema) {
     const all = Array.isArray(schema) ? schema : [...migrations().flatMap(statements), ...record(migrations())]
     await db.batch(all.map((s) => db.prepare(s)))
