@@ -132,17 +132,25 @@ CREATE TABLE audit_log (
   key_id INTEGER,                  -- api_keys.id (NULL: an operator at the command line)
   -- NOT NULL also stops a whole transaction: see `entered` in store/audit.rs.
   action TEXT NOT NULL,            -- "tenant.create", "plan.update", "api_key.delete", …
-  subject TEXT NOT NULL,           -- the identifier of the changed resource
+  subject TEXT NOT NULL,           -- the identifier of the changed resource, in lower case
   request_id TEXT NOT NULL,
   created_at TEXT NOT NULL,
   operator TEXT,                   -- who ran the command (NULL: a caller, or a host that does not say)
   -- Of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or a Worker that is older than the column).
   detail TEXT,
-  token TEXT                       -- random, one for each write of the API (NULL: another author, or a Worker that is older than the column)
+  token TEXT,                      -- random, one for each write of the API (NULL: another author, or a Worker that is older than the column)
+  -- Of an edit: the names of the members that it changed, with a space between them, and never their values (NULL: no edit, or an entry that is
+  -- older than the column).
+  changed TEXT
 ) STRICT;
 
--- Finds the history of a tenant, a plan or a key. Ids and times ascend together, so a time alone needs no index.
-CREATE INDEX audit_log_by_subject ON audit_log (subject, created_at);
+-- These find entries for a list. Each ends with the entry's id, which is the order of the list. The type of an entry's subject is its action up to
+-- the full stop.
+CREATE INDEX audit_log_by_subject ON audit_log (subject);
+CREATE INDEX audit_log_by_key ON audit_log (key_id);
+CREATE INDEX audit_log_by_action ON audit_log (action);
+CREATE INDEX audit_log_by_subject_type ON audit_log (substr(action, 1, instr(action, char(46)) - 1));
+CREATE INDEX audit_log_by_creation ON audit_log (created_at);
 
 -- A write whose batch failed is tried again with the same token. So one that was committed all the same, or that is only late, is not made twice.
 CREATE UNIQUE INDEX audit_log_by_token ON audit_log (token) WHERE token IS NOT NULL;
@@ -317,6 +325,8 @@ END;
 -- The audit entry comes first, since its id is the row's new revision.
 -- `is_done`: the log has the write's token, because an earlier try of the same request was committed. A Worker that is older than the token leaves
 -- both columns NULL.
+-- `idempotency_key` and the four columns after it remember the response of a request with an `Idempotency-Key`. They are NULL if it has none, or if
+-- the write's batch has a statement of its own for it. The remembered answer ends with the revision of the write, which only the trigger knows.
 -- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
 
 -- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
@@ -326,8 +336,8 @@ END;
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
   plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done,
-  cell_fits, site_is_elsewhere, adopts_kept, cell_id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  cell_fits, site_is_elsewhere, adopts_kept, cell_id, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
   AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
@@ -335,6 +345,9 @@ WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NE
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
     VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
     cell_id, site_state)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
@@ -346,15 +359,26 @@ END;
 CREATE VIEW edit_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id,
   sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels,
-  precondition_fails, is_trial, token, is_done, cell_fits, cell_is_fixed, sets_cell_id, cell_id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  precondition_fails, is_trial, token, is_done, cell_fits, cell_is_fixed, sets_cell_id, cell_id, idempotency_key, fingerprint, remembered_until,
+  answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_tenant_done INSTEAD OF INSERT ON edit_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there AND NEW.external_id_is_taken IS NOT 1
   AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
   AND NEW.cell_fits IS NOT 0 AND NEW.cell_is_fixed IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
-    VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.hostname <> hostname, ' hostname', '') || iif(NEW.is_enabled <> is_enabled, ' is_enabled', '')
+      || iif(NEW.sets_plan_id AND NEW.plan_id IS NOT plan_id, ' plan_id', '')
+      || iif(NEW.sets_external_id AND NEW.external_id IS NOT external_id, ' external_id', '')
+      || iif(NEW.sets_labels AND coalesce(NEW.labels, '{}') <> labels, ' labels', '')
+      || iif(NEW.sets_limits AND NEW.limits IS NOT limits, ' limits', '')
+      || iif(NEW.sets_env AND coalesce(NEW.env, env) IS NOT NULL, ' env', '')
+      || iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, ' cell_id', '')) FROM tenants WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET
     hostname = coalesce(NEW.hostname, hostname),
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
@@ -373,39 +397,56 @@ END;
 
 -- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL.
 CREATE VIEW delete_tenant (
-  key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_tenant_done INSTEAD OF INSERT ON delete_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  DELETE FROM tenants WHERE id = NEW.id;
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
     VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.site_is_there, 'tables_kept', NULL));
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM tenants WHERE id = NEW.id;
 END;
 
 CREATE VIEW create_plan (
   key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels, is_trial,
-  token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_plan_done INSTEAD OF INSERT ON create_plan
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
     VALUES (NEW.key_id, 'plan.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO tenants_plans (id, name, description, limits, env, created_at, updated_at, external_id, labels, revision)
     VALUES (NEW.id, NEW.name, NEW.description, NEW.limits, NEW.env, NEW.now, NEW.now, NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
 END;
 
 CREATE VIEW edit_plan (
   key_id, request_id, now, key_stands, id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env,
-  external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, precondition_fails, is_trial, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, precondition_fails, is_trial, token, is_done,
+  idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_plan_done INSTEAD OF INSERT ON edit_plan
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.labels_fit IS NOT 0
   AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
-    VALUES (NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.name IS NOT NULL AND NEW.name IS NOT name, ' name', '')
+      || iif(NEW.sets_description AND NEW.description IS NOT description, ' description', '')
+      || iif(NEW.sets_external_id AND NEW.external_id IS NOT external_id, ' external_id', '')
+      || iif(NEW.sets_labels AND coalesce(NEW.labels, '{}') <> labels, ' labels', '')
+      || iif(NEW.sets_limits AND NEW.limits IS NOT limits, ' limits', '')
+      || iif(NEW.sets_env AND coalesce(NEW.env, env) IS NOT NULL, ' env', '')) FROM tenants_plans WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants_plans SET
     name = coalesce(NEW.name, name),
     description = iif(NEW.sets_description, NEW.description, description),
@@ -419,13 +460,17 @@ BEGIN
 END;
 
 CREATE VIEW delete_plan (
-  key_id, request_id, now, key_stands, id_is_there, id, precondition_fails, is_trial, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, id, precondition_fails, is_trial, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_plan_done INSTEAD OF INSERT ON delete_plan
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
     VALUES (NEW.key_id, 'plan.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   -- The foreign key says the same, but not every SQLite enforces it.
   UPDATE tenants SET plan_id = NULL, revision = last_insert_rowid() WHERE plan_id = NEW.id;
   DELETE FROM tenants_plans WHERE id = NEW.id;
@@ -433,60 +478,91 @@ END;
 
 -- The writes of API keys. `exceeds_own`: the key is or would be valid for longer than the caller's own.
 CREATE VIEW create_key (
-  key_id, request_id, now, key_stands, exceeds_own, id_is_given, id, name, digest, scopes, permits, expires_at, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, exceeds_own, id_is_given, id, name, digest, scopes, permits, expires_at, token, is_done, idempotency_key,
+  fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_key_done INSTEAD OF INSERT ON create_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NOT NEW.id_is_given AND NOT NEW.is_done
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.create', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO api_keys (id, name, digest, scopes, permits, created_at, expires_at) VALUES (NEW.id, NEW.name, NEW.digest, NEW.scopes, NEW.permits, NEW.now, NEW.expires_at);
 END;
 
 CREATE VIEW edit_key (
-  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, sets_name, name, sets_expires_at, expires_at, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, sets_name, name, sets_expires_at, expires_at, token, is_done,
+  idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_key_done INSTEAD OF INSERT ON edit_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.update', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'api_key.update', NEW.id, NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.sets_name AND NEW.name IS NOT name, ' name', '')
+      || iif(NEW.sets_expires_at AND NEW.expires_at IS NOT expires_at, ' expires_at', '')) FROM api_keys WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE api_keys SET name = iif(NEW.sets_name, NEW.name, name), expires_at = iif(NEW.sets_expires_at, NEW.expires_at, expires_at) WHERE id = NEW.id;
 END;
 
 CREATE VIEW delete_key (
-  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer,
+  secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_key_done INSTEAD OF INSERT ON delete_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.delete', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE api_keys SET deleted_at = NEW.now WHERE id = NEW.id;
 END;
 
 CREATE VIEW rotate_key (
-  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, digest, previous_until, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, digest, previous_until, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER rotate_key_done INSTEAD OF INSERT ON rotate_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.rotate', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE api_keys SET previous_digest = digest, previous_until = NEW.previous_until, digest = NEW.digest WHERE id = NEW.id;
 END;
 
 -- A PUT of a cell. `is_same`: nothing would change. `sets_…` as above, and `is_accepting` keeps its value if it is NULL.
 CREATE VIEW put_cell (
-  key_id, request_id, now, key_stands, id_is_there, is_same, id, sets_name, name, sets_service, service_name, service_port, is_accepting
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, is_same, id, sets_name, name, sets_service, service_name, service_port, is_accepting, token,
+  is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER put_cell_created INSTEAD OF INSERT ON put_cell
-WHEN NEW.key_stands AND NOT NEW.id_is_there
+WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.is_done IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'cell.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO cells (id, name, service_name, service_port, is_accepting, created_at, updated_at)
     VALUES (NEW.id, NEW.name, NEW.service_name, NEW.service_port, coalesce(NEW.is_accepting, 1), NEW.now, NEW.now);
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'cell.create', lower(NEW.id), NEW.request_id, NEW.now);
 END;
 CREATE TRIGGER put_cell_edited INSTEAD OF INSERT ON put_cell
-WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_same
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_same AND NEW.is_done IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'cell.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.sets_name AND NEW.name IS NOT name, ' name', '')
+      || iif(NEW.sets_service AND (NEW.service_name, NEW.service_port) IS NOT (service_name, service_port), ' service', '')
+      || iif(NEW.is_accepting <> is_accepting, ' accepting', '')) FROM cells WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE cells SET
     name = iif(NEW.sets_name, NEW.name, name),
     service_name = iif(NEW.sets_service, NEW.service_name, service_name),
@@ -494,71 +570,86 @@ BEGIN
     is_accepting = coalesce(NEW.is_accepting, is_accepting),
     updated_at = NEW.now
     WHERE id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'cell.update', lower(NEW.id), NEW.request_id, NEW.now);
 END;
 
 CREATE VIEW delete_cell (
-  key_id, request_id, now, key_stands, id_is_there, is_in_use, id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, is_in_use, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_cell_done INSTEAD OF INSERT ON delete_cell
-WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_in_use
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_in_use AND NEW.is_done IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'cell.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   DELETE FROM cells WHERE id = NEW.id;
   DELETE FROM cell_feed WHERE cell_id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at)
-    VALUES (NEW.key_id, 'cell.delete', lower(NEW.id), NEW.request_id, NEW.now);
 END;
 
 -- Another cell for an installed tenant, whose data was copied there.
 CREATE VIEW move_tenant (
-  key_id, request_id, now, key_stands, id_is_there, cell_is_there, is_free, id, cell_id, token, is_done
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, cell_is_there, is_free, id, cell_id, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER move_tenant_done INSTEAD OF INSERT ON move_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.cell_is_there AND NEW.is_free AND NEW.is_done IS NOT 1
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
-    VALUES (NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.cell_id IS NOT cell_id, 'cell_id', '')
+    FROM tenants WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET cell_id = NEW.cell_id, updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
 END;
 
 -- A job for the cell of a tenant. `is_under_way`: the tenant has an unfinished one of the kind.
 CREATE VIEW create_work (
   key_id, request_id, now, key_stands, is_under_way, is_installed, id, tenant_id, cell_id, kind, input, is_generated,
-  site_state, expires_at
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  site_state, expires_at, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_work_done INSTEAD OF INSERT ON create_work
 WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NOT NEW.is_under_way AND (NEW.kind <> 'install' OR NOT NEW.is_installed)
+  AND NEW.is_done IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'job.create', NEW.id, NEW.request_id, NEW.now, NEW.token, NEW.kind);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, input, is_generated, site_before, created_at, expires_at, wipe_at)
     VALUES (NEW.id, NEW.tenant_id, NEW.cell_id, NEW.kind, 'waiting', NEW.input, NEW.is_generated, NEW.site_state, NEW.now, NEW.expires_at,
       NEW.expires_at);
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
-    VALUES (NEW.key_id, 'job.create', lower(NEW.tenant_id), NEW.request_id, NEW.now, NEW.kind);
 END;
 
 -- Deletes a tenant of a cell, and makes the job that drops its tables. Until then they are kept.
 CREATE VIEW drop_at_cell (
-  key_id, request_id, now, key_stands, id, cell_id, job_id, expires_at
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id, cell_id, job_id, expires_at, token, is_done, idempotency_key, fingerprint, remembered_until, answer,
+  secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER drop_at_cell_done INSTEAD OF INSERT ON drop_at_cell
-WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL
+WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NEW.is_done IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, 'tables_kept');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   DELETE FROM tenants WHERE id = NEW.id;
   INSERT INTO kept_sites (tenant_id, cell_id, job_id) VALUES (NEW.id, NEW.cell_id, NEW.job_id)
     ON CONFLICT (tenant_id) DO UPDATE SET job_id = excluded.job_id;
   INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, after_revision, created_at, expires_at, wipe_at)
     SELECT NEW.job_id, NEW.id, NEW.cell_id, 'drop', 'waiting', revision, NEW.now, NEW.expires_at, NEW.expires_at FROM feed_clock WHERE id = 1;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
-    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, 'tables_kept');
 END;
 
 -- The end of a job, by the agent that has its lease. A generated password can be read for `wipe_at`.
 CREATE VIEW finish_work (
-  key_id, request_id, now, key_stands, id_is_there, has_lease, is_finished, id, state, error, wipe_at
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, has_lease, is_finished, id, state, error, wipe_at, token, is_done, idempotency_key,
+  fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER finish_work_done INSTEAD OF INSERT ON finish_work
-WHEN NEW.key_stands AND NEW.has_lease AND NOT NEW.is_finished
+WHEN NEW.key_stands AND NEW.has_lease AND NOT NEW.is_finished AND NEW.is_done IS NOT 1
 BEGIN
   UPDATE cell_work SET
     state = NEW.state,
@@ -571,17 +662,24 @@ BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
     SELECT NEW.key_id, iif(kind = 'install', 'tenant.install', iif(kind = 'drop', 'tenant.drop_tables', 'tenant.user_password_reset')),
       lower(tenant_id), NEW.request_id, NEW.now, iif(kind = 'drop', 'tables_dropped', NULL) FROM cell_work WHERE id = NEW.id AND NEW.state = 'done';
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
-    SELECT NEW.key_id, 'job.finish', lower(tenant_id), NEW.request_id, NEW.now, NEW.state FROM cell_work WHERE id = NEW.id;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'job.finish', NEW.id, NEW.request_id, NEW.now, NEW.token, NEW.state);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
 END;
 
 CREATE VIEW cancel_work (
-  key_id, request_id, now, key_stands, id_is_there, is_waiting, id
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, is_waiting, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer,
+  secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER cancel_work_done INSTEAD OF INSERT ON cancel_work
-WHEN NEW.key_stands AND NEW.is_waiting
+WHEN NEW.key_stands AND NEW.is_waiting AND NEW.is_done IS NOT 1
 BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    SELECT NEW.key_id, 'job.cancel', id, NEW.request_id, NEW.now, NEW.token, kind FROM cell_work WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE cell_work SET state = 'cancelled', finished_at = NEW.now, lease_until = NULL, input = NULL, wipe_at = NULL WHERE id = NEW.id;
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
-    SELECT NEW.key_id, 'job.cancel', lower(tenant_id), NEW.request_id, NEW.now, kind FROM cell_work WHERE id = NEW.id;
 END;

@@ -40,6 +40,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0012_key_writes.sql",
     "0013_idempotency.sql",
     "0014_cells.sql",
+    "0015_audit.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].
