@@ -9,19 +9,19 @@ const lastId = async () => (await api.sql('SELECT coalesce(max(id), 0) AS id FRO
 const since = (id) => api.sql('SELECT * FROM audit_log WHERE id > ? ORDER BY id', id)
 let requests = 0
 
-test('every write adds exactly one entry with the key, the action, the subject and the request id', async () => {
+test('every write adds exactly one entry with the key, the action, the subject, the changed members and the request id', async () => {
   const body = api.fresh()
   const tenant = `Audited${body.id.slice(0, 5)}`
   const plan = 'AuditedPlan'
   const writes = [
-    ['plan.create', plan, 201, 'POST', '/tenants-plans', { body: { id: plan, env: { S: 'plan secret' } } }],
-    ['plan.update', plan, 204, 'PATCH', `/tenants-plans/${plan.toUpperCase()}`, { body: { limits: {} } }],
-    ['tenant.create', tenant, 201, 'POST', '/tenants', { body: { ...body, id: tenant, plan_id: plan, env: { S: 'tenant secret' } } }],
-    ['tenant.update', tenant, 204, 'PATCH', `/tenants/${tenant.toUpperCase()}`, { body: { is_enabled: false } }],
-    ['plan.delete', plan, 204, 'DELETE', `/tenants-plans/${plan.toLowerCase()}`],
-    ['tenant.delete', tenant, 204, 'DELETE', `/tenants/${tenant.toLowerCase()}`],
+    ['plan.create', plan, null, 201, 'POST', '/tenants-plans', { body: { id: plan, env: { S: 'plan secret' } } }],
+    ['plan.update', plan, 'limits', 204, 'PATCH', `/tenants-plans/${plan.toUpperCase()}`, { body: { limits: {} } }],
+    ['tenant.create', tenant, null, 201, 'POST', '/tenants', { body: { ...body, id: tenant, plan_id: plan, env: { S: 'tenant secret' } } }],
+    ['tenant.update', tenant, 'is_enabled env', 204, 'PATCH', `/tenants/${tenant.toUpperCase()}`, { body: { is_enabled: false, plan_id: plan, env: { S: 'another' } } }],
+    ['plan.delete', plan, null, 204, 'DELETE', `/tenants-plans/${plan.toLowerCase()}`],
+    ['tenant.delete', tenant, null, 204, 'DELETE', `/tenants/${tenant.toLowerCase()}`],
   ]
-  for (const [action, subject, status, method, where, options] of writes) {
+  for (const [action, subject, changed, status, method, where, options] of writes) {
     const before = await lastId()
     const requestId = `audit.${requests++}`
     await api.expect(status, method, where, { ...options, key: other.key, headers: { 'X-Request-Id': requestId } })
@@ -30,7 +30,7 @@ test('every write adds exactly one entry with the key, the action, the subject a
     const { created_at, token } = entries[0]
     assert.match(created_at, TIME)
     assert.match(token, /^[A-Za-z0-9_-]{22}$/)
-    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject: subject.toLowerCase(), request_id: requestId, created_at, operator: null, detail: null, token })
+    assert.deepEqual(entries[0], { id: before + 1, key_id: other.id, action, subject: subject.toLowerCase(), request_id: requestId, created_at, operator: null, detail: null, token, changed })
   }
 })
 
@@ -80,6 +80,23 @@ test('if the audit entry cannot be written, the request fails with a 503 and cha
   await api.logged('the disk is full')
   assert.deepEqual(await since(before), [])
   await api.expect(201, 'POST', '/tenants', { body: unborn })
+})
+
+test('GET /audit shows what was written, with filters and pages, to keys with the scope audit', async () => {
+  const { id } = await api.tenant()
+  await api.expect(204, 'PATCH', `/tenants/${id}`, { body: { is_enabled: false, env: { A: '1' } }, key: other.key })
+  await api.expect(204, 'DELETE', `/tenants/${id}`)
+  const { json: all } = await api.expect(200, 'GET', `/audit?subject_type=tenant&subject=${id.toUpperCase()}`)
+  assert.deepEqual(all.map(({ action, key_id, changed }) => [action, key_id === other.id, changed]), [['tenant.create', false, []], ['tenant.update', true, ['is_enabled', 'env']], ['tenant.delete', false, []]])
+  const { json: [edit] } = await api.expect(200, 'GET', `/audit?key_id=${other.id}&since=${encodeURIComponent(all[1].created_at)}&after=${all[0].id}&limit=1`)
+  assert.deepEqual(edit, all[1])
+  const { json: made } = await api.expect(200, 'GET', '/audit?key_id=&action=api_key.create')
+  assert.ok(made.length >= 2 && made.every((entry) => entry.key_id === null), JSON.stringify(made))
+  const { headers } = await api.expect(200, 'GET', '/audit?limit=1')
+  assert.match(headers.link, /^<\/_\/api\/4\/audit\?limit=1&after=1>; rel="next"$/)
+  await api.refuse(422, 'invalid', 'GET', '/audit?subjects=a')
+  const { json: key } = await api.expect(201, 'POST', '/keys', { body: { scopes: ['tenants:read'] } })
+  await api.refuse(403, 'insufficient_scope', 'GET', '/audit', { key: key.api_key })
 })
 
 test('an entry contains nothing from a request body', async () => {

@@ -14,6 +14,7 @@ const routes = [
   [`/tenants/${tenant.id}`, 'GET, HEAD, PATCH, DELETE'],
   ['/tenants-plans', 'GET, HEAD, POST'],
   [`/tenants-plans/${plan.id}`, 'GET, HEAD, PATCH, DELETE'],
+  ['/audit', 'GET, HEAD'],
 ]
 const allowed = (text) => text.split(',').map((m) => m.trim()).sort()
 

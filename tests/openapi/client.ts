@@ -73,6 +73,9 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   expect(ok(await client.POST('/_/api/4/keys/{id}/rotate', { ...ofKey, body: { overlap_seconds: 60 } })).api_key !== key.api_key, 'another secret')
   done(await client.DELETE('/_/api/4/keys/{id}', ofKey))
 
+  const [entry] = ok(await client.GET('/_/api/4/audit', { params: { query: { subject_type: 'api_key', subject: String(key.id), action: 'api_key.update', limit: 1 } } }))
+  expect(entry?.changed?.join() === 'name' && entry.subject_type === 'api_key', 'the audit log')
+
   const cell = { params: { path: { id: 'typed_cell' } } }
   expect(ok(await client.PUT('/_/api/4/cells/{id}', { ...cell, body: { name: 'Typed' } })).accepting, 'the new cell')
   expect(ok(await client.GET('/_/api/4/cells')).length > 0 && ok(await client.GET('/_/api/4/cells/{id}', cell)).jobs_waiting === 0, 'the cells')

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, backup, cell, completions, env, export, import, init, job, key, key_import, orphans,
-    plan, restore, site, stats, status, tenant,
+    ListArgs, audit, backup, cell, completions, env, export, import, init, job, key, key_import,
+    orphans, plan, restore, site, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -84,6 +84,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "init",
             "database:migrate",
             "status",
+            "audit:list",
             "orphans",
             "backup",
             "restore",
@@ -432,6 +433,13 @@ pub enum Command {
         after_help = "Example:\n  tenants job:cancel --id 8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90"
     )]
     JobCancel(job::ChoiceArgs),
+
+    /// List what was written, by whom and when, the oldest first
+    #[command(
+        name = "audit:list",
+        after_help = "Examples:\n  tenants audit:list --subject-type tenant --subject acme\n  tenants audit:list --since \"2026-01-31 00:00:00\" --key-id 7 --format json"
+    )]
+    AuditList(audit::ListArgs),
 
     /// Show the configuration that Traefik receives, as JSON
     #[command(

@@ -15,6 +15,7 @@ use crate::session::Session;
 use tenants_client::terminal::printable;
 use tenants_client::vars::BYTE_ORDER_MARK;
 
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod cache;

@@ -102,6 +102,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::JobList(args) => command::job::list(args, session, world),
         Command::JobGet(args) => command::job::get(args, session, world),
         Command::JobCancel(args) => command::job::cancel(args, session, world),
+        Command::AuditList(args) => command::audit::list(args, session, world),
         Command::ConfigTraefik => command::config::traefik(session, world),
         Command::AuthVerify => command::auth::verify(session, world),
         Command::Sign => command::auth::sign(session, world),

@@ -18,7 +18,9 @@ use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Host, Machine, Outcome, Step, drive};
 use crate::operation::call::{Call, Next, Pending, Tail};
 use crate::operation::traefik::Template;
-use crate::operation::{self, cells, feed, health, jobs, keys, plans, site, tenants, traefik};
+use crate::operation::{
+    self, audit, cells, feed, health, jobs, keys, plans, site, tenants, traefik,
+};
 use crate::sql::{Batch, Results, Rows};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
@@ -443,6 +445,7 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::CancelJob => Ok(jobs::cancel(call)),
         Operation::RenewJob => jobs::renew(call),
         Operation::FinishJob => jobs::finish(call),
+        Operation::ListAudit => audit::list(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)

@@ -49,6 +49,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_PUBLIC_KEY",
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
+    "TENANTS_AUDIT_DAYS",
     "TENANTS_DEFAULT_CELL",
     "TENANTS_DEVELOPMENT",
     "TENANTS_IDEMPOTENCY_HOURS",
@@ -72,6 +73,8 @@ pub struct Config {
     pub(crate) fingerprints: Option<Fingerprints>,
     /// The hours for which a request with an `Idempotency-Key` is remembered.
     pub(crate) idempotency_hours: u32,
+    /// The days for which entries of the audit log are kept; `None` for ever.
+    pub(crate) audit_days: Option<u32>,
     /// Settings that override every tenant's own (contract §6).
     pub(crate) enforced: Variables,
     pub(crate) hostnames: Hostnames,

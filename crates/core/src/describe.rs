@@ -7,6 +7,7 @@
 //!
 //! `UPDATE=1 cargo test -p tenants-core --lib describe` writes the file anew.
 
+mod audit;
 mod cells;
 mod document;
 mod examples;

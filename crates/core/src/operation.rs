@@ -1,5 +1,6 @@
 //! Operations: the work of each route, from a verified caller to a response. SQL is in `store/`.
 
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod cells;

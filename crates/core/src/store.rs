@@ -8,6 +8,7 @@ pub(crate) mod cells;
 pub(crate) mod counters;
 pub(crate) mod feed;
 pub(crate) mod find;
+pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod migrations;

@@ -1,5 +1,6 @@
 //! The wire: how requests and responses are written. Nothing here reads a database or judges a key.
 
+pub(crate) mod audit;
 pub(crate) mod body;
 pub(crate) mod conditional;
 pub(crate) mod dialect;

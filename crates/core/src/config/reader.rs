@@ -39,6 +39,9 @@ const DEFAULT_STATS_MIN_AGE_S: u32 = 60 * 60;
 const DEFAULT_IDEMPOTENCY_HOURS: u32 = 3 * 24;
 const MAX_IDEMPOTENCY_HOURS: u32 = 30 * 24;
 
+/// A century.
+const MAX_AUDIT_DAYS: u32 = 36_525;
+
 /// How long a request waits for a cell's job, in seconds, and the most that it may be.
 const DEFAULT_JOB_WAIT_S: u32 = 20;
 pub(crate) const MAX_JOB_WAIT_S: u32 = 60;
@@ -98,6 +101,7 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                 .whole("TENANTS_STATS_MIN_AGE")
                 .unwrap_or(DEFAULT_STATS_MIN_AGE_S),
             idempotency_hours: self.idempotency_hours(),
+            audit_days: self.audit_days(),
             log_level: self
                 .parsed("TENANTS_LOG_LEVEL", Level::parse)
                 .unwrap_or_default(),
@@ -302,6 +306,16 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             }
             n => n.unwrap_or(DEFAULT_IDEMPOTENCY_HOURS),
         }
+    }
+
+    fn audit_days(&mut self) -> Option<u32> {
+        let name = "TENANTS_AUDIT_DAYS";
+        let days = self.whole(name)?;
+        if !(1..=MAX_AUDIT_DAYS).contains(&days) {
+            let detail = format!("expected 1 to {MAX_AUDIT_DAYS}; got {days}");
+            self.errors.push(VariableError { name, detail });
+        }
+        Some(days)
     }
 
     fn cells(&mut self) -> Cells {

@@ -11,7 +11,7 @@ use super::examples::{self, Example};
 use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, reference};
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
-use super::{cells, rules, shapes};
+use super::{audit, cells, rules, shapes};
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
@@ -77,14 +77,16 @@ pub(super) fn make() -> Value {
 }
 
 fn all_shapes() -> BTreeMap<String, Value> {
-    let of_cells = cells::shapes().into_iter();
+    let others = cells::shapes().into_iter().chain(audit::shapes());
     let mut all = shapes::all();
-    all.extend(of_cells.map(|(name, shape)| (name.to_string(), shape)));
+    all.extend(others.map(|(name, shape)| (name.to_string(), shape)));
     all
 }
 
 fn all_told(operation: Operation, dialect: Dialect) -> Told {
-    cells::told(operation).unwrap_or_else(|| told(operation, dialect))
+    cells::told(operation)
+        .or_else(|| audit::told(operation))
+        .unwrap_or_else(|| told(operation, dialect))
 }
 
 fn security_schemes() -> Value {
@@ -128,8 +130,9 @@ fn operation(
         successes,
         problems,
     } = all_told(route.operation, dialect);
-    let examples =
-        cells::examples(route.operation).unwrap_or_else(|| examples::of(route.operation, dialect));
+    let examples = cells::examples(route.operation)
+        .or_else(|| audit::examples(route.operation))
+        .unwrap_or_else(|| examples::of(route.operation, dialect));
     assert!(
         !examples.is_empty(),
         "{name} ({dialect:?}) has no example in describe/examples.rs"
@@ -237,7 +240,8 @@ fn parameters(
     }
     for parameter in &probed.parameters {
         let of_cells = cells::parameter(*parameter, route.operation);
-        all.push(of_cells.unwrap_or_else(|| rules::parameter(*parameter, route.operation)));
+        let other = of_cells.or_else(|| audit::parameter(*parameter, route.operation));
+        all.push(other.unwrap_or_else(|| rules::parameter(*parameter, route.operation)));
     }
     components.rule(Rule::Hostname, Dialect::Current);
     for parameter in &mut all {

@@ -82,6 +82,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("Agents", "What the agent of a cell asks and reports."),
     ("Plans", "Limits and environments that tenants share."),
     ("Keys", "API keys, and what each may do."),
+    ("Audit", "The log of all writes."),
     ("Proxy", "The routing of the tenants' hostnames."),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! The triggers of `schema.sql` write the entries of tenants' and plans' writes. All other entries are written here.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use crate::sql::{Batch, Sql, Value};
@@ -14,10 +15,6 @@ use crate::value::run::Run;
 
 /// The actions that the log knows. Their names are stored, and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the schema's triggers write some of them")
-)]
 pub(crate) enum Action {
     TenantCreate,
     TenantUpdate,
@@ -50,7 +47,6 @@ pub(crate) enum Action {
 
 impl Action {
     /// Every action.
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 23] = [
         Self::TenantCreate,
         Self::TenantUpdate,
@@ -76,6 +72,11 @@ impl Action {
         Self::JobFinish,
         Self::JobCancel,
     ];
+
+    /// The type of the subject: the name up to the full stop.
+    pub(crate) fn subject_type(self) -> &'static str {
+        subject_type(self.as_str())
+    }
 
     /// The stored name.
     pub(crate) fn as_str(self) -> &'static str {
@@ -107,6 +108,13 @@ impl Action {
     }
 }
 
+/// The type of an action's subject. The action may be one that this version does not know.
+pub(crate) fn subject_type(action: &str) -> &str {
+    action
+        .split_once('.')
+        .map_or(action, |(subject, _)| subject)
+}
+
 /// The fate of a deleted tenant's tables, if it had any. Entries of `tenant.delete` have it as their detail. The names are stored, and
 /// never change. The trigger of `delete_tenant` writes the other one, `tables_kept`.
 pub(crate) const TABLES_DROPPED: &str = "tables_dropped";
@@ -127,7 +135,7 @@ impl<'a> Author<'a> {}
 pub(crate) struct Entry<'a> {
     pub(crate) author: Author<'a>,
     pub(crate) action: Action,
-    /// The identifier of the subject. It is stored in lower case, since identifiers match in any case.
+    /// The identifier of the subject, whose type is the action up to the full stop. It is stored in lower case, since identifiers match in any case.
     pub(crate) subject: &'a str,
     pub(crate) now: &'a Timestamp,
 }
@@ -272,6 +280,24 @@ pub(crate) fn entered(
     Batch::of(core::iter::once(entry).chain(statements))
 }
 
+/// The most entries that one run of the cron trigger looks at.
+const SWEPT_ROWS: i64 = 2000;
+
+/// Deletes entries that are older than so many days, the oldest first. The newest entry stays, since its id is the revision of the registry; a
+/// re-encryption leaves that revision, so the newest one that is none stays, too.
+pub(crate) fn sweep(now: &Timestamp, days: u32) -> Sql {
+    Sql::new(
+        "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) AND created_at < datetime(?2, ?3) \
+         AND id < (SELECT max(id) FROM audit_log WHERE action <> ?4)",
+    )
+    .values([
+        SWEPT_ROWS.into(),
+        now.as_str().into(),
+        format!("-{days} days").into(),
+        Action::EnvReseal.as_str().into(),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::String;
@@ -287,7 +313,7 @@ mod tests {
             .lines()
             .filter(|line| !line.trim_start().starts_with("--"))
             .flat_map(|line| line.split('\'').skip(1).step_by(2))
-            .filter(|literal| literal.contains('.'))
+            .filter(|literal| literal.len() > 1 && literal.contains('.'))
             .collect();
         for action in &written {
             let known = Action::ALL.iter().any(|known| known.as_str() == *action);

@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
+use crate::store::audit;
 use crate::store::counters::COUNTERS;
 use crate::store::idempotency;
 use crate::store::site_schema as schema;
@@ -101,7 +102,15 @@ impl Refresh {
         let choice = choose(&prefix, now, &which, config.stats_min_age_s);
         let batch = match which {
             // The cron trigger also deletes what has expired.
-            Which::Oldest(_) => Batch::of([idempotency::sweep(now), choice]),
+            Which::Oldest(_) => {
+                let entries = config.audit_days.map(|days| audit::sweep(now, days));
+                Batch::of(
+                    [idempotency::sweep(now)]
+                        .into_iter()
+                        .chain(entries)
+                        .chain([choice]),
+                )
+            }
             Which::One(_) | Which::All => Batch::one(choice),
         };
         Self {

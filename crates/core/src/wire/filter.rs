@@ -196,10 +196,7 @@ impl TenantQuery {
                 Some(p @ Parameter::Sort) => reader.once(p, raw, &mut sort, order),
                 Some(p @ Parameter::Fields) => reader.once(p, raw, &mut members, fields),
                 Some(p @ Parameter::Count) => reader.once(p, raw, &mut counts, boolean),
-                _ => reader.errors.push(FieldError::parameter(
-                    name.chars().take(200).collect::<String>(),
-                    "unknown parameter",
-                )),
+                _ => reader.unknown(name),
             }
         }
         let (order, descends) = sort.unwrap_or_default();
@@ -271,14 +268,14 @@ impl PlanFilter {
 
 /// Reads parameters, and collects errors and the text that a `Link` repeats.
 #[derive(Default)]
-struct Reader {
+pub(crate) struct Reader {
     errors: Vec<FieldError>,
     kept: String,
 }
 
 impl Reader {
     /// Reads a parameter that may come once.
-    fn once<T>(
+    pub(crate) fn once<T>(
         &mut self,
         parameter: Parameter,
         raw: &str,
@@ -292,6 +289,39 @@ impl Reader {
             )),
             Some(value) => *into = Some(value),
             None => {}
+        }
+    }
+
+    /// Like [`Self::once`], for a parameter that the `Link` does not repeat.
+    pub(crate) fn page<T>(
+        &mut self,
+        parameter: Parameter,
+        raw: &str,
+        into: &mut Option<T>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) {
+        let kept = self.kept.len();
+        self.once(parameter, raw, into, parse);
+        self.kept.truncate(kept);
+    }
+
+    /// Notes a parameter that the list does not have.
+    pub(crate) fn unknown(&mut self, name: &str) {
+        self.errors.push(FieldError::parameter(
+            name.chars().take(200).collect::<String>(),
+            "unknown parameter",
+        ));
+    }
+
+    /// Returns the text that a `Link` repeats: the parameters, each after `&`.
+    ///
+    /// # Errors
+    /// 422 if a parameter is wrong.
+    pub(crate) fn finish(self) -> Result<String, ApiError> {
+        if self.errors.is_empty() {
+            Ok(self.kept)
+        } else {
+            Err(ApiError::Invalid(self.errors))
         }
     }
 
@@ -355,7 +385,7 @@ fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).map_err(|_| format!("expected YYYY-MM-DD HH:MM:SS; got {}", quote(text)))
 }
 

@@ -49,4 +49,9 @@ parameters! {
     AgentVersion = "agent_version",
     Tenant = "tenant",
     State = "state",
+    SubjectType = "subject_type",
+    Subject = "subject",
+    Action = "action",
+    KeyId = "key_id",
+    Since = "since",
 }

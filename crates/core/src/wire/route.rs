@@ -90,6 +90,7 @@ pub(crate) enum Operation {
     CancelJob,
     RenewJob,
     FinishJob,
+    ListAudit,
 }
 
 impl Operation {
@@ -139,7 +140,8 @@ impl Operation {
             | Self::GetJob
             | Self::CancelJob
             | Self::RenewJob
-            | Self::FinishJob => (false, false),
+            | Self::FinishJob
+            | Self::ListAudit => (false, false),
         }
     }
 }
@@ -215,6 +217,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Post, "/jobs/{id}/cancel", CURRENT, Operation::CancelJob, Needs::SITES, BodyRule::Refused),
     route(Method::Post, "/jobs/{id}/renew", CURRENT, Operation::RenewJob, Needs::CELLS, BodyRule::Required),
     route(Method::Post, "/jobs/{id}/finish", CURRENT, Operation::FinishJob, Needs::CELLS, BodyRule::Required),
+    route(Method::Get, "/audit", CURRENT, Operation::ListAudit, Needs::AUDIT, BodyRule::Ignored),
 ];
 
 /// A route as documents and tests name it.
@@ -469,6 +472,7 @@ mod tests {
             let expected = match route.template {
                 "/_/health" | "/openapi.json" | "/auth/verify" => Needs::NOTHING,
                 "/config/traefik" => Needs::TRAEFIK,
+                "/audit" => Needs::AUDIT,
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/keys") => Needs::KEYS,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,

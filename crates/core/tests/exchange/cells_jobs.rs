@@ -150,17 +150,18 @@ fn an_installation_waits_for_its_job_and_answers_as_one_without_a_cell() {
         (409, json!("the tenant is installed already"))
     );
     let actions = host.sql(
-        "SELECT action, detail FROM audit_log ORDER BY id DESC LIMIT 3",
+        "SELECT action, subject, detail FROM audit_log ORDER BY id DESC LIMIT 3",
         &[],
     );
+    let job_id = job_id.as_str().unwrap();
     let expected = [
-        ["job.finish", "done"],
-        ["tenant.install", ""],
-        ["job.create", "install"],
+        ["job.finish", job_id, "done"],
+        ["tenant.install", "a", ""],
+        ["job.create", job_id, "install"],
     ];
-    for (row, [action, detail]) in actions.iter().zip(expected) {
+    for (row, [action, subject, detail]) in actions.iter().zip(expected) {
         let detail = (!detail.is_empty()).then_some(detail);
-        assert_eq!(row, &[action.into(), detail.into()]);
+        assert_eq!(row, &[action.into(), subject.into(), detail.into()]);
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod api_keys;
 mod ask;
+mod audit;
 mod auth;
 mod bodies;
 mod cells;

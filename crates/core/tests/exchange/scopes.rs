@@ -48,6 +48,7 @@ fn example(route: &Served) -> Ask {
         ("PATCH", "/_/api/4/keys/{id}") => patch("/keys/2", r#"{"name":"x"}"#),
         ("DELETE", "/_/api/4/keys/{id}") => delete("/keys/2"),
         ("POST", "/_/api/4/keys/{id}/rotate") => post("/keys/2/rotate", ""),
+        ("GET", "/_/api/4/audit") => get("/audit"),
         ("DELETE", "/_/api/4/tenants-plans/{id}") => delete("/tenants-plans/p"),
         ("POST", "/_/api/4/tenants/{id}/move") => {
             post("/tenants/on-eu/move", r#"{"cell_id":"us"}"#)

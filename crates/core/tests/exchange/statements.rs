@@ -315,6 +315,24 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             post("/keys/2/rotate", ""),
             NEXT_ID,
         ),
+        ("GET /audit", get("/audit"), &[]),
+        (
+            "GET /audit, of a subject, a further page",
+            get("/audit?subject=a&limit=10&after=1"),
+            &[],
+        ),
+        (
+            "GET /audit, since a time",
+            get("/audit?since=2026-01-01%2000:00:00"),
+            &[],
+        ),
+        (
+            "GET /audit, all that filters",
+            get(
+                "/audit?subject_type=tenant&subject=a&action=tenant.update&key_id=1&since=2026-01-01%2000:00:00",
+            ),
+            &[],
+        ),
         ("GET /config/traefik", poll(), CHUNKS),
         (
             "GET /config/traefik with If-None-Match",
@@ -507,7 +525,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     // An operator counts everything, and decrypts every env.
     let walked = [
         "SCAN api_keys",
-        "SCAN audit_log USING COVERING INDEX audit_log_by_subject",
+        "SCAN audit_log USING COVERING INDEX audit_log_by_subject_type",
         "SCAN d1_migrations",
         "SCAN tenants USING COVERING INDEX sqlite_autoindex_tenants_2",
         "SCAN tenants USING INDEX tenants_by_stats_turn",

@@ -1,0 +1,70 @@
+//! `/audit` (contract §13): the entries of the audit log, the oldest first.
+
+use alloc::format;
+use alloc::string::ToString as _;
+
+use crate::operation::call::{Call, Pending};
+use crate::store::audit::{Action, subject_type};
+use crate::store::history::{self, Entry};
+use crate::value::fault::ApiError;
+use crate::wire::audit::AuditQuery;
+use crate::wire::http::Response;
+use crate::wire::json::{Object, array};
+
+/// The room to reserve for an entry's JSON, in bytes.
+const JSON_BYTES: usize = 256;
+
+/// `GET /audit`
+pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let actions = Action::ALL.map(|action| (action.as_str(), action.subject_type()));
+    let query = AuditQuery::read(call.query, &actions)?;
+    let path = call.path("/audit");
+    Ok(Pending::new(
+        history::page(&call.caller, &query),
+        move |results| {
+            let (entries, more) = Entry::decode_page(results, query.limit)?;
+            let body = array(&entries, JSON_BYTES, write_json);
+            let response = Response::json(200, body);
+            Ok(match entries.last() {
+                Some(last) if more => {
+                    let (limit, kept) = (query.limit, &query.kept);
+                    let after = last.id;
+                    let next = format!("<{path}?limit={limit}&after={after}{kept}>; rel=\"next\"");
+                    response.with("link", next)
+                }
+                _ => response,
+            })
+        },
+    ))
+}
+
+fn write_json(entry: &Entry, out: Object<'_>) {
+    let out = out
+        .raw("id", &entry.id.to_string())
+        .text("created_at", &entry.created_at);
+    let out = match entry.key_id {
+        Some(id) => out.raw("key_id", &id.to_string()),
+        None => out.raw("key_id", "null"),
+    };
+    let out = out
+        .text("action", &entry.action)
+        .text("subject_type", subject_type(&entry.action))
+        .text("subject", &entry.subject);
+    let out = match &entry.changed {
+        Some(names) => out.nested("changed", |out| {
+            out.push('[');
+            for (i, name) in names.split_ascii_whitespace().enumerate() {
+                // The schema's triggers write the names: letters and `_`.
+                let comma = if i > 0 { "," } else { "" };
+                for part in [comma, "\"", name, "\""] {
+                    out.push_str(part);
+                }
+            }
+            out.push(']');
+        }),
+        // An edit has the names, unless the entry is older than they are.
+        None if entry.action.ends_with(".update") => out.raw("changed", "null"),
+        None => out.raw("changed", "[]"),
+    };
+    out.text("request_id", &entry.request_id).end();
+}

@@ -1,0 +1,129 @@
+//! The list of the audit log's entries.
+//!
+//! As in `store/find.rs`, the first filter that a request sets finds the rows, by its own index, and each further one is written so that
+//! SQLite cannot use an index for it (a `+` before its column). Filters come in the order of how few entries they leave.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::auth::Caller;
+use crate::sql::{Batch, Columns, Results, Sql, Value};
+use crate::store::standing::{self, allowed_caller};
+use crate::value::fault::ApiError;
+use crate::wire::audit::{AuditFilter, AuditQuery};
+
+/// An entry of the log.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: i64,
+    pub(crate) created_at: String,
+    /// `None`: an operator at the command line.
+    pub(crate) key_id: Option<i64>,
+    pub(crate) action: String,
+    pub(crate) subject: String,
+    /// The names of the members that an edit changed, with a space between them.
+    pub(crate) changed: Option<String>,
+    pub(crate) request_id: String,
+}
+
+/// The expression that the index of the subject's types has. 46 is the full stop.
+macro_rules! subject_type {
+    () => {
+        "substr(a.action, 1, instr(a.action, char(46)) - 1) = "
+    };
+}
+
+/// How much earlier the entry before a later one may have been, for SQLite's `datetime`. Each request has the time of its own host, so ids and
+/// times ascend together, but for the difference of the hosts' clocks and the time that a batch waits for the database.
+const UNORDERED: &str = "-3600 seconds";
+
+/// Reads a page of entries, and one more if there is one. The results are the caller's standing and the rows.
+pub(crate) fn page(caller: &Caller, query: &AuditQuery) -> Batch {
+    let rows = standing::statement(
+        caller,
+        concat!(
+            "SELECT a.id, a.created_at, a.key_id, a.action, a.subject, a.changed, a.request_id FROM ",
+            allowed_caller!(),
+            " AS k CROSS JOIN audit_log AS a ON a.id > "
+        ),
+    );
+    let rows = conditions(rows, &query.filter, query.after)
+        .sql(" ORDER BY a.id LIMIT ")
+        .bind(query.limit + 1);
+    Batch::of([standing::alone(caller), rows])
+}
+
+/// Adds the number of the entry before the first one, and the conditions.
+fn conditions(sql: Sql, filter: &AuditFilter, after: i64) -> Sql {
+    let AuditFilter {
+        subject_type,
+        subject,
+        action,
+        key_id,
+        since,
+    } = filter;
+    let subject: Option<Value> = subject.as_deref().map(Into::into);
+    let action: Option<Value> = action.map(Into::into);
+    let key_id: Option<Value> = key_id.map(Into::into);
+    let subject_type: Option<Value> = subject_type.map(Into::into);
+    let others = [
+        (subject, "a.subject = ", "+a.subject = "),
+        (action, "a.action = ", "+a.action = "),
+        (key_id, "a.key_id IS ", "+a.key_id IS "),
+        (
+            subject_type,
+            subject_type!(),
+            "substr(+a.action, 1, instr(a.action, char(46)) - 1) = ",
+        ),
+    ];
+    let mut sql = match since {
+        // The index of the times finds where to begin.
+        Some(since) if others.iter().all(|(value, ..)| value.is_none()) => sql
+            .sql("max(")
+            .bind(after)
+            .sql(", coalesce((SELECT id FROM audit_log WHERE created_at < datetime(")
+            .bind(since.as_str())
+            .sql(", ")
+            .bind(UNORDERED)
+            .sql(") ORDER BY created_at DESC, id DESC LIMIT 1), 0))"),
+        _ => sql.bind(after),
+    };
+    let mut is_found = false;
+    for (value, indexed, other) in others {
+        let Some(value) = value else { continue };
+        let text = if is_found { other } else { indexed };
+        sql = sql.sql(" AND ").sql(text).bind(value);
+        is_found = true;
+    }
+    match since {
+        Some(since) => sql.sql(" AND +a.created_at >= ").bind(since.as_str()),
+        None => sql,
+    }
+}
+
+impl Entry {
+    /// Reads the results of [`page`]: the entries, and whether others follow.
+    pub(crate) fn decode_page(
+        results: &mut Results,
+        limit: i64,
+    ) -> Result<(Vec<Self>, bool), ApiError> {
+        standing::judged(results)?;
+        let mut entries = Vec::new();
+        for row in results.rows()? {
+            let mut row = Columns::new(row);
+            entries.push(Self {
+                id: row.integer("id")?,
+                created_at: row.text("created_at")?,
+                key_id: row.optional_integer("key_id")?,
+                action: row.text("action")?,
+                subject: row.text("subject")?,
+                changed: row.optional_text("changed")?,
+                request_id: row.text("request_id")?,
+            });
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        Ok((entries, more))
+    }
+}
