@@ -172,11 +172,15 @@ CREATE TABLE idempotency (
   answer TEXT NOT NULL,            -- JSON list of the values of the response that only the database knew
   secret TEXT,                     -- a secret that was generated for the response, encrypted (NULL: there is none)
   expires_at TEXT NOT NULL,
+  job_id TEXT,                     -- cell_work.id of the job that the request waits for (NULL: it waits for none)
   PRIMARY KEY (key_id, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Finds the rows to delete.
 CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
+
+-- Finds the rows to forget when a job has failed.
+CREATE INDEX idempotency_by_job ON idempotency (job_id) WHERE job_id IS NOT NULL;
 
 -- Finds the secrets to encrypt again. The fingerprint covers the caller and the key, so it names one row.
 CREATE UNIQUE INDEX idempotency_by_secret ON idempotency (fingerprint) WHERE secret IS NOT NULL;
@@ -314,6 +318,8 @@ BEGIN
     WHERE id = NEW.tenant_id AND NEW.kind = 'install' AND site_job_id = NEW.id;
   DELETE FROM kept_sites WHERE tenant_id = NEW.tenant_id AND job_id = NEW.id AND NEW.state = 'done';
   UPDATE kept_sites SET job_id = NULL WHERE tenant_id = NEW.tenant_id AND job_id = NEW.id;
+  -- The same request makes another job.
+  DELETE FROM idempotency WHERE job_id = NEW.id AND NEW.state IN ('failed', 'cancelled');
 END;
 
 -- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
@@ -615,9 +621,9 @@ WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NOT NEW.is_under_way AND (NE
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
     VALUES (NEW.key_id, 'job.create', NEW.id, NEW.request_id, NEW.now, NEW.token, NEW.kind);
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, job_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
-      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+      NEW.remembered_until, NEW.id FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, input, is_generated, site_before, created_at, expires_at, wipe_at)
     VALUES (NEW.id, NEW.tenant_id, NEW.cell_id, NEW.kind, 'waiting', NEW.input, NEW.is_generated, NEW.site_state, NEW.now, NEW.expires_at,
       NEW.expires_at);
@@ -633,9 +639,9 @@ WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NEW.is_done IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
     VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, 'tables_kept');
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, job_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
-      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+      NEW.remembered_until, NEW.job_id FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   DELETE FROM tenants WHERE id = NEW.id;
   INSERT INTO kept_sites (tenant_id, cell_id, job_id) VALUES (NEW.id, NEW.cell_id, NEW.job_id)
     ON CONFLICT (tenant_id) DO UPDATE SET job_id = excluded.job_id;

@@ -372,6 +372,10 @@ impl Api {
                     };
                     idempotency(value, config, covered, unix_seconds)?
                 }
+                Some(value) if route.method != Method::Get => {
+                    idempotency_key::read(value)?;
+                    None
+                }
                 _ => None,
             },
             env: EnvSealer {
@@ -436,13 +440,13 @@ fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiErro
         Operation::ListCells => Ok(cells::list(call)),
         Operation::GetCell => Ok(cells::get(call)),
         Operation::PutCell => cells::put(call),
-        Operation::DeleteCell => Ok(cells::delete(call)),
+        Operation::DeleteCell => cells::delete(call),
         Operation::ReadFeed => feed::read(call),
         Operation::StoreStats => feed::store_stats(call),
         Operation::LeaseJobs => jobs::lease(call),
         Operation::ListJobs => jobs::list(call),
         Operation::GetJob => Ok(jobs::get(call)),
-        Operation::CancelJob => Ok(jobs::cancel(call)),
+        Operation::CancelJob => jobs::cancel(call),
         Operation::RenewJob => jobs::renew(call),
         Operation::FinishJob => jobs::finish(call),
         Operation::ListAudit => audit::list(call),

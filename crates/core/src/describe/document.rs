@@ -15,6 +15,7 @@ use super::{audit, cells, rules, shapes};
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
+use crate::wire::http::Method;
 use crate::wire::legacy::id_field;
 use crate::wire::problem::Code;
 use crate::wire::route::{BodyRule, Operation, ROUTES, Route, Scheme};
@@ -203,8 +204,11 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
     if !probed.parameters.is_empty() {
         codes.insert(Code::Invalid);
     }
+    if route.method != Method::Get {
+        codes.insert(Code::MalformedHeader);
+    }
     if route.operation.remembers() {
-        codes.extend([Code::MalformedHeader, Code::IdempotencyKeyReused]);
+        codes.insert(Code::IdempotencyKeyReused);
     }
     codes
 }

@@ -14,6 +14,7 @@ use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
 use crate::store::write::Writer;
+use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::wire::body::{Fields, RawBody};
 use crate::wire::conditional::{Condition, Version};
@@ -201,17 +202,8 @@ impl Pending {
         }
     }
 
-    /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results.
-    pub(crate) fn first(
-        batch: Batch,
-        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Self, ApiError> + Send + 'static,
-    ) -> Self {
-        Self::first_or_replay(batch, |results, context| {
-            next(results, context).map(First::Run)
-        })
-    }
-
-    /// Like [`Pending::first`]. The first batch may also find the same request, carried out before.
+    /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results, which may also have the
+    /// same request, carried out before.
     pub(crate) fn first_or_replay(
         batch: Batch,
         next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<First, ApiError> + Send + 'static,
@@ -236,7 +228,13 @@ impl Pending {
     ) -> Self {
         Self {
             batch,
-            finish: Box::new(|results, context| next(results.map_err(ApiError::from)?, context)),
+            finish: Box::new(|results, context| {
+                let results = results.map_err(ApiError::from)?;
+                Ok(match next(results, context)? {
+                    Next::Send(response, note) => Next::Send(replayed(response, results), note),
+                    next => next,
+                })
+            }),
             again: Again::Never,
         }
     }
@@ -348,7 +346,12 @@ pub(crate) enum First {
 
 /// Adds the headers of a response that an earlier request got as well, if it is one.
 fn replayed(response: Response, results: &Results) -> Response {
-    match results.replayed_until() {
+    replay(response, results.replayed_until().cloned())
+}
+
+/// Adds the headers of a response that an earlier request got as well, and that is remembered until then.
+pub(crate) fn replay(response: Response, until: Option<Timestamp>) -> Response {
+    match until {
         None => response,
         Some(until) => response
             .with("idempotency-replayed", "true")

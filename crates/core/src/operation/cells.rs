@@ -57,41 +57,50 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
 }
 
 /// `PUT /cells/{id}`: makes a cell, or changes the members that the body has.
-pub(crate) fn put(call: &Call<'_>) -> Result<Pending, ApiError> {
+pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let id = CellId::parse(call.id);
     let patch = read_put(call.fields()?)?;
     let id = id.map_err(|detail| ApiError::Invalid([FieldError::field("/id", detail)].into()))?;
-    let batch = cells::put(&call.caller, call.request_id, &id, &patch);
+    let is_keyed = call.idempotency.is_some();
+    let batch = cells::put(&call.writer()?, &id, &patch);
     let location = call.path(&format!("/cells/{id}"));
     Ok(Pending::write(batch, move |results| {
-        let was_there = standing::judged(results)?.boolean("id_is_there")?;
-        let row = standing::judged_read(results)?;
+        let (is_made, row) = match Written::read(results)?.remembered() {
+            Ok(mut row) => (row.boolean("is_made")?, row),
+            Err(mut written) => {
+                let is_made = written.boolean("is_made")?;
+                if is_keyed {
+                    results.skip()?;
+                }
+                (is_made, standing::judged_read(results)?)
+            }
+        };
         let cell = Cell::decode(row)?.ok_or(NOT_FOUND)?;
         let body = to_json(&cell);
-        Ok(if was_there {
-            Response::json(200, body)
-        } else {
+        Ok(if is_made {
             Response::json(201, body).with("location", location)
+        } else {
+            Response::json(200, body)
         })
     }))
 }
 
 /// `DELETE /cells/{id}`
-pub(crate) fn delete(call: &Call<'_>) -> Pending {
+pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = CellId::parse(call.id) else {
-        return absent(call, "cell");
+        return Ok(absent(call, "cell"));
     };
-    let batch = cells::delete(&call.caller, call.request_id, &id);
-    Pending::new(batch, |results| {
-        let mut row = standing::judged(results)?;
-        if !row.boolean("id_is_there")? {
+    let batch = cells::delete(&call.writer()?, &id);
+    Ok(Pending::write(batch, |results| {
+        let mut row = Written::read(results)?;
+        if !row.obstacle("id_is_there", true)? {
             return Err(NOT_FOUND);
         }
-        if row.boolean("is_in_use")? {
+        if row.obstacle("is_in_use", false)? {
             return Err(ApiError::Cell(CellConflict::InUse));
         }
         Ok(Response::empty(204))
-    })
+    }))
 }
 
 /// `POST /tenants/{id}/move`: another cell for a tenant whose data the operator has copied there.

@@ -13,6 +13,7 @@ use crate::sql::{Columns, unexpected_result};
 use crate::store::sealed::NO_ENCRYPTION_KEY;
 use crate::store::standing;
 use crate::store::work::{self, Job, JobFilter, LeaseRow, Leased, State, input_place};
+use crate::store::write::Written;
 use crate::value::fault::{ApiError, CellConflict, FieldError, Internal};
 use crate::value::id::{CellId, TenantId};
 use crate::value::text::{hex_text, quote};
@@ -57,6 +58,12 @@ impl Drop for Input {
 }
 
 impl Input {
+    /// Puts another password in the place of this one, which is wiped.
+    pub(crate) fn set_password(&mut self, password: &str) {
+        self.password.zeroize();
+        self.password.push_str(password);
+    }
+
     /// The text to encrypt.
     pub(crate) fn to_stored(&self) -> Zeroizing<String> {
         // Strings always encode.
@@ -107,7 +114,7 @@ pub(crate) fn lease(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let token = hex_text(&token);
     let batch = work::lease(&call.caller, &cell, max, &token, &seconds);
     let sealer = call.env.sealer.cloned();
-    Ok(Pending::new(batch, move |results| {
+    Ok(Pending::write(batch, move |results| {
         let mut jobs = Vec::new();
         for job in Leased::decode_all(results)? {
             let input = match &job.input {
@@ -156,7 +163,7 @@ pub(crate) fn renew(call: &Call<'_>) -> Result<Pending, ApiError> {
     let batch = work::renew(&call.caller, call.id, &lease, &seconds);
     Ok(Pending::write(batch, |results| {
         results.skip()?;
-        holds(LeaseRow::decode(results)?)?;
+        holds(LeaseRow::of_renewal(results)?)?;
         Ok(Response::empty(204))
     }))
 }
@@ -172,7 +179,7 @@ fn holds(row: LeaseRow) -> Result<(), ApiError> {
 }
 
 /// `POST /jobs/{id}/finish`
-pub(crate) fn finish(call: &Call<'_>) -> Result<Pending, ApiError> {
+pub(crate) fn finish(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let mut fields = call.fields()?;
     let lease = fields.required("lease", Rule::Lease, read_lease);
     let state = fields.required("state", Rule::EndState, |v| {
@@ -187,17 +194,10 @@ pub(crate) fn finish(call: &Call<'_>) -> Result<Pending, ApiError> {
     let error = fields.maybe("error", Rule::JobError, |v| v.nullable(read_error));
     let (lease, state, error) = fields.finish((lease, state, error))?;
     let error = error.flatten();
-    let batch = work::finish(
-        &call.caller,
-        call.request_id,
-        call.id,
-        &lease,
-        state,
-        error.as_deref(),
-    );
+    let batch = work::finish(&call.writer()?, call.id, &lease, state, error.as_deref());
     let now = String::from(call.caller.now().as_str());
     Ok(Pending::write(batch, move |results| {
-        holds(LeaseRow::decode(results)?)?;
+        holds(LeaseRow::of_end(results)?)?;
         let job = Job::decode(&mut results.outcome()?, &now)?.ok_or(NOT_FOUND)?;
         // The agent knows the password already.
         Ok(Response::json(200, to_json(&job, None)))
@@ -236,21 +236,21 @@ fn result_of(job: &Job, sealer: Option<&Sealer>) -> Result<Option<Input>, ApiErr
 }
 
 /// `POST /jobs/{id}/cancel`
-pub(crate) fn cancel(call: &Call<'_>) -> Pending {
-    let batch = work::cancel(&call.caller, call.request_id, call.id);
+pub(crate) fn cancel(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let batch = work::cancel(&call.writer()?, call.id);
     let now = String::from(call.caller.now().as_str());
-    Pending::new(batch, move |results| {
+    Ok(Pending::write(batch, move |results| {
         results.skip()?;
-        let mut row = standing::judged(results)?;
-        if !row.boolean("id_is_there")? {
+        let mut row = Written::read(results)?;
+        if !row.obstacle("id_is_there", true)? {
             return Err(NOT_FOUND);
         }
-        if !row.boolean("is_waiting")? {
+        if !row.obstacle("is_waiting", true)? {
             return Err(ApiError::Cell(CellConflict::NotWaiting));
         }
         let job = Job::decode(&mut results.outcome()?, &now)?.ok_or(NOT_FOUND)?;
         Ok(Response::json(200, to_json(&job, None)))
-    })
+    }))
 }
 
 /// `GET /jobs`: the newest first.

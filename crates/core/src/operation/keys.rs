@@ -5,13 +5,19 @@
 //! change. Its end may, so the write judges that again.
 
 use alloc::format;
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use crate::crypto::api_key::{IssuedKey, KeySecret};
-use crate::operation::call::{Call, Pending, absent, decode_all};
-use crate::sql::Results;
-use crate::store::keys::{self, Authority, NewKey, ShownKey};
+use crate::crypto::seal::Sealer;
+use crate::operation::call::{Call, First, Next, Pending, absent, decode_all};
+use crate::sql::{Batch, Columns, Results, unexpected_result};
+use crate::store::keys::{self, Authority, Changed, NewKey, ShownKey};
+use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::standing;
+use crate::store::write::Writer;
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, FieldError, Internal};
 use crate::value::key_name::KeyName;
@@ -53,7 +59,7 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
     let Some(id) = parse_id(call.id) else {
         return absent(call, "key");
     };
-    Pending::new(keys::authority(&call.caller, Some(id)), |results| {
+    Pending::new(keys::authority(&call.caller, Some(id), None), |results| {
         let key = read(results)?.key.ok_or(NOT_FOUND)?;
         Ok(Response::json(200, object(|o| write_json(&key, o))))
     })
@@ -63,40 +69,95 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let now = call.caller.now().clone();
     let (name, scopes, expires_at) = read_new(call.fields()?, &now)?;
-    let secret = secret(call)?;
-    let writer = call.writer()?;
-    let path = call.path("/keys");
-    let batch = keys::authority(&call.caller, None);
-    Ok(Pending::first(batch, move |results, context| {
-        let authority = read(results)?;
-        authority.covers(&scopes, expires_at.as_ref().map(Timestamp::as_str))?;
-        let id = authority.next_id;
-        let issued = issue(&secret, id, context.random)?;
-        let new = NewKey {
-            id,
-            name: name.as_ref().map(KeyName::as_str),
-            digest: issued.digest(),
-            created_at: &now,
-            expires_at: expires_at.as_ref(),
-            scopes: &scopes,
-        };
-        let batch = keys::create(&writer, new);
-        let key = ShownKey {
-            id,
+    let creation = Creation {
+        issuer: Issuer::of(call)?,
+        key: ShownKey {
+            id: 0,
             name: name.map(|name| name.as_str().into()),
             scopes,
             created_at: now.to_string(),
-            expires_at: expires_at.map(|at| at.to_string()),
-        };
-        Ok(Pending::write(batch, move |results| {
-            if !keys::changed(results)? {
-                let reason = "somebody else got the next id of a key";
-                return Err(ApiError::Unavailable(reason.into()));
+            expires_at: expires_at.as_ref().map(ToString::to_string),
+        },
+        now,
+        expires_at,
+        path: call.path("/keys"),
+    };
+    Ok(creation.run(MAX_TRIES))
+}
+
+/// How often a request takes the next id, if others take it in between. Of those that try at once one succeeds each time.
+const MAX_TRIES: u32 = 10;
+
+/// A key to make.
+struct Creation {
+    issuer: Issuer,
+    /// The key, whose id is not known yet.
+    key: ShownKey,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+    /// The path of keys.
+    path: String,
+}
+
+impl Creation {
+    fn run(self, tries: u32) -> Pending {
+        Pending::first_or_replay(self.issuer.authority(None), move |results, context| {
+            let mut authority = read(results)?;
+            if let Some(past) = authority.past.take() {
+                results.replay(past.replayed_until);
+                return self.replayed(past.answer, past.secret).map(First::Send);
             }
-            let location = format!("{path}/{id}");
-            Ok(once(201, &key, &issued).with("location", location))
-        }))
-    }))
+            authority.covers(&self.key.scopes, self.key.expires_at.as_deref())?;
+            let id = authority.next_id;
+            let (issued, secret) = self.issuer.issue(id, context.random)?;
+            let new = NewKey {
+                id,
+                name: self.key.name.as_deref(),
+                digest: issued.digest(),
+                created_at: &self.now,
+                expires_at: self.expires_at.as_ref(),
+                scopes: &self.key.scopes,
+            };
+            let batch = keys::create(&self.issuer.writer, new, secret);
+            Ok(First::Run(Pending::write_then(batch, move |results, _| {
+                let response = match Changed::decode(results)? {
+                    Changed::Yes => {
+                        let key = ShownKey { id, ..self.key };
+                        Self::response(&key, issued.text(), &self.path)
+                    }
+                    Changed::Before(row, secret) => self.replayed(row.into_columns(), secret)?,
+                    Changed::No if tries > 1 => {
+                        return Ok(Next::Run(self.run(tries - 1), None));
+                    }
+                    Changed::No => {
+                        let reason = "others took the next id of a key again and again";
+                        return Err(ApiError::Unavailable(reason.into()));
+                    }
+                };
+                Ok(Next::Send(response, None))
+            })))
+        })
+    }
+
+    /// The response to the same request, which was carried out before.
+    fn replayed(
+        self,
+        mut answer: Columns,
+        secret: Option<(String, String)>,
+    ) -> Result<Response, ApiError> {
+        let key = ShownKey {
+            id: answer.integer("id")?,
+            created_at: answer.text("created_at")?,
+            ..self.key
+        };
+        let text = self.issuer.open(secret)?;
+        Ok(Self::response(&key, &text, &self.path))
+    }
+
+    fn response(key: &ShownKey, text: &str, path: &str) -> Response {
+        let location = format!("{path}/{}", key.id);
+        once(201, key, text).with("location", location)
+    }
 }
 
 /// `PATCH /keys/{id}`
@@ -106,10 +167,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(call, "key"));
     };
     let writer = call.writer()?;
-    let batch = keys::authority(&call.caller, Some(id));
-    Ok(Pending::first(batch, move |results, _| {
-        let authority = read(results)?;
-        let key = covered(&authority)?;
+    Ok(changed(writer, id, move |writer, authority, key| {
         let expires_at = expires_at
             .as_ref()
             .map(|at| at.as_ref().map(Timestamp::as_str));
@@ -117,8 +175,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             authority.covers(&key.scopes, at)?;
         }
         let name = name.as_ref().map(|name| name.as_ref().map(KeyName::as_str));
-        let batch = keys::edit(&writer, id, name, expires_at);
-        Ok(Pending::write(batch, done))
+        Ok(keys::edit(writer, id, name, expires_at))
     }))
 }
 
@@ -128,12 +185,33 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(call, "key"));
     };
     let writer = call.writer()?;
-    let batch = keys::authority(&call.caller, Some(id));
-    Ok(Pending::first(batch, move |results, _| {
-        covered(&read(results)?)?;
-        let batch = keys::delete_one(&writer, id);
-        Ok(Pending::write(batch, done))
+    Ok(changed(writer, id, move |writer, _, _| {
+        Ok(keys::delete_one(writer, id))
     }))
+}
+
+/// Changes a key, if the caller may. The response has nothing to show.
+fn changed(
+    writer: Writer,
+    id: i64,
+    batch: impl FnOnce(&Writer, &Authority, &ShownKey) -> Result<Batch, ApiError> + Send + 'static,
+) -> Pending {
+    let first = keys::authority(&writer, Some(id), writer.idempotency());
+    Pending::first_or_replay(first, move |results, _| {
+        let mut authority = read(results)?;
+        if let Some(past) = authority.past.take() {
+            results.replay(past.replayed_until);
+            return Ok(First::Send(Response::empty(204)));
+        }
+        let batch = batch(&writer, &authority, covered(&authority)?)?;
+        Ok(First::Run(Pending::write(
+            batch,
+            |results| match Changed::decode(results)? {
+                Changed::No => Err(NOT_FOUND),
+                Changed::Yes | Changed::Before(..) => Ok(Response::empty(204)),
+            },
+        )))
+    })
 }
 
 /// `POST /keys/{id}/rotate`
@@ -164,29 +242,97 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                 .map_err(|_| ApiError::Internal(Internal::Clock))?,
         ),
     };
-    let secret = secret(call)?;
-    let writer = call.writer()?;
-    let batch = keys::authority(&call.caller, Some(id));
-    Ok(Pending::first(batch, move |results, context| {
+    let issuer = Issuer::of(call)?;
+    let first = issuer.authority(Some(id));
+    Ok(Pending::first_or_replay(first, move |results, context| {
         let mut authority = read(results)?;
+        if let Some(mut past) = authority.past.take() {
+            results.replay(past.replayed_until);
+            let key = ShownKey::decode_remembered(id, &mut past.answer)?;
+            return Ok(First::Send(once(200, &key, &issuer.open(past.secret)?)));
+        }
         let scopes = covered(&authority)?.scopes.clone();
         let key = authority.key.take().ok_or(NOT_FOUND)?;
-        let issued = issue(&secret, id, context.random)?;
+        let (issued, secret) = issuer.issue(id, context.random)?;
         let batch = keys::rotate(
-            &writer,
+            &issuer.writer,
             id,
             issued.digest(),
             &scopes,
             previous_until.as_ref(),
+            secret,
         );
-        Ok(Pending::write(batch, move |results| {
-            if keys::changed(results)? {
-                Ok(once(200, &key, &issued))
-            } else {
-                Err(NOT_FOUND)
-            }
-        }))
+        Ok(First::Run(Pending::write(
+            batch,
+            move |results| match Changed::decode(results)? {
+                Changed::No => Err(NOT_FOUND),
+                Changed::Yes => Ok(once(200, &key, issued.text())),
+                Changed::Before(mut row, secret) => {
+                    let key = ShownKey::decode_remembered(id, &mut row)?;
+                    Ok(once(200, &key, &issuer.open(secret)?))
+                }
+            },
+        )))
     }))
+}
+
+/// Issues keys, and remembers them encrypted if the request has an `Idempotency-Key`.
+struct Issuer {
+    writer: Writer,
+    secret: KeySecret,
+    sealer: Option<Arc<Sealer>>,
+}
+
+impl Issuer {
+    /// # Errors
+    /// 503 if there is no secret for keys, or none to encrypt the key that the response is remembered with.
+    fn of(call: &mut Call<'_>) -> Result<Self, ApiError> {
+        let secret = call.key_secret.cloned().ok_or(ApiError::NotConfigured {
+            variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
+        })?;
+        let sealer = call.env.sealer.cloned();
+        if call.idempotency.is_some() && sealer.is_none() {
+            return Err(NO_ENCRYPTION_KEY);
+        }
+        Ok(Self {
+            writer: call.writer()?,
+            secret,
+            sealer,
+        })
+    }
+
+    fn authority(&self, id: Option<i64>) -> Batch {
+        keys::authority(&self.writer, id, self.writer.idempotency())
+    }
+
+    /// Issues a key, and encrypts it if it is to be remembered.
+    fn issue(
+        &self,
+        id: i64,
+        random: &mut dyn Random,
+    ) -> Result<(IssuedKey, Option<String>), ApiError> {
+        let id = u64::try_from(id)
+            .map_err(|_| ApiError::Internal(Internal::Rows("a key with a negative id".into())))?;
+        let issued = self
+            .secret
+            .issue(id, random)
+            .map_err(|_| ApiError::Internal(Internal::Random))?;
+        let secret = match (self.writer.idempotency(), &self.sealer) {
+            (Some(idempotency), Some(sealer)) => {
+                let place = idempotency.secret_place();
+                Some(seal_text(place, issued.text(), sealer, random)?)
+            }
+            _ => None,
+        };
+        Ok((issued, secret))
+    }
+
+    /// Decrypts the key that was remembered.
+    fn open(&self, secret: Option<(String, String)>) -> Result<Zeroizing<String>, ApiError> {
+        let (fingerprint, sealed) = secret
+            .ok_or_else(|| unexpected_result("a key was remembered without its text".into()))?;
+        open_secret(&fingerprint, &sealed, self.sealer.as_deref())
+    }
 }
 
 /// Reads the result of the first batch.
@@ -201,29 +347,6 @@ fn covered(authority: &Authority) -> Result<&ShownKey, ApiError> {
     Ok(key)
 }
 
-/// Reads the result of a write that has nothing to show.
-fn done(results: &mut Results) -> Result<Response, ApiError> {
-    if keys::changed(results)? {
-        Ok(Response::empty(204))
-    } else {
-        Err(NOT_FOUND)
-    }
-}
-
-fn secret(call: &Call<'_>) -> Result<KeySecret, ApiError> {
-    call.key_secret.cloned().ok_or(ApiError::NotConfigured {
-        variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
-    })
-}
-
-fn issue(secret: &KeySecret, id: i64, random: &mut dyn Random) -> Result<IssuedKey, ApiError> {
-    let id = u64::try_from(id)
-        .map_err(|_| ApiError::Internal(Internal::Rows("a key with a negative id".into())))?;
-    secret
-        .issue(id, random)
-        .map_err(|_| ApiError::Internal(Internal::Random))
-}
-
 /// The id that a path names; `None` if no key can have it.
 fn parse_id(text: &str) -> Option<i64> {
     let digits = text.as_bytes();
@@ -234,8 +357,8 @@ fn parse_id(text: &str) -> Option<i64> {
 }
 
 /// The only response that shows a key's text.
-fn once(status: u16, key: &ShownKey, issued: &IssuedKey) -> Response {
-    let body = object(|o| write_json(key, o).text("api_key", issued.text()));
+fn once(status: u16, key: &ShownKey, text: &str) -> Response {
+    let body = object(|o| write_json(key, o).text("api_key", text));
     Response::json(status, body)
 }
 

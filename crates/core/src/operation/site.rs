@@ -13,6 +13,7 @@ use crate::sql::{Batch, Results};
 use crate::store::idempotency::{Past, secret_place};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site};
+use crate::store::work::PastJob;
 use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::TenantId;
 use crate::value::user::{Email, Username};
@@ -44,13 +45,17 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
         Batch::one(site.obstacles()),
         move |results, context| {
             let found = Obstacles::decode(results)?;
-            if let Some(past) = found.past {
+            if let Some(mut past) = found.past {
+                if let Some(job) = PastJob::of(&mut past) {
+                    let work = asker.installation(&username, &email, &password);
+                    return Ok(First::Run(asker.ask_again(job, work)));
+                }
                 let made = installed_before(past, &username, &email, results)?;
                 return Ok(First::Send(installed(&made, &tenants)));
             }
             if found.has_cell {
-                let pending = asker.install(&username, &email, &password, context.random)?;
-                return Ok(First::Run(pending));
+                let work = asker.installation(&username, &email, &password);
+                return Ok(First::Run(asker.ask(work, context.random)?));
             }
             if found.is_installed {
                 return Err(ApiError::AlreadyInstalled);
@@ -146,14 +151,17 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         Batch::one(site.obstacles()),
         move |results, context| {
             let found = Obstacles::decode(results)?;
-            if let Some(past) = found.past {
+            if let Some(mut past) = found.past {
+                if let Some(job) = PastJob::of(&mut past) {
+                    let work = Asker::reset(&username, &password, is_generated);
+                    return Ok(First::Run(asker.ask_again(job, work)));
+                }
                 let response = reset_before(past, &password, sealer.as_deref(), results)?;
                 return Ok(First::Send(response));
             }
             if found.has_cell {
-                let pending =
-                    asker.reset_password(&username, &password, is_generated, context.random)?;
-                return Ok(First::Run(pending));
+                let work = Asker::reset(&username, &password, is_generated);
+                return Ok(First::Run(asker.ask(work, context.random)?));
             }
             if !found.is_installed {
                 return Err(NOT_INSTALLED);
@@ -248,8 +256,11 @@ pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pe
         |_| Ok(Response::empty(204)),
         site.aftermath(&writer),
         |results, context| {
-            let found = Aftermath::decode(results)?;
-            if let Some(past) = &found.past {
+            let mut found = Aftermath::decode(results)?;
+            if let Some(past) = &mut found.past {
+                if let Some(job) = PastJob::of(past) {
+                    return Ok(Some(Next::Run(asker.drop_again(job), None)));
+                }
                 results.replay(past.replayed_until.clone());
             }
             match found.tenant_id {

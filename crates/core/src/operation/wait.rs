@@ -11,11 +11,13 @@ use alloc::sync::Arc;
 use crate::auth::Caller;
 use crate::crypto::hashing::Password;
 use crate::crypto::seal::Sealer;
-use crate::operation::call::{Call, Next, Pending};
+use crate::operation::call::{Call, Next, Pending, replay};
 use crate::operation::jobs::{self, Input};
-use crate::sql::{Batch, unexpected_result};
-use crate::store::sealed::{NO_ENCRYPTION_KEY, seal_text};
-use crate::store::work::{self, Asked, Job, Kind, NewJob, State, input_place};
+use crate::sql::{Batch, Results, unexpected_result};
+use crate::store::idempotency::Idempotency;
+use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
+use crate::store::work::{self, Asked, Job, Kind, NewJob, PastJob, State, input_place};
+use crate::store::write::Writer;
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::TenantId;
@@ -40,6 +42,7 @@ const LONGEST_PAUSE_MS: u32 = 2_000;
 pub(crate) struct Asker {
     caller: Caller,
     request_id: String,
+    idempotency: Option<Idempotency>,
     id: TenantId,
     sealer: Option<Arc<Sealer>>,
     wait_ms: u32,
@@ -51,6 +54,16 @@ pub(crate) struct Asker {
 /// Makes the response from the end of the job.
 type Answer = Box<dyn FnOnce(&Job) -> Result<Response, ApiError> + Send>;
 
+/// The work that a request asks for.
+pub(crate) struct Work {
+    kind: Kind,
+    input: Input,
+    /// Whether the service made the password.
+    is_generated: bool,
+    /// Takes the input of the job, which has another password if it was made for another request.
+    answer: Box<dyn FnOnce(Input) -> Answer + Send>,
+}
+
 /// A job that a request waits for.
 struct Watch {
     job_id: String,
@@ -58,6 +71,8 @@ struct Watch {
     left_ms: u32,
     looks: u32,
     answer: Answer,
+    /// Until when the request is remembered, if it was sent before.
+    replayed_until: Option<Timestamp>,
 }
 
 impl Asker {
@@ -65,6 +80,7 @@ impl Asker {
         Self {
             caller: call.caller.clone(),
             request_id: call.request_id.into(),
+            idempotency: call.idempotency.clone(),
             id,
             sealer: call.env.sealer.cloned(),
             wait_ms: call.cells.wait_s * 1000,
@@ -73,14 +89,13 @@ impl Asker {
         }
     }
 
-    /// Installs the tenant's site on its cell.
-    pub(crate) fn install(
-        self,
+    /// The installation of the tenant's site on its cell.
+    pub(crate) fn installation(
+        &self,
         username: &Username,
         email: &Email,
         password: &Password,
-        random: &mut dyn Random,
-    ) -> Result<Pending, ApiError> {
+    ) -> Work {
         let input = Input {
             username: username.as_str().into(),
             email: Some(email.as_str().into()),
@@ -92,34 +107,32 @@ impl Asker {
                 .text("username", username.as_str())
                 .text("email", email.as_str())
         });
-        self.ask(Kind::Install, input, false, random, move |_| {
-            Box::new(move |job| match job.state {
-                State::Done => Ok(Response::json(201, body).with("location", location)),
-                State::Refused => Err(ApiError::AlreadyInstalled),
-                _ => Err(failed(job)),
-            })
-        })
+        Work {
+            kind: Kind::Install,
+            input,
+            is_generated: false,
+            answer: Box::new(move |_| {
+                Box::new(move |job| match job.state {
+                    State::Done => Ok(Response::json(201, body).with("location", location)),
+                    State::Refused => Err(ApiError::AlreadyInstalled),
+                    _ => Err(failed(job)),
+                })
+            }),
+        }
     }
 
-    /// Resets the password of a user of the tenant's site. `is_generated`: the service made it.
-    pub(crate) fn reset_password(
-        self,
-        username: &Username,
-        password: &Password,
-        is_generated: bool,
-        random: &mut dyn Random,
-    ) -> Result<Pending, ApiError> {
+    /// The reset of the password of a user of the tenant's site. `is_generated`: the service made it.
+    pub(crate) fn reset(username: &Username, password: &Password, is_generated: bool) -> Work {
         let input = Input {
             username: username.as_str().into(),
             email: None,
             password: password.text().into(),
         };
-        self.ask(
-            Kind::PasswordReset,
+        Work {
+            kind: Kind::PasswordReset,
             input,
             is_generated,
-            random,
-            move |input| {
+            answer: Box::new(move |input| {
                 Box::new(move |job| match job.state {
                     State::Done => {
                         let body = object(|o| {
@@ -131,63 +144,123 @@ impl Asker {
                     State::Refused => Err(ApiError::NotFound { what: "user" }),
                     _ => Err(failed(job)),
                 })
-            },
-        )
+            }),
+        }
+    }
+
+    fn writer(&self, random: &mut dyn Random) -> Result<Writer, ApiError> {
+        let idempotency = self.idempotency.as_ref();
+        Writer::new(&self.caller, &self.request_id, idempotency, random)
     }
 
     /// Deletes the tenant, and lets its cell drop its tables.
     pub(crate) fn drop_tables(self, random: &mut dyn Random) -> Result<Pending, ApiError> {
         let job_id = new_id(random)?;
-        let batch = work::drop_tables(&self.caller, &self.request_id, &self.id, &job_id);
+        let batch = work::drop_tables(&self.writer(random)?, &self.id, &job_id);
         Ok(Pending::write_then(batch, move |results, context| {
-            let asked = Asked::decode(results, now(context.unix_seconds)?.as_str())?;
+            let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
+                Ok(asked) => asked,
+                Err(past) => return Ok(Next::Run(self.drop_again(past), None)),
+            };
             // If the batch ran before, the job is there, and the tenant is not.
             let (job, unfinished) = match asked.job {
                 Some(made) => made,
                 None => found(asked)?,
             };
-            Ok(self.wait(&job, unfinished, {
-                Box::new(move |job| match job.state {
-                    State::Done => Ok(Response::empty(204)),
-                    _ => Err(failed(job)),
-                })
-            }))
+            self.wait(&job, unfinished, Box::new(dropped))
         }))
     }
 
+    /// Waits for the job of the same request, which was sent before. If it failed, the request is judged anew.
+    pub(crate) fn drop_again(self, past: PastJob) -> Pending {
+        let batch = Batch::one(work::look(&past.id));
+        Pending::then(batch, move |results, context| {
+            match alive(results, context.unix_seconds)? {
+                Some(job) => self
+                    .watch(&job, Box::new(dropped), past.replayed_until)
+                    .next(&job),
+                None => Ok(Next::Run(self.drop_tables(context.random)?, None)),
+            }
+        })
+    }
+
     /// Makes a job with an input, or finds the unfinished one of the same input.
-    fn ask(
-        self,
-        kind: Kind,
-        input: Input,
-        is_generated: bool,
-        random: &mut dyn Random,
-        answer: impl FnOnce(Input) -> Answer + Send + 'static,
-    ) -> Result<Pending, ApiError> {
+    pub(crate) fn ask(self, work: Work, random: &mut dyn Random) -> Result<Pending, ApiError> {
         let job_id = new_id(random)?;
-        let sealer = self.sealer.as_deref().ok_or(NO_ENCRYPTION_KEY)?;
-        let sealed = seal_text(input_place(&job_id), &input.to_stored(), sealer, random)?;
+        let sealer = self.sealer.clone().ok_or(NO_ENCRYPTION_KEY)?;
+        let sealed = seal_text(
+            input_place(&job_id),
+            &work.input.to_stored(),
+            &sealer,
+            random,
+        )?;
+        let secret = self.secret(&work.input, work.is_generated, &sealer, random)?;
         let new = NewJob {
             id: &job_id,
-            kind,
+            kind: work.kind,
             input: &sealed,
-            is_generated,
+            is_generated: work.is_generated,
         };
-        let batch = work::create(&self.caller, &self.request_id, &self.id, &new);
+        let batch = work::create(&self.writer(random)?, &self.id, &new, secret);
         Ok(Pending::write_then(batch, move |results, context| {
-            let asked = Asked::decode(results, now(context.unix_seconds)?.as_str())?;
-            if kind == Kind::Install && asked.is_installed && !asked.is_under_way {
+            let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
+                Ok(asked) => asked,
+                Err(past) => return Ok(Next::Run(self.ask_again(past, work), None)),
+            };
+            if work.kind == Kind::Install && asked.is_installed && !asked.is_under_way {
                 return Err(ApiError::AlreadyInstalled);
             }
             let is_under_way = asked.is_under_way;
             let (job, unfinished) = found(asked)?;
-            let input = if is_under_way {
-                self.joined(&job, input, is_generated)?
-            } else {
-                input
+            if !is_under_way {
+                return self.wait(&job, unfinished, (work.answer)(work.input));
+            }
+            let input = self.joined(&job, work.input, work.is_generated)?;
+            let Some(idempotency) = &self.idempotency else {
+                return self.wait(&job, unfinished, (work.answer)(input));
             };
-            Ok(self.wait(&job, unfinished, answer(input)))
+            // This request remembers the job of the other one.
+            let secret = self.secret(&input, work.is_generated, &sealer, context.random)?;
+            let remember = idempotency.remember_job(&self.caller, &job.id, secret);
+            let batch = Batch::one(remember);
+            let pending = Pending::write_then(batch, move |_, _| {
+                self.wait(&job, unfinished, (work.answer)(input))
+            });
+            Ok(Next::Run(pending, None))
         }))
+    }
+
+    /// Waits for the job of the same request, which was sent before. If it failed, the request is judged anew.
+    pub(crate) fn ask_again(self, past: PastJob, mut work: Work) -> Pending {
+        let batch = Batch::one(work::look(&past.id));
+        Pending::then(batch, move |results, context| {
+            let Some(job) = alive(results, context.unix_seconds)? else {
+                return Ok(Next::Run(self.ask(work, context.random)?, None));
+            };
+            if let Some((fingerprint, sealed)) = &past.secret {
+                let password = open_secret(fingerprint, sealed, self.sealer.as_deref())?;
+                work.input.set_password(&password);
+            }
+            let answer = (work.answer)(work.input);
+            self.watch(&job, answer, past.replayed_until).next(&job)
+        })
+    }
+
+    /// A generated password, encrypted, if the response is remembered.
+    fn secret(
+        &self,
+        input: &Input,
+        is_generated: bool,
+        sealer: &Sealer,
+        random: &mut dyn Random,
+    ) -> Result<Option<String>, ApiError> {
+        match &self.idempotency {
+            Some(idempotency) if is_generated => {
+                let place = idempotency.secret_place();
+                seal_text(place, &input.password, sealer, random).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The input of the job that is under way, if this request's is the same. A generated password is that of the job.
@@ -202,37 +275,69 @@ impl Asker {
         if is_same { Ok(stored) } else { Err(other()) }
     }
 
-    fn wait(&self, job: &Job, unfinished: i64, answer: Answer) -> Next {
-        let location = format!("{}/{}", self.jobs_path, job.id);
-        if unfinished > MOST_UNFINISHED {
-            return Next::Send(accepted(job, location), None);
+    /// Waits for a job, unless too many requests wait for its cell.
+    fn wait(&self, job: &Job, unfinished: i64, answer: Answer) -> Result<Next, ApiError> {
+        let watch = self.watch(job, answer, None);
+        if unfinished > MOST_UNFINISHED && !job.state.is_end() {
+            return Ok(watch.accepted(job));
         }
-        let watch = Watch {
+        watch.next(job)
+    }
+
+    fn watch(&self, job: &Job, answer: Answer, replayed_until: Option<Timestamp>) -> Watch {
+        Watch {
             job_id: job.id.clone(),
-            location,
+            location: format!("{}/{}", self.jobs_path, job.id),
             left_ms: self.wait_ms,
             looks: 0,
             answer,
-        };
-        watch.pause(job)
+            replayed_until,
+        }
     }
 }
 
+fn dropped(job: &Job) -> Result<Response, ApiError> {
+    match job.state {
+        State::Done => Ok(Response::empty(204)),
+        _ => Err(failed(job)),
+    }
+}
+
+/// Reads a job. `None` if it is gone, or if it failed or was cancelled, so that the request that it was made for is judged anew.
+fn alive(results: &mut Results, unix_seconds: i64) -> Result<Option<Job>, ApiError> {
+    let now = now(unix_seconds)?;
+    let job = match results.row()? {
+        Some(mut row) => Job::decode(&mut row, now.as_str())?,
+        None => None,
+    };
+    Ok(job.filter(|job| !matches!(job.state, State::Failed | State::Cancelled)))
+}
+
 impl Watch {
-    /// Pauses before the next look, unless the time is over.
-    fn pause(mut self, job: &Job) -> Next {
+    /// The response to a job that has ended, or else a pause before the next look, unless the time is over.
+    fn next(mut self, job: &Job) -> Result<Next, ApiError> {
+        if job.state.is_end() {
+            let response = (self.answer)(job)?;
+            return Ok(Next::Send(replay(response, self.replayed_until), None));
+        }
         if self.left_ms == 0 || self.looks == MOST_LOOKS {
-            return Next::Send(accepted(job, self.location), None);
+            return Ok(self.accepted(job));
         }
         let milliseconds = pause_ms(self.looks, self.left_ms);
         self.left_ms -= milliseconds;
         self.looks += 1;
         let otherwise = accepted(job, self.location.clone());
-        Next::Wait {
+        let otherwise = replay(otherwise, self.replayed_until.clone());
+        Ok(Next::Wait {
             milliseconds,
             then: self.look(),
             otherwise,
-        }
+        })
+    }
+
+    fn accepted(self, job: &Job) -> Next {
+        let response = accepted(job, self.location);
+        Next::Send(replay(response, self.replayed_until), None)
     }
 
     fn look(self) -> Pending {
@@ -244,11 +349,7 @@ impl Watch {
                 None => None,
             };
             let job = job.ok_or_else(|| unexpected_result("the job is gone".into()))?;
-            if job.state.is_end() {
-                (self.answer)(&job).map(|response| Next::Send(response, None))
-            } else {
-                Ok(self.pause(&job))
-            }
+            self.next(&job)
         })
     }
 }

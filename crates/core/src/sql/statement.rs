@@ -131,11 +131,6 @@ impl Sql {
         self.values.len()
     }
 
-    /// The value of a placeholder.
-    pub(crate) fn value(&self, number: usize) -> Option<&Value> {
-        self.values.get(number.checked_sub(1)?)
-    }
-
     /// Adds the placeholder of a value that is bound already.
     pub(crate) fn placeholder(mut self, number: usize) -> Self {
         // Writing to a String cannot fail.

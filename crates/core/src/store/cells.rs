@@ -4,15 +4,13 @@ use alloc::string::String;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql};
+use crate::store::audit::Action;
 use crate::store::feed::Cursor;
 use crate::store::standing::{self, Judged, caller};
-use crate::store::write;
+use crate::store::write::{self, WriteText, Writer, write, write_into};
 use crate::value::fault::ApiError;
 use crate::value::id::CellId;
 use crate::value::patch::Edit;
-
-/// The most changes that `behind` counts.
-const MOST_BEHIND: i64 = 10_000;
 
 /// Traefik's service for the tenants of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,22 +47,38 @@ pub(crate) struct Cell {
     pub(crate) behind: i64,
 }
 
+/// The columns that [`Cell::decode`] reads, each with what follows it. `behind` counts 10,000 changes at the most.
+macro_rules! columns {
+    ($tenants:literal, $jobs:literal, $epoch:literal, $behind:literal) => {
+        concat!(
+            "c.id, c.name, c.service_name, c.service_port, c.is_accepting, c.created_at, c.updated_at, \
+             (SELECT count(*) FROM tenants WHERE cell_id = c.id)",
+            $tenants,
+            ", (SELECT count(*) FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL AND coalesce(lease_until <= ",
+            standing::key!(now),
+            ", 1))",
+            $jobs,
+            ", c.last_seen_at, c.agent_version, (SELECT epoch FROM registry WHERE id = 1)",
+            $epoch,
+            ", c.seen_revision, c.seen_id, (SELECT count(*) FROM (SELECT 1 FROM cell_feed WHERE cell_id = c.id \
+             AND (revision, tenant_id) > (c.seen_revision, c.seen_id) LIMIT 10000))",
+            $behind
+        )
+    };
+}
+
 /// Starts a read of cells up to the condition.
 fn select(caller: &Caller) -> Sql {
     standing::statement(
         caller,
-        "SELECT k.standing, c.id, c.name, c.service_name, c.service_port, c.is_accepting, c.created_at, c.updated_at, \
-         (SELECT count(*) FROM tenants WHERE cell_id = c.id) AS tenants, \
-         (SELECT count(*) FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL AND coalesce(lease_until <= ",
+        concat!(
+            "SELECT k.standing, ",
+            columns!(" AS tenants", " AS jobs_waiting", " AS epoch", " AS behind"),
+            " FROM ",
+            caller!(),
+            " AS k LEFT JOIN cells AS c ON "
+        ),
     )
-    .bind(caller.now().as_str())
-    .sql(
-        ", 1)) AS jobs_waiting, c.last_seen_at, c.agent_version, (SELECT epoch FROM registry WHERE id = 1) AS epoch, \
-         c.seen_revision, c.seen_id, (SELECT count(*) FROM (SELECT 1 FROM cell_feed WHERE cell_id = c.id \
-         AND (revision, tenant_id) > (c.seen_revision, c.seen_id) LIMIT ",
-    )
-    .bind(MOST_BEHIND)
-    .sql(concat!(")) AS behind FROM ", caller!(), " AS k LEFT JOIN cells AS c ON "))
 }
 
 /// Reads all cells.
@@ -120,8 +134,9 @@ impl Cell {
     }
 }
 
-/// Makes or changes a cell. The first result is whether it was there, the second one the cell.
-pub(crate) fn put(caller: &Caller, request_id: &str, id: &CellId, patch: &CellPatch) -> Batch {
+/// Makes or changes a cell. The first result is a [`Written`](write::Written): whether this write made the cell, and, if the request was carried out
+/// before, the cell as it was then. The last result is the cell.
+pub(crate) fn put(writer: &Writer, id: &CellId, patch: &CellPatch) -> Batch {
     let (sets_name, name) = match &patch.name {
         Edit::Keep => (false, None),
         Edit::Clear => (true, None),
@@ -134,53 +149,62 @@ pub(crate) fn put(caller: &Caller, request_id: &str, id: &CellId, patch: &CellPa
     };
     let service_name = service.map(|service| service.name.as_str());
     let service_port = service.map(|service| i64::from(service.port));
-    let values = write::insert(
-        caller,
-        request_id,
-        "INSERT INTO put_cell (key_stands, key_id, now, request_id, id_is_there, is_same, id, sets_name, name, sets_service, service_name, \
-         service_port, is_accepting) SELECT ",
-    );
-    // The new values have columns of their own, so that the comparison can name each.
-    let insert = values
-        .sql(
-            ", c.id IS NOT NULL, c.id IS NOT NULL AND (c.name, c.service_name, c.service_port, c.is_accepting) IS (\
-             iif(v.sets_name, v.name, c.name), iif(v.sets_service, v.service_name, c.service_name), \
-             iif(v.sets_service, v.service_port, c.service_port), coalesce(v.is_accepting, c.is_accepting)), \
-             v.id, v.sets_name, v.name, v.sets_service, v.service_name, v.service_port, v.is_accepting FROM (SELECT ",
+    let text = WriteText {
+        from: OF_CELL,
+        // A PUT that changes nothing is remembered, too.
+        answer: None,
+        ..write_into!(
+            "put_cell",
+            "id_is_there, is_same, id, sets_name, name, sets_service, service_name, service_port, is_accepting",
+            "c.id IS NOT NULL, c.id IS NOT NULL AND (c.name, c.service_name, c.service_port, c.is_accepting) IS (\
+             iif(?7, ?8, c.name), iif(?9, ?10, c.service_name), iif(?9, ?11, c.service_port), coalesce(?12, c.is_accepting)), \
+             ?6, ?7, ?8, ?9, ?10, ?11, ?12",
+            "EXISTS (SELECT 1 FROM audit_log WHERE token = ?14 AND action = ?13) AS is_made"
         )
-        .bind(id.as_str())
-        .sql(" AS id, ")
-        .bind(sets_name)
-        .sql(" AS sets_name, ")
-        .bind(name)
-        .sql(" AS name, ")
-        .bind(sets_service)
-        .sql(" AS sets_service, ")
-        .bind(service_name)
-        .sql(" AS service_name, ")
-        .bind(service_port)
-        .sql(" AS service_port, ")
-        .bind(patch.is_accepting)
-        .sql(
-            " AS is_accepting) AS v LEFT JOIN cells AS c ON c.id = v.id RETURNING key_stands, id_is_there",
-        );
-    Batch::of([insert, one(caller, id)])
+    };
+    let values = [
+        id.as_str().into(),
+        sets_name.into(),
+        name.into(),
+        sets_service.into(),
+        service_name.into(),
+        service_port.into(),
+        patch.is_accepting.into(),
+        Action::CellCreate.as_str().into(),
+    ];
+    let write = write::statement(writer, text, values, None);
+    let remember = writer.idempotency().map(|idempotency| {
+        idempotency.remember_all(writer, |sql| {
+            sql.sql("json_array(EXISTS (SELECT 1 FROM audit_log WHERE token = ")
+                .bind(writer.token())
+                .sql(" AND action = ")
+                .bind(Action::CellCreate.as_str())
+                .sql(concat!(
+                    "), ",
+                    columns!("", "", "", ""),
+                    ") FROM cells AS c WHERE c.id = "
+                ))
+                .bind(id.as_str())
+        })
+    });
+    let all = [write].into_iter().chain(remember);
+    Batch::of(all.chain([one(writer, id)]))
 }
 
-/// Deletes a cell. The result is whether it was there, and whether it is in use.
-pub(crate) fn delete(caller: &Caller, request_id: &str, id: &CellId) -> Batch {
-    let delete = write::insert(
-        caller,
-        request_id,
-        "INSERT INTO delete_cell (key_stands, key_id, now, request_id, id_is_there, is_in_use, id) SELECT ",
-    )
-        .sql(
-            ", c.id IS NOT NULL, EXISTS (SELECT 1 FROM tenants WHERE cell_id = c.id) OR EXISTS (SELECT 1 FROM kept_sites WHERE cell_id = c.id) \
-             OR EXISTS (SELECT 1 FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL), v.id FROM (SELECT ",
+/// The cell with the id of a write, if there is one.
+const OF_CELL: &str = " FROM (SELECT ?6 AS id) AS v LEFT JOIN cells AS c ON c.id = v.id";
+
+/// Deletes a cell. The result is a [`Written`](write::Written): whether it was there, and whether it is in use.
+pub(crate) fn delete(writer: &Writer, id: &CellId) -> Batch {
+    let text = WriteText {
+        from: OF_CELL,
+        ..write_into!(
+            "delete_cell",
+            "id_is_there, is_in_use, id",
+            "c.id IS NOT NULL, EXISTS (SELECT 1 FROM tenants WHERE cell_id = c.id) OR EXISTS (SELECT 1 FROM kept_sites WHERE cell_id = c.id) \
+             OR EXISTS (SELECT 1 FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL), ?6",
+            "id_is_there, is_in_use"
         )
-        .bind(id.as_str())
-        .sql(
-            " AS id) AS v LEFT JOIN cells AS c ON c.id = v.id RETURNING key_stands, id_is_there, is_in_use",
-        );
-    Batch::one(delete)
+    };
+    write(writer, text, [id.as_str().into()])
 }

@@ -12,7 +12,7 @@ use crate::crypto::fingerprint::{Covered, Fingerprints};
 use crate::crypto::seal::Place;
 use crate::sql::json::rows_from_json;
 use crate::sql::{Columns, Sql, Value, unexpected_result};
-use crate::store::standing::key;
+use crate::store::standing::{self, key};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 
@@ -54,6 +54,13 @@ impl Idempotency {
         secret_place(&self.fingerprint)
     }
 
+    /// Adds the fingerprint and the end of a row that a view's trigger writes.
+    pub(crate) fn row(&self, sql: Sql) -> Sql {
+        sql.bind(self.fingerprint.as_str())
+            .sql(", ")
+            .bind(self.expires_at.as_str())
+    }
+
     /// Adds the expression of what is remembered to a caller's statement: `NULL`, or a text for [`Past::read`]. `key` and `token` are the
     /// placeholders of the key and of the write's token.
     pub(crate) fn recall(&self, sql: Sql, key: usize, token: Option<usize>) -> Sql {
@@ -64,7 +71,7 @@ impl Idempotency {
             None => sql,
             Some(previous) => sql.sql(", ").bind(previous.as_str()),
         };
-        let sql = sql.sql("), fingerprint, expires_at, secret, answer, ");
+        let sql = sql.sql("), fingerprint, expires_at, secret, answer, job_id, ");
         let sql = match token {
             None => sql.sql("0"),
             Some(token) => sql
@@ -108,6 +115,49 @@ impl Idempotency {
     }
 }
 
+impl Idempotency {
+    /// Remembers the job of another request, which this one waits for, too. `secret` is the job's password, if the service made it, encrypted.
+    pub(crate) fn remember_job(
+        &self,
+        holder: &KeyHolder,
+        job_id: &str,
+        secret: Option<String>,
+    ) -> Sql {
+        let sql = Sql::new(
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer, job_id) \
+             SELECT ?1, ?2, ?4, ?5, ?6, json_array(id), id FROM cell_work WHERE id = ?7 AND state NOT IN (?8, ?9) AND NOT ",
+        )
+        .values([
+            holder.key_id().into(),
+            self.key(),
+            holder.now().as_str().into(),
+            self.fingerprint.as_str().into(),
+            self.expires_at.as_str().into(),
+            secret.into(),
+            job_id.into(),
+            FORGOTTEN[0].into(),
+            FORGOTTEN[1].into(),
+        ]);
+        Self::is_known(sql, 2)
+    }
+
+    /// Remembers the values of the response to a write that may have found nothing to change. `answer` adds their expression, the row that they come
+    /// from, and a condition.
+    pub(crate) fn remember_all(&self, holder: &KeyHolder, answer: impl FnOnce(Sql) -> Sql) -> Sql {
+        let sql = standing::statement(
+            holder,
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, answer) SELECT ?1, ?5, ?6, ?7, ",
+        )
+        .values([
+            self.key(),
+            self.fingerprint.as_str().into(),
+            self.expires_at.as_str().into(),
+        ]);
+        let sql = answer(sql).sql(concat!(" AND ", standing::standing!(), " AND NOT "));
+        Self::is_known(sql, 5)
+    }
+}
+
 /// Adds the row of a caller's key that has not expired, if there is one.
 fn rows(sql: Sql, key: usize) -> Sql {
     sql.sql(concat!(
@@ -118,6 +168,9 @@ fn rows(sql: Sql, key: usize) -> Sql {
     .placeholder(key)
     .sql(concat!(" AND expires_at > ", key!(now)))
 }
+
+/// The states of a job that are not remembered: the same request makes another job. (The trigger `cell_work_ended` has them, too.)
+const FORGOTTEN: [&str; 2] = ["failed", "cancelled"];
 
 /// The place of a secret. The fingerprint covers the caller and the key, so no two rows share one.
 pub(crate) fn secret_place(fingerprint: &str) -> Place<'_> {
@@ -133,6 +186,8 @@ pub(crate) fn secret_place(fingerprint: &str) -> Place<'_> {
 pub(crate) struct Past {
     /// The values of the response that only the database knew.
     pub(crate) answer: Columns,
+    /// The job of a cell that the request waits for. A job that fails is not remembered any more.
+    pub(crate) job_id: Option<String>,
     /// The secret of the response, encrypted for the place of this fingerprint.
     pub(crate) secret: Option<(String, String)>,
     /// Until when it is remembered. `None` if it was an earlier try of the very same request.
@@ -160,6 +215,7 @@ impl Past {
         let expires_at = row.text("expires_at")?;
         let secret = row.optional_text("secret")?;
         let answer = values(&row.text("answer")?)?;
+        let job_id = row.optional_text("job_id")?;
         let is_own = row.boolean("is_own")?;
         let expires_at = Timestamp::parse(&expires_at).map_err(|_| {
             ApiError::Internal(Internal::Stored {
@@ -169,6 +225,7 @@ impl Past {
         })?;
         Ok(Self {
             answer,
+            job_id,
             secret: secret.map(|secret| (fingerprint, secret)),
             replayed_until: (!is_own).then_some(expires_at),
         })

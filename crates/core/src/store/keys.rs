@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Author, Entry};
+use crate::store::idempotency::{Idempotency, Past};
 use crate::store::standing::{self, Judged, caller, if_allowed, standing_of_row, valid_key};
-use crate::store::write::{Writer, Written, write, write_into};
+use crate::store::write::{self, Writer, Written, write, write_into};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::run::Run;
@@ -77,26 +78,36 @@ pub(crate) fn shown(caller: &Caller) -> Batch {
     )
 }
 
-/// Reads the scopes and the end of the caller's own key, the id of the next key, and the key with this id, if it is not deleted.
-/// [`Authority::decode`] reads the row.
-pub(crate) fn authority(caller: &Caller, id: Option<i64>) -> Batch {
-    Batch::one(
-        standing::statement(
-            caller,
-            concat!(
-                "SELECT k.standing, c.scopes AS own_scopes, c.expires_at AS own_expires_at, \
-                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?6), 0) + 1 AS next_id, \
-                 t.id, t.name, t.scopes, t.created_at, t.expires_at FROM ",
-                caller!(),
-                " AS k CROSS JOIN api_keys AS c ON c.id = ",
-                standing::key!(id),
-                " LEFT JOIN api_keys AS t ON t.id = ",
-                if_allowed!("?5"),
-                " AND t.deleted_at IS NULL"
-            ),
-        )
-        .values([id.into(), TABLE.into()]),
+/// Reads the scopes and the end of the caller's own key, the id of the next key, and the key with this id, if it is not deleted. If the request
+/// has an `Idempotency-Key`, also what is remembered of it. [`Authority::decode`] reads the row.
+pub(crate) fn authority(
+    caller: &Caller,
+    id: Option<i64>,
+    idempotency: Option<&Idempotency>,
+) -> Batch {
+    let sql = standing::statement(
+        caller,
+        "SELECT k.standing, c.scopes AS own_scopes, c.expires_at AS own_expires_at, \
+         coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?6), 0) + 1 AS next_id, ",
     )
+    .values([id.into(), TABLE.into()]);
+    let sql = match idempotency {
+        None => sql.sql("NULL"),
+        Some(idempotency) => {
+            let sql = sql.values([idempotency.key()]);
+            let key = sql.bound();
+            idempotency.recall(sql, key, None)
+        }
+    };
+    Batch::one(sql.sql(concat!(
+        " AS remembered, t.id, t.name, t.scopes, t.created_at, t.expires_at FROM ",
+        caller!(),
+        " AS k CROSS JOIN api_keys AS c ON c.id = ",
+        standing::key!(id),
+        " LEFT JOIN api_keys AS t ON t.id = ",
+        if_allowed!("?5"),
+        " AND t.deleted_at IS NULL"
+    )))
 }
 
 /// What a caller's own key lets it do with keys, and the key that it asked for.
@@ -105,17 +116,28 @@ pub(crate) struct Authority {
     scopes: Scopes,
     expires_at: Option<String>,
     pub(crate) next_id: i64,
+    /// The same request, carried out before.
+    pub(crate) past: Option<Past>,
     pub(crate) key: Option<ShownKey>,
 }
 
 impl Authority {
     /// Reads the row of [`authority()`].
+    ///
+    /// # Errors
+    /// 422 if the `Idempotency-Key` belongs to another request.
     pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
         let scopes = row.text("own_scopes")?;
+        let expires_at = row.optional_text("own_expires_at")?;
+        let next_id = row.integer("next_id")?;
+        let past = row.optional_text("remembered")?;
         Ok(Self {
             scopes: stored_scopes("own", &scopes)?,
-            expires_at: row.optional_text("own_expires_at")?,
-            next_id: row.integer("next_id")?,
+            expires_at,
+            next_id,
+            past: past
+                .map(|text| Past::read("remembered", &text))
+                .transpose()?,
             key: ShownKey::decode(row)?,
         })
     }
@@ -140,6 +162,19 @@ impl Authority {
 }
 
 impl ShownKey {
+    /// Reads what [`rotate`] remembers of a key with this id.
+    pub(crate) fn decode_remembered(id: i64, row: &mut Columns) -> Result<Self, ApiError> {
+        let name = row.optional_text("name")?;
+        let scopes = row.text("scopes")?;
+        Ok(Self {
+            id,
+            name,
+            scopes: stored_scopes(&id.to_string(), &scopes)?,
+            created_at: row.text("created_at")?,
+            expires_at: row.optional_text("expires_at")?,
+        })
+    }
+
     /// Reads a row. `None` is the row of `NULL`s: the caller may read, and there is no key.
     pub(crate) fn decode(mut row: Judged) -> Result<Option<Self>, ApiError> {
         let Some(id) = row.optional_integer("id")? else {
@@ -193,8 +228,9 @@ macro_rules! key_is_there {
     };
 }
 
-/// Creates a key in the name of a caller. [`changed`] reads the result.
-pub(crate) fn create(writer: &Writer, new: NewKey<'_>) -> Batch {
+/// Creates a key in the name of a caller. `secret` is the key's text, encrypted, if the response is remembered: its id and its time.
+/// [`Changed::decode`] reads the result.
+pub(crate) fn create(writer: &Writer, new: NewKey<'_>, secret: Option<String>) -> Batch {
     let text = write_into!(
         "create_key",
         "exceeds_own, id_is_given, id, name, digest, scopes, permits, expires_at",
@@ -202,7 +238,8 @@ pub(crate) fn create(writer: &Writer, new: NewKey<'_>) -> Batch {
             exceeds_own!("?11"),
             ", EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?12 AND seq >= ?6), ?6, ?7, ?8, ?9, ?10, ?11"
         ),
-        "exceeds_own, NOT id_is_given AS id_is_there"
+        "exceeds_own, NOT id_is_given AS id_is_there",
+        "json_array(?6, ?3)"
     );
     let values = [
         new.id.into(),
@@ -213,10 +250,10 @@ pub(crate) fn create(writer: &Writer, new: NewKey<'_>) -> Batch {
         new.expires_at.map(Timestamp::as_str).into(),
         TABLE.into(),
     ];
-    write(writer, text, values)
+    Batch::one(write::statement(writer, text, values, secret))
 }
 
-/// Changes a key's name, its end, or both. [`changed`] reads the result.
+/// Changes a key's name, its end, or both. [`Changed::decode`] reads the result.
 pub(crate) fn edit(
     writer: &Writer,
     id: i64,
@@ -246,7 +283,7 @@ pub(crate) fn edit(
     write(writer, text, values)
 }
 
-/// Deletes a key. Its row stays, marked. [`changed`] reads the result.
+/// Deletes a key. Its row stays, marked. [`Changed::decode`] reads the result.
 pub(crate) fn delete_one(writer: &Writer, id: i64) -> Batch {
     let text = write_into!(
         "delete_key",
@@ -257,13 +294,15 @@ pub(crate) fn delete_one(writer: &Writer, id: i64) -> Batch {
     write(writer, text, [id.into()])
 }
 
-/// Gives a key another secret. The one before stays valid until `previous_until`, but no earlier one. [`changed`] reads the result.
+/// Gives a key another secret. The one before stays valid until `previous_until`, but no earlier one. `secret` is the key's text, encrypted, if the
+/// response is remembered: what a caller sees of the key. [`Changed::decode`] reads the result.
 pub(crate) fn rotate(
     writer: &Writer,
     id: i64,
     digest: &str,
     scopes: &Scopes,
     previous_until: Option<&Timestamp>,
+    secret: Option<String>,
 ) -> Batch {
     let text = write_into!(
         "rotate_key",
@@ -274,23 +313,43 @@ pub(crate) fn rotate(
             key_is_there!(),
             ", ?6, ?7, ?8"
         ),
-        "exceeds_own, id_is_there"
+        "exceeds_own, id_is_there",
+        "(SELECT json_array(name, scopes, created_at, expires_at) FROM api_keys WHERE id = ?6)"
     );
     let values = [
         id.into(),
         stored_digest(digest, scopes).into(),
         previous_until.map(Timestamp::as_str).into(),
     ];
-    write(writer, text, values)
+    Batch::one(write::statement(writer, text, values, secret))
 }
 
-/// Reads the row of a write of a key: whether the key is there. For [`create`], whether nobody else got its id meanwhile.
-pub(crate) fn changed(results: &mut Results) -> Result<bool, ApiError> {
-    let mut row = Written::read(results)?;
-    if row.obstacle("exceeds_own", false)? {
-        return Err(ApiError::ExceedsOwnKey);
+/// The result of a write of a key.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// The key is not there. For [`create`], somebody else got its id meanwhile.
+    No,
+    Yes,
+    /// The same request was carried out before: its values, and the key's text if it has one, encrypted for the place of a fingerprint.
+    Before(Judged, Option<(String, String)>),
+}
+
+impl Changed {
+    /// Reads the row.
+    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = Written::read(results)?;
+        if row.obstacle("exceeds_own", false)? {
+            return Err(ApiError::ExceedsOwnKey);
+        }
+        if !row.obstacle("id_is_there", true)? {
+            return Ok(Self::No);
+        }
+        let secret = row.secret();
+        Ok(match row.remembered() {
+            Ok(row) => Self::Before(row, secret),
+            Err(_) => Self::Yes,
+        })
     }
-    row.obstacle("id_is_there", true)
 }
 
 /// The table's name in `sqlite_sequence`, which counts the ids.

@@ -41,6 +41,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0013_idempotency.sql",
     "0014_cells.sql",
     "0015_audit.sql",
+    "0016_idempotency_of_jobs.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

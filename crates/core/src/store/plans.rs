@@ -166,11 +166,7 @@ pub(crate) fn create(
             " AS external_id_holder, now, ",
             revision_of!("tenants_plans")
         ),
-        Some(concat!(
-            "json_array(created_at, ",
-            revision!("revision"),
-            ") FROM tenants_plans WHERE id = "
-        ))
+        "json_array(?3)"
     );
     let values = [
         new.id.as_str().into(),
@@ -240,12 +236,7 @@ pub(crate) fn edit(
             holder!("external_id_is_taken", "tenants_plans", "external_id = ?15"),
             " AS external_id_holder, labels_fit, ",
             revision_of!("tenants_plans")
-        ),
-        Some(concat!(
-            "json_array(",
-            revision!("revision"),
-            ") FROM tenants_plans WHERE id = "
-        ))
+        )
     );
     let values = [
         id.as_str().into(),

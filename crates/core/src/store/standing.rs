@@ -126,8 +126,29 @@ macro_rules! allowed_caller {
     };
 }
 
+/// The standing of a caller whose key needs the scope of the cell of the job in this parameter, or else the scopes of the route. `$prefix` is the
+/// parameter of [`OF_CELL`].
+macro_rules! job_standing {
+    ($job:literal, $prefix:literal) => {
+        concat!(
+            "coalesce((SELECT iif(",
+            $crate::store::standing::has_scopes!(),
+            " OR instr(char(32) || lower(scopes) || char(32), ",
+            $prefix,
+            " || lower((SELECT cell_id FROM cell_work WHERE id = ",
+            $job,
+            ")) || char(32)) > 0, 1, char(33) || (~permits & ",
+            $crate::store::standing::key!(needs),
+            ")) FROM api_keys WHERE ",
+            $crate::store::standing::valid_key!(),
+            "), 0)"
+        )
+    };
+}
+
 pub(crate) use {
-    allowed_caller, caller, has_scopes, if_allowed, key, standing, standing_of_row, valid_key,
+    allowed_caller, caller, has_scopes, if_allowed, job_standing, key, standing, standing_of_row,
+    valid_key,
 };
 
 /// Starts a statement of a caller.
@@ -139,6 +160,9 @@ pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
         holder.needs().bits().into(),
     ])
 }
+
+/// What comes before the id of a cell in the scopes of a key.
+pub(crate) const OF_CELL: &str = " cell:";
 
 /// The cell whose agent calls.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +183,7 @@ pub(crate) fn cell_standing(sql: Sql, cell: CellOf<'_>) -> Sql {
     let sql = match cell {
         CellOf::Id(id) => sql.bind(format!(" cell:{} ", id.folded())),
         CellOf::Job(id) => sql
-            .bind(" cell:")
+            .bind(OF_CELL)
             .sql(" || lower((SELECT cell_id FROM cell_work WHERE id = ")
             .bind(id)
             .sql(")) || char(32)"),
@@ -178,6 +202,11 @@ pub(crate) fn cell_standing(sql: Sql, cell: CellOf<'_>) -> Sql {
 pub(crate) struct Judged(Columns);
 
 impl Judged {
+    /// The columns.
+    pub(crate) fn into_columns(self) -> Columns {
+        self.0
+    }
+
     /// Other columns, of the same caller.
     pub(crate) fn with(self, columns: Columns) -> Self {
         Self(columns)

@@ -334,11 +334,8 @@ pub(crate) fn create(
              (SELECT id FROM cells WHERE id = ?16) AS cell, ",
             revision_of!("tenants")
         ),
-        Some(concat!(
-            "json_array(has_site, created_at, plan_id, site_state IS NOT NULL, cell_id, ",
-            revision!("revision"),
-            ") FROM tenants WHERE id = "
-        ))
+        "json_array(?16 IS NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?3, (SELECT id FROM tenants_plans WHERE id = ?9), \
+         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16))"
     );
     let values = [
         new.id.as_str().into(),
@@ -398,17 +395,15 @@ pub(crate) fn edit(
             holder!("hostname_is_taken", "tenants", "hostname = ?7"),
             " AS hostname_holder, ",
             holder!("external_id_is_taken", "tenants", "external_id = ?16"),
-            " AS external_id_holder, plan_is_there, cell_fits, labels_fit, cell_is_fixed, ",
-            revision_of!("tenants"),
-            ", (SELECT stats FROM tenants WHERE id = ?6) AS stats, \
+            " AS external_id_holder, plan_is_there, cell_fits, labels_fit, cell_is_fixed, \
+             (SELECT stats FROM tenants WHERE id = ?6) AS stats, \
              (SELECT last_job_at FROM tenants WHERE id = ?6) AS last_job_at, \
-             (SELECT json_array(cell_id IS NOT NULL, site_state, site_job_id, has_site) FROM tenants WHERE id = ?6) AS site"
+             (SELECT json_array(cell_id IS NOT NULL, site_state, site_job_id, has_site) FROM tenants WHERE id = ?6) AS site, ",
+            revision_of!("tenants")
         ),
-        Some(concat!(
-            "json_array(",
-            revision!("revision"),
-            ", stats, last_job_at, trim(json_array(cell_id IS NOT NULL, site_state, site_job_id, has_site))) FROM tenants WHERE id = "
-        ))
+        // The write changes the last of these if it changes the tenant's cell.
+        "(SELECT json_array(stats, last_job_at, trim(json_array(iif(?19, ?20, cell_id) IS NOT NULL, site_state, site_job_id, \
+         iif(?19 AND (SELECT id FROM cells WHERE id = ?20) IS NOT cell_id, 0, has_site)))) FROM tenants WHERE id = ?6)"
     );
     let values = [
         id.as_str().into(),
@@ -434,10 +429,10 @@ pub(crate) fn edit(
 /// Reads the version of a tenant at the end of the row that [`edit`] returns. `None` if its statistics cannot be read: the write has happened
 /// all the same.
 pub(crate) fn version(row: &mut Judged) -> Result<Option<Version>, ApiError> {
-    let revision = row.text("revision")?;
     let stats = row.optional_text("stats")?;
     let last_job_at = row.optional_text("last_job_at")?;
     let site = row.optional_text("site")?.unwrap_or_default();
+    let revision = row.text("revision")?;
     let site = serde_json::from_str(&site).map_err(|_| {
         unexpected_result("column site: expected an array of the site's columns".into())
     });
@@ -487,8 +482,8 @@ impl Moved {
             id_is_there: row.obstacle("id_is_there", true)?,
             cell_is_there: row.obstacle("cell_is_there", true)?,
             is_free: row.obstacle("is_free", true)?,
-            has_none: row.boolean("has_none")?,
-            is_enabled: row.boolean("is_enabled")?,
+            has_none: row.obstacle("has_none", false)?,
+            is_enabled: row.obstacle("is_enabled", false)?,
         })
     }
 

@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::crypto::seal::Place;
 use crate::sql::{Batch, Columns, Results, Sql};
-use crate::store::standing::{self, CellOf, allowed_caller, caller, cell_standing};
-use crate::store::write;
+use crate::store::idempotency::Past;
+use crate::store::standing::{self, CellOf, allowed_caller, caller, cell_standing, job_standing};
+use crate::store::write::{self, WriteText, Writer, Written, write_into};
+use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::id::{CellId, TenantId};
 
@@ -212,7 +214,7 @@ pub(crate) fn can_be_leased(sql: Sql, cell: &CellId, now: &str) -> Sql {
     free(sql.sql("EXISTS (SELECT 1 FROM cell_work WHERE "), cell, now).sql(")")
 }
 
-/// Leases the oldest jobs. The results are two without rows, whether there is the cell, and the jobs.
+/// Leases the oldest jobs. The results are two without rows, whether there is the cell, one without rows, and the jobs.
 pub(crate) fn lease(caller: &Caller, cell: &CellId, max: i64, lease: &str, seconds: &str) -> Batch {
     let now = caller.now().as_str();
     let exhausted = standing::statement(caller, "UPDATE cell_work SET state = ")
@@ -234,6 +236,7 @@ pub(crate) fn lease(caller: &Caller, cell: &CellId, max: i64, lease: &str, secon
         .sql(" AS standing, EXISTS (SELECT 1 FROM cells WHERE id = ")
         .bind(cell.as_str())
         .sql(") AS cell_is_there");
+    // The same batch may run a second time: then the jobs are leased already, and no further ones are.
     let update = standing::statement(caller, "UPDATE cell_work SET state = ")
         .bind(State::Running.as_str())
         .sql(", attempts = attempts + 1, lease = ")
@@ -252,16 +255,25 @@ pub(crate) fn lease(caller: &Caller, cell: &CellId, max: i64, lease: &str, secon
     let update = free(update, cell, now)
         .sql(" ORDER BY seq LIMIT ")
         .bind(max)
+        .sql(") AND NOT EXISTS (SELECT 1 FROM cell_work WHERE cell_id = ")
+        .bind(cell.as_str())
+        .sql(" AND finished_at IS NULL AND lease = ")
+        .bind(lease)
         .sql(") AND ");
-    let update = cell_standing(update, CellOf::Id(cell))
-        .sql(" RETURNING seq, id, tenant_id, kind, input, lease_until, attempts");
-    Batch::of([sweep(now), exhausted, standing, update])
+    let update = cell_standing(update, CellOf::Id(cell));
+    let leased = Sql::new(
+        "SELECT id, tenant_id, kind, input, lease_until, attempts FROM cell_work WHERE cell_id = ",
+    )
+    .bind(cell.as_str())
+    .sql(" AND finished_at IS NULL AND lease = ")
+    .bind(lease)
+    .sql(" ORDER BY seq");
+    Batch::of([sweep(now), exhausted, standing, update, leased])
 }
 
 /// A job that was leased.
 #[derive(Debug)]
 pub(crate) struct Leased {
-    pub(crate) seq: i64,
     pub(crate) id: String,
     pub(crate) tenant_id: String,
     pub(crate) kind: String,
@@ -278,11 +290,11 @@ impl Leased {
         if !standing::judged(results)?.boolean("cell_is_there")? {
             return Err(ApiError::NotFound { what: "cell" });
         }
+        results.skip()?;
         let mut jobs = Vec::new();
         for row in results.rows()? {
             let mut row = Columns::new(row);
             jobs.push(Self {
-                seq: row.integer("seq")?,
                 id: row.text("id")?,
                 tenant_id: row.text("tenant_id")?,
                 kind: row.text("kind")?,
@@ -291,7 +303,6 @@ impl Leased {
                 attempt: row.integer("attempts")?,
             });
         }
-        jobs.sort_unstable_by_key(|job| job.seq);
         Ok(jobs)
     }
 }
@@ -323,37 +334,38 @@ pub(crate) fn renew(caller: &Caller, id: &str, lease: &str, seconds: &str) -> Ba
     Batch::of([update, read])
 }
 
-/// Ends a job. The results are the obstacles of [`Finished`], and the job.
+/// Ends a job. The results are a [`Written`](write::Written), which [`LeaseRow::of_end`] reads, and the job.
 pub(crate) fn finish(
-    caller: &Caller,
-    request_id: &str,
+    writer: &Writer,
     id: &str,
     lease: &str,
     state: State,
     error: Option<&str>,
 ) -> Batch {
-    let now = caller.now().as_str();
-    let values = standing::statement(
-        caller,
-        "INSERT INTO finish_work (key_stands, key_id, now, request_id, id_is_there, has_lease, is_finished, id, state, error, wipe_at) SELECT ",
-    );
-    let values = cell_standing(values, CellOf::Job(id));
-    let insert = write::author(values, caller, request_id)
-        .sql(", w.id IS NOT NULL, coalesce(w.lease = ")
-        .bind(lease)
-        .sql(", 0), w.finished_at IS NOT NULL, w.id, ")
-        .bind(state.as_str())
-        .sql(", ")
-        .bind(error)
-        .sql(", datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(KEPT_FOR)
-        .sql(") FROM (SELECT ")
-        .bind(id)
-        .sql(" AS id) AS v LEFT JOIN cell_work AS w ON w.id = v.id RETURNING key_stands, id_is_there, has_lease");
-    Batch::of([insert, look(id)])
+    let text = WriteText {
+        from: OF_JOB,
+        ..write_into!(
+            job_standing!("?6", "?7"),
+            "finish_work",
+            "id_is_there, has_lease, is_finished, id, state, error, wipe_at",
+            "w.id IS NOT NULL, coalesce(w.lease = ?8, 0), w.finished_at IS NOT NULL, w.id, ?9, ?10, datetime(?3, ?11)",
+            "id_is_there, has_lease",
+            "json_array()"
+        )
+    };
+    let values = [
+        id.into(),
+        standing::OF_CELL.into(),
+        lease.into(),
+        state.as_str().into(),
+        error.into(),
+        KEPT_FOR.into(),
+    ];
+    Batch::of([write::statement(writer, text, values, None), look(id)])
 }
+
+/// The job with the id of a write, if there is one.
+const OF_JOB: &str = " FROM (SELECT ?6 AS id) AS v LEFT JOIN cell_work AS w ON w.id = v.id";
 
 /// The obstacles to a renewal or an end.
 #[derive(Debug, Clone, Copy)]
@@ -363,30 +375,38 @@ pub(crate) struct LeaseRow {
 }
 
 impl LeaseRow {
-    /// Reads the row of [`renew`] or [`finish`].
-    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+    /// Reads the row of [`renew`].
+    pub(crate) fn of_renewal(results: &mut Results) -> Result<Self, ApiError> {
         let mut row = standing::judged(results)?;
         Ok(Self {
             id_is_there: row.boolean("id_is_there")?,
             has_lease: row.boolean("has_lease")?,
         })
     }
+
+    /// Reads the row of [`finish`].
+    pub(crate) fn of_end(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = Written::read(results)?;
+        Ok(Self {
+            id_is_there: row.obstacle("id_is_there", true)?,
+            has_lease: row.obstacle("has_lease", true)?,
+        })
+    }
 }
 
-/// Cancels a job that nobody has leased. The results are its obstacles, and the job.
-pub(crate) fn cancel(caller: &Caller, request_id: &str, id: &str) -> Batch {
-    let now = caller.now().as_str();
-    let insert = write::insert(
-        caller,
-        request_id,
-        "INSERT INTO cancel_work (key_stands, key_id, now, request_id, id_is_there, is_waiting, id) SELECT ",
-    )
-        .sql(", w.id IS NOT NULL, coalesce(w.finished_at IS NULL AND (w.lease_until IS NULL OR w.lease_until <= ")
-        .bind(now)
-        .sql("), 0), w.id FROM (SELECT ")
-        .bind(id)
-        .sql(" AS id) AS v LEFT JOIN cell_work AS w ON w.id = v.id RETURNING key_stands, id_is_there, is_waiting");
-    Batch::of([sweep(now), insert, look(id)])
+/// Cancels a job that nobody has leased. The results are one without rows, a [`Written`](write::Written), and the job.
+pub(crate) fn cancel(writer: &Writer, id: &str) -> Batch {
+    let text = WriteText {
+        from: OF_JOB,
+        ..write_into!(
+            "cancel_work",
+            "id_is_there, is_waiting, id",
+            "w.id IS NOT NULL, coalesce(w.finished_at IS NULL AND (w.lease_until IS NULL OR w.lease_until <= ?3), 0), w.id",
+            "id_is_there, is_waiting"
+        )
+    };
+    let cancel = write::statement(writer, text, [id.into()], None);
+    Batch::of([sweep(writer.now().as_str()), cancel, look(id)])
 }
 
 /// Reads a job for a request that waits for it, whose key was judged before.
@@ -459,88 +479,103 @@ pub(crate) fn list(caller: &Caller, filter: &JobFilter) -> Batch {
     ])
 }
 
-/// Makes a job for the cell of a tenant, unless an unfinished one of the kind is there. The results are [`Asked`]'s.
+/// The tenant with the id of a write, if there is one.
+const OF_TENANT: &str = " FROM (SELECT ?6 AS id) AS v LEFT JOIN tenants AS t ON t.id = v.id";
+
+/// Makes a job for the cell of a tenant, unless an unfinished one of the kind is there. `secret` is a generated password, encrypted, if the response
+/// is remembered. The results are [`Asked`]'s.
 pub(crate) fn create(
-    caller: &Caller,
-    request_id: &str,
+    writer: &Writer,
     tenant: &TenantId,
     new: &NewJob<'_>,
+    secret: Option<String>,
 ) -> Batch {
-    let now = caller.now().as_str();
-    let insert = write::insert(
-        caller,
-        request_id,
-        "INSERT INTO create_work (key_stands, key_id, now, request_id, is_under_way, is_installed, id, tenant_id, cell_id, kind, input, \
-         is_generated, site_state, expires_at) SELECT ",
-    )
-        .sql(", EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = t.id AND kind = ")
-        .bind(new.kind.as_str())
-        .sql(" AND finished_at IS NULL), t.site_state IS ")
-        .bind("installed")
-        .sql(", ")
-        .bind(new.id)
-        .sql(", t.id, t.cell_id, ")
-        .bind(new.kind.as_str())
-        .sql(", ")
-        .bind(new.input)
-        .sql(", ")
-        .bind(new.is_generated)
-        .sql(", t.site_state, datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(EXPIRES_AFTER_WITH_PASSWORD)
-        .sql(") FROM (SELECT ")
+    let text = WriteText {
+        from: OF_TENANT,
+        ..write_into!(
+            "create_work",
+            "is_under_way, is_installed, id, tenant_id, cell_id, kind, input, is_generated, site_state, expires_at",
+            "EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = t.id AND kind = ?7 AND finished_at IS NULL), t.site_state IS ?8, ?9, t.id, \
+             t.cell_id, ?7, ?10, ?11, t.site_state, datetime(?3, ?12)",
+            "tenant_id, cell_id, is_under_way, is_installed",
+            "json_array(?9)"
+        )
+    };
+    let values = [
+        tenant.as_str().into(),
+        new.kind.as_str().into(),
+        "installed".into(),
+        new.id.into(),
+        new.input.into(),
+        new.is_generated.into(),
+        EXPIRES_AFTER_WITH_PASSWORD.into(),
+    ];
+    // The job may have ended before a second try.
+    let read = unfinished(new.id)
+        .sql(", (SELECT id FROM cell_work WHERE tenant_id = ")
         .bind(tenant.as_str())
-        .sql(
-            " AS id) AS v LEFT JOIN tenants AS t ON t.id = v.id RETURNING key_stands, tenant_id, cell_id, is_under_way, is_installed",
-        );
-    let read = Sql::new(concat!(
+        .sql(" AND kind = ")
+        .bind(new.kind.as_str())
+        .sql(" AND finished_at IS NULL))");
+    Batch::of([
+        sweep(writer.now().as_str()),
+        write::statement(writer, text, values, secret),
+        read,
+    ])
+}
+
+/// Starts to read a job, and how many unfinished ones its cell has: the job with this id if there is one, or else that of the next expression.
+fn unfinished(id: &str) -> Sql {
+    Sql::new(concat!(
         "SELECT ",
         columns!(),
         ", (SELECT count(*) FROM (SELECT 1 FROM cell_work WHERE cell_id = w.cell_id AND finished_at IS NULL LIMIT "
     ))
     .bind(MOST_COUNTED)
-    .sql(")) AS unfinished FROM cell_work AS w WHERE w.tenant_id = ")
-    .bind(tenant.as_str())
-    .sql(" AND w.kind = ")
-    .bind(new.kind.as_str())
-    .sql(" AND w.finished_at IS NULL");
-    Batch::of([sweep(now), insert, read])
+    .sql(")) AS unfinished FROM cell_work AS w WHERE w.id = coalesce((SELECT id FROM cell_work WHERE id = ")
+    .bind(id)
+    .sql(")")
 }
 
 /// Deletes a tenant of a cell, and makes the job that drops its tables. The results are [`Asked`]'s.
-pub(crate) fn drop_tables(
-    caller: &Caller,
-    request_id: &str,
-    tenant: &TenantId,
-    job_id: &str,
-) -> Batch {
-    let now = caller.now().as_str();
-    let insert = write::insert(
-        caller,
-        request_id,
-        "INSERT INTO drop_at_cell (key_stands, key_id, now, request_id, id, cell_id, job_id, expires_at) SELECT ",
-    )
-        .sql(", t.id, t.cell_id, ")
-        .bind(job_id)
-        .sql(", datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(EXPIRES_AFTER)
-        .sql(") FROM (SELECT ")
-        .bind(tenant.as_str())
-        .sql(
-            " AS id) AS v LEFT JOIN tenants AS t ON t.id = v.id RETURNING key_stands, id AS tenant_id, cell_id, 0 AS is_under_way, 0 AS is_installed",
-        );
-    let read = Sql::new(concat!(
-        "SELECT ",
-        columns!(),
-        ", (SELECT count(*) FROM (SELECT 1 FROM cell_work WHERE cell_id = w.cell_id AND finished_at IS NULL LIMIT "
-    ))
-    .bind(MOST_COUNTED)
-    .sql(")) AS unfinished FROM cell_work AS w WHERE w.id = ")
-    .bind(job_id);
-    Batch::of([sweep(now), insert, read])
+pub(crate) fn drop_tables(writer: &Writer, tenant: &TenantId, job_id: &str) -> Batch {
+    let text = WriteText {
+        from: OF_TENANT,
+        ..write_into!(
+            "drop_at_cell",
+            "id, cell_id, job_id, expires_at",
+            "t.id, t.cell_id, ?7, datetime(?3, ?8)",
+            "id AS tenant_id, cell_id, 0 AS is_under_way, 0 AS is_installed",
+            "json_array(?7)"
+        )
+    };
+    let values = [tenant.as_str().into(), job_id.into(), EXPIRES_AFTER.into()];
+    Batch::of([
+        sweep(writer.now().as_str()),
+        write::statement(writer, text, values, None),
+        unfinished(job_id).sql(", NULL)"),
+    ])
+}
+
+/// The job of the same request, which was sent before.
+#[derive(Debug)]
+pub(crate) struct PastJob {
+    pub(crate) id: String,
+    /// The password that the service made, encrypted for the place of this fingerprint.
+    pub(crate) secret: Option<(String, String)>,
+    /// Until when the request is remembered. `None` if it was an earlier try of the very same request.
+    pub(crate) replayed_until: Option<Timestamp>,
+}
+
+impl PastJob {
+    /// The job that a request waits for; `None` if it was carried out without one.
+    pub(crate) fn of(past: &mut Past) -> Option<Self> {
+        Some(Self {
+            id: past.job_id.take()?,
+            secret: past.secret.take(),
+            replayed_until: past.replayed_until.take(),
+        })
+    }
 }
 
 /// The result of [`create`] or [`drop_tables`].
@@ -551,19 +586,33 @@ pub(crate) struct Asked {
     /// An unfinished job of the kind was there already.
     pub(crate) is_under_way: bool,
     pub(crate) is_installed: bool,
-    /// The unfinished job of the kind, and how many the cell has.
+    /// The job that was made, or the unfinished one of the kind; and how many the cell has.
     pub(crate) job: Option<(Job, i64)>,
 }
 
 impl Asked {
-    /// Reads the results.
-    pub(crate) fn decode(results: &mut Results, now: &str) -> Result<Self, ApiError> {
+    /// Reads the results. The error is the job of the same request, which was sent before.
+    pub(crate) fn decode(
+        results: &mut Results,
+        now: &str,
+    ) -> Result<Result<Self, PastJob>, ApiError> {
         results.skip()?;
-        let mut row = standing::judged(results)?;
+        let mut row = Written::read(results)?;
+        let secret = row.secret();
+        let mut row = match row.remembered() {
+            Ok(mut row) => {
+                return Ok(Err(PastJob {
+                    id: row.text("job_id")?,
+                    secret,
+                    replayed_until: results.replayed_until().cloned(),
+                }));
+            }
+            Err(row) => row,
+        };
         let tenant_is_there = row.optional_text("tenant_id")?.is_some();
         let has_cell = row.optional_text("cell_id")?.is_some();
-        let is_under_way = row.boolean("is_under_way")?;
-        let is_installed = row.boolean("is_installed")?;
+        let is_under_way = row.obstacle("is_under_way", false)?;
+        let is_installed = row.obstacle("is_installed", false)?;
         let job = match results.row()? {
             None => None,
             Some(mut row) => match Job::decode(&mut row, now)? {
@@ -571,12 +620,12 @@ impl Asked {
                 Some(job) => Some((job, row.integer("unfinished")?)),
             },
         };
-        Ok(Self {
+        Ok(Ok(Self {
             tenant_is_there,
             has_cell,
             is_under_way,
             is_installed,
             job,
-        })
+        }))
     }
 }

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, Value, unexpected_result};
 use crate::store::idempotency::{Idempotency, Past};
-use crate::store::standing::{self, Judged, standing};
+use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::{Random, RandomUnavailable};
 
@@ -82,9 +82,12 @@ impl Deref for Writer {
 pub(crate) struct WriteText {
     pub(crate) columns: &'static str,
     pub(crate) values: &'static str,
+    /// The rows that the values come from: `FROM` and what follows it. Empty if there are none.
+    pub(crate) from: &'static str,
     pub(crate) returning: &'static str,
     /// What to remember of the response, for a request with an `Idempotency-Key`: the values that `returning` has after the obstacles, as a
-    /// list in JSON, and the rows that have them, up to the id. `None` if there are none.
+    /// list in JSON, as they are before the write. The view's trigger adds the write's revision, which comes last. `None` if a statement after
+    /// this one remembers the response.
     pub(crate) answer: Option<&'static str>,
 }
 
@@ -96,19 +99,29 @@ macro_rules! request_id {
 }
 
 /// The text of a write. `$columns` and `$values` begin with the obstacles. `$returning` names the columns to return: the obstacles, and then
-/// those of `$answer`, if there are any.
+/// those of `$answer`, if there are any. `$standing` is the caller's, if it is not that of the route's scopes.
 macro_rules! write_into {
     ($view:literal, $columns:literal, $values:expr, $returning:expr) => {
-        $crate::store::write::write_into!($view, $columns, $values, $returning, None)
+        $crate::store::write::write_into!($view, $columns, $values, $returning, "json_array()")
     };
     ($view:literal, $columns:literal, $values:expr, $returning:expr, $answer:expr) => {
+        $crate::store::write::write_into!(
+            $crate::store::standing::standing!(),
+            $view,
+            $columns,
+            $values,
+            $returning,
+            $answer
+        )
+    };
+    ($standing:expr, $view:literal, $columns:literal, $values:expr, $returning:expr, $answer:expr) => {
         $crate::store::write::WriteText {
             columns: concat!(
                 "INSERT INTO ",
                 $view,
                 " (key_id, request_id, now, key_stands, ",
                 $columns,
-                ", token, is_done) SELECT "
+                ", token, is_done"
             ),
             values: concat!(
                 $crate::store::standing::key!(id),
@@ -117,13 +130,14 @@ macro_rules! write_into {
                 ", ",
                 $crate::store::standing::key!(now),
                 ", ",
-                $crate::store::standing::standing!(),
+                $standing,
                 ", ",
                 $values,
                 ", "
             ),
+            from: "",
             returning: $returning,
-            answer: $answer,
+            answer: Some($answer),
         }
     };
 }
@@ -171,16 +185,65 @@ macro_rules! labels_fit {
 
 pub(crate) use {holder, labels_fit, merged_labels, request_id, write_into};
 
-/// The number of the placeholder of a resource's id.
-const ID: usize = 6;
-
 /// A write. `text` comes from [`write_into!`], and `values` are bound from `?6` on, the resource's id first. The first result is a [`Written`].
 pub(crate) fn write(
     writer: &Writer,
     text: WriteText,
     values: impl IntoIterator<Item = Value>,
 ) -> Batch {
-    let sql = standing::statement(writer, text.columns)
+    Batch::one(statement(writer, text, values, None))
+}
+
+/// The statement of a write. `secret` was generated for the response, and is encrypted for [`Idempotency::secret_place`].
+pub(crate) fn statement(
+    writer: &Writer,
+    text: WriteText,
+    values: impl IntoIterator<Item = Value>,
+    secret: Option<String>,
+) -> Sql {
+    let sql = standing::statement(writer, text.columns);
+    let Some(idempotency) = writer.idempotency() else {
+        let (sql, _) = is_done(sql.sql(") SELECT "), writer, text, values);
+        return sql
+            .sql(text.from)
+            .sql(" RETURNING key_stands, is_done, ")
+            .sql(text.returning);
+    };
+    let sql = sql.sql(match text.answer {
+        Some(_) => ", idempotency_key, fingerprint, remembered_until, answer, secret) SELECT ",
+        None => ") SELECT ",
+    });
+    let (sql, token) = is_done(sql, writer, text, values);
+    // A request that was carried out before is not carried out again.
+    let sql = sql.values([idempotency.key()]);
+    let key = sql.bound();
+    let sql = Idempotency::is_known(sql.sql(" OR "), key);
+    let sql = match text.answer {
+        Some(answer) => idempotency
+            .row(sql.sql(", ").placeholder(key).sql(", "))
+            .sql(", ")
+            .sql(answer)
+            .sql(", ")
+            .bind(secret),
+        None => sql,
+    };
+    let sql = sql
+        .sql(text.from)
+        .sql(" RETURNING key_stands, iif(is_done, coalesce(");
+    idempotency
+        .recall(sql, key, Some(token))
+        .sql(", 1), 0) AS is_done, ")
+        .sql(text.returning)
+}
+
+/// Adds the values of a write, its token, and whether the log has the token already. Returns the token's placeholder, too.
+fn is_done(
+    sql: Sql,
+    writer: &Writer,
+    text: WriteText,
+    values: impl IntoIterator<Item = Value>,
+) -> (Sql, usize) {
+    let sql = sql
         .sql(text.values)
         .values([writer.request_id().into()])
         .values(values)
@@ -190,26 +253,7 @@ pub(crate) fn write(
         .sql(", EXISTS (SELECT 1 FROM audit_log WHERE token = ")
         .placeholder(token)
         .sql(")");
-    let Some(idempotency) = writer.idempotency() else {
-        return Batch::one(
-            sql.sql(" RETURNING key_stands, is_done, ")
-                .sql(text.returning),
-        );
-    };
-    // A request that was carried out before is not carried out again.
-    let sql = sql.values([idempotency.key()]);
-    let key = sql.bound();
-    let sql = Idempotency::is_known(sql.sql(" OR "), key).sql(" RETURNING key_stands, coalesce(");
-    let sql = idempotency
-        .recall(sql, key, Some(token))
-        .sql(", is_done) AS is_done, ")
-        .sql(text.returning);
-    let id = sql.value(ID).cloned();
-    let remember = idempotency.remember(writer, writer.token(), None, |sql| match text.answer {
-        Some(answer) => sql.sql(answer).bind(id),
-        None => sql.sql("json_array() WHERE 1"),
-    });
-    Batch::of([sql, remember])
+    (sql, token)
 }
 
 /// The row of a write: its obstacles, and then the values that only the database knew.
@@ -220,6 +264,7 @@ pub(crate) struct Written {
     is_done: bool,
     /// Whether the row has no obstacles, but the values alone.
     is_remembered: bool,
+    secret: Option<(String, String)>,
 }
 
 impl Written {
@@ -239,6 +284,7 @@ impl Written {
                     row: row.with(past.answer),
                     is_done: true,
                     is_remembered: true,
+                    secret: past.secret,
                 });
             }
             Value::Integer(_) | Value::Null => {
@@ -251,6 +297,7 @@ impl Written {
             row,
             is_done,
             is_remembered: false,
+            secret: None,
         })
     }
 
@@ -262,6 +309,21 @@ impl Written {
         }
         let found = self.row.boolean(name)?;
         Ok(if self.is_done { free } else { found })
+    }
+
+    /// The secret of the response, if the same request was carried out before and the response had one that was generated. It is encrypted for
+    /// the place of this fingerprint.
+    pub(crate) fn secret(&mut self) -> Option<(String, String)> {
+        self.secret.take()
+    }
+
+    /// The values of the same request, carried out before; or else the row.
+    pub(crate) fn remembered(self) -> Result<Judged, Self> {
+        if self.is_remembered {
+            Ok(self.row)
+        } else {
+            Err(self)
+        }
     }
 
     /// Reads the holder of a value that the write needs, an obstacle. `None` if the value is free.
@@ -286,24 +348,6 @@ impl DerefMut for Written {
     fn deref_mut(&mut self) -> &mut Judged {
         &mut self.row
     }
-}
-
-/// Begins a write into a view: the standing of its caller, its author and its time. `into` ends with `SELECT `, and its first columns are
-/// `key_stands`, `key_id`, `now` and `request_id`.
-pub(crate) fn insert(caller: &Caller, request_id: &str, into: &'static str) -> Sql {
-    let values = standing::statement(caller, into).sql(standing!());
-    author(values, caller, request_id)
-}
-
-/// Adds the author and the time of a write to its values, after its standing: `key_id`, `now`, `request_id`.
-pub(crate) fn author(values: Sql, caller: &Caller, request_id: &str) -> Sql {
-    values
-        .sql(", ")
-        .bind(caller.key_id())
-        .sql(", ")
-        .bind(caller.now().as_str())
-        .sql(", ")
-        .bind(request_id)
 }
 
 /// Reads the row of a write whose only obstacle is that there is nothing to change.

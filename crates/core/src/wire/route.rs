@@ -94,7 +94,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Whether the operation is a write that remembers its `Idempotency-Key`. The writes of API keys and of cells do not.
+    /// Whether the operation is a write that remembers its `Idempotency-Key`. The others write nothing, or nothing that a second time could change.
     pub(crate) fn remembers(self) -> bool {
         self.conditions().0
     }
@@ -113,7 +113,16 @@ impl Operation {
             Self::CreateTenant
             | Self::InstallTenant
             | Self::ResetUserPassword
-            | Self::CreatePlan => (true, false),
+            | Self::CreatePlan
+            | Self::CreateKey
+            | Self::EditKey
+            | Self::DeleteKey
+            | Self::RotateKey
+            | Self::MoveTenant
+            | Self::PutCell
+            | Self::DeleteCell
+            | Self::CancelJob
+            | Self::FinishJob => (true, false),
             Self::GetTenant | Self::GetPlan => (false, true),
             Self::Health
             | Self::Describe
@@ -123,24 +132,15 @@ impl Operation {
             | Self::GetSettings
             | Self::ListPlans
             | Self::ListKeys
-            | Self::CreateKey
             | Self::GetKey
-            | Self::EditKey
-            | Self::DeleteKey
-            | Self::RotateKey
-            | Self::MoveTenant
             | Self::ListCells
             | Self::GetCell
-            | Self::PutCell
-            | Self::DeleteCell
             | Self::ReadFeed
             | Self::StoreStats
             | Self::LeaseJobs
             | Self::ListJobs
             | Self::GetJob
-            | Self::CancelJob
             | Self::RenewJob
-            | Self::FinishJob
             | Self::ListAudit => (false, false),
         }
     }

@@ -1,6 +1,7 @@
 //! `/keys` (contract §13): who may make, change, rotate and delete which keys.
 
 use serde_json::{Value as Json, json};
+use tenants_core::Step;
 
 use crate::ask::{Ask, delete, get, new_tenant, patch, post};
 use crate::host::{Host, NOW, NOW_TEXT, WaitsForBatch as _};
@@ -238,11 +239,6 @@ fn the_write_judges_again_what_may_have_changed() {
             "UPDATE api_keys SET deleted_at = '2026-01-01 00:00:00' WHERE id = 1",
             401,
         ),
-        (
-            json!({"scopes": ["*"]}),
-            "INSERT INTO api_keys (digest, created_at) VALUES ('', '')",
-            503,
-        ),
     ] {
         let mut host = Host::new();
         let exchange = host.exchange(&create(&body));
@@ -305,6 +301,76 @@ fn a_write_that_failed_after_its_commit_is_answered_once() {
             assert!(is_valid(&mut host, &key_of(&got.json()).1));
         }
     }
+}
+
+/// Each reads the next id before any of them writes. Those whose id is taken take the next one.
+#[test]
+fn keys_that_are_created_at_once_get_ids_of_their_own() {
+    let mut host = Host::new();
+    let ask = create(&json!({"scopes": ["audit"]}));
+    let mut waiting: Vec<_> = (0..10).map(|_| host.exchange(&ask)).collect();
+    let mut ids = Vec::new();
+    while !waiting.is_empty() {
+        let mut next = Vec::new();
+        for exchange in waiting {
+            let rows = host.run(exchange.batch());
+            match host.resumed(exchange, rows) {
+                Step::Run(again) => next.push(again),
+                step @ Step::Done(_) => {
+                    let got = host.sent(&ask, step, false).unwrap();
+                    assert_eq!(got.status, 201, "{got:?}");
+                    let (id, key) = key_of(&got.json());
+                    assert!(is_valid(&mut host, &key));
+                    ids.push(id);
+                }
+            }
+        }
+        waiting = next;
+    }
+    assert_eq!(ids, (2..12).collect::<Vec<_>>());
+    assert_eq!(host.one("SELECT count(*) FROM audit_log"), 10.into());
+}
+
+/// A lost answer to the creation of a key, or to its rotation, would leave a key that nobody knows.
+#[test]
+fn a_new_key_is_remembered_encrypted_and_survives_a_rotation_of_the_encryption_key() {
+    let mut host = Host::new();
+    let made = host.expect(
+        201,
+        &create(&json!({"scopes": ["audit"]})).idempotency_key("k-1"),
+    );
+    let (id, _) = key_of(&made.json());
+    let rotated = host.expect(200, &rotate(id, 60).idempotency_key("k-2"));
+    let own = post("/keys/1/rotate", r#"{"overlap_seconds":60}"#).idempotency_key("k-3");
+    let own_rotated = host.expect(200, &own);
+    host.expect(204, &edit(id, &json!({"name": "other"})));
+    let stored = host.dump();
+    for got in [&made, &rotated, &own_rotated] {
+        assert!(
+            !stored.contains(&key_of(&got.json()).1),
+            "no key is stored in clear"
+        );
+    }
+    for (ask, first) in [
+        (
+            create(&json!({"scopes": ["audit"]})).idempotency_key("k-1"),
+            &made,
+        ),
+        (rotate(id, 60).idempotency_key("k-2"), &rotated),
+        (own, &own_rotated),
+    ] {
+        let again = host.ask(&ask);
+        assert_eq!((again.status, &again.body), (first.status, &first.body));
+        assert_eq!(again.header("location"), first.header("location"));
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    }
+    assert_eq!(host.dump(), stored);
+    host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
+    let got = host.refuse(
+        503,
+        &create(&json!({"scopes": ["audit"]})).idempotency_key("k-4"),
+    );
+    assert_eq!(got.json()["code"], "not_configured");
 }
 
 #[test]

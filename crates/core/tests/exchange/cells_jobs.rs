@@ -13,7 +13,11 @@ use crate::invariants;
 const LEASE: &str = r#"{"max":10,"seconds":60}"#;
 
 /// Sends a request, and calls `pause` at each pause. If that returns `false`, the host cannot wait.
-fn drive(host: &mut Host, ask: &Ask, mut pause: impl FnMut(&mut Host, u32) -> bool) -> Got {
+pub(crate) fn drive(
+    host: &mut Host,
+    ask: &Ask,
+    mut pause: impl FnMut(&mut Host, u32) -> bool,
+) -> Got {
     let mut step = host.begin(ask);
     let mut failed = false;
     loop {

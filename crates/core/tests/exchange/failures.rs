@@ -12,6 +12,7 @@ use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
 use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error, problem};
+use crate::statements::host_with_tables;
 
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 
@@ -145,6 +146,56 @@ fn a_write_that_breaks_off_once_is_made_once_and_is_the_success_that_it_was() {
             assert_eq!(audit_entries(&host), entries + 1);
             assert_eq!(host.ask(&ask).status, again, "{at:?} {ask:?}");
         }
+    }
+}
+
+/// Every route that is no GET, so none can be left out. Its write is made once, and has its answer, whether the batch broke off before its commit
+/// or after it.
+#[test]
+fn the_write_of_every_route_that_breaks_off_once_is_made_once() {
+    for route in tenants_core::served() {
+        // A POST that only reads.
+        if route.method == "GET" || route.path.ends_with("/auth/verify") {
+            continue;
+        }
+        let ask = crate::scopes::example(&route);
+        let mut whole = host_with_tables();
+        let before = whole.dump();
+        let answer = cut(&mut whole, &ask, &[]);
+        assert!(answer.status < 300, "{ask:?}: {answer:?}");
+        let expected = whole.dump();
+        assert_ne!(expected, before, "{ask:?} writes");
+        let entries = audit_entries(&whole);
+        // Leases, renewals and statistics leave no entry.
+        let is_logged = !["/lease", "/renew", "/stats"]
+            .iter()
+            .any(|end| ask.target.ends_with(end));
+        assert_eq!(
+            entries > audit_entries(&host_with_tables()),
+            is_logged,
+            "{ask:?}"
+        );
+        for at in [Cut::Before, Cut::After] {
+            let mut host = host_with_tables();
+            let got = cut(&mut host, &ask, &[at]);
+            // Statistics that are stored already are not stored again, and not counted.
+            if at == Cut::Before || !ask.target.ends_with("/stats") {
+                assert_eq!(got.response, answer.response, "{at:?} {ask:?}");
+            }
+            assert_eq!(got.cause(), format!("the first batch failed: {REASON}"));
+            assert_eq!(host.dump(), expected, "{at:?} {ask:?}");
+        }
+        let twice: &[Cut] = if looks_first(&ask) {
+            &[Cut::Before, Cut::Whole, Cut::Before]
+        } else {
+            &[Cut::Before, Cut::Before]
+        };
+        let got = cut(&mut host_with_tables(), &ask, twice);
+        assert_eq!(
+            (got.status, got.header("retry-after")),
+            (503, Some("1")),
+            "{ask:?}"
+        );
     }
 }
 

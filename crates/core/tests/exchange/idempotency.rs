@@ -10,6 +10,7 @@ use crate::ask::{
 };
 use crate::failures::{filled, writes};
 use crate::host::{Exhausted, Got, Host, NOW, SECRETS, problem};
+use crate::statements::host_with_tables;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -60,6 +61,36 @@ fn the_same_request_again_gets_the_first_response_and_writes_nothing() {
             assert_replays(&first, &again);
             assert_eq!(host.dump(), after, "{ask:?}");
         }
+    }
+}
+
+/// Every route that is no GET, so none can be left out.
+#[test]
+fn the_same_request_again_is_a_replay_on_every_route_that_writes() {
+    for route in tenants_core::served() {
+        let ask = match route.method {
+            "GET" => continue,
+            _ => crate::scopes::example(&route).idempotency_key("\"k-1\""),
+        };
+        let mut host = host_with_tables();
+        let first = host.ask(&ask);
+        assert!(first.status < 300, "{ask:?}: {first:?}");
+        let after = host.dump();
+        let again = host.ask(&ask);
+        // It reads, or does nothing that a second time could change.
+        if ["/verify", "/lease", "/renew", "/stats"]
+            .iter()
+            .any(|end| ask.target.ends_with(end))
+        {
+            assert_eq!(again.header("idempotency-replayed"), None);
+            assert_eq!(
+                host.refuse(400, &ask.clone().idempotency_key("")).json()["code"],
+                "malformed_header"
+            );
+            continue;
+        }
+        assert_replays(&first, &again);
+        assert_eq!(host.dump(), after, "{ask:?}");
     }
 }
 
@@ -241,7 +272,7 @@ fn a_malformed_key_is_refused_before_the_database_and_reads_ignore_it() {
         let ask = new_tenant("a").idempotency_key(key).no_signature();
         host.refuse(401, &ask);
         host.expect(200, &get("/tenants").idempotency_key(key));
-        host.expect(200, &post("/auth/verify", "").idempotency_key(key));
+        host.refuse(400, &post("/auth/verify", "").idempotency_key(key));
     }
     host.expect(201, &new_tenant("a").idempotency_key("\"k\""));
     let again = host.expect(201, &new_tenant("a").idempotency_key("k"));

@@ -27,6 +27,7 @@ mod finding;
 mod health;
 mod host;
 mod idempotency;
+mod idempotency_jobs;
 mod invariants;
 mod keys;
 mod legacy;

@@ -26,7 +26,7 @@ const SCOPES: [&str; 12] = [
 ];
 
 /// A request of a route that a key with every scope may do. A route that is missing here fails the tests.
-fn example(route: &Served) -> Ask {
+pub(crate) fn example(route: &Served) -> Ask {
     let ask = match (route.method, route.path.as_str()) {
         ("POST", "/_/api/4/auth/verify") => post("/auth/verify", ""),
         ("GET", "/_/api/4/config/traefik") => poll(),
