@@ -1,8 +1,8 @@
 //! The only code that knows D1: runs a batch, reads its rows.
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::{JsString, Promise};
 use tenants_core::Failure;
-use tenants_core::sql::json::rows_from_json;
+use tenants_core::sql::json::{JSON_ROWS, rows_from_json};
 use tenants_core::sql::{Batch, Rows};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -10,24 +10,33 @@ use worker::Env;
 use worker::wasm_bindgen_futures::JsFuture;
 
 // One call from wasm runs a batch and returns its rows as one text. D1's own interface takes two calls for each statement, and reading a
-// row takes one for each value. A batch crosses as lines: a statement's text, then its values in JSON, so no text is escaped and parsed.
+// row takes one for each value. A batch crosses as lines: a statement's text, its values in JSON, and whether its rows are JSON already, so no
+// text is escaped and parsed.
 // A single statement is a transaction by itself, and `raw` makes no object for each row. The rows of a batch are objects. Their columns
-// keep their order, since the columns of a statement have different names and no name is a number.
+// keep their order, since the columns of a statement have different names and no name is a number. Rows that are JSON
+// (`JSON_ROWS` of the core) are joined: to escape them costs as much as all the rest of a list.
 #[wasm_bindgen(inline_js = "
 export async function run(db, batch) {
   const lines = batch.split('\\n')
   const statements = []
-  for (let i = 0; i < lines.length; i += 2) statements.push(db.prepare(lines[i]).bind(...JSON.parse(lines[i + 1])))
+  for (let i = 0; i < lines.length; i += 3) statements.push(db.prepare(lines[i]).bind(...JSON.parse(lines[i + 1])))
   const rows = statements.length === 1
     ? [await statements[0].raw()]
     : (await db.batch(statements)).map(({ results }) => results.map(Object.values))
-  const text = JSON.stringify(rows)
-  // wasm-bindgen copies a text character by character, which is faster for short texts only.
-  return text.length > 1024 ? new TextEncoder().encode(text) : text
+  return '[' + rows.map((all, i) => lines[3 * i + 2] ? '[' + all.join() + ']' : JSON.stringify(all)).join() + ']'
+}
+const encoder = new TextEncoder()
+export function encodeInto(text, bytes) {
+  const { read, written } = encoder.encodeInto(text, bytes)
+  return read === text.length ? written : undefined
 }
 ")]
 extern "C" {
     fn run(db: &JsValue, batch: &str) -> Promise;
+
+    /// Writes a text in UTF-8. Returns its length in bytes, if there was room for it.
+    #[wasm_bindgen(js_name = encodeInto)]
+    fn encode_into(text: &JsString, bytes: &mut [u8]) -> Option<usize>;
 }
 
 #[wasm_bindgen]
@@ -48,6 +57,9 @@ const TEMPORARY: [&str; 5] = [
     "reset because its code was updated",
     "transient issue on remote node",
 ];
+
+/// The longest text, in characters, that wasm-bindgen copies.
+const SHORT: usize = 1024;
 
 /// The D1 database that `wrangler.toml` binds as `DB`.
 pub(crate) struct Database(JsValue);
@@ -75,14 +87,27 @@ impl Database {
         let rows = JsFuture::from(run(&self.0, &lines(batch)))
             .await
             .map_err(|error| message(&error))?;
-        match rows.as_string() {
-            Some(text) => rows_from_json(&text),
-            None => {
-                let bytes = rows.unchecked_into::<Uint8Array>().to_vec();
-                rows_from_json(str::from_utf8(&bytes).map_err(|error| error.to_string())?)
-            }
-        }
+        rows_from_json(&text_of(rows.unchecked_ref())?)
     }
+}
+
+/// Copies a text of JavaScript.
+fn text_of(text: &JsString) -> Result<String, String> {
+    let length = text.length() as usize;
+    // wasm-bindgen copies a text character by character, which is faster for short texts only.
+    if length <= SHORT {
+        return Ok(text.into());
+    }
+    // The bytes go straight into the wasm's memory.
+    let mut bytes = vec![0; length];
+    let mut written = encode_into(text, &mut bytes);
+    if written.is_none() {
+        // Not all of it is ASCII. No character of UTF-16 takes more than 3 bytes.
+        bytes.resize(3 * length, 0);
+        written = encode_into(text, &mut bytes);
+    }
+    bytes.truncate(written.ok_or("rows in JSON: they are longer than UTF-8 can be")?);
+    String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
 /// Writes a batch as lines. Neither a statement's text nor JSON has a line break.
@@ -92,7 +117,17 @@ fn lines(batch: &Batch) -> String {
         if !lines.is_empty() {
             lines.push('\n');
         }
-        for part in [statement.text(), "\n", &statement.values_to_json()] {
+        let are_json = if statement.text().starts_with(JSON_ROWS) {
+            "\n1"
+        } else {
+            "\n"
+        };
+        for part in [
+            statement.text(),
+            "\n",
+            &statement.values_to_json(),
+            are_json,
+        ] {
             lines.push_str(part);
         }
     }

@@ -98,13 +98,29 @@ function fail(request, env, began, outcome) {
   return bindings.fail(request, env, began, textOf(outcome))
 }
 
-// The wasm's later turns are microtasks, so their errors arrive here.
-addEventListener('error', ({ error }) => {
+/** Ends the request whose later turn trapped. */
+function trapped(error) {
   trappedAt ||= Date.now()
   const key = bindings.takeRunning()
   running.get(key)?.(bindings.takePanic() || error)
   running.delete(key)
-})
+}
+
+// The wasm's later turns are microtasks. The runtime makes a function of its own for each call of `queueMicrotask`, so a reaction of V8's takes a
+// poll of Traefik's 5 % less processor time.
+const settled = Promise.resolve()
+globalThis.queueMicrotask = (turn) => {
+  settled.then(() => {
+    try {
+      turn()
+    } catch (error) {
+      trapped(error)
+    }
+  })
+}
+
+// Errors of turns that a timer began.
+addEventListener('error', ({ error }) => trapped(error))
 
 export default {
   async fetch(request, env, ctx) {

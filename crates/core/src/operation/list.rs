@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::operation::call::{Next, Pending, Tail};
-use crate::sql::{Batch, Columns, Results, Value};
+use crate::sql::{Batch, Columns, Results, Row, Value};
+use crate::store::slice;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::ApiError;
 use crate::wire::http::Response;
@@ -155,10 +156,14 @@ fn read<L: List>(
     if !list.is_plain() {
         standing::judged_read(results)?;
     }
-    let mut rows = results.rows()?;
+    let rows = results.rows()?;
     if list.is_plain() && rows.is_empty() {
         return Err(standing::invalid_key());
     }
+    let mut rows = rows
+        .into_iter()
+        .map(slice::columns)
+        .collect::<Result<Vec<Row>, _>>()?;
     let more = page.cut(&mut rows, |row| {
         bytes(row.get(L::LARGE).unwrap_or_default())
     });

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
-use crate::store::slice;
 use crate::store::standing::{self, allowed_caller};
+use crate::store::{plans, slice, tenants};
 use crate::value::id::TenantId;
 use crate::wire::filter::{LabelFilter, Member, Order, PlanFilter, TenantFilter, TenantQuery};
 use crate::wire::page::Page;
@@ -31,22 +31,19 @@ pub(crate) fn count_of_tenants(caller: &Caller, query: &TenantQuery) -> Batch {
 }
 
 fn rows_of(caller: &Caller, query: &TenantQuery, page: &Page) -> Sql {
-    let rows = standing::statement(
-        caller,
-        "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
-    );
     // A row without its `env` is not decrypted.
-    let (env, bytes) = if query.has(Member::Env) {
-        ("t.env", slice::bytes!("t."))
+    let (select, bytes) = if query.has(Member::Env) {
+        (
+            concat!("SELECT ", slice::row!(tenants::columns!("t.env")), " FROM "),
+            slice::bytes!("t."),
+        )
     } else {
         (
-            "NULL AS env",
+            concat!("SELECT ", slice::row!(tenants::columns!("NULL")), " FROM "),
             "coalesce(length(CAST(t.limits AS BLOB)), 0) + length(CAST(t.labels AS BLOB))",
         )
     };
-    let rows = rows
-        .sql(env)
-        .sql(", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site FROM ");
+    let rows = standing::statement(caller, select);
     let begin = rows.len();
     let mut rows = Conditions::of_tenants(rows, &query.filter);
     let order = rows.after(page, query.order, query.descends);
@@ -67,7 +64,7 @@ fn count(caller: &Caller, query: &TenantQuery) -> Sql {
 pub(crate) fn plans(caller: &Caller, filter: &PlanFilter, page: &Page) -> Batch {
     let rows = standing::statement(
         caller,
-        "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description FROM ",
+        concat!("SELECT ", slice::row!(plans::columns!()), " FROM "),
     );
     let begin = rows.len();
     let mut rows = Conditions::begin(rows, &PLANS, &filter.labels, filter.external_id.is_some());

@@ -10,7 +10,7 @@ use alloc::string::String;
 use crate::auth::KeyHolder;
 use crate::crypto::fingerprint::{Covered, Fingerprints};
 use crate::crypto::seal::Place;
-use crate::sql::json::rows_from_json;
+use crate::sql::json::row_from_json;
 use crate::sql::{Columns, Sql, Value, unexpected_result};
 use crate::store::standing::{self, key};
 use crate::value::clock::Timestamp;
@@ -234,8 +234,7 @@ impl Past {
 
 /// Reads a list of values in JSON.
 fn values(text: &str) -> Option<Columns> {
-    let rows = rows_from_json(&format!("[[{text}]]")).ok()?;
-    rows.into_iter().flatten().next().map(Columns::new)
+    row_from_json(text).ok().map(Columns::new)
 }
 
 /// The most rows that one run of the cron trigger deletes. Expired rows have no effect, so a run that leaves some does no harm.

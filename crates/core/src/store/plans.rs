@@ -61,12 +61,21 @@ pub(crate) struct Plan {
     pub(crate) updated_at: String,
 }
 
-/// The columns that [`Plan::decode`] reads. A valid key and no plan give one row of `NULL`s.
+/// The columns that [`Plan::decode`] reads.
+macro_rules! columns {
+    () => {
+        "k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description"
+    };
+}
+
+pub(crate) use columns;
+
+/// Reads `$what` of plans. A valid key and no plan give one row of `NULL`s.
 macro_rules! select {
-    ($more:expr, $on:literal, $bound:literal, $order:expr) => {
+    ($what:expr, $on:literal, $bound:literal, $order:expr) => {
         concat!(
-            "SELECT k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description",
-            $more,
+            "SELECT ",
+            $what,
             " FROM ",
             caller!(),
             " AS k LEFT JOIN tenants_plans AS p ON ",
@@ -82,9 +91,14 @@ pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
     slice::page(
         caller,
         page,
-        select!("", "p.id > ", "?5", " ORDER BY p.id LIMIT ?6"),
         select!(
-            "",
+            slice::row!(columns!()),
+            "p.id > ",
+            "?5",
+            " ORDER BY p.id LIMIT ?6"
+        ),
+        select!(
+            slice::row!(columns!()),
             "p.id > ",
             "?5",
             concat!(
@@ -98,7 +112,7 @@ pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
 /// Reads one plan and its revision. [`Plan::decode_versioned`] reads the row.
 pub(crate) fn get(caller: &Caller, id: &PlanId) -> Batch {
     let text = select!(
-        concat!(", ", revision!("p.revision"), " AS revision"),
+        concat!(columns!(), ", ", revision!("p.revision"), " AS revision"),
         "p.id = ",
         "?5",
         ""

@@ -1,4 +1,7 @@
-//! The size of a slice: how many rows a `LIMIT` lets through, by the bytes of their large columns.
+//! The rows of lists, and the size of a slice: how many rows a `LIMIT` lets through, by the bytes of their large columns.
+//!
+//! Each row is one JSON array. A row of many values costs D1 and its binding for each of them: 10,000 tenants as arrays take half of D1's
+//! processor time, and two thirds of what the Worker needs to take the rows over.
 //!
 //! A list's rows cannot be cut while they are read. So the `LIMIT` is a subquery that sums up the columns' lengths in the list's order. It costs less
 //! than half of reading the rows in SQLite, and a twentieth of what they cost in all.
@@ -6,8 +9,10 @@
 use core::ops::Range;
 
 use crate::auth::Caller;
-use crate::sql::{Batch, Sql};
+use crate::sql::json::row_from_json;
+use crate::sql::{Batch, Row, Sql, Value, unexpected_result};
 use crate::store::standing;
+use crate::value::fault::ApiError;
 use crate::wire::page::{Page, RowsToRead};
 
 /// The large columns of a tenant and of a plan, in bytes. `$of` is the table's alias with its dot.
@@ -57,7 +62,23 @@ macro_rules! limit {
     };
 }
 
-pub(crate) use {bytes, limit};
+/// A row of a list. `$columns` begin with the caller's standing.
+macro_rules! row {
+    ($columns:expr) => {
+        concat!("json_array(", $columns, ") AS row")
+    };
+}
+
+pub(crate) use {bytes, limit, row};
+
+/// The columns of a row of a list. A host that hands rows on as JSON may have put the array in the row's place
+/// ([`crate::sql::json::JSON_ROWS`]).
+pub(crate) fn columns(row: Row) -> Result<Row, ApiError> {
+    match row.as_slice() {
+        [Value::Text(array)] => row_from_json(array).map_err(unexpected_result),
+        _ => Ok(row),
+    }
+}
 
 /// Reads a page in the order of the ids. `few` binds the page's start and its number of rows, and `cut`, which ends with [`limit!`], the bytes of a
 /// slice as well.

@@ -125,13 +125,25 @@ impl SiteState {
     }
 }
 
-/// The columns that [`Tenant::decode`] reads. A valid key and no tenant give one row of `NULL`s.
-macro_rules! select {
-    ($more:expr, $on:literal, $bound:literal, $order:expr) => {
+/// The columns that [`Tenant::decode`] reads. `$env` is the tenant's or `NULL`.
+macro_rules! columns {
+    ($env:literal) => {
         concat!(
-            "SELECT k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, \
-             t.env, t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site",
-            $more,
+            "k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
+            $env,
+            ", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site"
+        )
+    };
+}
+
+pub(crate) use columns;
+
+/// Reads `$what` of tenants. A valid key and no tenant give one row of `NULL`s.
+macro_rules! select {
+    ($what:expr, $on:literal, $bound:literal, $order:expr) => {
+        concat!(
+            "SELECT ",
+            $what,
             " FROM ",
             caller!(),
             " AS k LEFT JOIN tenants AS t ON ",
@@ -147,9 +159,14 @@ pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
     slice::page(
         caller,
         page,
-        select!("", "t.id > ", "?5", " ORDER BY t.id LIMIT ?6"),
         select!(
-            "",
+            slice::row!(columns!("t.env")),
+            "t.id > ",
+            "?5",
+            " ORDER BY t.id LIMIT ?6"
+        ),
+        select!(
+            slice::row!(columns!("t.env")),
             "t.id > ",
             "?5",
             concat!(" ORDER BY t.id", slice::limit!("tenants", "?5", "?6", "?7"))
@@ -160,7 +177,12 @@ pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
 /// Reads one tenant and its revision. [`Tenant::decode_versioned`] reads the row.
 pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
     let text = select!(
-        concat!(", ", revision!("t.revision"), " AS revision"),
+        concat!(
+            columns!("t.env"),
+            ", ",
+            revision!("t.revision"),
+            " AS revision"
+        ),
         "t.id = ",
         "?5",
         ""

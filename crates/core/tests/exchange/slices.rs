@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 use tenants_core::machine::FailureKind;
-use tenants_core::sql::Value;
+use tenants_core::sql::json::{JSON_ROWS, rows_from_json};
+use tenants_core::sql::{Statement, Value};
 use tenants_core::{Answer, Failure, Outcome, Step};
 
 use crate::ask::{Ask, get, head};
@@ -125,6 +126,41 @@ fn every_whole_list_comes_in_slices_with_each_row_once_and_in_order() {
         for part in &parts[..parts.len() - 1] {
             assert_eq!(ids_of_part(part).len(), SLICE_ROWS, "{path}");
         }
+    }
+}
+
+/// A row of a list is one JSON array, which the host may hand on as the row itself.
+#[test]
+fn a_host_may_put_the_array_of_a_row_in_its_place() {
+    let mut host = Host::new();
+    fill(&host, 3);
+    host.sql("UPDATE tenants SET hostname = 'a\"\u{1}é', external_id = id, is_enabled = 0 WHERE id = 'T2'", &[]);
+    for path in ["/tenants", "/tenants?sort=-hostname", "/tenants-plans"] {
+        let ask = get(path);
+        let whole = host.expect(200, &ask).body;
+        let exchange = host.first(&ask);
+        let is_json = |statement: &Statement| statement.text().starts_with(JSON_ROWS);
+        let are_json: Vec<bool> = exchange.batch().statements().iter().map(is_json).collect();
+        assert_eq!(
+            are_json.iter().filter(|is_json| **is_json).count(),
+            1,
+            "{path}"
+        );
+        let mut results = host.run(exchange.batch()).unwrap();
+        for (rows, is_json) in results.iter_mut().zip(are_json) {
+            for row in rows.iter_mut().filter(|_| is_json) {
+                let [Value::Text(array)] = row.as_slice() else {
+                    panic!("{row:?}")
+                };
+                let mut unpacked = rows_from_json(&format!("[[{array}]]")).unwrap();
+                *row = unpacked.remove(0).remove(0);
+            }
+        }
+        assert_eq!(
+            host.finish(&ask, exchange, Ok(results)).body,
+            whole,
+            "{path}"
+        );
     }
 }
 
