@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, audit, backup, cell, completions, env, export, import, init, job, key, key_import,
-    orphans, plan, restore, site, stats, status, tenant,
+    ListArgs, audit, backup, cell, completions, config, env, export, import, init, job, key,
+    key_import, orphans, plan, restore, site, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -444,9 +444,9 @@ pub enum Command {
     /// Show the configuration that Traefik receives, as JSON
     #[command(
         name = "config:traefik",
-        after_help = "Example:\n  tenants config:traefik | jq '.http.routers | keys'\n\nThe API shows it only to listed addresses (docs/TRAEFIK.md)\nand, in development, to this machine."
+        after_help = "Examples:\n  tenants config:traefik | jq '.http.routers | keys'\n  tenants config:traefik --cell eu\n\nThe API shows it only to listed addresses (docs/TRAEFIK.md)\nand, in development, to this machine."
     )]
-    ConfigTraefik,
+    ConfigTraefik(config::TraefikArgs),
 
     /// Ask the API whether the key and the signature are valid
     #[command(name = "auth:verify", after_help = "Example:\n  tenants auth:verify")]

@@ -322,8 +322,8 @@ impl Api {
                 envelope.refused_address(request.client_address);
             }
             let reader = reader?;
-            let pending =
-                traefik::config(&ready.traefik, reader, headers.if_none_match, unix_seconds);
+            let known = headers.if_none_match;
+            let pending = traefik::config(&ready.traefik, reader, query, known, unix_seconds)?;
             return Ok(Next::Run(pending, None));
         }
         let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;

@@ -350,6 +350,10 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Option<Va
             json!({"enum": State::ALL.map(State::as_str)}),
             "The jobs in this state, as it is stored: a lease that ran out is `running`.",
         ),
+        (Parameter::Cell, _) => (
+            reference("schemas", "CellId"),
+            "The tenants of this cell alone, with its service. A key with the scope of the cell will do.",
+        ),
         _ => return None,
     };
     Some(json!({

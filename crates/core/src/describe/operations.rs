@@ -135,7 +135,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                     200,
                     "TraefikConfig",
                     &["ETag"],
-                    "The routing of the enabled tenants.",
+                    "The routing of the tenants: of those that are enabled, and of those of cells.",
                 ),
                 empty(304, &["ETag"], "The caller has it already."),
             ],

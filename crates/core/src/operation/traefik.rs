@@ -1,4 +1,4 @@
-//! `GET /config/traefik` (contract §7): the routing of all enabled tenants, for Traefik v3's HTTP provider.
+//! `GET /config/traefik` (contract §7, §15): the routing of the tenants, or of those of one cell, for Traefik v3's providers.
 //!
 //! Traefik treats a 200 as the whole truth, and drops every route that is missing from it. So an error is never a 200. A stored row that
 //! cannot be a router is left out and named in the log, instead of taking the others with it. Nothing in the body can close a rule's
@@ -6,6 +6,8 @@
 
 mod memory;
 
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
@@ -17,12 +19,15 @@ use crate::auth::ProxyReader;
 use crate::config::Proxy;
 use crate::operation::call::{Next, Pending};
 use crate::operation::traefik::memory::{Kept, Memory};
-use crate::store::routing::{self, Chunk, Route, State};
-use crate::store::standing;
+use crate::store::cells::Service;
+use crate::store::routing::{self, Chunk, Route, Routes, State};
+use crate::value::fault::{ApiError, FieldError};
 use crate::value::hostname::Hostname;
-use crate::value::id::TenantId;
+use crate::value::id::{CellId, TenantId};
 use crate::value::text::{hex_text, quote};
 use crate::wire::http::{Response, ResponseBody};
+use crate::wire::page::{decode, parameters};
+use crate::wire::parameter::Parameter;
 
 /// The most left-out rows that a line of the log names.
 const MAX_NAMED: usize = 20;
@@ -30,80 +35,128 @@ const MAX_NAMED: usize = 20;
 /// The body without the tenants. It is rendered once for a configuration.
 #[derive(Debug)]
 pub(crate) struct Template {
+    /// The root's hostname, which no tenant may take.
+    root: Hostname,
+    entry_point: String,
+    /// The service of the root, and of tenants whose cell has none of its own.
+    service: Service,
+    /// The body after the services.
+    middlewares: String,
+    whole: Part,
+    memory: Memory,
+}
+
+/// The body without the tenants, with one service for the root and for tenants.
+#[derive(Debug, Clone)]
+struct Part {
     /// The body up to the end of the root's router.
     head: String,
     /// A router after its rule.
     router: String,
-    /// The body after the routers.
-    tail: String,
-    /// A digest of the parts above.
+    /// The service.
+    service: String,
+    /// A digest of the parts above and the middlewares.
     tag: String,
-    /// The root's hostname, which no tenant may take.
-    root: Hostname,
-    memory: Memory,
 }
 
 impl Template {
     /// INVARIANT: the entry point and the service were checked by `config`. They consist of letters, digits, `.`, `_` and `-`, so they
     /// need no escaping in JSON and in a URL.
     pub(crate) fn new(root: &Hostname, proxy: &Proxy) -> Self {
-        let Proxy {
-            entry_point,
-            service,
-            port,
-            ranges,
-            ..
-        } = proxy;
-        let ranges: Vec<String> = ranges
+        let ranges: Vec<String> = proxy
+            .ranges
             .ranges()
             .map(|range| format!("\"{}\"", range.trunc()))
             .collect();
         let ranges = ranges.join(",");
-        let router = format!(
-            r#","service":"{service}","entryPoints":["{entry_point}"],"middlewares":["allow-range"]}}"#
+        let service = Service {
+            name: proxy.service.clone(),
+            port: proxy.port,
+        };
+        let middlewares = format!(
+            r#"}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":[{ranges}]}}}}}}}}}}"#
         );
-        let head = format!(r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`{root}`)"{router}"#);
-        let tail = format!(
-            r#"}},"services":{{"{service}":{{"loadBalancer":{{"servers":[{{"url":"http://{service}:{port}"}}],"passHostHeader":true}}}}}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":[{ranges}]}}}}}}}}}}"#
-        );
-        let mut digest = Sha256::new();
-        for part in [&head, &tail] {
-            digest.update(part);
-        }
-        let tag = hex_text(&digest.finalize()[..8]);
         Self {
-            head,
-            router,
-            tail,
-            tag,
             root: root.clone(),
+            entry_point: proxy.entry_point.clone(),
+            whole: Part::new(root, &proxy.entry_point, &service, &middlewares),
+            service,
+            middlewares,
             memory: Memory::default(),
         }
     }
 
+    /// The routes of all tenants.
+    fn render(&self, routes: &Routes) -> (String, Option<String>) {
+        let services = self.services(&routes.services);
+        self.write(&self.whole, &services, &routes.chunks)
+    }
+
+    /// The services of cells, by the numbers of their tenants' rows. Two services of one name and of two ports get two keys.
+    fn services(&self, cells: &[(i64, Option<Service>)]) -> Services {
+        let mut services = Services::default();
+        let mut keys = BTreeMap::from([(&self.service, self.service.name.clone())]);
+        let mut sorted: Vec<&Service> = cells.iter().filter_map(|(_, s)| s.as_ref()).collect();
+        sorted.sort_unstable();
+        for service in sorted {
+            if keys.contains_key(service) {
+                continue;
+            }
+            let is_taken = keys.keys().any(|other| other.name == service.name);
+            let Service { name, port } = service;
+            let key = if is_taken {
+                format!("{name}:{port}")
+            } else {
+                name.clone()
+            };
+            services.text.push(',');
+            services.text.push_str(&service_text(&key, service));
+            keys.insert(service, key);
+        }
+        for (number, service) in cells {
+            let key = service.as_ref().and_then(|service| keys.get(service));
+            let router = key.map(|key| router_text(&self.entry_point, key));
+            services.routers.insert(number.to_string(), router);
+        }
+        services
+    }
+
     /// Writes the body, and the note that names the rows that are left out.
-    fn render(&self, chunks: &[Chunk]) -> (String, Option<String>) {
+    fn write(
+        &self,
+        part: &Part,
+        services: &Services,
+        chunks: &[Chunk],
+    ) -> (String, Option<String>) {
         const BEFORE_ID: &str = ",\"";
         const BEFORE_HOSTNAME: &str = "\":{\"rule\":\"Host(`";
         const AFTER_HOSTNAME: &str = "`)\"";
+        const BEFORE_SERVICES: &str = r#"},"services":{"#;
         /// Of an id with its hostname, as they often are.
         const SHORT: usize = 16;
         let around = BEFORE_ID.len() + BEFORE_HOSTNAME.len() + AFTER_HOSTNAME.len();
         let texts: usize = chunks.iter().map(Chunk::len).sum();
-        let routers = (texts / SHORT + 1) * (around + self.router.len());
-        let mut body = String::with_capacity(self.head.len() + texts + routers + self.tail.len());
-        body.push_str(&self.head);
+        let routers = (texts / SHORT + 1) * (around + part.router.len());
+        let tail = part.service.len() + services.text.len() + self.middlewares.len();
+        let mut body = String::with_capacity(part.head.len() + texts + routers + tail);
+        body.push_str(&part.head);
         let mut left_out = Vec::new();
         for route in chunks.iter().flat_map(Chunk::routes) {
-            match checked(&route, &self.root) {
-                Ok((id, hostname)) => {
+            let checked = checked(&route, &self.root).and_then(|(id, hostname, number)| {
+                let router = number.map_or(Some(&part.router), |number| services.router(number));
+                let router = router
+                    .ok_or_else(|| format!("tenants/{id}: its cell's service is not valid"))?;
+                Ok((id, hostname, router))
+            });
+            match checked {
+                Ok((id, hostname, router)) => {
                     for part in [
                         BEFORE_ID,
                         id,
                         BEFORE_HOSTNAME,
                         hostname,
                         AFTER_HOSTNAME,
-                        &self.router,
+                        router,
                     ] {
                         body.push_str(part);
                     }
@@ -111,35 +164,119 @@ impl Template {
                 Err(reason) => left_out.push(reason),
             }
         }
-        body.push_str(&self.tail);
+        for part in [
+            BEFORE_SERVICES,
+            &part.service,
+            &services.text,
+            &self.middlewares,
+        ] {
+            body.push_str(part);
+        }
         (body, note(&left_out))
     }
+}
 
-    fn answer(&self, state: &State, body: ResponseBody) -> Response {
-        Response::json(200, body).with("etag", self.etag(state))
+impl Template {
+    /// The body around the tenants of a cell, all of whom have its service.
+    fn part(&self, service: Option<&Service>) -> Cow<'_, Part> {
+        match service {
+            None => Cow::Borrowed(&self.whole),
+            Some(service) => Cow::Owned(Part::new(
+                &self.root,
+                &self.entry_point,
+                service,
+                &self.middlewares,
+            )),
+        }
     }
+}
 
-    fn unchanged(&self, state: &State) -> Response {
-        Response::empty(304).with("etag", self.etag(state))
+impl Part {
+    fn new(root: &Hostname, entry_point: &str, service: &Service, middlewares: &str) -> Self {
+        let router = router_text(entry_point, &service.name);
+        let head = format!(r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`{root}`)"{router}"#);
+        let service = service_text(&service.name, service);
+        let mut digest = Sha256::new();
+        for text in [&head, &service, middlewares] {
+            digest.update(text);
+        }
+        let tag = hex_text(&digest.finalize()[..8]);
+        Self {
+            head,
+            router,
+            service,
+            tag,
+        }
     }
+}
 
-    fn etag(&self, State { epoch, revision }: &State) -> String {
-        format!("\"{}-{epoch}-{revision}\"", self.tag)
+fn router_text(entry_point: &str, service: &str) -> String {
+    format!(
+        r#","service":"{service}","entryPoints":["{entry_point}"],"middlewares":["allow-range"]}}"#
+    )
+}
+
+fn service_text(key: &str, Service { name, port }: &Service) -> String {
+    format!(
+        r#""{key}":{{"loadBalancer":{{"servers":[{{"url":"http://{name}:{port}"}}],"passHostHeader":true}}}}"#
+    )
+}
+
+/// The services of cells.
+#[derive(Debug, Default)]
+struct Services {
+    /// The services as the body has them, each after a comma.
+    text: String,
+    /// The router of a tenant after its rule, by the number of its cell's service. `None`: the service is not valid.
+    routers: BTreeMap<String, Option<String>>,
+}
+
+impl Services {
+    fn router(&self, number: &str) -> Option<&String> {
+        self.routers.get(number)?.as_ref()
     }
+}
+
+fn answer(tag: &str, state: &State, body: ResponseBody) -> Response {
+    Response::json(200, body).with("etag", etag(tag, state))
+}
+
+fn unchanged(tag: &str, state: &State) -> Response {
+    Response::empty(304).with("etag", etag(tag, state))
+}
+
+fn etag(tag: &str, State { epoch, revision }: &State) -> String {
+    format!("\"{tag}-{epoch}-{revision}\"")
 }
 
 /// Plans the response. `unix_seconds` is the host's clock.
 ///
 /// If the reader or the memory knows a state, the first batch reads the present one and no tenant. It is also the last one unless there was a
 /// write. Almost every poll ends there.
+///
+/// # Errors
+/// 422 if `query` has another parameter than `cell`, or a `cell` that no cell can have.
 pub(crate) fn config(
     template: &Arc<Template>,
+    reader: ProxyReader,
+    query: &str,
+    if_none_match: Option<&str>,
+    unix_seconds: i64,
+) -> Result<Pending, ApiError> {
+    let template = Arc::clone(template);
+    Ok(match read_query(query)? {
+        None => whole(template, reader, if_none_match, unix_seconds),
+        Some(cell) => of_cell(template, reader, cell, if_none_match),
+    })
+}
+
+fn whole(
+    template: Arc<Template>,
     reader: ProxyReader,
     if_none_match: Option<&str>,
     unix_seconds: i64,
 ) -> Pending {
-    let template = Arc::clone(template);
-    let known = Known::of(if_none_match, &template.tag);
+    let known = Known::of(if_none_match, &template.whole.tag);
     let kept = template.memory.get(unix_seconds);
     if known.is_empty() && kept.is_none() {
         return read_tenants(template, &reader, known, unix_seconds);
@@ -147,11 +284,15 @@ pub(crate) fn config(
     Pending::then(routing::state(&reader), move |results, _| {
         let state = routing::read_state(results)?;
         if known.has(&state) {
-            return Ok(Next::Send(template.unchanged(&state), None));
+            return Ok(Next::Send(unchanged(&template.whole.tag, &state), None));
         }
         Ok(match kept.filter(|kept| kept.state == state) {
             Some(kept) => Next::Send(
-                template.answer(&state, ResponseBody::Kept(Arc::clone(&kept.body))),
+                answer(
+                    &template.whole.tag,
+                    &state,
+                    ResponseBody::Kept(Arc::clone(&kept.body)),
+                ),
                 kept.note.clone(),
             ),
             None => Next::Run(read_tenants(template, &reader, known, unix_seconds), None),
@@ -167,14 +308,9 @@ fn read_tenants(
     unix_seconds: i64,
 ) -> Pending {
     Pending::with_note(routing::tenants(reader), move |results| {
-        let mut chunks: Vec<Chunk> = results
-            .rows()?
-            .into_iter()
-            .map(Chunk::decode)
-            .collect::<Result<_, _>>()?;
-        chunks.sort_by_key(|chunk| chunk.number);
-        let state = &chunks.first().ok_or_else(standing::invalid_key)?.state;
-        let (body, note) = template.render(&chunks);
+        let routes = Routes::decode(results)?;
+        let (body, note) = template.render(&routes);
+        let state = &routes.state;
         let body = Arc::new(body);
         template.memory.keep(Kept {
             state: state.clone(),
@@ -183,11 +319,68 @@ fn read_tenants(
             unix_seconds,
         });
         let response = if known.has(state) {
-            template.unchanged(state)
+            unchanged(&template.whole.tag, state)
         } else {
-            template.answer(state, ResponseBody::Kept(body))
+            answer(&template.whole.tag, state, ResponseBody::Kept(body))
         };
         Ok((response, note))
+    })
+}
+
+/// The cell that the query names, if it names one.
+fn read_query(query: &str) -> Result<Option<CellId>, ApiError> {
+    let mut cell = None;
+    let mut errors = Vec::new();
+    for (parameter, name, raw) in parameters(query) {
+        let read = match parameter {
+            Some(Parameter::Cell) if cell.is_some() => Err("expected it once".into()),
+            Some(Parameter::Cell) => decode(raw)
+                .and_then(|text| CellId::parse(&text))
+                .map(|id| cell = Some(id)),
+            _ => Err("unknown parameter".into()),
+        };
+        if let Err(detail) = read {
+            errors.push(FieldError::parameter(name.to_string(), detail));
+        }
+    }
+    if errors.is_empty() {
+        Ok(cell)
+    } else {
+        Err(ApiError::Invalid(errors))
+    }
+}
+
+/// Plans the response for one cell. Its agent asks once a minute and sends `If-None-Match`, so no body is kept.
+fn of_cell(
+    template: Arc<Template>,
+    reader: ProxyReader,
+    cell: CellId,
+    if_none_match: Option<&str>,
+) -> Pending {
+    if if_none_match.is_none() {
+        return read_cell(template, &reader, &cell);
+    }
+    let header = if_none_match.map(String::from);
+    Pending::then(routing::state_of_cell(&reader, &cell), move |results, _| {
+        let (state, service) = routing::read_cell(results)?;
+        let part = template.part(service.as_ref());
+        let known = Known::of(header.as_deref(), &part.tag);
+        Ok(if known.has(&state) {
+            Next::Send(unchanged(&part.tag, &state), None)
+        } else {
+            Next::Run(read_cell(template, &reader, &cell), None)
+        })
+    })
+}
+
+/// Reads the tenants of a cell.
+fn read_cell(template: Arc<Template>, reader: &ProxyReader, cell: &CellId) -> Pending {
+    Pending::with_note(routing::tenants_of_cell(reader, cell), move |results| {
+        let (state, service) = routing::read_cell(results)?;
+        let chunks = Chunk::decode_all(results)?;
+        let part = template.part(service.as_ref());
+        let (body, note) = template.write(&part, &Services::default(), &chunks);
+        Ok((answer(&part.tag, &state, body.into()), note))
     })
 }
 
@@ -207,10 +400,18 @@ fn note(left_out: &[String]) -> Option<String> {
     ))
 }
 
-/// Checks a stored row again: an older version, or somebody by hand, may have put anything there.
-fn checked<'a>(route: &Route<'a>, root: &Hostname) -> Result<(&'a str, &'a str), String> {
-    let (id, hostname) = match *route {
-        Route::Row { id, hostname } => (id, hostname),
+/// Checks a stored row again: an older version, or somebody by hand, may have put anything there. Returns its id, its hostname, and the
+/// number of its service.
+fn checked<'a>(
+    route: &Route<'a>,
+    root: &Hostname,
+) -> Result<(&'a str, &'a str, Option<&'a str>), String> {
+    let (id, hostname, service) = match *route {
+        Route::Row {
+            id,
+            hostname,
+            service,
+        } => (id, hostname, service),
         Route::Unfit(row) => {
             return Err(format!(
                 "tenants/{}: its id or hostname is empty, is too long, or has a line break",
@@ -219,7 +420,7 @@ fn checked<'a>(route: &Route<'a>, root: &Hostname) -> Result<(&'a str, &'a str),
         }
     };
     if TenantId::is_valid(id) && Hostname::is_canonical(hostname) && hostname != root.as_str() {
-        return Ok((id, hostname));
+        return Ok((id, hostname, service));
     }
     TenantId::parse(id).map_err(|e| format!("tenants/{}: {e}", quote(id)))?;
     let parsed = Hostname::parse(hostname).map_err(|e| format!("tenants/{id}/hostname: {e}"))?;
@@ -284,7 +485,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, State, Template};
+    use super::{Known, Services, State, Template};
     use crate::config::Proxy;
     use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
     use crate::value::hostname::Hostname;
@@ -305,12 +506,12 @@ mod tests {
         };
         let settings = template("websecure");
         assert_eq!(
-            settings.head.clone() + &settings.tail,
+            settings.write(&settings.whole, &Services::default(), &[]).0,
             r#"{"http":{"routers":{"*":{"rule":"Host(`localhost`)","service":"php","entryPoints":["websecure"],"middlewares":["allow-range"]}},"services":{"php":{"loadBalancer":{"servers":[{"url":"http://php:8080"}],"passHostHeader":true}}},"middlewares":{"allow-range":{"ipAllowList":{"sourceRange":["192.0.2.7/32","2001:db8::/32"]}}}}}"#
         );
-        assert_eq!(settings.tag.len(), 16);
+        assert_eq!(settings.whole.tag.len(), 16);
         let other = template("web");
-        assert_ne!(settings.tag, other.tag);
+        assert_ne!(settings.whole.tag, other.whole.tag);
         assert_eq!(
             AddressList::parse(CLOUDFLARE_RANGES)
                 .unwrap()

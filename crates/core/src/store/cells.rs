@@ -11,12 +11,24 @@ use crate::store::write::{self, WriteText, Writer, write, write_into};
 use crate::value::fault::ApiError;
 use crate::value::id::CellId;
 use crate::value::patch::Edit;
+use crate::value::text::traefik_name;
 
 /// Traefik's service for the tenants of a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) port: u16,
+}
+
+impl Service {
+    /// Checks stored columns again: somebody may have put anything there by hand.
+    pub(crate) fn of_stored(name: &str, port: Option<i64>) -> Option<Self> {
+        let port = port.and_then(|port| u16::try_from(port).ok());
+        Some(Self {
+            name: traefik_name(name).ok()?,
+            port: port.filter(|port| *port > 0)?,
+        })
+    }
 }
 
 /// A PUT of a cell. It keeps what it does not set.

@@ -42,6 +42,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0014_cells.sql",
     "0015_audit.sql",
     "0016_idempotency_of_jobs.sql",
+    "0017_routes.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

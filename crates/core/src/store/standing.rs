@@ -171,17 +171,23 @@ pub(crate) enum CellOf<'a> {
     Id(&'a CellId),
     /// The cell that does the job with this id.
     Job(&'a str),
+    /// The cell with this id, on a route that has a scope of its own: `cells` will do for it, too.
+    Routes(&'a CellId),
 }
 
 /// Adds the standing of a caller whose key needs the scope of a cell, or else the scopes of the route.
 pub(crate) fn cell_standing(sql: Sql, cell: CellOf<'_>) -> Sql {
-    let sql = sql.sql(concat!(
-        "coalesce((SELECT iif(",
-        has_scopes!(),
-        " OR instr(char(32) || lower(scopes) || char(32), "
-    ));
+    let sql = sql.sql(concat!("coalesce((SELECT iif(", has_scopes!()));
     let sql = match cell {
-        CellOf::Id(id) => sql.bind(format!(" cell:{} ", id.folded())),
+        CellOf::Id(_) | CellOf::Job(_) => sql,
+        CellOf::Routes(_) => {
+            let cells = Needs::CELLS.bits();
+            sql.sql(" OR permits & ").bind(cells).sql(" <> 0")
+        }
+    };
+    let sql = sql.sql(" OR instr(char(32) || lower(scopes) || char(32), ");
+    let sql = match cell {
+        CellOf::Id(id) | CellOf::Routes(id) => sql.bind(format!(" cell:{} ", id.folded())),
         CellOf::Job(id) => sql
             .bind(OF_CELL)
             .sql(" || lower((SELECT cell_id FROM cell_work WHERE id = ")

@@ -54,4 +54,5 @@ parameters! {
     Action = "action",
     KeyId = "key_id",
     Since = "since",
+    Cell = "cell",
 }

@@ -437,7 +437,7 @@ impl Host {
     ) -> Got {
         let mut step = self.resumed(exchange, result);
         // A poll reads the tenants if the state that it knows is not the present one.
-        if ask.target.ends_with("/config/traefik")
+        if ask.target.contains("/config/traefik")
             && let Step::Run(exchange) = step
         {
             let rows = self.run(exchange.batch());

@@ -49,5 +49,6 @@ mod tenants_create;
 mod tenants_edit;
 mod tenants_read;
 mod traefik;
+mod traefik_cells;
 mod traefik_memory;
 mod vectors;

@@ -89,11 +89,18 @@ pub(crate) fn poll() -> Ask {
     get("/config/traefik").no_signature().from("198.51.100.7")
 }
 
+/// The poll of a cell's agent.
+fn poll_of_cell() -> Ask {
+    get("/config/traefik?cell=eu")
+        .no_signature()
+        .from("198.51.100.7")
+}
+
 /// Every kind of request that reaches the database, by a name, and the walks of its plan. A walk through all tenants in the order of
 /// their ids is what Traefik asks for.
 pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
     // The chunks of tenants, of which there are few.
-    const CHUNKS: &[&str] = &["SCAN chunk LEFT-JOIN"];
+    const CHUNKS: &[&str] = &["SCAN chunk LEFT-JOIN", "SCAN cells"];
     // The members of one bound text.
     const IDS: &[&str] = &["SCAN json_each VIRTUAL TABLE INDEX 1:"];
     // Has one row for each table.
@@ -352,6 +359,20 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
         (
             "GET /config/traefik by a developer, with If-None-Match",
             developers_poll().if_none_match("*"),
+            &[],
+        ),
+        ("GET /config/traefik?cell=", poll_of_cell(), &[]),
+        (
+            "GET /config/traefik?cell= with If-None-Match: *",
+            poll_of_cell().if_none_match("*"),
+            &[],
+        ),
+        (
+            "GET /config/traefik?cell= by a developer",
+            get("/config/traefik?cell=eu")
+                .no_key()
+                .no_signature()
+                .from("::1"),
             &[],
         ),
         ("any request for a malformed id", get("/tenants/_"), &[]),
