@@ -231,6 +231,14 @@ CREATE TABLE cell_feed (
   PRIMARY KEY (cell_id, tenant_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cell_feed_by_revision ON cell_feed (cell_id, revision, tenant_id);
+-- Finds the marks to prune.
+CREATE INDEX cell_feed_marks ON cell_feed (revision) WHERE is_gone = 1;
+
+-- The newest revision at the first run of the cron trigger on a day. It tells the age of marks.
+CREATE TABLE feed_days (
+  day TEXT NOT NULL PRIMARY KEY,   -- YYYY-MM-DD
+  revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Sites of deleted tenants whose tables a cell still has. The id keeps its spelling.
 CREATE TABLE kept_sites (
@@ -266,6 +274,13 @@ CREATE UNIQUE INDEX cell_work_unfinished ON cell_work (tenant_id, kind) WHERE fi
 CREATE INDEX cell_work_waiting ON cell_work (cell_id, seq) WHERE finished_at IS NULL;
 CREATE INDEX cell_work_to_wipe ON cell_work (wipe_at) WHERE wipe_at IS NOT NULL;
 CREATE INDEX cell_work_by_tenant ON cell_work (tenant_id, seq);
+CREATE INDEX cell_work_leased ON cell_work (lease_until) WHERE lease_until IS NOT NULL;
+
+-- A cell of this id may have been there before, and its marks are gone with it. An agent that followed it begins again.
+CREATE TRIGGER cell_created AFTER INSERT ON cells
+BEGIN
+  UPDATE cells SET forgotten_revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE id = NEW.id;
+END;
 
 CREATE TRIGGER cell_tenant_created AFTER INSERT ON tenants
 WHEN NEW.cell_id IS NOT NULL

@@ -1,4 +1,4 @@
--- The indexes that Traefik's configuration is read from have the cells of tenants. schema.sql says why.
+-- The indexes of the routing have the cells of tenants. schema.sql says why.
 
 CREATE INDEX tenants_by_route ON tenants (id, hostname, cell_id, is_enabled) WHERE is_enabled = 1 OR cell_id IS NOT NULL;
 DROP INDEX tenants_by_cell;

@@ -45,6 +45,7 @@ struct Tables {
     tenants: Sealed,
     plans: Sealed,
     answers: Sealed,
+    jobs: Sealed,
 }
 
 #[derive(Serialize)]
@@ -78,11 +79,12 @@ impl From<Counts> for Tables {
             tenants: counts.tenants.into(),
             plans: counts.plans.into(),
             answers: counts.answers.into(),
+            jobs: counts.jobs.into(),
         }
     }
 }
 
-/// Encrypts again, under the current key, every `env` that another key encrypted. With `--dry-run` only counts them.
+/// Encrypts again, under the current key, every text that another key encrypted. With `--dry-run` only counts them.
 ///
 /// # Errors
 /// Fails if a key is missing, the database fails, or a row is not encrypted under the current key in the end.
@@ -168,7 +170,7 @@ fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result
     }
     if report.after.to_do() == 0 {
         let after = report.after;
-        let all = after.tenants.current + after.plans.current + after.answers.current;
+        let all: i64 = Table::ALL.map(|table| after.of(table).current).iter().sum();
         sentence += &format!("; everything encrypted ({all}) is under the current key");
     }
     session.say(&sentence, world)

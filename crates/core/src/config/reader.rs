@@ -25,11 +25,9 @@ use crate::value::table_name::TablePrefix;
 use crate::value::text::{quote, traefik_name};
 use crate::wire::variables::Variables;
 
-/// The number of tenants that one run of the cron trigger may count. D1 lets one invocation of a Worker make 50 queries on the free
-/// plan and 1000 on the paid one (<https://developers.cloudflare.com/d1/platform/limits/>). A run makes one query to delete what has expired,
-/// one to choose tenants, at most two for each tenant, and one to look up those that could not be counted: 2 + 2 × 24 + 1 = 51,
-/// 2 + 2 × 499 + 1 = 1001. Only if every tenant fails is the last one too many, and then none of them counts as gone.
-const DEFAULT_STATS_PER_RUN: u32 = 24;
+/// D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is past its time, one to choose tenants, at most two for
+/// each tenant, and one to look up those that could not be counted: 8 + 1 + 2 * 20 + 1 = 50.
+const DEFAULT_STATS_PER_RUN: u32 = 20;
 const MAX_STATS_PER_RUN: u32 = 499;
 
 /// The seconds before a tenant is counted again: an hour.

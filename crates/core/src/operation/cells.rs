@@ -118,7 +118,10 @@ pub(crate) fn move_tenant(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             return Err(ApiError::NotFound { what: "tenant" });
         }
         if !moved.cell_is_there {
-            let detail = format!("expected a cell that exists; got {}", quote(cell.as_str()));
+            let detail = format!(
+                "expected a cell that exists and takes tenants; got {}",
+                quote(cell.as_str())
+            );
             return Err(ApiError::Invalid(
                 [FieldError::field("/cell_id", detail)].into(),
             ));

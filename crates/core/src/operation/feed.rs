@@ -58,12 +58,13 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
                 return Err(ApiError::Cell(CellConflict::OtherAgent));
             }
             let start = match poll.after {
-                Some(cursor) if !is_known(&cursor, &head) => return Err(ApiError::CursorGone),
+                Some(cursor) if !cursor.is_known(&head) => return Err(ApiError::CursorGone),
                 Some(cursor) => cursor,
                 None => Cursor {
                     epoch: head.epoch.clone(),
                     revision: 0,
                     id: String::new(),
+                    begun_at: head.forgotten,
                 },
             };
             let rows = FeedRow::decode_all(results, sealer.as_deref())?;
@@ -85,12 +86,6 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
             Ok((response, note(&rows)))
         },
     ))
-}
-
-fn is_known(cursor: &Cursor, head: &Head) -> bool {
-    cursor.epoch == head.epoch
-        && (cursor.revision == 0 || cursor.revision >= head.forgotten)
-        && cursor.revision <= head.newest
 }
 
 /// The note that names the rows that could not be decrypted.
@@ -252,11 +247,12 @@ fn agent_text(text: String) -> Result<String, String> {
 pub(crate) fn store_stats(call: &Call<'_>) -> Result<Pending, ApiError> {
     let mut fields = call.fields()?;
     let tenants = fields.required("tenants", Rule::StatsOfTenants, read_stats);
-    let (tenants,) = fields.finish((tenants,))?;
+    let at_once = fields.maybe("at_once", Rule::Boolean, Json::boolean);
+    let (tenants, at_once) = fields.finish((tenants, at_once))?;
     let Ok(cell) = CellId::parse(call.id) else {
         return Ok(absent(call, "cell"));
     };
-    let batch = feed::store_stats(&call.caller, &cell, &tenants);
+    let batch = feed::store_stats(&call.caller, &cell, &tenants, at_once == Some(true));
     // A second try stores nothing that the first one stored.
     Ok(Pending::write(batch, |results| {
         let stored = feed::stored(results)?;

@@ -363,10 +363,10 @@ fn of_cell(
     let header = if_none_match.map(String::from);
     Pending::then(routing::state_of_cell(&reader, &cell), move |results, _| {
         let (state, service) = routing::read_cell(results)?;
-        let part = template.part(service.as_ref());
-        let known = Known::of(header.as_deref(), &part.tag);
+        let tag = tag_of_cell(&template.part(service.as_ref()), &cell);
+        let known = Known::of(header.as_deref(), &tag);
         Ok(if known.has(&state) {
-            Next::Send(unchanged(&part.tag, &state), None)
+            Next::Send(unchanged(&tag, &state), None)
         } else {
             Next::Run(read_cell(template, &reader, &cell), None)
         })
@@ -375,13 +375,21 @@ fn of_cell(
 
 /// Reads the tenants of a cell.
 fn read_cell(template: Arc<Template>, reader: &ProxyReader, cell: &CellId) -> Pending {
-    Pending::with_note(routing::tenants_of_cell(reader, cell), move |results| {
+    let batch = routing::tenants_of_cell(reader, cell);
+    let cell = cell.clone();
+    Pending::with_note(batch, move |results| {
         let (state, service) = routing::read_cell(results)?;
         let chunks = Chunk::decode_all(results)?;
         let part = template.part(service.as_ref());
         let (body, note) = template.write(&part, &Services::default(), &chunks);
-        Ok((answer(&part.tag, &state, body.into()), note))
+        let tag = tag_of_cell(&part, &cell);
+        Ok((answer(&tag, &state, body.into()), note))
     })
+}
+
+/// The tag of a cell's part. The parts of two cells have the same state, and may have the same service.
+fn tag_of_cell(part: &Part, cell: &CellId) -> String {
+    format!("{}.{}", part.tag, cell.folded())
 }
 
 /// The note that names the rows that were left out.

@@ -68,7 +68,9 @@ macro_rules! columns {
             $tenants,
             ", (SELECT count(*) FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL AND coalesce(lease_until <= ",
             standing::key!(now),
-            ", 1))",
+            ", 1) AND wipe_at > ",
+            standing::key!(now),
+            ")",
             $jobs,
             ", c.last_seen_at, c.agent_version, (SELECT epoch FROM registry WHERE id = 1)",
             $epoch,
@@ -127,6 +129,7 @@ impl Cell {
             epoch: row.text("epoch")?,
             revision: row.integer("seen_revision")?,
             id: row.text("seen_id")?,
+            begun_at: 0,
         };
         Ok(Some(Self {
             id,

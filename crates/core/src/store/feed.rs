@@ -26,6 +26,13 @@ const AGENT_IS_GONE_AFTER: &str = "-120 seconds";
 /// How old `last_seen_at` is when it is written again.
 const NOTED_AFTER: &str = "-60 seconds";
 
+/// How old a mark is when it is pruned, for SQLite's `date`. A day counts from its first run of the cron trigger, so a mark is kept for thirty
+/// whole days. An agent that was away for longer reads all tenants again.
+const MARKS_ARE_KEPT_FOR: &str = "-31 days";
+
+/// The most marks that one run of the cron trigger prunes.
+const PRUNED_ROWS: i64 = 500;
+
 /// A place in a feed: all rows up to this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
@@ -34,27 +41,45 @@ pub(crate) struct Cursor {
     pub(crate) revision: i64,
     /// The id of a tenant; empty at the start.
     pub(crate) id: String,
+    /// Marks up to this revision were missing when the reading began. It began with no tenant, so it needs none of them.
+    pub(crate) begun_at: i64,
 }
 
 impl Cursor {
     /// Parses a cursor that [`fmt::Display`] wrote.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, '.');
-        let (epoch, digits, id) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut parts = text.split('.');
+        let (epoch, revision, id) = (parts.next()?, parts.next()?, parts.next()?);
+        let (begun_at, rest) = (parts.next().unwrap_or("0"), parts.next());
         let is_epoch = epoch.len() == 16 && epoch.bytes().all(|b| b.is_ascii_hexdigit());
-        let is_number = digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit());
         let is_id = id.is_empty() || TenantId::parse(id).is_ok();
-        (is_epoch && is_number && is_id).then_some(Self {
+        (is_epoch && is_id && rest.is_none()).then_some(Self {
             epoch: epoch.into(),
-            revision: digits.parse().ok()?,
+            revision: number(revision)?,
             id: id.into(),
+            begun_at: number(begun_at)?,
         })
     }
+
+    /// Whether the rows after this place lead to all changes: it is a place of this database, and no mark after it is missing.
+    pub(crate) fn is_known(&self, head: &Head) -> bool {
+        let upto = self.revision.max(self.begun_at);
+        self.epoch == head.epoch && (head.forgotten..=head.newest).contains(&upto)
+    }
+}
+
+fn number(digits: &str) -> Option<i64> {
+    let is_number = digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| digits.parse().ok())?
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.epoch, self.revision, self.id)
+        write!(f, "{}.{}.{}", self.epoch, self.revision, self.id)?;
+        if self.begun_at > self.revision {
+            write!(f, ".{}", self.begun_at)?;
+        }
+        Ok(())
     }
 }
 
@@ -152,6 +177,42 @@ fn note(caller: &Caller, poll: &Poll, agent: &Agent) -> Sql {
             .bind(cursor.epoch.as_str())
             .sql(")"),
     }
+}
+
+/// Notes the newest revision once a day, and prunes the marks that are older than the day a month ago. For the cron trigger.
+///
+/// The triggers that write marks know no clock but the database's, so the age of a mark is that of the first day whose revision is not below it.
+pub(crate) fn prune(now: &str) -> [Sql; 4] {
+    let marks = |sql: Sql, columns: &'static str| {
+        sql.sql("(SELECT ")
+            .sql(columns)
+            .sql(
+                " FROM cell_feed WHERE is_gone = 1 AND revision <= (SELECT revision FROM feed_days WHERE day <= date(",
+            )
+            .bind(now)
+            .sql(", ")
+            .bind(MARKS_ARE_KEPT_FOR)
+            .sql(") ORDER BY day DESC LIMIT 1) ORDER BY revision LIMIT ")
+            .bind(PRUNED_ROWS)
+            .sql(")")
+    };
+    let note = Sql::new("INSERT INTO feed_days (day, revision) SELECT date(")
+        .bind(now)
+        .sql("), revision FROM feed_clock WHERE id = 1 AND revision > 0 ON CONFLICT (day) DO NOTHING");
+    let forget = Sql::new(
+        "UPDATE cells SET forgotten_revision = max(forgotten_revision, m.revision) FROM (SELECT cell_id, max(revision) AS revision FROM ",
+    );
+    let forget = marks(forget, "cell_id, revision")
+        .sql(" GROUP BY cell_id) AS m WHERE cells.id = m.cell_id");
+    let delete = Sql::new("DELETE FROM cell_feed WHERE (cell_id, tenant_id) IN ");
+    let delete = marks(delete, "cell_id, tenant_id");
+    let days =
+        Sql::new("DELETE FROM feed_days WHERE day < (SELECT day FROM feed_days WHERE day <= date(")
+            .bind(now)
+            .sql(", ")
+            .bind(MARKS_ARE_KEPT_FOR)
+            .sql(") ORDER BY day DESC LIMIT 1)");
+    [note, forget, delete, days]
 }
 
 fn head(caller: &Caller, poll: &Poll) -> Sql {
@@ -339,8 +400,14 @@ pub(crate) struct StatsOfTenant {
 /// How long statistics stand at least, for SQLite's `datetime`.
 const STATS_STAND_FOR: &str = "-3600 seconds";
 
-/// Stores statistics of a cell's tenants that changed. The results are whether there is the cell, and the ids of the tenants.
-pub(crate) fn store_stats(caller: &Caller, cell: &CellId, tenants: &[StatsOfTenant]) -> Batch {
+/// Stores statistics of a cell's tenants that changed, `at_once` or if the stored ones have stood for an hour. The results are whether there is the
+/// cell, and the ids of the tenants.
+pub(crate) fn store_stats(
+    caller: &Caller,
+    cell: &CellId,
+    tenants: &[StatsOfTenant],
+    at_once: bool,
+) -> Batch {
     let items: Vec<[String; 3]> = tenants
         .iter()
         .map(|tenant| {
@@ -369,7 +436,9 @@ pub(crate) fn store_stats(caller: &Caller, cell: &CellId, tenants: &[StatsOfTena
         .bind(cell.as_str())
         .sql(" AND tenants.stats IS NOT json_extract(j.value, ")
         .bind("$[1]")
-        .sql(") AND (tenants.last_job_at IS NULL OR tenants.last_job_at <= datetime(")
+        .sql(") AND (")
+        .bind(at_once)
+        .sql(" OR tenants.last_job_at IS NULL OR tenants.last_job_at <= datetime(")
         .bind(caller.now().as_str())
         .sql(", ")
         .bind(STATS_STAND_FOR)

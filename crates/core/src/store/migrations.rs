@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0015_audit.sql",
     "0016_idempotency_of_jobs.sql",
     "0017_routes.sql",
+    "0018_feed_days.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

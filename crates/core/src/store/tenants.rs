@@ -476,7 +476,8 @@ pub(crate) fn move_to(writer: &Writer, id: &TenantId, cell: &CellId) -> Batch {
     let text = write_into!(
         "move_tenant",
         "id_is_there, cell_is_there, is_free, id, cell_id",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM cells WHERE id = ?7), \
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), \
+         EXISTS (SELECT 1 FROM cells WHERE id = ?7 AND (is_accepting = 1 OR id = (SELECT cell_id FROM tenants WHERE id = ?6))), \
          EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NOT NULL AND is_enabled = 0) \
          AND NOT EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL), ?6, (SELECT id FROM cells WHERE id = ?7)",
         "id_is_there, cell_is_there, is_free, \
@@ -491,6 +492,7 @@ pub(crate) fn move_to(writer: &Writer, id: &TenantId, cell: &CellId) -> Batch {
 #[derive(Debug)]
 pub(crate) struct Moved {
     pub(crate) id_is_there: bool,
+    /// There is the cell, and it takes tenants or has this one already.
     pub(crate) cell_is_there: bool,
     is_free: bool,
     has_none: bool,

@@ -186,16 +186,70 @@ impl Job {
 const EXPIRED: &str = "no agent did it in time";
 const EXHAUSTED: &str = "its lease ran out five times";
 
-/// Fails the unfinished jobs that are past their time, and wipes what is past its time.
+/// The most jobs that one statement ends, so that nothing waits long for it. The cron trigger comes back for the rest.
+const SWEPT_ROWS: i64 = 500;
+
+/// Fails the unfinished jobs that are past their time, and wipes what is past its time: the oldest of all.
 pub(crate) fn sweep(now: &str) -> Sql {
+    ending(now)
+        .sql("seq IN (SELECT seq FROM cell_work WHERE wipe_at <= ")
+        .bind(now)
+        .sql(" ORDER BY wipe_at LIMIT ")
+        .bind(SWEPT_ROWS)
+        .sql(")")
+}
+
+/// The same for the unfinished jobs of one tenant, which would be in the way of another one.
+fn sweep_tenant(now: &str, tenant: &TenantId) -> Sql {
+    ending(now)
+        .sql("tenant_id = ")
+        .bind(tenant.as_str())
+        .sql(" AND finished_at IS NULL AND wipe_at <= ")
+        .bind(now)
+}
+
+/// The same for one job.
+fn sweep_job(now: &str, id: &str) -> Sql {
+    ending(now)
+        .sql("id = ")
+        .bind(id)
+        .sql(" AND wipe_at <= ")
+        .bind(now)
+}
+
+/// Gives back the jobs whose lease ran out, and fails those whose last attempt that was. For the cron trigger: until it comes, and without it,
+/// the clock and the next lease tell the same.
+pub(crate) fn give_back(now: &str) -> Sql {
+    Sql::new("UPDATE cell_work SET (state, error, finished_at, input, lease, lease_until, wipe_at) = (SELECT iif(is_over, ")
+        .bind(State::Failed.as_str())
+        .sql(", ")
+        .bind(State::Waiting.as_str())
+        .sql("), iif(is_over, ")
+        .bind(EXHAUSTED)
+        .sql(", error), iif(is_over, ")
+        .bind(now)
+        .sql(
+            ", NULL), iif(is_over, NULL, input), iif(is_over, NULL, lease), NULL, iif(is_over, NULL, wipe_at) FROM (SELECT attempts >= ",
+        )
+        .bind(MAX_ATTEMPTS)
+        .sql(
+            " AS is_over)) WHERE seq IN (SELECT seq FROM cell_work WHERE lease_until <= ",
+        )
+        .bind(now)
+        .sql(" ORDER BY lease_until LIMIT ")
+        .bind(SWEPT_ROWS)
+        .sql(")")
+}
+
+/// Starts the statement that ends or wipes jobs, up to its condition.
+fn ending(now: &str) -> Sql {
     Sql::new("UPDATE cell_work SET state = iif(finished_at IS NULL, ")
         .bind(State::Failed.as_str())
         .sql(", state), error = iif(finished_at IS NULL, ")
         .bind(EXPIRED)
         .sql(", error), finished_at = coalesce(finished_at, ")
         .bind(now)
-        .sql("), input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE wipe_at <= ")
-        .bind(now)
+        .sql("), input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE ")
 }
 
 /// Adds the condition of the jobs that can be leased: those that nobody has, and for which the agent has followed far enough.
@@ -204,7 +258,9 @@ fn free(sql: Sql, cell: &CellId, now: &str) -> Sql {
         .bind(cell.as_str())
         .sql(" AND finished_at IS NULL AND (lease_until IS NULL OR lease_until <= ")
         .bind(now)
-        .sql(") AND after_revision <= (SELECT seen_revision FROM cells WHERE id = ")
+        .sql(") AND wipe_at > ")
+        .bind(now)
+        .sql(" AND after_revision <= (SELECT seen_revision FROM cells WHERE id = ")
         .bind(cell.as_str())
         .sql(")")
 }
@@ -348,7 +404,7 @@ pub(crate) fn finish(
             job_standing!("?6", "?7"),
             "finish_work",
             "id_is_there, has_lease, is_finished, id, state, error, wipe_at",
-            "w.id IS NOT NULL, coalesce(w.lease = ?8, 0), w.finished_at IS NOT NULL, w.id, ?9, ?10, datetime(?3, ?11)",
+            "w.id IS NOT NULL, coalesce(w.lease = ?8 AND w.state <> ?12, 0), w.finished_at IS NOT NULL, w.id, ?9, ?10, datetime(?3, ?11)",
             "id_is_there, has_lease",
             "json_array()"
         )
@@ -360,6 +416,7 @@ pub(crate) fn finish(
         state.as_str().into(),
         error.into(),
         KEPT_FOR.into(),
+        State::Cancelled.as_str().into(),
     ];
     Batch::of([write::statement(writer, text, values, None), look(id)])
 }
@@ -406,7 +463,7 @@ pub(crate) fn cancel(writer: &Writer, id: &str) -> Batch {
         )
     };
     let cancel = write::statement(writer, text, [id.into()], None);
-    Batch::of([sweep(writer.now().as_str()), cancel, look(id)])
+    Batch::of([sweep_job(writer.now().as_str(), id), cancel, look(id)])
 }
 
 /// Reads a job for a request that waits for it, whose key was judged before.
@@ -518,7 +575,7 @@ pub(crate) fn create(
         .bind(new.kind.as_str())
         .sql(" AND finished_at IS NULL))");
     Batch::of([
-        sweep(writer.now().as_str()),
+        sweep_tenant(writer.now().as_str(), tenant),
         write::statement(writer, text, values, secret),
         read,
     ])
@@ -551,7 +608,7 @@ pub(crate) fn drop_tables(writer: &Writer, tenant: &TenantId, job_id: &str) -> B
     };
     let values = [tenant.as_str().into(), job_id.into(), EXPIRES_AFTER.into()];
     Batch::of([
-        sweep(writer.now().as_str()),
+        sweep_tenant(writer.now().as_str(), tenant),
         write::statement(writer, text, values, None),
         unfinished(job_id).sql(", NULL)"),
     ])

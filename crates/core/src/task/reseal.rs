@@ -1,6 +1,6 @@
 //! Encrypting again: after a change of `CHEVERETO_ENCRYPTION_KEY`, values of an earlier key get the new one (contract §5).
 //!
-//! [`Reseal`] goes through `tenants`, `tenants_plans` and the secrets of `idempotency` in slices, in key order. It decrypts each value of another key, encrypts it for
+//! [`Reseal`] goes through every encrypted column ([`Table`]) in slices, in key order. It decrypts each value of another key, encrypts it for
 //! the same place, and writes it back only if the row still holds the value that was read: an edit made meanwhile wins. A value that
 //! cannot be decrypted is reported by its place and left as it is. Every slice stands by itself, so a run may be interrupted anywhere and
 //! repeated. Nothing else of a row changes, not even `updated_at`.
@@ -18,6 +18,7 @@ use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency;
 use crate::store::sealed;
+use crate::store::work;
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
@@ -29,7 +30,7 @@ const SLICE_ROWS: i64 = 500;
 /// The length of a row's statement without its texts, in bytes.
 const ROW_BYTES: i64 = 256;
 
-/// A table with an encrypted column.
+/// A table with an encrypted column. A test compares the list with the comments of `schema.sql`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     /// `tenants`
@@ -38,11 +39,19 @@ pub enum Table {
     Plans,
     /// `idempotency`: remembered responses with a secret.
     Answers,
+    /// `cell_work`: the inputs of jobs.
+    Jobs,
 }
 
 impl Table {
     /// All tables, in the order of a run.
-    pub const ALL: [Self; 3] = [Self::Tenants, Self::Plans, Self::Answers];
+    pub const ALL: [Self; 4] = [Self::Tenants, Self::Plans, Self::Answers, Self::Jobs];
+
+    /// The tables after this one.
+    pub(crate) fn further(self) -> &'static [Self] {
+        let after = Self::ALL.iter().position(|table| *table == self);
+        after.map_or(&[], |at| &Self::ALL[at + 1..])
+    }
 
     /// The name in the database.
     #[must_use]
@@ -51,7 +60,14 @@ impl Table {
             Self::Tenants => "tenants",
             Self::Plans => "tenants_plans",
             Self::Answers => "idempotency",
+            Self::Jobs => "cell_work",
         }
+    }
+
+    /// The encrypted column.
+    #[must_use]
+    pub fn column(self) -> &'static str {
+        self.place("").column
     }
 
     /// The place of a row's encrypted column.
@@ -59,11 +75,12 @@ impl Table {
         match self {
             Self::Tenants | Self::Plans => sealed::env_place(self.name(), id),
             Self::Answers => idempotency::secret_place(id),
+            Self::Jobs => work::input_place(id),
         }
     }
 }
 
-/// The number of rows of a table with an encrypted `env`, by key.
+/// The number of rows of a table with an encrypted text, by key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
     /// Under the current key.
@@ -91,6 +108,8 @@ pub struct Counts {
     pub plans: Count,
     /// The remembered responses with a secret.
     pub answers: Count,
+    /// The inputs of jobs.
+    pub jobs: Count,
 }
 
 impl Counts {
@@ -101,17 +120,18 @@ impl Counts {
             Table::Tenants => self.tenants,
             Table::Plans => self.plans,
             Table::Answers => self.answers,
+            Table::Jobs => self.jobs,
         }
     }
 
     /// The rows of all tables that are not under the current key.
     #[must_use]
     pub fn to_do(self) -> i64 {
-        self.tenants.to_do() + self.plans.to_do() + self.answers.to_do()
+        Table::ALL.map(|table| self.of(table).to_do()).iter().sum()
     }
 }
 
-/// A row with an `env` that cannot be decrypted.
+/// A row with a text that cannot be decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The table, the identifier in lower case, and the column: `tenants/acme/env`.
@@ -333,6 +353,7 @@ impl Reseal {
             Table::Tenants => slice_of!("tenants", "id", "env"),
             Table::Plans => slice_of!("tenants_plans", "id", "env"),
             Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
+            Table::Jobs => slice_of!("cell_work", "id", "input"),
         };
         Sql::new(text).values([
             after.into(),
@@ -365,12 +386,7 @@ impl Reseal {
             Reads::Slice(table) => {
                 let rows = results.rows()?;
                 if rows.is_empty() {
-                    let further = match table {
-                        Table::Tenants => &Table::ALL[1..],
-                        Table::Plans => &Table::ALL[2..],
-                        Table::Answers => &[],
-                    };
-                    return Ok(Step::Run(self.first_slice(further)));
+                    return Ok(Step::Run(self.first_slice(table.further())));
                 }
                 let (resealed, upto) = self.seal_slice(table, rows, random)?;
                 let slice = self.slice(table, &upto);
@@ -449,6 +465,7 @@ fn write(table: Table, row: Resealed) -> Sql {
         Table::Tenants => update!("tenants", "id", "env"),
         Table::Plans => update!("tenants_plans", "id", "env"),
         Table::Answers => update!("idempotency", "fingerprint", "secret"),
+        Table::Jobs => update!("cell_work", "id", "input"),
     };
     Sql::new(text).values([row.env.into(), row.id.into(), row.mark.into()])
 }
@@ -475,7 +492,9 @@ fn counts(sealer: &Sealer) -> Sql {
         " UNION ALL ",
         count!("tenants_plans", "env"),
         " UNION ALL ",
-        count!("idempotency", "secret")
+        count!("idempotency", "secret"),
+        " UNION ALL ",
+        count!("cell_work", "input")
     );
     Sql::new(text).values([
         sealer.current_prefix().into(),
@@ -500,5 +519,6 @@ fn read_counts(results: &mut Results) -> Result<Counts, ApiError> {
         tenants: count()?,
         plans: count()?,
         answers: count()?,
+        jobs: count()?,
     })
 }

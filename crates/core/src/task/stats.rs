@@ -23,8 +23,8 @@ use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit;
 use crate::store::counters::COUNTERS;
-use crate::store::idempotency;
 use crate::store::site_schema as schema;
+use crate::store::{feed, idempotency, work};
 use crate::task::{TaskError, results, rows};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
@@ -95,21 +95,27 @@ enum Stage {
 
 impl Refresh {
     /// Begins. `now` becomes `last_job_at`. `slice` is the number of tenants that one batch counts; 0 means 1. A run takes one statement to
-    /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted.
+    /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted. That of the cron trigger takes eight more.
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
+        let which = match which {
+            Which::Oldest(limit) => Which::Oldest(limit.min(MOST_CHOSEN)),
+            other => other,
+        };
         let choice = choose(&prefix, now, &which, config.stats_min_age_s);
         let batch = match which {
-            // The cron trigger also deletes what has expired.
+            // The cron trigger also ends and deletes what is past its time.
             Which::Oldest(_) => {
+                let at = now.as_str();
                 let entries = config.audit_days.map(|days| audit::sweep(now, days));
-                Batch::of(
-                    [idempotency::sweep(now)]
-                        .into_iter()
-                        .chain(entries)
-                        .chain([choice]),
-                )
+                let sweeps = [
+                    idempotency::sweep(now),
+                    work::sweep(at),
+                    work::give_back(at),
+                ];
+                let sweeps = sweeps.into_iter().chain(feed::prune(at)).chain(entries);
+                Batch::of(sweeps.chain([choice]))
             }
             Which::One(_) | Which::All => Batch::one(choice),
         };
@@ -278,6 +284,10 @@ const ROWS: [&str; 8] = [
     "file_likes",
     "album_likes",
 ];
+
+/// The most tenants that a run of the cron trigger chooses: D1 allows 1,000 queries in one call of a Worker on the paid plan, and 50 on the free one
+/// (<https://developers.cloudflare.com/d1/platform/limits/>).
+const MOST_CHOSEN: u32 = 490;
 
 /// The number of uncounted tenants that one statement looks up. A run of the cron trigger chooses fewer, so it looks up once. The
 /// command line may choose more, and its statements are limited in length.

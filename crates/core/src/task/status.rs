@@ -164,11 +164,10 @@ impl Status {
             Reads::Slice(table, mut so_far) => {
                 let rows = results.rows()?;
                 let last = check(table, rows, self.sealer.as_deref(), &mut so_far.2)?;
-                let (table, after) = match (last, table) {
-                    (Some(last), table) => (table, last),
-                    (None, Table::Tenants) => (Table::Plans, String::new()),
-                    (None, Table::Plans) => (Table::Answers, String::new()),
-                    (None, Table::Answers) => {
+                let (table, after) = match (last, table.further().first()) {
+                    (Some(last), _) => (table, last),
+                    (None, Some(next)) => (*next, String::new()),
+                    (None, None) => {
                         let (schema, mut registry, unreadable) = *so_far;
                         registry.unreadable = Some(unreadable);
                         return Ok(Step::Done(Ok(Report {
@@ -250,6 +249,7 @@ fn slice(table: Table, after: &str) -> Sql {
         Table::Tenants => slice_of!("tenants", "id", "env"),
         Table::Plans => slice_of!("tenants_plans", "id", "env"),
         Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
+        Table::Jobs => slice_of!("cell_work", "id", "input"),
     };
     Sql::new(text).values([after.into(), SLICE_ROWS.into()])
 }

@@ -148,6 +148,15 @@ fn the_cell_is_fixed_while_something_is_installed_and_changes_by_a_move() {
     assert!(got.body.contains("the tenant is enabled"), "{}", got.body);
     host.expect(204, &patch("/tenants/a", r#"{"is_enabled":false}"#));
     assert_eq!(host.expect(422, &to("absent")).named(), ["/cell_id"]);
+    host.expect(200, &put("/cells/us", r#"{"accepting":false}"#));
+    host.expect(200, &put("/cells/eu", r#"{"accepting":false}"#));
+    assert_eq!(
+        host.expect(422, &to("us")).named(),
+        ["/cell_id"],
+        "it takes no tenants"
+    );
+    host.expect(204, &to("eu"));
+    host.expect(200, &put("/cells/us", r#"{"accepting":true}"#));
     host.expect(204, &to("US"));
     let tenant = host.json(200, &get("/tenants/a"));
     assert_eq!(

@@ -381,6 +381,19 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
         json!({"stored": 0}),
         "of another cell"
     );
+    let at_once = |users: u32| {
+        let tenant = json!({"id": "a", "stats": stats(users), "counted_at": "2026-08-19 00:00:01"});
+        post(
+            "/cells/eu/stats",
+            json!({"tenants": [tenant], "at_once": true}).to_string(),
+        )
+    };
+    assert_eq!(host.json(200, &at_once(5)), json!({"stored": 1}));
+    assert_eq!(
+        host.json(200, &at_once(5)),
+        json!({"stored": 0}),
+        "the same again"
+    );
     host.expect(404, &post("/cells/asia/stats", r#"{"tenants":[]}"#));
     for (body, named) in [
         (r#"{"tenants":{}}"#, "/tenants"),

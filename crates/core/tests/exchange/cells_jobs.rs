@@ -49,12 +49,12 @@ pub(crate) fn drive(
 }
 
 /// Leases the jobs of the cell `eu`.
-fn lease(host: &mut Host) -> Vec<Json> {
+pub(crate) fn lease(host: &mut Host) -> Vec<Json> {
     let got = host.json(200, &post("/cells/eu/jobs/lease", LEASE));
     got["jobs"].as_array().unwrap().clone()
 }
 
-fn finish(job: &Json, state: &str) -> Ask {
+pub(crate) fn finish(job: &Json, state: &str) -> Ask {
     let (id, lease) = (job["id"].as_str().unwrap(), job["lease"].as_str().unwrap());
     let body = format!(r#"{{"lease":"{lease}","state":"{state}","error":"because"}}"#);
     post(&format!("/jobs/{id}/finish"), body)
@@ -71,7 +71,7 @@ fn work(host: &mut Host, state: &str) -> Json {
 }
 
 /// An agent has followed the feed of `eu` to its end.
-fn follow(host: &mut Host) {
+pub(crate) fn follow(host: &mut Host) {
     let page = host.json(200, &get("/cells/eu/tenants?agent=one"));
     let after = page["cursor"].as_str().unwrap().to_owned();
     host.expect(
@@ -81,7 +81,7 @@ fn follow(host: &mut Host) {
 }
 
 /// Sends a request whose job ends in this state at the first pause.
-fn with_end(host: &mut Host, ask: &Ask, state: &str) -> Got {
+pub(crate) fn with_end(host: &mut Host, ask: &Ask, state: &str) -> Got {
     drive(host, ask, |host, _| {
         follow_if_dropping(host);
         work(host, state);
@@ -635,4 +635,121 @@ fn a_host_that_does_not_do_what_the_request_asks_for_gets_a_500() {
         host.sent(&get("/tenants/a"), step, true).unwrap().status,
         500
     );
+}
+
+#[test]
+fn the_oldest_jobs_are_leased_first_and_no_more_than_asked_for() {
+    let mut host = host_with_cells();
+    for id in ["c", "a", "b"] {
+        host.expect(201, &new_tenant_on(id, "eu"));
+        drive(&mut host, &install(id), |_, _| false);
+    }
+    let body = r#"{"max":2,"seconds":60}"#;
+    let two = host.json(200, &post("/cells/eu/jobs/lease", body));
+    let ids: Vec<&Json> = two["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| &job["tenant_id"])
+        .collect();
+    assert_eq!(ids, ["c", "a"]);
+    assert_eq!(host.json(200, &get("/cells/eu"))["jobs_waiting"], 1);
+    assert_eq!(lease(&mut host)[0]["tenant_id"], "b");
+    assert_eq!(host.json(200, &get("/cells/eu"))["jobs_waiting"], 0);
+    // The jobs of another cell are not leased with these.
+    host.expect(201, &new_tenant_on("d", "us"));
+    drive(&mut host, &install("d"), |_, _| false);
+    assert_eq!(lease(&mut host), [json!(null); 0]);
+    // A lease that ran out counts as waiting.
+    host.now += 60;
+    assert_eq!(host.json(200, &get("/cells/eu"))["jobs_waiting"], 3);
+}
+
+#[test]
+fn only_the_token_of_the_lease_renews_and_finishes_a_job() {
+    let mut host = host_with_cells();
+    host.expect(201, &new_tenant_on("a", "eu"));
+    drive(&mut host, &install("a"), |_, _| false);
+    let job = lease(&mut host).remove(0);
+    let path = |action: &str| format!("/jobs/{}/{action}", job["id"].as_str().unwrap());
+    let renew = |lease: &str| {
+        post(
+            &path("renew"),
+            format!(r#"{{"lease":"{lease}","seconds":60}}"#),
+        )
+    };
+    let end = |lease: &str| {
+        post(
+            &path("finish"),
+            format!(r#"{{"lease":"{lease}","state":"done"}}"#),
+        )
+    };
+    let other = "0123456789abcdef0123456789abcdef";
+    for wrong in [renew(other), end(other)] {
+        let got = host.expect(409, &wrong);
+        assert_eq!(got.json()["code"], "lease_lost");
+    }
+    for bad in [renew("x"), end("x"), post(&path("finish"), "{}")] {
+        host.refuse(422, &bad);
+    }
+    host.expect(
+        404,
+        &post(
+            "/jobs/absent/renew",
+            format!(r#"{{"lease":"{other}","seconds":60}}"#),
+        ),
+    );
+    let token = job["lease"].as_str().unwrap();
+    host.expect(204, &renew(token));
+    host.expect(200, &end(token));
+    // A job that has ended has no lease to renew.
+    host.expect(409, &renew(token));
+    host.expect(409, &end(other));
+}
+
+#[test]
+fn an_unfinished_job_keeps_its_cell_and_its_tenant_where_they_are() {
+    let mut host = host_with_cells();
+    host.expect(201, &new_tenant_on("a", "eu"));
+    drive(&mut host, &install("a"), |_, _| false);
+    host.expect(204, &patch("/tenants/a", r#"{"is_enabled":false}"#));
+    let to_us = post("/tenants/a/move", r#"{"cell_id":"us"}"#);
+    assert_eq!(host.expect(409, &to_us).json()["code"], "job_under_way");
+    let edit = patch("/tenants/a", r#"{"cell_id":"us"}"#);
+    assert_eq!(host.expect(409, &edit).json()["code"], "cell_conflict");
+    work(&mut host, "failed");
+    host.expect(204, &to_us);
+    // Without the tenant, the job that drops its tables is in the way of the cell's end.
+    host.expect(204, &post("/tenants/a/move", r#"{"cell_id":"eu"}"#));
+    let drop = drive(&mut host, &delete_with_tables("a"), |_, _| false);
+    assert_eq!(drop.status, 202);
+    let got = host.expect(409, &delete("/cells/eu"));
+    assert_eq!(got.json()["code"], "cell_in_use");
+    follow(&mut host);
+    work(&mut host, "done");
+    host.expect(204, &delete("/cells/eu"));
+}
+
+/// Polls, leases, renewals and statistics.
+#[test]
+fn what_an_agent_does_all_day_leaves_no_audit_entry_and_no_revision() {
+    let mut host = host_with_cells();
+    host.expect(201, &new_tenant_on("a", "eu"));
+    drive(&mut host, &install("a"), |_, _| false);
+    let state = |host: &Host| {
+        host.sql(
+            "SELECT (SELECT max(id) FROM audit_log), (SELECT revision FROM feed_clock), (SELECT max(revision) FROM tenants)",
+            &[],
+        )
+    };
+    let before = state(&host);
+    follow(&mut host);
+    let job = lease(&mut host).remove(0);
+    let (id, token) = (job["id"].as_str().unwrap(), job["lease"].as_str().unwrap());
+    let renew = format!(r#"{{"lease":"{token}","seconds":60}}"#);
+    host.expect(204, &post(&format!("/jobs/{id}/renew"), renew));
+    host.expect(200, &post("/cells/eu/stats", r#"{"tenants":[]}"#));
+    assert_eq!(state(&host), before);
+    host.expect(200, &finish(&job, "done"));
+    assert_ne!(state(&host), before);
 }

@@ -18,6 +18,7 @@ mod cells;
 mod cells_feed;
 mod cells_jobs;
 mod cells_statements;
+mod cells_upkeep;
 mod conditional;
 mod costs;
 mod cuts;

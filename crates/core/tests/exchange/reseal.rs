@@ -1,6 +1,6 @@
 //! Encryption under a new key, on SQLite: which rows a run changes, which it leaves, and that it may be interrupted anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenants_core::sql::Value;
 use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table, Unreadable};
@@ -139,6 +139,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
             other: 0,
         },
         answers: NOTHING,
+        jobs: NOTHING,
     };
     assert_eq!(survey(&mut host), counts);
 
@@ -157,6 +158,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
                     ..NOTHING
                 },
                 answers: NOTHING,
+                jobs: NOTHING,
             },
             resealed: 10,
             overtaken: 0,
@@ -487,4 +489,98 @@ fn a_failing_database_or_missing_randomness_stops_the_run_and_changes_nothing() 
         assert!(error.to_string().starts_with(UNEXPECTED_ROWS), "{error}");
     }
     assert_eq!(host.dump(), all);
+}
+
+/// The columns that `schema.sql` calls encrypted.
+fn encrypted_columns() -> BTreeSet<(String, String)> {
+    let schema = include_str!("../../../../schema.sql");
+    let (mut table, mut found) = (String::new(), BTreeSet::new());
+    for line in schema.lines() {
+        if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+            table = rest.split(' ').next().unwrap().into();
+        }
+        let (code, comment) = line.split_once("--").unwrap_or((line, ""));
+        if comment.contains("encrypted") && !code.trim().is_empty() {
+            let column = code.split_whitespace().next().unwrap();
+            found.insert((table.clone(), column.into()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_encrypted_column_is_encrypted_again() {
+    let all = Table::ALL.map(|table| (table.name().to_owned(), table.column().to_owned()));
+    assert_eq!(BTreeSet::from(all), encrypted_columns());
+
+    // A text under the old key in each of them.
+    let mut host = crate::cells::host_with_cells();
+    host.expect(201, &with_env("/tenants", "t", "hidden"));
+    host.expect(201, &with_env("/tenants-plans", "p", "hidden"));
+    host.expect(201, &crate::ask::install("t"));
+    let reset = r#"{"username":"admin"}"#;
+    let generated = patch("/tenants/t/user-password-reset", reset).idempotency_key("k");
+    host.expect(200, &generated);
+    host.expect(201, &crate::ask::new_tenant_on("c", "eu"));
+    let job = crate::cells_jobs::drive(&mut host, &crate::ask::install("c"), |_, _| false);
+    assert_eq!(job.status, 202);
+    rotate(&mut host, NEWER, OLDER);
+    let under = |host: &Host, prefix: &str| -> BTreeSet<(String, String)> {
+        let texts = host.sql(
+            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'",
+            &[],
+        );
+        texts
+            .into_iter()
+            .map(|row| match row.as_slice() {
+                [Value::Text(table), Value::Text(column)] => (table.clone(), column.clone()),
+                other => panic!("{other:?}"),
+            })
+            .filter(|(table, column)| {
+                let text = format!("SELECT count(*) FROM \"{table}\" WHERE \"{column}\" GLOB ?1");
+                host.sql(&text, &[format!("{prefix}*").into()])[0][0] != 0.into()
+            })
+            .collect()
+    };
+    let prefix =
+        |host: &Host| match host.one("SELECT substr(env, 1, 11) FROM tenants WHERE id = 't'") {
+            Value::Text(prefix) => prefix,
+            other => panic!("{other:?}"),
+        };
+    let old = prefix(&host);
+    assert_eq!(under(&host, &old), encrypted_columns());
+    let report = reseal(&mut host);
+    assert_eq!((report.resealed, report.after.to_do()), (4, 0));
+    let new = prefix(&host);
+    assert_ne!(new, old);
+    assert_eq!(under(&host, &old), BTreeSet::new());
+    assert_eq!(under(&host, &new), encrypted_columns());
+
+    let again = host.expect(200, &generated);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+
+    // Without the old key, the job goes on.
+    rotate(&mut host, NEWER, "");
+    let job = crate::cells_jobs::lease(&mut host).remove(0);
+    assert_eq!(job["input"]["password"], "hidden password");
+}
+
+#[test]
+fn an_input_that_is_wiped_meanwhile_stays_wiped() {
+    let mut host = crate::cells::host_with_cells();
+    host.expect(201, &crate::ask::new_tenant_on("c", "eu"));
+    crate::cells_jobs::drive(&mut host, &crate::ask::install("c"), |_, _| false);
+    rotate(&mut host, NEWER, OLDER);
+    let task = begin(&host, ROOMY);
+    // The counts and the slice are read. Then the job ends.
+    let task = host.step_on(task);
+    let task = host.step_on(task);
+    let job = crate::cells_jobs::lease(&mut host).remove(0);
+    host.expect(200, &crate::cells_jobs::finish(&job, "done"));
+    let report = host.complete(task);
+    assert_eq!((report.resealed, report.overtaken), (0, 1));
+    assert_eq!(
+        host.one("SELECT count(*) FROM cell_work WHERE input IS NOT NULL"),
+        0.into()
+    );
 }
