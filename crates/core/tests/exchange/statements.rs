@@ -581,7 +581,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let config = host.api.config().unwrap();
     let survey = Survey::begin(config).unwrap();
     let reseal = Reseal::begin(config, &run(), &now, 90_000).unwrap();
-    let count = ["SCAN tenants", "SCAN tenants_plans"];
+    let count = ["SCAN tenants", "SCAN tenants_plans", "SCAN cell_work"];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
     // The index has the remembered responses with a secret alone.
     let count = [
