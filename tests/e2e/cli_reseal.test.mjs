@@ -44,9 +44,9 @@ test('env:reseal re-encrypts every row under the current key, even if it is kill
   await before.stop()
 
   const counted = await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating })
-  assert.deepEqual(json(counted), { tenants: { current: 0, previous: 5, other: 0 }, plans: { current: 0, previous: 1, other: 0 }, answers: { current: 0, previous: 0, other: 0 } })
+  assert.deepEqual(json(counted), { tenants: { current: 0, previous: 5, other: 0 }, plans: { current: 0, previous: 1, other: 0 }, answers: { current: 0, previous: 0, other: 0 }, jobs: { current: 0, previous: 0, other: 0 } })
   const shown = await expectTenants(0, reseal('-n'), { vars: rotating })
-  assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n *idempotency +0 +0 +0\n$/)
+  assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n *idempotency +0 +0 +0\n *cell_work +0 +0 +0\n$/)
 
   // Kill the run when some rows are re-encrypted and others are not.
   const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, kill) => /encrypting again: [1-9]/.test(text) && kill() })

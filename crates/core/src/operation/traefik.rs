@@ -29,6 +29,9 @@ use crate::wire::http::{Response, ResponseBody};
 use crate::wire::page::{decode, parameters};
 use crate::wire::parameter::Parameter;
 
+/// The body between the routers and the services.
+const BEFORE_SERVICES: &str = r#"},"services":{"#;
+
 /// The most left-out rows that a line of the log names.
 const MAX_NAMED: usize = 20;
 
@@ -131,7 +134,6 @@ impl Template {
         const BEFORE_ID: &str = ",\"";
         const BEFORE_HOSTNAME: &str = "\":{\"rule\":\"Host(`";
         const AFTER_HOSTNAME: &str = "`)\"";
-        const BEFORE_SERVICES: &str = r#"},"services":{"#;
         /// Of an id with its hostname, as they often are.
         const SHORT: usize = 16;
         let around = BEFORE_ID.len() + BEFORE_HOSTNAME.len() + AFTER_HOSTNAME.len();
@@ -197,7 +199,7 @@ impl Part {
         let head = format!(r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`{root}`)"{router}"#);
         let service = service_text(&service.name, service);
         let mut digest = Sha256::new();
-        for text in [&head, &service, middlewares] {
+        for text in [&head, BEFORE_SERVICES, &service, middlewares] {
             digest.update(text);
         }
         let tag = hex_text(&digest.finalize()[..8]);
