@@ -16,8 +16,8 @@ pub(crate) fn add_cells(host: &mut Host) {
         (RUNNING, "busy", "password_reset", "running", LEASE.into()),
     ] {
         host.sql(
-            "INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, lease, lease_until, created_at, expires_at) \
-             VALUES (?1, ?2, 'eu', ?3, ?4, ?5, iif(?5 IS NULL, NULL, '9999-01-01 00:00:00'), '2026-08-18 00:00:00', '9999-01-01 00:00:00')",
+            "INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, lease, lease_until, created_at, expires_at, wipe_at) \
+             VALUES (?1, ?2, 'eu', ?3, ?4, ?5, iif(?5 IS NULL, NULL, '9999-01-01 00:00:00'), '2026-08-18 00:00:00', '9999-01-01 00:00:00', '9999-01-01 00:00:00')",
             &[id.into(), tenant.into(), kind.into(), state.into(), lease],
         );
     }
