@@ -499,7 +499,8 @@ BEGIN
   DELETE FROM tenants_plans WHERE id = NEW.id;
 END;
 
--- The writes of API keys. `exceeds_own`: the key is or would be valid for longer than the caller's own.
+-- The writes of API keys. `exceeds_own`: the key is or would be valid for longer than the caller's own. D1 binds a number as a floating one, so an id
+-- is cast before it becomes a text.
 CREATE VIEW create_key (
   key_id, request_id, now, key_stands, exceeds_own, id_is_given, id, name, digest, scopes, permits, expires_at, token, is_done, idempotency_key,
   fingerprint, remembered_until, answer, secret
@@ -507,7 +508,7 @@ CREATE VIEW create_key (
 CREATE TRIGGER create_key_done INSTEAD OF INSERT ON create_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NOT NEW.id_is_given AND NOT NEW.is_done
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.create', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.create', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token);
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
@@ -522,7 +523,7 @@ CREATE TRIGGER edit_key_done INSTEAD OF INSERT ON edit_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
-    SELECT NEW.key_id, 'api_key.update', NEW.id, NEW.request_id, NEW.now, NEW.token, trim(
+    SELECT NEW.key_id, 'api_key.update', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token, trim(
       iif(NEW.sets_name AND NEW.name IS NOT name, ' name', '')
       || iif(NEW.sets_expires_at AND NEW.expires_at IS NOT expires_at, ' expires_at', '')) FROM api_keys WHERE id = NEW.id;
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
@@ -538,7 +539,7 @@ CREATE VIEW delete_key (
 CREATE TRIGGER delete_key_done INSTEAD OF INSERT ON delete_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.delete', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.delete', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token);
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
@@ -552,7 +553,7 @@ CREATE VIEW rotate_key (
 CREATE TRIGGER rotate_key_done INSTEAD OF INSERT ON rotate_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
-  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.rotate', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.rotate', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token);
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;

@@ -72,3 +72,16 @@ test('the commands install a site, reset its password and drop its tables', asyn
   await tenants(['delete', '--id', 'acme', '--drop-tables'])
   assert.deepEqual(await tables(), [])
 })
+
+test('audit:list shows what was written, and takes the filters', async () => {
+  const body = api.fresh()
+  await tenants(['create', '--id', body.id, '--hostname', body.hostname, '--is_enabled', '1'])
+  await tenants(['edit', '--id', body.id, '--is_enabled', '0', '--env', '{"A": "1"}'])
+  const entries = await json(['audit:list', '--subject-type', 'tenant', '--subject', body.id.toUpperCase()])
+  assert.deepEqual(entries.map(({ action, changed }) => [action, changed]), [['tenant.create', []], ['tenant.update', ['is_enabled', 'env']]])
+  const [last] = await json(['audit:list', '--action', 'tenant.update', '--key-id', String(api.keyId), '--since', entries[1].created_at, '--after', String(entries[0].id), '--limit', '1'])
+  assert.deepEqual(last, entries[1])
+  assert.match((await tenants(['audit:list', '--subject', body.id])).output, /^ ID +TIME +KEY +ACTION +SUBJECT +CHANGED +REQUEST\n─+\n.*tenant\.create.*\n.*tenant\.update.*\["is_enabled","env"\]/)
+  assert.equal((await tenants(['audit:list', '--without-key'])).output, 'no entries\n')
+  await refused(['audit:list', '--action', 'nothing'])
+})

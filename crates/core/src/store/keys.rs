@@ -239,7 +239,7 @@ pub(crate) fn create(writer: &Writer, new: NewKey<'_>, secret: Option<String>) -
             ", EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?12 AND seq >= ?6), ?6, ?7, ?8, ?9, ?10, ?11"
         ),
         "exceeds_own, NOT id_is_given AS id_is_there",
-        "json_array(?6, ?3)"
+        "json_array(CAST(?6 AS INTEGER), ?3)"
     );
     let values = [
         new.id.into(),

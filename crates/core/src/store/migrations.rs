@@ -44,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0016_idempotency_of_jobs.sql",
     "0017_routes.sql",
     "0018_feed_days.sql",
+    "0019_key_subjects.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

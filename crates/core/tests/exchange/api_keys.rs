@@ -2,9 +2,12 @@
 
 use serde_json::{Value as Json, json};
 use tenants_core::Step;
+use tenants_core::task::Run;
+use tenants_core::task::reseal::Reseal;
+use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{Ask, delete, get, new_tenant, patch, post};
-use crate::host::{Host, NOW, NOW_TEXT, WaitsForBatch as _};
+use crate::host::{Host, NOW, NOW_TEXT, SECRETS, WaitsForBatch as _};
 
 /// 2026-08-18 23:16:57 and an hour.
 const LATER: &str = "2026-08-19 00:16:57";
@@ -365,7 +368,25 @@ fn a_new_key_is_remembered_encrypted_and_survives_a_rotation_of_the_encryption_k
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
     }
     assert_eq!(host.dump(), stored);
-    host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
+
+    const OTHER: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+    let key = SECRETS[2].1;
+    host.configure(&[
+        ("CHEVERETO_ENCRYPTION_KEY", OTHER),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", key),
+    ]);
+    let now = Timestamp::from_unix(host.now).unwrap();
+    let config = host.api.config().unwrap();
+    let task = Reseal::begin(config, &Run::new("cli-1"), &now, 10_000).unwrap();
+    let report = host.complete(task);
+    assert_eq!(report.after.answers.current, 3);
+    let again = host.expect(200, &rotate(id, 60).idempotency_key("k-2"));
+    assert_eq!(again.body, rotated.body);
+
+    host.configure(&[
+        ("CHEVERETO_ENCRYPTION_KEY", ""),
+        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", ""),
+    ]);
     let got = host.refuse(
         503,
         &create(&json!({"scopes": ["audit"]})).idempotency_key("k-4"),
