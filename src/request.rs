@@ -18,7 +18,7 @@ export function head(request, readsAddress) {
   return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
     get('x-signature')}\\n${length === '0' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
     // An empty key is malformed, not absent.
-    method === 'GET' ? '' : headers.get('idempotency-key') === '' ? ' ' : get('idempotency-key')}`
+    method === 'GET' ? '' : headers.get('idempotency-key') === '' ? ' ' : get('idempotency-key')}\\n${method === 'GET' ? '' : get('prefer')}`
 }
 ")]
 extern "C" {

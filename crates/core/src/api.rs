@@ -41,6 +41,7 @@ use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::idempotency_key;
 use crate::wire::legacy::Legacy;
 use crate::wire::openapi;
+use crate::wire::prefer::Preferences;
 use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 
 /// The API under one configuration.
@@ -356,6 +357,7 @@ impl Api {
                 }
                 _ => None,
             },
+            preferences: headers.prefer.map(Preferences::read).unwrap_or_default(),
             body: RawBody {
                 bytes: body,
                 content_type: headers.content_type,

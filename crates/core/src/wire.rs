@@ -13,6 +13,7 @@ pub(crate) mod legacy;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod parameter;
+pub(crate) mod prefer;
 pub(crate) mod problem;
 pub(crate) mod route;
 pub(crate) mod rule;

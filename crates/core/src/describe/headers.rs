@@ -49,6 +49,10 @@ fn told(name: &str) -> Told {
             Operation::remembers,
             "A name for this request: 1 to 255 visible ASCII characters, with or without quotes. The same request with the same name again gets the first response again, and nothing is done a second time.",
         ),
+        "prefer" => Told::Parameter(
+            |_| false,
+            "What the caller would like of the response (RFC 7240). What is unknown is ignored.",
+        ),
         other => panic!(
             "describe/headers.rs does not tell the header `{other}`, which the service reads"
         ),

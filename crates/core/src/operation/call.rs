@@ -21,6 +21,7 @@ use crate::wire::conditional::{Condition, Version};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
+use crate::wire::prefer::Preferences;
 use crate::wire::variables::Variables;
 
 /// A request of a verified caller, on its way to an operation.
@@ -36,6 +37,9 @@ pub(crate) struct Call<'a> {
     pub(crate) is_head: bool,
     /// `If-None-Match`
     pub(crate) if_none_match: Option<Condition>,
+    /// `Prefer`
+    #[expect(dead_code, reason = "the first operation that reads it follows")]
+    pub(crate) preferences: Preferences,
     pub(crate) body: RawBody<'a>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) env: EnvSealer<'a>,

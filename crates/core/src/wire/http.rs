@@ -48,11 +48,13 @@ pub struct Headers<'a> {
     pub if_none_match: Option<&'a str>,
     /// `Idempotency-Key`
     pub idempotency_key: Option<&'a str>,
+    /// `Prefer`
+    pub prefer: Option<&'a str>,
 }
 
 impl Headers<'_> {
     /// The number of the headers.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 }
 
 impl<'a> Headers<'a> {
@@ -66,6 +68,7 @@ impl<'a> Headers<'a> {
         "x-request-id",
         "if-none-match",
         "idempotency-key",
+        "prefer",
     ];
 
     /// Takes the values of [`Headers::NAMES`].
@@ -79,6 +82,7 @@ impl<'a> Headers<'a> {
             request_id,
             if_none_match,
             idempotency_key,
+            prefer,
         ] = values;
         Self {
             api_key,
@@ -88,6 +92,7 @@ impl<'a> Headers<'a> {
             request_id,
             if_none_match,
             idempotency_key,
+            prefer,
         }
     }
 

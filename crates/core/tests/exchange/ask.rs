@@ -16,6 +16,7 @@ pub(crate) struct Ask {
     pub(crate) request_id: Option<String>,
     pub(crate) if_none_match: Option<String>,
     pub(crate) idempotency_key: Option<String>,
+    pub(crate) prefer: Option<String>,
 }
 
 /// A header. The host sets the right value unless a test says otherwise.
@@ -44,6 +45,7 @@ impl Ask {
             request_id: Some("r-1".into()),
             if_none_match: None,
             idempotency_key: None,
+            prefer: None,
         }
     }
 
@@ -104,6 +106,11 @@ impl Ask {
 
     pub(crate) fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
+        self
+    }
+
+    pub(crate) fn prefer(mut self, preferences: impl Into<String>) -> Self {
+        self.prefer = Some(preferences.into());
         self
     }
 

@@ -305,6 +305,7 @@ impl Host {
                 request_id: ask.request_id.as_deref(),
                 if_none_match: ask.if_none_match.as_deref(),
                 idempotency_key: ask.idempotency_key.as_deref(),
+                prefer: ask.prefer.as_deref(),
             },
             body: if ask.too_large {
                 Body::TooLarge
