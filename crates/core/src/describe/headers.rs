@@ -50,8 +50,15 @@ fn told(name: &str) -> Told {
             "A name for this request: 1 to 255 visible ASCII characters, with or without quotes. The same request with the same name again gets the first response again, and nothing is done a second time.",
         ),
         "prefer" => Told::Parameter(
-            |_| false,
-            "What the caller would like of the response (RFC 7240). What is unknown is ignored.",
+            |operation| {
+                matches!(
+                    operation,
+                    Operation::InstallTenant
+                        | Operation::ResetUserPassword
+                        | Operation::DeleteTenant
+                )
+            },
+            "What the caller would like of the response (RFC 7240). `respond-async`: a 202 at once, if the tenant's cell carries the request out; `wait=N`: the 202 after `N` seconds, 60 at the most. Other preferences are ignored.",
         ),
         other => panic!(
             "describe/headers.rs does not tell the header `{other}`, which the service reads"
@@ -131,6 +138,10 @@ pub(super) fn of_responses(name: &str) -> Value {
         "ETag" => (
             json!({"type": "string", "pattern": "^\"[^\"]+\"$"}),
             "The state of the resource, for `If-None-Match`.",
+        ),
+        "Preference-Applied" => (
+            json!({"type": "string"}),
+            "The preferences of the request's `Prefer` that the response follows.",
         ),
         "Idempotency-Replayed" => (
             json!({"const": "true"}),

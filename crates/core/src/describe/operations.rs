@@ -68,7 +68,7 @@ fn accepted() -> Success {
     success(
         202,
         "Job",
-        &["Location"],
+        &["Location", "Preference-Applied"],
         "The tenant's cell did not finish in time: the job, which `Location` names.",
     )
 }
@@ -258,7 +258,10 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 Dialect::Legacy => "The tables of its site stay.",
             },
             successes: match dialect {
-                Dialect::Current => vec![empty(204, &[], "The tenant is deleted."), accepted()],
+                Dialect::Current => vec![
+                    empty(204, &["Preference-Applied"], "The tenant is deleted."),
+                    accepted(),
+                ],
                 Dialect::Legacy => vec![empty(204, &[], "The tenant is deleted.")],
             },
             problems: match dialect {
@@ -275,7 +278,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 success(
                     201,
                     "Installed",
-                    &["Location"],
+                    &["Location", "Preference-Applied"],
                     "The administrator. `Location` is the tenant's.",
                 ),
                 accepted(),
@@ -291,7 +294,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 success(
                     200,
                     "PasswordReset",
-                    &[],
+                    &["Preference-Applied"],
                     "The password, which is shown this once.",
                 ),
                 accepted(),

@@ -38,7 +38,6 @@ pub(crate) struct Call<'a> {
     /// `If-None-Match`
     pub(crate) if_none_match: Option<Condition>,
     /// `Prefer`
-    #[expect(dead_code, reason = "the first operation that reads it follows")]
     pub(crate) preferences: Preferences,
     pub(crate) body: RawBody<'a>,
     pub(crate) idempotency: Option<Idempotency>,

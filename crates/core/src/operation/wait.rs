@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::crypto::hashing::Password;
@@ -26,12 +27,16 @@ use crate::value::text::hex_text;
 use crate::value::user::{Email, Username};
 use crate::wire::http::Response;
 use crate::wire::json::object;
+use crate::wire::prefer::Preferences;
 
 /// A request waits only if the cell has no more unfinished jobs than this.
 const MOST_UNFINISHED: i64 = 20;
 
 /// How often a request looks for the end of its job.
 const MOST_LOOKS: u32 = 15;
+
+/// The longest time that a caller may ask for, in seconds. More counts as this.
+const LONGEST_WAIT_S: u32 = 60;
 
 /// The first pause, and the longest of those that grow.
 const FIRST_PAUSE_MS: u32 = 300;
@@ -46,9 +51,45 @@ pub(crate) struct Asker {
     id: TenantId,
     sealer: Option<Arc<Sealer>>,
     wait_ms: u32,
+    wishes: Wishes,
     /// The paths of jobs and of tenants.
     jobs_path: String,
     tenants_path: String,
+}
+
+/// The preferences of a caller (RFC 7240 §4.1, §4.3) that say how long it waits.
+#[derive(Debug, Clone, Copy)]
+struct Wishes {
+    responds_async: bool,
+    wait_s: Option<u32>,
+}
+
+impl Wishes {
+    fn of(preferences: Preferences) -> Self {
+        let wait_s = preferences.wait_seconds;
+        Self {
+            responds_async: preferences.responds_async,
+            wait_s: wait_s.map(|seconds| seconds.min(LONGEST_WAIT_S)),
+        }
+    }
+
+    /// How long the request waits, if the service waits for `usual_s` otherwise.
+    fn wait_ms(self, usual_s: u32) -> u32 {
+        let usual_s = if self.responds_async { 0 } else { usual_s };
+        self.wait_s.unwrap_or(usual_s) * 1000
+    }
+
+    /// Says which preferences the response follows. Without `waited`, the service did not wait, although it may have been asked to.
+    fn applied(self, response: Response, waited: bool) -> Response {
+        let responds_async = self.responds_async.then(|| String::from("respond-async"));
+        let wait = self.wait_s.filter(|_| waited);
+        let wait = wait.map(|seconds| format!("wait={seconds}"));
+        let applied: Vec<String> = responds_async.into_iter().chain(wait).collect();
+        if applied.is_empty() {
+            return response;
+        }
+        response.with("preference-applied", applied.join(", "))
+    }
 }
 
 /// Makes the response from the end of the job.
@@ -70,6 +111,7 @@ struct Watch {
     location: String,
     left_ms: u32,
     looks: u32,
+    wishes: Wishes,
     answer: Answer,
     /// Until when the request is remembered, if it was sent before.
     replayed_until: Option<Timestamp>,
@@ -77,13 +119,15 @@ struct Watch {
 
 impl Asker {
     pub(crate) fn of(call: &Call<'_>, id: TenantId) -> Self {
+        let wishes = Wishes::of(call.preferences);
         Self {
             caller: call.caller.clone(),
             request_id: call.request_id.into(),
             idempotency: call.idempotency.clone(),
             id,
             sealer: call.env.sealer.cloned(),
-            wait_ms: call.cells.wait_s * 1000,
+            wait_ms: wishes.wait_ms(call.cells.wait_s),
+            wishes,
             jobs_path: call.path("/jobs"),
             tenants_path: call.path("/tenants"),
         }
@@ -279,7 +323,7 @@ impl Asker {
     fn wait(&self, job: &Job, unfinished: i64, answer: Answer) -> Result<Next, ApiError> {
         let watch = self.watch(job, answer, None);
         if unfinished > MOST_UNFINISHED && !job.state.is_end() {
-            return Ok(watch.accepted(job));
+            return Ok(watch.accepted(job, false));
         }
         watch.next(job)
     }
@@ -290,6 +334,7 @@ impl Asker {
             location: format!("{}/{}", self.jobs_path, job.id),
             left_ms: self.wait_ms,
             looks: 0,
+            wishes: self.wishes,
             answer,
             replayed_until,
         }
@@ -317,16 +362,18 @@ impl Watch {
     /// The response to a job that has ended, or else a pause before the next look, unless the time is over.
     fn next(mut self, job: &Job) -> Result<Next, ApiError> {
         if job.state.is_end() {
-            let response = (self.answer)(job)?;
+            let response = self.wishes.applied((self.answer)(job)?, true);
             return Ok(Next::Send(replay(response, self.replayed_until), None));
         }
         if self.left_ms == 0 || self.looks == MOST_LOOKS {
-            return Ok(self.accepted(job));
+            return Ok(self.accepted(job, true));
         }
         let milliseconds = pause_ms(self.looks, self.left_ms);
         self.left_ms -= milliseconds;
         self.looks += 1;
-        let otherwise = accepted(job, self.location.clone());
+        let otherwise = self
+            .wishes
+            .applied(accepted(job, self.location.clone()), false);
         let otherwise = replay(otherwise, self.replayed_until.clone());
         Ok(Next::Wait {
             milliseconds,
@@ -335,8 +382,8 @@ impl Watch {
         })
     }
 
-    fn accepted(self, job: &Job) -> Next {
-        let response = accepted(job, self.location);
+    fn accepted(self, job: &Job, waited: bool) -> Next {
+        let response = self.wishes.applied(accepted(job, self.location), waited);
         Next::Send(replay(response, self.replayed_until), None)
     }
 

@@ -19,6 +19,7 @@ mod cells_feed;
 mod cells_jobs;
 mod cells_statements;
 mod cells_upkeep;
+mod cells_wait;
 mod conditional;
 mod costs;
 mod cuts;
