@@ -147,12 +147,11 @@ CREATE TABLE audit_log (
 ) STRICT;
 
 -- These find entries for a list. Each ends with the entry's id, which is the order of the list. The type of an entry's subject is its action up to
--- the full stop.
+-- the full stop. Ids and times ascend together, so a time needs no index: it is found by halving.
 CREATE INDEX audit_log_by_subject ON audit_log (subject);
 CREATE INDEX audit_log_by_key ON audit_log (key_id);
 CREATE INDEX audit_log_by_action ON audit_log (action);
 CREATE INDEX audit_log_by_subject_type ON audit_log (substr(action, 1, instr(action, char(46)) - 1));
-CREATE INDEX audit_log_by_creation ON audit_log (created_at);
 
 -- A write whose batch failed is tried again with the same token. So one that was committed all the same, or that is only late, is not made twice.
 CREATE UNIQUE INDEX audit_log_by_token ON audit_log (token) WHERE token IS NOT NULL;
@@ -178,9 +177,6 @@ CREATE TABLE idempotency (
   PRIMARY KEY (key_id, key)
 ) STRICT, WITHOUT ROWID;
 
--- Finds the rows to delete.
-CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
-
 -- Finds the rows to forget when a job has failed.
 CREATE INDEX idempotency_by_job ON idempotency (job_id) WHERE job_id IS NOT NULL;
 
@@ -191,10 +187,23 @@ CREATE UNIQUE INDEX idempotency_by_secret ON idempotency (fingerprint) WHERE sec
 -- states. The epoch and the revision together name one state.
 CREATE TABLE registry (
   id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-  epoch TEXT NOT NULL CHECK (length(epoch) = 16 AND epoch NOT GLOB '*[^0-9a-f]*')
+  epoch TEXT NOT NULL CHECK (length(epoch) = 16 AND epoch NOT GLOB '*[^0-9a-f]*'),
+  -- The last sweep of the table `idempotency`: its time, and the last row that it looked at (NULL: the end of the table).
+  swept_at TEXT,
+  swept_key_id INTEGER,
+  swept_key TEXT
 ) STRICT;
 
 INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
+
+-- Rows of `idempotency` have no index by their expiry, which each write would have to keep. A sweep looks at the next 2,000 rows, and begins again
+-- after the last one. The statement moves on first, and the trigger deletes what has expired of the rows that it passed.
+CREATE TRIGGER idempotency_swept AFTER UPDATE OF swept_at ON registry
+BEGIN
+  DELETE FROM idempotency WHERE expires_at <= NEW.swept_at AND (key_id, key) IN (
+    SELECT key_id, key FROM idempotency
+    WHERE (key_id, key) <= (coalesce(NEW.swept_key_id, 9223372036854775807), coalesce(NEW.swept_key, '')) ORDER BY key_id DESC, key DESC LIMIT 2000);
+END;
 
 -- Cells: one Chevereto installation each. Its agent asks what changed, and which work waits (docs/API.md §15).
 CREATE TABLE cells (

@@ -53,6 +53,13 @@ pub(crate) fn page(caller: &Caller, query: &AuditQuery) -> Batch {
     Batch::of([standing::alone(caller), rows])
 }
 
+/// The time of the first entry from the middle between two numbers on.
+macro_rules! middle {
+    () => {
+        "(SELECT created_at FROM audit_log WHERE id >= (low + high) / 2 ORDER BY id LIMIT 1)"
+    };
+}
+
 /// Adds the number of the entry before the first one, and the conditions.
 fn conditions(sql: Sql, filter: &AuditFilter, after: i64) -> Sql {
     let AuditFilter {
@@ -77,15 +84,23 @@ fn conditions(sql: Sql, filter: &AuditFilter, after: i64) -> Sql {
         ),
     ];
     let mut sql = match since {
-        // The index of the times finds where to begin.
+        // Halves the ids until the last entry before the time is found: 20 times for a million.
         Some(since) if others.iter().all(|(value, ..)| value.is_none()) => sql
             .sql("max(")
             .bind(after)
-            .sql(", coalesce((SELECT id FROM audit_log WHERE created_at < datetime(")
+            .sql(
+                ", (WITH RECURSIVE b (low, high, since) AS (SELECT 0, coalesce(max(id), 0) + 1, datetime(",
+            )
             .bind(since.as_str())
             .sql(", ")
             .bind(UNORDERED)
-            .sql(") ORDER BY created_at DESC, id DESC LIMIT 1), 0))"),
+            .sql(concat!(
+                ") FROM audit_log UNION ALL SELECT iif(",
+                middle!(),
+                " < since, (low + high) / 2, low), iif(",
+                middle!(),
+                " < since, high, (low + high) / 2), since FROM b WHERE high - low > 1) SELECT max(low) FROM b))"
+            )),
         _ => sql.bind(after),
     };
     let mut is_found = false;

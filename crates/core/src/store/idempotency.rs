@@ -237,14 +237,20 @@ fn values(text: &str) -> Option<Columns> {
     row_from_json(text).ok().map(Columns::new)
 }
 
-/// The most rows that one run of the cron trigger deletes. Expired rows have no effect, so a run that leaves some does no harm.
+/// The rows that one run of the cron trigger looks at. The trigger `idempotency_swept` has the same number. Expired rows have no effect, so a run that
+/// leaves some does no harm.
 const SWEPT_ROWS: i64 = 2000;
 
-/// Deletes rows that have expired, the oldest first.
+/// Deletes what has expired of the next rows, and begins again after the last one.
 pub(crate) fn sweep(now: &Timestamp) -> Sql {
     Sql::new(
-        "DELETE FROM idempotency WHERE (key_id, key) IN \
-         (SELECT key_id, key FROM idempotency WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        "UPDATE registry SET swept_at = ?1, (swept_key_id, swept_key) = (SELECT key_id, key FROM idempotency \
+         WHERE (key_id, key) > (coalesce(registry.swept_key_id, 0), coalesce(registry.swept_key, ?2)) ORDER BY key_id, key LIMIT 1 OFFSET ?3) \
+         WHERE id = 1",
     )
-    .values([now.as_str().into(), SWEPT_ROWS.into()])
+    .values([
+        now.as_str().into(),
+        "".into(),
+        (SWEPT_ROWS - 1).into(),
+    ])
 }

@@ -45,6 +45,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0017_routes.sql",
     "0018_feed_days.sql",
     "0019_key_subjects.sql",
+    "0020_fewer_indexes.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

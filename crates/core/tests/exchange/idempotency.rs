@@ -403,6 +403,7 @@ fn the_cron_trigger_deletes_what_has_expired_in_slices() {
     );
     host.expect(201, &new_tenant("b").idempotency_key("k"));
     let left = |host: &Host| host.one("SELECT count(*) FROM idempotency");
+    // The last slice begins again.
     for expected in [3001, 1001, 1, 1] {
         let task = host.api.begin_stats(host.now).unwrap();
         host.complete(task);
