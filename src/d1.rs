@@ -9,12 +9,11 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use worker::Env;
 use worker::wasm_bindgen_futures::JsFuture;
 
-// One call from wasm runs a batch and returns its rows as one text. D1's own interface takes two calls for each statement, and reading a
-// row takes one for each value. A batch crosses as lines: a statement's text, its values in JSON, and whether its rows are JSON already, so no
-// text is escaped and parsed.
-// A single statement is a transaction by itself, and `raw` makes no object for each row. The rows of a batch are objects. Their columns
-// keep their order, since the columns of a statement have different names and no name is a number. Rows that are JSON
-// (`JSON_ROWS` of the core) are joined: to escape them costs as much as all the rest of a list.
+// One call from wasm runs a batch and returns its rows as one text, a list without its brackets. D1's own interface takes two calls for each
+// statement, and reading a row takes one for each value. A batch crosses as lines: a statement's text, its values in JSON, and whether its
+// rows are JSON already, so no text is escaped and parsed. A single statement is a transaction by itself, and `raw` makes no object for each
+// row. The rows of a batch are objects. Their columns keep their order, since the columns of a statement have different names and no name is
+// a number. Rows that are JSON (`JSON_ROWS` of the core) are joined: to escape them costs as much as all else that JavaScript does with a list.
 #[wasm_bindgen(inline_js = "
 export async function run(db, batch) {
   const lines = batch.split('\\n')
@@ -23,7 +22,14 @@ export async function run(db, batch) {
   const rows = statements.length === 1
     ? [await statements[0].raw()]
     : (await db.batch(statements)).map(({ results }) => results.map(Object.values))
-  return '[' + rows.map((all, i) => lines[3 * i + 2] ? '[' + all.join() + ']' : JSON.stringify(all)).join() + ']'
+  return rows.map((all, i) => lines[3 * i + 2] ? joined(all) : JSON.stringify(all)).join()
+}
+function joined(all) {
+  if (all.length === 0) return '[]'
+  // A long text that is made with `+` would be copied once more before it is encoded.
+  all[0] = '[' + all[0]
+  all[all.length - 1] += ']'
+  return all.join()
 }
 const encoder = new TextEncoder()
 export function encodeInto(text, bytes) {
@@ -87,26 +93,27 @@ impl Database {
         let rows = JsFuture::from(run(&self.0, &lines(batch)))
             .await
             .map_err(|error| message(&error))?;
-        rows_from_json(&text_of(rows.unchecked_ref())?)
+        rows_from_json(&list_of(rows.unchecked_ref())?)
     }
 }
 
-/// Copies a text of JavaScript.
-fn text_of(text: &JsString) -> Result<String, String> {
-    let length = text.length() as usize;
+/// Copies a list in JSON, which lacks its brackets.
+fn list_of(items: &JsString) -> Result<String, String> {
+    let length = items.length() as usize;
     // wasm-bindgen copies a text character by character, which is faster for short texts only.
     if length <= SHORT {
-        return Ok(text.into());
+        return Ok(format!("[{}]", String::from(items)));
     }
     // The bytes go straight into the wasm's memory.
-    let mut bytes = vec![0; length];
-    let mut written = encode_into(text, &mut bytes);
+    let mut bytes = vec![b'['; 2 + length];
+    let mut written = encode_into(items, &mut bytes[1..]);
     if written.is_none() {
         // Not all of it is ASCII. No character of UTF-16 takes more than 3 bytes.
-        bytes.resize(3 * length, 0);
-        written = encode_into(text, &mut bytes);
+        bytes.resize(2 + 3 * length, 0);
+        written = encode_into(items, &mut bytes[1..]);
     }
-    bytes.truncate(written.ok_or("rows in JSON: they are longer than UTF-8 can be")?);
+    bytes.truncate(1 + written.ok_or("rows in JSON: they are longer than UTF-8 can be")?);
+    bytes.push(b']');
     String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
