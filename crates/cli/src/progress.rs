@@ -1,5 +1,7 @@
 //! Progress of long commands on standard error: a bar on a terminal, otherwise a line from time to time.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::World;
@@ -62,6 +64,44 @@ impl<'a, 'b> Progress<'a, 'b> {
 impl Drop for Progress<'_, '_> {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A sign on a terminal that something is under way whose end nobody knows, with the time that it takes.
+pub struct Spinner(Option<ProgressBar>);
+
+impl Spinner {
+    /// Starts to show it.
+    #[must_use]
+    pub fn new(what: impl Into<String>, world: &World<'_>) -> Self {
+        let bar = (world.is_watched && !world.is_quiet).then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+            let bar = ProgressBar::new_spinner().with_message(what.into());
+            let bar = match style {
+                Ok(style) => bar.with_style(style),
+                // Our template is valid. If it were not, the spinner would have its default style.
+                Err(_) => bar,
+            };
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self(bar)
+    }
+
+    /// Changes the words. Returns whether a terminal shows them.
+    pub fn say(&self, what: impl Into<String>) -> bool {
+        if let Some(bar) = &self.0 {
+            bar.set_message(what.into());
+        }
+        self.0.is_some()
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }

@@ -664,3 +664,57 @@ fn a_body_is_signed_with_a_secret_of_any_length() {
         "f9e66e179b6747ae54108f82f8ade8b3c25d76fd30afde6c395822c530196169\n"
     );
 }
+
+/// A job of the cell `eu` in this state.
+fn job(state: &str, error: &str, result: &str) -> String {
+    format!(
+        r#"{{"id":"j1","tenant_id":"a","cell_id":"eu","kind":"install","state":"{state}","error":{error},"result":{result}}}"#
+    )
+}
+
+#[test]
+fn the_commands_that_a_cell_carries_out_wait_for_its_job_and_say_how_it_goes() {
+    let install: &[&str] = &[
+        "install",
+        "--id",
+        "a",
+        "-u",
+        "admin",
+        "-e",
+        "a@b.example",
+        "-x",
+        "secret",
+    ];
+    let delete: &[&str] = &["delete", "--id", "a", "--drop-tables"];
+    for (args, said) in [
+        (install, "installed the site of the tenant `a`"),
+        (delete, "deleted tenant `a`"),
+    ] {
+        let (waiting, running, done) = (
+            job("waiting", "null", "null"),
+            job("running", "null", "null"),
+            job("done", "null", "null"),
+        );
+        let server = Server::new(&[("202 Accepted", &waiting), (OK, &running), (OK, &done)]);
+        let run = Project::calling(&server).run(args);
+        assert_eq!(run.code, 0, "{}", run.errors);
+        let states = ["waiting", "running", "done"];
+        let lines = states.map(|state| format!("job j1 on cell `eu`: {state}\n"));
+        assert!(run.errors.ends_with(&lines.concat()), "{}", run.errors);
+        assert!(run.output.contains(said), "{}", run.output);
+        server.request();
+        for _ in 0..2 {
+            let text = server.request();
+            assert!(text.starts_with("GET /_/api/4/jobs/j1 HTTP/1.1"), "{text}");
+        }
+    }
+    let failed = job("failed", r#""no room""#, "null");
+    let server = Server::new(&[("202 Accepted", &failed)]);
+    let run = Project::calling(&server).run(install);
+    assert_ne!(run.code, 0);
+    assert!(
+        run.errors.contains("the job j1 failed: no room"),
+        "{}",
+        run.errors
+    );
+}

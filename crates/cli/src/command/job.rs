@@ -10,6 +10,7 @@ use tenants_core::value::id::TenantId;
 
 use crate::error::Error;
 use crate::output::World;
+use crate::progress::Spinner;
 use crate::session::Session;
 
 /// The columns of a list of jobs.
@@ -24,8 +25,9 @@ const COLUMNS: &[(&str, &str)] = &[
     ("ERROR", "/error"),
 ];
 
-/// How often a command looks for the end of a job, and how long it waits for it.
+/// How often a command looks for the end of a job, how often it says that the job goes on, and how long it waits for the end.
 const PAUSE: Duration = Duration::from_secs(2);
+const SAID_AGAIN: Duration = Duration::from_secs(20);
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// The options of `job:list`.
@@ -109,7 +111,21 @@ pub fn cancel(
     session.say(&format!("cancelled the job `{}`", args.id), world)
 }
 
-/// If the answer is a job that a cell has not finished, waits for its end, and notes each state that it passes. Returns whether it was one.
+/// Sends a request that a cell may have to carry out. The API itself waits for the cell, so a terminal shows that it does.
+///
+/// # Errors
+/// As [`Client::call`].
+pub fn call(
+    request: Request<'_>,
+    path: &str,
+    client: &Client,
+    world: &World<'_>,
+) -> Result<Answer, Error> {
+    let _shown = Spinner::new("waiting for the API", world);
+    Ok(client.call(request, path)?)
+}
+
+/// If the answer is a job that a cell has not finished, waits for its end, and shows its state and the time. Returns whether it was one.
 ///
 /// # Errors
 /// Fails if the job fails, or if it takes more than ten minutes.
@@ -119,14 +135,17 @@ pub fn wait(answer: &Answer, client: &Client, world: &mut World<'_>) -> Result<b
     }
     let begun = Instant::now();
     let mut job = read(&answer.body)?;
-    let mut said = String::new();
+    let spinner = Spinner::new("", world);
+    let (mut said, mut said_at) = (String::new(), begun);
     loop {
-        if said != job.state {
-            world.note(&format!(
-                "job {} on cell `{}`: {}",
-                job.id, job.cell_id, job.state
-            ));
-            said.clone_from(&job.state);
+        let text = format!("job {} on cell `{}`: {}", job.id, job.cell_id, job.state);
+        let is_shown = spinner.say(text.as_str());
+        if !is_shown && said != job.state {
+            world.note(&text);
+            (said, said_at) = (job.state.clone(), Instant::now());
+        } else if !is_shown && said_at.elapsed() >= SAID_AGAIN {
+            world.note(&format!("{text} ({} s)", begun.elapsed().as_secs()));
+            said_at = Instant::now();
         }
         match job.state.as_str() {
             "done" => return Ok(true),

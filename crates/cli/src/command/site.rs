@@ -109,7 +109,7 @@ pub fn install(
     })?);
     let path = format!("/tenants/{id}/install");
     let client = session.client(world)?;
-    let answer = client.call(Request::Post(&body), &path)?;
+    let answer = job::call(Request::Post(&body), &path, &client, world)?;
     if job::wait(&answer, &client, world)? {
         return session.say(&format!("installed the site of the tenant `{id}`"), world);
     }
@@ -133,7 +133,7 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
     })?);
     let path = format!("/tenants/{id}/user-password-reset");
     let client = session.client(world)?;
-    let mut answer = client.call(Request::Patch(&body), &path)?;
+    let mut answer = job::call(Request::Patch(&body), &path, &client, world)?;
     if let Some(result) = job::result(&answer, &client, world)? {
         answer.body = result;
     }

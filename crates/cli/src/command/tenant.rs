@@ -360,7 +360,7 @@ pub fn delete(
     };
     let path = format!("/tenants/{}", args.id);
     let client = session.client(world)?;
-    let answer = client.call(Request::Delete(body), &path)?;
+    let answer = job::call(Request::Delete(body), &path, &client, world)?;
     job::wait(&answer, &client, world)?;
     session.say(&format!("deleted tenant `{}`", args.id), world)
 }
