@@ -7,6 +7,7 @@ mod body;
 mod d1;
 mod env;
 pub mod failure;
+mod limiter;
 mod log;
 mod metrics;
 pub mod parts;
@@ -17,7 +18,7 @@ pub mod running;
 
 use std::time::Duration;
 
-use tenants_core::log::{LogEntry, TaskEntry};
+use tenants_core::log::{Level, LogEntry, TaskEntry};
 use tenants_core::{Api, Context, Effect, Machine, Outcome, Step};
 use worker::{
     Context as FetchContext, Delay, Env, ScheduleContext, ScheduledEvent, event, web_sys,
@@ -37,11 +38,11 @@ fn start() {
 async fn fetch(
     request: web_sys::Request,
     env: Env,
-    _ctx: FetchContext,
+    ctx: FetchContext,
 ) -> worker::Result<web_sys::Response> {
     let clock = Clock::start();
     let work = async {
-        match respond(&request, &env, clock).await {
+        match respond(&request, &env, &ctx, clock).await {
             Ok(response) => Ok(response),
             Err(cause) => failure::respond(&request, env.as_ref(), clock, cause),
         }
@@ -53,14 +54,28 @@ async fn fetch(
 async fn respond(
     request: &web_sys::Request,
     env: &Env,
+    ctx: &FetchContext,
     clock: Clock,
 ) -> Result<web_sys::Response, String> {
     let api = env::api(env);
     let head = Head::read(request, &api);
     let body = body::read(request, head.content_length()).await;
     let request = head.request(body.as_body());
-    let step = api.begin(&request, clock.unix_seconds(), &mut HostRandom);
-    let answer = drive(step, &Database::of(env)).await;
+    let admission = api.admit(&request, clock.unix_seconds(), &mut HostRandom);
+    let mut answer = if limiter::admits(env.as_ref(), admission.key_id()).await {
+        drive(admission.admitted(), &Database::of(env)).await
+    } else {
+        admission.refused()
+    };
+    if let Some(batch) = answer.afterwards.take() {
+        let database = Database::of(env);
+        ctx.wait_until(async move {
+            if let Err(failure) = database.run(&batch).await {
+                let line = tenants_core::log::afterwards_failed(&failure.to_string());
+                log::write(Level::Warn, &line);
+            }
+        });
+    }
     let response = if answer.rest.is_none() {
         finish(&api, env, clock, &answer.log);
         response::from_core(&answer.response)

@@ -46,6 +46,7 @@ pub(crate) fn open(
         },
         log,
         rest,
+        ..
     } = answer;
     let head = response::from_core(&Response {
         status,

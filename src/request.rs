@@ -15,10 +15,15 @@ export function head(request, readsAddress) {
   // A GET rarely has a body, so check `body` first.
   let length = method === 'GET' && request.body === null ? '0' : get('content-length')
   if (length === '' && request.body === null) length = '0'
+  const signature = get('x-signature')
+  // A bound key signs in another way, and its signature may cover any header.
+  const input = signature === '' ? get('signature-input') : ''
+  const reads = input !== '' || method !== 'GET'
   return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
-    get('x-signature')}\\n${length === '0' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
+    signature}\\n${length === '0' && input === '' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
     // An empty key is malformed, not absent.
-    method === 'GET' ? '' : headers.get('idempotency-key') === '' ? ' ' : get('idempotency-key')}\\n${method === 'GET' ? '' : get('prefer')}`
+    !reads ? '' : headers.get('idempotency-key') === '' ? ' ' : get('idempotency-key')}\\n${reads ? get('prefer') : ''}\\n${
+    input === '' ? '\\n\\n\\n' : `${get('if-match')}\\n${input}\\n${get('signature')}\\n${get('content-digest')}`}`
 }
 ")]
 extern "C" {
@@ -51,9 +56,11 @@ impl Head {
     /// The request, with its body.
     pub(crate) fn request<'a>(&'a self, body: Body<'a>) -> Request<'a> {
         let [method, url, _, client_address, headers @ ..] = self.lines();
+        let (origin, target) = parts(url.unwrap_or_default());
         Request {
             method: method.unwrap_or_default(),
-            target: target(url.unwrap_or_default()),
+            target,
+            origin: Some(origin),
             client_address,
             headers: Headers::from_values(headers),
             body,
@@ -71,10 +78,11 @@ impl Head {
     }
 }
 
-/// Path and query of an absolute URL.
-fn target(url: &str) -> &str {
+/// The two parts of an absolute URL: scheme and authority, and path and query.
+fn parts(url: &str) -> (&str, &str) {
     let after_scheme = url.find("://").map_or(0, |at| at + "://".len());
-    url[after_scheme..]
-        .find('/')
-        .map_or("/", |at| &url[after_scheme + at..])
+    match url[after_scheme..].find('/') {
+        Some(at) => url.split_at(after_scheme + at),
+        None => (url, "/"),
+    }
 }

@@ -30,7 +30,7 @@ function requestOf(incoming) {
   const headers = new Headers()
   for (const [name, values] of Object.entries(incoming.headersDistinct)) for (const value of values) headers.append(name, value)
   const body = ['GET', 'HEAD'].includes(incoming.method) ? undefined : Readable.toWeb(incoming)
-  return new Request(`http://localhost${incoming.url}`, { method: incoming.method, headers, body, duplex: 'half' })
+  return new Request(`http://${incoming.headers.host ?? 'localhost'}${incoming.url}`, { method: incoming.method, headers, body, duplex: 'half' })
 }
 
 server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => console.log(`Serving http://127.0.0.1:${server.address().port}/_/api/4`))

@@ -35,7 +35,9 @@ class Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(length))
             if len(body) < int(length):
                 body = INCOMPLETE
-        answer = self.api.handle(self.command, self.path, self.headers.items(), body, self.client_address[0])
+        host = self.headers.get("Host")
+        origin = f"http://{host}" if host else None
+        answer = self.api.handle(self.command, self.path, self.headers.items(), body, self.client_address[0], origin)
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)

@@ -7,6 +7,7 @@ a component's records: `Record` is a plain object whose attributes have the name
 
 import os
 import sqlite3
+import sys
 import time
 from dataclasses import dataclass
 
@@ -84,12 +85,20 @@ def load(path: str) -> tuple[Engine, Component]:
 class Tasks:
     """The tasks of an operator. Both worlds have them."""
 
-    def create_api_key(self, name: str | None = None, expires_at: str | None = None) -> str:
-        """Creates an API key and returns its text. The database keeps only the key's digest."""
-        return self.do_task(Variant("create-api-key", _record(name=name, **{"expires-at": expires_at}))).text
+    def create_api_key(self, name: str | None = None, expires_at: str | None = None, scopes: list[str] | None = None) -> str:
+        """Creates an API key and returns its text. The database keeps only the key's digest. Without scopes, it may do everything."""
+        return self._create_api_key(name, expires_at, scopes, bound=False).text
+
+    def create_bound_api_key(self, name: str | None = None, expires_at: str | None = None, scopes: list[str] | None = None) -> tuple[str, str]:
+        """Creates a bound API key, which signs whole requests. Returns its text and its signing secret."""
+        key = self._create_api_key(name, expires_at, scopes, bound=True)
+        return key.text, getattr(key, "signing-secret")
+
+    def _create_api_key(self, name, expires_at, scopes, bound: bool) -> Record:
+        return self.do_task(Variant("create-api-key", _record(name=name, scopes=scopes, bound=bound, **{"expires-at": expires_at})))
 
     def list_api_keys(self) -> list[Record]:
-        """Lists all API keys, deleted ones too, with the attributes `id`, `name`, `created-at`, `expires-at` and `deleted-at`."""
+        """Lists all API keys, deleted ones too, with the attributes of the WIT type `api-key-row`."""
         return self.do_task(Variant("list-api-keys"))
 
     def delete_api_keys(self, key_id: int | None = None, name: str | None = None) -> list[int]:
@@ -122,14 +131,18 @@ class Exchange(Tasks):
             self.functions[name] = self.instance.get_func(self.store, index)
         self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
 
-    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Answer:
-        """Answers a request. `headers` are pairs. `body` may be `TOO_LARGE` or `INCOMPLETE`."""
-        request = _request(method, target, headers, body, client)
+    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None, origin: str | None = None) -> Answer:
+        """Answers a request. `headers` are pairs. `body` may be `TOO_LARGE` or `INCOMPLETE`. `origin` is the URL's scheme and authority."""
+        request = _request(method, target, headers, body, client, origin)
         step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
         while step.tag == "run":
             rows = run_batch(self.db, step.payload.batch)
             # The call consumes the exchange: wasmtime raises an error if you pass it again.
             step = self._call("[static]exchange.resume", step.payload.exchange, rows)
+        answer = step.payload.answer if step.tag == "open" else step.payload
+        # A server that can do so runs these after it has sent the response. Nothing but the time of the key's last use depends on them.
+        if answer.afterwards and isinstance(failed := run_batch(self.db, answer.afterwards), Variant):
+            print(f"the key's use could not be noted: {failed.payload}", file=sys.stderr)
         if step.tag == "open":
             # A server that can send parts sends each at once, and closes the connection if one fails. This one sends a list as a whole.
             return self._whole(step.payload)
@@ -186,9 +199,9 @@ class Service(Tasks):
         instance = linker.instantiate(self.store, component)
         self.functions = {name: instance.get_func(self.store, name) for name in ("handle", "do-task")}
 
-    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Answer:
+    def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None, origin: str | None = None) -> Answer:
         """Answers a request, as `Exchange.handle` does."""
-        request = _request(method, target, headers, body, client)
+        request = _request(method, target, headers, body, client, origin)
         return _answer(_unwrap(self._call("handle", request)))
 
     def do_task(self, task: Variant):
@@ -208,9 +221,9 @@ def _record(**fields) -> Record:
     return record
 
 
-def _request(method: str, target: str, headers, body: bytes | Variant, client: str | None) -> Record:
+def _request(method: str, target: str, headers, body: bytes | Variant, client: str | None, origin: str | None) -> Record:
     body = Variant("bytes", body) if isinstance(body, bytes) else body
-    return _record(method=method, target=target, client=client, headers=_pairs(headers), body=body)
+    return _record(method=method, target=target, origin=origin, client=client, headers=_pairs(headers), body=body)
 
 
 def _pairs(items) -> list[Record]:

@@ -73,10 +73,11 @@ async function started(variables = SECRETS) {
   const { exchanges } = await instantiate('exchange')
   const api = exchanges.Api.create(pairs(variables))
   const database = freshDatabase()
-  const key = doTask(exchanges, api, database, { tag: 'create-api-key', val: { name: 'tests', expiresAt: undefined } }).val
+  const key = doTask(exchanges, api, database, create('tests')).val
   return { exchanges, api, database, key }
 }
 
+const create = (name, expiresAt, scopes, bound = false) => ({ tag: 'create-api-key', val: { name, expiresAt, scopes, bound } })
 const get = (target, headers) => ({ method: 'GET', target, headers: pairs(headers), body: { tag: 'bytes', val: new Uint8Array() } })
 
 test('a request with a key and a signature from the component is accepted', async () => {
@@ -166,7 +167,7 @@ test('with too few random bytes a request is a 500, and no key is created', asyn
   const { tag, val } = api.begin(get('/_/api/4/tenants', {}), nowSeconds(), new Uint8Array(15))
   assert.equal(tag, 'send')
   assert.equal(val.response.status, 500)
-  const task = { tag: 'create-api-key', val: { name: undefined, expiresAt: undefined } }
+  const task = create()
   assert.throws(() => api.beginTask(task, nowSeconds(), new Uint8Array(15)), ({ tag, val }) => tag === 'failed' && /random/.test(val))
 })
 
@@ -192,13 +193,14 @@ test('the error of a refused task names the wrong argument or the missing variab
       return error
     }
   }
-  const create = (api, name, expiresAt) => refused(api, 'create-api-key', { name, expiresAt })
-  assert.deepEqual(create(api, ''), { tag: 'invalid-name' })
-  assert.deepEqual(create(api, undefined, '2026-02-30 00:00:00'), { tag: 'invalid-expiry' })
+  const creation = (api, ...args) => refused(api, 'create-api-key', create(...args).val)
+  assert.deepEqual(creation(api, ''), { tag: 'invalid-name' })
+  assert.deepEqual(creation(api, undefined, '2026-02-30 00:00:00'), { tag: 'invalid-expiry' })
+  assert.equal(creation(api, undefined, undefined, ['tenants:red']).tag, 'invalid-scopes')
   assert.deepEqual(refused(api, 'delete-api-keys', { id: undefined, name: undefined }), { tag: 'no-choice' })
   assert.deepEqual(refused(api, 'delete-api-keys', { id: 1n, name: 'a\0' }), { tag: 'invalid-name' })
   const bare = exchanges.Api.create([])
-  assert.deepEqual(create(bare), { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' })
+  assert.deepEqual(creation(bare), { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' })
   assert.throws(() => bare.sign(new Uint8Array()), ({ val }) => val === 'CHEVERETO_TENANTS_API_REQUEST_SECRET')
 })
 
@@ -206,14 +208,16 @@ test('the error of a refused task names the wrong argument or the missing variab
 function tasksAreDone(run) {
   assert.deepEqual(run({ tag: 'prepare-database' }), { tag: 'prepared', val: readdirSync(path.join(root, 'migrations')).sort() })
   assert.deepEqual(run({ tag: 'prepare-database' }), { tag: 'prepared', val: [] })
-  const key = run({ tag: 'create-api-key', val: { name: 'first', expiresAt: '2040-01-01 00:00:00' } })
+  const key = run(create('first', '2040-01-01 00:00:00'))
   assert.deepEqual([key.tag, key.val.id], ['created', 1n])
   assert.match(key.val.text, /^chv_1_/)
-  run({ tag: 'create-api-key', val: { name: 'second', expiresAt: undefined } })
+  assert.equal(key.val.signingSecret, undefined)
+  assert.match(run(create('second', undefined, ['tenants:read', 'plans:read'], true)).val.signingSecret, /^[0-9a-f]{64}$/)
   assert.deepEqual(run({ tag: 'delete-api-keys', val: { id: 1n, name: 'second' } }), { tag: 'deleted', val: new BigInt64Array() })
   assert.deepEqual(run({ tag: 'delete-api-keys', val: { id: undefined, name: 'second' } }), { tag: 'deleted', val: new BigInt64Array([2n]) })
   const { tag, val: rows } = run({ tag: 'list-api-keys' })
   assert.deepEqual([tag, rows.map(({ id, name, expiresAt }) => [id, name, expiresAt])], ['listed', [[1n, 'first', '2040-01-01 00:00:00'], [2n, 'second', undefined]]])
+  assert.deepEqual(rows.map(({ scopes, bound }) => [scopes, bound]), [[['*'], false], [['tenants:read', 'plans:read'], true]])
   assert.deepEqual(rows.map(({ deletedAt }) => typeof deletedAt), ['undefined', 'string'])
   assert.deepEqual(run({ tag: 'count-statistics' }), { tag: 'counted', val: { counted: 0n, gone: 0n, failed: [] } })
 }
@@ -238,7 +242,7 @@ test('the world service prepares a database, creates, lists and deletes keys, an
     return val
   }
   tasksAreDone(run)
-  assert.deepEqual(doTask([], { tag: 'create-api-key', val: { name: undefined, expiresAt: undefined } }), {
+  assert.deepEqual(doTask([], create()), {
     tag: 'err', val: { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' },
   })
 })

@@ -1,4 +1,5 @@
 // Runs the component in JavaScript: jco transpiles it to a module and core WebAssembly, and `node:sqlite` runs its batches.
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -96,6 +97,8 @@ export const randomBytes = (count = 256) => crypto.getRandomValues(new Uint8Arra
 export function exchange({ Exchange, Rest }, api, database, request) {
   let step = api.begin(request, nowSeconds(), randomBytes())
   while (step.tag === 'run') step = Exchange.resume(step.val.exchange, runBatch(database, step.val.batch))
+  const { afterwards } = step.tag === 'send' ? step.val : step.val.answer
+  if (afterwards.length > 0) assert.equal(runBatch(database, afterwards).tag, 'ok')
   if (step.tag === 'send') return step.val
   const { answer, rest: first } = step.val
   const parts = [answer.response.body]

@@ -73,7 +73,7 @@ test('every route refuses a deleted, expired or unknown key with a 401 and write
 test('verify returns the key of the request', async () => {
   const { json } = await api.expect(200, 'POST', '/auth/verify')
   assert.match(json.key.created_at, TIME)
-  assert.deepEqual(json, { valid: true, key: { id: api.keyId, name: 'end to end', created_at: json.key.created_at, expires_at: null } })
+  assert.deepEqual(json, { valid: true, key: { id: api.keyId, name: 'end to end', created_at: json.key.created_at, expires_at: null, scopes: ['*'], bound: false } })
 })
 
 test('verify accepts a key that has no name and expires in a day', async () => {

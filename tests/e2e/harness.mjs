@@ -100,9 +100,10 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {string} [options.persist] the database's directory; by default a new temporary one
  * @param {boolean | string[]} [options.schema] whether to apply the migrations, or the statements to run instead
  * @param {{ manifest: object, compatibilityDate: string }} [options.worker] another Worker than the built one
+ * @param {{ limit: number, period: 10 | 60 }} [options.limiter] the binding RATE_LIMITER
  * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './shim.mjs'
  */
-export async function startApi({ vars = {}, persist, schema = true, front, worker } = {}) {
+export async function startApi({ vars = {}, persist, schema = true, front, worker, limiter } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
   const config = parseToml(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8'))
   const secrets = { ...freshSecrets(), ...vars }
@@ -120,6 +121,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
         env: {
           ...Object.fromEntries(Object.entries(bindings).map(([name, value]) => [name, { type: 'text', value }])),
           ...Object.fromEntries(config.d1_databases.map((d) => [d.binding, { type: 'd1', id: d.database_id }])),
+          ...(limiter && { RATE_LIMITER: { type: 'rate-limit', namespace: '1001', simple: limiter } }),
         },
       },
       // Miniflare's own entry adds a CF-Connecting-IP to every request. This socket bypasses it, for requests without one.

@@ -171,6 +171,29 @@ test('createApiKey adds a key in the form of the contract to the database, and t
   assert.notEqual((await api.createApiKey(database)).key, (await api.createApiKey(database)).key)
 })
 
+test('a key may have scopes, and a bound one signs whole requests at the URL that the Request has', async () => {
+  const { api, database } = await world()
+  const { key, signingSecret } = await api.createApiKey(database, { scopes: ['tenants:read'], bound: true })
+  assert.match(signingSecret, /^[0-9a-f]{64}$/)
+  assert.equal((await api.createApiKey(database)).signingSecret, undefined)
+  assert.deepEqual((await api.listApiKeys(database)).map(({ id, scopes, bound, lastUsedAt }) => [id, scopes, bound, lastUsedAt]), [
+    [1, ['*'], false, null], [2, ['tenants:read'], true, null], [3, ['*'], false, null],
+  ])
+  const signed = (url, to = url, path = '/_/api/4/tenants?limit=1') => {
+    const params = `("@method" "@target-uri" "x-api-key");created=${Math.floor(Date.now() / 1000)}`
+    const base = `"@method": GET\n"@target-uri": ${url}${path}\n"x-api-key": ${key}\n"@signature-params": ${params}`
+    const signature = createHmac('sha256', signingSecret).update(base).digest('base64')
+    return api.fetch(new Request(`${to}${path}`, { headers: { 'X-API-Key': key, 'Signature-Input': `s=${params}`, Signature: `s=:${signature}:` } }), database)
+  }
+  assert.equal((await signed('https://tenants.example.com:8443')).status, 200)
+  assert.equal((await signed('http://localhost')).status, 200)
+  const other = await signed('https://tenants.example.com', 'https://other.example.com')
+  assert.equal(other.status, 401)
+  assert.ok(Math.abs(Date.parse(other.headers.get('date')) - Date.now()) < 60_000)
+  assert.equal((await signed('http://localhost', undefined, '/_/api/4/tenants-plans')).status, 403)
+  await assert.rejects(api.createApiKey(database, { scopes: ['tenants:red'] }), { code: 'invalid_argument', field: 'scopes' })
+})
+
 test('listApiKeys and deleteApiKeys use the keys of the database', async () => {
   const { api, database, list } = await world()
   const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/

@@ -12,7 +12,7 @@ use clap::Args;
 use tenants_chevereto::seal::EncryptionKey;
 use tenants_chevereto::tenant::Keys;
 use tenants_client::address::Address;
-use tenants_client::{Client, Found, Program, Setup, vars};
+use tenants_client::{Client, Found, Program, Setup, Signing, vars};
 use tenants_core::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -283,7 +283,11 @@ impl Settings {
         Client::new(Setup {
             address: self.address.clone(),
             key: found("TENANTS_API_KEY")?,
-            secret: found("CHEVERETO_TENANTS_API_REQUEST_SECRET")?,
+            // A bound key's own secret, so that no cell holds the one that all callers share.
+            signing: match self.values.get(Signing::VARIABLE) {
+                Some(_) => Signing::Request(found(Signing::VARIABLE)?),
+                None => Signing::Body(found("CHEVERETO_TENANTS_API_REQUEST_SECRET")?),
+            },
             program: Program {
                 name: "agent",
                 user_agent: concat!("tenants-agent/", env!("CARGO_PKG_VERSION")),

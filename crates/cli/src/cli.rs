@@ -74,6 +74,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "api:key:create",
             "api:key:verify",
             "api:key:list",
+            "api:key:rotate",
             "api:key:delete",
             "api:key:import",
         ],
@@ -231,6 +232,13 @@ pub enum Command {
         after_help = "Example:\n  tenants api:key:verify --key - < key.local"
     )]
     KeyVerify(key::VerifyArgs),
+
+    /// Give an API key another secret under the same id, and show it once
+    #[command(
+        name = "api:key:rotate",
+        after_help = "Examples:\n  tenants api:key:rotate --id 4 --overlap 3600\n  tenants api:key:rotate --id 4 --remote\n\nWith --overlap, the secret before stays valid for that long, so that\nits clients can change."
+    )]
+    KeyRotate(key::RotateArgs),
 
     /// Delete API keys
     #[command(

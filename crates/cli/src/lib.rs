@@ -76,6 +76,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::KeyCreate(args) => command::key::create(args, session, world),
         Command::KeyVerify(args) => command::key::verify(args, session, world),
         Command::KeyImport(args) => command::key_import::run(args, session, world),
+        Command::KeyRotate(args) => command::key::rotate(args, session, world),
         Command::KeyDelete(args) => command::key::delete(args, session, world),
         Command::KeyList(args) => command::key::list(args, session, world),
         Command::Import(args) => command::import::run(args, session, world),

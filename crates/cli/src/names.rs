@@ -4,6 +4,7 @@
 //! of another Worker, of wrangler or of Chevereto.
 
 use strsim::damerau_levenshtein;
+use tenants_client::Signing;
 use tenants_core::config::VARIABLES;
 
 /// The variable of the API's address.
@@ -12,6 +13,8 @@ pub const URL: &str = "TENANTS_URL";
 pub const API_KEY: &str = "TENANTS_API_KEY";
 /// The variable of the secret that requests are signed with.
 pub const REQUEST_SECRET: &str = "CHEVERETO_TENANTS_API_REQUEST_SECRET";
+/// The variable of the secret of a bound key, which signs whole requests.
+pub const SIGNING_SECRET: &str = Signing::VARIABLE;
 /// The variable of the secret under which keys are issued.
 pub const KEY_SECRET: &str = "CHEVERETO_TENANTS_API_KEY_SECRET";
 /// The variable of the previous key secret, while it rotates.
@@ -60,7 +63,10 @@ pub fn check(name: &str) -> Result<(), String> {
 
 /// The names that have an effect in a file: those of the service, and this program's own.
 fn known() -> impl Iterator<Item = &'static str> {
-    VARIABLES.iter().copied().chain([URL, API_KEY])
+    VARIABLES
+        .iter()
+        .copied()
+        .chain([URL, API_KEY, SIGNING_SECRET])
 }
 
 #[cfg(test)]

@@ -30,14 +30,14 @@ pub struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Creates a client of the API with the API key and the request secret of the settings.
+    /// Creates a client of the API with the API key and the secret of the settings.
     ///
     /// # Errors
     /// Fails if one of them is missing or not valid.
     pub fn client(&self, world: &mut World<'_>) -> Result<Client, Error> {
         let address = self.settings.address()?;
         let key = self.settings.api_key(&address)?;
-        let secret = self.settings.request_secret(address.is_loopback())?;
+        let signing = self.settings.signing(address.is_loopback())?;
         if address.is_readable_on_the_way() {
             world.note(
                 "warning: the address begins with http://, so anyone on the network path can read the key",
@@ -50,7 +50,7 @@ impl Session<'_> {
         Ok(Client::new(Setup {
             address,
             key,
-            secret,
+            signing,
             program: PROGRAM,
             cacert: self.settings.cacert(),
             variable: &variable,

@@ -14,15 +14,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
-use tenants_client::Found;
 use tenants_client::address::Address;
 use tenants_client::vars::{self, Assignment};
+use tenants_client::{Found, Signing};
 use tenants_core::config::Config;
 use tenants_core::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::names::{self, API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, PROJECT, REQUEST_SECRET, URL};
+use crate::names::{
+    self, API_KEY, KEY_SECRET, KEY_SECRET_PREVIOUS, PROJECT, REQUEST_SECRET, SIGNING_SECRET, URL,
+};
 use crate::output::Format;
 
 /// The address at which `npm start` serves the API.
@@ -211,7 +213,21 @@ impl<'a> Settings<'a> {
         )))
     }
 
-    /// Returns the secret that signs requests, for an API on this machine (`local`) or elsewhere.
+    /// Returns what requests are signed with: the signing secret of a bound key if one is set, or else the request secret.
+    ///
+    /// # Errors
+    /// Fails if no source has either.
+    pub fn signing(&self, local: bool) -> Result<Signing, Error> {
+        // An option of this run counts for more than a variable of another.
+        if self.options.request_secret.is_none()
+            && let Some(found) = self.given(None, "", SIGNING_SECRET)
+        {
+            return Ok(Signing::Request(found));
+        }
+        self.request_secret(local).map(Signing::Body)
+    }
+
+    /// Returns the secret that signs bodies, for an API on this machine (`local`) or elsewhere.
     ///
     /// # Errors
     /// Fails if no source has one.

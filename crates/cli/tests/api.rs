@@ -4,6 +4,10 @@ mod common;
 
 use std::net::TcpListener;
 
+use tenants_core::crypto::message::SigningSecret;
+use tenants_core::crypto::secret::Secret;
+use tenants_core::wire::signed::{self, Unsigned};
+
 use common::{API_KEY, CREATED, OK, Project, REQUEST_SECRET, Server, exchange};
 
 const NO_CONTENT: &str = "204 No Content";
@@ -482,6 +486,55 @@ fn a_401_names_the_sources_of_key_and_secret_and_not_their_values() {
     assert_eq!(run.code, 1);
     assert!(run.errors.ends_with("the key came from TENANTS_API_KEY, the request secret from CHEVERETO_TENANTS_API_REQUEST_SECRET\n"), "{}", run.errors);
     assert!(!run.errors.contains(API_KEY) && !run.errors.contains(REQUEST_SECRET));
+}
+
+#[test]
+fn a_bound_key_signs_whole_requests_and_needs_no_request_secret() {
+    let server = Server::new(&[(OK, "{}")]);
+    let run = Project::calling(&server)
+        .without("CHEVERETO_TENANTS_API_REQUEST_SECRET")
+        .env("TENANTS_SIGNING_SECRET", "a signing secret")
+        .run(&[
+            "create",
+            "--id",
+            "a",
+            "--hostname",
+            "a.example.com",
+            "--is_enabled",
+            "1",
+        ]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let request = server.request();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let get = |name| common::header(head, name);
+    assert_eq!(get("x-signature"), None, "{head}");
+    let input = get("signature-input")
+        .unwrap()
+        .strip_prefix("sig=")
+        .unwrap();
+    let (cover, rest) = input.split_once(";created=").unwrap();
+    assert_eq!(
+        cover,
+        r#"("@method" "@target-uri" "x-api-key" "content-digest" "idempotency-key")"#
+    );
+    // The signature, made anew from what arrived.
+    let secret = SigningSecret::new(&Secret::new("a signing secret".into()));
+    let url = format!("http://{}/_/api/4/tenants", get("host").unwrap());
+    let signed = signed::sign(
+        &secret,
+        &Unsigned {
+            method: "POST",
+            origin: url.strip_suffix("/_/api/4/tenants").unwrap(),
+            target: "/_/api/4/tenants",
+            key: API_KEY,
+            headers: &[("idempotency-key", get("idempotency-key").unwrap())],
+            body: body.as_bytes(),
+        },
+        rest.split(';').next().unwrap().parse().unwrap(),
+    );
+    assert_eq!(get("signature"), Some(signed.signature.as_str()));
+    assert_eq!(get("content-digest"), signed.content_digest.as_deref());
+    assert!(!run.errors.contains("a signing secret"));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn issue(id: u64) -> IssuedKey {
 
 fn row(id: u64, expires_at: &str, deleted_at: &str) -> String {
     rows(&format!(
-        r#"{{"id": {id}, "name": "ci", "created_at": "2026-01-01 00:00:00", "expires_at": {expires_at}, "deleted_at": {deleted_at}}}"#
+        r#"{{"id": {id}, "name": "ci", "scopes": "*", "is_bound": 0, "created_at": "2026-01-01 00:00:00", "expires_at": {expires_at}, "last_used_at": null, "deleted_at": {deleted_at}}}"#
     ))
 }
 
@@ -78,6 +78,62 @@ fn a_key_is_issued_for_the_next_id_and_shown_once() {
     let environment = project.wrangler_environment(2);
     for setting in ["CI=true\n", "WRANGLER_SEND_METRICS=false\n"] {
         assert!(environment.contains(setting), "{environment}");
+    }
+}
+
+#[test]
+fn a_bound_key_comes_with_its_signing_secret_as_two_variables() {
+    let project =
+        Project::new().with_wrangler(&[(0, &rows(r#"{"id": 7}"#)), (0, &two(r#"{"id": 7}"#, ""))]);
+    let run = project.run(&["api:key:create", "--bound", "--scopes", "tenants:read"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let (key, secret) = bound_key(&run.output);
+    let claimed = key_secret().verify(&key).unwrap();
+    assert_eq!(key_secret().signing_secret(&claimed).text(), secret);
+    let sql = &project.wrangler_call(2).unwrap()[6];
+    let digest = format!("'bound:{}'", claimed.digest());
+    assert!(sql.contains(&digest) && !sql.contains(&secret), "{sql}");
+}
+
+/// The key and the signing secret that a command printed.
+fn bound_key(output: &str) -> (String, String) {
+    let (key, secret) = output.trim_end().split_once('\n').unwrap();
+    let value = |line: &str, name: &str| line.strip_prefix(name).unwrap().to_owned();
+    (
+        value(key, "TENANTS_API_KEY="),
+        value(secret, "TENANTS_SIGNING_SECRET="),
+    )
+}
+
+#[test]
+fn a_key_gets_another_secret_under_the_same_id() {
+    let bound = row(7, "null", "null").replace("\"is_bound\": 0", "\"is_bound\": 1");
+    let project = Project::new().with_wrangler(&[(0, &bound), (0, &two(r#"{"id": 7}"#, ""))]);
+    let run = project.run(&["api:key:rotate", "--id", "7", "--overlap", "3600"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let (key, secret) = bound_key(&run.output);
+    let claimed = key_secret().verify(&key).unwrap();
+    assert_eq!(claimed.id(), 7);
+    assert_eq!(key_secret().signing_secret(&claimed).text(), secret);
+    let sql = &project.wrangler_call(2).unwrap()[6];
+    for part in [
+        &*format!("'bound:{}'", claimed.digest()),
+        "previous_until = '2026-08-19 00:16:57'",
+        "'api_key.rotate', '7', 'cli-",
+    ] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
+    let ordinary = Project::new()
+        .with_wrangler(&[(0, &row(7, "null", "null")), (0, &two(r#"{"id": 7}"#, ""))]);
+    let run = ordinary.run(&["api:key:rotate", "--id", "7", "--format", "json"]);
+    assert!(
+        run.output.starts_with(r#"{"id":7,"key":"chv_7_"#) && !run.output.contains("signing"),
+        "{run:?}"
+    );
+    for gone in [NONE.to_owned(), row(7, "null", "\"2026-02-02 00:00:00\"")] {
+        let project = Project::new().with_wrangler(&[(0, &gone)]);
+        let run = project.run(&["api:key:rotate", "--id", "7"]);
+        assert_eq!((run.code, run.output.as_str()), (1, ""));
     }
 }
 
@@ -288,7 +344,10 @@ fn keys_are_listed_with_their_state() {
             .unwrap()
             .split_whitespace()
             .collect::<Vec<_>>(),
-        ["ID", "NAME", "STATE", "CREATED", "EXPIRES", "DELETED"]
+        [
+            "ID", "NAME", "STATE", "SCOPES", "BOUND", "CREATED", "EXPIRES", "LAST", "USED",
+            "DELETED"
+        ]
     );
     assert!(run.output.contains("expired"), "{}", run.output);
     let run =
@@ -297,7 +356,7 @@ fn keys_are_listed_with_their_state() {
             .run(&["api:key:list", "--format", "json"]);
     assert_eq!(
         run.output,
-        "[{\"id\":7,\"name\":\"ci\",\"state\":\"expired\",\"created_at\":\"2026-01-01 00:00:00\",\"expires_at\":\"2026-01-02 00:00:00\",\"deleted_at\":null}]\n"
+        "[{\"id\":7,\"name\":\"ci\",\"state\":\"expired\",\"scopes\":[\"*\"],\"bound\":false,\"created_at\":\"2026-01-01 00:00:00\",\"expires_at\":\"2026-01-02 00:00:00\",\"last_used_at\":null,\"deleted_at\":null}]\n"
     );
 }
 
@@ -563,7 +622,7 @@ fn the_status_shows_what_it_counted_and_exits_with_0_if_nothing_needs_attention(
 #[test]
 fn the_status_names_all_that_needs_attention_and_exits_with_1() {
     let row = HEALTHY.replace(r#""late_statistics": 0"#, r#""late_statistics": 4"#);
-    let key = r#"{"id": 7, "name": "ci", "created_at": "", "expires_at": "2026-09-01 00:00:00", "deleted_at": null}"#;
+    let key = r#"{"id": 7, "name": "ci", "scopes": "*", "is_bound": 0, "created_at": "", "expires_at": "2026-09-01 00:00:00", "last_used_at": null, "deleted_at": null}"#;
     let answers = || {
         [
             (0, rows(r#"{"name": "9999_later.sql"}"#)),

@@ -1,6 +1,6 @@
 //! The client of the API: signs requests and reads responses.
 //!
-//! A signature covers only the body (contract §1). The client never follows redirects, which would send the key elsewhere.
+//! The signature of an ordinary key covers only the body (contract §1), and that of a bound key the whole request (§13). The client never follows redirects, which would send the key elsewhere.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,7 +11,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::value::RawValue;
 use tenants_core::crypto::secret::Secret;
-use tenants_core::crypto::signature::RequestSecret;
 use ureq::http::{HeaderValue, Response};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::WithBody;
@@ -25,6 +24,7 @@ use crate::error::Error;
 use crate::forward::Forward;
 use crate::problem::Problem;
 use crate::proxy::Proxy;
+use crate::signing::{Sent, Signer, Signing};
 use crate::trust::Trust;
 
 /// The timeout of a connection attempt.
@@ -66,8 +66,8 @@ pub struct Setup<'a> {
     pub address: Address,
     /// The API key.
     pub key: Found,
-    /// The secret that requests are signed with.
-    pub secret: Found,
+    /// What requests are signed with.
+    pub signing: Signing,
     /// The program that calls.
     pub program: Program,
     /// A file of certificates to trust in place of the system's.
@@ -78,12 +78,12 @@ pub struct Setup<'a> {
     pub folder: &'a Path,
 }
 
-/// A client with an API key and a request secret.
+/// A client with an API key and a secret.
 pub struct Client {
     agent: Agent,
     address: Address,
     key: Secret,
-    secret: RequestSecret,
+    signer: Signer,
     used: String,
     program: &'static str,
     /// The proxy, for errors. Empty without one.
@@ -162,7 +162,7 @@ impl Client {
         let Setup {
             address,
             key,
-            secret,
+            signing,
             program,
             ..
         } = setup;
@@ -182,12 +182,9 @@ impl Client {
             address,
             program: program.name,
             through: through.unwrap_or_default(),
-            used: format!(
-                "  the key came from {}, the request secret from {}",
-                key.from, secret.from
-            ),
+            used: format!("  the key came from {}, {}", key.from, signing.source()),
             key: key.secret,
-            secret: RequestSecret::new(&secret.secret),
+            signer: Signer::new(&signing),
         })
     }
 
@@ -205,11 +202,15 @@ impl Client {
     /// Fails if the API cannot be reached, or if the response is neither a success nor a 304.
     pub fn read_if_changed(&self, path: &str, etag: Option<&str>) -> Result<Option<Answer>, Error> {
         let id = self.request_id()?;
-        let url = self.address.at(&format!("{BASE_PATH}{path}"));
-        let mut request = self.with_headers(self.agent.get(&url), b"", &id);
-        if let Some(etag) = etag {
-            request = request.header("if-none-match", etag);
-        }
+        let target = format!("{BASE_PATH}{path}");
+        let sent = Sent {
+            method: "GET",
+            target: &target,
+            body: b"",
+            id: &id,
+            covered: etag.map(|etag| ("if-none-match", etag.into())),
+        };
+        let request = self.with_headers(self.agent.get(self.address.at(&target)), &sent)?;
         let (response, body) = self.received(request.call(), &id, false)?;
         if etag.is_some() && response.status().as_u16() == 304 {
             return Ok(None);
@@ -290,29 +291,43 @@ impl Client {
     /// Sends a request once. A write's id is its `Idempotency-Key`, too.
     fn try_at(&self, request: Request<'_>, target: &str, id: &str) -> Result<Answer, Tried> {
         let url = self.address.at(target);
+        let own_key = || Some(format!("\"{id}\""));
+        let (method, body, idempotency_key) = match request {
+            Request::Get => ("GET", &b""[..], None),
+            Request::Delete(body) => ("DELETE", body, own_key()),
+            Request::Post(body) => ("POST", body, own_key()),
+            // The caller chose the key, or sends a trial, which takes none.
+            Request::Put(body, key) => ("PUT", body, key.map(Into::into)),
+            Request::Patch(body) => ("PATCH", body, own_key()),
+        };
+        let sent = Sent {
+            method,
+            target,
+            body,
+            id,
+            covered: idempotency_key.map(|key| ("idempotency-key", key)),
+        };
         let response = match request {
-            Request::Get => self.with_headers(self.agent.get(&url), b"", id).call(),
-            Request::Delete(b"") => self.writing(self.agent.delete(&url), b"", id).call(),
+            Request::Get => self.with_headers(self.agent.get(&url), &sent)?.call(),
+            Request::Delete(b"") => self.with_headers(self.agent.delete(&url), &sent)?.call(),
             Request::Delete(body) => {
-                let delete = self.agent.delete(&url).force_send_body();
-                self.writing(with_json(delete), body, id).send(body)
+                let delete = with_json(self.agent.delete(&url).force_send_body());
+                self.with_headers(delete, &sent)?.send(body)
             }
-            Request::Post(b"") => self.writing(self.agent.post(&url), b"", id).send_empty(),
+            Request::Post(b"") => self
+                .with_headers(self.agent.post(&url), &sent)?
+                .send_empty(),
             Request::Post(body) => {
                 let post = with_json(self.agent.post(&url));
-                self.writing(post, body, id).send(body)
+                self.with_headers(post, &sent)?.send(body)
             }
-            Request::Put(body, idempotency_key) => {
-                // The caller chose the key, or sends a trial, which takes none. A second header would be refused.
-                let put = self.with_headers(with_json(self.agent.put(&url)), body, id);
-                match idempotency_key {
-                    Some(key) => put.header("idempotency-key", key).send(body),
-                    None => put.send(body),
-                }
+            Request::Put(body, _) => {
+                let put = with_json(self.agent.put(&url));
+                self.with_headers(put, &sent)?.send(body)
             }
             Request::Patch(body) => {
                 let patch = with_json(self.agent.patch(&url));
-                self.writing(patch, body, id).send(body)
+                self.with_headers(patch, &sent)?.send(body)
             }
         };
         let writes = request != Request::Get;
@@ -348,27 +363,27 @@ impl Client {
         Ok((response, body))
     }
 
+    /// Adds the headers of a request, and signs it.
     fn with_headers<B>(
         &self,
         request: RequestBuilder<B>,
-        body: &[u8],
-        id: &str,
-    ) -> RequestBuilder<B> {
+        sent: &Sent<'_>,
+    ) -> Result<RequestBuilder<B>, Error> {
         let request = match &self.proxy_authorization {
             Some(value) => request.header("proxy-authorization", value.as_str()),
             None => request,
         };
-        request
+        let mut request = request
             .header("accept", "application/json")
             .header("x-api-key", self.key.text())
-            .header("x-signature", self.secret.sign(body))
-            .header("x-request-id", id)
-    }
-
-    /// The headers of a write.
-    fn writing<B>(&self, request: RequestBuilder<B>, body: &[u8], id: &str) -> RequestBuilder<B> {
-        self.with_headers(request, body, id)
-            .header("idempotency-key", format!("\"{id}\""))
+            .header("x-request-id", sent.id);
+        if let Some((name, value)) = &sent.covered {
+            request = request.header(*name, value);
+        }
+        let signed = self.signer.sign(sent, &self.key, self.address.origin())?;
+        Ok(signed.into_iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        }))
     }
 
     fn judge(
@@ -460,6 +475,15 @@ struct Tried {
     error: Error,
     /// The pause before the same request may have one. `None` if it will not.
     again_after: Option<Duration>,
+}
+
+impl From<Error> for Tried {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            again_after: None,
+        }
+    }
 }
 
 /// Returns the pause that a 503 asks for.
@@ -618,7 +642,7 @@ mod tests {
     use tenants_core::crypto::secret::Secret;
     use ureq::tls::RootCerts;
 
-    use super::{Client, Found, Program, Setup, next_in};
+    use super::{Client, Found, Program, Setup, Signing, next_in};
     use crate::address::Address;
     use crate::error::Error;
 
@@ -633,7 +657,7 @@ mod tests {
         let setup = Setup {
             address: Address::parse("https://tenants.example").unwrap(),
             key: found(key),
-            secret: found("secret"),
+            signing: Signing::Body(found("secret")),
             program: Program {
                 name: "test",
                 user_agent: "test/1",
@@ -643,32 +667,6 @@ mod tests {
             folder: "/".as_ref(),
         };
         Client::with(setup, None, RootCerts::WebPki)
-    }
-
-    #[test]
-    fn the_signature_covers_only_the_body() {
-        // From `openssl dgst -sha256 -hmac secret`, with nothing and with {} as its input.
-        for (body, signature) in [
-            (
-                "",
-                "f9e66e179b6747ae54108f82f8ade8b3c25d76fd30afde6c395822c530196169",
-            ),
-            (
-                "{}",
-                "77325902caca812dc259733aacd046b73817372c777b8d95b402647474516e13",
-            ),
-        ] {
-            let client = client("chv_1_x").unwrap();
-            let request = client.with_headers(
-                client.agent.get("https://a.example/b"),
-                body.as_bytes(),
-                "id",
-            );
-            let headers = request.headers_ref().unwrap();
-            assert_eq!(headers["x-signature"], signature);
-            assert_eq!(headers["x-api-key"], "chv_1_x");
-            assert_eq!(headers["x-request-id"], "id");
-        }
     }
 
     #[test]

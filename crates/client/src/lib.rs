@@ -10,8 +10,10 @@ pub mod error;
 pub mod forward;
 pub mod problem;
 pub mod proxy;
+mod signing;
 pub mod terminal;
 pub mod trust;
 pub mod vars;
 
 pub use client::{Answer, Client, Found, Part, Program, Request, Setup, query_value};
+pub use signing::Signing;

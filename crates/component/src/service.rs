@@ -44,7 +44,7 @@ impl bindings::Guest for World {
             let step = request.with(|request| api.begin(request, clock::now(), &mut Imported));
             let host = &mut Imports(Imported);
             // The function returns once, so a long list is put together here.
-            Ok(drive(step, host).whole(host).into())
+            Ok(drive(step, host).settled(host).whole(host).into())
         })
     }
 

@@ -7,6 +7,7 @@ use tenants_core::sql::{self, Database, Rows};
 use tenants_core::task::any::{Order, Report};
 use tenants_core::task::keys::{KeyChoice, KeyName};
 use tenants_core::value::clock::Timestamp;
+use tenants_core::value::scope::Scopes;
 use tenants_core::{
     Answer as CoreAnswer, Api, BODY_LIMIT_BYTES, Body as CoreBody, Failure, Headers,
     Outcome as CoreOutcome, Random, RandomUnavailable, Request as CoreRequest, config, task,
@@ -80,6 +81,7 @@ impl Request {
         then(&CoreRequest {
             method: &self.method,
             target: &self.target,
+            origin: self.origin.as_deref(),
             client_address: self.client.as_deref(),
             headers: Headers::from_values(values.each_ref().map(Option::as_deref)),
             body: match &self.body {
@@ -101,7 +103,14 @@ impl Request {
 
 impl From<CoreAnswer> for Answer {
     /// The rest of the body is the caller's to take.
-    fn from(CoreAnswer { response, log, .. }: CoreAnswer) -> Self {
+    fn from(
+        CoreAnswer {
+            response,
+            log,
+            afterwards,
+            ..
+        }: CoreAnswer,
+    ) -> Self {
         let headers = response.headers.into_iter().map(|(name, value)| Header {
             name: name.into(),
             value: value.into_owned(),
@@ -128,6 +137,7 @@ impl From<CoreAnswer> for Answer {
                 client_address: log.client_address,
                 cause: log.cause,
             },
+            afterwards: afterwards.as_ref().map(batch).unwrap_or_default(),
         }
     }
 }
@@ -194,6 +204,12 @@ impl TryFrom<Task> for Order {
                 Self::CreateKey {
                     name: key_name(new.name)?,
                     expires_at: expires_at.map_err(|_| TaskError::InvalidExpiry)?,
+                    scopes: new
+                        .scopes
+                        .map(|texts| Scopes::parse(texts.iter().map(String::as_str)))
+                        .transpose()
+                        .map_err(|(_, detail)| TaskError::InvalidScopes(detail))?,
+                    is_bound: new.bound,
                 }
             }
             Task::ListApiKeys => Self::ListKeys,
@@ -227,13 +243,17 @@ pub(crate) fn task_result(report: Report) -> TaskResult {
         Report::KeyCreation(created) => TaskResult::Created(ApiKey {
             id: created.id,
             text: created.key.text().into(),
+            signing_secret: created.signing_secret.map(|secret| secret.text().into()),
         }),
         Report::KeyList(rows) => {
             let rows = rows.into_iter().map(|row| ApiKeyRow {
                 id: row.id,
                 name: row.name,
+                scopes: row.scopes,
+                bound: row.bound,
                 created_at: row.created_at,
                 expires_at: row.expires_at,
+                last_used_at: row.last_used_at,
                 deleted_at: row.deleted_at,
             });
             TaskResult::Listed(rows.collect())
@@ -338,6 +358,7 @@ mod tests {
         let request = Request {
             method: "GET".into(),
             target: "/".into(),
+            origin: None,
             client: None,
             headers: vec![
                 header("X-API-Key", "one"),

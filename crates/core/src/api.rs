@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::auth::{self, Occasion, Secrets};
+use crate::auth::{self, BoundRules, KeyHolder, Occasion, ProxyReader, Secrets};
 use crate::config::{Config, VariableError};
 use crate::crypto::fingerprint::Covered;
 use crate::log::LogEntry;
@@ -23,6 +23,7 @@ use crate::operation::{
 };
 use crate::sql::{Batch, Results, Rows};
 use crate::store::idempotency::Idempotency;
+use crate::store::key_use::{KeyUses, Use};
 use crate::store::sealed::EnvSealer;
 use crate::task::TaskError;
 use crate::task::any::{Order, Task};
@@ -34,6 +35,7 @@ use crate::value::fault::{ApiError, Internal};
 use crate::value::level::Level;
 use crate::value::random::Random;
 use crate::value::run::Run;
+use crate::value::scope::Scopes;
 use crate::wire::body::RawBody;
 use crate::wire::conditional::Condition;
 use crate::wire::dialect::Dialect;
@@ -44,6 +46,10 @@ use crate::wire::openapi;
 use crate::wire::prefer::Preferences;
 use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 
+mod admission;
+
+pub use admission::Admission;
+
 /// The API under one configuration.
 #[derive(Debug)]
 pub struct Api(Result<Ready, Vec<VariableError>>);
@@ -53,6 +59,7 @@ pub struct Api(Result<Ready, Vec<VariableError>>);
 struct Ready {
     config: Config,
     traefik: Arc<Template>,
+    uses: Arc<KeyUses>,
 }
 
 /// A response, and its entry in the log.
@@ -64,6 +71,9 @@ pub struct Answer {
     pub log: LogEntry,
     /// The rest of the body, if it has more than [`Response::body`].
     pub rest: Option<Rest>,
+    /// A write that nobody waits for: that the key was used in this hour. The host runs it after it has sent the response. If it fails, the
+    /// host logs that, and nothing else is lost.
+    pub afterwards: Option<Batch>,
 }
 
 /// The rest of a body, which is a long list. The host sends what it has, then drives this machine to the next [`Part`]: at no time is more than one
@@ -97,11 +107,27 @@ impl Answer {
         random: &mut dyn Random,
     ) -> Self {
         let id = request_id(asked_id, random).unwrap_or_else(|_| UNAVAILABLE.into());
-        Envelope::new(id, method).refuse(ApiError::Internal(Internal::Host(cause)), None)
+        // Only a 401 shows the time.
+        Envelope::new(id, method, 0).refuse(ApiError::Internal(Internal::Host(cause)), None)
     }
 }
 
 impl Answer {
+    /// Runs [`Answer::afterwards`], for a host that does so before it sends the response. If it fails, the log's entry says so.
+    #[must_use]
+    pub fn settled(mut self, host: &mut impl Host) -> Self {
+        if let Some(batch) = self.afterwards.take()
+            && let Err(failure) = host.run(&batch)
+        {
+            let cause = format!("the key's use could not be noted: {failure}");
+            self.log.cause = Some(match self.log.cause.take() {
+                Some(first) => format!("{first}; {cause}"),
+                None => cause,
+            });
+        }
+        self
+    }
+
     /// Waits for the whole body, for a host that cannot send parts. If one fails, so does the answer.
     #[must_use]
     pub fn whole(mut self, host: &mut impl Host) -> Self {
@@ -157,6 +183,10 @@ struct Envelope {
     /// The client's address, if it was refused.
     client_address: Option<String>,
     is_head: bool,
+    /// When the request came: seconds since 1970.
+    unix_seconds: i64,
+    /// The use of the key, if the database should know it.
+    used: Option<(Arc<KeyUses>, Use)>,
 }
 
 impl Api {
@@ -165,6 +195,7 @@ impl Api {
     pub fn new(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
         Self(Config::read(variable).map(|config| Ready {
             traefik: Arc::new(Template::new(&config.hostnames.root, &config.proxy)),
+            uses: Arc::default(),
             config,
         }))
     }
@@ -214,9 +245,15 @@ impl Api {
     ) -> Result<Task, TaskError> {
         let config = self.config().map_err(misconfigured)?;
         Ok(match order {
-            Order::CreateKey { name, expires_at } => {
-                KeyCreation::begin(config, name, expires_at, unix_seconds, random)?.into()
-            }
+            Order::CreateKey {
+                name,
+                expires_at,
+                scopes,
+                is_bound,
+            } => KeyCreation::begin(config, name, expires_at, unix_seconds, random)?
+                .with_scopes(scopes.unwrap_or_else(Scopes::all))
+                .bound(is_bound)
+                .into(),
             Order::ListKeys => KeyList::all().into(),
             Order::DeleteKeys(choice) => {
                 let now = Timestamp::from_unix(unix_seconds)
@@ -237,17 +274,27 @@ impl Api {
         unix_seconds: i64,
         random: &mut dyn Random,
     ) -> Step<Exchange> {
+        self.admit(request, unix_seconds, random).admitted()
+    }
+
+    /// Like [`Api::begin`], for a host with a rate limiter.
+    pub fn admit(
+        &self,
+        request: &Request<'_>,
+        unix_seconds: i64,
+        random: &mut dyn Random,
+    ) -> Admission {
         let (id, random_failed) = match request_id(request.headers.request_id, random) {
             Ok(id) => (id, false),
             Err(_) => (UNAVAILABLE.to_string(), true),
         };
-        let mut envelope = Envelope::new(id, request.method);
+        let mut envelope = Envelope::new(id, request.method, unix_seconds);
         let begun = if random_failed {
             Err(ApiError::Internal(Internal::Random))
         } else {
             self.dispatch(request, unix_seconds, random, &mut envelope)
         };
-        Exchange::go_on(begun, envelope, None)
+        Admission { begun, envelope }
     }
 
     /// The checks of contract §2 in their order, then the operation's own.
@@ -301,6 +348,12 @@ impl Api {
             Err(_) => Err(ApiError::Internal(Internal::Clock)),
         };
         let headers = &request.headers;
+        let bound = BoundRules {
+            key_secret: access.key_secret.as_ref(),
+            public_url: access.public_url.as_deref(),
+            age_s: access.signature_age_s,
+            unix_seconds,
+        };
         match route.operation {
             Operation::Health => return Ok(Next::Run(health::check(), None)),
             Operation::Describe => {
@@ -313,9 +366,8 @@ impl Api {
             let reader = auth::proxy_reader(
                 config.proxy.development,
                 &config.proxy.allow_list,
-                access.key_secret.as_ref(),
-                request.client_address,
-                headers.api_key,
+                bound,
+                request,
                 occasion()?,
                 |id| envelope.key_id = Some(id),
             );
@@ -323,6 +375,9 @@ impl Api {
                 envelope.refused_address(request.client_address);
             }
             let reader = reader?;
+            if let ProxyReader::Holder(holder) = &reader {
+                envelope.used_by(holder, &ready.uses);
+            }
             let known = headers.if_none_match;
             let pending = traefik::config(&ready.traefik, reader, query, known, unix_seconds)?;
             return Ok(Next::Run(pending, None));
@@ -339,7 +394,14 @@ impl Api {
             request: access.request_secret.as_ref(),
             verifying: access.verifying_keys.as_ref(),
         };
-        let caller = auth::verify(scheme, secrets, &key, headers.signature, body, occasion()?)?;
+        // A caller that signs the whole request does so in either dialect.
+        let scheme = if headers.sign_the_request() {
+            Scheme::Request
+        } else {
+            scheme
+        };
+        let caller = auth::verify(scheme, secrets, &key, bound, request, body, occasion()?)?;
+        envelope.used_by(&caller, &ready.uses);
         if route.body == BodyRule::Refused && !body.is_empty() {
             return Err(ApiError::BodyUnexpected);
         }
@@ -554,7 +616,7 @@ impl fmt::Debug for Exchange {
 }
 
 impl Envelope {
-    fn new(request_id: String, method: &str) -> Self {
+    fn new(request_id: String, method: &str, unix_seconds: i64) -> Self {
         Self {
             request_id,
             method: method.into(),
@@ -564,7 +626,16 @@ impl Envelope {
             key_id: None,
             client_address: None,
             is_head: method == "HEAD",
+            unix_seconds,
+            used: None,
         }
+    }
+
+    /// Notes that the holder of a key calls.
+    fn used_by(&mut self, holder: &KeyHolder, uses: &Arc<KeyUses>) {
+        self.used = uses
+            .of(holder, self.unix_seconds)
+            .map(|used| (Arc::clone(uses), used));
     }
 
     /// Notes the address that was refused, for the log. A host passes on its platform's text, so a long one is cut.
@@ -578,7 +649,13 @@ impl Envelope {
             Some(legacy) => legacy.error(error),
             None => error,
         };
-        let response = error.respond(&self.request_id, self.is_legacy);
+        let mut response = error.respond(&self.request_id, self.is_legacy);
+        if response.status == 401
+            && let Ok(now) = Timestamp::from_unix(self.unix_seconds)
+        {
+            // A caller that signs sees whether its clock is wrong.
+            response = response.with("date", now.to_http_date());
+        }
         self.send(response, error.cause().or(note))
     }
 
@@ -593,6 +670,12 @@ impl Envelope {
             .with("x-request-id", self.request_id.clone())
             .with("cache-control", "no-store")
             .with("x-content-type-options", "nosniff");
+        // A key that the database refuses was not used, and a database that failed is left alone.
+        let was_used = response.status != 401 && response.status < 500;
+        let afterwards = self
+            .used
+            .filter(|_| was_used)
+            .and_then(|(uses, used)| uses.take(&used));
         let log = LogEntry {
             request_id: self.request_id,
             method: self.method,
@@ -607,6 +690,7 @@ impl Envelope {
             response,
             log,
             rest: None,
+            afterwards,
         }
     }
 

@@ -3,19 +3,25 @@
 //! A statement in the name of a caller can only be made from a [`Caller`] or a [`KeyHolder`]. The database decides whether the key is
 //! still valid, in the request's own batch.
 //!
-//! A signature covers the raw body alone: neither the method, nor the path, nor a time. Anybody who can read a signed request can send
-//! its body again, to another route too. The transport (TLS) must keep it from being read.
+//! The signature of an ordinary key covers the raw body alone: neither the method, nor the path, nor a time. Anybody who can read a signed
+//! request can send its body again, to another route too. The transport (TLS) must keep it from being read. A bound key signs the whole
+//! request ([`bound`]). The database alone knows whether a key is bound: a bound key's digest is another one, so the digest that is looked up
+//! says how the request was signed.
+
+pub(crate) mod bound;
 
 use alloc::string::String;
 use core::ops::Deref;
 
-use crate::crypto::api_key::{ClaimedKey, KeyError, KeySecret};
+use crate::crypto::api_key::{ClaimedKey, KeyError, KeySecret, bound_digest};
+use crate::crypto::message::SigningSecret;
 use crate::crypto::signature::{RequestSecret, SignatureError};
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::AddressList;
 use crate::value::clock::Timestamp;
-use crate::value::fault::{ApiError, Unauthorized};
+use crate::value::fault::{ApiError, SignatureFault, Unauthorized};
 use crate::value::scope::Needs;
+use crate::wire::http::{Body, Request};
 use crate::wire::route::Scheme;
 
 /// The proof that a caller holds a key that this service issued. It suffices for reads that need no signature.
@@ -34,10 +40,15 @@ pub(crate) struct Occasion {
 }
 
 impl KeyHolder {
-    fn new(key: &ClaimedKey<'_>, occasion: Occasion) -> Self {
+    fn new(key: &ClaimedKey<'_>, is_bound: bool, occasion: Occasion) -> Self {
+        let digest = key.digest();
         Self {
             key_id: key.id(),
-            digest: key.digest(),
+            digest: if is_bound {
+                bound_digest(&digest)
+            } else {
+                digest
+            },
             occasion,
         }
     }
@@ -104,27 +115,69 @@ pub(crate) struct Secrets<'a> {
     pub(crate) verifying: Option<&'a VerifyingKeys>,
 }
 
+const NO_KEY_SECRET: ApiError = ApiError::NotConfigured {
+    variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
+};
+
 /// Checks the form and the MAC of a key. Neither needs a query.
 pub(crate) fn claim<'k>(
     secret: Option<&KeySecret>,
     header: Option<&'k str>,
 ) -> Result<ClaimedKey<'k>, ApiError> {
-    let secret = secret.ok_or(ApiError::NotConfigured {
-        variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
-    })?;
+    let secret = secret.ok_or(NO_KEY_SECRET)?;
     let header = header.ok_or(ApiError::Unauthorized(Unauthorized::KeyMissing))?;
     Ok(secret.verify(header)?)
 }
 
-/// Checks the signature of the raw body by its scheme.
+/// How a deployment judges the signature of a whole request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BoundRules<'a> {
+    /// Derives the signing secrets of keys.
+    pub(crate) key_secret: Option<&'a KeySecret>,
+    /// `TENANTS_PUBLIC_URL`
+    pub(crate) public_url: Option<&'a str>,
+    /// `TENANTS_SIGNATURE_AGE_SECONDS`
+    pub(crate) age_s: u32,
+    pub(crate) unix_seconds: i64,
+}
+
+/// Checks the signature of a whole request.
+fn verify_request(
+    rules: BoundRules<'_>,
+    key: &ClaimedKey<'_>,
+    request: &Request<'_>,
+    body: &[u8],
+) -> Result<(), ApiError> {
+    let secret = rules.key_secret.ok_or(NO_KEY_SECRET)?.signing_secret(key);
+    let terms = bound::Terms {
+        base: rules
+            .public_url
+            .or(request.origin)
+            .ok_or(ApiError::NotConfigured {
+                variable: "TENANTS_PUBLIC_URL",
+            })?,
+        unix_seconds: rules.unix_seconds,
+        age_s: rules.age_s,
+    };
+    Ok(bound::check(
+        request,
+        body,
+        &SigningSecret::new(&secret),
+        terms,
+    )?)
+}
+
+/// Checks the signature of the raw body, or of the whole request, by its scheme.
 pub(crate) fn verify(
     scheme: Scheme,
     secrets: Secrets<'_>,
     key: &ClaimedKey<'_>,
-    signature: Option<&str>,
+    rules: BoundRules<'_>,
+    request: &Request<'_>,
     body: &[u8],
     occasion: Occasion,
 ) -> Result<Caller, ApiError> {
+    let signature = request.headers.signature;
     let missing = ApiError::Unauthorized(Unauthorized::SignatureMissing);
     match scheme {
         Scheme::Hmac => secrets
@@ -137,33 +190,45 @@ pub(crate) fn verify(
             .verifying
             .ok_or(ApiError::NoRoute)?
             .verify(signature.ok_or(missing)?, body)?,
+        Scheme::Request => verify_request(rules, key, request, body)?,
         // These sign nothing, so they never become a caller.
         Scheme::Open | Scheme::Proxy => return Err(ApiError::NoRoute),
     }
-    Ok(Caller(KeyHolder::new(key, occasion)))
+    let is_bound = scheme == Scheme::Request;
+    Ok(Caller(KeyHolder::new(key, is_bound, occasion)))
 }
 
 /// Decides who may read the proxy's configuration (contract §2), without a query. For everybody else the route does not exist.
-/// `log_key` receives the id of the key, if there is one.
+/// A bound key signs here, too. `log_key` receives the id of the key, if there is one.
 pub(crate) fn proxy_reader(
     is_development: bool,
     allow_list: &AddressList,
-    secret: Option<&KeySecret>,
-    client_address: Option<&str>,
-    key: Option<&str>,
+    rules: BoundRules<'_>,
+    request: &Request<'_>,
     occasion: Occasion,
     log_key: impl FnOnce(i64),
 ) -> Result<ProxyReader, ApiError> {
-    let address = client_address.unwrap_or("");
+    let address = request.client_address.unwrap_or("");
     if is_development && is_loopback(address) {
         return Ok(ProxyReader::Developer);
     }
     if !allow_list.contains(address) {
         return Err(ApiError::NoRoute);
     }
-    let key = claim(secret, key)?;
+    let key = claim(rules.key_secret, request.headers.api_key)?;
     log_key(key.id());
-    Ok(ProxyReader::Holder(KeyHolder::new(&key, occasion)))
+    let is_bound = request.headers.sign_the_request();
+    if is_bound {
+        let body = match request.body {
+            Body::Bytes(body) => body,
+            Body::TooLarge => return Err(ApiError::BodyTooLarge),
+            Body::Incomplete => return Err(ApiError::BodyIncomplete),
+        };
+        verify_request(rules, &key, request, body)?;
+    }
+    Ok(ProxyReader::Holder(KeyHolder::new(
+        &key, is_bound, occasion,
+    )))
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -179,6 +244,12 @@ impl From<KeyError> for ApiError {
             KeyError::Malformed => Unauthorized::KeyMalformed,
             KeyError::Forged => Unauthorized::KeyForged,
         })
+    }
+}
+
+impl From<SignatureFault> for ApiError {
+    fn from(fault: SignatureFault) -> Self {
+        Self::Unauthorized(Unauthorized::Request(fault))
     }
 }
 

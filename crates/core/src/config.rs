@@ -57,8 +57,10 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_LOG_LEVEL",
     "TENANTS_PASSWORD_MEMORY_KIB",
     "TENANTS_PASSWORD_PASSES",
+    "TENANTS_PUBLIC_URL",
     "TENANTS_RESERVED_HOSTNAMES",
     "TENANTS_REUSED_ID",
+    "TENANTS_SIGNATURE_AGE_SECONDS",
     "TENANTS_STATS_MIN_AGE",
     "TENANTS_STATS_PER_RUN",
 ];
@@ -100,6 +102,10 @@ pub(crate) struct Access {
     pub(crate) request_secret: Option<RequestSecret>,
     /// Check signatures of the legacy dialect. Without them its routes do not exist.
     pub(crate) verifying_keys: Option<VerifyingKeys>,
+    /// The address that clients call, without a slash at its end, if it differs from the one that a host sees. Bound keys sign it.
+    pub(crate) public_url: Option<String>,
+    /// The number of seconds by which the clock of a bound key's client may be wrong.
+    pub(crate) signature_age_s: u32,
 }
 
 /// Hostnames that no tenant may have.

@@ -3,6 +3,7 @@
 pub mod api_key;
 pub(crate) mod fingerprint;
 pub mod hashing;
+pub mod message;
 pub mod seal;
 pub mod secret;
 pub mod signature;

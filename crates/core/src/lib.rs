@@ -45,7 +45,7 @@ mod testing;
 pub mod value;
 pub mod wire;
 
-pub use api::{Answer, Api, Exchange, Part, Rest};
+pub use api::{Admission, Answer, Api, Exchange, Part, Rest};
 pub use machine::{Context, Effect, Failure, FailureKind, Host, Machine, Outcome, Step};
 pub use value::random::{Random, RandomUnavailable};
 pub use value::version::VERSION;

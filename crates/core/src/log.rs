@@ -159,7 +159,7 @@ impl TaskEntry {
 }
 
 #[derive(Serialize)]
-struct MetricsLine<'a> {
+struct BindingLine<'a> {
     level: Level,
     binding: &'static str,
     cause: &'a str,
@@ -168,9 +168,41 @@ struct MetricsLine<'a> {
 /// The line for a host that cannot write its metrics, a warning: JSON without a line break.
 #[must_use]
 pub fn metrics_failed(cause: &str) -> String {
-    let line = MetricsLine {
+    let line = BindingLine {
         level: Level::Warn,
         binding: "METRICS",
+        cause,
+    };
+    // Strings always encode.
+    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+}
+
+/// The line for a host whose rate limiter failed, a warning: JSON without a line break. The request goes on.
+#[must_use]
+pub fn limiter_failed(cause: &str) -> String {
+    let line = BindingLine {
+        level: Level::Warn,
+        binding: "RATE_LIMITER",
+        cause,
+    };
+    // Strings always encode.
+    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+}
+
+#[derive(Serialize)]
+struct AfterwardsLine<'a> {
+    level: Level,
+    write: &'static str,
+    cause: &'a str,
+}
+
+/// The line for a host whose database could not write that a key was used ([`Answer::afterwards`](crate::Answer::afterwards)), a warning: JSON
+/// without a line break.
+#[must_use]
+pub fn afterwards_failed(cause: &str) -> String {
+    let line = AfterwardsLine {
+        level: Level::Warn,
+        write: "last_used_at",
         cause,
     };
     // Strings always encode.
@@ -200,7 +232,10 @@ pub fn unknown_variable(variable: &UnknownVariable) -> String {
 mod tests {
     use alloc::vec;
 
-    use super::{Level, LogEntry, TaskEntry, metrics_failed, unknown_variable};
+    use super::{
+        Level, LogEntry, TaskEntry, afterwards_failed, limiter_failed, metrics_failed,
+        unknown_variable,
+    };
     use crate::config::unknown;
     use crate::task::TaskError;
     use crate::task::stats::{Failed, Report};
@@ -264,6 +299,14 @@ mod tests {
         assert_eq!(
             metrics_failed("TypeError: \"x\""),
             r#"{"level":"warn","binding":"METRICS","cause":"TypeError: \"x\""}"#
+        );
+        assert_eq!(
+            limiter_failed("x"),
+            r#"{"level":"warn","binding":"RATE_LIMITER","cause":"x"}"#
+        );
+        assert_eq!(
+            afterwards_failed("x"),
+            r#"{"level":"warn","write":"last_used_at","cause":"x"}"#
         );
     }
 

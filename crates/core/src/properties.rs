@@ -35,10 +35,12 @@ use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::wire::body::{Json, members};
 use crate::wire::conditional::{Condition, Tag};
+use crate::wire::content_digest;
 use crate::wire::filter::{Order, PlanFilter, TenantQuery};
 use crate::wire::http::{Body, Headers, Request};
 use crate::wire::page::{Cursor, Page};
 use crate::wire::route::{self, Route};
+use crate::wire::signature_input::SignatureInput;
 use crate::wire::variables::{MAX_ENTRIES, Variables};
 
 /// A property: it panics if it does not hold for these bytes.
@@ -54,12 +56,14 @@ pub const ALL: &[(&str, Property)] = &[
     ("query", query),
     ("request", request),
     ("sealed", sealed),
+    ("signature", signature),
     ("value", value),
     ("variables", variables),
 ];
 
 /// 2026-01-01 00:00:00
 const NOW: i64 = 1_767_225_600;
+const ORIGIN: &str = "https://tenants.example.com";
 const KEY_SECRET: &str = "the secret of the keys, for properties";
 const REQUEST_SECRET: &str = "the secret of the requests, for properties";
 /// The longest sentence about one wrong value: a few quoted texts of 64 characters, or a name of 200.
@@ -143,6 +147,35 @@ pub fn condition(data: &[u8]) {
             assert!(!read.matches("\"another\"") || header.contains("\"another\""));
         }
         Err(error) => assert!(matches!(error, ApiError::MalformedHeader { .. })),
+    }
+}
+
+/// The headers of a signature of a whole request, with 0xFF between them: `Signature-Input`, `Signature` and `Content-Digest`, and a body. If
+/// the first one is accepted, the signature base says the same. If the last one is, the body's own digest is in it.
+pub fn signature(data: &[u8]) {
+    let mut pieces = data.split(|byte| *byte == 0xff).map(text);
+    let mut next = || pieces.next().unwrap_or_default();
+    let (input, bytes, digest, body) = (next(), next(), next(), next());
+    if let Ok(read) = SignatureInput::read(&input) {
+        let label = input.trim_start_matches(' ').split('=').next();
+        let again = format!("{}={}", label.unwrap_or_default(), read.params);
+        let again = SignatureInput::read(&again).expect("the serialized form");
+        assert_eq!(again, read, "{input}");
+        for name in &read.components {
+            assert!(input.contains(&format!("\"{name}\"")), "{input}");
+        }
+        if let Ok(signature) = read.signature(&bytes) {
+            assert!(bytes.contains(&STANDARD.encode(&signature)), "{bytes}");
+        }
+    }
+    if content_digest::check(&digest, body.as_bytes()).is_ok() {
+        let own = content_digest::of(body.as_bytes());
+        assert!(
+            digest.contains(&own) || digest.contains("sha-512=:"),
+            "{digest}"
+        );
+        let other = [body.as_bytes(), b"."].concat();
+        assert!(content_digest::check(&digest, &other).is_err(), "{digest}");
     }
 }
 
@@ -465,6 +498,8 @@ fn begun(
     let values = Headers::NAMES.map(|name| match (name, given(name)) {
         (_, Some(value)) => Some(value),
         ("x-api-key", None) => Some(service.key.clone()),
+        // Such a request is signed as a whole.
+        ("x-signature", None) if given("signature-input").is_some() => None,
         ("x-signature", None) => Some(signature.clone()),
         ("content-type", None) => Some("application/json".into()),
         ("x-request-id", None) => Some("r-1".into()),
@@ -473,6 +508,7 @@ fn begun(
     let request = Request {
         method,
         target,
+        origin: Some(ORIGIN),
         client_address: Some("203.0.113.9"),
         headers: Headers::from_values(core::array::from_fn(|at| values[at].as_deref())),
         body: Body::Bytes(body),

@@ -10,6 +10,7 @@ pub(crate) mod feed;
 pub(crate) mod find;
 pub(crate) mod history;
 pub(crate) mod idempotency;
+pub(crate) mod key_use;
 pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod plans;

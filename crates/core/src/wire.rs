@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod body;
 pub(crate) mod conditional;
+pub(crate) mod content_digest;
 pub(crate) mod dialect;
 pub(crate) mod filter;
 pub mod http;
@@ -17,4 +18,8 @@ pub(crate) mod prefer;
 pub(crate) mod problem;
 pub(crate) mod route;
 pub(crate) mod rule;
+pub(crate) mod signature_input;
+pub mod signed;
+pub(crate) mod structured;
+pub(crate) mod target_uri;
 pub mod variables;

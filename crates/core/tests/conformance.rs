@@ -171,6 +171,7 @@ impl Host {
         let request = Request {
             method: &asked.method,
             target: &asked.target,
+            origin: None,
             client_address: asked.client_address.as_deref(),
             headers: Headers::from_fn(header),
             body: Body::Bytes(&body),

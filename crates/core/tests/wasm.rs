@@ -58,6 +58,7 @@ fn begin(api: &Api, method: &str, path: &str, body: &str) -> Step<Exchange> {
     let request = Request {
         method,
         target: path,
+        origin: None,
         client_address: None,
         headers: Headers {
             api_key: Some(issued.text()),

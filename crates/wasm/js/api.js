@@ -88,8 +88,9 @@ export class TenantsApi {
       return value === null ? '' : `=${value}`
     })
     const begun = guarded(() => bindings.begin(
-      this.#handle(), request.method, targetOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
+      this.#handle(), request.method, ...partsOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
     const turn = await finished(begun, database, now)
+    if (turn.afterwards) await noteUse(turn.afterwards, database)
     const init = { status: turn.status, headers: turn.headers }
     if (turn.rest) return new Response(this.#listOf(turn.body, turn.rest, database, now), init)
     this.#note(entryOf(turn.log))
@@ -131,13 +132,16 @@ export class TenantsApi {
     return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now))
   }
 
-  async createApiKey(database, { name, expiresAt } = {}) {
-    return reported(await finished(guarded(() => bindings.createKey(this.#handle(), name, expiresAt, Date.now())), database))
+  async createApiKey(database, { name, expiresAt, scopes, bound } = {}) {
+    const { signing_secret: signingSecret, ...made } = reported(await finished(guarded(() => (
+      bindings.createKey(this.#handle(), name, expiresAt, scopes, bound === true, Date.now()))), database))
+    return { ...made, ...(signingSecret !== undefined && { signingSecret }) }
   }
 
   async listApiKeys(database) {
     const rows = reported(await finished(guarded(() => bindings.listKeys(this.#handle(), Date.now())), database))
-    return rows.map(({ id, name, created_at: createdAt, expires_at: expiresAt, deleted_at: deletedAt }) => ({ id, name, createdAt, expiresAt, deletedAt }))
+    return rows.map(({ id, name, scopes, bound, created_at: createdAt, expires_at: expiresAt, last_used_at: lastUsedAt, deleted_at: deletedAt }) => (
+      { id, name, scopes, bound, createdAt, expiresAt, lastUsedAt, deletedAt }))
   }
 
   async deleteApiKeys(database, { id, name } = {}) {
@@ -191,6 +195,15 @@ async function proceed({ handle, statements, wait, issued = generation }, databa
   return next
 }
 
+/** Notes that a key was used, once an hour. Here and not after the response, since a platform may stop the program then. */
+async function noteUse(statements, database) {
+  try {
+    await database.batch(statements.map(([sql, params]) => ({ sql, params })))
+  } catch (error) {
+    console.error("tenants-core: a key's use could not be noted:", error)
+  }
+}
+
 /** Returns a task's report. Throws the reason if it failed. */
 function reported({ report, failure, missing, unavailable }) {
   if (failure === undefined) return report
@@ -219,11 +232,11 @@ function entryOf({ key_id: keyId, duration_ms: durationMs, request_id: requestId
   return { ...rest, keyId, durationMs, requestId, ...(clientAddress !== undefined && { clientAddress }) }
 }
 
-/** Returns the path and query of an absolute URL, unchanged. */
-function targetOf(url) {
+/** Returns the two parts of an absolute URL, unchanged: scheme and authority, and path and query. */
+function partsOf(url) {
   const path = url.indexOf('/', url.indexOf('://') + 3)
   const end = url.indexOf('#')
-  return path < 0 ? '/' : url.slice(path, end < 0 ? undefined : end)
+  return path < 0 ? [url, '/'] : [url.slice(0, path), url.slice(path, end < 0 ? undefined : end)]
 }
 
 const EMPTY = new Uint8Array()

@@ -5,6 +5,7 @@ use tenants_core::crypto::signature::RequestSecret;
 use tenants_core::task::any::Order;
 use tenants_core::task::keys::{KeyChoice, KeyName};
 use tenants_core::value::clock::Timestamp;
+use tenants_core::value::scope::Scopes;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -35,17 +36,25 @@ pub fn create_key(
     api: u32,
     name: Option<String>,
     expires_at: Option<String>,
+    scopes: Option<Vec<String>>,
+    is_bound: bool,
     now_ms: f64,
 ) -> Result<String, JsValue> {
     let name = name.as_deref().map(key_name).transpose()?;
     let expires_at = expires_at.as_deref().map(Timestamp::parse).transpose();
     let expires_at = expires_at
         .map_err(|_| invalid("expiresAt", "expected a time in UTC, `YYYY-MM-DD HH:MM:SS`"))?;
-    Ok(begin_task(
-        api,
-        Order::CreateKey { name, expires_at },
-        now_ms,
-    ))
+    let scopes = scopes.map(|texts| Scopes::parse(texts.iter().map(String::as_str)));
+    let scopes = scopes
+        .transpose()
+        .map_err(|(_, detail)| invalid("scopes", &detail))?;
+    let order = Order::CreateKey {
+        name,
+        expires_at,
+        scopes,
+        is_bound,
+    };
+    Ok(begin_task(api, order, now_ms))
 }
 
 /// Begins to list the keys. Returns a turn in JSON.

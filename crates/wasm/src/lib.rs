@@ -20,9 +20,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::{VARIABLES, unknown};
+use tenants_core::crypto::secret::Secret;
 use tenants_core::log::{self, LogEntry};
 use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
-use tenants_core::sql::{Rows, Statement};
+use tenants_core::sql::{Batch, Rows, Statement};
 use tenants_core::task::TaskError;
 use tenants_core::task::any::{Order, Report, Task};
 use tenants_core::task::keys::KeyRow;
@@ -147,7 +148,7 @@ pub fn release(api: u32) {
 
 /// Begins a request under a configuration.
 ///
-/// `headers` has a line for each of [`header_names`]: empty if the request does not have the header, otherwise `=` and its value. `body` is
+/// `origin` and `target` are the two parts of the request's URL. `headers` has a line for each of [`header_names`]: empty if the request does not have the header, otherwise `=` and its value. `body` is
 /// `undefined` if it is longer than [`body_limit_bytes`], and `null` if it broke off before its end. `now_ms` is a time as `Date.now()` returns it. Returns a [`Turn`] in JSON.
 ///
 /// # Panics
@@ -157,6 +158,7 @@ pub fn release(api: u32) {
 pub fn begin(
     api: u32,
     method: &str,
+    origin: &str,
     target: &str,
     client_address: Option<String>,
     headers: &str,
@@ -176,6 +178,7 @@ pub fn begin(
     let request = Request {
         method,
         target,
+        origin: Some(origin),
         client_address: client_address.as_deref(),
         headers: Headers::from_values(values),
         body: match &bytes {
@@ -312,6 +315,9 @@ enum Turn<'a> {
         /// What the next part of the body waits for.
         #[serde(skip_serializing_if = "Option::is_none")]
         rest: Option<Box<RawValue>>,
+        /// What to run besides, which nobody waits for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        afterwards: Option<&'a [Statement]>,
     },
     Part {
         part: &'a str,
@@ -338,7 +344,12 @@ enum Turn<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum TaskReport<'a> {
-    Key { id: u64, key: &'a str },
+    Key {
+        id: u64,
+        key: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signing_secret: Option<&'a str>,
+    },
     Keys(&'a [KeyRow]),
     Deleted(&'a [i64]),
     Stats(&'a stats::Report),
@@ -352,6 +363,7 @@ fn answered(step: Step<Exchange>, began_ms: f64) -> String {
             response,
             log,
             rest,
+            afterwards,
         }) => {
             let Response {
                 status,
@@ -365,6 +377,7 @@ fn answered(step: Step<Exchange>, began_ms: f64) -> String {
                 body,
                 log,
                 rest,
+                afterwards: afterwards.as_ref().map(Batch::statements),
             })
         }
     }
@@ -422,6 +435,7 @@ fn reported(step: Step<Task>) -> String {
                 Report::KeyCreation(created) => TaskReport::Key {
                     id: created.id,
                     key: created.key.text(),
+                    signing_secret: created.signing_secret.as_ref().map(Secret::text),
                 },
                 Report::KeyList(rows) => TaskReport::Keys(rows),
                 Report::KeyDeletion(ids) => TaskReport::Deleted(ids),

@@ -115,6 +115,8 @@ export interface ApiKey {
   id: number;
   /** The value of `X-API-Key`. Show it now: the database keeps only its digest. */
   key: string;
+  /** Of a bound key: the secret that it signs whole requests with. Show it now, too. */
+  signingSecret?: string;
 }
 
 export interface ApiKeyOptions {
@@ -122,14 +124,22 @@ export interface ApiKeyOptions {
   name?: string | undefined;
   /** The first second in which the key is no longer valid, in UTC: `YYYY-MM-DD HH:MM:SS`. */
   expiresAt?: string | undefined;
+  /** What the key may do, such as `tenants:read`. Without it, everything. */
+  scopes?: string[] | undefined;
+  /** Whether the key signs whole requests (RFC 9421), and takes no other signature. */
+  bound?: boolean | undefined;
 }
 
 /** An API key as the database has it: without the key. Times are in UTC. */
 export interface ApiKeyRow {
   id: number;
   name: string | null;
+  scopes: string[];
+  bound: boolean;
   createdAt: string;
   expiresAt: string | null;
+  /** The hour of its last use, if that is known. */
+  lastUsedAt: string | null;
   deletedAt: string | null;
 }
 

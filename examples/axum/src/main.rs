@@ -97,6 +97,7 @@ async fn answer(
             response,
             log,
             rest: None,
+            ..
         }) => {
             eprintln!("{}", log.line(0));
             to_http(&response, HttpBody::from(response.body.to_string()))
@@ -118,12 +119,14 @@ impl Server {
     fn ask(&self, head: &Parts, body: &Result<Bytes, axum::Error>, client: SocketAddr) -> Answer {
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let client = client.ip().to_string();
+        let origin = header("host").map(|host| format!("http://{host}"));
         let request = Request {
             method: head.method.as_str(),
             target: head
                 .uri
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
+            origin: origin.as_deref(),
             client_address: Some(&client),
             headers: Headers::from_fn(header),
             body: match body {
@@ -133,7 +136,9 @@ impl Server {
             },
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
-        drive(step, &mut SystemHost::new(&mut self.connection()))
+        let mut connection = self.connection();
+        let host = &mut SystemHost::new(&mut connection);
+        drive(step, host).settled(host)
     }
 
     /// Sends a body of several parts. If one fails, the response breaks off, so that nobody takes it for a whole list.
@@ -142,6 +147,7 @@ impl Server {
             response,
             mut log,
             mut rest,
+            ..
         } = answer;
         let mut text = response.body.into_string();
         let runtime = Handle::current();

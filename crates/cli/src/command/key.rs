@@ -1,4 +1,4 @@
-//! `api:key:create`, `api:key:verify`, `api:key:delete` and `api:key:list`: API keys, in the database.
+//! `api:key:create`, `api:key:verify`, `api:key:rotate`, `api:key:delete` and `api:key:list`: API keys, in the database.
 //!
 //! The program issues a key and shows it once. The database receives only its digest.
 
@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::config::Config;
 use tenants_core::crypto::api_key::{KeyError, KeySecret};
+use tenants_core::crypto::secret::Secret;
 use tenants_core::task::keys::{
-    CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
+    CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRotation, KeyRow,
+    MAX_OVERLAP_SECONDS,
 };
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::scope::Scopes;
@@ -16,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
-use crate::names::KEY_SECRET;
+use crate::names::{API_KEY, KEY_SECRET, SIGNING_SECRET};
 use crate::output::{Format, World};
 use crate::random::SystemRandom;
 use crate::session::{Session, now, to_json};
@@ -36,6 +38,25 @@ pub struct CreateArgs {
     /// What the key may do, such as tenants:read,plans:read; without it, everything
     #[arg(long, value_name = "SCOPE,…", value_parser = scopes)]
     pub scopes: Option<Scopes>,
+
+    /// A bound key: it signs each request as a whole, with a signing secret of its own, and takes no other signature
+    #[arg(long)]
+    pub bound: bool,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// The options of `api:key:rotate`.
+#[derive(Debug, Clone, Args)]
+pub struct RotateArgs {
+    /// The key with this id
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_ID))]
+    pub id: u64,
+
+    /// For how long the secret before stays valid, at most a week
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_OVERLAP_SECONDS)))]
+    pub overlap: u32,
 
     #[command(flatten)]
     database: DatabaseArgs,
@@ -100,8 +121,11 @@ struct Shown<'a> {
     id: i64,
     name: Option<&'a str>,
     state: &'static str,
+    scopes: &'a [String],
+    bound: bool,
     created_at: &'a str,
     expires_at: Option<&'a str>,
+    last_used_at: Option<&'a str>,
     deleted_at: Option<&'a str>,
 }
 
@@ -112,6 +136,16 @@ struct Created<'a> {
     created_at: &'a str,
     expires_at: Option<&'a str>,
     key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing_secret: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Rotated<'a> {
+    id: u64,
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing_secret: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -139,8 +173,11 @@ fn shown<'a>(row: &'a KeyRow, now: &Timestamp) -> Shown<'a> {
             (None, true) => "expired",
             (None, false) => "active",
         },
+        scopes: &row.scopes,
+        bound: row.bound,
         created_at: &row.created_at,
         expires_at: row.expires_at.as_deref(),
+        last_used_at: row.last_used_at.as_deref(),
         deleted_at: row.deleted_at.as_deref(),
     }
 }
@@ -175,25 +212,29 @@ pub fn create(
     );
     let scopes = args.scopes.clone().unwrap_or_else(Scopes::all);
     let creation = creation.map_err(task::stopped)?;
-    let creation = creation.with_scopes(scopes).under(session.run()?);
+    let creation = creation
+        .with_scopes(scopes)
+        .bound(args.bound)
+        .under(session.run()?);
     let mut inserted = None;
     let created = task::run(&database, creation, world.now, |creation| {
         inserted = creation.inserts();
     });
-    let CreatedKey { id, key } = created.map_err(|stopped| match inserted {
+    let created = created.map_err(|stopped| match inserted {
         Some(id) if stopped.is_batch_unknown => may_exist(stopped.error, id, &now, &args.database),
         _ => stopped.error,
     })?;
+    let id = created.id;
     let shown = match session.format {
-        // Print only the key on standard output, so that `KEY=$(tenants api:key:create)` works in a script.
-        Format::Table => world.print(key.text()),
+        Format::Table => print_secrets(&created, world),
         Format::Json => {
             let created = Created {
                 id,
                 name: args.name.as_deref(),
                 created_at: now.as_str(),
                 expires_at: args.expires.as_ref().map(Timestamp::as_str),
-                key: key.text(),
+                key: created.key.text(),
+                signing_secret: created.signing_secret.as_ref().map(Secret::text),
             };
             let json = Zeroizing::new(to_json(&created)?);
             world.print(&json)
@@ -209,6 +250,84 @@ pub fn create(
         ));
     }
     shown
+}
+
+/// Prints a key that cannot be shown again. An ordinary key stands alone, so that `KEY=$(tenants api:key:create)` works in a script. A bound
+/// key and its signing secret are two variables, as a client reads them.
+fn print_secrets(created: &CreatedKey, world: &mut World<'_>) -> Result<(), Error> {
+    match &created.signing_secret {
+        None => world.print(created.key.text()),
+        Some(secret) => {
+            let both = Zeroizing::new(format!(
+                "{API_KEY}={}\n{SIGNING_SECRET}={}",
+                created.key.text(),
+                secret.text()
+            ));
+            world.print(&both)
+        }
+    }
+}
+
+/// Gives a key another secret under the same id, and shows it once.
+///
+/// # Errors
+/// Fails if there is no such key, the secret of keys is missing, or the database fails.
+pub fn rotate(
+    args: &RotateArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let database = Database::open(&session.settings, &args.database)?;
+    let found = session.settings.key_secret(!args.database.remote)?;
+    let config = Config::read(|name| (name == KEY_SECRET).then(|| found.secret.text().to_owned()))
+        .map_err(Error::of_variables)?;
+    let id = i64::try_from(args.id)
+        .map_err(|_| Error::Usage("expected an id of at most 2^63 - 1".into()))?;
+    let rotation = KeyRotation::begin(&config, id, args.overlap, session.run()?, (world.now)());
+    let rotation = rotation.map_err(task::stopped)?;
+    let rotated = task::run(&database, rotation, world.now, |_| ()).map_err(|stopped| {
+        if stopped.is_batch_unknown {
+            may_be_rotated(stopped.error, args)
+        } else {
+            stopped.error
+        }
+    })?;
+    let Some(rotated) = rotated else {
+        return Err(Error::Refused {
+            code: "not_found",
+            detail: "there is no such key, or it is deleted".into(),
+        });
+    };
+    match session.format {
+        Format::Table => {
+            print_secrets(&rotated, world)?;
+            world.note(&format!(
+                "This is key {id}, under a new secret. It cannot be shown again: the database has only its digest."
+            ));
+            Ok(())
+        }
+        Format::Json => {
+            let shown = Rotated {
+                id: rotated.id,
+                key: rotated.key.text(),
+                signing_secret: rotated.signing_secret.as_ref().map(Secret::text),
+            };
+            let json = Zeroizing::new(to_json(&shown)?);
+            world.print(&json)
+        }
+    }
+}
+
+/// Adds to the error of a rotation that the database may have committed it all the same.
+fn may_be_rotated(error: Error, args: &RotateArgs) -> Error {
+    match error {
+        Error::Database(detail) => Error::Database(format!(
+            "{detail}\nKey {} may have a new secret all the same, which nobody has: the failure may have come after the change. \
+             Rotate it again",
+            args.id
+        )),
+        other => other,
+    }
 }
 
 /// Adds to the error of an insertion that the database may have committed it all the same. Nobody has the key's text then, but the key is
@@ -326,8 +445,11 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         ("ID", "/id"),
         ("NAME", "/name"),
         ("STATE", "/state"),
+        ("SCOPES", "/scopes"),
+        ("BOUND", "/bound"),
         ("CREATED", "/created_at"),
         ("EXPIRES", "/expires_at"),
+        ("LAST USED", "/last_used_at"),
         ("DELETED", "/deleted_at"),
     ];
     let database = Database::open(&session.settings, &args.database)?;

@@ -29,11 +29,12 @@ impl fmt::Display for UnknownVariable {
 const PREFIXES: [&str; 2] = ["CHEVERETO_TENANT", "TENANTS_"];
 
 /// The variables of the command line program, which may share a file with the service's.
-const CLIENT_VARIABLES: [&str; 5] = [
+const CLIENT_VARIABLES: [&str; 6] = [
     "CHEVERETO_TENANT",
     "TENANTS_API_KEY",
     "TENANTS_OPERATOR",
     "TENANTS_PROJECT",
+    "TENANTS_SIGNING_SECRET",
     "TENANTS_URL",
 ];
 
@@ -88,6 +89,7 @@ mod tests {
             "TENANTS_API_KEY",
             "TENANTS_OPERATOR",
             "TENANTS_PROJECT",
+            "TENANTS_SIGNING_SECRET",
             "TENANTS_URL",
             "CHEVERETO_MAX_USERS",
             "PATH",

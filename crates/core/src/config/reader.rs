@@ -44,6 +44,10 @@ const MAX_AUDIT_DAYS: u32 = 36_525;
 const DEFAULT_JOB_WAIT_S: u32 = 20;
 pub(crate) const MAX_JOB_WAIT_S: u32 = 60;
 
+/// The seconds by which the clock of a bound key's client may be wrong: five minutes, and at most an hour.
+const DEFAULT_SIGNATURE_AGE_S: u32 = 5 * 60;
+const MAX_SIGNATURE_AGE_S: u32 = 60 * 60;
+
 /// The shortest secret, in bytes: 128 bits, as long as the random part of an API key.
 const MIN_SECRET_BYTES: usize = 16;
 
@@ -219,6 +223,20 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                 RequestSecret::after,
             ),
             verifying_keys: self.parsed("CHEVERETO_TENANTS_PUBLIC_KEY", VerifyingKeys::parse),
+            public_url: self.parsed("TENANTS_PUBLIC_URL", public_url),
+            signature_age_s: self.signature_age_s(),
+        }
+    }
+
+    fn signature_age_s(&mut self) -> u32 {
+        let name = "TENANTS_SIGNATURE_AGE_SECONDS";
+        match self.whole(name) {
+            Some(n) if !(1..=MAX_SIGNATURE_AGE_S).contains(&n) => {
+                let detail = format!("expected 1 to {MAX_SIGNATURE_AGE_S}; got {n}");
+                self.errors.push(VariableError { name, detail });
+                DEFAULT_SIGNATURE_AGE_S
+            }
+            n => n.unwrap_or(DEFAULT_SIGNATURE_AGE_S),
         }
     }
 
@@ -362,6 +380,30 @@ fn some_addresses(text: &str) -> Result<AddressList, String> {
         return Err("expected at least one address or CIDR range; got blanks".into());
     }
     Ok(list)
+}
+
+/// Parses the address that clients call. Returns it without a slash at its end.
+fn public_url(text: &str) -> Result<String, String> {
+    let expected = |what: &str| {
+        format!(
+            "expected a URL such as https://tenants.example.com, {what}; got {}",
+            quote(text)
+        )
+    };
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or_else(|| expected("with a scheme"))?;
+    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(expected("with the scheme http or https"));
+    }
+    if !rest.bytes().all(|b| b.is_ascii_graphic()) || rest.contains(['?', '#', '@', '"', '\\']) {
+        return Err(expected("in ASCII, without a user, a query or a fragment"));
+    }
+    let url = text.trim_end_matches('/');
+    if rest.starts_with('/') || rest.is_empty() {
+        return Err(expected("with a host"));
+    }
+    Ok(url.into())
 }
 
 /// Parses 32 bytes in base64 (RFC 4648 §4).

@@ -83,6 +83,23 @@ impl KeySecret {
         (derive(&self.current), self.previous.as_ref().map(derive))
     }
 
+    /// The signing secret of a key that this service issued, if the key is bound (contract §13): HMAC-SHA256 in hexadecimal digits, under the
+    /// secret that the key itself was issued under. No key's own MAC is of such a text.
+    #[must_use]
+    pub fn signing_secret(&self, key: &ClaimedKey<'_>) -> Secret {
+        let under = match &self.previous {
+            Some(previous) if key.is_under_previous => previous,
+            _ => &self.current,
+        };
+        signing_secret(under, key.key)
+    }
+
+    /// The same, of a key that was just issued.
+    #[must_use]
+    pub fn signing_secret_of_issued(&self, key: &IssuedKey) -> Secret {
+        signing_secret(&self.current, &key.text)
+    }
+
     /// Checks a key's form and its MAC. Only the database knows whether the key was deleted or has expired.
     ///
     /// # Errors
@@ -110,16 +127,14 @@ impl KeySecret {
         let (random, claimed) = bytes.split_at(RANDOM_BYTES);
         let prefix = &key[..key.len() - secret.len()];
         // `verify_slice` compares in constant time.
-        let holds = |secret| mac(secret, prefix, random).verify_slice(claimed).is_ok();
-        if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
-            Ok(ClaimedKey {
-                id: number,
-                key,
-                is_imported: false,
-            })
-        } else {
-            Err(KeyError::Forged)
-        }
+        let holds =
+            |secret: &Hmac<Sha256>| mac(secret, prefix, random).verify_slice(claimed).is_ok();
+        Ok(ClaimedKey {
+            id: number,
+            key,
+            is_imported: false,
+            is_under_previous: self.is_under_previous(holds)?,
+        })
     }
 
     /// Checks the rest of a key of a Chevereto installation.
@@ -139,12 +154,20 @@ impl KeySecret {
             mac.update(signed.as_bytes());
             mac.verify_slice(&claimed).is_ok()
         };
-        if holds(&self.current) || self.previous.as_ref().is_some_and(holds) {
-            Ok(ClaimedKey {
-                id,
-                key,
-                is_imported: true,
-            })
+        Ok(ClaimedKey {
+            id,
+            key,
+            is_imported: true,
+            is_under_previous: self.is_under_previous(holds)?,
+        })
+    }
+
+    /// Whether a key was issued under the previous secret.
+    fn is_under_previous(&self, holds: impl Fn(&Hmac<Sha256>) -> bool) -> Result<bool, KeyError> {
+        if holds(&self.current) {
+            Ok(false)
+        } else if self.previous.as_ref().is_some_and(holds) {
+            Ok(true)
         } else {
             Err(KeyError::Forged)
         }
@@ -166,6 +189,23 @@ impl fmt::Debug for KeySecret {
 
 /// The purpose of the secrets that are derived for fingerprints of requests. It keeps them apart from all other uses of the same key.
 pub(super) const FINGERPRINTS: &[u8] = b"tenants idempotency fingerprints";
+
+/// The purpose of the signing secrets that are derived from keys.
+const SIGNING: &[u8] = b"tenants signing ";
+
+fn signing_secret(under: &Hmac<Sha256>, key: &str) -> Secret {
+    let mut mac = under.clone();
+    mac.update(SIGNING);
+    mac.update(key.as_bytes());
+    Secret::new(hex_text(&mac.finalize().into_bytes()))
+}
+
+/// The digest of a bound key, made from that of its text. It is none that an ordinary key has, so a request finds its key only if it is signed
+/// in the key's own way, and earlier releases, which know no bound keys, find none at all.
+#[must_use]
+pub fn bound_digest(digest: &str) -> String {
+    format!("bound:{digest}")
+}
 
 /// The state of an HMAC after its key. Every message under the key starts from a copy of it.
 pub(super) fn keyed(secret: &[u8]) -> Hmac<Sha256> {
@@ -220,6 +260,7 @@ pub struct ClaimedKey<'k> {
     key: &'k str,
     /// Whether the key has the form of a Chevereto installation.
     is_imported: bool,
+    is_under_previous: bool,
 }
 
 impl ClaimedKey<'_> {
@@ -299,6 +340,27 @@ mod tests {
     }
 
     #[test]
+    fn a_signing_secret_is_that_of_the_key_and_of_the_secret_it_was_issued_under() {
+        let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
+        let shown = secret("s").signing_secret_of_issued(&issued);
+        // Python: hmac.new(b"s", b"tenants signing " + key, "sha256").hexdigest()
+        assert_eq!(
+            issued.text(),
+            "chv_7_AQIDBAUGBwgJCgsMDQ4PECnjLbSXUxSgzy3uXmspmx--b7sydPGZUlUEWII9fmXQ"
+        );
+        assert_eq!(
+            shown.text(),
+            "f9fdd010b9c51f96e4a527f1b7e167872332d19f2753a79de8eae5fa277846b2"
+        );
+        let rotating = secret("new").after(&Secret::new("s".into()));
+        let claimed = rotating.verify(issued.text()).unwrap();
+        assert_eq!(rotating.signing_secret(&claimed).text(), shown.text());
+        let other = secret("s").issue(8, &mut Counter::default()).unwrap();
+        let other = secret("s").signing_secret_of_issued(&other);
+        assert_ne!(other.text(), shown.text());
+    }
+
+    #[test]
     fn a_text_without_the_form_of_a_key_is_malformed() {
         let issued = secret("s").issue(7, &mut Counter::default()).unwrap();
         let tail = issued.text().strip_prefix("chv_7_").unwrap();
@@ -337,7 +399,8 @@ mod tests {
             let claimed = keys.verify(key).unwrap();
             assert_eq!((claimed.id(), claimed.digest()), (id, imported_digest(id)));
             let rotating = secret("new").after(&Secret::new(text("secret").into()));
-            assert_eq!(rotating.verify(key), keys.verify(key));
+            let again = rotating.verify(key).unwrap();
+            assert_eq!((again.id(), again.digest()), (id, imported_digest(id)));
             assert_eq!(secret("other").verify(key), Err(KeyError::Forged));
             let other_id = key.replacen(&format!("chv_{id}_"), "chv_7_", 1);
             assert_eq!(keys.verify(&other_id), Err(KeyError::Forged));

@@ -103,6 +103,10 @@ fn security_schemes() -> Value {
         "Ed25519": {
             "type": "apiKey", "in": "header", "name": "X-Signature",
             "description": "The Ed25519 signature of the raw body, in base64. The service verifies it under `CHEVERETO_TENANTS_PUBLIC_KEY`."
+        },
+        "MessageSignature": {
+            "type": "apiKey", "in": "header", "name": "Signature",
+            "description": "The signature of the whole request under the signing secret of a bound key: RFC 9421 with `hmac-sha256`, of `@method`, `@target-uri`, `x-api-key`, `content-digest` (RFC 9530) if there is a body, and those of `idempotency-key`, `if-match`, `if-none-match` and `prefer` that are sent. `Signature-Input` lists them, with `created`. A bound key takes no other signature, and other keys do not take this one."
         }
     })
 }
@@ -111,9 +115,16 @@ fn security_schemes() -> Value {
 fn security(scheme: Scheme, scopes: &[&str]) -> Value {
     match scheme {
         Scheme::Open => json!([]),
-        Scheme::Proxy => json!([{"ApiKey": scopes}, {}]),
-        Scheme::Hmac => json!([{"ApiKey": scopes, "Hmac": []}]),
-        Scheme::Ed25519 => json!([{"ApiKey": scopes, "Ed25519": []}]),
+        Scheme::Proxy => {
+            json!([{"ApiKey": scopes}, {"ApiKey": scopes, "MessageSignature": []}, {}])
+        }
+        Scheme::Hmac => {
+            json!([{"ApiKey": scopes, "Hmac": []}, {"ApiKey": scopes, "MessageSignature": []}])
+        }
+        Scheme::Ed25519 => {
+            json!([{"ApiKey": scopes, "Ed25519": []}, {"ApiKey": scopes, "MessageSignature": []}])
+        }
+        Scheme::Request => json!([{"ApiKey": scopes, "MessageSignature": []}]),
     }
 }
 
@@ -173,9 +184,9 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
     let mut codes = BTreeSet::from([Code::Forbidden, Code::Internal, Code::NotConfigured]);
     match scheme {
         Scheme::Open => {}
-        Scheme::Proxy => codes.extend([Code::Unauthorized, Code::Unavailable]),
-        Scheme::Hmac | Scheme::Ed25519 => codes.extend([
+        Scheme::Proxy | Scheme::Hmac | Scheme::Ed25519 | Scheme::Request => codes.extend([
             Code::Unauthorized,
+            Code::TooManyRequests,
             Code::PayloadTooLarge,
             Code::BodyIncomplete,
             Code::Unavailable,
@@ -445,9 +456,9 @@ impl Components {
     fn problem(&mut self, dialect: Dialect, status: u16, codes: &[Code]) -> Value {
         let words: Vec<&str> = codes.iter().map(|code| code.word()).collect();
         let own: &[&str] = match status {
-            401 => &["WWW-Authenticate"],
+            401 => &["WWW-Authenticate", "Date"],
             415 => &["Accept-Encoding"],
-            503 => &["Retry-After"],
+            429 | 503 => &["Retry-After"],
             _ => &[],
         };
         let headers = self.headers_of(dialect, own);

@@ -114,7 +114,7 @@ fn current(operation: Operation) -> Vec<Example> {
         Operation::Describe => vec![example("description", "This description", 200)],
         Operation::VerifyKey => vec![
             example("valid", "A valid key", 200).answer(json!({
-                "valid": true, "key": {"id": 1, "name": "billing", "created_at": MADE, "expires_at": null}
+                "valid": true, "key": {"id": 1, "name": "billing", "created_at": MADE, "expires_at": null, "scopes": ["*"], "bound": false}
             })),
         ],
         Operation::TraefikConfig => vec![
@@ -259,7 +259,7 @@ fn current(operation: Operation) -> Vec<Example> {
 }
 
 fn key() -> Value {
-    json!({"id": 2, "name": "reports", "scopes": ["tenants:read"], "created_at": MADE, "expires_at": null})
+    json!({"id": 2, "name": "reports", "scopes": ["tenants:read"], "bound": false, "created_at": MADE, "expires_at": null, "last_used_at": null})
 }
 
 fn new_key() -> Value {

@@ -26,7 +26,9 @@ enum Told {
 
 fn told(name: &str) -> Told {
     match name {
-        "x-api-key" | "x-signature" => Told::Security,
+        "x-api-key" | "x-signature" | "signature-input" | "signature" | "content-digest" => {
+            Told::Security
+        }
         "content-type" | "content-encoding" => Told::Body,
         "x-request-id" => Told::Parameter(
             |_| true,
@@ -59,6 +61,10 @@ fn told(name: &str) -> Told {
                 )
             },
             "What the caller would like of the response (RFC 7240). `respond-async`: a 202 at once, if the tenant's cell carries the request out; `wait=N`: the 202 after `N` seconds, 60 at the most. Other preferences are ignored.",
+        ),
+        "if-match" => Told::Parameter(
+            |_| false,
+            "A part of what a bound key signs, if it is sent.",
         ),
         other => panic!(
             "describe/headers.rs does not tell the header `{other}`, which the service reads"
@@ -156,9 +162,13 @@ pub(super) fn of_responses(name: &str) -> Value {
             "With `count=true`: the number of items on all pages.",
         ),
         "WWW-Authenticate" => (json!({"type": "string"}), "How to prove a caller."),
+        "Date" => (
+            json!({"type": "string"}),
+            "The service's clock, as HTTP writes times, by which signatures of whole requests are judged.",
+        ),
         "Retry-After" => (
             json!({"type": "integer", "minimum": 0}),
-            "The seconds to wait. Only with `code: \"unavailable\"`.",
+            "The seconds to wait. Only with `code: \"unavailable\"` or `\"too_many_requests\"`.",
         ),
         "Accept-Encoding" => (
             json!({"const": "identity"}),

@@ -89,6 +89,7 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
     let request = Request {
         method: route.method.name(),
         target: &target,
+        origin: None,
         client_address: Some("192.0.2.1"),
         headers: Headers {
             api_key: Some(key.text()),

@@ -6,7 +6,7 @@ use alloc::string::String;
 use serde_json::{Value, json};
 
 use super::headers::reference;
-use crate::operation::keys::MAX_OVERLAP_SECONDS;
+use crate::store::keys::MAX_OVERLAP_SECONDS;
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::scope::MAX_SCOPES;

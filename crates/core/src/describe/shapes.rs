@@ -106,17 +106,24 @@ fn plan(dialect: Dialect) -> Vec<(&'static str, Value)> {
     members
 }
 
-fn key() -> [(&'static str, Value); 5] {
+fn key() -> [(&'static str, Value); 7] {
     [
         ("id", json!({"type": "integer"})),
         ("name", text_or_null()),
-        (
-            "scopes",
-            json!({"type": "array", "minItems": 1, "items": {"type": "string"}}),
-        ),
+        ("scopes", scopes()),
+        ("bound", bound()),
         ("created_at", time()),
         ("expires_at", time_or_null()),
+        ("last_used_at", time_or_null()),
     ]
+}
+
+fn scopes() -> Value {
+    json!({"type": "array", "minItems": 1, "items": {"type": "string"}})
+}
+
+fn bound() -> Value {
+    json!({"type": "boolean", "description": "Whether the key signs whole requests (`MessageSignature`)."})
 }
 
 pub(super) fn list(of: &str) -> Value {
@@ -140,6 +147,14 @@ pub(super) fn all() -> BTreeMap<String, Value> {
             "state": {"enum": ["none", "installed"]}, "job_id": text_or_null(),
             "adopted": {"const": true, "description": "If the tenant took over the tables of a deleted one."}
         }
+    });
+    let mut new_key = object(key().into_iter().chain([(
+        "api_key",
+        json!({"type": "string", "description": "The key itself. No other response shows it."}),
+    )]));
+    new_key["properties"]["signing_secret"] = json!({
+        "type": "string", "pattern": "^[0-9a-f]{64}$",
+        "description": "Of a bound key: the secret that it signs with. No other response shows it."
     });
     let mut problem = object([
         ("type", json!({"const": "about:blank"})),
@@ -211,19 +226,15 @@ pub(super) fn all() -> BTreeMap<String, Value> {
                         ("name", text_or_null()),
                         ("created_at", time()),
                         ("expires_at", time_or_null()),
+                        ("scopes", scopes()),
+                        ("bound", bound()),
                     ]),
                 ),
             ]),
         ),
         ("ApiKey", object(key())),
         ("ApiKeyList", list("ApiKey")),
-        (
-            "NewApiKey",
-            object(key().into_iter().chain([(
-                "api_key",
-                json!({"type": "string", "description": "The key itself. No other response shows it."}),
-            )])),
-        ),
+        ("NewApiKey", new_key),
         (
             "TraefikConfig",
             object([(

@@ -3,6 +3,7 @@
 use alloc::string::ToString as _;
 
 use crate::operation::call::{Call, Pending};
+use crate::operation::keys::write_scopes;
 use crate::store::keys::{self, OwnKey};
 use crate::store::standing;
 use crate::wire::http::Response;
@@ -19,6 +20,8 @@ pub(crate) fn verify(call: &Call<'_>) -> Pending {
                     .optional_text("name", key.name.as_deref())
                     .text("created_at", &key.created_at)
                     .optional_text("expires_at", key.expires_at.as_deref())
+                    .nested("scopes", |out| write_scopes(&key.scopes, out))
+                    .raw("bound", if key.is_bound { "true" } else { "false" })
                     .end();
             })
         });

@@ -1,8 +1,8 @@
 //! `/keys`, `/keys/{id}` and `/keys/{id}/rotate` (contract §13).
 //!
-//! A caller makes, changes, rotates and deletes only keys whose scopes it has itself and that expire no later than its own. So each of these
-//! takes two trips to the database: the first one reads what the caller may give away, and the second one writes. A key's scopes never
-//! change. Its end may, so the write judges that again.
+//! A caller makes, changes, rotates and deletes only keys whose scopes it has itself, that expire no later than its own, and that are bound if
+//! its own is. So each of these takes two trips to the database: the first one reads what the caller may give away, and the second one writes.
+//! Neither a key's scopes nor whether it is bound ever changes. Its end may, so the write judges that again.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,7 +14,7 @@ use crate::crypto::api_key::{IssuedKey, KeySecret};
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, First, Next, Pending, absent, decode_all};
 use crate::sql::{Batch, Columns, Results, unexpected_result};
-use crate::store::keys::{self, Authority, Changed, NewKey, ShownKey};
+use crate::store::keys::{self, Authority, Changed, MAX_OVERLAP_SECONDS, NewKey, ShownKey};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::standing;
 use crate::store::write::Writer;
@@ -31,9 +31,6 @@ use crate::wire::rule::Rule;
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "key" };
 
-/// The longest time for which the secret before a rotation stays valid: a week.
-pub(crate) const MAX_OVERLAP_SECONDS: u32 = 7 * 24 * 60 * 60;
-
 /// The shortest one for a key that rotates itself, so that a response that is lost locks nobody out.
 const MIN_OWN_OVERLAP_SECONDS: u32 = 60;
 
@@ -41,7 +38,7 @@ const MIN_OWN_OVERLAP_SECONDS: u32 = 60;
 const MAX_ID_DIGITS: usize = 15;
 
 /// The room to reserve for a key's JSON, in bytes.
-const JSON_BYTES: usize = 192;
+const JSON_BYTES: usize = 240;
 
 /// `GET /keys`
 pub(crate) fn list(call: &Call<'_>) -> Pending {
@@ -68,15 +65,17 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
 /// `POST /keys`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let now = call.caller.now().clone();
-    let (name, scopes, expires_at) = read_new(call.fields()?, &now)?;
+    let (name, scopes, expires_at, is_bound) = read_new(call.fields()?, &now)?;
     let creation = Creation {
         issuer: Issuer::of(call)?,
         key: ShownKey {
             id: 0,
             name: name.map(|name| name.as_str().into()),
             scopes,
+            is_bound,
             created_at: now.to_string(),
             expires_at: expires_at.as_ref().map(ToString::to_string),
+            last_used_at: None,
         },
         now,
         expires_at,
@@ -107,7 +106,8 @@ impl Creation {
                 results.replay(past.replayed_until);
                 return self.replayed(past.answer, past.secret).map(First::Send);
             }
-            authority.covers(&self.key.scopes, self.key.expires_at.as_deref())?;
+            let end = self.key.expires_at.as_deref();
+            authority.covers(&self.key.scopes, self.key.is_bound, end)?;
             let id = authority.next_id;
             let (issued, secret) = self.issuer.issue(id, context.random)?;
             let new = NewKey {
@@ -117,13 +117,14 @@ impl Creation {
                 created_at: &self.now,
                 expires_at: self.expires_at.as_ref(),
                 scopes: &self.key.scopes,
+                is_bound: self.key.is_bound,
             };
             let batch = keys::create(&self.issuer.writer, new, secret);
             Ok(First::Run(Pending::write_then(batch, move |results, _| {
                 let response = match Changed::decode(results)? {
                     Changed::Yes => {
                         let key = ShownKey { id, ..self.key };
-                        Self::response(&key, issued.text(), &self.path)
+                        self.issuer.created(&key, issued.text(), &self.path)
                     }
                     Changed::Before(row, secret) => self.replayed(row.into_columns(), secret)?,
                     Changed::No if tries > 1 => {
@@ -151,12 +152,7 @@ impl Creation {
             ..self.key
         };
         let text = self.issuer.open(secret)?;
-        Ok(Self::response(&key, &text, &self.path))
-    }
-
-    fn response(key: &ShownKey, text: &str, path: &str) -> Response {
-        let location = format!("{path}/{}", key.id);
-        once(201, key, text).with("location", location)
+        Ok(self.issuer.created(&key, &text, &self.path))
     }
 }
 
@@ -172,7 +168,7 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             .as_ref()
             .map(|at| at.as_ref().map(Timestamp::as_str));
         if let Some(at) = expires_at {
-            authority.covers(&key.scopes, at)?;
+            authority.covers(&key.scopes, key.is_bound, at)?;
         }
         let name = name.as_ref().map(|name| name.as_ref().map(KeyName::as_str));
         Ok(keys::edit(writer, id, name, expires_at))
@@ -249,16 +245,17 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         if let Some(mut past) = authority.past.take() {
             results.replay(past.replayed_until);
             let key = ShownKey::decode_remembered(id, &mut past.answer)?;
-            return Ok(First::Send(once(200, &key, &issuer.open(past.secret)?)));
+            let text = issuer.open(past.secret)?;
+            return Ok(First::Send(issuer.once(200, &key, &text)));
         }
-        let scopes = covered(&authority)?.scopes.clone();
+        covered(&authority)?;
         let key = authority.key.take().ok_or(NOT_FOUND)?;
         let (issued, secret) = issuer.issue(id, context.random)?;
         let batch = keys::rotate(
             &issuer.writer,
             id,
             issued.digest(),
-            &scopes,
+            &key,
             previous_until.as_ref(),
             secret,
         );
@@ -266,10 +263,11 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             batch,
             move |results| match Changed::decode(results)? {
                 Changed::No => Err(NOT_FOUND),
-                Changed::Yes => Ok(once(200, &key, issued.text())),
+                Changed::Yes => Ok(issuer.once(200, &key, issued.text())),
                 Changed::Before(mut row, secret) => {
                     let key = ShownKey::decode_remembered(id, &mut row)?;
-                    Ok(once(200, &key, &issuer.open(secret)?))
+                    let text = issuer.open(secret)?;
+                    Ok(issuer.once(200, &key, &text))
                 }
             },
         )))
@@ -333,6 +331,27 @@ impl Issuer {
             .ok_or_else(|| unexpected_result("a key was remembered without its text".into()))?;
         open_secret(&fingerprint, &sealed, self.sealer.as_deref())
     }
+
+    /// The response to the creation of a key.
+    fn created(&self, key: &ShownKey, text: &str, path: &str) -> Response {
+        let location = format!("{path}/{}", key.id);
+        self.once(201, key, text).with("location", location)
+    }
+
+    /// The only response that shows a key's text, and the signing secret of a bound one. A key that is shown again after its secret was replaced
+    /// is not valid any more, and has no signing secret either.
+    fn once(&self, status: u16, key: &ShownKey, text: &str) -> Response {
+        let claimed = self.secret.verify(text).ok().filter(|_| key.is_bound);
+        let signing = claimed.map(|claimed| self.secret.signing_secret(&claimed));
+        let body = object(|o| {
+            let o = write_json(key, o).text("api_key", text);
+            match &signing {
+                Some(secret) => o.text("signing_secret", secret.text()),
+                None => o,
+            }
+        });
+        Response::json(status, body)
+    }
 }
 
 /// Reads the result of the first batch.
@@ -343,7 +362,7 @@ fn read(results: &mut Results) -> Result<Authority, ApiError> {
 /// The key that the caller asked for, if it may change it.
 fn covered(authority: &Authority) -> Result<&ShownKey, ApiError> {
     let key = authority.key.as_ref().ok_or(NOT_FOUND)?;
-    authority.covers(&key.scopes, key.expires_at.as_deref())?;
+    authority.covers(&key.scopes, key.is_bound, key.expires_at.as_deref())?;
     Ok(key)
 }
 
@@ -356,31 +375,29 @@ fn parse_id(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| ok)
 }
 
-/// The only response that shows a key's text.
-fn once(status: u16, key: &ShownKey, text: &str) -> Response {
-    let body = object(|o| write_json(key, o).text("api_key", text));
-    Response::json(status, body)
-}
-
 fn write_json<'o>(key: &ShownKey, o: Object<'o>) -> Object<'o> {
     o.raw("id", &key.id.to_string())
         .optional_text("name", key.name.as_deref())
-        .nested("scopes", |out| {
-            out.push('[');
-            for (i, scope) in key.scopes.texts().iter().enumerate() {
-                // A scope needs no escaping: it has letters, digits and `:*_-` only.
-                let comma = if i > 0 { "," } else { "" };
-                for part in [comma, "\"", scope, "\""] {
-                    out.push_str(part);
-                }
-            }
-            out.push(']');
-        })
+        .nested("scopes", |out| write_scopes(&key.scopes, out))
+        .raw("bound", if key.is_bound { "true" } else { "false" })
         .text("created_at", &key.created_at)
         .optional_text("expires_at", key.expires_at.as_deref())
+        .optional_text("last_used_at", key.last_used_at.as_deref())
 }
 
-type New = (Option<KeyName>, Scopes, Option<Timestamp>);
+/// Writes scopes as a list. A scope needs no escaping: it has letters, digits and `:*_-` only.
+pub(crate) fn write_scopes(scopes: &Scopes, out: &mut String) {
+    out.push('[');
+    for (i, scope) in scopes.texts().iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        for part in [comma, "\"", scope, "\""] {
+            out.push_str(part);
+        }
+    }
+    out.push(']');
+}
+
+type New = (Option<KeyName>, Scopes, Option<Timestamp>, bool);
 
 /// Reads the body of `POST /keys`.
 fn read_new(mut fields: Fields<'_>, now: &Timestamp) -> Result<New, ApiError> {
@@ -388,8 +405,11 @@ fn read_new(mut fields: Fields<'_>, now: &Timestamp) -> Result<New, ApiError> {
     let scopes = fields.required("scopes", Rule::Scopes, read_scopes);
     let end = |v: Json<'_>| v.nullable(|v| read_end(v, now));
     let expires_at = fields.maybe("expires_at", Rule::KeyEnd, end);
-    let (name, scopes, expires_at) = fields.finish((name, scopes, expires_at))?;
-    Ok((name.flatten(), scopes, expires_at.flatten()))
+    let is_bound = fields.maybe("bound", Rule::Boolean, Json::boolean);
+    let (name, scopes, expires_at, is_bound) =
+        fields.finish((name, scopes, expires_at, is_bound))?;
+    let is_bound = is_bound.unwrap_or_default();
+    Ok((name.flatten(), scopes, expires_at.flatten(), is_bound))
 }
 
 type Patch = (Option<Option<KeyName>>, Option<Option<Timestamp>>);
@@ -438,7 +458,7 @@ fn read_scopes(value: Json<'_>) -> Checked<Scopes> {
         }
     }
     Scopes::parse(texts.iter().map(AsRef::as_ref)).map_err(|(at, detail)| {
-        let pointer = at.map_or_else(alloc::string::String::new, |i| format!("/{i}"));
+        let pointer = at.map_or_else(String::new, |i| format!("/{i}"));
         Wrong([(pointer, detail)].into())
     })
 }

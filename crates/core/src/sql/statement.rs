@@ -81,6 +81,12 @@ impl Batch {
         }
     }
 
+    /// Adds a statement at the end.
+    pub(crate) fn and(mut self, statement: Sql) -> Self {
+        self.statements.push(statement.into_statement());
+        self
+    }
+
     /// A batch of several statements.
     pub(crate) fn of(statements: impl IntoIterator<Item = Sql>) -> Self {
         Self {

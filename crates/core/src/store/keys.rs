@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use crate::auth::Caller;
+use crate::crypto::api_key::bound_digest;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency::{Idempotency, Past};
@@ -17,11 +18,16 @@ use crate::value::fault::{ApiError, Internal};
 use crate::value::run::Run;
 use crate::value::scope::Scopes;
 
+/// The longest time for which the secret before a rotation stays valid: a week.
+pub const MAX_OVERLAP_SECONDS: u32 = 7 * 24 * 60 * 60;
+
 /// A key as the contract shows it.
 #[derive(Debug)]
 pub(crate) struct OwnKey {
     pub(crate) id: i64,
     pub(crate) name: Option<String>,
+    pub(crate) scopes: Scopes,
+    pub(crate) is_bound: bool,
     pub(crate) created_at: String,
     pub(crate) expires_at: Option<String>,
 }
@@ -33,7 +39,7 @@ pub(crate) fn own(caller: &Caller) -> Batch {
         concat!(
             "SELECT ",
             standing_of_row!(),
-            " AS standing, id, name, created_at, expires_at FROM api_keys WHERE ",
+            " AS standing, id, name, scopes, is_bound, created_at, expires_at FROM api_keys WHERE ",
             valid_key!()
         ),
     ))
@@ -42,9 +48,14 @@ pub(crate) fn own(caller: &Caller) -> Batch {
 impl OwnKey {
     /// Reads a row of [`own`].
     pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
+        let id = row.integer("id")?;
+        let name = row.optional_text("name")?;
+        let scopes = row.text("scopes")?;
         Ok(Self {
-            id: row.integer("id")?,
-            name: row.optional_text("name")?,
+            id,
+            name,
+            scopes: stored_scopes(&id.to_string(), &scopes)?,
+            is_bound: row.boolean("is_bound")?,
             created_at: row.text("created_at")?,
             expires_at: row.optional_text("expires_at")?,
         })
@@ -57,8 +68,12 @@ pub(crate) struct ShownKey {
     pub(crate) id: i64,
     pub(crate) name: Option<String>,
     pub(crate) scopes: Scopes,
+    /// Whether it signs whole requests.
+    pub(crate) is_bound: bool,
     pub(crate) created_at: String,
     pub(crate) expires_at: Option<String>,
+    /// The hour of its last use, if that is known.
+    pub(crate) last_used_at: Option<String>,
 }
 
 /// Reads all keys that are not deleted. [`ShownKey::decode`] reads the rows.
@@ -67,7 +82,7 @@ pub(crate) fn shown(caller: &Caller) -> Batch {
         standing::statement(
             caller,
             concat!(
-                "SELECT k.standing, t.id, t.name, t.scopes, t.created_at, t.expires_at FROM ",
+                "SELECT k.standing, t.id, t.name, t.scopes, t.is_bound, t.created_at, t.expires_at, t.last_used_at FROM ",
                 caller!(),
                 " AS k LEFT JOIN api_keys AS t ON t.id > ",
                 if_allowed!("?5"),
@@ -87,7 +102,7 @@ pub(crate) fn authority(
 ) -> Batch {
     let sql = standing::statement(
         caller,
-        "SELECT k.standing, c.scopes AS own_scopes, c.expires_at AS own_expires_at, \
+        "SELECT k.standing, c.scopes AS own_scopes, c.is_bound AS own_is_bound, c.expires_at AS own_expires_at, \
          coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?6), 0) + 1 AS next_id, ",
     )
     .values([id.into(), TABLE.into()]);
@@ -100,7 +115,7 @@ pub(crate) fn authority(
         }
     };
     Batch::one(sql.sql(concat!(
-        " AS remembered, t.id, t.name, t.scopes, t.created_at, t.expires_at FROM ",
+        " AS remembered, t.id, t.name, t.scopes, t.is_bound, t.created_at, t.expires_at, t.last_used_at FROM ",
         caller!(),
         " AS k CROSS JOIN api_keys AS c ON c.id = ",
         standing::key!(id),
@@ -114,6 +129,7 @@ pub(crate) fn authority(
 #[derive(Debug)]
 pub(crate) struct Authority {
     scopes: Scopes,
+    is_bound: bool,
     expires_at: Option<String>,
     pub(crate) next_id: i64,
     /// The same request, carried out before.
@@ -128,11 +144,13 @@ impl Authority {
     /// 422 if the `Idempotency-Key` belongs to another request.
     pub(crate) fn decode(mut row: Judged) -> Result<Self, ApiError> {
         let scopes = row.text("own_scopes")?;
+        let is_bound = row.boolean("own_is_bound")?;
         let expires_at = row.optional_text("own_expires_at")?;
         let next_id = row.integer("next_id")?;
         let past = row.optional_text("remembered")?;
         Ok(Self {
             scopes: stored_scopes("own", &scopes)?,
+            is_bound,
             expires_at,
             next_id,
             past: past
@@ -142,17 +160,23 @@ impl Authority {
         })
     }
 
-    /// Checks that the caller may make or change a key with these scopes and this end.
+    /// Checks that the caller may make or change a key with these scopes and this end, which is bound or not.
     ///
     /// # Errors
-    /// 403 if it has a scope that the caller lacks, or outlives the caller's own key.
-    pub(crate) fn covers(&self, scopes: &Scopes, expires_at: Option<&str>) -> Result<(), ApiError> {
+    /// 403 if it has a scope that the caller lacks, outlives the caller's own key, or is not bound although the caller's own key is.
+    pub(crate) fn covers(
+        &self,
+        scopes: &Scopes,
+        is_bound: bool,
+        expires_at: Option<&str>,
+    ) -> Result<(), ApiError> {
         let missing = self.scopes.lacks(scopes);
         if !missing.is_empty() {
             let missing = missing.into_iter().map(Into::into).collect();
             return Err(ApiError::InsufficientScope { missing });
         }
         match &self.expires_at {
+            _ if self.is_bound && !is_bound => Err(ApiError::ExceedsOwnKey),
             Some(own) if expires_at.is_none_or(|at| at > own.as_str()) => {
                 Err(ApiError::ExceedsOwnKey)
             }
@@ -170,8 +194,10 @@ impl ShownKey {
             id,
             name,
             scopes: stored_scopes(&id.to_string(), &scopes)?,
+            is_bound: row.boolean("is_bound")?,
             created_at: row.text("created_at")?,
             expires_at: row.optional_text("expires_at")?,
+            last_used_at: row.optional_text("last_used_at")?,
         })
     }
 
@@ -186,8 +212,10 @@ impl ShownKey {
             id,
             name,
             scopes: stored_scopes(&id.to_string(), &scopes)?,
+            is_bound: row.boolean("is_bound")?,
             created_at: row.text("created_at")?,
             expires_at: row.optional_text("expires_at")?,
+            last_used_at: row.optional_text("last_used_at")?,
         }))
     }
 }
@@ -244,13 +272,20 @@ pub(crate) fn create(writer: &Writer, new: NewKey<'_>, secret: Option<String>) -
     let values = [
         new.id.into(),
         new.name.into(),
-        stored_digest(new.digest, new.scopes).into(),
+        stored_digest(new.digest, new.scopes, new.is_bound).into(),
         new.scopes.to_stored().into(),
         new.scopes.permits().into(),
         new.expires_at.map(Timestamp::as_str).into(),
         TABLE.into(),
     ];
-    Batch::one(write::statement(writer, text, values, secret))
+    let create = Batch::one(write::statement(writer, text, values, secret));
+    if !new.is_bound {
+        return create;
+    }
+    // The digest alone decides how the key signs. The column is for those who look at the row.
+    let mark = Sql::new("UPDATE api_keys SET is_bound = 1 WHERE id = ?1 AND digest = ?2")
+        .values([new.id.into(), bound_digest(new.digest).into()]);
+    create.and(mark)
 }
 
 /// Changes a key's name, its end, or both. [`Changed::decode`] reads the result.
@@ -300,7 +335,7 @@ pub(crate) fn rotate(
     writer: &Writer,
     id: i64,
     digest: &str,
-    scopes: &Scopes,
+    key: &ShownKey,
     previous_until: Option<&Timestamp>,
     secret: Option<String>,
 ) -> Batch {
@@ -314,11 +349,11 @@ pub(crate) fn rotate(
             ", ?6, ?7, ?8"
         ),
         "exceeds_own, id_is_there",
-        "(SELECT json_array(name, scopes, created_at, expires_at) FROM api_keys WHERE id = ?6)"
+        "(SELECT json_array(name, scopes, is_bound, created_at, expires_at, last_used_at) FROM api_keys WHERE id = ?6)"
     );
     let values = [
         id.into(),
-        stored_digest(digest, scopes).into(),
+        stored_digest(digest, &key.scopes, key.is_bound).into(),
         previous_until.map(Timestamp::as_str).into(),
     ];
     Batch::one(write::statement(writer, text, values, secret))
@@ -364,11 +399,14 @@ pub(crate) struct NewKey<'a> {
     pub(crate) created_at: &'a Timestamp,
     pub(crate) expires_at: Option<&'a Timestamp>,
     pub(crate) scopes: &'a Scopes,
+    pub(crate) is_bound: bool,
 }
 
-/// The digest to store of a key with these scopes: earlier releases, which know no scopes, do not match one in upper case.
-fn stored_digest(digest: &str, scopes: &Scopes) -> String {
-    if *scopes == Scopes::all() {
+/// The digest to store of a key with these scopes: earlier releases, which know no scopes, do not match one in upper case, nor a bound one.
+fn stored_digest(digest: &str, scopes: &Scopes, is_bound: bool) -> String {
+    if is_bound {
+        bound_digest(digest)
+    } else if *scopes == Scopes::all() {
         digest.into()
     } else {
         digest.to_ascii_uppercase()
@@ -387,18 +425,19 @@ pub(crate) fn next_id() -> Batch {
 /// inserted.
 pub(crate) fn insert(new: NewKey<'_>, run: &Run) -> Batch {
     let insert = Sql::new(
-        "INSERT INTO api_keys (id, name, digest, created_at, expires_at, scopes, permits) SELECT ?1, ?2, ?3, ?4, ?5, ?7, ?8 \
+        "INSERT INTO api_keys (id, name, digest, created_at, expires_at, scopes, permits, is_bound) SELECT ?1, ?2, ?3, ?4, ?5, ?7, ?8, ?9 \
          WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?6 AND seq >= ?1) RETURNING id",
     )
     .values([
         new.id.into(),
         new.name.into(),
-        stored_digest(new.digest, new.scopes).into(),
+        stored_digest(new.digest, new.scopes, new.is_bound).into(),
         new.created_at.as_str().into(),
         new.expires_at.map(Timestamp::as_str).into(),
         TABLE.into(),
         new.scopes.to_stored().into(),
         new.scopes.permits().into(),
+        new.is_bound.into(),
     ]);
     let entry = audit::after_change(Entry {
         author: Author::Run(run),
@@ -441,12 +480,25 @@ pub struct KeyRow {
     pub id: i64,
     /// The key's purpose.
     pub name: Option<String>,
+    /// What it may do, such as `tenants:read`; `*` for everything.
+    pub scopes: Vec<String>,
+    /// Whether it signs whole requests.
+    pub bound: bool,
     /// The time of its creation.
     pub created_at: String,
     /// The first second in which the key is no longer valid.
     pub expires_at: Option<String>,
+    /// The hour of its last use, if that is known.
+    pub last_used_at: Option<String>,
     /// The time of its deletion.
     pub deleted_at: Option<String>,
+}
+
+/// The columns of a [`KeyRow`].
+macro_rules! key_columns {
+    () => {
+        "SELECT id, name, scopes, is_bound, created_at, expires_at, last_used_at, deleted_at FROM api_keys"
+    };
 }
 
 impl KeyRow {
@@ -460,8 +512,11 @@ impl KeyRow {
                 Ok(Self {
                     id: row.integer("id")?,
                     name: row.optional_text("name")?,
+                    scopes: row.text("scopes")?.split(' ').map(Into::into).collect(),
+                    bound: row.boolean("is_bound")?,
                     created_at: row.text("created_at")?,
                     expires_at: row.optional_text("expires_at")?,
+                    last_used_at: row.optional_text("last_used_at")?,
                     deleted_at: row.optional_text("deleted_at")?,
                 })
             })
@@ -471,28 +526,60 @@ impl KeyRow {
 
 /// Reads all keys, deleted ones too.
 pub(crate) fn all() -> Batch {
-    Batch::one(Sql::new(
-        "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys ORDER BY id",
-    ))
+    Batch::one(Sql::new(concat!(key_columns!(), " ORDER BY id")))
 }
 
 /// Reads the valid keys that expire until a time, the next one first.
 pub(crate) fn expiring(now: &Timestamp, until: &Timestamp) -> Sql {
-    Sql::new(
-        "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys \
-         WHERE deleted_at IS NULL AND expires_at > ?1 AND expires_at <= ?2 ORDER BY expires_at, id",
-    )
+    Sql::new(concat!(
+        key_columns!(),
+        " WHERE deleted_at IS NULL AND expires_at > ?1 AND expires_at <= ?2 ORDER BY expires_at, id",
+    ))
     .values([now.as_str().into(), until.as_str().into()])
 }
 
-/// Reads the key with this id, if it has this digest.
+/// Reads the key with this id, if it has this digest, bound or not.
 pub(crate) fn by_digest(id: i64, digest: &str) -> Batch {
     Batch::one(
-        Sql::new(
-            "SELECT id, name, created_at, expires_at, deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2 COLLATE NOCASE",
-        )
-        .values([id.into(), digest.into()]),
+        Sql::new(concat!(
+            key_columns!(),
+            " WHERE id = ?1 AND (digest = ?2 COLLATE NOCASE OR digest = ?3)"
+        ))
+        .values([id.into(), digest.into(), bound_digest(digest).into()]),
     )
+}
+
+/// Gives a key another secret, without a caller, and writes the entry. The one before stays valid until `previous_until`. The first statement
+/// returns a row if there is such a key.
+pub(crate) fn rotate_row(
+    key: &KeyRow,
+    digest: &str,
+    previous_until: Option<&Timestamp>,
+    run: &Run,
+    now: &Timestamp,
+) -> Result<Batch, ApiError> {
+    let scopes = stored_scopes(&key.id.to_string(), &key.scopes.join(" "))?;
+    let update = Sql::new(
+        "UPDATE api_keys SET previous_digest = digest, previous_until = ?2, digest = ?3 \
+         WHERE id = ?1 AND deleted_at IS NULL RETURNING id",
+    )
+    .values([
+        key.id.into(),
+        previous_until.map(Timestamp::as_str).into(),
+        stored_digest(digest, &scopes, key.bound).into(),
+    ]);
+    let entry = audit::after_change(Entry {
+        author: Author::Run(run),
+        action: Action::ApiKeyRotate,
+        subject: &key.id.to_string(),
+        now,
+    });
+    Ok(Batch::of([update, entry]))
+}
+
+/// Reads the key with this id.
+pub(crate) fn by_id(id: i64) -> Batch {
+    Batch::one(Sql::new(concat!(key_columns!(), " WHERE id = ?1")).values([id.into()]))
 }
 
 /// Deletes the keys with this id, with this name, or with both, and writes an entry for each. Their rows stay, marked. The second

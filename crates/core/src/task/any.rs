@@ -11,6 +11,7 @@ use crate::task::keys::{
 use crate::task::prepare::Preparation;
 use crate::task::stats::{self, Refresh};
 use crate::value::clock::Timestamp;
+use crate::value::scope::Scopes;
 
 /// The task that a host asks for. [`Api::begin_task`](crate::Api::begin_task) begins it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub enum Order {
         name: Option<KeyName>,
         /// The first second in which it is no longer valid.
         expires_at: Option<Timestamp>,
+        /// What it may do; everything without it.
+        scopes: Option<Scopes>,
+        /// Whether it signs whole requests.
+        is_bound: bool,
     },
     /// List the API keys.
     ListKeys,

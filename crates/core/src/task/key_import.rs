@@ -70,6 +70,7 @@ impl KeyImport {
                 created_at: key.created_at.as_ref().unwrap_or(now),
                 expires_at: key.expires_at.as_ref(),
                 scopes: &all,
+                is_bound: false,
             };
             keys::import(new, run, now)
         });

@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 
 use crate::config::Config;
 use crate::crypto::api_key::{IssuedKey, KeySecret};
+use crate::crypto::secret::Secret;
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results};
-pub use crate::store::keys::KeyRow;
 use crate::store::keys::{self, NewKey};
+pub use crate::store::keys::{KeyRow, MAX_OVERLAP_SECONDS};
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
@@ -31,6 +32,7 @@ pub struct KeyCreation {
     name: Option<KeyName>,
     expires_at: Option<Timestamp>,
     scopes: Scopes,
+    is_bound: bool,
     now: Timestamp,
     run: Run,
     waits_for: WaitsFor,
@@ -51,6 +53,28 @@ pub struct CreatedKey {
     pub id: u64,
     /// The key.
     pub key: IssuedKey,
+    /// The signing secret, if the key is bound.
+    pub signing_secret: Option<Secret>,
+}
+
+impl CreatedKey {
+    fn new(
+        id: i64,
+        is_bound: bool,
+        secret: &KeySecret,
+        random: &mut dyn Random,
+    ) -> Result<Self, ApiError> {
+        let id = u64::try_from(id).map_err(|_| no_id())?;
+        let key = secret
+            .issue(id, random)
+            .map_err(|_| ApiError::Internal(Internal::Random))?;
+        let signing_secret = is_bound.then(|| secret.signing_secret_of_issued(&key));
+        Ok(Self {
+            id,
+            key,
+            signing_secret,
+        })
+    }
 }
 
 impl KeyCreation {
@@ -77,6 +101,7 @@ impl KeyCreation {
             name,
             expires_at,
             scopes: Scopes::all(),
+            is_bound: false,
             now,
             run: Run::new(request_id),
             waits_for: WaitsFor::NextId,
@@ -102,6 +127,13 @@ impl KeyCreation {
         self
     }
 
+    /// Makes the key a bound one if `is_bound`: it signs whole requests, with the report's signing secret.
+    #[must_use]
+    pub fn bound(mut self, is_bound: bool) -> Self {
+        self.is_bound = is_bound;
+        self
+    }
+
     /// Uses the host's own run for the audit entry.
     #[must_use]
     pub fn under(mut self, run: Run) -> Self {
@@ -110,21 +142,18 @@ impl KeyCreation {
     }
 
     fn insert(mut self, id: i64, random: &mut dyn Random) -> Result<Self, ApiError> {
-        let number = u64::try_from(id).map_err(|_| no_id())?;
-        let key = self
-            .secret
-            .issue(number, random)
-            .map_err(|_| ApiError::Internal(Internal::Random))?;
+        let created = CreatedKey::new(id, self.is_bound, &self.secret, random)?;
         let new = NewKey {
             id,
             name: self.name.as_ref().map(KeyName::as_str),
-            digest: key.digest(),
+            digest: created.key.digest(),
             created_at: &self.now,
             expires_at: self.expires_at.as_ref(),
             scopes: &self.scopes,
+            is_bound: self.is_bound,
         };
         self.batch = keys::insert(new, &self.run);
-        self.waits_for = WaitsFor::Inserted(CreatedKey { id: number, key });
+        self.waits_for = WaitsFor::Inserted(created);
         Ok(self)
     }
 
@@ -170,6 +199,82 @@ impl Machine for KeyCreation {
 
 fn no_id() -> ApiError {
     ApiError::Internal(Internal::Rows("no id for the next key".into()))
+}
+
+/// Gives a key another secret under the same id.
+#[derive(Debug)]
+pub struct KeyRotation {
+    secret: KeySecret,
+    previous_until: Option<Timestamp>,
+    now: Timestamp,
+    run: Run,
+    rotated: Option<CreatedKey>,
+    batch: Batch,
+}
+
+impl KeyRotation {
+    /// Begins. The secret before stays valid for `overlap_seconds`, at most [`MAX_OVERLAP_SECONDS`], but never past the key's own end.
+    ///
+    /// # Errors
+    /// Without `CHEVERETO_TENANTS_API_KEY_SECRET`, or if the clock is outside the years 0000 to 9999.
+    pub fn begin(
+        config: &Config,
+        id: i64,
+        overlap_seconds: u32,
+        run: Run,
+        unix_seconds: i64,
+    ) -> Result<Self, TaskError> {
+        let secret = config.key_secret().ok_or(ApiError::NotConfigured {
+            variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
+        })?;
+        let at = |seconds: i64| {
+            Timestamp::from_unix(seconds).map_err(|_| ApiError::Internal(Internal::Clock))
+        };
+        let until = unix_seconds.saturating_add(overlap_seconds.min(MAX_OVERLAP_SECONDS).into());
+        Ok(Self {
+            secret: secret.clone(),
+            previous_until: if overlap_seconds > 0 {
+                Some(at(until)?)
+            } else {
+                None
+            },
+            now: at(unix_seconds)?,
+            run,
+            rotated: None,
+            batch: keys::by_id(id),
+        })
+    }
+
+    fn next(mut self, outcome: Outcome, random: &mut dyn Random) -> Result<Step<Self>, TaskError> {
+        let mut results = results(outcome, &self.batch)?;
+        if let Some(rotated) = self.rotated {
+            let is_there = results.row()?.is_some();
+            return Ok(Step::Done(Ok(is_there.then_some(rotated))));
+        }
+        let rows = KeyRow::decode_all(&mut results)?;
+        let Some(row) = rows.first().filter(|row| row.deleted_at.is_none()) else {
+            return Ok(Step::Done(Ok(None)));
+        };
+        let rotated = CreatedKey::new(row.id, row.bound, &self.secret, random)?;
+        let until = self.previous_until.as_ref();
+        self.batch = keys::rotate_row(row, rotated.key.digest(), until, &self.run, &self.now)?;
+        self.rotated = Some(rotated);
+        Ok(Step::Run(self))
+    }
+}
+
+impl Machine for KeyRotation {
+    /// The key under its new secret; `None` if there is no such key.
+    type Output = Result<Option<CreatedKey>, TaskError>;
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Batch(&self.batch)
+    }
+
+    fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
+        self.next(outcome, context.random)
+            .unwrap_or_else(|error| Step::Done(Err(error)))
+    }
 }
 
 /// Reads the rows of keys.

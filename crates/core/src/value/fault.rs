@@ -23,6 +23,8 @@ pub enum ApiError {
     },
     /// The key or the signature is not valid. The response never says which; the log does.
     Unauthorized(Unauthorized),
+    /// The host's rate limiter refused the key's request.
+    TooManyRequests,
     /// A header that decides what a request does is not as expected.
     MalformedHeader {
         /// The header's name.
@@ -62,7 +64,7 @@ pub enum ApiError {
         /// The scopes that are missing.
         missing: Vec<Cow<'static, str>>,
     },
-    /// The key that a caller wants to make or change would be valid for longer than its own.
+    /// The key that a caller wants to make or change would be valid for longer than its own, or is not bound although its own is.
     ExceedsOwnKey,
     /// The resource does not exist.
     NotFound {
@@ -158,6 +160,47 @@ pub enum Unauthorized {
     SignatureMalformed,
     /// The signature does not match this body.
     SignatureWrong,
+    /// The signature of the whole request (RFC 9421) is not valid.
+    Request(SignatureFault),
+}
+
+/// The reason why a signature of a whole request is not valid, for the log only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureFault {
+    /// `Signature` came without `Signature-Input`.
+    InputMissing,
+    /// `Signature-Input` is not of the form of RFC 9421.
+    InputMalformed,
+    /// There is more than one signature.
+    SeveralSignatures,
+    /// A component of the signature has parameters.
+    ComponentParameters,
+    /// The signature lists a component twice, or more components than there are.
+    ComponentTwice,
+    /// The signature covers a component that the service does not know, or that the request does not have.
+    ComponentUnknown,
+    /// The signature does not cover this component.
+    NotCovered(&'static str),
+    /// The signature has another algorithm than `hmac-sha256`.
+    OtherAlgorithm,
+    /// The signature does not say when it was made.
+    NoTime,
+    /// The signature was made too long ago, or in the future.
+    OtherTime,
+    /// The signature's own end has passed.
+    Expired,
+    /// `Signature` is not of the form of RFC 9421.
+    BytesMalformed,
+    /// `Signature` does not have the signature of `Signature-Input`.
+    OtherLabel,
+    /// `Content-Digest` is missing, or has neither SHA-256 nor SHA-512.
+    DigestMissing,
+    /// `Content-Digest` is not of the form of RFC 9530.
+    DigestMalformed,
+    /// `Content-Digest` is of another body.
+    DigestWrong,
+    /// The signature is not that of this request under this key's signing secret.
+    Wrong,
 }
 
 /// A failure on our side. Each variant holds the details that the log needs.

@@ -23,6 +23,9 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Path and query as on the request line, neither decoded nor normalised.
     pub target: &'a str,
+    /// Scheme and authority of the URL that the client called, as far as the host knows them: `https://tenants.example.com`. They are part of
+    /// what a bound key signs (contract §13), unless `TENANTS_PUBLIC_URL` replaces them.
+    pub origin: Option<&'a str>,
     /// The client's address, if the host knows it (on Cloudflare `CF-Connecting-IP`, never `X-Forwarded-For`).
     pub client_address: Option<&'a str>,
     /// The headers that the contract reads.
@@ -50,11 +53,19 @@ pub struct Headers<'a> {
     pub idempotency_key: Option<&'a str>,
     /// `Prefer`
     pub prefer: Option<&'a str>,
+    /// `If-Match`
+    pub if_match: Option<&'a str>,
+    /// `Signature-Input`
+    pub signature_input: Option<&'a str>,
+    /// `Signature`, which is not `X-Signature`
+    pub message_signature: Option<&'a str>,
+    /// `Content-Digest`
+    pub content_digest: Option<&'a str>,
 }
 
 impl Headers<'_> {
     /// The number of the headers.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 12;
 }
 
 impl<'a> Headers<'a> {
@@ -69,6 +80,10 @@ impl<'a> Headers<'a> {
         "if-none-match",
         "idempotency-key",
         "prefer",
+        "if-match",
+        "signature-input",
+        "signature",
+        "content-digest",
     ];
 
     /// Takes the values of [`Headers::NAMES`].
@@ -83,6 +98,10 @@ impl<'a> Headers<'a> {
             if_none_match,
             idempotency_key,
             prefer,
+            if_match,
+            signature_input,
+            message_signature,
+            content_digest,
         ] = values;
         Self {
             api_key,
@@ -93,6 +112,34 @@ impl<'a> Headers<'a> {
             if_none_match,
             idempotency_key,
             prefer,
+            if_match,
+            signature_input,
+            message_signature,
+            content_digest,
+        }
+    }
+
+    /// Whether the request is signed as a whole, by a bound key (RFC 9421). Beside an `X-Signature`, such headers are somebody else's, such as
+    /// those of a gateway.
+    #[must_use]
+    pub fn sign_the_request(&self) -> bool {
+        self.signature.is_none()
+            && (self.signature_input.is_some() || self.message_signature.is_some())
+    }
+
+    /// The value of a header that a signature of the whole request may cover.
+    pub(crate) fn covered(&self, name: &str) -> Option<&'a str> {
+        match name {
+            "x-api-key" => self.api_key,
+            "content-type" => self.content_type,
+            "content-encoding" => self.content_encoding,
+            "x-request-id" => self.request_id,
+            "if-none-match" => self.if_none_match,
+            "idempotency-key" => self.idempotency_key,
+            "if-match" => self.if_match,
+            "prefer" => self.prefer,
+            "content-digest" => self.content_digest,
+            _ => None,
         }
     }
 

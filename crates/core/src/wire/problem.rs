@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use crate::value::fault::{
-    ApiError, CellConflict, FieldError, Internal, NotReady, Place, Unauthorized,
+    ApiError, CellConflict, FieldError, Internal, NotReady, Place, SignatureFault, Unauthorized,
 };
 use crate::value::text::quote;
 use crate::wire::http::Response;
@@ -18,6 +18,9 @@ const CHALLENGE: &str = r#"ChvApiKey realm="tenants", header="X-API-Key", signat
 
 /// The `Retry-After` of a database that is unavailable (RFC 9110 §10.2.3).
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The `Retry-After` of a key that sends too many requests. A rate limiter does not tell its period: Cloudflare's have 10 or 60 seconds.
+const LIMIT_SECONDS: &str = "60";
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -77,7 +80,7 @@ codes! {
     Unauthorized = 401 "unauthorized", "Unauthorized": "The key or the signature is missing or not valid. Every such response has the same text.";
     Forbidden = 403 "forbidden", "Forbidden": "The client's address is not on the list of those that may call.";
     InsufficientScope = 403 "insufficient_scope", "Forbidden": "The key lacks a scope that the route needs.";
-    ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own.";
+    ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own, or it is not bound although the caller's own is.";
     NotFound = 404 "not_found", "Not Found": "There is no such resource, or no such route for this caller.";
     MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
     Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
@@ -93,6 +96,7 @@ codes! {
     UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
     Invalid = 422 "invalid", "Unprocessable Content": "Fields of the body or parameters of the query are missing, unknown, mistyped or out of bounds. `errors` names every one.";
     IdempotencyKeyReused = 422 "idempotency_key_reused", "Unprocessable Content": "The `Idempotency-Key` belongs to a request with another method, path, query or body.";
+    TooManyRequests = 429 "too_many_requests", "Too Many Requests": "The key sends too many requests. `Retry-After` says when to try again.";
     Internal = 500 "internal", "Internal Server Error": "Something failed in the service. Its log has the cause under the request's id.";
     JobFailed = 502 "job_failed", "Bad Gateway": "The cell could not do the job that the request waited for.";
     NotConfigured = 503 "not_configured", "Service Unavailable": "A variable that the operation needs is missing or cannot be read. The log names it.";
@@ -111,6 +115,7 @@ impl ApiError {
             Self::MalformedHeader { .. } => Code::MalformedHeader,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Unauthorized(_) => Code::Unauthorized,
+            Self::TooManyRequests => Code::TooManyRequests,
             Self::AddressRefused => Code::Forbidden,
             Self::InsufficientScope { .. } => Code::InsufficientScope,
             Self::ExceedsOwnKey => Code::ExceedsOwnKey,
@@ -138,7 +143,7 @@ impl ApiError {
             Self::InsufficientScope { missing } => {
                 format!("this key lacks the scopes {}", missing.join(", ")).into()
             }
-            Self::ExceedsOwnKey => "a key may only make, change, rotate or delete keys that expire no later than itself".into(),
+            Self::ExceedsOwnKey => "a key may only make, change, rotate or delete keys that expire no later than itself, and that are bound if it is".into(),
             Self::NoRoute => "no route has this path".into(),
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {
@@ -148,6 +153,7 @@ impl ApiError {
                 "this Idempotency-Key belongs to a request with another method, path, query or body"
                     .into()
             }
+            Self::TooManyRequests => "this key sends too many requests; try again later".into(),
             Self::BodyTooLarge => "expected a body of at most 65536 bytes".into(),
             Self::BodyMissing => "expected a JSON object as the body; none came".into(),
             Self::BodyUnexpected => "expected no body: this route takes none".into(),
@@ -211,7 +217,7 @@ impl ApiError {
     /// The cause for the log, or `None` if the status says it all.
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
-            Self::Unauthorized(why) => Some(why.cause().into()),
+            Self::Unauthorized(why) => Some(why.cause()),
             Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
             Self::Misconfigured { detail } => Some(detail.clone()),
             Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
@@ -233,6 +239,7 @@ impl ApiError {
             | Self::MalformedJson { .. }
             | Self::MalformedHeader { .. }
             | Self::IdempotencyKeyReused
+            | Self::TooManyRequests
             | Self::Invalid(_)
             | Self::NotFound { .. }
             | Self::Conflict(_)
@@ -276,6 +283,7 @@ impl ApiError {
             Self::Unavailable(_) | Self::WriteLost(_) => {
                 response.with("retry-after", RETRY_AFTER_SECONDS)
             }
+            Self::TooManyRequests => response.with("retry-after", LIMIT_SECONDS),
             _ => response,
         };
         response.headers[0].1 = Cow::Borrowed("application/problem+json");
@@ -284,16 +292,51 @@ impl ApiError {
 }
 
 impl Unauthorized {
-    fn cause(self) -> &'static str {
-        match self {
+    fn cause(self) -> String {
+        let cause = match self {
             Self::KeyMissing => "X-API-Key is missing",
             Self::KeyMalformed => "X-API-Key is malformed",
             Self::KeyForged => "X-API-Key is forged",
-            Self::KeyDead => "X-API-Key is unknown, deleted or expired",
+            Self::KeyDead => {
+                "X-API-Key is unknown, deleted or expired, or must sign in the other way"
+            }
             Self::SignatureMissing => "X-Signature is missing",
             Self::SignatureMalformed => "X-Signature is malformed",
             Self::SignatureWrong => "X-Signature does not match this body",
-        }
+            Self::Request(fault) => return fault.cause(),
+        };
+        cause.into()
+    }
+}
+
+impl SignatureFault {
+    fn cause(self) -> String {
+        let cause = match self {
+            Self::InputMissing => "Signature-Input is missing",
+            Self::InputMalformed => "Signature-Input is malformed",
+            Self::SeveralSignatures => "the request has more than one signature; expected one",
+            Self::ComponentParameters => {
+                "a component of the signature has parameters; expected none"
+            }
+            Self::ComponentTwice => "the signature lists a component twice, or too many",
+            Self::ComponentUnknown => {
+                "the signature covers a component that the service does not know, or that the request does not have"
+            }
+            Self::NotCovered(name) => return format!("the signature does not cover {name}"),
+            Self::OtherAlgorithm => "the signature's alg is not hmac-sha256",
+            Self::NoTime => "the signature has no created",
+            Self::OtherTime => {
+                "the signature was made too long ago or in the future: compare the clocks"
+            }
+            Self::Expired => "the signature has expired",
+            Self::BytesMalformed => "Signature is malformed",
+            Self::OtherLabel => "Signature lacks the signature that Signature-Input names",
+            Self::DigestMissing => "Content-Digest is missing, or has neither sha-256 nor sha-512",
+            Self::DigestMalformed => "Content-Digest is malformed",
+            Self::DigestWrong => "Content-Digest does not match this body",
+            Self::Wrong => "Signature does not match this request",
+        };
+        cause.into()
     }
 }
 
@@ -361,7 +404,7 @@ mod tests {
     use alloc::string::String;
     use alloc::vec;
 
-    use super::{ApiError, FieldError, Internal, Unauthorized};
+    use super::{ApiError, FieldError, Internal, SignatureFault, Unauthorized};
 
     fn text(error: &ApiError) -> String {
         error.respond("r-1", false).body.into_string()
@@ -389,6 +432,7 @@ mod tests {
             Unauthorized::SignatureMissing,
             Unauthorized::SignatureMalformed,
             Unauthorized::SignatureWrong,
+            Unauthorized::Request(SignatureFault::Wrong),
         ];
         let first = ApiError::Unauthorized(all[0]).respond("r-1", false);
         assert!(first.header("www-authenticate").is_some());

@@ -17,6 +17,9 @@ pub(crate) enum Scheme {
     Hmac,
     /// `X-API-Key`, and `X-Signature` with an Ed25519 signature of the body.
     Ed25519,
+    /// `X-API-Key` of a bound key, and a signature of the whole request (RFC 9421). No row of the table has it: it takes the place of a route's
+    /// own scheme if the caller signs so.
+    Request,
     /// Nothing: anybody may ask.
     Open,
     /// `X-API-Key` alone, from an address that may read the proxy's configuration (contract §2, "Traefik route").

@@ -55,13 +55,14 @@ fn a_key_is_made_shown_changed_and_deleted() {
     let (id, key) = key_of(&body);
     body.as_object_mut().unwrap().remove("api_key");
     let shown = json!({
-        "id": 2, "name": "reports", "scopes": ["tenants:read", "plans:read"], "created_at": NOW_TEXT, "expires_at": LATER
+        "id": 2, "name": "reports", "scopes": ["tenants:read", "plans:read"], "bound": false, "created_at": NOW_TEXT,
+        "expires_at": LATER, "last_used_at": null
     });
     assert_eq!(body, shown);
     host.expect(200, &get("/tenants").key(&key));
     host.expect(403, &new_tenant("a").key(&key));
     assert_eq!(host.json(200, &get("/keys/2")), shown);
-    let own = json!({"id": 1, "name": "first", "scopes": ["*"], "created_at": "2026-01-02 03:04:05", "expires_at": null});
+    let own = json!({"id": 1, "name": "first", "scopes": ["*"], "bound": false, "created_at": "2026-01-02 03:04:05", "expires_at": null, "last_used_at": null});
     assert_eq!(host.json(200, &get("/keys")), json!([own, shown]));
 
     host.expect(204, &edit(id, &json!({"name": null, "expires_at": null})));

@@ -17,6 +17,12 @@ pub(crate) struct Ask {
     pub(crate) if_none_match: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) prefer: Option<String>,
+    pub(crate) if_match: Option<String>,
+    /// Scheme and authority of the URL.
+    pub(crate) origin: Option<String>,
+    pub(crate) signature_input: Option<String>,
+    pub(crate) message_signature: Option<String>,
+    pub(crate) content_digest: Option<String>,
 }
 
 /// A header. The host sets the right value unless a test says otherwise.
@@ -46,6 +52,11 @@ impl Ask {
             if_none_match: None,
             idempotency_key: None,
             prefer: None,
+            if_match: None,
+            origin: Some("https://tenants.example.com".into()),
+            signature_input: None,
+            message_signature: None,
+            content_digest: None,
         }
     }
 

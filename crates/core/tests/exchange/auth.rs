@@ -17,7 +17,7 @@ fn unauthorized() -> String {
 }
 
 /// Every route that reads or writes, as a request that succeeds on a [`filled`] host.
-fn every_route() -> Vec<Ask> {
+pub(crate) fn every_route() -> Vec<Ask> {
     vec![
         post("/auth/verify", ""),
         get("/tenants"),
@@ -53,7 +53,7 @@ fn every_route() -> Vec<Ask> {
 }
 
 /// A host with a plan `P`, and a tenant `a` that has it.
-fn filled() -> Host {
+pub(crate) fn filled() -> Host {
     let mut host = Host::new();
     host.expect(201, &new_plan("P"));
     host.expect(201, &new_tenant("a"));
@@ -155,7 +155,10 @@ fn a_key_that_becomes_invalid_during_a_request_reads_and_writes_nothing() {
             let got = host.expect_after(401, &ask, |host| {
                 host.sql(fate, &[]);
             });
-            assert_eq!(got.cause(), "X-API-Key is unknown, deleted or expired");
+            assert_eq!(
+                got.cause(),
+                "X-API-Key is unknown, deleted or expired, or must sign in the other way"
+            );
             assert_eq!(got.log.key_id, Some(host.key_id));
             if ask.method != "HEAD" {
                 assert_eq!(got.body, unauthorized());
@@ -194,7 +197,7 @@ fn a_key_is_valid_until_the_second_at_which_it_expires() {
     assert_eq!(
         got.body,
         format!(
-            r#"{{"valid":true,"key":{{"id":{id},"name":"short","created_at":"2026-01-02 03:04:05","expires_at":"2026-08-18 23:16:58"}}}}"#
+            r#"{{"valid":true,"key":{{"id":{id},"name":"short","created_at":"2026-01-02 03:04:05","expires_at":"2026-08-18 23:16:58","scopes":["*"],"bound":false}}}}"#
         )
     );
     host.now += 1;
@@ -207,7 +210,7 @@ fn a_valid_key_is_shown_its_own_data() {
     let got = host.expect(200, &post("/auth/verify", ""));
     assert_eq!(
         got.body,
-        r#"{"valid":true,"key":{"id":1,"name":"first","created_at":"2026-01-02 03:04:05","expires_at":null}}"#
+        r#"{"valid":true,"key":{"id":1,"name":"first","created_at":"2026-01-02 03:04:05","expires_at":null,"scopes":["*"],"bound":false}}"#
     );
     host.sql("UPDATE api_keys SET name = NULL", &[]);
     let got = host.expect(200, &post("/auth/verify", ""));

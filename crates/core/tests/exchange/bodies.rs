@@ -49,6 +49,7 @@ fn a_body_that_breaks_off_is_a_400_of_a_caller_with_a_key() {
         let request = Request {
             method: "POST",
             target: "/_/api/4/tenants",
+            origin: None,
             client_address: None,
             headers,
             body: Body::Incomplete,

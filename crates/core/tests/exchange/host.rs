@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use rusqlite::Connection;
 use serde_json::Value as Json;
+use tenants_core::crypto::message::SigningSecret;
 use tenants_core::crypto::secret::Secret;
 use tenants_core::crypto::signature::RequestSecret;
 use tenants_core::log::LogEntry;
@@ -213,6 +214,19 @@ impl Host {
         key
     }
 
+    /// Issues a bound key, which has every scope. Returns its text and its signing secret.
+    pub(crate) fn issue_bound(&mut self) -> (String, SigningSecret) {
+        let (id, key) = self.issue("bound", None);
+        self.sql(
+            "UPDATE api_keys SET is_bound = 1, digest = 'bound:' || digest WHERE id = ?1",
+            &[id.into()],
+        );
+        let secrets = self.api.config().unwrap().key_secret().unwrap();
+        let secret = secrets.signing_secret(&secrets.verify(&key).unwrap());
+        self.secrets.push(secret.text().into());
+        (key, SigningSecret::new(&secret))
+    }
+
     /// Runs a statement of the test and returns its rows.
     pub(crate) fn sql(&self, text: &str, values: &[Value]) -> Rows {
         tenants_sqlite::query(&self.db, text, values).unwrap()
@@ -296,6 +310,7 @@ impl Host {
         let request = Request {
             method: &ask.method,
             target: &ask.target,
+            origin: ask.origin.as_deref(),
             client_address: ask.address.as_deref(),
             headers: Headers {
                 api_key: key.as_deref(),
@@ -306,6 +321,10 @@ impl Host {
                 if_none_match: ask.if_none_match.as_deref(),
                 idempotency_key: ask.idempotency_key.as_deref(),
                 prefer: ask.prefer.as_deref(),
+                if_match: ask.if_match.as_deref(),
+                signature_input: ask.signature_input.as_deref(),
+                message_signature: ask.message_signature.as_deref(),
+                content_digest: ask.content_digest.as_deref(),
             },
             body: if ask.too_large {
                 Body::TooLarge
@@ -514,6 +533,7 @@ impl Host {
             response,
             log,
             rest: None,
+            ..
         }) = step
         else {
             return None;

@@ -25,7 +25,7 @@ fn filled(ask: &Ask) -> Host {
 /// NULL (`T`), an integer (`i`), 0 or 1 (`b`), a standing (`s`), or never read (`_`).
 fn read_rows() -> Vec<(Ask, usize, &'static str)> {
     vec![
-        (post("/auth/verify", ""), 0, "siTtT"),
+        (post("/auth/verify", ""), 0, "siTtbtT"),
         (get("/tenants"), 0, "sTtbttTTtTTTTTTTb"),
         (get("/tenants?limit=1"), 0, "sTtbttTTtTTTTTTTb"),
         (get("/tenants/a"), 0, "sTtbttTTtTTTTTTTbt"),

@@ -41,7 +41,7 @@ fn no_password_is_hashed_before_the_database_has_judged() {
     ] {
         let got = host.expect_first(status, &ask);
         let cause = match status {
-            401 => "X-API-Key is unknown, deleted or expired",
+            401 => "X-API-Key is unknown, deleted or expired, or must sign in the other way",
             500 => "the host has no randomness",
             _ => "",
         };
