@@ -280,19 +280,21 @@ impl State {
     }
 }
 
+/// The cells' own services, by the number that the tenants' rows have. `None`: somebody put something else there by hand.
+pub(crate) type Services = Vec<(i64, Option<Service>)>;
+
 /// The tenants of [`tenants`].
 #[derive(Debug)]
 pub(crate) struct Routes {
     pub(crate) state: State,
-    /// The cells' own services, by the number that the tenants' rows have. `None`: somebody put something else there by hand.
-    pub(crate) services: Vec<(i64, Option<Service>)>,
+    pub(crate) services: Services,
     pub(crate) chunks: Vec<Chunk>,
 }
 
 impl Routes {
     /// Reads the rows.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
-        let mut found: Option<(State, Vec<(i64, Option<Service>)>)> = None;
+        let mut found: Option<(State, Services)> = None;
         let mut chunks = Vec::new();
         for row in results.rows()? {
             let mut row = standing::judge(Columns::new(row))?;
@@ -315,7 +317,7 @@ impl Routes {
     }
 }
 
-fn read_services(text: &str) -> Result<Vec<(i64, Option<Service>)>, ApiError> {
+fn read_services(text: &str) -> Result<Services, ApiError> {
     let all: Vec<(i64, String, Option<i64>)> = serde_json::from_str(text)
         .map_err(|_| unexpected_result("column services: expected services".into()))?;
     let checked =

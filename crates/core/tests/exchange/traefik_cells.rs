@@ -38,8 +38,11 @@ fn poll(query: &str) -> Ask {
         .from(ADDRESS)
 }
 
-/// The service of each router, and the URL of each service, in the order of the body.
-fn shown(got: &Got) -> (Vec<(String, String)>, Vec<(String, String)>) {
+/// Keys and what each has, in the order of the body.
+type Pairs = Vec<(String, String)>;
+
+/// The service of each router, and the URL of each service.
+fn shown(got: &Got) -> (Pairs, Pairs) {
     let body: Json = serde_json::from_str(&got.body).unwrap();
     let pairs = |map: &Json, pointer: &str| {
         let mut all: Vec<(usize, String, String)> = map
@@ -62,7 +65,7 @@ fn shown(got: &Got) -> (Vec<(String, String)>, Vec<(String, String)>) {
     )
 }
 
-fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+fn owned(pairs: &[(&str, &str)]) -> Pairs {
     let own = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
     pairs.iter().map(own).collect()
 }
