@@ -24,7 +24,7 @@ async function start() {
     },
   })
   const file = path.join(temporary('dynamic'), 'tenants.yml')
-  const { agent } = await rig.cell('demo', { redis, scopes: ['traefik'], interval: '2', env: { TENANTS_AGENT_TRAEFIK_FILE: file, TENANTS_AGENT_CRON_WORKERS: '1' } })
+  const { agent } = await rig.cell('demo', { redis, interval: '2', env: { TENANTS_AGENT_TRAEFIK_FILE: file, TENANTS_AGENT_CRON_WORKERS: '1' } })
   const running = agent.start()
   await Promise.race([
     agent.event('traefik_written'),

@@ -183,7 +183,7 @@ export async function startMariaDb() {
   const tmp = path.join(folder, 'tmp')
   mkdirSync(tmp)
   const common = ['--no-defaults', `--datadir=${data}`, `--tmpdir=${tmp}`, ...user]
-  const made = spawnSync('mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=8M'], { encoding: 'utf8', timeout: 60_000 })
+  const made = spawnSync('mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=8M'], { encoding: 'utf8', timeout: 180_000 })
   assert.equal(made.status, 0, made.stderr + made.stdout)
   const init = path.join(folder, 'init.sql')
   // The server reads one statement from each line.
@@ -272,7 +272,7 @@ export function makeAgent({ registry, redis, database, php, cell = 'main', folde
   const log = path.join(folder, 'log')
   writeFileSync(log, '', { mode: 0o600 })
   const settings = {
-    TENANTS_URL: registry.url, TENANTS_API_KEY: registry.key, CHEVERETO_TENANTS_API_REQUEST_SECRET: registry.secret, TENANTS_CELL: cell,
+    TENANTS_URL: registry.url, TENANTS_API_KEY: registry.key, TENANTS_SIGNING_SECRET: registry.secret, TENANTS_CELL: cell,
     TENANTS_AGENT_STATE: path.join(folder, 'state', 'state.db'), TENANTS_AGENT_INTERVAL: interval, TENANTS_AGENT_CRON_WORKERS: '0',
     TENANTS_AGENT_INSTALLATION: INSTALLATION, TENANTS_AGENT_CLI: JSON.stringify(['php', path.join(INSTALLATION, 'app/bin/cli')]),
     CHEVERETO_CACHE_HOST: '127.0.0.1', CHEVERETO_CACHE_PORT: String(redis.port), CHEVERETO_ENCRYPTION_KEY: KEY, STANDIN_CONTROL: control,

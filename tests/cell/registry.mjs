@@ -1,11 +1,24 @@
 // A stand-in for the registry's routes that an agent calls, in memory. It answers as docs/API.md describes them (§15).
 import assert from 'node:assert/strict'
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import http from 'node:http'
 import { after } from 'node:test'
 import { until } from './parts.mjs'
 
 const BASE = '/_/api/4'
+
+/** Whether a request has the signature of a bound key, which covers the whole of it (RFC 9421). */
+function isSigned({ method, url, headers }, body, secret) {
+  const [, label, params] = /^(\w+)=(\(.*)$/.exec(headers['signature-input'] ?? '') ?? []
+  if (!params) return false
+  const components = [...params.split(')')[0].matchAll(/"([^"]+)"/g)].map(([, name]) => name)
+  const needed = ['@method', '@target-uri', 'x-api-key', ...['if-none-match', 'idempotency-key'].filter((name) => name in headers), ...(body.length ? ['content-digest'] : [])]
+  const digest = `sha-256=:${createHash('sha256').update(body).digest('base64')}:`
+  if (!needed.every((name) => components.includes(name)) || (body.length && headers['content-digest'] !== digest)) return false
+  const values = { '@method': method, '@target-uri': `http://${headers.host}${url}`, ...headers }
+  const base = [...components.map((name) => `"${name}": ${values[name]}`), `"@signature-params": ${params}`].join('\n')
+  return headers.signature === `${label}=:${createHmac('sha256', secret).update(base).digest('base64')}:`
+}
 
 /** Starts a stand-in for a registry with one cell. */
 export async function startRegistry({ cell = 'main' } = {}) {
@@ -97,8 +110,7 @@ export async function startRegistry({ cell = 'main' } = {}) {
       // The request is taken, and never answered.
       if (registry.hangs) return
       assert.ok(url.pathname.startsWith(BASE))
-      const signature = createHmac('sha256', secret).update(raw).digest('hex')
-      if (request.headers['x-api-key'] !== key || request.headers['x-signature'] !== signature) return reply(problem(401, 'unauthorized'))
+      if (request.headers['x-api-key'] !== key || !isSigned(request, raw, secret)) return reply(problem(401, 'unauthorized'))
       const result = answer(request.method, url.pathname.slice(BASE.length), url.searchParams, raw.length ? JSON.parse(raw) : {})
       if (result.compare && request.headers['if-none-match'] === result.compare && result.etag) return reply({ status: 304, etag: result.etag })
       if (registry.lose?.(request.method, url.pathname)) return void request.socket.destroy()

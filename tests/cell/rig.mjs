@@ -31,9 +31,10 @@ const COUNTING = `
  * Starts a proxy in front of a Worker, whose address stays the same when the Worker behind it is another one.
  * It is the agents' way to the Worker.
  */
-async function startFront(target) {
+async function startFront() {
   const front = {
-    target,
+    /** The Worker's address. */
+    target: undefined,
     /** The agents' requests, each with its response's status and the rows that D1 read for it. */
     requests: [],
     /** Refuses every connection while it is true. */
@@ -70,16 +71,18 @@ async function startFront(target) {
 
 /** Starts the Worker with a front. `database` is the MariaDB of its cells. */
 export async function startRig({ database, ...options } = {}) {
-  const api = await startApi({ front: COUNTING, ...options })
-  const front = await startFront(api.url)
+  const front = await startFront()
+  // The agents sign the address that they know, which is the front's.
+  const api = await startApi({ front: COUNTING, ...options, vars: { TENANTS_PUBLIC_URL: front.url, ...options.vars } })
+  front.target = api.url
   return {
     api, front,
 
-    /** Makes a cell, with a Redis and an agent of its own. The agent's key can do nothing but its cell's work, and what `scopes` adds. */
-    async cell(id, { redis, scopes = [], ...options } = {}) {
+    /** Makes a cell, with a Redis and an agent of its own. The agent's key is bound, and can do nothing but its cell's work. */
+    async cell(id, { redis, ...options } = {}) {
       await api.expect(201, 'PUT', `/cells/${id}`, { body: { name: 'A test' } })
-      const { json: key } = await api.expect(201, 'POST', '/keys', { body: { name: `agent of ${id}`, scopes: [`cell:${id}`, ...scopes] } })
-      const registry = { url: front.url, key: key.api_key, secret: api.secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET }
+      const { json: key } = await api.expect(201, 'POST', '/keys', { body: { name: `agent of ${id}`, scopes: [`cell:${id}`], bound: true } })
+      const registry = { url: front.url, key: key.api_key, secret: key.signing_secret }
       redis ??= await startRedis()
       return { id, redis, registry, agent: makeAgent({ registry, redis, database, cell: id, ...options }) }
     },

@@ -237,7 +237,7 @@ test('another registry on the same state file waits for `accept`', { skip }, asy
   assert.equal((await agent.run('once')).status, 0)
   const other = await startRegistry()
   other.put({ id: 'b' })
-  Object.assign(agent.settings, { TENANTS_URL: other.url, TENANTS_API_KEY: other.key, CHEVERETO_TENANTS_API_REQUEST_SECRET: other.secret })
+  Object.assign(agent.settings, { TENANTS_URL: other.url, TENANTS_API_KEY: other.key, TENANTS_SIGNING_SECRET: other.secret })
   assert.equal((await agent.run('once')).status, 1)
   assert.deepEqual(await tenantsIn(redis), ['a'])
   assert.equal((await agent.run('accept')).status, 0)

@@ -105,12 +105,13 @@ test('an agent follows its own cell alone, and its key gets 403 for the tenants 
   for (const { agent } of [one, two]) await round(agent)
   assert.deepEqual([await tenantsIn(one.redis), await tenantsIn(two.redis)], [['x1'], ['x2', 'x3']])
 
-  // The job of the second cell is leased by its own key, so that it is there with a token.
+  // A key signs a body alone here, and has the scopes of an agent's. The second cell's job is leased, so that it is there with a token.
+  const keyOf = async (id) => (await api.expect(201, 'POST', '/keys', { body: { name: id, scopes: [`cell:${id}`] } })).json.api_key
+  const [own, key] = [await keyOf('one'), await keyOf('two')]
   const install = api.call('POST', '/tenants/x3/install', { body: installation })
-  const key = two.registry.key
   const lease = async () => (await api.expect(200, 'POST', '/cells/two/jobs/lease', { key, body: { max: 1, seconds: 60 } })).json.jobs[0]
   const job = await until(lease, 'the job')
-  const as = { key: one.registry.key }
+  const as = { key: own }
   for (const [method, where, body] of [
     ['GET', '/cells/two/tenants'], ['POST', '/cells/two/jobs/lease', { max: 1, seconds: 60 }], ['POST', '/cells/two/stats', { tenants: [] }],
     ['POST', `/jobs/${job.id}/renew`, { lease: job.lease, seconds: 60 }], ['POST', `/jobs/${job.id}/finish`, { lease: job.lease, state: 'done' }],

@@ -17,9 +17,21 @@ final class NotServed extends RuntimeException
     }
 }
 
+/** A variable of the process, or else of the installation's own file, `.env`. */
 function setting(string $name, string $default = ''): string
 {
+    static $own = null;
+    if ($own === null) {
+        $own = [];
+        foreach (@file(__DIR__ . '/../.env', FILE_IGNORE_NEW_LINES) ?: [] as $line) {
+            [$key, $text] = explode('=', $line, 2) + ['', ''];
+            $own[$key] = $text;
+        }
+    }
     $value = getenv($name);
+    if ($value === false) {
+        $value = $own[$name] ?? false;
+    }
 
     return $value === false || $value === '' ? $default : $value;
 }
