@@ -283,11 +283,8 @@ impl Settings {
         Client::new(Setup {
             address: self.address.clone(),
             key: found("TENANTS_API_KEY")?,
-            // A bound key's own secret, so that no cell holds the one that all callers share.
-            signing: match self.values.get(Signing::VARIABLE) {
-                Some(_) => Signing::Request(found(Signing::VARIABLE)?),
-                None => Signing::Body(found("CHEVERETO_TENANTS_API_REQUEST_SECRET")?),
-            },
+            // A bound key's own secret: no cell holds the one that all callers share.
+            signing: Signing::Request(found(Signing::VARIABLE)?),
             program: Program {
                 name: "agent",
                 user_agent: concat!("tenants-agent/", env!("CARGO_PKG_VERSION")),

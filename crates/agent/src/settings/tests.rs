@@ -175,6 +175,19 @@ fn a_setting_that_is_missing_or_not_valid_is_named() {
 }
 
 #[test]
+fn a_key_needs_the_secret_that_signs_for_it_alone_and_no_other_will_do() {
+    let keys = "TENANTS_API_KEY=chv_1_x\nCHEVERETO_TENANTS_API_REQUEST_SECRET=shared\n";
+    let settings = read(&format!("{NEEDED}{keys}"), |_| ()).unwrap();
+    let Err(Error::Configuration(text)) = settings.client() else {
+        panic!()
+    };
+    assert!(text.contains("TENANTS_SIGNING_SECRET is not set"), "{text}");
+    let own = "TENANTS_SIGNING_SECRET=own\n";
+    let settings = read(&format!("{NEEDED}{keys}{own}"), |_| ()).unwrap();
+    assert!(settings.client().is_ok());
+}
+
+#[test]
 fn a_command_is_words_or_a_json_array_and_never_a_shells() {
     assert_eq!(
         words("php /var/www/app/bin/cli").unwrap(),
