@@ -11,6 +11,8 @@ use worker::web_sys;
 export function head(request, readsAddress) {
   const { method, url, headers } = request
   const get = (name) => headers.get(name) ?? ''
+  // An empty one is malformed, not absent.
+  const some = (name) => { const value = headers.get(name); return value === '' ? ' ' : value ?? '' }
   const isTraefik = url.includes('/config/traefik')
   // A GET rarely has a body, so check `body` first.
   let length = method === 'GET' && request.body === null ? '0' : get('content-length')
@@ -21,9 +23,8 @@ export function head(request, readsAddress) {
   const reads = input !== '' || method !== 'GET'
   return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
     signature}\\n${length === '0' && input === '' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
-    // An empty key is malformed, not absent.
-    !reads ? '' : headers.get('idempotency-key') === '' ? ' ' : get('idempotency-key')}\\n${reads ? get('prefer') : ''}\\n${
-    input === '' ? '\\n\\n\\n' : `${get('if-match')}\\n${input}\\n${get('signature')}\\n${get('content-digest')}`}`
+    reads ? some('idempotency-key') + '\\n' + get('prefer') : '\\n'}\\n${some('if-match')}\\n${
+    input === '' ? '\\n\\n' : `${input}\\n${get('signature')}\\n${get('content-digest')}`}`
 }
 ")]
 extern "C" {

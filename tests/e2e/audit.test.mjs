@@ -50,7 +50,7 @@ test('reads and refused writes add no entry', async () => {
     [415, 'POST', '/tenants', { body: '{}', headers: { 'Content-Type': 'text/plain' } }], [422, 'POST', '/tenants', { body: {} }], [422, 'POST', '/tenants', { body: { ...api.fresh(), plan_id: 'nobody' } }],
     [409, 'POST', '/tenants', { body: { ...api.fresh(), id } }], [409, 'POST', '/tenants', { body: { ...api.fresh(), hostname } }], [409, 'POST', '/tenants-plans', { body: { id: plan.id } }],
     [422, 'PATCH', `/tenants/${id}`, { body: {} }], [422, 'PATCH', `/tenants/${id}`, { body: { plan_id: 'nobody' } }], [404, 'PATCH', '/tenants/nobody', { body: { is_enabled: true } }],
-    [404, 'DELETE', '/tenants/nobody'], [404, 'DELETE', '/tenants-plans/nobody'], [404, 'PATCH', '/tenants-plans/nobody', { body: { limits: {} } }], [405, 'PUT', `/tenants/${id}`],
+    [404, 'DELETE', '/tenants/nobody'], [404, 'DELETE', '/tenants-plans/nobody'], [404, 'PATCH', '/tenants-plans/nobody', { body: { limits: {} } }], [422, 'PUT', `/tenants/${id}`, { body: {} }], [405, 'PUT', '/tenants'],
   ]
   for (const [status, ...request] of table) await api.expect(status, ...request)
   assert.deepEqual(await since(before), [])

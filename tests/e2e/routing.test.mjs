@@ -11,9 +11,9 @@ const routes = [
   ['/auth/verify', 'POST'],
   ['/config/traefik', 'GET, HEAD'],
   ['/tenants', 'GET, HEAD, POST'],
-  [`/tenants/${tenant.id}`, 'GET, HEAD, PATCH, DELETE'],
+  [`/tenants/${tenant.id}`, 'GET, HEAD, PUT, PATCH, DELETE'],
   ['/tenants-plans', 'GET, HEAD, POST'],
-  [`/tenants-plans/${plan.id}`, 'GET, HEAD, PATCH, DELETE'],
+  [`/tenants-plans/${plan.id}`, 'GET, HEAD, PUT, PATCH, DELETE'],
   ['/audit', 'GET, HEAD'],
 ]
 const allowed = (text) => text.split(',').map((m) => m.trim()).sort()

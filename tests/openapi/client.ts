@@ -40,6 +40,13 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   for (const { detail } of error.errors ?? []) expect(detail.endsWith('is taken'), detail)
   expect(made.site.state === 'none', 'a new tenant has no site')
 
+  const { id: _, ...rest } = body
+  const tried = await client.PUT('/_/api/4/tenants/{id}', { params: { ...tenant.params, query: { validate_only: true } }, body: { ...rest, is_enabled: false } })
+  expect(tried.data !== undefined && 'valid' in tried.data, 'a trial')
+  expect(ok(await client.PUT('/_/api/4/tenants/{id}', { ...tenant, body: rest })).updated_at === made.updated_at, 'the tenant is so already')
+  const { data: so } = await client.PUT('/_/api/4/tenants-plans/{id}', { ...plan, headers: { 'If-None-Match': '*' }, body: {} })
+  expect(so === undefined, 'the plan is there')
+
   const one = ok(await client.GET('/_/api/4/tenants/{id}', tenant))
   const visitors: number = one.stats.file_views
   expect(visitors === 0 && one.labels.region === 'eu', 'the tenant')
@@ -124,9 +131,13 @@ export const refused = (client: ReturnType<typeof createClient<paths>>, one: Ten
   () => one.plan_id.length,
 ]
 
-function ok<T>({ data, error, response }: { data?: T; error?: unknown; response: Response }): T {
+/** The response to a trial. (A valid key has more members.) */
+type Trial<T> = T extends { valid: true } ? (T extends { key: unknown } ? never : T) : never
+
+/** The body of a success. No call but those of `validate_only` is a trial. */
+function ok<T>({ data, error, response }: { data?: T; error?: unknown; response: Response }): Exclude<T, Trial<T>> {
   if (data === undefined) throw new Error(`${response.url}: ${response.status} ${JSON.stringify(error)}`)
-  return data
+  return data as Exclude<T, Trial<T>>
 }
 
 function done({ error, response }: { error?: unknown; response: Response }) {

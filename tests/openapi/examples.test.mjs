@@ -10,7 +10,7 @@ import { operations, resolve } from './description.mjs'
  * Examples of one operation are sent in the order of their names, those that succeed first.
  */
 const ORDER = [
-  'getHealth', 'getDescription', 'verifyKey', 'createPlan', 'listPlans', 'getPlan', 'createTenant', 'getTenant', 'listTenants', 'getTenantSettings', 'listAuditEntries',
+  'getHealth', 'getDescription', 'verifyKey', 'createPlan', 'listPlans', 'getPlan', 'putPlan', 'createTenant', 'putTenant', 'getTenant', 'listTenants', 'getTenantSettings', 'listAuditEntries',
   'putCell', 'listCells', 'getCell', 'readCellTenants', 'storeCellStats', 'leaseJobs', 'listJobs', 'getJob', 'cancelJob', 'renewJob', 'finishJob', 'moveTenant', 'deleteCell',
   'getTraefikConfig', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
   'createKey', 'getKey', 'listKeys', 'editKey', 'rotateKey', 'deleteKey',

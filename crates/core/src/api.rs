@@ -18,9 +18,7 @@ use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Host, Machine, Outcome, Step, drive};
 use crate::operation::call::{Call, Next, Pending, Tail};
 use crate::operation::traefik::Template;
-use crate::operation::{
-    self, audit, cells, feed, health, jobs, keys, plans, site, tenants, traefik,
-};
+use crate::operation::{health, traefik};
 use crate::sql::{Batch, Results, Rows};
 use crate::store::idempotency::Idempotency;
 use crate::store::key_use::{KeyUses, Use};
@@ -45,6 +43,13 @@ use crate::wire::legacy::Legacy;
 use crate::wire::openapi;
 use crate::wire::prefer::Preferences;
 use crate::wire::route::{BodyRule, Operation, Path, Scheme};
+use crate::wire::trial;
+
+mod conditions;
+mod perform;
+
+use conditions::{Match, Trial};
+use perform::perform;
 
 mod admission;
 
@@ -187,6 +192,9 @@ struct Envelope {
     unix_seconds: i64,
     /// The use of the key, if the database should know it.
     used: Option<(Arc<KeyUses>, Use)>,
+    /// `If-Match` of a read: its response must be one of these versions.
+    if_match: Option<Match>,
+    trial: Option<Trial>,
 }
 
 impl Api {
@@ -354,6 +362,14 @@ impl Api {
             age_s: access.signature_age_s,
             unix_seconds,
         };
+        let if_match = || match headers.if_match {
+            Some(value) => Condition::read("If-Match", value).map(Some),
+            None => Ok(None),
+        };
+        let of_read = |condition| Match::new(condition, route.operation.has_etag());
+        if scheme == Scheme::Open {
+            envelope.if_match = if_match()?.map(of_read);
+        }
         match route.operation {
             Operation::Health => return Ok(Next::Run(health::check(), None)),
             Operation::Describe => {
@@ -378,6 +394,7 @@ impl Api {
             if let ProxyReader::Holder(holder) = &reader {
                 envelope.used_by(holder, &ready.uses);
             }
+            envelope.if_match = if_match()?.map(of_read);
             let known = headers.if_none_match;
             let pending = traefik::config(&ready.traefik, reader, query, known, unix_seconds)?;
             return Ok(Next::Run(pending, None));
@@ -405,6 +422,18 @@ impl Api {
         if route.body == BodyRule::Refused && !body.is_empty() {
             return Err(ApiError::BodyUnexpected);
         }
+        let if_match = if_match()?;
+        let is_read = route.method == Method::Get;
+        if is_read {
+            envelope.if_match = if_match.clone().map(of_read);
+        }
+        // This route reads, although it is a POST.
+        let is_asked = !is_read && route.operation != Operation::VerifyKey && trial::read(query)?;
+        let trial = if !is_read && if_match.is_some() && !route.operation.has_etag() {
+            Some(Trial::Unmatched)
+        } else {
+            is_asked.then_some(Trial::Asked)
+        };
         let mut call = Call {
             caller,
             dialect: path.dialect,
@@ -419,14 +448,19 @@ impl Api {
                 }
                 _ => None,
             },
-            preferences: headers.prefer.map(Preferences::read).unwrap_or_default(),
+            if_match,
+            is_trial: trial.is_some(),
+            preferences: match headers.prefer {
+                Some(value) if trial.is_none() => Preferences::read(value),
+                _ => Preferences::default(),
+            },
             body: RawBody {
                 bytes: body,
                 content_type: headers.content_type,
                 content_encoding: headers.content_encoding,
             },
             idempotency: match headers.idempotency_key {
-                Some(value) if route.operation.remembers() => {
+                Some(value) if route.operation.remembers() && trial.is_none() => {
                     let covered = Covered {
                         key_id,
                         key: "",
@@ -436,7 +470,7 @@ impl Api {
                     };
                     idempotency(value, config, covered, unix_seconds)?
                 }
-                Some(value) if route.method != Method::Get => {
+                Some(value) if route.method != Method::Get && trial.is_none() => {
                     idempotency_key::read(value)?;
                     None
                 }
@@ -453,7 +487,10 @@ impl Api {
             cells: &config.cells,
             enforced: &config.enforced,
         };
-        Ok(Next::Run(perform(route.operation, &mut call)?, None))
+        let pending = perform(route.operation, &mut call)?;
+        // Only what the database says becomes another answer. The errors of the body stay.
+        envelope.trial = trial;
+        Ok(Next::Run(pending, None))
     }
 }
 
@@ -478,49 +515,6 @@ fn idempotency(
     Ok(Some(Idempotency::new(fingerprints, covered, expires_at)))
 }
 
-fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    match operation {
-        Operation::VerifyKey => Ok(operation::auth::verify(call)),
-        Operation::ListTenants => tenants::list(call),
-        Operation::CreateTenant => tenants::create(call),
-        Operation::GetTenant => Ok(tenants::get(call)),
-        Operation::GetSettings => Ok(tenants::settings(call)),
-        Operation::EditTenant => tenants::edit(call),
-        Operation::DeleteTenant => tenants::delete(call),
-        Operation::InstallTenant => site::install(call),
-        Operation::ResetUserPassword => site::reset_password(call),
-        Operation::ListPlans => plans::list(call),
-        Operation::CreatePlan => plans::create(call),
-        Operation::GetPlan => Ok(plans::get(call)),
-        Operation::EditPlan => plans::edit(call),
-        Operation::DeletePlan => plans::delete(call),
-        Operation::ListKeys => Ok(keys::list(call)),
-        Operation::CreateKey => keys::create(call),
-        Operation::GetKey => Ok(keys::get(call)),
-        Operation::EditKey => keys::edit(call),
-        Operation::DeleteKey => keys::delete(call),
-        Operation::RotateKey => keys::rotate(call),
-        Operation::MoveTenant => cells::move_tenant(call),
-        Operation::ListCells => Ok(cells::list(call)),
-        Operation::GetCell => Ok(cells::get(call)),
-        Operation::PutCell => cells::put(call),
-        Operation::DeleteCell => cells::delete(call),
-        Operation::ReadFeed => feed::read(call),
-        Operation::StoreStats => feed::store_stats(call),
-        Operation::LeaseJobs => jobs::lease(call),
-        Operation::ListJobs => jobs::list(call),
-        Operation::GetJob => Ok(jobs::get(call)),
-        Operation::CancelJob => jobs::cancel(call),
-        Operation::RenewJob => jobs::renew(call),
-        Operation::FinishJob => jobs::finish(call),
-        Operation::ListAudit => audit::list(call),
-        // Their schemes have no caller, so `dispatch` answers them before.
-        Operation::Health | Operation::Describe | Operation::TraefikConfig => {
-            Err(ApiError::NoRoute)
-        }
-    }
-}
-
 impl Exchange {
     fn new(pending: Pending, envelope: Envelope, failure: Option<Failure>) -> Self {
         Self(Box::new(Waiting {
@@ -539,6 +533,14 @@ impl Exchange {
         envelope: Envelope,
         failure: Option<Failure>,
     ) -> Step<Self> {
+        let next = match &envelope.if_match {
+            None => next,
+            Some(wanted) => next.and_then(|next| wanted.compared(next)),
+        };
+        let next = match envelope.trial {
+            None => next,
+            Some(trial) => trial.outcome(next),
+        };
         match next {
             Ok(next) => {
                 // The note is the first batch's failure too.
@@ -628,6 +630,8 @@ impl Envelope {
             is_head: method == "HEAD",
             unix_seconds,
             used: None,
+            if_match: None,
+            trial: None,
         }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod plans;
+pub(crate) mod put;
 pub(crate) mod site;
 pub(crate) mod tenants;
 pub(crate) mod traefik;

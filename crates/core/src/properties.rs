@@ -39,6 +39,7 @@ use crate::wire::content_digest;
 use crate::wire::filter::{Order, PlanFilter, TenantQuery};
 use crate::wire::http::{Body, Headers, Request};
 use crate::wire::page::{Cursor, Page};
+use crate::wire::prefer::{Preferences, Returns};
 use crate::wire::route::{self, Route};
 use crate::wire::signature_input::SignatureInput;
 use crate::wire::variables::{MAX_ENTRIES, Variables};
@@ -52,6 +53,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("condition", condition),
     ("hostname", hostname),
     ("key", key),
+    ("prefer", prefer),
     ("public_key", public_key),
     ("query", query),
     ("request", request),
@@ -141,8 +143,17 @@ pub fn condition(data: &[u8]) {
             assert!(!written.is_empty() && written.iter().all(|tag| header.contains(tag)));
             let again = Condition::read("if-none-match", &written.join(","));
             assert_eq!(again.as_ref(), Ok(&read), "{header}");
-            for tag in written {
+            for tag in &written {
                 assert!(read.matches(tag.trim_start_matches("W/")), "{tag}");
+            }
+            // `If-Match` compares the revisions of the strong ones alone.
+            let revisions = read.revisions().expect("a list");
+            let revisions: Vec<String> = serde_json::from_str(&revisions).expect("texts");
+            let strong = written.iter().filter(|tag| !tag.starts_with('W')).count();
+            assert!(revisions.len() <= strong, "{revisions:?}");
+            for revision in revisions {
+                assert!(!revision.contains('-') && header.contains(&format!("\"{revision}-")));
+                assert!(read.holds(Some(&format!("\"{revision}-1.x\"")), true));
             }
             assert!(!read.matches("\"another\"") || header.contains("\"another\""));
         }
@@ -177,6 +188,31 @@ pub fn signature(data: &[u8]) {
         let other = [body.as_bytes(), b"."].concat();
         assert!(content_digest::check(&digest, &other).is_err(), "{digest}");
     }
+}
+
+/// A header `Prefer`, which is never refused. The first preference of a name counts, so what comes before decides; and what nobody knows changes nothing.
+pub fn prefer(data: &[u8]) {
+    let header = text(data);
+    let read = Preferences::read(&header);
+    assert_eq!(
+        Preferences::read(&format!(r#"x="a, \", b"; y, {header}"#)),
+        read
+    );
+    let first = Preferences::read(&format!("return=minimal, respond-async, wait=7, {header}"));
+    let expected = Preferences::read("wait=7, respond-async, return=minimal");
+    assert_eq!(first, expected, "{header}");
+    // In the shortest way it is the same.
+    let returns = read.returns.map(|returns| match returns {
+        Returns::Representation => "return=representation".to_string(),
+        Returns::Minimal => "return=minimal".to_string(),
+    });
+    let wait = read.wait_seconds.map(|seconds| format!("wait={seconds}"));
+    let responds_async = read.responds_async.then(|| "respond-async".to_string());
+    let all: Vec<String> = [returns, wait, responds_async]
+        .into_iter()
+        .flatten()
+        .collect();
+    assert_eq!(Preferences::read(&all.join(",")), read, "{header}");
 }
 
 /// A query of a list. If it is accepted, the link to the next page keeps everything that it asks for; if it is not, each error names a

@@ -22,4 +22,5 @@ pub(crate) mod signature_input;
 pub mod signed;
 pub(crate) mod structured;
 pub(crate) mod target_uri;
+pub(crate) mod trial;
 pub mod variables;

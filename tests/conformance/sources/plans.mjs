@@ -30,7 +30,7 @@ export default [
     request('the tenant of the deleted plan stays, without a plan', 200, 'GET', '/tenants/a', { json: { plan_id: null } }),
     refuse('get the deleted plan', 404, 'not_found', 'GET', '/tenants-plans/full'),
     refuse('delete the deleted plan', 404, 'not_found', 'DELETE', '/tenants-plans/full'),
-    refuse('an unsupported method', 405, 'method_not_allowed', 'POST', '/tenants-plans/empty', { body: {}, answer: { allow: 'GET, HEAD, PATCH, DELETE' } }),
+    refuse('an unsupported method', 405, 'method_not_allowed', 'POST', '/tenants-plans/empty', { body: {}, answer: { allow: 'GET, HEAD, PUT, PATCH, DELETE' } }),
   ),
   scenario('external ids and labels of plans', {},
     create('create a plan with an external id and labels', { id: 'a', external_id: 'C-7 é', labels: { tier: 'gold', 'a.b_c-d': '' } }, { json: { external_id: 'C-7 é', labels: { 'a.b_c-d': '', tier: 'gold' } } }),

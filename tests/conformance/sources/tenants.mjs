@@ -55,7 +55,7 @@ export default [
     refuse('a malformed id', 404, 'not_found', 'GET', `/tenants/${'a'.repeat(17)}`),
     refuse('an id is not percent-decoded', 404, 'not_found', 'GET', '/tenants/%61'),
     refuse('a path with a trailing slash is unknown', 404, 'not_found', 'GET', '/tenants/'),
-    refuse('an unknown method', 405, 'method_not_allowed', 'PROPFIND', '/tenants/a', { answer: { allow: 'GET, HEAD, PATCH, DELETE' } }),
+    refuse('an unknown method', 405, 'method_not_allowed', 'PROPFIND', '/tenants/a', { answer: { allow: 'GET, HEAD, PUT, PATCH, DELETE' } }),
   ),
   scenario('stored data is returned or refused', {},
     create('create the tenant a', fields('a', { env: { MINE: 'of a' } })),

@@ -11,12 +11,13 @@ use super::examples::{self, Example};
 use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, reference};
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
+use super::shapes::VALID;
 use super::{audit, cells, rules, shapes};
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
-use crate::wire::http::Method;
 use crate::wire::legacy::id_field;
+use crate::wire::parameter::Parameter;
 use crate::wire::problem::Code;
 use crate::wire::route::{BodyRule, Operation, ROUTES, Route, Scheme};
 use crate::wire::rule::Rule;
@@ -154,6 +155,16 @@ fn operation(
         Dialect::Legacy => format!("legacy{}{}", name[..1].to_uppercase(), &name[1..]),
     };
     let probed = probe::route(route, dialect);
+    let is_write = probed.parameters.contains(&Parameter::ValidateOnly);
+    let mut successes = successes;
+    if is_write && successes.iter().all(|success| success.status != 200) {
+        successes.push(Success {
+            status: 200,
+            shape: Some(VALID),
+            headers: &[],
+            description: "With `validate_only=true`: the request could be carried out. Nothing was written.",
+        });
+    }
     let of_replays = if route.operation.remembers() {
         OF_REPLAYS
     } else {
@@ -164,7 +175,7 @@ fn operation(
     let mut made = json!({
         "operationId": name, "tags": [tag], "summary": summary,
         "security": security(scheme, &route.needs.names()),
-        "responses": responses(dialect, &successes, of_replays, &all, &examples, components)
+        "responses": responses(dialect, &successes, of_replays, &all, &examples, is_write, components)
     });
     if !description.is_empty() {
         made["description"] = description.into();
@@ -215,9 +226,8 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
     if !probed.parameters.is_empty() {
         codes.insert(Code::Invalid);
     }
-    if route.method != Method::Get {
-        codes.insert(Code::MalformedHeader);
-    }
+    // Every operation compares `If-Match`, those without an `ETag` in vain.
+    codes.extend([Code::MalformedHeader, Code::PreconditionFailed]);
     if route.operation.remembers() {
         codes.insert(Code::IdempotencyKeyReused);
     }
@@ -358,6 +368,7 @@ fn responses(
     of_replays: &[&str],
     problems: &BTreeSet<Code>,
     examples: &[Example],
+    is_write: bool,
     components: &mut Components,
 ) -> Value {
     let mut all = Map::new();
@@ -373,7 +384,11 @@ fn responses(
             "headers": components.headers_of(dialect, &[headers, of_replays].concat())
         });
         if let Some(shape) = shape {
-            let mut media = json!({"schema": components.shape(shape, dialect)});
+            let mut schema = components.shape(shape, dialect);
+            if is_write && *status == 200 && *shape != VALID {
+                schema = json!({"anyOf": [schema, components.shape(VALID, dialect)]});
+            }
+            let mut media = json!({"schema": schema});
             let named = named_answers(examples, *status);
             if !named.is_empty() {
                 media["examples"] = named.into();

@@ -190,6 +190,23 @@ fn current(operation: Operation) -> Vec<Example> {
                     "CHEVERETO_MAX_USERS": {"value": "5", "source": "tenant_limits"}
                 })),
         ],
+        Operation::PutTenant => vec![
+            example("unchanged", "A tenant that is there, and is so already", 200)
+                .with("id", "acme")
+                .body(json!({
+                    "hostname": "acme.example.com", "is_enabled": true, "plan_id": "basic", "external_id": "C-1001",
+                    "labels": {"region": "eu"}, "limits": {"CHEVERETO_MAX_USERS": 5}, "env": {"CHEVERETO_DEFAULT_LANGUAGE": "de"}
+                }))
+                .answer(tenant()),
+            example("taken", "A hostname that another tenant has, only checked", 409)
+                .with("id", "other")
+                .with("validate_only", true)
+                .body(json!({"hostname": "acme.example.com", "is_enabled": true}))
+                .answer(problem(
+                    "Conflict", 409, "already taken: hostname", "conflict",
+                    json!([{"pointer": "/hostname", "detail": "`acme.example.com` is taken", "holder": "acme"}]),
+                )),
+        ],
         Operation::EditTenant => vec![
             example("changed", "A tenant loses its plan, a label and its limits", 204)
                 .with("id", "acme")
@@ -223,6 +240,13 @@ fn current(operation: Operation) -> Vec<Example> {
                 .answer(plan()),
         ],
         Operation::GetPlan => vec![example("plan", "A plan", 200).with("id", "basic").answer(plan())],
+        Operation::PutPlan => vec![
+            example("checked", "A new plan, only checked", 200)
+                .with("id", "large")
+                .with("validate_only", true)
+                .body(json!({"limits": {"CHEVERETO_MAX_USERS": "50"}}))
+                .answer(json!({"valid": true})),
+        ],
         Operation::EditPlan => vec![
             example("changed", "Another limit", 204)
                 .with("id", "basic")

@@ -41,30 +41,34 @@ fn told(name: &str) -> Told {
                     Operation::TraefikConfig
                         | Operation::Describe
                         | Operation::GetTenant
+                        | Operation::PutTenant
                         | Operation::GetPlan
+                        | Operation::PutPlan
                         | Operation::ReadFeed
                 )
             },
-            "The `ETag` of the response that the caller has. If it is the present one, the response is a 304.",
+            "The `ETag` of the response that the caller has. If it is the present one, the response is a 304. On a PUT, `*` has it create only: it is a 412 if the resource is there.",
         ),
         "idempotency-key" => Told::Parameter(
             Operation::remembers,
             "A name for this request: 1 to 255 visible ASCII characters, with or without quotes. The same request with the same name again gets the first response again, and nothing is done a second time.",
         ),
+        "if-match" => Told::Parameter(
+            Operation::has_etag,
+            "`ETag`s of which the resource must have one, or else nothing is done: 412. Their revisions alone are compared. Other routes answer 412 to it.",
+        ),
         "prefer" => Told::Parameter(
             |operation| {
                 matches!(
                     operation,
-                    Operation::InstallTenant
+                    Operation::EditTenant
+                        | Operation::EditPlan
+                        | Operation::InstallTenant
                         | Operation::ResetUserPassword
                         | Operation::DeleteTenant
                 )
             },
-            "What the caller would like of the response (RFC 7240). `respond-async`: a 202 at once, if the tenant's cell carries the request out; `wait=N`: the 202 after `N` seconds, 60 at the most. Other preferences are ignored.",
-        ),
-        "if-match" => Told::Parameter(
-            |_| false,
-            "A part of what a bound key signs, if it is sent.",
+            "What the caller would like of the response (RFC 7240). `return=representation` of a change: the resource in place of an empty response. `respond-async`: a 202 at once, if the tenant's cell carries the request out; `wait=N`: the 202 after `N` seconds, 60 at the most. Other preferences are ignored.",
         ),
         other => panic!(
             "describe/headers.rs does not tell the header `{other}`, which the service reads"
@@ -143,7 +147,7 @@ pub(super) fn of_responses(name: &str) -> Value {
         "Location" => (json!({"type": "string"}), "The path of the resource."),
         "ETag" => (
             json!({"type": "string", "pattern": "^\"[^\"]+\"$"}),
-            "The state of the resource, for `If-None-Match`.",
+            "The state of the resource, for `If-Match` and `If-None-Match`. A trial has none.",
         ),
         "Preference-Applied" => (
             json!({"type": "string"}),
@@ -181,6 +185,8 @@ pub(super) fn of_responses(name: &str) -> Value {
         name,
         "Deprecation"
             | "Link"
+            | "ETag"
+            | "Preference-Applied"
             | "Idempotency-Replayed"
             | "Idempotency-Expires"
             | "X-Total-Count"

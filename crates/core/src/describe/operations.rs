@@ -63,6 +63,27 @@ fn read(shape: &'static str, description: &'static str) -> Vec<Success> {
     ]
 }
 
+/// The successes of a PUT.
+fn put(shape: &'static str, new: &'static str) -> Vec<Success> {
+    vec![
+        success(200, shape, &[], "It was there, and is as the body says."),
+        success(201, new, &["Location"], "It was not there."),
+    ]
+}
+
+/// The successes of a change of one resource.
+fn edited(shape: &'static str, description: &'static str) -> Vec<Success> {
+    vec![
+        success(
+            200,
+            shape,
+            &["ETag", "Preference-Applied"],
+            "With `Prefer: return=representation`: the resource after the change.",
+        ),
+        empty(204, &["ETag"], description),
+    ]
+}
+
 /// The response to a request whose tenant has a cell that did not finish in time.
 fn accepted() -> Success {
     success(
@@ -226,7 +247,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             summary: "Read a tenant",
             description: "",
             successes: read("Tenant", "The tenant."),
-            problems: &[Code::MalformedHeader],
+            problems: &[],
         },
         Operation::GetSettings => Told {
             name: "getTenantSettings",
@@ -236,12 +257,20 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             successes: vec![success(200, "Settings", &[], "The settings by name.")],
             problems: &[],
         },
+        Operation::PutTenant => Told {
+            name: "putTenant",
+            tag: "Tenants",
+            summary: "Make a tenant so",
+            description: "Creates the tenant, or makes it as the body says. `plan_id`, `limits`, `env`, `external_id` and `labels` that the body leaves out are reset; the cell and all other members stay. A PUT that changes nothing writes nothing. With `If-None-Match: *` it only creates.",
+            successes: put("Tenant", "NewTenant"),
+            problems: &[Code::Conflict, Code::SiteExists, Code::CellConflict],
+        },
         Operation::EditTenant => Told {
             name: "editTenant",
             tag: "Tenants",
             summary: "Change a tenant",
             description: "Changes the fields that the body has, and `updated_at`.",
-            successes: vec![empty(204, &["ETag"], "The tenant is changed.")],
+            successes: edited("Tenant", "The tenant is changed."),
             problems: match dialect {
                 Dialect::Current => &[Code::Conflict, Code::CellConflict],
                 Dialect::Legacy => &[Code::Conflict],
@@ -328,14 +357,22 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             summary: "Read a plan",
             description: "",
             successes: read("Plan", "The plan."),
-            problems: &[Code::MalformedHeader],
+            problems: &[],
+        },
+        Operation::PutPlan => Told {
+            name: "putPlan",
+            tag: "Plans",
+            summary: "Make a plan so",
+            description: "Creates the plan, or makes it as the body says. `limits`, `env`, `external_id` and `labels` that the body leaves out are reset; all other members stay. A PUT that changes nothing writes nothing. With `If-None-Match: *` it only creates.",
+            successes: put("Plan", "Plan"),
+            problems: &[Code::Conflict],
         },
         Operation::EditPlan => Told {
             name: "editPlan",
             tag: "Plans",
             summary: "Change a plan",
             description: "Changes the fields that the body has, and `updated_at`.",
-            successes: vec![empty(204, &["ETag"], "The plan is changed.")],
+            successes: edited("Plan", "The plan is changed."),
             problems: match dialect {
                 Dialect::Current => &[Code::Conflict],
                 Dialect::Legacy => &[],

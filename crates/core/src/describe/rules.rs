@@ -175,6 +175,10 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Value {
     let text = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": TEXT});
     let of = |schema: Value, about: &str| json!({"schema": schema, "description": about});
     let mut told = match parameter {
+        Parameter::ValidateOnly => of(
+            json!({"type": "boolean"}),
+            "With `true` everything is checked and nothing is written: 200 and `{\"valid\": true}`, or the error that the request would get.",
+        ),
         Parameter::Limit => of(
             json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
             "The most items of the page. Without it the list is whole.",

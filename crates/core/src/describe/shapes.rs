@@ -12,6 +12,9 @@ use crate::wire::dialect::Dialect;
 use crate::wire::filter::Member;
 use crate::wire::problem::Code;
 
+/// The schema of the response to a trial.
+pub(super) const VALID: &str = "Valid";
+
 /// An object that has all of these members. The service may add others later.
 pub(super) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let members: BTreeMap<&str, Value> = members.into_iter().collect();
@@ -211,6 +214,11 @@ pub(super) fn all() -> BTreeMap<String, Value> {
             object(COUNTERS.iter().map(|(name, _)| (*name, counter()))),
         ),
         ("Health", object([("version", text()), ("schema", text())])),
+        (VALID, {
+            let mut valid = object([("valid", json!({"const": true}))]);
+            valid["additionalProperties"] = false.into();
+            valid
+        }),
         (
             "Description",
             json!({"type": "object", "required": ["openapi"], "properties": {"openapi": {"const": "3.1.1"}}, "additionalProperties": true}),

@@ -13,7 +13,7 @@ use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
 use crate::store::standing::{self, Judged};
-use crate::store::write::Writer;
+use crate::store::write::{Shows, Writer};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::wire::body::{Fields, RawBody};
@@ -21,7 +21,7 @@ use crate::wire::conditional::{Condition, Version};
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
-use crate::wire::prefer::Preferences;
+use crate::wire::prefer::{self, Preferences};
 use crate::wire::variables::Variables;
 
 /// A request of a verified caller, on its way to an operation.
@@ -37,6 +37,10 @@ pub(crate) struct Call<'a> {
     pub(crate) is_head: bool,
     /// `If-None-Match`
     pub(crate) if_none_match: Option<Condition>,
+    /// `If-Match`
+    pub(crate) if_match: Option<Condition>,
+    /// Whether the request only asks whether it could be carried out (`validate_only=true`).
+    pub(crate) is_trial: bool,
     /// `Prefer`
     pub(crate) preferences: Preferences,
     pub(crate) body: RawBody<'a>,
@@ -59,6 +63,20 @@ impl<'a> Call<'a> {
         format!("{}{below}", self.dialect.base_path())
     }
 
+    /// The revisions of `If-Match` of which the resource must have one, as a list in JSON. `None` if any will do.
+    pub(crate) fn revisions(&self) -> Option<String> {
+        self.if_match.as_ref().and_then(Condition::revisions)
+    }
+
+    /// What the response to a PATCH shows.
+    pub(crate) fn shows(&self) -> Shows {
+        if self.preferences.wants_representation() {
+            Shows::Patched
+        } else {
+            Shows::Nothing
+        }
+    }
+
     /// The caller as the author of this request's write.
     pub(crate) fn writer(&mut self) -> Result<Writer, ApiError> {
         Writer::new(
@@ -67,6 +85,7 @@ impl<'a> Call<'a> {
             self.idempotency.as_ref(),
             self.env.random,
         )
+        .map(|writer| writer.if_one_of(self.revisions()))
     }
 
     /// The body's fields, under the current dialect's names.
@@ -283,6 +302,12 @@ impl Pending {
         }
     }
 
+    /// The same, as a trial: its batch writes nothing.
+    pub(crate) fn tried(self) -> Self {
+        let batch = standing::tried(self.batch);
+        Self { batch, ..self }
+    }
+
     /// The batch to run.
     pub(crate) fn batch(&self) -> &Batch {
         &self.batch
@@ -389,6 +414,11 @@ pub(crate) fn absent(call: &Call<'_>, what: &'static str) -> Pending {
     })
 }
 
+/// The response to a trial that nothing is in the way of (contract §12).
+pub(crate) fn valid() -> Response {
+    Response::json(200, String::from("{\"valid\":true}"))
+}
+
 /// The response to a read of one resource: 304 if the caller has this version already, or else the resource.
 pub(crate) fn versioned(
     if_none_match: Option<&Condition>,
@@ -401,6 +431,32 @@ pub(crate) fn versioned(
         _ => Response::json(200, body()),
     };
     response.with("etag", etag)
+}
+
+/// The response to a PATCH that was carried out: 204, or 200 with the resource for a caller that prefers that (contract §12). The write has happened. So if
+/// the resource cannot be shown, the response is the 204, and the note says why.
+pub(crate) fn edited(
+    version: Option<&Version>,
+    shown: Result<Option<String>, ApiError>,
+) -> (Response, Option<String>) {
+    let (response, note) = match shown {
+        Ok(Some(body)) => {
+            let response = Response::json(200, body);
+            let response = response.with("preference-applied", prefer::RETURNS_REPRESENTATION);
+            (response, None)
+        }
+        Ok(None) => (Response::empty(204), None),
+        Err(error) => {
+            let cause = error.cause().unwrap_or_default();
+            let note = format!("the changed resource cannot be shown: {cause}");
+            (Response::empty(204), Some(note))
+        }
+    };
+    let response = match version {
+        Some(version) => response.with("etag", version.etag()),
+        None => response,
+    };
+    (response, note)
 }
 
 /// Reads a list that has no pages, since its rows are few and short. `decode` returns `None` for the row of `NULL`s, which a valid key gets if nothing was

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::operation::call::{Call, Pending, absent};
+use crate::operation::call::{Call, Pending, absent, valid};
 use crate::sql::Columns;
 use crate::store::cells::{self, Cell, CellPatch, Service};
 use crate::store::standing;
@@ -67,6 +67,7 @@ pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     Ok(Pending::write(batch, move |results| {
         let (is_made, row) = match Written::read(results)?.remembered() {
             Ok(mut row) => (row.boolean("is_made")?, row),
+            Err(written) if written.is_trial() => return Ok(valid()),
             Err(mut written) => {
                 let is_made = written.boolean("is_made")?;
                 if is_keyed {

@@ -248,7 +248,12 @@ pub(crate) fn cancel(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         if !row.obstacle("is_waiting", true)? {
             return Err(ApiError::Cell(CellConflict::NotWaiting));
         }
+        let is_trial = row.is_trial();
         let job = Job::decode(&mut results.outcome()?, &now)?.ok_or(NOT_FOUND)?;
+        // A trial has left a job that expired as it was.
+        if is_trial && job.state.is_end() {
+            return Err(ApiError::Cell(CellConflict::NotWaiting));
+        }
         Ok(Response::json(200, to_json(&job, None)))
     }))
 }

@@ -7,15 +7,15 @@ use core::ops::Range;
 
 use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
-use crate::operation::call::{Call, Pending, absent, versioned};
+use crate::operation::call::{Call, Pending, absent, edited, valid, versioned};
 use crate::operation::list::{self, Asked, List};
 use crate::operation::tenants::{labels_do_not_fit, read_external_id, taken, write_found};
 use crate::sql::Batch;
 use crate::store::find;
-use crate::store::plans::{self, Created, Edited, NewPlan, Plan, PlanPatch};
+use crate::store::plans::{self, Created, Edited, Holders, NewPlan, Plan, PlanPatch};
 use crate::store::registry;
 use crate::store::standing::{self, Judged};
-use crate::store::write::{Written, was_there};
+use crate::store::write::{Shows, Written, was_there};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::PlanId;
@@ -118,7 +118,8 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
     let if_none_match = call.if_none_match.take();
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
-    Pending::new(plans::get(&call.caller, &id), move |results| {
+    let batch = Batch::one(plans::get(&call.caller, &id));
+    Pending::new(batch, move |results| {
         let row = standing::judged_read(results)?;
         let (plan, version) = Plan::decode_versioned(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
         Ok(versioned(if_none_match.as_ref(), &version, || {
@@ -129,21 +130,18 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
 
 /// `POST /tenants-plans`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let new = read_new(call.fields()?)?;
+    let mut fields = call.fields()?;
+    let id = fields.required("id", Rule::PlanId, |v| v.parsed(PlanId::parse));
+    let new = read_new(fields, id)?;
     let writer = call.writer()?;
-    let batch = plans::create(&writer, &new, &mut call.env)?;
+    let batch = plans::create(&writer, &new, Shows::Nothing, &mut call.env)?;
     let location = call.path(&format!("/tenants-plans/{}", new.id));
     let dialect = call.dialect;
     Ok(Pending::write(batch, move |results| {
         let (now, version) = match Created::decode(Written::read(results)?)? {
             Created::At(now, version) => (now, version),
-            Created::Taken { id, external_id } => {
-                let id = id.map(|holder| taken("/id", new.id.as_str(), holder));
-                let external_id =
-                    external_id.map(|holder| taken_external_id(new.external_id.as_ref(), holder));
-                let taken = id.into_iter().chain(external_id).collect();
-                return Err(ApiError::Conflict(taken));
-            }
+            Created::Tried => return Ok(valid()),
+            Created::Taken(holders) => return Err(conflict(&new, holders)),
         };
         let plan = Plan {
             created_at: now.clone(),
@@ -169,23 +167,49 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(call, "plan"));
     };
     let writer = call.writer()?;
-    let batch = plans::edit(&writer, &id, &patch, &mut call.env)?;
-    Ok(Pending::write(batch, move |results| {
+    let shows = call.shows();
+    let batch = plans::edit(&writer, &id, &patch, shows, &mut call.env)?;
+    let dialect = call.dialect;
+    let sealer = call.env.sealer.cloned();
+    Ok(Pending::write_with_note(batch, move |results| {
         let mut row = Written::read(results)?;
-        let edited = Edited::decode(&mut row)?;
-        if !edited.id_is_there {
-            return Err(NOT_FOUND);
-        }
-        if !edited.labels_fit {
-            return Err(ApiError::Invalid([labels_do_not_fit()].into()));
-        }
-        if let Some(holder) = edited.external_id_holder {
-            let taken = taken_external_id(patch.external_id.value(), holder);
-            return Err(ApiError::Conflict([taken].into()));
-        }
-        let etag = registry::version(&mut row)?.etag();
-        Ok(Response::empty(204).with("etag", etag))
+        let found = Edited::decode(&mut row)?;
+        row.needs(found.id_is_there, NOT_FOUND)?;
+        judge_edit(found, patch.external_id.value())?;
+        let version = registry::version(&mut row)?;
+        let shown = row
+            .shown(results, shows == Shows::Patched)
+            .and_then(|shown| {
+                let plan = shown.map(|shown| Plan::decode_shown(shown, sealer.as_deref()));
+                Ok(plan.transpose()?.map(|plan| to_json(&plan, dialect)))
+            });
+        Ok(edited(Some(&version), shown))
     }))
+}
+
+/// A change needs room for its labels (422), and a free external id (409).
+pub(crate) fn judge_edit(found: Edited, external_id: Option<&ExternalId>) -> Result<(), ApiError> {
+    if !found.labels_fit {
+        return Err(ApiError::Invalid([labels_do_not_fit()].into()));
+    }
+    match found.external_id_holder {
+        None => Ok(()),
+        Some(holder) => {
+            let taken = taken_external_id(external_id, holder);
+            Err(ApiError::Conflict([taken].into()))
+        }
+    }
+}
+
+/// The error of a new plan whose values are taken.
+pub(crate) fn conflict(new: &NewPlan, holders: Holders) -> ApiError {
+    let id = holders
+        .id
+        .map(|holder| taken("/id", new.id.as_str(), holder));
+    let external_id = holders
+        .external_id
+        .map(|holder| taken_external_id(new.external_id.as_ref(), holder));
+    ApiError::Conflict(id.into_iter().chain(external_id).collect())
 }
 
 fn taken_external_id(id: Option<&ExternalId>, holder: String) -> FieldError {
@@ -199,17 +223,13 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     };
     let batch = plans::delete(&call.writer()?, &id);
     Ok(Pending::write(batch, |results| {
-        if was_there(results)? {
-            Ok(Response::empty(204))
-        } else {
-            Err(NOT_FOUND)
-        }
+        was_there(results, NOT_FOUND)?;
+        Ok(Response::empty(204))
     }))
 }
 
-/// Reads the body of `POST /tenants-plans`. `null` for `limits` or `env` counts as absent (contract §10).
-fn read_new(mut fields: Fields<'_>) -> Result<NewPlan, ApiError> {
-    let id = fields.required("id", Rule::PlanId, |v| v.parsed(PlanId::parse));
+/// Reads the body of `POST /tenants-plans` or of a PUT after its id. `null` for `limits` or `env` counts as absent (contract §10).
+pub(crate) fn read_new(mut fields: Fields<'_>, id: Option<PlanId>) -> Result<NewPlan, ApiError> {
     let (name, description) = match fields.dialect() {
         Dialect::Current => (Some(None), Some(None)),
         Dialect::Legacy => (
@@ -303,7 +323,7 @@ fn read_description(value: Json<'_>) -> Checked<Option<String>> {
     })
 }
 
-fn to_json(plan: &Plan, dialect: Dialect) -> String {
+pub(crate) fn to_json(plan: &Plan, dialect: Dialect) -> String {
     object(|out| write_json(plan, dialect, out))
 }
 

@@ -7,7 +7,8 @@ use alloc::string::{String, ToString as _};
 use crate::crypto::hashing::{Hashing, Password};
 use crate::crypto::seal::Sealer;
 use crate::crypto::secret::Secret;
-use crate::operation::call::{Call, First, Next, Pending, absent};
+use crate::machine::Context;
+use crate::operation::call::{Call, First, Next, Pending, absent, valid};
 use crate::operation::wait::Asker;
 use crate::sql::{Batch, Results};
 use crate::store::idempotency::{Past, secret_place};
@@ -41,6 +42,7 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
     };
     let tenants = call.path("/tenants");
     let asker = Asker::of(call, site.id().clone());
+    let is_trial = call.is_trial;
     Ok(Pending::first_or_replay(
         Batch::one(site.obstacles()),
         move |results, context| {
@@ -59,6 +61,9 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             }
             if found.is_installed {
                 return Err(ApiError::AlreadyInstalled);
+            }
+            if is_trial {
+                return Ok(First::Send(valid()));
             }
             let admin = Admin {
                 username: &username,
@@ -142,6 +147,7 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     };
     let asker = Asker::of(call, site.id().clone());
     let sealer = call.env.sealer.cloned();
+    let is_trial = call.is_trial;
     let idempotency = call.idempotency.clone();
     if is_generated && idempotency.is_some() && sealer.is_none() {
         // The generated password could not be remembered.
@@ -165,6 +171,12 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             }
             if !found.is_installed {
                 return Err(NOT_INSTALLED);
+            }
+            if is_trial {
+                let batch = Batch::one(site.user(&username));
+                return Ok(First::Run(Pending::new(batch, |results| {
+                    results.row()?.map(|_| valid()).ok_or(NO_USER)
+                })));
             }
             let secret = match (&idempotency, &sealer) {
                 (Some(idempotency), Some(sealer)) if is_generated => Some(seal_text(
@@ -251,10 +263,21 @@ pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pe
     let site = site_of(call, id);
     let asker = Asker::of(call, site.id().clone());
     let writer = call.writer()?;
+    let aftermath = site.aftermath(&writer);
+    if call.is_trial {
+        // Dropping a table cannot be tried.
+        return Ok(Pending::then(
+            Batch::one(aftermath),
+            |results, context| match judge_deletion(Aftermath::decode(results)?, asker, context)? {
+                Some(next) => Ok(next),
+                None => Ok(Next::Send(valid(), None)),
+            },
+        ));
+    }
     Ok(Pending::write_or_go_on(
         site.delete(&writer),
         |_| Ok(Response::empty(204)),
-        site.aftermath(&writer),
+        aftermath,
         |results, context| {
             let mut found = Aftermath::decode(results)?;
             if let Some(past) = &mut found.past {
@@ -263,20 +286,30 @@ pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pe
                 }
                 results.replay(past.replayed_until.clone());
             }
-            match found.tenant_id {
-                _ if found.is_done || found.past.is_some() => {
-                    Ok(Some(Next::Send(Response::empty(204), None)))
-                }
-                None => Err(NO_TENANT),
-                // The tables are not in this database.
-                Some(_) if found.has_cell => {
-                    let pending = asker.drop_tables(context.random)?;
-                    Ok(Some(Next::Run(pending, None)))
-                }
-                Some(_) => Ok(None),
-            }
+            judge_deletion(found, asker, context)
         },
     ))
+}
+
+/// The step after a deletion that was not made, as far as is known. `None`: nothing is in its way.
+fn judge_deletion(
+    found: Aftermath,
+    asker: Asker,
+    context: &mut Context<'_>,
+) -> Result<Option<Next>, ApiError> {
+    match found.tenant_id {
+        _ if found.is_done || found.past.is_some() => {
+            Ok(Some(Next::Send(Response::empty(204), None)))
+        }
+        None => Err(NO_TENANT),
+        Some(_) if !found.holds => Err(ApiError::PreconditionFailed),
+        // The tables are not in this database.
+        Some(_) if found.has_cell => {
+            let pending = asker.drop_tables(context.random)?;
+            Ok(Some(Next::Run(pending, None)))
+        }
+        Some(_) => Ok(None),
+    }
 }
 
 /// The site that the path names, and the cost of its passwords' hashes; `None` if no tenant can have this id.

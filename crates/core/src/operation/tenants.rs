@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::config::{Cells, Hostnames, ReusedId};
 use crate::crypto::seal::Sealer;
-use crate::operation::call::{Call, Pending, absent, versioned};
+use crate::operation::call::{Call, Pending, absent, edited, valid, versioned};
 use crate::operation::list::{self, Asked, List};
 use crate::operation::site;
 use crate::settings::{Maps, Setting, Source, effective};
@@ -22,9 +22,9 @@ use crate::store::find;
 use crate::store::registry;
 use crate::store::standing::{self, Judged};
 use crate::store::tenants::{
-    self, Created, NewTenant, Obstacles, SettingsRow, SiteState, Tenant, TenantPatch,
+    self, Created, EditObstacles, NewTenant, Obstacles, SettingsRow, SiteState, Tenant, TenantPatch,
 };
-use crate::store::write::{Written, was_there};
+use crate::store::write::{Shows, Written, was_there};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, CellConflict, FieldError, Internal};
 use crate::value::hostname::Hostname;
@@ -43,7 +43,8 @@ use crate::wire::rule::Rule;
 use crate::wire::variables::Variables;
 
 /// The log's note on a tenant that got the tables of a deleted one.
-const ADOPTED: &str = "the tenant took over the tables of a deleted tenant with the same id";
+pub(crate) const ADOPTED: &str =
+    "the tenant took over the tables of a deleted tenant with the same id";
 
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
 
@@ -182,7 +183,8 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
     let if_none_match = call.if_none_match.take();
     let dialect = call.dialect;
     let sealer = call.env.sealer.cloned();
-    Pending::new(tenants::get(&call.caller, &id), move |results| {
+    let batch = Batch::one(tenants::get(&call.caller, &id));
+    Pending::new(batch, move |results| {
         let row = standing::judged_read(results)?;
         let (tenant, version) =
             Tenant::decode_versioned(row, sealer.as_deref())?.ok_or(NOT_FOUND)?;
@@ -194,32 +196,29 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
 
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let new = read_new(call.fields()?, call.hostnames, call.cells)?;
+    let mut fields = call.fields()?;
+    let id = fields.required("id", Rule::TenantId, |v| v.parsed(TenantId::parse));
+    let (new, _) = read_new(fields, id, call.hostnames, call.cells)?;
     let writer = call.writer()?;
-    let batch = tenants::create(&writer, &new, call.site, &mut call.env)?;
+    let (prefix, reused_id) = (&call.site.table_prefix, call.site.reused_id);
+    let shows = Shows::Nothing;
+    let batch = tenants::create(&writer, &new, shows, prefix, reused_id, &mut call.env)?;
     let location = call.path(&format!("/tenants/{}", new.id));
     let dialect = call.dialect;
-    let reused_id = call.site.reused_id;
     Ok(Pending::write_with_note(batch, move |results| {
         let mut row = Written::read(results)?;
-        let id_holder = row.holder("id_holder")?;
-        let obstacles = Obstacles::decode(&mut row)?;
-        let invalid = invalid(&obstacles, new.plan_id.as_ref(), new.cell_id.as_ref());
-        if !invalid.is_empty() {
-            return Err(ApiError::Invalid(invalid));
-        }
-        against_new(id_holder, obstacles, &new)?;
+        NewObstacles::read(&mut row)?.judge(&new)?;
+        let created = Created::decode(&mut row)?;
+        created.judge(&new.id, reused_id)?;
         let Created {
-            site_is_elsewhere,
             site_is_there,
             now,
             plan_id,
             cell_id,
-        } = Created::decode(&mut row)?;
-        if site_is_elsewhere
-            || (site_is_there && cell_id.is_none() && reused_id == ReusedId::Refuse)
-        {
-            return Err(site_exists(&new.id));
+            ..
+        } = created;
+        if row.is_trial() {
+            return Ok((valid(), None));
         }
         let mut version = registry::version(&mut row)?;
         let tenant = Tenant {
@@ -243,13 +242,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             },
         };
         version.statistics = tenant.site.marked(None);
-        let body = object(|out| {
-            let out = write_json(&tenant, dialect, out);
-            match dialect {
-                Dialect::Current => write_site(&tenant, site_is_there, out),
-                Dialect::Legacy => out,
-            }
-        });
+        let body = to_json_of_new(&tenant, site_is_there, dialect);
         let response = Response::json(201, body)
             .with("location", location)
             .with("etag", version.etag());
@@ -264,44 +257,30 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         return Ok(absent(call, "tenant"));
     };
     let writer = call.writer()?;
-    let batch = tenants::edit(&writer, &id, &patch, &call.site.table_prefix, &mut call.env)?;
-    Ok(Pending::write(batch, move |results| {
+    let shows = call.shows();
+    let prefix = &call.site.table_prefix;
+    let batch = tenants::edit(&writer, &id, &patch, shows, prefix, &mut call.env)?;
+    let dialect = call.dialect;
+    let sealer = call.env.sealer.cloned();
+    Ok(Pending::write_with_note(batch, move |results| {
         let mut row = Written::read(results)?;
-        let id_is_there = row.obstacle("id_is_there", true)?;
-        let obstacles = Obstacles::decode(&mut row)?;
-        let labels_fit = row.obstacle("labels_fit", true)?;
-        let cell_is_fixed = row.obstacle("cell_is_fixed", false)?;
-        if !id_is_there {
-            return Err(NOT_FOUND);
-        }
-        let mut invalid = invalid(&obstacles, patch.plan_id.value(), patch.cell_id.value());
-        if !labels_fit {
-            invalid.push(labels_do_not_fit());
-        }
-        if !invalid.is_empty() {
-            return Err(ApiError::Invalid(invalid));
-        }
-        let hostname = patch.hostname.as_ref().map_or("", Hostname::as_str);
-        let external_id = patch.external_id.value();
-        let conflicts = conflicts([
-            (obstacles.hostname_holder, "/hostname", hostname),
-            (
-                obstacles.external_id_holder,
-                "/external_id",
-                external_id.map_or("", ExternalId::as_str),
-            ),
-        ]);
-        if !conflicts.is_empty() {
-            return Err(ApiError::Conflict(conflicts));
-        }
-        if cell_is_fixed {
-            return Err(ApiError::Cell(CellConflict::Installed));
-        }
-        let response = Response::empty(204);
-        Ok(match tenants::version(&mut row)? {
-            Some(version) => response.with("etag", version.etag()),
-            None => response,
-        })
+        let found = EditObstacles::decode(&mut row)?;
+        row.needs(found.id_is_there, NOT_FOUND)?;
+        let values = Values {
+            hostname: patch.hostname.as_ref(),
+            external_id: patch.external_id.value(),
+            plan_id: patch.plan_id.value(),
+            cell_id: patch.cell_id.value(),
+        };
+        values.judge(found)?;
+        let version = tenants::version(&mut row)?;
+        let shown = row
+            .shown(results, shows == Shows::Patched)
+            .and_then(|shown| {
+                let tenant = shown.map(|shown| Tenant::decode_shown(shown, sealer.as_deref()));
+                Ok(tenant.transpose()?.map(|tenant| to_json(&tenant, dialect)))
+            });
+        Ok(edited(version.as_ref(), shown))
     }))
 }
 
@@ -319,22 +298,19 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     }
     let batch = tenants::delete(&call.writer()?, &id, &call.site.table_prefix);
     Ok(Pending::write(batch, |results| {
-        if was_there(results)? {
-            Ok(Response::empty(204))
-        } else {
-            Err(NOT_FOUND)
-        }
+        was_there(results, NOT_FOUND)?;
+        Ok(Response::empty(204))
     }))
 }
 
-/// Reads the body of `POST /tenants`. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""` for `plan_id`
-/// (contract §10).
-fn read_new(
+/// Reads the body of `POST /tenants` or of a PUT after its id, and the cell that it names. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""`
+/// for `plan_id` (contract §10).
+pub(crate) fn read_new(
     mut fields: Fields<'_>,
+    id: Option<TenantId>,
     hostnames: &Hostnames,
     cells: &Cells,
-) -> Result<NewTenant, ApiError> {
-    let id = fields.required("id", Rule::TenantId, |v| v.parsed(TenantId::parse));
+) -> Result<(NewTenant, Edit<CellId>), ApiError> {
     let hostname = fields.required("hostname", Rule::Hostname, |v| read_hostname(v, hostnames));
     let is_enabled = fields.required_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", Rule::PlanOfTenant, read_plan_id);
@@ -362,7 +338,7 @@ fn read_new(
             labels,
             cell_id,
         ))?;
-    Ok(NewTenant {
+    let new = NewTenant {
         id,
         hostname,
         is_enabled,
@@ -371,8 +347,9 @@ fn read_new(
         env: env.flatten().unwrap_or_default(),
         external_id: external_id.flatten(),
         labels: labels.flatten().unwrap_or_default(),
-        cell_id: cell_id.unwrap_or_else(|| cells.default.clone()),
-    })
+        cell_id: cell_id.clone().unwrap_or_else(|| cells.default.clone()),
+    };
+    Ok((new, Edit::of(cell_id)))
 }
 
 /// Reads the body of `PATCH /tenants/{id}`, which must have at least one field.
@@ -494,29 +471,87 @@ fn against_plan(obstacles: &Obstacles, plan_id: Option<&PlanId>) -> Option<Field
     Some(FieldError::field("/plan_id", detail))
 }
 
-/// A new tenant needs a free id, a free hostname and a free external id (409, which names all that are taken).
-fn against_new(
-    id_holder: Option<String>,
-    obstacles: Obstacles,
-    new: &NewTenant,
-) -> Result<(), ApiError> {
-    let conflicts = conflicts([
-        (id_holder, "/id", new.id.as_str()),
-        (
-            obstacles.hostname_holder,
-            "/hostname",
-            new.hostname.as_str(),
-        ),
-        (
-            obstacles.external_id_holder,
-            "/external_id",
-            new.external_id.as_ref().map_or("", ExternalId::as_str),
-        ),
-    ]);
-    if conflicts.is_empty() {
+/// The obstacles to a new tenant.
+pub(crate) struct NewObstacles {
+    pub(crate) id_holder: Option<String>,
+    values: Obstacles,
+}
+
+impl NewObstacles {
+    /// Reads the row that a creation returns, up to its [`Created`].
+    pub(crate) fn read(row: &mut Written) -> Result<Self, ApiError> {
+        Ok(Self {
+            id_holder: row.holder("id_holder")?,
+            values: Obstacles::decode(row)?,
+        })
+    }
+
+    /// A new tenant needs its plan and its cell (422), and a free id, a free hostname and a free external id (409, which names all that are
+    /// taken).
+    pub(crate) fn judge(self, new: &NewTenant) -> Result<(), ApiError> {
+        let Self { id_holder, values } = self;
+        let invalid = invalid(&values, new.plan_id.as_ref(), new.cell_id.as_ref());
+        if !invalid.is_empty() {
+            return Err(ApiError::Invalid(invalid));
+        }
+        none_taken([
+            (id_holder, "/id", new.id.as_str()),
+            (values.hostname_holder, "/hostname", new.hostname.as_str()),
+            (
+                values.external_id_holder,
+                "/external_id",
+                new.external_id.as_ref().map_or("", ExternalId::as_str),
+            ),
+        ])
+    }
+}
+
+/// The values that a change gives to a tenant, and that may be in its way.
+pub(crate) struct Values<'a> {
+    pub(crate) hostname: Option<&'a Hostname>,
+    pub(crate) external_id: Option<&'a ExternalId>,
+    pub(crate) plan_id: Option<&'a PlanId>,
+    pub(crate) cell_id: Option<&'a CellId>,
+}
+
+impl Values<'_> {
+    /// A change needs its plan and its cell, and room for its labels (422), and free values (409). The cell of an installed tenant is fixed.
+    pub(crate) fn judge(&self, found: EditObstacles) -> Result<(), ApiError> {
+        let mut invalid = invalid(&found.values, self.plan_id, self.cell_id);
+        if !found.labels_fit {
+            invalid.push(labels_do_not_fit());
+        }
+        if !invalid.is_empty() {
+            return Err(ApiError::Invalid(invalid));
+        }
+        none_taken([
+            (
+                found.values.hostname_holder,
+                "/hostname",
+                self.hostname.map_or("", Hostname::as_str),
+            ),
+            (
+                found.values.external_id_holder,
+                "/external_id",
+                self.external_id.map_or("", ExternalId::as_str),
+            ),
+        ])?;
+        if found.cell_is_fixed {
+            return Err(ApiError::Cell(CellConflict::Installed));
+        }
         Ok(())
-    } else {
-        Err(ApiError::Conflict(conflicts))
+    }
+}
+
+impl Created {
+    /// A new tenant needs an id without the tables of a deleted one, unless it may take them over.
+    pub(crate) fn judge(&self, id: &TenantId, reused_id: ReusedId) -> Result<(), ApiError> {
+        let is_refused =
+            self.site_is_there && self.cell_id.is_none() && reused_id == ReusedId::Refuse;
+        if self.site_is_elsewhere || is_refused {
+            return Err(site_exists(id));
+        }
+        Ok(())
     }
 }
 
@@ -528,12 +563,19 @@ fn site_exists(id: &TenantId) -> ApiError {
     ApiError::SiteExists([FieldError::field("/id", detail)].into())
 }
 
-/// The values that are taken, by their holders and pointers.
-fn conflicts<const N: usize>(values: [(Option<String>, &'static str, &str); N]) -> Vec<FieldError> {
-    values
+/// Judges the values that may be taken, by their holders and pointers.
+fn none_taken<const N: usize>(
+    values: [(Option<String>, &'static str, &str); N],
+) -> Result<(), ApiError> {
+    let taken: Vec<FieldError> = values
         .into_iter()
         .filter_map(|(holder, pointer, value)| Some(taken(pointer, value, holder?)))
-        .collect()
+        .collect();
+    if taken.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::Conflict(taken))
+    }
 }
 
 /// The error of a PATCH after which there would be too many labels.
@@ -555,7 +597,18 @@ pub(crate) fn taken(pointer: &'static str, value: &str, holder: String) -> Field
     }
 }
 
-fn to_json(tenant: &Tenant, dialect: Dialect) -> String {
+/// A tenant that was created. `is_adopted`: it has the tables of a deleted one.
+pub(crate) fn to_json_of_new(tenant: &Tenant, is_adopted: bool, dialect: Dialect) -> String {
+    object(|out| {
+        let out = write_json(tenant, dialect, out);
+        match dialect {
+            Dialect::Current => write_site(tenant, is_adopted, out),
+            Dialect::Legacy => out,
+        }
+    })
+}
+
+pub(crate) fn to_json(tenant: &Tenant, dialect: Dialect) -> String {
     object(|out| write_all(tenant, dialect, out))
 }
 

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::crypto::hashing::Password;
 use crate::crypto::seal::Sealer;
-use crate::operation::call::{Call, Next, Pending, replay};
+use crate::operation::call::{Call, Next, Pending, replay, valid};
 use crate::operation::jobs::{self, Input};
 use crate::sql::{Batch, Results, unexpected_result};
 use crate::store::idempotency::Idempotency;
@@ -50,6 +50,8 @@ pub(crate) struct Asker {
     idempotency: Option<Idempotency>,
     id: TenantId,
     sealer: Option<Arc<Sealer>>,
+    /// The revisions of which the tenant must have one, to be deleted. `None` if any will do.
+    revisions: Option<String>,
     wait_ms: u32,
     wishes: Wishes,
     /// The paths of jobs and of tenants.
@@ -126,6 +128,7 @@ impl Asker {
             idempotency: call.idempotency.clone(),
             id,
             sealer: call.env.sealer.cloned(),
+            revisions: call.revisions(),
             wait_ms: wishes.wait_ms(call.cells.wait_s),
             wishes,
             jobs_path: call.path("/jobs"),
@@ -200,15 +203,23 @@ impl Asker {
     /// Deletes the tenant, and lets its cell drop its tables.
     pub(crate) fn drop_tables(self, random: &mut dyn Random) -> Result<Pending, ApiError> {
         let job_id = new_id(random)?;
-        let batch = work::drop_tables(&self.writer(random)?, &self.id, &job_id);
+        let writer = self.writer(random)?;
+        let batch = work::drop_tables(&writer, &self.id, &job_id, self.revisions.as_deref());
         Ok(Pending::write_then(batch, move |results, context| {
             let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
                 Ok(asked) => asked,
                 Err(past) => return Ok(Next::Run(self.drop_again(past), None)),
             };
+            if asked.is_trial && asked.tenant_is_there && asked.has_cell {
+                return Ok(Next::Send(valid(), None));
+            }
             // If the batch ran before, the job is there, and the tenant is not.
             let (job, unfinished) = match asked.job {
                 Some(made) => made,
+                // A tenant that changed its cell has another revision, too.
+                None if asked.tenant_is_there && !asked.has_cell && self.revisions.is_some() => {
+                    return Err(ApiError::PreconditionFailed);
+                }
                 None => found(asked)?,
             };
             self.wait(&job, unfinished, Box::new(dropped))
@@ -254,12 +265,24 @@ impl Asker {
             if work.kind == Kind::Install && asked.is_installed && !asked.is_under_way {
                 return Err(ApiError::AlreadyInstalled);
             }
+            // A trial makes no job, and has left one that expired as it was.
+            let is_there = asked
+                .job
+                .as_ref()
+                .is_some_and(|(job, _)| !job.state.is_end());
+            if asked.is_trial && asked.has_cell && !is_there {
+                return Ok(Next::Send(valid(), None));
+            }
             let is_under_way = asked.is_under_way;
+            let is_trial = asked.is_trial;
             let (job, unfinished) = found(asked)?;
             if !is_under_way {
                 return self.wait(&job, unfinished, (work.answer)(work.input));
             }
             let input = self.joined(&job, work.input, work.is_generated)?;
+            if is_trial {
+                return Ok(Next::Send(valid(), None));
+            }
             let Some(idempotency) = &self.idempotency else {
                 return self.wait(&job, unfinished, (work.answer)(input));
             };

@@ -81,6 +81,21 @@ impl Batch {
         }
     }
 
+    /// Changes the text of each statement. One without a text does nothing any more, and returns no row.
+    pub(crate) fn map(
+        mut self,
+        change: impl Fn(Cow<'static, str>) -> Option<Cow<'static, str>>,
+    ) -> Self {
+        for statement in &mut self.statements {
+            let text = core::mem::take(&mut statement.text);
+            statement.text = change(text).unwrap_or_else(|| {
+                statement.values.clear();
+                Cow::Borrowed("SELECT 1 AS skipped WHERE 0")
+            });
+        }
+        self
+    }
+
     /// Adds a statement at the end.
     pub(crate) fn and(mut self, statement: Sql) -> Self {
         self.statements.push(statement.into_statement());

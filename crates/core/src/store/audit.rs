@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::sql::{Batch, Sql, Value};
 use crate::store::idempotency::Idempotency;
+use crate::store::registry;
 use crate::store::standing;
 use crate::store::write::Writer;
 use crate::value::clock::Timestamp;
@@ -236,8 +237,8 @@ pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql 
 }
 
 /// Starts a transaction whose writes cannot carry a condition themselves, such as `CREATE TABLE`. Its first statement is the audit
-/// entry. If the caller's key is not valid, there is no such tenant in this database (it may be on a cell), or the request was carried out
-/// before, the entry's action is `NULL`, which the table refuses, and with it the whole transaction.
+/// entry. If the caller's key is not valid, there is no such tenant in this database (it may be on a cell) or it has another revision than the request
+/// wants, or the request was carried out before, the entry's action is `NULL`, which the table refuses, and with it the whole transaction.
 pub(crate) fn entered(
     writer: &Writer,
     action: Action,
@@ -270,6 +271,13 @@ pub(crate) fn entered(
             let entry = entry.sql(" AND NOT ").values([idempotency.key()]);
             let key = entry.bound();
             Idempotency::is_known(entry, key)
+        }
+    };
+    let entry = match writer.revisions() {
+        None => entry,
+        Some(revisions) => {
+            let entry = entry.sql(" AND EXISTS (SELECT 1 FROM tenants WHERE id = ?7 AND ");
+            registry::is_one_of(entry, revisions).sql(")")
         }
     };
     let entry = entry.sql(concat!(

@@ -11,12 +11,13 @@ use crate::auth::KeyHolder;
 use crate::crypto::fingerprint::{Covered, Fingerprints};
 use crate::crypto::seal::Place;
 use crate::sql::json::row_from_json;
-use crate::sql::{Columns, Sql, Value, unexpected_result};
-use crate::store::standing::{self, key};
+use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
+use crate::store::registry;
+use crate::store::standing::{self, Judged, key, standing};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 
-pub(crate) const TABLE: &str = "idempotency";
+const TABLE: &str = "idempotency";
 
 /// The `Idempotency-Key` of a request.
 #[derive(Debug, Clone)]
@@ -87,19 +88,61 @@ impl Idempotency {
         rows(sql.sql("EXISTS (SELECT 1"), key).sql(")")
     }
 
+    /// Reads what is remembered of a caller's request. [`past`] reads the row.
+    pub(crate) fn recalled(&self, holder: &KeyHolder) -> Sql {
+        let sql = standing::alone(holder).values([self.key()]);
+        let key = sql.bound();
+        self.recall(sql.sql(", "), key, None).sql(" AS remembered")
+    }
+
+    /// Remembers the response to a request that changes nothing, and shows the `env` of this resource (`<table>/<id>`). Returns a row if it was remembered. `answer` is
+    /// the expression of the other values and the rows that they come from, up to the id; the row must have one of the revisions, a list in JSON.
+    pub(crate) fn remember_unchanged(
+        &self,
+        holder: &KeyHolder,
+        resource: &str,
+        answer: &'static str,
+        id: &str,
+        revisions: &str,
+    ) -> Sql {
+        let sql = standing::statement(
+            holder,
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer) SELECT ?1, ",
+        );
+        let sql = sql.bind(self.key.as_str());
+        let key = sql.bound();
+        let sql = sql
+            .sql(", ")
+            .bind(self.fingerprint.as_str())
+            .sql(", ")
+            .bind(self.expires_at.as_str())
+            .sql(", env || ")
+            .bind(format!("{PLACED}{resource}"))
+            .sql(", ")
+            .sql(answer)
+            .bind(id)
+            .sql(concat!(" AND ", standing!(), " AND "));
+        let sql = registry::is_one_of(sql, revisions).sql(" AND NOT ");
+        Self::is_known(sql, key).sql(" RETURNING 1 AS is_remembered")
+    }
+
     /// Remembers the values of the response, if the write with this token was made in the same transaction. `answer` adds their expression, the rows that they
-    /// come from, and a condition.
+    /// come from (those of a resource, if its `env` is remembered), and a condition.
     pub(crate) fn remember(
         &self,
         holder: &KeyHolder,
         token: &str,
-        secret: Option<String>,
+        secret: Remembered,
         answer: impl FnOnce(Sql) -> Sql,
     ) -> Sql {
-        let sql = Sql::new(
-            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer) SELECT ?1, ?2, ?4, ?5, ?6, ",
-        )
-        .values([
+        let (text, secret) = match secret {
+            Remembered::Text(text) => (remember_into!("?6"), text),
+            Remembered::EnvOf(resource) => (
+                remember_into!("env || ?6"),
+                Some(format!("{PLACED}{resource}")),
+            ),
+        };
+        let sql = Sql::new(text).values([
             holder.key_id().into(),
             self.key(),
             holder.now().as_str().into(),
@@ -172,6 +215,30 @@ fn rows(sql: Sql, key: usize) -> Sql {
 /// The states of a job that are not remembered: the same request makes another job. (The trigger `cell_work_ended` has them, too.)
 const FORGOTTEN: [&str; 2] = ["failed", "cancelled"];
 
+/// The statement that remembers a response, up to its values. The parameter is the expression of its secret.
+macro_rules! remember_into {
+    ($secret:literal) => {
+        concat!(
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer) SELECT ?1, ?2, ?4, ?5, ",
+            $secret,
+            ", "
+        )
+    };
+}
+use remember_into;
+
+/// The secret of a response.
+pub(crate) enum Remembered {
+    /// A text that is encrypted for [`Idempotency::secret_place`], or none.
+    Text(Option<String>),
+    /// The column `env` of this resource (`<table>/<id>`), as it is after the write: the response shows it. Only the database knows the text,
+    /// which stays encrypted for the resource's own place. So the place follows it.
+    EnvOf(String),
+}
+
+/// Stands between a text and its place, if that is not the place of the row. No encrypted text has it.
+pub(crate) const PLACED: char = '@';
+
 /// The place of a secret. The fingerprint covers the caller and the key, so no two rows share one.
 pub(crate) fn secret_place(fingerprint: &str) -> Place<'_> {
     Place {
@@ -230,6 +297,19 @@ impl Past {
             replayed_until: (!is_own).then_some(expires_at),
         })
     }
+}
+
+/// Reads the row of [`Idempotency::recalled`].
+///
+/// # Errors
+/// 401 or 403 by the key's standing, 422 if the key belongs to another request.
+pub(crate) fn past(results: &mut Results) -> Result<Option<(Judged, Past)>, ApiError> {
+    let mut row = standing::judged(results)?;
+    let text = row.optional_text("remembered")?;
+    let past = text
+        .map(|text| Past::read("remembered", &text))
+        .transpose()?;
+    Ok(past.map(|past| (row, past)))
 }
 
 /// Reads a list of values in JSON.

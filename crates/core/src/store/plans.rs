@@ -4,12 +4,16 @@ use alloc::string::String;
 
 use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
-use crate::sql::Batch;
-use crate::store::registry::{revision, revision_of, version};
+use crate::sql::{Batch, Sql, Value, unexpected_result};
+use crate::store::idempotency::Idempotency;
+use crate::store::registry::{is_stale, revision, revision_of, version};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
-use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
+use crate::store::write::{
+    Found, Shown, Shows, WriteText, Writer, Written, holder, labels_fit, merged_labels, write,
+    write_into, write_shown,
+};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
 use crate::value::id::PlanId;
@@ -19,7 +23,7 @@ use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
-pub(crate) const TABLE: &str = "tenants_plans";
+pub(crate) const TABLE: &str = sealed::WITH_ENV[1];
 
 /// A plan to create.
 #[derive(Debug)]
@@ -62,13 +66,24 @@ pub(crate) struct Plan {
 }
 
 /// The columns that [`Plan::decode`] reads.
-macro_rules! columns {
-    () => {
-        "k.standing, p.id, p.external_id, p.labels, p.limits, p.env, p.created_at, p.updated_at, p.name, p.description"
+macro_rules! members {
+    ($env:literal) => {
+        concat!(
+            "p.id, p.external_id, p.labels, p.limits, ",
+            $env,
+            ", p.created_at, p.updated_at, p.name, p.description"
+        )
     };
 }
 
-pub(crate) use columns;
+/// These columns, after the caller's standing.
+macro_rules! columns {
+    () => {
+        concat!("k.standing, ", $crate::store::plans::members!("p.env"))
+    };
+}
+
+pub(crate) use {columns, members};
 
 /// Reads `$what` of plans. A valid key and no plan give one row of `NULL`s.
 macro_rules! select {
@@ -82,6 +97,19 @@ macro_rules! select {
             $on,
             if_allowed!($bound),
             $order
+        )
+    };
+}
+
+/// What a PUT remembers of its response: whether the plan is new, and the plan.
+macro_rules! answer_of_put {
+    ($is_new:literal) => {
+        concat!(
+            "json_array(",
+            $is_new,
+            ", ",
+            members!("NULL"),
+            ") FROM tenants_plans AS p WHERE p.id = "
         )
     };
 }
@@ -110,14 +138,14 @@ pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
 }
 
 /// Reads one plan and its revision. [`Plan::decode_versioned`] reads the row.
-pub(crate) fn get(caller: &Caller, id: &PlanId) -> Batch {
+pub(crate) fn get(caller: &Caller, id: &PlanId) -> Sql {
     let text = select!(
         concat!(columns!(), ", ", revision!("p.revision"), " AS revision"),
         "p.id = ",
         "?5",
         ""
     );
-    Batch::one(standing::statement(caller, text).values([id.as_str().into()]))
+    standing::statement(caller, text).values([id.as_str().into()])
 }
 
 impl Plan {
@@ -126,7 +154,37 @@ impl Plan {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<Self>, ApiError> {
-        Self::decode_columns(&mut row, sealer)
+        Self::decode_columns(&mut row, |id, env| sealed::open_env(TABLE, id, env, sealer))
+    }
+
+    /// Reads the row that a response shows.
+    pub(crate) fn decode_shown(shown: Shown, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
+        let Shown { mut row, env } = shown;
+        let open = |id: &str, own: Option<String>| sealed::open_env(TABLE, id, own.or(env), sealer);
+        Self::decode_columns(&mut row, open)?
+            .ok_or_else(|| unexpected_result("no plan after its write".into()))
+    }
+
+    /// Reads the row of [`get`], even if its `env` cannot be decrypted.
+    pub(crate) fn decode_found(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<Found<Self>>, ApiError> {
+        let mut env_is_readable = true;
+        let open = |id: &str, own: Option<String>| {
+            sealed::open_env(TABLE, id, own, sealer).or_else(|_| {
+                env_is_readable = false;
+                Ok(None)
+            })
+        };
+        let Some(stored) = Self::decode_columns(&mut row, open)? else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            version: version(&mut row)?,
+            stored,
+            env_is_readable,
+        }))
     }
 
     /// Reads the row of [`get`].
@@ -134,13 +192,18 @@ impl Plan {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<(Self, Version)>, ApiError> {
-        let Some(plan) = Self::decode_columns(&mut row, sealer)? else {
+        let open = |id: &str, env| sealed::open_env(TABLE, id, env, sealer);
+        let Some(plan) = Self::decode_columns(&mut row, open)? else {
             return Ok(None);
         };
         Ok(Some((plan, version(&mut row)?)))
     }
 
-    fn decode_columns(row: &mut Judged, sealer: Option<&Sealer>) -> Result<Option<Self>, ApiError> {
+    /// `open` decrypts the column `env`.
+    fn decode_columns(
+        row: &mut Judged,
+        open: impl FnOnce(&str, Option<String>) -> Result<Option<VariablesText>, ApiError>,
+    ) -> Result<Option<Self>, ApiError> {
         let Some(id) = row.optional_text("id")? else {
             return Ok(None);
         };
@@ -148,7 +211,7 @@ impl Plan {
             external_id: row.optional_text("external_id")?,
             labels: sealed::labels(TABLE, &id, &row.text("labels")?)?,
             limits: sealed::limits(TABLE, &id, row.optional_text("limits")?)?,
-            env: sealed::open_env(TABLE, &id, row.optional_text("env")?, sealer)?,
+            env: open(&id, row.optional_text("env")?)?,
             created_at: row.text("created_at")?,
             updated_at: row.text("updated_at")?,
             name: row.optional_text("name")?,
@@ -162,6 +225,7 @@ impl Plan {
 pub(crate) fn create(
     writer: &Writer,
     new: &NewPlan,
+    shows: Shows,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
     let env = match &new.env {
@@ -191,39 +255,74 @@ pub(crate) fn create(
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
     ];
-    Ok(write(writer, text, values))
+    Ok(shown_by(writer, &new.id, text, shows, true, values))
+}
+
+impl PlanPatch {
+    /// Whether it changes nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            name,
+            description,
+            limits,
+            env,
+            external_id,
+            labels,
+        } = self;
+        name.is_none()
+            && description.keeps()
+            && limits.keeps()
+            && env.keeps()
+            && external_id.keeps()
+            && labels.keeps()
+    }
+}
+
+/// The ids of the plans that have the values of a new one already.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    pub(crate) id: Option<String>,
+    pub(crate) external_id: Option<String>,
 }
 
 /// The outcome of [`create`].
 #[derive(Debug)]
 pub(crate) enum Created {
-    /// The ids of the plans that have the id and the external id already.
-    Taken {
-        id: Option<String>,
-        external_id: Option<String>,
-    },
+    Taken(Holders),
+    /// The plan could be created.
+    Tried,
     /// The plan was created at this time, and has this version.
     At(String, Version),
 }
 
 impl Created {
+    /// Reads the obstacles alone.
+    pub(crate) fn holders(row: &mut Written) -> Result<Holders, ApiError> {
+        Ok(Holders {
+            id: row.holder("id_holder")?,
+            external_id: row.holder("external_id_holder")?,
+        })
+    }
+
     /// Reads the row that [`create`] returns.
     pub(crate) fn decode(mut row: Written) -> Result<Self, ApiError> {
-        let id = row.holder("id_holder")?;
-        let external_id = row.holder("external_id_holder")?;
-        Ok(if id.is_some() || external_id.is_some() {
-            Self::Taken { id, external_id }
+        let holders = Self::holders(&mut row)?;
+        Ok(if holders.id.is_some() || holders.external_id.is_some() {
+            Self::Taken(holders)
+        } else if row.is_trial() {
+            Self::Tried
         } else {
             Self::At(row.text("now")?, version(&mut row)?)
         })
     }
 }
 
-/// Changes a plan. The result is [`Edited`], and the new [`version`].
+/// Changes a plan. The result is [`Edited`], and the new [`version`]. If the response shows the plan, the last statement reads it.
 pub(crate) fn edit(
     writer: &Writer,
     id: &PlanId,
     patch: &PlanPatch,
+    shows: Shows,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
     let (sets_description, description) =
@@ -252,6 +351,10 @@ pub(crate) fn edit(
             revision_of!("tenants_plans")
         )
     );
+    let text = WriteText {
+        is_stale: Some(is_stale!("tenants_plans")),
+        ..text
+    };
     let values = [
         id.as_str().into(),
         patch.name.as_deref().into(),
@@ -266,7 +369,44 @@ pub(crate) fn edit(
         sets_labels.into(),
         labels.into(),
     ];
-    Ok(write(writer, text, values))
+    Ok(shown_by(writer, id, text, shows, false, values))
+}
+
+/// Remembers the response to a PUT that changes nothing.
+pub(crate) fn remember_unchanged(
+    caller: &Caller,
+    idempotency: &Idempotency,
+    id: &PlanId,
+    revisions: &str,
+) -> Sql {
+    let resource = [TABLE, "/", id.as_str()].concat();
+    let answer = answer_of_put!("0");
+    idempotency.remember_unchanged(caller, &resource, answer, id.as_str(), revisions)
+}
+
+/// Makes the batch of a write. If the response shows the plan, all of it is remembered, and the last statement reads it.
+fn shown_by<const N: usize>(
+    writer: &Writer,
+    id: &PlanId,
+    text: WriteText,
+    shows: Shows,
+    is_new: bool,
+    values: [Value; N],
+) -> Batch {
+    let answer = match shows {
+        Shows::Nothing => return write(writer, text, values),
+        Shows::Patched => concat!(
+            "json_array(",
+            revision!("p.revision"),
+            ", ",
+            members!("NULL"),
+            ") FROM tenants_plans AS p WHERE p.id = "
+        ),
+        Shows::Put if is_new => answer_of_put!("1"),
+        Shows::Put => answer_of_put!("0"),
+    };
+    let resource = (TABLE, id.as_str());
+    write_shown(writer, text, values, answer, resource, get(writer, id))
 }
 
 /// The outcome of [`edit`].
@@ -298,5 +438,9 @@ pub(crate) fn delete(writer: &Writer, id: &PlanId) -> Batch {
         "EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?6), ?6",
         "id_is_there"
     );
+    let text = WriteText {
+        is_stale: Some(is_stale!("tenants_plans")),
+        ..text
+    };
     write(writer, text, [id.as_str().into()])
 }

@@ -37,7 +37,24 @@ macro_rules! revision_of {
     };
 }
 
-pub(crate) use {epoch, revision, revision_of};
+/// Starts a condition: the row `?6` of a table has none of the revisions that [`is_one_of`] adds.
+macro_rules! is_stale {
+    ($table:literal) => {
+        concat!("NOT EXISTS (SELECT 1 FROM ", $table, " WHERE id = ?6 AND ")
+    };
+}
+
+pub(crate) use {epoch, is_stale, revision, revision_of};
+
+/// Adds a condition on a row: its revision is one of a list in JSON.
+pub(crate) fn is_one_of(sql: Sql, revisions: &str) -> Sql {
+    sql.sql(concat!(
+        revision!("revision"),
+        " IN (SELECT value FROM json_each("
+    ))
+    .bind(revisions)
+    .sql("))")
+}
 
 /// Reads the version of a row without statistics.
 pub(crate) fn version(row: &mut Judged) -> Result<Version, ApiError> {

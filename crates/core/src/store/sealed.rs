@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::crypto::seal::{Place, SealError, Sealer};
-use crate::store::idempotency::secret_place;
+use crate::store::idempotency::{PLACED, secret_place};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
 use crate::wire::labels::Labels;
@@ -82,6 +82,24 @@ pub(crate) fn labels(table: &'static str, id: &str, text: &str) -> Result<Labels
             reason,
         })
     })
+}
+
+/// The tables with a column `env`.
+pub(crate) const WITH_ENV: [&str; 2] = ["tenants", "tenants_plans"];
+
+/// A stored secret of a remembered response: its place, the encrypted text, and the rest, which stays as it is when the text is encrypted again.
+pub(crate) fn placed<'a>(fingerprint: &'a str, secret: &'a str) -> (Place<'a>, &'a str, &'a str) {
+    let (text, rest) = secret.split_at(secret.find(PLACED).unwrap_or(secret.len()));
+    let resource = rest.trim_start_matches(PLACED).split_once('/');
+    let place = resource.and_then(|(name, id)| {
+        let table = WITH_ENV.into_iter().find(|table| *table == name)?;
+        Some(env_place(table, id))
+    });
+    (
+        place.unwrap_or_else(|| secret_place(fingerprint)),
+        text,
+        rest,
+    )
 }
 
 /// The place of the column `env` of a row.

@@ -5,7 +5,8 @@ use alloc::string::String;
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, unexpected_result};
 use crate::store::audit::{self, Action, Author, Entry};
-use crate::store::idempotency::{Idempotency, Past};
+use crate::store::idempotency::{Idempotency, Past, Remembered};
+use crate::store::registry;
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, standing};
 use crate::store::write::Writer;
@@ -138,6 +139,14 @@ impl Site {
         Batch::of(first.chain(remember).chain([self.obstacles()]))
     }
 
+    /// Reads whether there is a user with this name. The caller's key was judged before.
+    pub(crate) fn user(&self, username: &Username) -> Sql {
+        Sql::new("SELECT 1 AS is_there FROM ")
+            .name(&self.names.name(site_schema::USERS))
+            .sql(" WHERE username = ")
+            .bind(username.as_str())
+    }
+
     /// Deletes the tenant and drops all of its tables.
     pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
@@ -180,7 +189,7 @@ impl Site {
                 standing!(),
                 " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, \
                  (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
-                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell"
+                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell, "
             ),
         )
         .values([
@@ -189,6 +198,13 @@ impl Site {
             writer.token().into(),
         ]);
         let token = sql.bound();
+        let sql = match writer.revisions() {
+            None => sql.sql("1 AS holds"),
+            Some(revisions) => {
+                let sql = sql.sql("EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND ");
+                registry::is_one_of(sql, revisions).sql(") AS holds")
+            }
+        };
         self.recalled(sql, Some(token))
     }
 
@@ -222,6 +238,7 @@ fn remember(
     answer: impl FnOnce(Sql) -> Sql,
 ) -> Option<Sql> {
     let idempotency = writer.idempotency()?;
+    let secret = Remembered::Text(secret);
     Some(idempotency.remember(writer, writer.token(), secret, answer))
 }
 
@@ -278,6 +295,8 @@ pub(crate) struct Aftermath {
     pub(crate) is_installed: bool,
     /// The site is on a cell, and not in this database.
     pub(crate) has_cell: bool,
+    /// The tenant has one of the revisions that the request wants.
+    pub(crate) holds: bool,
     /// The same request, carried out before: by an earlier try, or by another request with the same `Idempotency-Key`.
     pub(crate) past: Option<Past>,
 }
@@ -294,6 +313,7 @@ impl Aftermath {
             tenant_id: row.optional_text("tenant_id")?,
             is_installed: row.boolean("is_installed")?,
             has_cell: row.boolean("has_cell")?,
+            holds: row.boolean("holds")?,
             past: past(&mut row)?,
         })
     }

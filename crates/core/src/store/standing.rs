@@ -5,13 +5,15 @@
 //!
 //! A standing is 1 if the key is valid and has the scopes, and 0 if it is not valid. If it lacks scopes, the standing is a text: `!` and the
 //! bits of the missing ones. SQL takes a text that begins with no digit as false, so a standing is a condition, too.
+//!
+//! In a trial ([`tried`]) the standing of a write is the text `?` where it would be 1. So every condition on it is false, and nothing is written.
 
 use alloc::format;
 use alloc::string::String;
 use core::ops::{Deref, DerefMut};
 
-use crate::auth::{Caller, KeyHolder};
-use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
+use crate::auth::KeyHolder;
+use crate::sql::{Batch, Columns, Results, Sql, Value, unexpected_result};
 use crate::value::fault::{ApiError, Unauthorized};
 use crate::value::id::CellId;
 use crate::value::scope::Needs;
@@ -65,15 +67,29 @@ macro_rules! has_scopes {
     };
 }
 
-/// The standing of a valid key's row. 33 is `!`.
+/// The standings of a valid key, with the scopes and without. 33 is `!`, and 63 is `?`.
+macro_rules! standings {
+    () => {
+        $crate::store::standing::standings!("1")
+    };
+    ($with_scopes:literal) => {
+        concat!(
+            ", ",
+            $with_scopes,
+            ", char(33) || (~permits & ",
+            $crate::store::standing::key!(needs),
+            "))"
+        )
+    };
+}
+
+/// The standing of a valid key's row.
 macro_rules! standing_of_row {
     () => {
         concat!(
             "iif(",
             $crate::store::standing::has_scopes!(),
-            ", 1, char(33) || (~permits & ",
-            $crate::store::standing::key!(needs),
-            "))"
+            $crate::store::standing::standings!()
         )
     };
 }
@@ -137,9 +153,9 @@ macro_rules! job_standing {
             $prefix,
             " || lower((SELECT cell_id FROM cell_work WHERE id = ",
             $job,
-            ")) || char(32)) > 0, 1, char(33) || (~permits & ",
-            $crate::store::standing::key!(needs),
-            ")) FROM api_keys WHERE ",
+            ")) || char(32)) > 0",
+            $crate::store::standing::standings!(),
+            " FROM api_keys WHERE ",
             $crate::store::standing::valid_key!(),
             "), 0)"
         )
@@ -148,8 +164,23 @@ macro_rules! job_standing {
 
 pub(crate) use {
     allowed_caller, caller, has_scopes, if_allowed, job_standing, key, standing, standing_of_row,
-    valid_key,
+    standings, valid_key,
 };
+
+/// Makes a trial of a batch: it reads what it read, and writes nothing. Each statement that writes gets the standing of a trial. One that has no standing
+/// depends on the writes of others, or prepares them, and is left out.
+pub(crate) fn tried(batch: Batch) -> Batch {
+    const TRIED: &str = standings!("char(63)");
+    batch.map(|text| {
+        if text.starts_with("SELECT ") || text.contains(TRIED) {
+            Some(text)
+        } else if text.contains(standings!()) {
+            Some(text.replace(standings!(), TRIED).into())
+        } else {
+            None
+        }
+    })
+}
 
 /// Starts a statement of a caller.
 pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
@@ -195,9 +226,9 @@ pub(crate) fn cell_standing(sql: Sql, cell: CellOf<'_>) -> Sql {
             .sql(")) || char(32)"),
     };
     sql.sql(concat!(
-        ") > 0, 1, char(33) || (~permits & ",
-        key!(needs),
-        ")) FROM api_keys WHERE ",
+        ") > 0",
+        standings!(),
+        " FROM api_keys WHERE ",
         valid_key!(),
         "), 0)"
     ))
@@ -205,17 +236,25 @@ pub(crate) fn cell_standing(sql: Sql, cell: CellOf<'_>) -> Sql {
 
 /// The columns of a row whose standing was judged.
 #[derive(Debug)]
-pub(crate) struct Judged(Columns);
+pub(crate) struct Judged {
+    columns: Columns,
+    is_trial: bool,
+}
 
 impl Judged {
     /// The columns.
     pub(crate) fn into_columns(self) -> Columns {
-        self.0
+        self.columns
     }
 
     /// Other columns, of the same caller.
     pub(crate) fn with(self, columns: Columns) -> Self {
-        Self(columns)
+        Self { columns, ..self }
+    }
+
+    /// Whether the row is that of a write in a trial: nothing was written, whatever its obstacles are.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.is_trial
     }
 }
 
@@ -223,13 +262,13 @@ impl Deref for Judged {
     type Target = Columns;
 
     fn deref(&self) -> &Columns {
-        &self.0
+        &self.columns
     }
 }
 
 impl DerefMut for Judged {
     fn deref_mut(&mut self) -> &mut Columns {
-        &mut self.0
+        &mut self.columns
     }
 }
 
@@ -237,10 +276,12 @@ impl DerefMut for Judged {
 ///
 /// # Errors
 /// 401 if the key is unknown, deleted or expired; 403 if it lacks a scope that the request needs.
-pub(crate) fn judge(mut row: Columns) -> Result<Judged, ApiError> {
-    match row.value("standing")? {
-        Value::Integer(1) => Ok(Judged(row)),
+pub(crate) fn judge(mut columns: Columns) -> Result<Judged, ApiError> {
+    let judged = |columns, is_trial| Ok(Judged { columns, is_trial });
+    match columns.value("standing")? {
+        Value::Integer(1) => judged(columns, false),
         Value::Integer(0) => Err(invalid_key()),
+        Value::Text(text) if text == "?" => judged(columns, true),
         Value::Text(text) => Err(lacking(&text)?),
         Value::Integer(_) | Value::Null => Err(unexpected("another value")),
     }
@@ -278,7 +319,7 @@ pub(crate) fn judged(results: &mut Results) -> Result<Judged, ApiError> {
 }
 
 /// Reads the caller's standing and nothing else.
-pub(crate) fn alone(caller: &Caller) -> Sql {
+pub(crate) fn alone(caller: &KeyHolder) -> Sql {
     statement(caller, concat!("SELECT ", standing!(), " AS standing"))
 }
 
@@ -297,6 +338,8 @@ mod tests {
             judge(row(Value::Integer(1))).unwrap().text("next"),
             Ok("next".into())
         );
+        let tried = judge(row("?".into())).unwrap();
+        assert!(tried.is_trial() && !judge(row(Value::Integer(1))).unwrap().is_trial());
         let refused = |standing| judge(row(standing)).unwrap_err();
         assert_eq!(
             refused(Value::Integer(0)),

@@ -5,17 +5,21 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::auth::Caller;
-use crate::config::{ReusedId, Site};
+use crate::config::ReusedId;
 use crate::crypto::seal::Sealer;
-use crate::sql::{Batch, unexpected_result};
+use crate::sql::{Batch, Sql, Value, unexpected_result};
 use crate::store::counters::{self, Counters};
+use crate::store::idempotency::Idempotency;
 use crate::store::plans;
-use crate::store::registry::{revision, revision_of};
+use crate::store::registry::{is_stale, revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::site_schema;
 use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
-use crate::store::write::{Writer, Written, holder, labels_fit, merged_labels, write, write_into};
+use crate::store::write::{
+    Found, Shown, Shows, WriteText, Writer, Written, holder, labels_fit, merged_labels, write,
+    write_into, write_shown,
+};
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::hostname::Hostname;
@@ -27,7 +31,7 @@ use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
 use crate::wire::variables::{Variables, VariablesText};
 
-const TABLE: &str = "tenants";
+pub(crate) const TABLE: &str = sealed::WITH_ENV[0];
 
 /// A tenant to create.
 #[derive(Debug)]
@@ -126,17 +130,24 @@ impl SiteState {
 }
 
 /// The columns that [`Tenant::decode`] reads. `$env` is the tenant's or `NULL`.
-macro_rules! columns {
+macro_rules! members {
     ($env:literal) => {
         concat!(
-            "k.standing, t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
+            "t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
             $env,
             ", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site"
         )
     };
 }
 
-pub(crate) use columns;
+/// These columns, after the caller's standing.
+macro_rules! columns {
+    ($env:literal) => {
+        concat!("k.standing, ", $crate::store::tenants::members!($env))
+    };
+}
+
+pub(crate) use {columns, members};
 
 /// Reads `$what` of tenants. A valid key and no tenant give one row of `NULL`s.
 macro_rules! select {
@@ -150,6 +161,19 @@ macro_rules! select {
             $on,
             if_allowed!($bound),
             $order
+        )
+    };
+}
+
+/// What a PUT remembers of its response: whether the tenant is new, and the tenant.
+macro_rules! answer_of_put {
+    ($is_new:literal) => {
+        concat!(
+            "json_array(",
+            $is_new,
+            ", ",
+            members!("NULL"),
+            ") FROM tenants AS t WHERE t.id = "
         )
     };
 }
@@ -175,7 +199,7 @@ pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
 }
 
 /// Reads one tenant and its revision. [`Tenant::decode_versioned`] reads the row.
-pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
+pub(crate) fn get(caller: &Caller, id: &TenantId) -> Sql {
     let text = select!(
         concat!(
             columns!("t.env"),
@@ -187,7 +211,7 @@ pub(crate) fn get(caller: &Caller, id: &TenantId) -> Batch {
         "?5",
         ""
     );
-    Batch::one(standing::statement(caller, text).values([id.as_str().into()]))
+    standing::statement(caller, text).values([id.as_str().into()])
 }
 
 /// Reads the maps of a tenant and of its plan.
@@ -248,7 +272,37 @@ impl Tenant {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<Self>, ApiError> {
-        Self::decode_columns(&mut row, sealer)
+        Self::decode_columns(&mut row, |id, env| sealed::open_env(TABLE, id, env, sealer))
+    }
+
+    /// Reads the row that a response shows.
+    pub(crate) fn decode_shown(shown: Shown, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
+        let Shown { mut row, env } = shown;
+        let open = |id: &str, own: Option<String>| sealed::open_env(TABLE, id, own.or(env), sealer);
+        Self::decode_columns(&mut row, open)?
+            .ok_or_else(|| unexpected_result("no tenant after its write".into()))
+    }
+
+    /// Reads the row of [`get`], even if its `env` cannot be decrypted.
+    pub(crate) fn decode_found(
+        mut row: Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<Found<Self>>, ApiError> {
+        let mut env_is_readable = true;
+        let open = |id: &str, own: Option<String>| {
+            sealed::open_env(TABLE, id, own, sealer).or_else(|_| {
+                env_is_readable = false;
+                Ok(None)
+            })
+        };
+        let Some(stored) = Self::decode_columns(&mut row, open)? else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            version: stored.version(row.text("revision")?),
+            stored,
+            env_is_readable,
+        }))
     }
 
     /// Reads the row of [`get`].
@@ -256,20 +310,27 @@ impl Tenant {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<(Self, Version)>, ApiError> {
-        let Some(tenant) = Self::decode_columns(&mut row, sealer)? else {
+        let open = |id: &str, env| sealed::open_env(TABLE, id, env, sealer);
+        let Some(tenant) = Self::decode_columns(&mut row, open)? else {
             return Ok(None);
         };
-        let version = Version {
-            revision: row.text("revision")?,
-            statistics: tenant.site.marked(counters::digest(
-                tenant.stats.as_ref(),
-                tenant.last_job_at.as_deref(),
-            )),
-        };
+        let version = tenant.version(row.text("revision")?);
         Ok(Some((tenant, version)))
     }
 
-    fn decode_columns(row: &mut Judged, sealer: Option<&Sealer>) -> Result<Option<Self>, ApiError> {
+    fn version(&self, revision: String) -> Version {
+        let digest = counters::digest(self.stats.as_ref(), self.last_job_at.as_deref());
+        Version {
+            revision,
+            statistics: self.site.marked(digest),
+        }
+    }
+
+    /// `open` decrypts the column `env`.
+    fn decode_columns(
+        row: &mut Judged,
+        open: impl FnOnce(&str, Option<String>) -> Result<Option<VariablesText>, ApiError>,
+    ) -> Result<Option<Self>, ApiError> {
         let Some(id) = row.optional_text("id")? else {
             return Ok(None);
         };
@@ -282,8 +343,7 @@ impl Tenant {
         let labels = sealed::labels(TABLE, &id, &row.text("labels")?)?;
         let limits = sealed::limits(TABLE, &id, row.optional_text("limits")?)?
             .unwrap_or_else(VariablesText::empty);
-        let env = sealed::open_env(TABLE, &id, row.optional_text("env")?, sealer)?
-            .unwrap_or_else(VariablesText::empty);
+        let env = open(&id, row.optional_text("env")?)?.unwrap_or_else(VariablesText::empty);
         let stats = row
             .optional_text("stats")?
             .map(|text| Counters::from_stored(&text))
@@ -324,11 +384,13 @@ impl Tenant {
 pub(crate) fn create(
     writer: &Writer,
     new: &NewTenant,
-    site: &Site,
+    shows: Shows,
+    prefix: &TablePrefix,
+    reused_id: ReusedId,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
-    let users = TableNames::of(&site.table_prefix, &new.id).name(site_schema::USERS);
-    let may_adopt = site.reused_id == ReusedId::Adopt;
+    let users = TableNames::of(prefix, &new.id).name(site_schema::USERS);
+    let may_adopt = reused_id == ReusedId::Adopt;
     let limits = stored_limits(&new.limits);
     let env = stored_env(&new.id, &new.env, sealer)?;
     // The row holds the plan's id as the plan spells it.
@@ -372,15 +434,16 @@ pub(crate) fn create(
         new.labels.to_json().into(),
         new.cell_id.as_ref().map(CellId::as_str).into(),
     ];
-    Ok(write(writer, text, values))
+    Ok(shown_by(writer, &new.id, text, shows, true, values))
 }
 
 /// Changes a tenant. The result is whether it is there, [`Obstacles`], whether the labels fit, and the new version
-/// ([`version`]).
+/// ([`version`]). If the response shows the tenant, the last statement reads it.
 pub(crate) fn edit(
     writer: &Writer,
     id: &TenantId,
     patch: &TenantPatch,
+    shows: Shows,
     prefix: &TablePrefix,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
@@ -427,6 +490,10 @@ pub(crate) fn edit(
         "(SELECT json_array(stats, last_job_at, trim(json_array(iif(?19, ?20, cell_id) IS NOT NULL, site_state, site_job_id, \
          iif(?19 AND (SELECT id FROM cells WHERE id = ?20) IS NOT cell_id, 0, has_site)))) FROM tenants WHERE id = ?6)"
     );
+    let text = WriteText {
+        is_stale: Some(is_stale!("tenants")),
+        ..text
+    };
     let values = [
         id.as_str().into(),
         patch.hostname.as_ref().map(Hostname::as_str).into(),
@@ -445,7 +512,44 @@ pub(crate) fn edit(
         cell_id.into(),
         users.as_str().into(),
     ];
-    Ok(write(writer, text, values))
+    Ok(shown_by(writer, id, text, shows, false, values))
+}
+
+/// Remembers the response to a PUT that changes nothing.
+pub(crate) fn remember_unchanged(
+    caller: &Caller,
+    idempotency: &Idempotency,
+    id: &TenantId,
+    revisions: &str,
+) -> Sql {
+    let resource = [TABLE, "/", id.as_str()].concat();
+    let answer = answer_of_put!("0");
+    idempotency.remember_unchanged(caller, &resource, answer, id.as_str(), revisions)
+}
+
+/// Makes the batch of a write. If the response shows the tenant, all of it is remembered, and the last statement reads it.
+fn shown_by<const N: usize>(
+    writer: &Writer,
+    id: &TenantId,
+    text: WriteText,
+    shows: Shows,
+    is_new: bool,
+    values: [Value; N],
+) -> Batch {
+    let answer = match shows {
+        Shows::Nothing => return write(writer, text, values),
+        Shows::Patched => concat!(
+            "json_array(t.stats, t.last_job_at, trim(json_array(t.cell_id IS NOT NULL, t.site_state, t.site_job_id, t.has_site)), ",
+            revision!("t.revision"),
+            ", ",
+            members!("NULL"),
+            ") FROM tenants AS t WHERE t.id = "
+        ),
+        Shows::Put if is_new => answer_of_put!("1"),
+        Shows::Put => answer_of_put!("0"),
+    };
+    let resource = (TABLE, id.as_str());
+    write_shown(writer, text, values, answer, resource, get(writer, id))
 }
 
 /// Reads the version of a tenant at the end of the row that [`edit`] returns. `None` if its statistics cannot be read: the write has happened
@@ -533,6 +637,10 @@ pub(crate) fn delete(writer: &Writer, id: &TenantId, prefix: &TablePrefix) -> Ba
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM pragma_table_info(?7)), ?6",
         "id_is_there"
     );
+    let text = WriteText {
+        is_stale: Some(is_stale!("tenants")),
+        ..text
+    };
     let values = [id.as_str().into(), users.as_str().into()];
     write(writer, text, values)
 }
@@ -551,6 +659,52 @@ fn stored_env(
         return Ok(None);
     }
     sealer.seal(TABLE, id.as_str(), env).map(Some)
+}
+
+impl TenantPatch {
+    /// Whether it changes nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            hostname,
+            is_enabled,
+            plan_id,
+            limits,
+            env,
+            external_id,
+            labels,
+            cell_id,
+        } = self;
+        hostname.is_none()
+            && is_enabled.is_none()
+            && plan_id.keeps()
+            && limits.keeps()
+            && env.keeps()
+            && external_id.keeps()
+            && labels.keeps()
+            && cell_id.keeps()
+    }
+}
+
+/// The obstacles to a change of a tenant.
+#[derive(Debug)]
+pub(crate) struct EditObstacles {
+    pub(crate) id_is_there: bool,
+    pub(crate) values: Obstacles,
+    pub(crate) labels_fit: bool,
+    /// Something is installed, so the tenant keeps its cell.
+    pub(crate) cell_is_fixed: bool,
+}
+
+impl EditObstacles {
+    /// Reads the row that [`edit`] returns.
+    pub(crate) fn decode(row: &mut Written) -> Result<Self, ApiError> {
+        Ok(Self {
+            id_is_there: row.obstacle("id_is_there", true)?,
+            values: Obstacles::decode(row)?,
+            labels_fit: row.obstacle("labels_fit", true)?,
+            cell_is_fixed: row.obstacle("cell_is_fixed", false)?,
+        })
+    }
 }
 
 /// The obstacles to a write besides its id, as its statement found them. A holder is the id of the tenant that has the value already.

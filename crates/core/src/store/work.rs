@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::crypto::seal::Place;
-use crate::sql::{Batch, Columns, Results, Sql};
+use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::idempotency::Past;
+use crate::store::registry::revision;
 use crate::store::standing::{self, CellOf, allowed_caller, caller, cell_standing, job_standing};
 use crate::store::write::{self, WriteText, Writer, Written, write_into};
 use crate::value::clock::Timestamp;
@@ -594,19 +595,39 @@ fn unfinished(id: &str) -> Sql {
     .sql(")")
 }
 
-/// Deletes a tenant of a cell, and makes the job that drops its tables. The results are [`Asked`]'s.
-pub(crate) fn drop_tables(writer: &Writer, tenant: &TenantId, job_id: &str) -> Batch {
+/// Deletes a tenant of a cell, and makes the job that drops its tables. If the tenant has none of these revisions (a list in JSON), it is as if it had
+/// no cell. The results are [`Asked`]'s.
+pub(crate) fn drop_tables(
+    writer: &Writer,
+    tenant: &TenantId,
+    job_id: &str,
+    revisions: Option<&str>,
+) -> Batch {
+    macro_rules! of_cell {
+        ($cell_id:expr) => {
+            write_into!(
+                "drop_at_cell",
+                "id, cell_id, job_id, expires_at",
+                concat!("t.id, ", $cell_id, ", ?7, datetime(?3, ?8)"),
+                "id AS tenant_id, cell_id, 0 AS is_under_way, 0 AS is_installed",
+                "json_array(?7)"
+            )
+        };
+    }
+    let text = match revisions {
+        None => of_cell!("t.cell_id"),
+        Some(_) => of_cell!(concat!(
+            "iif(",
+            revision!("t.revision"),
+            " IN (SELECT value FROM json_each(?9)), t.cell_id, NULL)"
+        )),
+    };
     let text = WriteText {
         from: OF_TENANT,
-        ..write_into!(
-            "drop_at_cell",
-            "id, cell_id, job_id, expires_at",
-            "t.id, t.cell_id, ?7, datetime(?3, ?8)",
-            "id AS tenant_id, cell_id, 0 AS is_under_way, 0 AS is_installed",
-            "json_array(?7)"
-        )
+        ..text
     };
     let values = [tenant.as_str().into(), job_id.into(), EXPIRES_AFTER.into()];
+    let values = values.into_iter().chain(revisions.map(Value::from));
     Batch::of([
         sweep_tenant(writer.now().as_str(), tenant),
         write::statement(writer, text, values, None),
@@ -643,6 +664,8 @@ pub(crate) struct Asked {
     /// An unfinished job of the kind was there already.
     pub(crate) is_under_way: bool,
     pub(crate) is_installed: bool,
+    /// Nothing was written.
+    pub(crate) is_trial: bool,
     /// The job that was made, or the unfinished one of the kind; and how many the cell has.
     pub(crate) job: Option<(Job, i64)>,
 }
@@ -670,6 +693,7 @@ impl Asked {
         let has_cell = row.optional_text("cell_id")?.is_some();
         let is_under_way = row.obstacle("is_under_way", false)?;
         let is_installed = row.obstacle("is_installed", false)?;
+        let is_trial = row.is_trial();
         let job = match results.row()? {
             None => None,
             Some(mut row) => match Job::decode(&mut row, now)? {
@@ -682,6 +706,7 @@ impl Asked {
             has_cell,
             is_under_way,
             is_installed,
+            is_trial,
             job,
         }))
     }

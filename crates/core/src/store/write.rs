@@ -16,10 +16,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, Value, unexpected_result};
-use crate::store::idempotency::{Idempotency, Past};
+use crate::store::idempotency::{Idempotency, Past, Remembered};
+use crate::store::registry;
+use crate::store::sealed::placed;
 use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::{Random, RandomUnavailable};
+use crate::wire::conditional::Version;
 
 /// A caller that writes, in a request of this id.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub(crate) struct Writer {
     request_id: String,
     token: String,
     idempotency: Option<Idempotency>,
+    /// The revisions of which the resource must have one, as a list in JSON. `None` if any will do.
+    revisions: Option<String>,
 }
 
 impl Writer {
@@ -50,7 +55,18 @@ impl Writer {
             request_id: request_id.into(),
             token: URL_SAFE_NO_PAD.encode(bytes),
             idempotency: idempotency.cloned(),
+            revisions: None,
         })
+    }
+
+    /// The same writer, if the resource has one of these revisions, a list in JSON.
+    pub(crate) fn if_one_of(self, revisions: Option<String>) -> Self {
+        Self { revisions, ..self }
+    }
+
+    /// The revisions of which the resource must have one, as a list in JSON. `None` if any will do.
+    pub(crate) fn revisions(&self) -> Option<&str> {
+        self.revisions.as_deref()
     }
 
     /// The id of the request.
@@ -89,6 +105,9 @@ pub(crate) struct WriteText {
     /// list in JSON, as they are before the write. The view's trigger adds the write's revision, which comes last. `None` if a statement after
     /// this one remembers the response.
     pub(crate) answer: Option<&'static str>,
+    /// The start of the condition that the resource has none of the revisions that the request wants ([`registry::is_stale!`]). `None` if the write has
+    /// no resource to compare.
+    pub(crate) is_stale: Option<&'static str>,
 }
 
 /// The placeholder of the request's id in a write. A write's own values follow it.
@@ -138,6 +157,7 @@ macro_rules! write_into {
             from: "",
             returning: $returning,
             answer: Some($answer),
+            is_stale: None,
         }
     };
 }
@@ -194,6 +214,30 @@ pub(crate) fn write(
     Batch::one(statement(writer, text, values, None))
 }
 
+/// A write whose response shows all of the resource: `read` reads it, and `answer` (the values and the rows that they come from, up to the id) is remembered
+/// after the write, with its `env`.
+pub(crate) fn write_shown(
+    writer: &Writer,
+    text: WriteText,
+    values: impl IntoIterator<Item = Value>,
+    answer: &'static str,
+    (table, id): (&'static str, &str),
+    read: Sql,
+) -> Batch {
+    let text = WriteText {
+        answer: None,
+        ..text
+    };
+    let write = statement(writer, text, values, None);
+    let remember = writer.idempotency().map(|idempotency| {
+        let secret = Remembered::EnvOf([table, "/", id].concat());
+        idempotency.remember(writer, writer.token(), secret, |sql| {
+            sql.sql(answer).bind(id)
+        })
+    });
+    Batch::of([write].into_iter().chain(remember).chain([read]))
+}
+
 /// The statement of a write. `secret` was generated for the response, and is encrypted for [`Idempotency::secret_place`].
 pub(crate) fn statement(
     writer: &Writer,
@@ -202,11 +246,25 @@ pub(crate) fn statement(
     secret: Option<String>,
 ) -> Sql {
     let sql = standing::statement(writer, text.columns);
+    let guard = text.is_stale.zip(writer.revisions());
+    let sql = match guard {
+        None => sql,
+        Some(_) => sql.sql(", precondition_fails"),
+    };
     let Some(idempotency) = writer.idempotency() else {
         let (sql, _) = is_done(sql.sql(") SELECT "), writer, text, values);
+        let (sql, is_done) = match guard {
+            None => (sql, "is_done"),
+            Some(guard) => (
+                guarded(sql, guard),
+                "iif(is_done, 1, 2 * precondition_fails) AS is_done",
+            ),
+        };
         return sql
             .sql(text.from)
-            .sql(" RETURNING key_stands, is_done, ")
+            .sql(" RETURNING key_stands, ")
+            .sql(is_done)
+            .sql(", ")
             .sql(text.returning);
     };
     let sql = sql.sql(match text.answer {
@@ -218,6 +276,10 @@ pub(crate) fn statement(
     let sql = sql.values([idempotency.key()]);
     let key = sql.bound();
     let sql = Idempotency::is_known(sql.sql(" OR "), key);
+    let (sql, not_done) = match guard {
+        None => (sql, "0"),
+        Some(guard) => (guarded(sql, guard), "2 * precondition_fails"),
+    };
     let sql = match text.answer {
         Some(answer) => idempotency
             .row(sql.sql(", ").placeholder(key).sql(", "))
@@ -232,8 +294,15 @@ pub(crate) fn statement(
         .sql(" RETURNING key_stands, iif(is_done, coalesce(");
     idempotency
         .recall(sql, key, Some(token))
-        .sql(", 1), 0) AS is_done, ")
+        .sql(", 1), ")
+        .sql(not_done)
+        .sql(") AS is_done, ")
         .sql(text.returning)
+}
+
+/// Adds whether the resource has none of the revisions that the request wants.
+fn guarded(sql: Sql, (is_stale, revisions): (&'static str, &str)) -> Sql {
+    registry::is_one_of(sql.sql(", ").sql(is_stale), revisions).sql(")")
 }
 
 /// Adds the values of a write, its token, and whether the log has the token already. Returns the token's placeholder, too.
@@ -262,6 +331,8 @@ pub(crate) struct Written {
     row: Judged,
     /// Whether the write was made before: by an earlier try of this request, or by the same request with the same `Idempotency-Key`.
     is_done: bool,
+    /// Whether the resource has none of the revisions that the request wants.
+    is_stale: bool,
     /// Whether the row has no obstacles, but the values alone.
     is_remembered: bool,
     secret: Option<(String, String)>,
@@ -274,31 +345,63 @@ impl Written {
     /// 401 or 403 by the key's standing, 422 if the `Idempotency-Key` belongs to another request.
     pub(crate) fn read(results: &mut Results) -> Result<Self, ApiError> {
         let mut row = standing::judged(results)?;
-        let is_done = match row.value("is_done")? {
-            Value::Integer(0) => false,
-            Value::Integer(1) => true,
+        let (is_done, is_stale) = match row.value("is_done")? {
+            Value::Integer(0) => (false, false),
+            Value::Integer(1) => (true, false),
+            Value::Integer(2) => (false, true),
             Value::Text(text) => {
                 let past = Past::read("is_done", &text)?;
-                results.replay(past.replayed_until);
-                return Ok(Self {
-                    row: row.with(past.answer),
-                    is_done: true,
-                    is_remembered: true,
-                    secret: past.secret,
-                });
+                return Ok(Self::of_past(row, past, results));
             }
             Value::Integer(_) | Value::Null => {
                 return Err(unexpected_result(
-                    "column is_done: expected 0, 1 or a text; got another value".into(),
+                    "column is_done: expected 0, 1, 2 or a text; got another value".into(),
                 ));
             }
         };
         Ok(Self {
             row,
             is_done,
+            is_stale,
             is_remembered: false,
             secret: None,
         })
+    }
+
+    /// Takes the response of the same request, which was carried out before.
+    pub(crate) fn of_past(row: Judged, past: Past, results: &mut Results) -> Self {
+        results.replay(past.replayed_until);
+        Self {
+            row: row.with(past.answer),
+            is_done: true,
+            is_stale: false,
+            is_remembered: true,
+            secret: past.secret,
+        }
+    }
+
+    /// Whether the row has no obstacles, but the values of the response to the same request, which was carried out before.
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.is_remembered
+    }
+
+    /// Whether the resource has none of the revisions that the request wants.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// Judges the first obstacles of a write that needs a resource.
+    ///
+    /// # Errors
+    /// `not_found` if it is not there, or else 412 if it has none of the revisions that the request wants.
+    pub(crate) fn needs(&self, id_is_there: bool, not_found: ApiError) -> Result<(), ApiError> {
+        if !id_is_there {
+            Err(not_found)
+        } else if self.is_stale {
+            Err(ApiError::PreconditionFailed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads an obstacle. `free` is its value if it is not in the way. A write that was made before met no obstacle, although the write itself
@@ -336,6 +439,65 @@ impl Written {
     }
 }
 
+/// A resource that was read, to be compared with what a request wants.
+#[derive(Debug)]
+pub(crate) struct Found<T> {
+    pub(crate) stored: T,
+    pub(crate) version: Version,
+    /// Whether its `env` could be decrypted. If not, `stored` has none.
+    pub(crate) env_is_readable: bool,
+}
+
+/// What the response to a write shows of its resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Nothing, or what the request says of it.
+    Nothing,
+    /// All of it, to a PATCH.
+    Patched,
+    /// All of it, to a PUT.
+    Put,
+}
+
+/// The row of a resource after a write, from which the response shows it.
+pub(crate) struct Shown {
+    pub(crate) row: Judged,
+    /// The column `env`, if it is not in the row.
+    pub(crate) env: Option<String>,
+}
+
+impl Written {
+    /// Takes the row of the resource: from the remembered response, after the values of every response, or else from the last statement of the
+    /// batch, if the request `asks` for it. `None` if the response does not show the resource.
+    pub(crate) fn shown(
+        self,
+        results: &mut Results,
+        asks: bool,
+    ) -> Result<Option<Shown>, ApiError> {
+        let Self {
+            row,
+            is_remembered,
+            secret,
+            ..
+        } = self;
+        if is_remembered {
+            let env = secret.map(|(fingerprint, secret)| {
+                let (_, text, _) = placed(&fingerprint, &secret);
+                text.into()
+            });
+            return Ok((!row.is_empty()).then_some(Shown { row, env }));
+        }
+        if !asks {
+            return Ok(None);
+        }
+        let row = results
+            .last()?
+            .ok_or_else(|| unexpected_result("no row of the resource".into()))?;
+        let row = standing::judge(row)?;
+        Ok(Some(Shown { row, env: None }))
+    }
+}
+
 impl Deref for Written {
     type Target = Judged;
 
@@ -350,7 +512,9 @@ impl DerefMut for Written {
     }
 }
 
-/// Reads the row of a write whose only obstacle is that there is nothing to change.
-pub(crate) fn was_there(results: &mut Results) -> Result<bool, ApiError> {
-    Written::read(results)?.obstacle("id_is_there", true)
+/// Reads the row of a write whose only obstacles are those of [`Written::needs`].
+pub(crate) fn was_there(results: &mut Results, not_found: ApiError) -> Result<(), ApiError> {
+    let mut row = Written::read(results)?;
+    let id_is_there = row.obstacle("id_is_there", true)?;
+    row.needs(id_is_there, not_found)
 }

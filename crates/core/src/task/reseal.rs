@@ -78,6 +78,14 @@ impl Table {
             Self::Jobs => work::input_place(id),
         }
     }
+
+    /// The place of a row's encrypted column, the encrypted text in it, and what follows that text.
+    pub(crate) fn placed<'a>(self, id: &'a str, column: &'a str) -> (Place<'a>, &'a str, &'a str) {
+        match self {
+            Self::Answers => sealed::placed(id, column),
+            Self::Tenants | Self::Plans | Self::Jobs => (self.place(id), column, ""),
+        }
+    }
 }
 
 /// The number of rows of a table with an encrypted text, by key.
@@ -290,11 +298,11 @@ impl Reseal {
             let id = row.text("id")?;
             let text = row.text("env")?;
             upto.clone_from(&id);
-            let place = table.place(&id);
-            match self.sealer.open(place, &text) {
+            let (place, sealed, rest) = table.placed(&id, &text);
+            match self.sealer.open(place, sealed) {
                 Ok(plain) => {
                     resealed.push(Resealed {
-                        env: sealed::seal_text(place, &plain, &self.sealer, random)?,
+                        env: sealed::seal_text(place, &plain, &self.sealer, random)? + rest,
                         // Every value that decrypts has a mark.
                         mark: seal::mark(&text).unwrap_or_default().into(),
                         id,

@@ -266,8 +266,9 @@ fn check(
     for row in rows {
         let mut row = Columns::new(row);
         let id = row.text("id")?;
-        let place = table.place(&id);
-        if let Err(error) = sealer.open(place, &row.text("env")?) {
+        let text = row.text("env")?;
+        let (place, sealed, _) = table.placed(&id, &text);
+        if let Err(error) = sealer.open(place, sealed) {
             unreadable.push(Unreadable {
                 place: format!("{place}"),
                 reason: error.reason(),

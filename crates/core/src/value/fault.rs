@@ -32,6 +32,8 @@ pub enum ApiError {
         /// The value that was expected, in words.
         expected: &'static str,
     },
+    /// The present version of the resource is none of those in `If-Match`, or the route has no versions.
+    PreconditionFailed,
     /// The `Idempotency-Key` belongs to another request.
     IdempotencyKeyReused,
     /// The body is longer than [`crate::BODY_LIMIT_BYTES`].

@@ -23,6 +23,11 @@ impl<T> Edit<T> {
         }
     }
 
+    /// Whether the stored value stays.
+    pub(crate) fn keeps(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
     /// The new value, if there is one.
     pub(crate) fn value(&self) -> Option<&T> {
         match self {

@@ -212,6 +212,17 @@ impl<'a> Fields<'a> {
         self.errors.push(error);
     }
 
+    /// Takes an identifier that the path has in place of the body.
+    pub(crate) fn in_path<T>(&mut self, id: Result<T, String>) -> Option<T> {
+        match id {
+            Ok(id) => Some(id),
+            Err(detail) => {
+                self.refuse(FieldError::field("/id", detail));
+                None
+            }
+        }
+    }
+
     /// Reads a required field, whose rule the description gives. `None` means that an error was recorded.
     pub(crate) fn required<T>(
         &mut self,

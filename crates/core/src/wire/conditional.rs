@@ -35,6 +35,14 @@ impl Version {
     }
 }
 
+impl Version {
+    /// The revision, as a list in JSON like [`Condition::revisions`].
+    pub(crate) fn revisions(&self) -> String {
+        // A text always encodes.
+        serde_json::to_string(&[&self.revision]).unwrap_or_default()
+    }
+}
+
 /// The value of `If-Match` or `If-None-Match` (RFC 9110 §13.1.1, §13.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
@@ -89,6 +97,34 @@ impl Condition {
         (!tags.is_empty()).then_some(Self::Tags(tags))
     }
 
+    /// The revisions of `If-Match`, as a list in JSON: none of a weak tag, since that never matches (RFC 9110 §13.1.1). `None` if any will do.
+    pub(crate) fn revisions(&self) -> Option<String> {
+        let Self::Tags(tags) = self else {
+            return None;
+        };
+        let revisions: Vec<&str> = tags.iter().filter_map(Tag::revision).collect();
+        // Texts always encode.
+        Some(serde_json::to_string(&revisions).unwrap_or_default())
+    }
+
+    /// Whether `If-Match` holds for a response with this `ETag`: the strong comparison (RFC 9110 §8.8.3.2), of the revision alone if the tag
+    /// has one.
+    pub(crate) fn holds(&self, etag: Option<&str>, has_revision: bool) -> bool {
+        match (self, etag) {
+            (_, None) => false,
+            (Self::Any, Some(_)) => true,
+            (Self::Tags(tags), Some(etag)) if has_revision => {
+                let present = Tag::split(etag).and_then(|(tag, _)| Some(tag.revision()?.into()));
+                present.is_some_and(|present: String| {
+                    tags.iter().any(|tag| tag.revision() == Some(&present))
+                })
+            }
+            (Self::Tags(tags), Some(etag)) => {
+                tags.iter().any(|tag| !tag.is_weak && tag.quoted == etag)
+            }
+        }
+    }
+
     /// Whether `If-None-Match` matches: the weak comparison of whole tags (RFC 9110 §8.8.3.2).
     pub(crate) fn matches(&self, etag: &str) -> bool {
         match self {
@@ -106,6 +142,12 @@ impl fmt::Display for Tag {
 }
 
 impl Tag {
+    /// The revision of a strong tag of a tenant or a plan ([`Version::etag`]).
+    fn revision(&self) -> Option<&str> {
+        let (revision, _) = self.quoted.trim_matches('"').split_once('-')?;
+        (!self.is_weak).then_some(revision)
+    }
+
     /// Splits the tag off the start of a list.
     fn split(list: &str) -> Option<(Self, &str)> {
         let (is_weak, opaque) = match list.strip_prefix("W/") {
@@ -180,6 +222,38 @@ mod tests {
             "\"a\", b",
         ] {
             assert_eq!(Condition::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn if_match_compares_the_revisions_of_strong_tags() {
+        let read = |header: &str| Condition::parse(header).unwrap();
+        for (header, revisions) in [
+            ("\"e.7-1\"", "[\"e.7\"]"),
+            ("\"e.7-1.00ff\", \"e.8-2\"", "[\"e.7\",\"e.8\"]"),
+            ("W/\"e.7-1\"", "[]"),
+            ("\"e.7\", \"x\"", "[]"),
+            ("\"-\"", "[\"\"]"),
+            ("\"é\\-1\"", r#"["é\\"]"#),
+        ] {
+            assert_eq!(read(header).revisions().as_deref(), Some(revisions));
+        }
+        assert_eq!(read("*").revisions(), None);
+
+        let etag = Some("\"e.7-1.00ff\"");
+        for (header, by_revision, whole) in [
+            ("*", true, true),
+            ("\"e.7-1.00ff\"", true, true),
+            ("\"x\", \"e.7-1\"", true, false),
+            ("W/\"e.7-1.00ff\"", false, false),
+            ("\"e.7\"", false, false),
+            ("\"E.7-1.00ff\"", false, false),
+            ("\"e.70-1.00ff\"", false, false),
+        ] {
+            let condition = read(header);
+            assert_eq!(condition.holds(etag, true), by_revision, "{header}");
+            assert_eq!(condition.holds(etag, false), whole, "{header}");
+            assert!(!condition.holds(None, true) && !condition.holds(None, false));
         }
     }
 

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::value::patch::Edit;
 use crate::value::text::quote;
 use crate::wire::body::{Checked, Json, Wrong, members, pointer_token};
 use crate::wire::variables::exported_bytes;
@@ -53,6 +54,24 @@ impl Labels {
     /// A sentence that quotes nothing of the text.
     pub(crate) fn from_stored(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|_| "is not a JSON object of strings".into())
+    }
+
+    /// The change that turns other labels into these.
+    pub(crate) fn change_of(&self, other: &Self) -> Edit<LabelsPatch> {
+        let set = self
+            .0
+            .iter()
+            .filter(|(name, value)| other.0.get(*name) != Some(*value))
+            .map(|(name, value)| (name.clone(), Some(value.clone())));
+        let removed = other.0.keys().filter(|name| !self.0.contains_key(*name));
+        let patch: BTreeMap<String, Option<String>> = set
+            .chain(removed.map(|name| (name.clone(), None)))
+            .collect();
+        if patch.is_empty() {
+            Edit::Keep
+        } else {
+            Edit::Set(LabelsPatch(patch))
+        }
     }
 
     /// Writes the labels as JSON, to store them or to send them.
@@ -157,6 +176,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::{Labels, LabelsPatch};
+    use crate::value::patch::Edit;
     use crate::wire::body::{Checked, Json, Wrong};
 
     fn read<T>(text: &str, read: impl Fn(Json<'_>) -> Checked<T>) -> Result<T, Vec<String>> {
@@ -175,6 +195,20 @@ mod tests {
         let patch = read(r#"{"b":null,"a":"1"}"#, LabelsPatch::read).unwrap();
         assert_eq!(patch.to_json(), r#"{"a":"1","b":null}"#);
         assert_eq!(read("[]", Labels::read).unwrap(), Labels::default());
+    }
+
+    #[test]
+    fn the_change_from_one_set_of_labels_to_another_names_what_differs() {
+        let read = |text| read(text, Labels::read).unwrap();
+        let (old, new) = (
+            read(r#"{"a":"1","b":"2","c":"3"}"#),
+            read(r#"{"b":"2","c":"4","d":"5"}"#),
+        );
+        let Edit::Set(patch) = new.change_of(&old) else {
+            panic!("they differ");
+        };
+        assert_eq!(patch.to_json(), r#"{"a":null,"c":"4","d":"5"}"#);
+        assert_eq!(new.change_of(&new), Edit::Keep);
     }
 
     #[test]

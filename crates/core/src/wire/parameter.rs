@@ -55,4 +55,5 @@ parameters! {
     KeyId = "key_id",
     Since = "since",
     Cell = "cell",
+    ValidateOnly = "validate_only",
 }

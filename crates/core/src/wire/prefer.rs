@@ -23,7 +23,15 @@ pub(crate) enum Returns {
     Minimal,
 }
 
+/// The value of `Preference-Applied`, if the response is the resource.
+pub(crate) const RETURNS_REPRESENTATION: &str = "return=representation";
+
 impl Preferences {
+    /// Whether the caller would like the resource in place of an empty response.
+    pub(crate) fn wants_representation(self) -> bool {
+        self.returns == Some(Returns::Representation)
+    }
+
     /// Reads the header. The values of a repeated one are joined by commas.
     pub(crate) fn read(header: &str) -> Self {
         let (mut returns, mut responds_async, mut wait_seconds) = (None, None, None);

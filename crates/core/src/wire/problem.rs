@@ -92,6 +92,7 @@ codes! {
     LeaseLost = 409 "lease_lost", "Conflict": "The lease has another token, or it ran out and another one took the job.";
     AgentConflict = 409 "agent_conflict", "Conflict": "Another agent serves the cell.";
     CursorGone = 410 "cursor_gone", "Gone": "The cursor is of another epoch of the database, or too old. Begin again without one.";
+    PreconditionFailed = 412 "precondition_failed", "Precondition Failed": "The present version of the resource is none of those in `If-Match`, or the response has no `ETag` to compare.";
     PayloadTooLarge = 413 "payload_too_large", "Content Too Large": "The body has more than 65536 bytes.";
     UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
     Invalid = 422 "invalid", "Unprocessable Content": "Fields of the body or parameters of the query are missing, unknown, mistyped or out of bounds. `errors` names every one.";
@@ -113,6 +114,7 @@ impl ApiError {
             Self::BodyIncomplete => Code::BodyIncomplete,
             Self::MalformedJson { .. } => Code::MalformedJson,
             Self::MalformedHeader { .. } => Code::MalformedHeader,
+            Self::PreconditionFailed => Code::PreconditionFailed,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::TooManyRequests => Code::TooManyRequests,
@@ -148,6 +150,9 @@ impl ApiError {
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {
                 "a valid X-API-Key, and a valid X-Signature of the raw body, are required".into()
+            }
+            Self::PreconditionFailed => {
+                "the present version is none of those in If-Match; read it again".into()
             }
             Self::IdempotencyKeyReused => {
                 "this Idempotency-Key belongs to a request with another method, path, query or body"
@@ -238,6 +243,7 @@ impl ApiError {
             | Self::MediaType { .. }
             | Self::MalformedJson { .. }
             | Self::MalformedHeader { .. }
+            | Self::PreconditionFailed
             | Self::IdempotencyKeyReused
             | Self::TooManyRequests
             | Self::Invalid(_)

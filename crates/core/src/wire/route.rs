@@ -65,6 +65,7 @@ pub(crate) enum Operation {
     CreateTenant,
     GetTenant,
     GetSettings,
+    PutTenant,
     EditTenant,
     DeleteTenant,
     InstallTenant,
@@ -72,6 +73,7 @@ pub(crate) enum Operation {
     ListPlans,
     CreatePlan,
     GetPlan,
+    PutPlan,
     EditPlan,
     DeletePlan,
     ListKeys,
@@ -110,9 +112,12 @@ impl Operation {
     /// The answers of [`Self::remembers`] and [`Self::has_etag`]. No operation is left to a default.
     const fn conditions(self) -> (bool, bool) {
         match self {
-            Self::EditTenant | Self::DeleteTenant | Self::EditPlan | Self::DeletePlan => {
-                (true, true)
-            }
+            Self::PutTenant
+            | Self::EditTenant
+            | Self::DeleteTenant
+            | Self::PutPlan
+            | Self::EditPlan
+            | Self::DeletePlan => (true, true),
             Self::CreateTenant
             | Self::InstallTenant
             | Self::ResetUserPassword
@@ -189,6 +194,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/tenants", CURRENT, Operation::ListTenants, Needs::TENANTS_READ, BodyRule::Ignored),
     route(Method::Post, "/tenants", BOTH, Operation::CreateTenant, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Get, "/tenants/{id}", BOTH, Operation::GetTenant, Needs::TENANTS_READ, BodyRule::Ignored),
+    route(Method::Put, "/tenants/{id}", CURRENT, Operation::PutTenant, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Patch, "/tenants/{id}", BOTH, Operation::EditTenant, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants/{id}", BOTH, Operation::DeleteTenant, Needs::TENANTS_WRITE, BodyRule::Optional),
     route(Method::Get, "/tenants/{id}/settings", CURRENT, Operation::GetSettings, SETTINGS, BodyRule::Ignored),
@@ -197,6 +203,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/tenants-plans", BOTH, Operation::ListPlans, Needs::PLANS_READ, BodyRule::Ignored),
     route(Method::Post, "/tenants-plans", BOTH, Operation::CreatePlan, Needs::PLANS_WRITE, BodyRule::Required),
     route(Method::Get, "/tenants-plans/{id}", BOTH, Operation::GetPlan, Needs::PLANS_READ, BodyRule::Ignored),
+    route(Method::Put, "/tenants-plans/{id}", CURRENT, Operation::PutPlan, Needs::PLANS_WRITE, BodyRule::Required),
     route(Method::Patch, "/tenants-plans/{id}", BOTH, Operation::EditPlan, Needs::PLANS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants-plans/{id}", BOTH, Operation::DeletePlan, Needs::PLANS_WRITE, BodyRule::Refused),
     route(Method::Get, "/keys", CURRENT, Operation::ListKeys, Needs::KEYS, BodyRule::Ignored),
@@ -250,8 +257,8 @@ pub fn served() -> Vec<Served> {
 impl Route {
     /// Whether the route compares `If-None-Match`.
     pub(crate) fn reads_if_none_match(&self) -> bool {
-        (self.operation.has_etag() || self.operation == Operation::ReadFeed)
-            && self.method == Method::Get
+        self.operation == Operation::ReadFeed
+            || self.operation.has_etag() && matches!(self.method, Method::Get | Method::Put)
     }
 
     /// Whether the template is below a base path.
@@ -451,7 +458,10 @@ mod tests {
         assert!(paths >= ROUTES.len());
         let allow = |path| Path::find(path).unwrap().allow();
         assert_eq!(allow("/_/api/4/tenants"), "GET, HEAD, POST");
-        assert_eq!(allow("/_/api/4/tenants/a"), "GET, HEAD, PATCH, DELETE");
+        let all = "GET, HEAD, PUT, PATCH, DELETE";
+        assert_eq!(allow("/_/api/4/tenants/a"), all);
+        assert_eq!(allow("/_/api/4/tenants-plans/a"), all);
+        assert_eq!(allow("/api/4/_/tenants/a"), "GET, HEAD, PATCH, DELETE");
         assert_eq!(allow("/_/api/4/config/traefik"), "GET, HEAD");
         assert_eq!(allow("/_/health"), "GET, HEAD");
         assert_eq!(allow("/_/api/4/openapi.json"), "GET, HEAD");

@@ -125,16 +125,28 @@ impl Ask {
         self
     }
 
+    pub(crate) fn if_match(mut self, tag: impl Into<String>) -> Self {
+        self.if_match = Some(tag.into());
+        self
+    }
+
+    /// The same request as a trial.
+    pub(crate) fn tried(mut self) -> Self {
+        self.target += "?validate_only=true";
+        self
+    }
+
     /// The same request below the legacy base path, with a legacy signature.
     pub(crate) fn legacy(mut self) -> Self {
         self.target = self.target.replacen(BASE, LEGACY_BASE, 1);
         self
     }
 
-    /// Whether the request reads from the database before its write: the routes that hash a password, and the writes of keys.
+    /// Whether the request reads from the database before its write: the routes that hash a password, the writes of keys, and a PUT of a tenant or a plan.
     pub(crate) fn has_two_batches(&self) -> bool {
         let writes = !matches!(self.method.as_str(), "GET" | "HEAD");
         self.target.starts_with("/_/api/4/keys") && writes
+            || self.method == "PUT" && self.target.starts_with("/_/api/4/tenants")
             || self.target.ends_with("/install")
             || self.target.ends_with("/user-password-reset")
     }

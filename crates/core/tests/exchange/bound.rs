@@ -148,7 +148,11 @@ fn in_the_legacy_dialect_a_bound_key_signs_in_the_same_way() {
 fn the_cores_own_client_signs_so() {
     let mut host = filled();
     let client = Client::of(&mut host);
-    let mut edit = patch("/tenants/a?x=%20y", r#"{"is_enabled":false}"#).idempotency_key("k");
+    let mut edit = patch(
+        "/tenants/a?validate_only=%66alse",
+        r#"{"is_enabled":false}"#,
+    )
+    .idempotency_key("k");
     let headers = signed::sign(
         &client.secret,
         &Unsigned {
@@ -171,7 +175,10 @@ fn the_cores_own_client_signs_so() {
 fn a_captured_request_opens_nothing_else() {
     let mut host = filled();
     let client = Client::of(&mut host);
-    let captured = client.sign(patch("/tenants/a?x=1", r#"{"is_enabled":false}"#));
+    let captured = client.sign(patch(
+        "/tenants/a?validate_only=false",
+        r#"{"is_enabled":false}"#,
+    ));
     let with = |change: fn(&mut Ask)| {
         let mut ask = captured.clone();
         change(&mut ask);
@@ -189,11 +196,11 @@ fn a_captured_request_opens_nothing_else() {
     for changed in [
         other_body,
         with(|ask| ask.method = "DELETE".into()),
-        with(|ask| ask.target = "/_/api/4/tenants/b?x=1".into()),
-        with(|ask| ask.target = "/_/api/4/tenants/A?x=1".into()),
+        with(|ask| ask.target = "/_/api/4/tenants/b?validate_only=false".into()),
+        with(|ask| ask.target = "/_/api/4/tenants/A?validate_only=false".into()),
         with(|ask| ask.target = "/_/api/4/tenants/a".into()),
-        with(|ask| ask.target = "/_/api/4/tenants/a?x=2".into()),
-        with(|ask| ask.target = "/_/api/4/tenants-plans/P?x=1".into()),
+        with(|ask| ask.target = "/_/api/4/tenants/a?validate_only=true".into()),
+        with(|ask| ask.target = "/_/api/4/tenants-plans/P?validate_only=false".into()),
         with(|ask| ask.origin = Some("https://other.example.com".into())),
         with(|ask| ask.origin = Some("http://tenants.example.com".into())),
         with(|ask| ask.origin = Some("https://tenants.example.com:8443".into())),

@@ -9,7 +9,7 @@ use tenants_core::task::prepare::{MIGRATIONS, Preparation};
 use tenants_core::{Answer, Context, Failure, Machine as _, Outcome, Step};
 
 use crate::ask::{
-    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
+    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, put, reset,
 };
 use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error, problem};
 use crate::statements::host_with_tables;
@@ -69,6 +69,40 @@ pub(crate) fn writes() -> Vec<(Ask, u16, u16)> {
             204,
         ),
         (delete("/tenants-plans/p"), 204, 404),
+        (
+            put(
+                "/tenants/b",
+                r#"{"hostname":"b","is_enabled":true,"plan_id":"P","env":{"A":"hidden"}}"#,
+            ),
+            201,
+            200,
+        ),
+        (
+            put(
+                "/tenants/A",
+                r#"{"hostname":"c","is_enabled":true,"plan_id":"p","env":{"A":"hidden-a"}}"#,
+            ),
+            200,
+            200,
+        ),
+        (
+            put("/tenants-plans/q", r#"{"env":{"A":"hidden"}}"#),
+            201,
+            200,
+        ),
+        (put("/tenants-plans/p", r#"{"limits":{"L":"2"}}"#), 200, 200),
+        // The response shows an `env` that only the database knows.
+        (
+            patch("/tenants/a", r#"{"hostname":"c","labels":{"l":"1"}}"#)
+                .prefer("return=representation"),
+            200,
+            200,
+        ),
+        (
+            patch("/tenants-plans/p", r#"{"external_id":"e-0"}"#).prefer("return=representation"),
+            200,
+            200,
+        ),
     ]
 }
 

@@ -785,7 +785,7 @@ fn any_rows_are_answered() {
         let got = host.finish(&ask, exchange, Ok(results));
         let counter = match got.status {
             200 | 201 | 204 => &successes,
-            401 | 403 | 404 | 409 | 422 => &refusals,
+            401 | 403 | 404 | 409 | 412 | 422 => &refusals,
             500 => &failures,
             _ => return Err(TestCaseError::fail(format!("{got:?}"))),
         };

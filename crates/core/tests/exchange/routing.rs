@@ -45,7 +45,11 @@ fn another_method_is_a_405_that_lists_the_allowed_ones() {
         ("/auth/verify", "POST", "/auth/verify"),
         ("/config/traefik", "GET, HEAD", "/config/traefik"),
         ("/tenants", "GET, HEAD, POST", "/tenants"),
-        ("/tenants/a", "GET, HEAD, PATCH, DELETE", "/tenants/{id}"),
+        (
+            "/tenants/a",
+            "GET, HEAD, PUT, PATCH, DELETE",
+            "/tenants/{id}",
+        ),
         ("/tenants/a/install", "POST", "/tenants/{id}/install"),
         (
             "/tenants/a/user-password-reset",
@@ -55,7 +59,7 @@ fn another_method_is_a_405_that_lists_the_allowed_ones() {
         ("/tenants-plans", "GET, HEAD, POST", "/tenants-plans"),
         (
             "/tenants-plans/a",
-            "GET, HEAD, PATCH, DELETE",
+            "GET, HEAD, PUT, PATCH, DELETE",
             "/tenants-plans/{id}",
         ),
     ] {

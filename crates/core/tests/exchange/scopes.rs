@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 use tenants_core::{Served, served};
 
 use crate::ask::{
-    Ask, delete, delete_with_tables, get, head, install, new_plan, new_tenant, patch, post, reset,
+    Ask, delete, delete_with_tables, get, head, install, new_plan, new_tenant, patch, post, put,
+    reset,
 };
 use crate::cells_statements::requests_of_cells;
 use crate::host::{Got, Host, WaitsForBatch as _};
@@ -33,6 +34,11 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("GET", "/_/api/4/tenants") => get("/tenants"),
         ("POST", "/_/api/4/tenants") => new_tenant("new"),
         ("GET", "/_/api/4/tenants/{id}") => get("/tenants/a"),
+        ("PUT", "/_/api/4/tenants/{id}") => put(
+            "/tenants/new",
+            r#"{"hostname":"new.example.com","is_enabled":true}"#,
+        ),
+        ("PUT", "/_/api/4/tenants-plans/{id}") => put("/tenants-plans/new", "{}"),
         ("PATCH", "/_/api/4/tenants/{id}") => patch("/tenants/a", r#"{"is_enabled":false}"#),
         ("DELETE", "/_/api/4/tenants/{id}") => delete("/tenants/a"),
         ("GET", "/_/api/4/tenants/{id}/settings") => get("/tenants/a/settings"),

@@ -1,0 +1,52 @@
+//! The operation of each route whose caller was verified.
+
+use crate::operation::call::{Call, Pending};
+use crate::operation::{self, audit, cells, feed, jobs, keys, plans, put, site, tenants};
+use crate::value::fault::ApiError;
+use crate::wire::route::Operation;
+
+/// Carries out an operation, up to its first batch.
+pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    match operation {
+        Operation::VerifyKey => Ok(operation::auth::verify(call)),
+        Operation::ListTenants => tenants::list(call),
+        Operation::CreateTenant => tenants::create(call),
+        Operation::GetTenant => Ok(tenants::get(call)),
+        Operation::GetSettings => Ok(tenants::settings(call)),
+        Operation::PutTenant => put::tenant::put(call),
+        Operation::EditTenant => tenants::edit(call),
+        Operation::DeleteTenant => tenants::delete(call),
+        Operation::InstallTenant => site::install(call),
+        Operation::ResetUserPassword => site::reset_password(call),
+        Operation::ListPlans => plans::list(call),
+        Operation::CreatePlan => plans::create(call),
+        Operation::GetPlan => Ok(plans::get(call)),
+        Operation::PutPlan => put::plan::put(call),
+        Operation::EditPlan => plans::edit(call),
+        Operation::DeletePlan => plans::delete(call),
+        Operation::ListKeys => Ok(keys::list(call)),
+        Operation::CreateKey => keys::create(call),
+        Operation::GetKey => Ok(keys::get(call)),
+        Operation::EditKey => keys::edit(call),
+        Operation::DeleteKey => keys::delete(call),
+        Operation::RotateKey => keys::rotate(call),
+        Operation::MoveTenant => cells::move_tenant(call),
+        Operation::ListCells => Ok(cells::list(call)),
+        Operation::GetCell => Ok(cells::get(call)),
+        Operation::PutCell => cells::put(call),
+        Operation::DeleteCell => cells::delete(call),
+        Operation::ReadFeed => feed::read(call),
+        Operation::StoreStats => feed::store_stats(call),
+        Operation::LeaseJobs => jobs::lease(call),
+        Operation::ListJobs => jobs::list(call),
+        Operation::GetJob => Ok(jobs::get(call)),
+        Operation::CancelJob => jobs::cancel(call),
+        Operation::RenewJob => jobs::renew(call),
+        Operation::FinishJob => jobs::finish(call),
+        Operation::ListAudit => audit::list(call),
+        // Their schemes have no caller, so `dispatch` answers them before.
+        Operation::Health | Operation::Describe | Operation::TraefikConfig => {
+            Err(ApiError::NoRoute)
+        }
+    }
+}
