@@ -13,6 +13,7 @@ use tenants_core::crypto::message::SigningSecret;
 use tenants_core::crypto::secret::Secret;
 use tenants_core::crypto::signature::RequestSecret;
 use tenants_core::log::LogEntry;
+use tenants_core::sql::json::{JSON_ROWS, rows_from_json};
 use tenants_core::sql::{Batch, Database, Row, Rows, Statement, Value};
 pub(crate) use tenants_core::task::TaskError;
 use tenants_core::value::scope::Scopes;
@@ -114,6 +115,21 @@ impl<M: Machine> WaitsForBatch for M {
         match self.effect() {
             Effect::Batch(batch) => batch,
             Effect::Wait(ms) => panic!("it waits {ms} ms"),
+        }
+    }
+}
+
+/// Puts the array of each row that is JSON in the place of the row, as a host may.
+pub(crate) fn unpack(batch: &Batch, results: &mut [Rows]) {
+    let is_json = |statement: &Statement| statement.text().starts_with(JSON_ROWS);
+    let are_json = batch.statements().iter().map(is_json);
+    for (rows, is_json) in results.iter_mut().zip(are_json) {
+        for row in rows.iter_mut().filter(|_| is_json) {
+            let [Value::Text(array)] = row.as_slice() else {
+                panic!("{row:?}")
+            };
+            let mut unpacked = rows_from_json(&format!("[[{array}]]")).unwrap();
+            *row = unpacked.remove(0).remove(0);
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::Value as Json;
 use tenants_core::machine::FailureKind;
-use tenants_core::sql::json::{JSON_ROWS, rows_from_json};
+use tenants_core::sql::json::JSON_ROWS;
 use tenants_core::sql::{Statement, Value};
 use tenants_core::{Answer, Failure, Outcome, Step};
 
 use crate::ask::{Ask, get, head};
-use crate::host::{Host, WaitsForBatch as _};
+use crate::host::{Host, WaitsForBatch as _, unpack};
 
 const SLICE_ROWS: usize = 2_500;
 const SLICE_BYTES: usize = 2 * 1024 * 1024;
@@ -147,15 +147,7 @@ fn a_host_may_put_the_array_of_a_row_in_its_place() {
             "{path}"
         );
         let mut results = host.run(exchange.batch()).unwrap();
-        for (rows, is_json) in results.iter_mut().zip(are_json) {
-            for row in rows.iter_mut().filter(|_| is_json) {
-                let [Value::Text(array)] = row.as_slice() else {
-                    panic!("{row:?}")
-                };
-                let mut unpacked = rows_from_json(&format!("[[{array}]]")).unwrap();
-                *row = unpacked.remove(0).remove(0);
-            }
-        }
+        unpack(exchange.batch(), &mut results);
         assert_eq!(
             host.finish(&ask, exchange, Ok(results)).body,
             whole,
