@@ -153,6 +153,10 @@ pub fn release(api: u32) {
 ///
 /// # Panics
 /// If there is no such configuration, or if `headers` has another number of lines.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "JavaScript passes a text sooner than an object of texts"
+)]
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
 pub fn begin(
