@@ -233,7 +233,7 @@ pub enum Command {
     )]
     KeyVerify(key::VerifyArgs),
 
-    /// Give an API key another secret under the same id, and show it once
+    /// Give an API key another secret and show it once
     #[command(
         name = "api:key:rotate",
         after_help = "Examples:\n  tenants api:key:rotate --id 4 --overlap 3600\n  tenants api:key:rotate --id 4 --remote\n\nWith --overlap, the secret before stays valid for that long, so that\nits clients can change."

@@ -491,18 +491,18 @@ fn a_401_names_the_sources_of_key_and_secret_and_not_their_values() {
 #[test]
 fn a_bound_key_signs_whole_requests_and_needs_no_request_secret() {
     let server = Server::new(&[(OK, "{}")]);
-    let run = Project::calling(&server)
-        .without("CHEVERETO_TENANTS_API_REQUEST_SECRET")
-        .env("TENANTS_SIGNING_SECRET", "a signing secret")
-        .run(&[
-            "create",
-            "--id",
-            "a",
-            "--hostname",
-            "a.example.com",
-            "--is_enabled",
-            "1",
-        ]);
+    let mut project = Project::calling(&server).without("CHEVERETO_TENANTS_API_REQUEST_SECRET");
+    let secret = ("TENANTS_SIGNING_SECRET", "a signing secret".into());
+    project.variables.push(secret);
+    let run = project.run(&[
+        "create",
+        "--id",
+        "a",
+        "--hostname",
+        "a.example.com",
+        "--is_enabled",
+        "1",
+    ]);
     assert_eq!(run.code, 0, "{run:?}");
     let request = server.request();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();

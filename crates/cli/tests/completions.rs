@@ -54,7 +54,7 @@ const BASH_LINES: &[(&str, &[&str])] = &[
     ("tenants api : key : cr", &["create"]),
     (
         "tenants api : key :",
-        &["create", "delete", "import", "list", "verify"],
+        &["create", "delete", "import", "list", "rotate", "verify"],
     ),
     (
         "tenants api :",
@@ -63,6 +63,7 @@ const BASH_LINES: &[(&str, &[&str])] = &[
             "key:delete",
             "key:import",
             "key:list",
+            "key:rotate",
             "key:verify",
         ],
     ),
