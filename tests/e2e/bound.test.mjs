@@ -47,24 +47,24 @@ test('a captured request opens no other route, query, body or host, and nothing 
   const key = await bound()
   const tenant = await api.tenant()
   const where = `/tenants/${tenant.id}`
-  const captured = sign(key, 'PATCH', `${where}?a=1`, { body: { is_enabled: false } })
-  await api.expect(204, 'PATCH', `${where}?a=1`, captured)
+  const captured = sign(key, 'PATCH', `${where}?validate_only=false`, { body: { is_enabled: false } })
+  await api.expect(204, 'PATCH', `${where}?validate_only=false`, captured)
   const digest = { 'Content-Digest': `sha-256=:${createHash('sha256').update('{}').digest('base64')}:` }
   const without = (name) => ({ ...captured, headers: Object.fromEntries(Object.entries(captured.headers).filter(([n]) => n !== name)) })
   for (const [method, path, options] of [
-    ['PATCH', `/tenants/${(await api.tenant()).id}?a=1`, captured],
+    ['PATCH', `/tenants/${(await api.tenant()).id}?validate_only=false`, captured],
     ['PATCH', where, captured],
-    ['PATCH', `${where}?a=2`, captured],
-    ['DELETE', `${where}?a=1`, captured],
-    ['PATCH', `${where}?a=1`, { ...captured, body: {} }],
-    ['PATCH', `${where}?a=1`, { ...captured, body: {}, headers: { ...captured.headers, ...digest } }],
-    ['PATCH', `${where}?a=1`, { ...captured, headers: { ...captured.headers, 'Idempotency-Key': 'k' } }],
-    ['PATCH', `${where}?a=1`, { ...captured, headers: { ...captured.headers, Prefer: 'return=minimal' } }],
-    ['PATCH', `${where}?a=1`, { ...captured, headers: { ...captured.headers, 'If-Match': '*' } }],
-    ['PATCH', `${where}?a=1`, { ...captured, headers: { ...captured.headers, Host: 'other.example.com' } }],
-    ['PATCH', `${where}?a=1`, without('Signature')],
-    ['PATCH', `${where}?a=1`, without('Signature-Input')],
-    ['PATCH', `${where}?a=1`, without('Content-Digest')],
+    ['PATCH', `${where}?validate_only=true`, captured],
+    ['DELETE', `${where}?validate_only=false`, captured],
+    ['PATCH', `${where}?validate_only=false`, { ...captured, body: {} }],
+    ['PATCH', `${where}?validate_only=false`, { ...captured, body: {}, headers: { ...captured.headers, ...digest } }],
+    ['PATCH', `${where}?validate_only=false`, { ...captured, headers: { ...captured.headers, 'Idempotency-Key': 'k' } }],
+    ['PATCH', `${where}?validate_only=false`, { ...captured, headers: { ...captured.headers, Prefer: 'return=minimal' } }],
+    ['PATCH', `${where}?validate_only=false`, { ...captured, headers: { ...captured.headers, 'If-Match': '*' } }],
+    ['PATCH', `${where}?validate_only=false`, { ...captured, headers: { ...captured.headers, Host: 'other.example.com' } }],
+    ['PATCH', `${where}?validate_only=false`, without('Signature')],
+    ['PATCH', `${where}?validate_only=false`, without('Signature-Input')],
+    ['PATCH', `${where}?validate_only=false`, without('Content-Digest')],
     ['GET', where, sign(key, 'GET', where, { created: Math.floor(Date.now() / 1000) - 310 })],
     ['GET', where, sign(key, 'GET', where, { created: Math.floor(Date.now() / 1000) + 310 })],
     ['GET', where, sign(key, 'GET', where, { origin: 'https://other.example.com' })],
