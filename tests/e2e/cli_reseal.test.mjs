@@ -60,7 +60,7 @@ test('env:reseal re-encrypts every row under the current key, even if it is kill
   assert.match(run.errors, new RegExp(`encrypting again: ${left} of ${left}\n$`))
 
   const again = json(await expectTenants(0, reseal('--format', 'json', '--quiet'), { vars: rotating }))
-  const all = { tenants: { current: 5, previous: 0, other: 0 }, plans: { current: 1, previous: 0, other: 0 }, answers: { current: 0, previous: 0, other: 0 } }
+  const all = { tenants: { current: 5, previous: 0, other: 0 }, plans: { current: 1, previous: 0, other: 0 }, answers: { current: 0, previous: 0, other: 0 }, jobs: { current: 0, previous: 0, other: 0 } }
   assert.deepEqual(again, { resealed: 0, overtaken: 0, unreadable: [], before: all, after: all })
 
   const later = await startApi({ persist, schema: false, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: newer } })
