@@ -121,6 +121,7 @@ fn a_mistyped_column_of_the_look_after_a_failure_is_a_500() {
             "tenant_id",
             "is_installed",
             "has_cell",
+            "holds",
         ]
         .into_iter()
         .enumerate()
@@ -129,7 +130,7 @@ fn a_mistyped_column_of_the_look_after_a_failure_is_a_500() {
             let exchange = host.exchange(&ask);
             let look = host.ask_why(&ask, exchange, "the network");
             let mut rows = host.run(look.batch()).unwrap();
-            assert_eq!(rows[0][0].len(), 5);
+            assert_eq!(rows[0][0].len(), 6);
             rows[0][0][column] = Value::Integer(7);
             let got = host.finish_why(&ask, look, Ok(rows));
             assert_unexpected_rows(&got, name);
