@@ -18,7 +18,7 @@ const ORDER = [
 ]
 
 /** Members that differ from run to run. Their values must be of this form. */
-const VARYING = { request_id: /^[A-Za-z0-9._-]{1,64}$/, created_at: TIME, updated_at: TIME, password: /^[A-Za-z0-9_-]{16,128}$/, api_key: /^chv_2_[A-Za-z0-9_-]{64}$/, version: /^\d+\.\d+\.\d+/, schema: /^\d{4}_\w+\.sql$/ }
+const VARYING = { request_id: /^[A-Za-z0-9._-]{1,64}$/, created_at: TIME, updated_at: TIME, last_used_at: TIME, password: /^[A-Za-z0-9_-]{16,128}$/, api_key: /^chv_2_[A-Za-z0-9_-]{64}$/, version: /^\d+\.\d+\.\d+/, schema: /^\d{4}_\w+\.sql$/ }
 
 /** The examples of an operation. Parameters, body and response belong together by their name. */
 function examplesOf({ operation }) {
