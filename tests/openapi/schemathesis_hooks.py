@@ -78,6 +78,10 @@ def before_call(context, case, kwargs):
         case.headers["Idempotency-Key"] = f"{next(sent)}-{name}"[:255]
     elif isinstance(name, str) and re.fullmatch(r'"([!#-\[\]-~]|\\["\\]){1,255}"', name):
         case.headers["Idempotency-Key"] = f'"{next(sent)}-{name[1:] if len(name) < 200 else name[-1]}'
+    # Only what could be created can be put, so an id that no resource can have is a 422 rather than a 404.
+    put = (case.path_parameters or {}).get("id")
+    if case.method == "PUT" and isinstance(put, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", put):
+        case.path_parameters["id"] = put[:16]
     query = case.query
     # A trial reads no Idempotency-Key, not even to refuse a malformed one.
     if name is not None and isinstance(query, dict) and query.get("validate_only") == "true":
