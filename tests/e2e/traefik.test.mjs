@@ -297,7 +297,7 @@ test('an unsupported method is a 405 whose Allow lists the supported ones, and a
     assert.deepEqual(headers.allow.split(',').map((m) => m.trim()).sort(), ['GET', 'HEAD'])
   }
   for (const where of [`${ROUTE}/`, `${ROUTE}/x`, '/config', '/config/', '/config/Traefik', '/config/nginx']) await api.refuse(404, 'not_found', 'GET', where, local())
-  await api.refuse(422, 'invalid', 'GET', `${ROUTE}?x=1`, local())
+  await api.refuse(422, 'invalid', 'GET', `${ROUTE}?x=1`, local(), ['x'])
 })
 
 describe('a failure is a problem response, never a 200', () => {
