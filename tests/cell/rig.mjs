@@ -2,30 +2,9 @@
 import assert from 'node:assert/strict'
 import http from 'node:http'
 import { startApi } from '../e2e/harness.mjs'
+import { COUNTING } from '../e2e/rows_read.mjs'
 import { atEnd } from '../lifetime.mjs'
 import { makeAgent, startRedis } from './parts.mjs'
-
-/** Makes the Worker count the rows that D1 reads for a request, and add them to the response. */
-const COUNTING = `
-  import worker from './shim.mjs'
-  export default {
-    scheduled: (...args) => worker.scheduled(...args),
-    async fetch(request, env, ctx) {
-      let read = 0
-      const DB = {
-        prepare: (text) => env.DB.prepare(text),
-        async batch(statements) {
-          const results = await env.DB.batch(statements)
-          for (const { meta } of results) read += meta.rows_read
-          return results
-        },
-      }
-      const response = await worker.fetch(request, { ...env, DB }, ctx)
-      const headers = new Headers(response.headers)
-      headers.set('x-test-rows-read', String(read))
-      return new Response(response.body, { status: response.status, headers })
-    },
-  }`
 
 /**
  * Starts a proxy in front of a Worker, whose address stays the same when the Worker behind it is another one.

@@ -2,30 +2,11 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { startApi } from './harness.mjs'
+import { COUNTING } from './rows_read.mjs'
 
 const TENANTS = 100_000
 
-/** Counts the rows that D1 reads for a request, and adds them to the response. */
-const front = `
-  import worker from './shim.mjs'
-  export default {
-    async fetch(request, env, ctx) {
-      let read = 0
-      const DB = {
-        prepare: (text) => env.DB.prepare(text),
-        async batch(statements) {
-          const results = await env.DB.batch(statements)
-          for (const { meta } of results) read += meta.rows_read
-          return results
-        },
-      }
-      const response = await worker.fetch(request, { ...env, DB }, ctx)
-      const headers = new Headers(response.headers)
-      headers.set('x-test-rows-read', String(read))
-      return new Response(response.body, { status: response.status, headers })
-    },
-  }`
-const api = await startApi({ front })
+const api = await startApi({ front: COUNTING })
 
 before(async () => {
   await api.sql(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 10)
