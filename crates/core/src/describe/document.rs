@@ -24,7 +24,7 @@ use crate::wire::rule::Rule;
 
 const ABOUT: &str = "The tenants of a Chevereto installation, their plans and their sites.
 
-A caller has an API key and signs the raw body of each request; an absent body is the empty text. The paths below `/api/4/_` are those of the \
+A caller has an API key and signs the raw body of each request, or with a bound key the whole request (`MessageSignature`); an absent body is the empty text. The paths below `/api/4/_` are those of the \
 older dialect, which differs in names and in the signature. They answer 404 unless the service has a verifying key. `HEAD` is answered as `GET`, \
 without a body. Paths are not percent-decoded and have no trailing slash. A path that is not here answers 404, another method of a path 405 with \
 `Allow`. Times are UTC. Errors are problems (RFC 9457); their `code` is a stable word.
@@ -140,7 +140,7 @@ fn operation(
         tag,
         summary,
         description,
-        successes,
+        mut successes,
         problems,
     } = all_told(route.operation, dialect);
     let examples = cells::examples(route.operation)
@@ -156,7 +156,6 @@ fn operation(
     };
     let probed = probe::route(route, dialect);
     let is_write = probed.parameters.contains(&Parameter::ValidateOnly);
-    let mut successes = successes;
     if is_write && successes.iter().all(|success| success.status != 200) {
         successes.push(Success {
             status: 200,
@@ -193,15 +192,14 @@ fn operation(
 /// The problems that follow from a route's row in the table, and from the parameters that it reads.
 fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed) -> BTreeSet<Code> {
     let mut codes = BTreeSet::from([Code::Forbidden, Code::Internal, Code::NotConfigured]);
-    match scheme {
-        Scheme::Open => {}
-        Scheme::Proxy | Scheme::Hmac | Scheme::Ed25519 | Scheme::Request => codes.extend([
+    if scheme != Scheme::Open {
+        codes.extend([
             Code::Unauthorized,
             Code::TooManyRequests,
             Code::PayloadTooLarge,
             Code::BodyIncomplete,
             Code::Unavailable,
-        ]),
+        ]);
     }
     if !route.needs.names().is_empty() {
         codes.insert(Code::InsufficientScope);

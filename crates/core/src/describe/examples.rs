@@ -255,7 +255,7 @@ fn current(operation: Operation) -> Vec<Example> {
         Operation::DeletePlan => vec![example("deleted", "A plan", 204).with("id", "basic")],
         Operation::ListKeys => vec![
             example("all", "All keys", 200).answer(json!([
-                {"id": 1, "name": "billing", "scopes": ["*"], "bound": false, "created_at": MADE, "expires_at": null, "last_used_at": null},
+                {"id": 1, "name": "billing", "scopes": ["*"], "bound": false, "created_at": MADE, "expires_at": null, "last_used_at": "2026-11-02 08:00:00"},
                 key(),
             ])),
         ],
