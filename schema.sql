@@ -7,8 +7,8 @@
 CREATE TABLE api_keys (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT,
-  -- SHA-256 of the whole key in hex, since the key itself is never stored. It is in lower case if the key has every scope and is not bound.
-  -- Other keys have it in upper case: releases that know neither scopes nor bound keys compare it exactly, and so refuse them.
+  -- SHA-256 of the whole key in hex, since the key itself is never stored. A key that lacks scopes has it in upper case, and a bound key has
+  -- "bound:" before it. Releases that know neither compare it exactly, and so refuse them.
   digest TEXT NOT NULL,
   created_at TEXT NOT NULL,
   expires_at TEXT,                 -- first second in which the key is no longer valid (NULL: it never expires)
@@ -139,6 +139,7 @@ CREATE TABLE audit_log (
   created_at TEXT NOT NULL,
   operator TEXT,                   -- who ran the command (NULL: a caller, or a host that does not say)
   -- Of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or a Worker that is older than the column).
+  -- Of the creation and the cancellation of a job: its kind. Of its end: its state.
   detail TEXT,
   token TEXT,                      -- random, one for each write of the API (NULL: another author, or a Worker that is older than the column)
   -- Of an edit: the names of the members that it changed, with a space between them, and never their values (NULL: no edit, or an entry that is

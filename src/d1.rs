@@ -26,7 +26,8 @@ export async function run(db, batch) {
 }
 function joined(all) {
   if (all.length === 0) return '[]'
-  // A long text that is made with `+` would be copied once more before it is encoded.
+  // Each row is an array of one text. `+=` and `join` make that text of it. A long text that is made with `+` would be copied once more before
+  // it is encoded.
   all[0] = '[' + all[0]
   all[all.length - 1] += ']'
   return all.join()

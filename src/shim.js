@@ -106,8 +106,8 @@ function trapped(error) {
   running.delete(key)
 }
 
-// The wasm's later turns are microtasks. The runtime makes a function of its own for each call of `queueMicrotask`, so a reaction of V8's takes a
-// poll of Traefik's 5 % less processor time.
+// The wasm's later turns are microtasks. The runtime's `queueMicrotask` makes a new function for each call, and a reaction of a promise does not:
+// a poll by Traefik then takes 5 % less processor time.
 const settled = Promise.resolve()
 globalThis.queueMicrotask = (turn) => {
   settled.then(() => {

@@ -218,7 +218,7 @@ impl<'a> Settings<'a> {
     /// # Errors
     /// Fails if no source has either.
     pub fn signing(&self, local: bool) -> Result<Signing, Error> {
-        // An option of this run counts for more than a variable of another.
+        // `--request-secret` counts for more than the variable `TENANTS_SIGNING_SECRET`, as every option does.
         if self.options.request_secret.is_none()
             && let Some(found) = self.given(None, "", SIGNING_SECRET)
         {

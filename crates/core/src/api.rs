@@ -45,15 +45,13 @@ use crate::wire::prefer::Preferences;
 use crate::wire::route::{BodyRule, Operation, Path, Scheme};
 use crate::wire::trial;
 
+mod admission;
 mod conditions;
 mod perform;
 
+pub use admission::Admission;
 use conditions::{Match, Trial};
 use perform::perform;
-
-mod admission;
-
-pub use admission::Admission;
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -76,8 +74,8 @@ pub struct Answer {
     pub log: LogEntry,
     /// The rest of the body, if it has more than [`Response::body`].
     pub rest: Option<Rest>,
-    /// A write that nobody waits for: that the key was used in this hour. The host runs it after it has sent the response. If it fails, the
-    /// host logs that, and nothing else is lost.
+    /// A write on which the response does not depend: that the key was used in this hour. A host that can runs it after it has sent the
+    /// response; others call [`Answer::settled`]. If it fails, the host logs that, and nothing else is lost.
     pub afterwards: Option<Batch>,
 }
 
@@ -488,7 +486,7 @@ impl Api {
             enforced: &config.enforced,
         };
         let pending = perform(route.operation, &mut call)?;
-        // Only what the database says becomes another answer. The errors of the body stay.
+        // Set only now: what `perform` itself refuses, such as a wrong body, is the same in a trial.
         envelope.trial = trial;
         Ok(Next::Run(pending, None))
     }

@@ -81,8 +81,7 @@ impl LogEntry {
             client_address: self.client_address.as_deref(),
             cause: self.cause.as_deref(),
         };
-        // Strings and numbers always encode.
-        serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+        json(&line)
     }
 }
 
@@ -153,9 +152,13 @@ impl TaskEntry {
             failures: &failures[..failures.len().min(Self::FAILURES)],
             cause: self.outcome.as_ref().err().map(|error| error.to_string()),
         };
-        // Strings and numbers always encode.
-        serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+        json(&line)
     }
+}
+
+/// Encodes a line. Strings and numbers always encode.
+fn json(line: &impl Serialize) -> String {
+    serde_json::to_string(line).unwrap_or_else(|e| e.to_string())
 }
 
 #[derive(Serialize)]
@@ -165,28 +168,24 @@ struct BindingLine<'a> {
     cause: &'a str,
 }
 
+fn binding_failed(binding: &'static str, cause: &str) -> String {
+    json(&BindingLine {
+        level: Level::Warn,
+        binding,
+        cause,
+    })
+}
+
 /// The line for a host that cannot write its metrics, a warning: JSON without a line break.
 #[must_use]
 pub fn metrics_failed(cause: &str) -> String {
-    let line = BindingLine {
-        level: Level::Warn,
-        binding: "METRICS",
-        cause,
-    };
-    // Strings always encode.
-    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+    binding_failed("METRICS", cause)
 }
 
 /// The line for a host whose rate limiter failed, a warning: JSON without a line break. The request goes on.
 #[must_use]
 pub fn limiter_failed(cause: &str) -> String {
-    let line = BindingLine {
-        level: Level::Warn,
-        binding: "RATE_LIMITER",
-        cause,
-    };
-    // Strings always encode.
-    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+    binding_failed("RATE_LIMITER", cause)
 }
 
 #[derive(Serialize)]
@@ -205,8 +204,7 @@ pub fn afterwards_failed(cause: &str) -> String {
         write: "last_used_at",
         cause,
     };
-    // Strings always encode.
-    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+    json(&line)
 }
 
 #[derive(Serialize)]
@@ -224,8 +222,7 @@ pub fn unknown_variable(variable: &UnknownVariable) -> String {
         variable: &variable.name,
         cause: variable.to_string(),
     };
-    // Strings always encode.
-    serde_json::to_string(&line).unwrap_or_else(|e| e.to_string())
+    json(&line)
 }
 
 #[cfg(test)]

@@ -162,7 +162,8 @@ pub fn condition(data: &[u8]) {
 }
 
 /// The headers of a signature of a whole request, with 0xFF between them: `Signature-Input`, `Signature` and `Content-Digest`, and a body. If
-/// the first one is accepted, the signature base says the same. If the last one is, the body's own digest is in it.
+/// `Signature-Input` is accepted, its serialized form reads the same. If `Content-Digest` is accepted, it is refused of another body, and has the
+/// body's own digest unless it has only a SHA-512.
 pub fn signature(data: &[u8]) {
     let mut pieces = data.split(|byte| *byte == 0xff).map(text);
     let mut next = || pieces.next().unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Every statement of a caller is made here, and begins with the condition that the caller's key is valid ([`standing`]). A write and its
 //! audit entry share a transaction ([`mod@write`], [`audit`]).
 
+pub(crate) mod answers;
 pub(crate) mod audit;
 pub(crate) mod cells;
 pub(crate) mod counters;

@@ -319,7 +319,7 @@ enum Turn<'a> {
         /// What the next part of the body waits for.
         #[serde(skip_serializing_if = "Option::is_none")]
         rest: Option<Box<RawValue>>,
-        /// What to run besides, which nobody waits for.
+        /// A batch to run besides: that the key was used in this hour. The response does not depend on it.
         #[serde(skip_serializing_if = "Option::is_none")]
         afterwards: Option<&'a [Statement]>,
     },

@@ -45,7 +45,7 @@ impl Match {
 pub(super) enum Trial {
     /// The request only asks whether it could be carried out (`validate_only=true`).
     Asked,
-    /// It has `If-Match`, and its route has no versions. Only what comes before a 412 matters.
+    /// It has `If-Match`, and its route has no versions: a 412, unless something that is judged before `If-Match` is wrong.
     Unmatched,
 }
 
@@ -58,7 +58,7 @@ impl Trial {
                 Ok(Next::Send(valid(), note))
             }
             (Self::Unmatched, Ok(_)) => Err(ApiError::PreconditionFailed),
-            // What is judged after a 412.
+            // A 409 or a 422 is judged after `If-Match`, so the 412 takes its place.
             (Self::Unmatched, Err(error)) if matches!(error.code().status(), 409 | 422) => {
                 Err(ApiError::PreconditionFailed)
             }

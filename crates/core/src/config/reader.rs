@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,9 +26,10 @@ use crate::value::table_name::TablePrefix;
 use crate::value::text::{quote, traefik_name};
 use crate::wire::variables::Variables;
 
-/// D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is past its time, one to choose tenants, at most two for
+/// The tenants that one run of the cron trigger counts. D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is past its time, one to choose tenants, at most two for
 /// each tenant, and one to look up those that could not be counted: 8 + 1 + 2 * 20 + 1 = 50.
 const DEFAULT_STATS_PER_RUN: u32 = 20;
+/// The most that the variable may say. A run counts 490 at most (`MOST_CHOSEN` in `task/stats.rs`).
 const MAX_STATS_PER_RUN: u32 = 499;
 
 /// The seconds before a tenant is counted again: an hour.
@@ -98,12 +100,16 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                     .unwrap_or_default(),
             },
             cells: self.cells(),
-            stats_per_run: self.stats_per_run(),
+            stats_per_run: self
+                .whole_in("TENANTS_STATS_PER_RUN", 1..=MAX_STATS_PER_RUN)
+                .unwrap_or(DEFAULT_STATS_PER_RUN),
             stats_min_age_s: self
                 .whole("TENANTS_STATS_MIN_AGE")
                 .unwrap_or(DEFAULT_STATS_MIN_AGE_S),
-            idempotency_hours: self.idempotency_hours(),
-            audit_days: self.audit_days(),
+            idempotency_hours: self
+                .whole_in("TENANTS_IDEMPOTENCY_HOURS", 1..=MAX_IDEMPOTENCY_HOURS)
+                .unwrap_or(DEFAULT_IDEMPOTENCY_HOURS),
+            audit_days: self.whole_in("TENANTS_AUDIT_DAYS", 1..=MAX_AUDIT_DAYS),
             log_level: self
                 .parsed("TENANTS_LOG_LEVEL", Level::parse)
                 .unwrap_or_default(),
@@ -224,19 +230,9 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             ),
             verifying_keys: self.parsed("CHEVERETO_TENANTS_PUBLIC_KEY", VerifyingKeys::parse),
             public_url: self.parsed("TENANTS_PUBLIC_URL", public_url),
-            signature_age_s: self.signature_age_s(),
-        }
-    }
-
-    fn signature_age_s(&mut self) -> u32 {
-        let name = "TENANTS_SIGNATURE_AGE_SECONDS";
-        match self.whole(name) {
-            Some(n) if !(1..=MAX_SIGNATURE_AGE_S).contains(&n) => {
-                let detail = format!("expected 1 to {MAX_SIGNATURE_AGE_S}; got {n}");
-                self.errors.push(VariableError { name, detail });
-                DEFAULT_SIGNATURE_AGE_S
-            }
-            n => n.unwrap_or(DEFAULT_SIGNATURE_AGE_S),
+            signature_age_s: self
+                .whole_in("TENANTS_SIGNATURE_AGE_SECONDS", 1..=MAX_SIGNATURE_AGE_S)
+                .unwrap_or(DEFAULT_SIGNATURE_AGE_S),
         }
     }
 
@@ -300,53 +296,25 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         })
     }
 
-    fn stats_per_run(&mut self) -> u32 {
-        let name = "TENANTS_STATS_PER_RUN";
-        match self.whole(name) {
-            Some(n) if !(1..=MAX_STATS_PER_RUN).contains(&n) => {
-                let detail = format!("expected 1 to {MAX_STATS_PER_RUN}; got {n}");
-                self.errors.push(VariableError { name, detail });
-                DEFAULT_STATS_PER_RUN
-            }
-            n => n.unwrap_or(DEFAULT_STATS_PER_RUN),
+    /// Reads a whole number of this range.
+    fn whole_in(&mut self, name: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let n = self.whole(name)?;
+        if range.contains(&n) {
+            return Some(n);
         }
-    }
-
-    fn idempotency_hours(&mut self) -> u32 {
-        let name = "TENANTS_IDEMPOTENCY_HOURS";
-        match self.whole(name) {
-            Some(n) if !(1..=MAX_IDEMPOTENCY_HOURS).contains(&n) => {
-                let detail = format!("expected 1 to {MAX_IDEMPOTENCY_HOURS}; got {n}");
-                self.errors.push(VariableError { name, detail });
-                DEFAULT_IDEMPOTENCY_HOURS
-            }
-            n => n.unwrap_or(DEFAULT_IDEMPOTENCY_HOURS),
-        }
-    }
-
-    fn audit_days(&mut self) -> Option<u32> {
-        let name = "TENANTS_AUDIT_DAYS";
-        let days = self.whole(name)?;
-        if !(1..=MAX_AUDIT_DAYS).contains(&days) {
-            let detail = format!("expected 1 to {MAX_AUDIT_DAYS}; got {days}");
-            self.errors.push(VariableError { name, detail });
-        }
-        Some(days)
+        let (least, most) = range.into_inner();
+        let detail = format!("expected {least} to {most}; got {n}");
+        self.errors.push(VariableError { name, detail });
+        None
     }
 
     fn cells(&mut self) -> Cells {
         let default = self.parsed("TENANTS_DEFAULT_CELL", CellId::parse);
-        let wait_s = match self.whole("TENANTS_JOB_WAIT_SECONDS") {
-            Some(n) if n > MAX_JOB_WAIT_S => {
-                self.errors.push(VariableError {
-                    name: "TENANTS_JOB_WAIT_SECONDS",
-                    detail: format!("expected 0 to {MAX_JOB_WAIT_S}; got {n}"),
-                });
-                DEFAULT_JOB_WAIT_S
-            }
-            n => n.unwrap_or(DEFAULT_JOB_WAIT_S),
-        };
-        Cells { default, wait_s }
+        let wait_s = self.whole_in("TENANTS_JOB_WAIT_SECONDS", 0..=MAX_JOB_WAIT_S);
+        Cells {
+            default,
+            wait_s: wait_s.unwrap_or(DEFAULT_JOB_WAIT_S),
+        }
     }
 
     fn hashing(&mut self) -> Hashing {

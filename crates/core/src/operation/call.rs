@@ -177,15 +177,10 @@ impl Pending {
         + Send
         + 'static,
     ) -> Self {
-        Self {
-            batch,
-            finish: Box::new(|results, _| {
-                let results = results.map_err(ApiError::from)?;
-                let (response, note) = finish(results)?;
-                Ok(Next::Send(replayed(response, results), note))
-            }),
-            again: Again::Never,
-        }
+        Self::then(batch, |results, _| {
+            let (response, note) = finish(results)?;
+            Ok(Next::Send(response, note))
+        })
     }
 
     /// Waits for a write. Nobody knows whether a batch that failed was committed, so the same batch runs a second time: it makes the write if
@@ -224,26 +219,8 @@ impl Pending {
         }
     }
 
-    /// Waits for a first batch, which decides whether there is a second one. `next` makes it from the first one's results, which may also have the
-    /// same request, carried out before.
-    pub(crate) fn first_or_replay(
-        batch: Batch,
-        next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<First, ApiError> + Send + 'static,
-    ) -> Self {
-        Self {
-            batch,
-            finish: Box::new(|results, context| {
-                let results = results.map_err(ApiError::from)?;
-                Ok(match next(results, context)? {
-                    First::Run(next) => Next::Run(next, None),
-                    First::Send(response) => Next::Send(replayed(response, results), None),
-                })
-            }),
-            again: Again::Never,
-        }
-    }
-
-    /// Waits for a batch that only reads. `next` makes the response from its results, or asks for another batch.
+    /// Waits for a batch that only reads. `next` makes the response from its results, which may have the same request, carried out before, or
+    /// asks for another batch.
     pub(crate) fn then(
         batch: Batch,
         next: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Next, ApiError> + Send + 'static,
@@ -364,14 +341,6 @@ impl Pending {
     }
 }
 
-/// The step after a first batch.
-pub(crate) enum First {
-    /// Run this batch.
-    Run(Pending),
-    /// The request was carried out before: send the same response.
-    Send(Response),
-}
-
 /// Adds the headers of a response that an earlier request got as well, if it is one.
 fn replayed(response: Response, results: &Results) -> Response {
     replay(response, results.replayed_until().cloned())
@@ -399,11 +368,7 @@ pub(crate) fn absent(call: &Call<'_>, what: &'static str) -> Pending {
     let is_keyed = call.idempotency.is_some();
     let sql = match &call.idempotency {
         None => sql,
-        Some(idempotency) => {
-            let sql = sql.values([idempotency.key()]);
-            let key = sql.bound();
-            Idempotency::is_known(sql.sql(", "), key).sql(" AS is_known")
-        }
+        Some(idempotency) => idempotency.known(sql.sql(", ")).sql(" AS is_known"),
     };
     Pending::new(Batch::one(sql), move |results| {
         let mut row = standing::judged(results)?;

@@ -4,8 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::operation::call::{Call, Pending, absent, valid};
-use crate::sql::Columns;
+use crate::operation::call::{Call, Pending, absent, decode_all, valid};
 use crate::store::cells::{self, Cell, CellPatch, Service};
 use crate::store::standing;
 use crate::store::tenants::{self, Moved};
@@ -30,15 +29,7 @@ const JSON_BYTES: usize = 384;
 /// `GET /cells`
 pub(crate) fn list(call: &Call<'_>) -> Pending {
     Pending::new(cells::list(&call.caller), |results| {
-        let rows = results.rows()?;
-        if rows.is_empty() {
-            return Err(standing::invalid_key());
-        }
-        let mut cells = Vec::new();
-        for row in rows {
-            let row = standing::judge(Columns::new(row))?;
-            cells.extend(Cell::decode(row)?);
-        }
+        let cells = decode_all(results, Cell::decode)?;
         let body = array(&cells, JSON_BYTES, |cell, out| write_json(cell, out).end());
         Ok(Response::json(200, body))
     })
@@ -61,22 +52,16 @@ pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let id = CellId::parse(call.id);
     let patch = read_put(call.fields()?)?;
     let id = id.map_err(|detail| ApiError::Invalid([FieldError::field("/id", detail)].into()))?;
-    let is_keyed = call.idempotency.is_some();
     let batch = cells::put(&call.writer()?, &id, &patch);
     let location = call.path(&format!("/cells/{id}"));
     Ok(Pending::write(batch, move |results| {
-        let (is_made, row) = match Written::read(results)?.remembered() {
-            Ok(mut row) => (row.boolean("is_made")?, row),
-            Err(written) if written.is_trial() => return Ok(valid()),
-            Err(mut written) => {
-                let is_made = written.boolean("is_made")?;
-                if is_keyed {
-                    results.skip()?;
-                }
-                (is_made, standing::judged_read(results)?)
-            }
-        };
-        let cell = Cell::decode(row)?.ok_or(NOT_FOUND)?;
+        let mut row = Written::read(results)?;
+        if row.is_trial() {
+            return Ok(valid());
+        }
+        let is_made = row.boolean("is_made")?;
+        let shown = row.shown(results, true)?.ok_or(NOT_FOUND)?;
+        let cell = Cell::decode(shown.row)?.ok_or(NOT_FOUND)?;
         let body = to_json(&cell);
         Ok(if is_made {
             Response::json(201, body).with("location", location)

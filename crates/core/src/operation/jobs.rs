@@ -10,7 +10,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Pending, absent};
 use crate::sql::{Columns, unexpected_result};
-use crate::store::sealed::NO_ENCRYPTION_KEY;
+use crate::store::sealed::open_text;
 use crate::store::standing;
 use crate::store::work::{self, Job, JobFilter, LeaseRow, Leased, State, input_place};
 use crate::store::write::Written;
@@ -72,7 +72,7 @@ impl Input {
 
     /// Decrypts the input of a job.
     pub(crate) fn open(id: &str, sealed: &str, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
-        let text = open_text(id, sealed, sealer)?;
+        let text = open_text(input_place(id), sealed, sealer)?;
         serde_json::from_str(&text).map_err(|_| {
             ApiError::Internal(Internal::Stored {
                 place: format!("{}", input_place(id)),
@@ -80,21 +80,6 @@ impl Input {
             })
         })
     }
-}
-
-fn open_text(
-    id: &str,
-    sealed: &str,
-    sealer: Option<&Sealer>,
-) -> Result<Zeroizing<String>, ApiError> {
-    let place = input_place(id);
-    let sealer = sealer.ok_or(NO_ENCRYPTION_KEY)?;
-    sealer.open(place, sealed).map_err(|e| {
-        ApiError::Internal(Internal::Stored {
-            place: format!("{place}"),
-            reason: e.reason().into(),
-        })
-    })
 }
 
 /// `POST /cells/{id}/jobs/lease`
@@ -118,7 +103,7 @@ pub(crate) fn lease(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let mut jobs = Vec::new();
         for job in Leased::decode_all(results)? {
             let input = match &job.input {
-                Some(sealed) => Some(open_text(&job.id, sealed, sealer.as_deref())?),
+                Some(sealed) => Some(open_text(input_place(&job.id), sealed, sealer.as_deref())?),
                 None => None,
             };
             jobs.push((job, input));

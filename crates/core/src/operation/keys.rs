@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::api_key::{IssuedKey, KeySecret};
 use crate::crypto::seal::Sealer;
-use crate::operation::call::{Call, First, Next, Pending, absent, decode_all};
+use crate::operation::call::{Call, Next, Pending, absent, decode_all};
 use crate::sql::{Batch, Columns, Results, unexpected_result};
 use crate::store::keys::{self, Authority, Changed, MAX_OVERLAP_SECONDS, NewKey, ShownKey};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
@@ -100,11 +100,13 @@ struct Creation {
 
 impl Creation {
     fn run(self, tries: u32) -> Pending {
-        Pending::first_or_replay(self.issuer.authority(None), move |results, context| {
+        Pending::then(self.issuer.authority(None), move |results, context| {
             let mut authority = read(results)?;
             if let Some(past) = authority.past.take() {
                 results.replay(past.replayed_until);
-                return self.replayed(past.answer, past.secret).map(First::Send);
+                return self
+                    .replayed(past.answer, past.secret)
+                    .map(|response| Next::Send(response, None));
             }
             let end = self.key.expires_at.as_deref();
             authority.covers(&self.key.scopes, self.key.is_bound, end)?;
@@ -120,23 +122,28 @@ impl Creation {
                 is_bound: self.key.is_bound,
             };
             let batch = keys::create(&self.issuer.writer, new, secret);
-            Ok(First::Run(Pending::write_then(batch, move |results, _| {
-                let response = match Changed::decode(results)? {
-                    Changed::Yes => {
-                        let key = ShownKey { id, ..self.key };
-                        self.issuer.created(&key, issued.text(), &self.path)
-                    }
-                    Changed::Before(row, secret) => self.replayed(row.into_columns(), secret)?,
-                    Changed::No if tries > 1 => {
-                        return Ok(Next::Run(self.run(tries - 1), None));
-                    }
-                    Changed::No => {
-                        let reason = "others took the next id of a key again and again";
-                        return Err(ApiError::Unavailable(reason.into()));
-                    }
-                };
-                Ok(Next::Send(response, None))
-            })))
+            Ok(Next::Run(
+                Pending::write_then(batch, move |results, _| {
+                    let response = match Changed::decode(results)? {
+                        Changed::Yes => {
+                            let key = ShownKey { id, ..self.key };
+                            self.issuer.created(&key, issued.text(), &self.path)
+                        }
+                        Changed::Before(row, secret) => {
+                            self.replayed(row.into_columns(), secret)?
+                        }
+                        Changed::No if tries > 1 => {
+                            return Ok(Next::Run(self.run(tries - 1), None));
+                        }
+                        Changed::No => {
+                            let reason = "others took the next id of a key again and again";
+                            return Err(ApiError::Unavailable(reason.into()));
+                        }
+                    };
+                    Ok(Next::Send(response, None))
+                }),
+                None,
+            ))
         })
     }
 
@@ -193,20 +200,20 @@ fn changed(
     batch: impl FnOnce(&Writer, &Authority, &ShownKey) -> Result<Batch, ApiError> + Send + 'static,
 ) -> Pending {
     let first = keys::authority(&writer, Some(id), writer.idempotency());
-    Pending::first_or_replay(first, move |results, _| {
+    Pending::then(first, move |results, _| {
         let mut authority = read(results)?;
         if let Some(past) = authority.past.take() {
             results.replay(past.replayed_until);
-            return Ok(First::Send(Response::empty(204)));
+            return Ok(Next::Send(Response::empty(204), None));
         }
         let batch = batch(&writer, &authority, covered(&authority)?)?;
-        Ok(First::Run(Pending::write(
-            batch,
-            |results| match Changed::decode(results)? {
+        Ok(Next::Run(
+            Pending::write(batch, |results| match Changed::decode(results)? {
                 Changed::No => Err(NOT_FOUND),
                 Changed::Yes | Changed::Before(..) => Ok(Response::empty(204)),
-            },
-        )))
+            }),
+            None,
+        ))
     })
 }
 
@@ -240,13 +247,13 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     };
     let issuer = Issuer::of(call)?;
     let first = issuer.authority(Some(id));
-    Ok(Pending::first_or_replay(first, move |results, context| {
+    Ok(Pending::then(first, move |results, context| {
         let mut authority = read(results)?;
         if let Some(mut past) = authority.past.take() {
             results.replay(past.replayed_until);
-            let key = ShownKey::decode_remembered(id, &mut past.answer)?;
+            let key = ShownKey::of_columns(id, &mut past.answer)?;
             let text = issuer.open(past.secret)?;
-            return Ok(First::Send(issuer.once(200, &key, &text)));
+            return Ok(Next::Send(issuer.once(200, &key, &text), None));
         }
         covered(&authority)?;
         let key = authority.key.take().ok_or(NOT_FOUND)?;
@@ -259,18 +266,18 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             previous_until.as_ref(),
             secret,
         );
-        Ok(First::Run(Pending::write(
-            batch,
-            move |results| match Changed::decode(results)? {
+        Ok(Next::Run(
+            Pending::write(batch, move |results| match Changed::decode(results)? {
                 Changed::No => Err(NOT_FOUND),
                 Changed::Yes => Ok(issuer.once(200, &key, issued.text())),
                 Changed::Before(mut row, secret) => {
-                    let key = ShownKey::decode_remembered(id, &mut row)?;
+                    let key = ShownKey::of_columns(id, &mut row)?;
                     let text = issuer.open(secret)?;
                     Ok(issuer.once(200, &key, &text))
                 }
-            },
-        )))
+            }),
+            None,
+        ))
     }))
 }
 

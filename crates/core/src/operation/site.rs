@@ -8,7 +8,7 @@ use crate::crypto::hashing::{Hashing, Password};
 use crate::crypto::seal::Sealer;
 use crate::crypto::secret::Secret;
 use crate::machine::Context;
-use crate::operation::call::{Call, First, Next, Pending, absent, valid};
+use crate::operation::call::{Call, Next, Pending, absent, valid};
 use crate::operation::wait::Asker;
 use crate::sql::{Batch, Results};
 use crate::store::idempotency::{Past, secret_place};
@@ -43,27 +43,27 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
     let tenants = call.path("/tenants");
     let asker = Asker::of(call, site.id().clone());
     let is_trial = call.is_trial;
-    Ok(Pending::first_or_replay(
+    Ok(Pending::then(
         Batch::one(site.obstacles()),
         move |results, context| {
             let found = Obstacles::decode(results)?;
             if let Some(mut past) = found.past {
                 if let Some(job) = PastJob::of(&mut past) {
                     let work = asker.installation(&username, &email, &password);
-                    return Ok(First::Run(asker.ask_again(job, work)));
+                    return Ok(Next::Run(asker.ask_again(job, work), None));
                 }
                 let made = installed_before(past, &username, &email, results)?;
-                return Ok(First::Send(installed(&made, &tenants)));
+                return Ok(Next::Send(installed(&made, &tenants), None));
             }
             if found.has_cell {
                 let work = asker.installation(&username, &email, &password);
-                return Ok(First::Run(asker.ask(work, context.random)?));
+                return Ok(Next::Run(asker.ask(work, context.random)?, None));
             }
             if found.is_installed {
                 return Err(ApiError::AlreadyInstalled);
             }
             if is_trial {
-                return Ok(First::Send(valid()));
+                return Ok(Next::Send(valid(), None));
             }
             let admin = Admin {
                 username: &username,
@@ -76,11 +76,8 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             let finish =
                 move |results: &mut Results| Ok(installed(&Installed::decode(results)?, &location));
             let aftermath = site.aftermath(&writer);
-            Ok(First::Run(Pending::write_or_look(
-                batch,
-                finish,
-                aftermath,
-                move |results| {
+            Ok(Next::Run(
+                Pending::write_or_look(batch, finish, aftermath, move |results| {
                     let found = Aftermath::decode(results)?;
                     if let Some(past) = found.past {
                         let made = installed_before(past, &username, &email, results)?;
@@ -101,8 +98,9 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
                         Some(_) if found.is_installed => Err(ApiError::AlreadyInstalled),
                         Some(_) => Ok(None),
                     }
-                },
-            )))
+                }),
+                None,
+            ))
         },
     ))
 }
@@ -153,30 +151,33 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         // The generated password could not be remembered.
         return Err(NO_ENCRYPTION_KEY);
     }
-    Ok(Pending::first_or_replay(
+    Ok(Pending::then(
         Batch::one(site.obstacles()),
         move |results, context| {
             let found = Obstacles::decode(results)?;
             if let Some(mut past) = found.past {
                 if let Some(job) = PastJob::of(&mut past) {
                     let work = Asker::reset(&username, &password, is_generated);
-                    return Ok(First::Run(asker.ask_again(job, work)));
+                    return Ok(Next::Run(asker.ask_again(job, work), None));
                 }
                 let response = reset_before(past, &password, sealer.as_deref(), results)?;
-                return Ok(First::Send(response));
+                return Ok(Next::Send(response, None));
             }
             if found.has_cell {
                 let work = Asker::reset(&username, &password, is_generated);
-                return Ok(First::Run(asker.ask(work, context.random)?));
+                return Ok(Next::Run(asker.ask(work, context.random)?, None));
             }
             if !found.is_installed {
                 return Err(NOT_INSTALLED);
             }
             if is_trial {
                 let batch = Batch::one(site.user(&username));
-                return Ok(First::Run(Pending::new(batch, |results| {
-                    results.row()?.map(|_| valid()).ok_or(NO_USER)
-                })));
+                return Ok(Next::Run(
+                    Pending::new(batch, |results| {
+                        results.row()?.map(|_| valid()).ok_or(NO_USER)
+                    }),
+                    None,
+                ));
             }
             let secret = match (&idempotency, &sealer) {
                 (Some(idempotency), Some(sealer)) if is_generated => Some(seal_text(
@@ -191,23 +192,27 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             let writer = site.writer(context.random)?;
             let batch = site.reset_password(&writer, &username, hash, secret);
             let (again, opener) = (password.clone(), sealer.clone());
-            Ok(First::Run(Pending::write_or_look(
-                batch,
-                move |results| reset(results, &password, sealer.as_deref()),
-                site.aftermath(&writer),
-                move |results| {
-                    let found = Aftermath::decode(results)?;
-                    if let Some(past) = found.past {
-                        return reset_before(past, &again, opener.as_deref(), results).map(Some);
-                    }
-                    match found.tenant_id {
-                        None => Err(NO_TENANT),
-                        Some(_) if !found.is_installed => Err(NOT_INSTALLED),
-                        // The batch changes nothing if it was committed, and returns the user's name.
-                        Some(_) => Ok(None),
-                    }
-                },
-            )))
+            Ok(Next::Run(
+                Pending::write_or_look(
+                    batch,
+                    move |results| reset(results, &password, sealer.as_deref()),
+                    site.aftermath(&writer),
+                    move |results| {
+                        let found = Aftermath::decode(results)?;
+                        if let Some(past) = found.past {
+                            return reset_before(past, &again, opener.as_deref(), results)
+                                .map(Some);
+                        }
+                        match found.tenant_id {
+                            None => Err(NO_TENANT),
+                            Some(_) if !found.is_installed => Err(NOT_INSTALLED),
+                            // The batch changes nothing if it was committed, and returns the user's name.
+                            Some(_) => Ok(None),
+                        }
+                    },
+                ),
+                None,
+            ))
         },
     ))
 }

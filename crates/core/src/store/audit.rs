@@ -1,12 +1,11 @@
 //! `audit_log`: who did what to which subject, when, in which request. It never holds a body.
 //!
-//! The triggers of `schema.sql` write the entries of tenants' and plans' writes. All other entries are written here.
+//! The triggers of `schema.sql` write the entries of the writes that go through its views. All other entries are written here.
 
 use alloc::format;
 use alloc::vec::Vec;
 
 use crate::sql::{Batch, Sql, Value};
-use crate::store::idempotency::Idempotency;
 use crate::store::registry;
 use crate::store::standing;
 use crate::store::write::Writer;
@@ -128,8 +127,6 @@ pub(crate) enum Author<'a> {
     /// Whoever runs a task. The run's id takes the place of a request's.
     Run(&'a Run),
 }
-
-impl<'a> Author<'a> {}
 
 /// An entry of the log.
 #[derive(Debug, Clone, Copy)]
@@ -267,11 +264,7 @@ pub(crate) fn entered(
     ]);
     let entry = match writer.idempotency() {
         None => entry,
-        Some(idempotency) => {
-            let entry = entry.sql(" AND NOT ").values([idempotency.key()]);
-            let key = entry.bound();
-            Idempotency::is_known(entry, key)
-        }
+        Some(idempotency) => idempotency.known(entry.sql(" AND NOT ")),
     };
     let entry = match writer.revisions() {
         None => entry,

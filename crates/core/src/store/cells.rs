@@ -6,6 +6,7 @@ use crate::auth::Caller;
 use crate::sql::{Batch, Sql};
 use crate::store::audit::Action;
 use crate::store::feed::Cursor;
+use crate::store::registry::epoch;
 use crate::store::standing::{self, Judged, caller};
 use crate::store::write::{self, WriteText, Writer, write, write_into};
 use crate::value::fault::ApiError;
@@ -72,7 +73,8 @@ macro_rules! columns {
             standing::key!(now),
             ")",
             $jobs,
-            ", c.last_seen_at, c.agent_version, (SELECT epoch FROM registry WHERE id = 1)",
+            ", c.last_seen_at, c.agent_version, ",
+            epoch!(),
             $epoch,
             ", c.seen_revision, c.seen_id, (SELECT count(*) FROM (SELECT 1 FROM cell_feed WHERE cell_id = c.id \
              AND (revision, tenant_id) > (c.seen_revision, c.seen_id) LIMIT 10000))",

@@ -9,8 +9,9 @@ use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
 use crate::sql::{Batch, Columns, Results, Row, Sql, unexpected_result};
 use crate::store::counters::Counters;
+use crate::store::registry::epoch;
 use crate::store::standing::{self, CellOf, cell_standing};
-use crate::store::{plans, sealed, work};
+use crate::store::{plans, sealed, tenants, work};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::id::{CellId, TenantId};
@@ -109,7 +110,7 @@ impl Poll {
     }
 }
 
-/// Reads a page of the feed. The results are those of [`Head::decode`] and [`Page::decode`]. If an agent polls, the statements before them note
+/// Reads a page of the feed. The results are those of [`Head::decode`] and [`FeedRow::decode_all`]. If an agent polls, the statements before them note
 /// it, and end what is past its time.
 ///
 /// A poll after which nothing has changed reads the same few rows, however many tenants and jobs there are.
@@ -219,10 +220,12 @@ fn head(caller: &Caller, poll: &Poll) -> Sql {
     let now = caller.now().as_str();
     let sql = standing::statement(caller, "SELECT ");
     let sql = cell_standing(sql, CellOf::Id(&poll.cell))
-        .sql(
-            " AS standing, c.id, (SELECT epoch FROM registry WHERE id = 1) AS epoch, c.forgotten_revision, \
-             (SELECT revision FROM feed_clock WHERE id = 1) AS newest, coalesce(c.agent <> ",
-        )
+        .sql(concat!(
+            " AS standing, c.id, ",
+            epoch!(),
+            " AS epoch, c.forgotten_revision, \
+             (SELECT revision FROM feed_clock WHERE id = 1) AS newest, coalesce(c.agent <> "
+        ))
         .bind(poll.agent.as_ref().map(|agent| agent.name.as_str()))
         .sql(" AND c.last_seen_at > datetime(")
         .bind(now)
@@ -368,8 +371,8 @@ impl FeedTenant {
         let is_enabled = row.boolean("is_enabled")?;
         let plan_id = row.optional_text("plan_id")?;
         let plan = plan_id.as_deref().unwrap_or_default();
-        let limits = sealed::limits_map(TENANTS, id, row.optional_text("limits")?)?;
-        let env = sealed::open_env_map(TENANTS, id, row.optional_text("env")?, sealer)?;
+        let limits = sealed::limits_map(tenants::TABLE, id, row.optional_text("limits")?)?;
+        let env = sealed::open_env_map(tenants::TABLE, id, row.optional_text("env")?, sealer)?;
         let plan_limits =
             sealed::limits_map(plans::TABLE, plan, row.optional_text("plan_limits")?)?;
         let plan_env =
@@ -385,9 +388,6 @@ impl FeedTenant {
         })
     }
 }
-
-/// The table of the rows, for the place of what is encrypted.
-const TENANTS: &str = "tenants";
 
 /// The statistics of a tenant, as its cell counted them.
 #[derive(Debug)]

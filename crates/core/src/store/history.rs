@@ -33,7 +33,7 @@ macro_rules! subject_type {
     };
 }
 
-/// How much earlier the entry before a later one may have been, for SQLite's `datetime`. Each request has the time of its own host, so ids and
+/// By how much the times of entries may contradict the order of their ids, for SQLite's `datetime`. Each request has the time of its own host, so ids and
 /// times ascend together, but for the difference of the hosts' clocks and the time that a batch waits for the database.
 const UNORDERED: &str = "-3600 seconds";
 

@@ -88,6 +88,13 @@ impl Idempotency {
         rows(sql.sql("EXISTS (SELECT 1"), key).sql(")")
     }
 
+    /// Adds a condition to a statement of this request's caller: whether the request's key is known.
+    pub(crate) fn known(&self, sql: Sql) -> Sql {
+        let sql = sql.values([self.key()]);
+        let key = sql.bound();
+        Self::is_known(sql, key)
+    }
+
     /// Reads what is remembered of a caller's request. [`past`] reads the row.
     pub(crate) fn recalled(&self, holder: &KeyHolder) -> Sql {
         let sql = standing::alone(holder).values([self.key()]);
@@ -142,23 +149,26 @@ impl Idempotency {
                 Some(format!("{PLACED}{resource}")),
             ),
         };
-        let sql = Sql::new(text).values([
-            holder.key_id().into(),
-            self.key(),
-            holder.now().as_str().into(),
-            self.fingerprint.as_str().into(),
-            self.expires_at.as_str().into(),
-            secret.into(),
-        ]);
+        let sql = Sql::new(text).values(self.values(holder, secret));
         let sql = answer(sql)
             .sql(" AND EXISTS (SELECT 1 FROM audit_log WHERE token = ")
             .bind(token)
             .sql(") AND NOT ");
         Self::is_known(sql, 2)
     }
-}
 
-impl Idempotency {
+    /// What the statements of [`Self::remember`] and [`Self::remember_job`] bind first, from `?1` on. `?3` is the time, for [`Self::is_known`].
+    fn values(&self, holder: &KeyHolder, secret: Option<String>) -> [Value; 6] {
+        [
+            holder.key_id().into(),
+            self.key(),
+            holder.now().as_str().into(),
+            self.fingerprint.as_str().into(),
+            self.expires_at.as_str().into(),
+            secret.into(),
+        ]
+    }
+
     /// Remembers the job of another request, which this one waits for, too. `secret` is the job's password, if the service made it, encrypted.
     pub(crate) fn remember_job(
         &self,
@@ -170,17 +180,8 @@ impl Idempotency {
             "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer, job_id) \
              SELECT ?1, ?2, ?4, ?5, ?6, json_array(id), id FROM cell_work WHERE id = ?7 AND state NOT IN (?8, ?9) AND NOT ",
         )
-        .values([
-            holder.key_id().into(),
-            self.key(),
-            holder.now().as_str().into(),
-            self.fingerprint.as_str().into(),
-            self.expires_at.as_str().into(),
-            secret.into(),
-            job_id.into(),
-            FORGOTTEN[0].into(),
-            FORGOTTEN[1].into(),
-        ]);
+        .values(self.values(holder, secret))
+        .values([job_id, FORGOTTEN[0], FORGOTTEN[1]].map(Value::from));
         Self::is_known(sql, 2)
     }
 
@@ -262,6 +263,15 @@ pub(crate) struct Past {
 }
 
 impl Past {
+    /// Reads the column of what is remembered.
+    ///
+    /// # Errors
+    /// 422 if the key belongs to another request.
+    pub(crate) fn remembered(row: &mut Columns) -> Result<Option<Self>, ApiError> {
+        let text = row.optional_text("remembered")?;
+        text.map(|text| Self::read("remembered", &text)).transpose()
+    }
+
     /// Reads what [`Idempotency::recall`] finds.
     ///
     /// # Errors
@@ -305,10 +315,7 @@ impl Past {
 /// 401 or 403 by the key's standing, 422 if the key belongs to another request.
 pub(crate) fn past(results: &mut Results) -> Result<Option<(Judged, Past)>, ApiError> {
     let mut row = standing::judged(results)?;
-    let text = row.optional_text("remembered")?;
-    let past = text
-        .map(|text| Past::read("remembered", &text))
-        .transpose()?;
+    let past = Past::remembered(&mut row)?;
     Ok(past.map(|past| (row, past)))
 }
 

@@ -147,15 +147,13 @@ impl Authority {
         let is_bound = row.boolean("own_is_bound")?;
         let expires_at = row.optional_text("own_expires_at")?;
         let next_id = row.integer("next_id")?;
-        let past = row.optional_text("remembered")?;
+        let past = Past::remembered(&mut row)?;
         Ok(Self {
             scopes: stored_scopes("own", &scopes)?,
             is_bound,
             expires_at,
             next_id,
-            past: past
-                .map(|text| Past::read("remembered", &text))
-                .transpose()?,
+            past,
             key: ShownKey::decode(row)?,
         })
     }
@@ -186,8 +184,8 @@ impl Authority {
 }
 
 impl ShownKey {
-    /// Reads what [`rotate`] remembers of a key with this id.
-    pub(crate) fn decode_remembered(id: i64, row: &mut Columns) -> Result<Self, ApiError> {
+    /// Reads the columns of a key with this id: of a row after the id, or of what [`rotate`] remembers.
+    pub(crate) fn of_columns(id: i64, row: &mut Columns) -> Result<Self, ApiError> {
         let name = row.optional_text("name")?;
         let scopes = row.text("scopes")?;
         Ok(Self {
@@ -206,17 +204,7 @@ impl ShownKey {
         let Some(id) = row.optional_integer("id")? else {
             return Ok(None);
         };
-        let name = row.optional_text("name")?;
-        let scopes = row.text("scopes")?;
-        Ok(Some(Self {
-            id,
-            name,
-            scopes: stored_scopes(&id.to_string(), &scopes)?,
-            is_bound: row.boolean("is_bound")?,
-            created_at: row.text("created_at")?,
-            expires_at: row.optional_text("expires_at")?,
-            last_used_at: row.optional_text("last_used_at")?,
-        }))
+        Self::of_columns(id, &mut row).map(Some)
     }
 }
 
@@ -282,7 +270,7 @@ pub(crate) fn create(writer: &Writer, new: NewKey<'_>, secret: Option<String>) -
     if !new.is_bound {
         return create;
     }
-    // The digest alone decides how the key signs. The column is for those who look at the row.
+    // A request is judged by the digest alone. The rules for what a key may do with keys, and a rotation, go by the column.
     let mark = Sql::new("UPDATE api_keys SET is_bound = 1 WHERE id = ?1 AND digest = ?2")
         .values([new.id.into(), bound_digest(new.digest).into()]);
     create.and(mark)

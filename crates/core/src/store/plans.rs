@@ -4,15 +4,15 @@ use alloc::string::String;
 
 use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
-use crate::sql::{Batch, Sql, Value, unexpected_result};
-use crate::store::idempotency::Idempotency;
+use crate::sql::{Batch, Sql, unexpected_result};
+use crate::store::answers::Answers;
 use crate::store::registry::{is_stale, revision, revision_of, version};
 use crate::store::sealed::{self, EnvSealer};
 use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{
     Found, Shown, Shows, WriteText, Writer, Written, holder, labels_fit, merged_labels, write,
-    write_into, write_shown,
+    write_into,
 };
 use crate::value::external_id::ExternalId;
 use crate::value::fault::ApiError;
@@ -101,18 +101,27 @@ macro_rules! select {
     };
 }
 
-/// What a PUT remembers of its response: whether the plan is new, and the plan.
-macro_rules! answer_of_put {
-    ($is_new:literal) => {
-        concat!(
-            "json_array(",
-            $is_new,
-            ", ",
-            members!("NULL"),
-            ") FROM tenants_plans AS p WHERE p.id = "
-        )
-    };
-}
+/// What is remembered of the responses that show a plan. A PUT remembers whether the plan is new, too.
+pub(crate) const ANSWERS: Answers = Answers {
+    table: TABLE,
+    patched: concat!(
+        "json_array(",
+        revision!("p.revision"),
+        ", ",
+        members!("NULL"),
+        ") FROM tenants_plans AS p WHERE p.id = "
+    ),
+    put: concat!(
+        "json_array(0, ",
+        members!("NULL"),
+        ") FROM tenants_plans AS p WHERE p.id = "
+    ),
+    put_new: concat!(
+        "json_array(1, ",
+        members!("NULL"),
+        ") FROM tenants_plans AS p WHERE p.id = "
+    ),
+};
 
 /// Reads a page of plans, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
@@ -255,7 +264,8 @@ pub(crate) fn create(
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
     ];
-    Ok(shown_by(writer, &new.id, text, shows, true, values))
+    let read = || get(writer, &new.id);
+    Ok(ANSWERS.batch(writer, new.id.as_str(), text, (shows, true), values, read))
 }
 
 impl PlanPatch {
@@ -369,44 +379,8 @@ pub(crate) fn edit(
         sets_labels.into(),
         labels.into(),
     ];
-    Ok(shown_by(writer, id, text, shows, false, values))
-}
-
-/// Remembers the response to a PUT that changes nothing.
-pub(crate) fn remember_unchanged(
-    caller: &Caller,
-    idempotency: &Idempotency,
-    id: &PlanId,
-    revisions: &str,
-) -> Sql {
-    let resource = [TABLE, "/", id.as_str()].concat();
-    let answer = answer_of_put!("0");
-    idempotency.remember_unchanged(caller, &resource, answer, id.as_str(), revisions)
-}
-
-/// Makes the batch of a write. If the response shows the plan, all of it is remembered, and the last statement reads it.
-fn shown_by<const N: usize>(
-    writer: &Writer,
-    id: &PlanId,
-    text: WriteText,
-    shows: Shows,
-    is_new: bool,
-    values: [Value; N],
-) -> Batch {
-    let answer = match shows {
-        Shows::Nothing => return write(writer, text, values),
-        Shows::Patched => concat!(
-            "json_array(",
-            revision!("p.revision"),
-            ", ",
-            members!("NULL"),
-            ") FROM tenants_plans AS p WHERE p.id = "
-        ),
-        Shows::Put if is_new => answer_of_put!("1"),
-        Shows::Put => answer_of_put!("0"),
-    };
-    let resource = (TABLE, id.as_str());
-    write_shown(writer, text, values, answer, resource, get(writer, id))
+    let read = || get(writer, id);
+    Ok(ANSWERS.batch(writer, id.as_str(), text, (shows, false), values, read))
 }
 
 /// The outcome of [`edit`].

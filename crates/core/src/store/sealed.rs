@@ -121,18 +121,30 @@ pub(crate) fn open_env(
     let Some(sealed) = sealed else {
         return Ok(None);
     };
+    let plain = open_text(env_place(table, id), &sealed, sealer)?;
+    VariablesText::from_stored(plain)
+        .map(Some)
+        .map_err(|reason| {
+            ApiError::Internal(Internal::Stored {
+                place: format!("{}", env_place(table, id)),
+                reason,
+            })
+        })
+}
+
+/// Decrypts a text that is stored in this place.
+pub(crate) fn open_text(
+    place: Place<'_>,
+    sealed: &str,
+    sealer: Option<&Sealer>,
+) -> Result<Zeroizing<String>, ApiError> {
     let sealer = sealer.ok_or(NO_ENCRYPTION_KEY)?;
-    let place = env_place(table, id);
-    let stored = |reason: String| {
+    sealer.open(place, sealed).map_err(|e| {
         ApiError::Internal(Internal::Stored {
             place: format!("{place}"),
-            reason,
+            reason: e.reason().into(),
         })
-    };
-    let plain = sealer
-        .open(place, &sealed)
-        .map_err(|e| stored(e.reason().into()))?;
-    VariablesText::from_stored(plain).map(Some).map_err(stored)
+    })
 }
 
 /// Decrypts the secret of a remembered response.
@@ -141,16 +153,7 @@ pub(crate) fn open_secret(
     sealed: &str,
     sealer: Option<&Sealer>,
 ) -> Result<Zeroizing<String>, ApiError> {
-    let place = secret_place(fingerprint);
-    sealer
-        .ok_or(NO_ENCRYPTION_KEY)?
-        .open(place, sealed)
-        .map_err(|e| {
-            ApiError::Internal(Internal::Stored {
-                place: format!("{place}"),
-                reason: e.reason().into(),
-            })
-        })
+    open_text(secret_place(fingerprint), sealed, sealer)
 }
 
 /// The key and the randomness of a request, to encrypt maps for the column `env`.

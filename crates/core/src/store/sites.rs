@@ -116,11 +116,7 @@ impl Site {
             .bind(username.as_str());
         let update = match &self.idempotency {
             None => update,
-            Some(idempotency) => {
-                let update = update.sql(" AND NOT ").values([idempotency.key()]);
-                let key = update.bound();
-                Idempotency::is_known(update, key)
-            }
+            Some(idempotency) => idempotency.known(update.sql(" AND NOT ")),
         };
         let update = update.sql(" RETURNING username");
         let remember = remember(writer, secret, |sql| {
@@ -247,8 +243,7 @@ fn past(row: &mut Judged) -> Result<Option<Past>, ApiError> {
     if row.is_empty() {
         return Ok(None);
     }
-    let text = row.optional_text("remembered")?;
-    text.map(|text| Past::read("remembered", &text)).transpose()
+    Past::remembered(row)
 }
 
 /// The state of a site whose tenant exists, or the same request, carried out before.

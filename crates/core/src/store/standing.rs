@@ -35,8 +35,8 @@ macro_rules! key {
 }
 
 /// The condition that a row of `api_keys` is the caller's and valid: neither deleted nor expired. The digest before the last rotation may be
-/// valid, too. The digest of a key that earlier releases
-/// would take for more than it is stands in upper case, which they do not match.
+/// valid, too. Earlier releases compare the digest exactly. A key that they would take for one with more rights is stored with another digest,
+/// so that they refuse it.
 macro_rules! valid_key {
     () => {
         concat!(

@@ -7,9 +7,9 @@ use alloc::string::String;
 use crate::auth::Caller;
 use crate::config::ReusedId;
 use crate::crypto::seal::Sealer;
-use crate::sql::{Batch, Sql, Value, unexpected_result};
+use crate::sql::{Batch, Sql, unexpected_result};
+use crate::store::answers::Answers;
 use crate::store::counters::{self, Counters};
-use crate::store::idempotency::Idempotency;
 use crate::store::plans;
 use crate::store::registry::{is_stale, revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
@@ -18,7 +18,7 @@ use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
 use crate::store::write::{
     Found, Shown, Shows, WriteText, Writer, Written, holder, labels_fit, merged_labels, write,
-    write_into, write_shown,
+    write_into,
 };
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, CellConflict, Internal};
@@ -165,18 +165,27 @@ macro_rules! select {
     };
 }
 
-/// What a PUT remembers of its response: whether the tenant is new, and the tenant.
-macro_rules! answer_of_put {
-    ($is_new:literal) => {
-        concat!(
-            "json_array(",
-            $is_new,
-            ", ",
-            members!("NULL"),
-            ") FROM tenants AS t WHERE t.id = "
-        )
-    };
-}
+/// What is remembered of the responses that show a tenant. A PUT remembers whether the tenant is new, too.
+pub(crate) const ANSWERS: Answers = Answers {
+    table: TABLE,
+    patched: concat!(
+        "json_array(t.stats, t.last_job_at, trim(json_array(t.cell_id IS NOT NULL, t.site_state, t.site_job_id, t.has_site)), ",
+        revision!("t.revision"),
+        ", ",
+        members!("NULL"),
+        ") FROM tenants AS t WHERE t.id = "
+    ),
+    put: concat!(
+        "json_array(0, ",
+        members!("NULL"),
+        ") FROM tenants AS t WHERE t.id = "
+    ),
+    put_new: concat!(
+        "json_array(1, ",
+        members!("NULL"),
+        ") FROM tenants AS t WHERE t.id = "
+    ),
+};
 
 /// Reads a page of tenants, in the order of their ids.
 pub(crate) fn list(caller: &Caller, page: &Page) -> Batch {
@@ -434,7 +443,8 @@ pub(crate) fn create(
         new.labels.to_json().into(),
         new.cell_id.as_ref().map(CellId::as_str).into(),
     ];
-    Ok(shown_by(writer, &new.id, text, shows, true, values))
+    let read = || get(writer, &new.id);
+    Ok(ANSWERS.batch(writer, new.id.as_str(), text, (shows, true), values, read))
 }
 
 /// Changes a tenant. The result is whether it is there, [`Obstacles`], whether the labels fit, and the new version
@@ -486,7 +496,8 @@ pub(crate) fn edit(
              (SELECT json_array(cell_id IS NOT NULL, site_state, site_job_id, has_site) FROM tenants WHERE id = ?6) AS site, ",
             revision_of!("tenants")
         ),
-        // The write changes the last of these if it changes the tenant's cell.
+        // The list in the list is the site's. It is as the write will leave it, since the write may change the tenant's cell. `trim` makes a text
+        // of it: it would be a list in the list otherwise.
         "(SELECT json_array(stats, last_job_at, trim(json_array(iif(?19, ?20, cell_id) IS NOT NULL, site_state, site_job_id, \
          iif(?19 AND (SELECT id FROM cells WHERE id = ?20) IS NOT cell_id, 0, has_site)))) FROM tenants WHERE id = ?6)"
     );
@@ -512,44 +523,8 @@ pub(crate) fn edit(
         cell_id.into(),
         users.as_str().into(),
     ];
-    Ok(shown_by(writer, id, text, shows, false, values))
-}
-
-/// Remembers the response to a PUT that changes nothing.
-pub(crate) fn remember_unchanged(
-    caller: &Caller,
-    idempotency: &Idempotency,
-    id: &TenantId,
-    revisions: &str,
-) -> Sql {
-    let resource = [TABLE, "/", id.as_str()].concat();
-    let answer = answer_of_put!("0");
-    idempotency.remember_unchanged(caller, &resource, answer, id.as_str(), revisions)
-}
-
-/// Makes the batch of a write. If the response shows the tenant, all of it is remembered, and the last statement reads it.
-fn shown_by<const N: usize>(
-    writer: &Writer,
-    id: &TenantId,
-    text: WriteText,
-    shows: Shows,
-    is_new: bool,
-    values: [Value; N],
-) -> Batch {
-    let answer = match shows {
-        Shows::Nothing => return write(writer, text, values),
-        Shows::Patched => concat!(
-            "json_array(t.stats, t.last_job_at, trim(json_array(t.cell_id IS NOT NULL, t.site_state, t.site_job_id, t.has_site)), ",
-            revision!("t.revision"),
-            ", ",
-            members!("NULL"),
-            ") FROM tenants AS t WHERE t.id = "
-        ),
-        Shows::Put if is_new => answer_of_put!("1"),
-        Shows::Put => answer_of_put!("0"),
-    };
-    let resource = (TABLE, id.as_str());
-    write_shown(writer, text, values, answer, resource, get(writer, id))
+    let read = || get(writer, id);
+    Ok(ANSWERS.batch(writer, id.as_str(), text, (shows, false), values, read))
 }
 
 /// Reads the version of a tenant at the end of the row that [`edit`] returns. `None` if its statistics cannot be read: the write has happened

@@ -1,4 +1,4 @@
-//! Writes of tenants and plans: one statement each.
+//! The writes of the API: one statement each.
 //!
 //! A write inserts a row into one of `schema.sql`'s views. The row holds the request, its caller's standing, and the obstacles that the
 //! statement found. If there is no obstacle, the view's trigger carries the write out, and writes its audit entry. `RETURNING` answers
@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, Value, unexpected_result};
-use crate::store::idempotency::{Idempotency, Past, Remembered};
+use crate::store::idempotency::{Idempotency, Past};
 use crate::store::registry;
 use crate::store::sealed::placed;
 use crate::store::standing::{self, Judged};
@@ -212,30 +212,6 @@ pub(crate) fn write(
     values: impl IntoIterator<Item = Value>,
 ) -> Batch {
     Batch::one(statement(writer, text, values, None))
-}
-
-/// A write whose response shows all of the resource: `read` reads it, and `answer` (the values and the rows that they come from, up to the id) is remembered
-/// after the write, with its `env`.
-pub(crate) fn write_shown(
-    writer: &Writer,
-    text: WriteText,
-    values: impl IntoIterator<Item = Value>,
-    answer: &'static str,
-    (table, id): (&'static str, &str),
-    read: Sql,
-) -> Batch {
-    let text = WriteText {
-        answer: None,
-        ..text
-    };
-    let write = statement(writer, text, values, None);
-    let remember = writer.idempotency().map(|idempotency| {
-        let secret = Remembered::EnvOf([table, "/", id].concat());
-        idempotency.remember(writer, writer.token(), secret, |sql| {
-            sql.sql(answer).bind(id)
-        })
-    });
-    Batch::of([write].into_iter().chain(remember).chain([read]))
 }
 
 /// The statement of a write. `secret` was generated for the response, and is encrypted for [`Idempotency::secret_place`].

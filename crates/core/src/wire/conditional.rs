@@ -33,9 +33,7 @@ impl Version {
             Some(digest) => format!("\"{revision}-{FORM}.{digest}\""),
         }
     }
-}
 
-impl Version {
     /// The revision, as a list in JSON like [`Condition::revisions`].
     pub(crate) fn revisions(&self) -> String {
         // A text always encodes.
@@ -114,10 +112,10 @@ impl Condition {
             (_, None) => false,
             (Self::Any, Some(_)) => true,
             (Self::Tags(tags), Some(etag)) if has_revision => {
-                let present = Tag::split(etag).and_then(|(tag, _)| Some(tag.revision()?.into()));
-                present.is_some_and(|present: String| {
-                    tags.iter().any(|tag| tag.revision() == Some(&present))
-                })
+                let present = Tag::split(etag).map(|(present, _)| present);
+                let present = present.as_ref().and_then(Tag::revision);
+                present
+                    .is_some_and(|present| tags.iter().any(|tag| tag.revision() == Some(present)))
             }
             (Self::Tags(tags), Some(etag)) => {
                 tags.iter().any(|tag| !tag.is_weak && tag.quoted == etag)

@@ -211,10 +211,7 @@ impl TenantQuery {
             };
             reader.errors.extend(read.err());
         }
-        page.keep(reader.kept);
-        if !reader.errors.is_empty() {
-            return Err(ApiError::Invalid(reader.errors));
-        }
+        page.keep(reader.finish()?);
         Ok(Self {
             page,
             filter,
@@ -257,12 +254,8 @@ impl PlanFilter {
                 _ => {}
             }
         }
-        page.keep(reader.kept);
-        if reader.errors.is_empty() {
-            Ok(filter)
-        } else {
-            Err(ApiError::Invalid(reader.errors))
-        }
+        page.keep(reader.finish()?);
+        Ok(filter)
     }
 }
 

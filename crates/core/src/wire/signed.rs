@@ -1,6 +1,4 @@
-//! The headers that sign a request as a whole, for clients with a bound key (contract §13).
-//!
-//! This is the other side of `auth/bound.rs`, and shares with it only the form of the signature base (`crypto/message.rs`).
+//! The headers that sign a request as a whole, for clients with a bound key (contract §13): the other side of `auth/bound.rs`.
 
 use alloc::format;
 use alloc::string::String;

@@ -124,7 +124,8 @@ impl Wanted for WantedPlan {
     }
 
     fn remember(&self, caller: &Caller, idempotency: &Idempotency, revisions: &str) -> Sql {
-        plans::remember_unchanged(caller, idempotency, &self.new.id, revisions)
+        let id = self.new.id.as_str();
+        plans::ANSWERS.remember_unchanged(caller, idempotency, id, revisions)
     }
 
     fn shown(shown: Shown, sealer: Option<&Sealer>) -> Result<Plan, ApiError> {

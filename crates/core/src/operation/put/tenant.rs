@@ -168,7 +168,8 @@ impl Wanted for WantedTenant {
     }
 
     fn remember(&self, caller: &Caller, idempotency: &Idempotency, revisions: &str) -> Sql {
-        tenants::remember_unchanged(caller, idempotency, &self.new.id, revisions)
+        let id = self.new.id.as_str();
+        tenants::ANSWERS.remember_unchanged(caller, idempotency, id, revisions)
     }
 
     fn shown(shown: Shown, sealer: Option<&Sealer>) -> Result<Tenant, ApiError> {
