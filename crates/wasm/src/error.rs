@@ -4,6 +4,7 @@ use js_sys::{Array, Error, Object, Reflect};
 use wasm_bindgen::JsValue;
 
 /// An error in one variable.
+#[derive(Clone)]
 pub(crate) struct FieldError {
     /// The variable's name.
     pub(crate) field: &'static str,

@@ -116,7 +116,8 @@ pub fn configure(variables: &JsValue) -> Result<u32, JsValue> {
         }));
     }
     if !errors.is_empty() {
-        errors.sort_by_key(|e| VARIABLES.iter().position(|name| *name == e.field));
+        let of = |name| errors.iter().filter(move |e| e.field == name).cloned();
+        let errors: Vec<FieldError> = VARIABLES.iter().flat_map(|name| of(*name)).collect();
         let all: Vec<String> = errors.iter().map(FieldError::sentence).collect();
         return Err(thrown(
             "invalid_configuration",

@@ -1,13 +1,12 @@
 //! `/tenants` and `/tenants/{id}` (contract §4 and §5).
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::auth::Caller;
 use crate::config::{Cells, Hostnames, ReusedId};
@@ -15,7 +14,7 @@ use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Pending, absent, edited, valid, versioned};
 use crate::operation::list::{self, Asked, List};
 use crate::operation::site;
-use crate::settings::{Maps, Setting, Source, effective};
+use crate::settings::{Effective, Maps, Setting, Source, effective};
 use crate::sql::Batch;
 use crate::store::counters;
 use crate::store::find;
@@ -154,18 +153,25 @@ pub(crate) fn settings(call: &Call<'_>) -> Pending {
             env: row.plan_env.as_ref(),
         };
         let settings = effective(&enforced, own, Some(plan));
-        let shown: BTreeMap<&str, Shown<'_>> = settings
-            .iter()
-            .map(|(name, Setting { value, source })| {
-                let hides = source == Source::Enforced && !row.caller_has_all;
-                let value = (!hides).then_some(value);
-                (name, Shown { value, source })
-            })
-            .collect();
+        let shown = AllShown(&settings, row.caller_has_all);
         let body = serde_json::to_string(&shown)
             .map_err(|e| ApiError::Internal(Internal::Encoding(e.to_string())))?;
         Ok(Response::json(200, body))
     })
+}
+
+/// The settings as a caller sees them, and whether its key has every scope.
+struct AllShown<'a>(&'a Effective<'a>, bool);
+
+impl Serialize for AllShown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(settings, has_every_scope) = self;
+        serializer.collect_map(settings.iter().map(|(name, Setting { value, source })| {
+            let hides = source == Source::Enforced && !has_every_scope;
+            let value = (!hides).then_some(value);
+            (name, Shown { value, source })
+        }))
+    }
 }
 
 /// A setting as a caller sees it. Only a key with every scope sees enforced values.

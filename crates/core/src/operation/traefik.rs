@@ -98,23 +98,22 @@ impl Template {
     /// The services of cells, by the numbers of their tenants' rows. Two services of one name and of two ports get two keys.
     fn services(&self, cells: &[(i64, Option<Service>)]) -> Services {
         let mut services = Services::default();
-        let mut keys = BTreeMap::from([(&self.service, self.service.name.clone())]);
-        let mut sorted: Vec<&Service> = cells.iter().filter_map(|(_, s)| s.as_ref()).collect();
-        sorted.sort_unstable();
-        for service in sorted {
-            if keys.contains_key(service) {
-                continue;
+        let mut keys = BTreeMap::new();
+        for service in cells.iter().filter_map(|(_, service)| service.as_ref()) {
+            keys.insert(service, service.name.clone());
+        }
+        let own = &self.service;
+        let mut before = "";
+        for (service, key) in &mut keys {
+            let Service { name, port } = *service;
+            if *service != own {
+                if [before, &own.name].contains(&name.as_str()) {
+                    *key = format!("{name}:{port}");
+                }
+                services.text.push(',');
+                services.text.push_str(&service_text(key, service));
             }
-            let is_taken = keys.keys().any(|other| other.name == service.name);
-            let Service { name, port } = service;
-            let key = if is_taken {
-                format!("{name}:{port}")
-            } else {
-                name.clone()
-            };
-            services.text.push(',');
-            services.text.push_str(&service_text(&key, service));
-            keys.insert(service, key);
+            before = name;
         }
         for (number, service) in cells {
             let key = service.as_ref().and_then(|service| keys.get(service));

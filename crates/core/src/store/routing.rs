@@ -299,7 +299,7 @@ impl Routes {
         for row in results.rows()? {
             let mut row = standing::judge(Columns::new(row))?;
             let state = State::decode(&mut row)?;
-            chunks.push(Chunk::decode(&mut row)?);
+            Chunk::decode(&mut row)?.place(&mut chunks);
             let services = row.optional_text("services")?;
             let services = services.map_or(Ok(Vec::new()), |text| read_services(&text))?;
             match &mut found {
@@ -308,7 +308,6 @@ impl Routes {
             }
         }
         let (state, services) = found.ok_or_else(standing::invalid_key)?;
-        chunks.sort_by_key(|chunk| chunk.number);
         Ok(Self {
             state,
             services,
@@ -357,12 +356,17 @@ impl Chunk {
 
     /// Reads the rows of [`tenants_of_cell`].
     pub(crate) fn decode_all(results: &mut Results) -> Result<Vec<Self>, ApiError> {
-        let rows = results.rows()?.into_iter();
-        let mut chunks: Vec<Self> = rows
-            .map(|row| Self::decode(&mut Columns::new(row)))
-            .collect::<Result<_, _>>()?;
-        chunks.sort_by_key(|chunk| chunk.number);
+        let mut chunks = Vec::new();
+        for row in results.rows()? {
+            Self::decode(&mut Columns::new(row))?.place(&mut chunks);
+        }
         Ok(chunks)
+    }
+
+    /// Puts the chunk in its place by its number. SQLite mostly returns the rows in that order.
+    fn place(self, chunks: &mut Vec<Self>) {
+        let place = chunks.partition_point(|chunk| chunk.number <= self.number);
+        chunks.insert(place, self);
     }
 
     /// The length of the text, in bytes.

@@ -64,9 +64,11 @@ impl Labels {
             .filter(|(name, value)| other.0.get(*name) != Some(*value))
             .map(|(name, value)| (name.clone(), Some(value.clone())));
         let removed = other.0.keys().filter(|name| !self.0.contains_key(*name));
-        let patch: BTreeMap<String, Option<String>> = set
-            .chain(removed.map(|name| (name.clone(), None)))
-            .collect();
+        let mut patch = BTreeMap::new();
+        // `collect` sorts first, and would add 2 kB of gzipped wasm.
+        for (name, value) in set.chain(removed.map(|name| (name.clone(), None))) {
+            patch.insert(name, value);
+        }
         if patch.is_empty() {
             Edit::Keep
         } else {
