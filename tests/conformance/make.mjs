@@ -1,4 +1,5 @@
-// `node tests/conformance/make.mjs` writes the conformance set. README.md in this folder describes its form.
+// `node tests/conformance/make.mjs` writes the conformance set, and with names (`retries`) only those files. README.md in this folder describes
+// its form.
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -12,7 +13,9 @@ const TAKEN = ['accept-encoding', 'allow', 'deprecation', 'etag', 'idempotency-r
 
 await build()
 const sources = readdirSync(path.join(folder, 'sources')).filter((name) => name.endsWith('.mjs') && name !== 'source.mjs').sort()
-for (const name of sources) {
+const wanted = process.argv.slice(2).map((name) => `${name}.mjs`)
+for (const name of wanted) assert.ok(sources.includes(name), `there is no sources/${name}`)
+for (const name of wanted.length ? wanted : sources) {
   const { default: scenarios } = await import(pathToFileURL(path.join(folder, 'sources', name)).href)
   const lines = []
   for (const scenario of scenarios) lines.push(...await written(scenario))

@@ -35,7 +35,7 @@ export default [
     describe('the root does not have it', 404, 'GET', { base: '', code: 'not_found' }),
   ),
   scenario('keys', {},
-    request('a good key and a good signature', 200, 'POST', '/auth/verify', { json: { valid: true, key: { id: 1, name: 'good', created_at: '2026-01-02 03:04:05', expires_at: '9999-12-31 23:59:59' } } }),
+    request('a good key and a good signature', 200, 'POST', '/auth/verify', { json: { valid: true, key: { id: 1, name: 'good', created_at: '2026-01-02 03:04:05', expires_at: '9999-12-31 23:59:59', scopes: ['*'], bound: false } } }),
     Object.entries({ missing: null, empty: '', ...KEYS }).filter(([name]) => name !== 'good').map(([name, key]) => verify(`a key that is ${name}`, { key }, 401)),
     Object.entries(KEYS).filter(([name]) => name !== 'good').map(([name, key]) => refuse(`a write with a key that is ${name}`, 401, 'unauthorized', 'POST', '/tenants', { key, body: { id: 'a', hostname: 'a.example.com', is_enabled: true } })),
     request('the refused writes stored nothing', 200, 'GET', '/tenants', { json: [] }),
