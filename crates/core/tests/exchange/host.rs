@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::mem;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use rusqlite::Connection;
+use rusqlite::{Connection, MAIN_DB};
 use serde_json::Value as Json;
 use tenants_core::crypto::message::SigningSecret;
 use tenants_core::crypto::secret::Secret;
@@ -148,6 +149,25 @@ pub(crate) struct Got {
     pub(crate) log: LogEntry,
 }
 
+/// A new database with all tables. The migrations are applied to the first one, and the others are copies of it: they take most of a test's time.
+fn new_database() -> Connection {
+    static FIRST: OnceLock<Vec<u8>> = OnceLock::new();
+    let first = FIRST.get_or_init(|| {
+        let mut db = tenants_sqlite::open_in_memory().unwrap();
+        // Two hosts must have equal databases, so remove the random epoch and the times of the migrations.
+        db.execute_batch(
+            "UPDATE registry SET epoch = 'fedcba9876543210'; UPDATE d1_migrations SET applied_at = '';",
+        )
+        .unwrap();
+        db.serialize(MAIN_DB).unwrap().to_vec()
+    });
+    let mut db = Connection::open_in_memory().unwrap();
+    db.deserialize_read_exact(MAIN_DB, first.as_slice(), first.len(), false)
+        .unwrap();
+    db.pragma_update(None, "foreign_keys", true).unwrap();
+    db
+}
+
 impl Host {
     pub(crate) fn new() -> Self {
         Self::with(&[])
@@ -157,7 +177,7 @@ impl Host {
     pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
         let mut host = Self {
             api: Api::new(|_| None),
-            db: tenants_sqlite::open_in_memory().unwrap(),
+            db: new_database(),
             random: Box::new(Foreseen(88_172_645_463_325_252)),
             now: NOW,
             key: String::new(),
@@ -165,9 +185,6 @@ impl Host {
             variables: BTreeMap::new(),
             secrets: Vec::new(),
         };
-        // Two hosts must have equal databases, so remove the random epoch and the times of the migrations.
-        host.sql("UPDATE registry SET epoch = 'fedcba9876543210'", &[]);
-        host.sql("UPDATE d1_migrations SET applied_at = ''", &[]);
         host.configure(&SECRETS);
         (host.key_id, host.key) = host.issue("first", None);
         host.configure(variables);
