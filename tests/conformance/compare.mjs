@@ -16,6 +16,20 @@ export function bytesOf(body) {
   return new TextEncoder().encode(body.repeat.repeat(body.times))
 }
 
+const utf8 = (text) => new TextEncoder().encode(text)
+
+/** Returns a request with the times and the signature that its headers have marks for. */
+export async function signed({ signing, ...request }) {
+  if (!signing) return request
+  const now = Math.floor(Date.now() / 1000)
+  const timed = (text) => text.replace(/<now([+-]\d+)?>/g, (_, seconds) => String(now + Number(seconds ?? 0)))
+  const key = await crypto.subtle.importKey('raw', utf8(signing.secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const bytes = new Uint8Array(await crypto.subtle.sign('HMAC', key, utf8(timed(signing.base))))
+  const signature = btoa(String.fromCharCode(...bytes))
+  const headers = Object.entries(request.headers).map(([name, value]) => [name, timed(value).replaceAll('<signature>', () => signature)])
+  return { ...request, headers: Object.fromEntries(headers) }
+}
+
 /**
  * Lists the differences between the expected and the actual response.
  * @param {{status: number, header: (name: string) => string | null | undefined, body: string}} answer
@@ -68,7 +82,7 @@ export async function runAll(scenarios, start) {
       for (const step of scenario.steps) {
         if (step.setup) await host.run(step.setup)
         else {
-          const found = differences(step.expect, await host.send(step.request, bytesOf(step.request.body)))
+          const found = differences(step.expect, await host.send(await signed(step.request), bytesOf(step.request.body)))
           if (found.length === 0) result.passed++
           else {
             result.failed++

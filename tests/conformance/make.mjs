@@ -5,7 +5,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from '../../scripts/build.mjs'
-import { bytesOf } from './compare.mjs'
+import { bytesOf, signed } from './compare.mjs'
 import { folder, startWorker, stopWorkers } from './worker.mjs'
 
 /** The response headers to record if they are present, besides those that every response has. */
@@ -44,7 +44,7 @@ async function written({ name, config, setup, steps }) {
 }
 
 async function taken(host, scenario, { name, request, expected }) {
-  const answer = await host.send(request, bytesOf(request.body))
+  const answer = await host.send(await signed(request), bytesOf(request.body))
   const what = `${scenario}: ${name}: ${answer.status} ${answer.body}`
   assert.equal(answer.status, expected.status, what)
   if (expected.json !== undefined) assert.deepEqual(JSON.parse(answer.body), expected.json(JSON.parse(answer.body)), what)

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::Connection;
 use serde::Deserialize;
+use sha2::Sha256;
 use tenants_core::machine::drive;
 use tenants_core::sql::Value;
 use tenants_core::{Api, Body, Headers, Request, Response};
@@ -54,6 +56,40 @@ struct Asked {
     headers: BTreeMap<String, String>,
     body: Option<AskedBody>,
     client_address: Option<String>,
+    signing: Option<Signing>,
+}
+
+/// How a request signs itself as a whole.
+#[derive(Deserialize)]
+struct Signing {
+    secret: String,
+    base: String,
+}
+
+impl Signing {
+    /// Puts the signature and the times in place of a header's marks.
+    fn fill(&self, header: &str, now: i64) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
+        mac.update(timed(&self.base, now).as_bytes());
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        timed(header, now).replace("<signature>", &signature)
+    }
+}
+
+/// Puts times in place of `<now>`, `<now+…>` and `<now-…>`.
+fn timed(text: &str, now: i64) -> String {
+    let mut parts = text.split("<now");
+    let mut timed = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (seconds, rest) = part.split_once('>').unwrap();
+        let seconds: i64 = if seconds.is_empty() {
+            0
+        } else {
+            seconds.parse().unwrap()
+        };
+        timed += &format!("{}{rest}", now + seconds);
+    }
+    timed
 }
 
 #[derive(Deserialize)]
@@ -161,7 +197,14 @@ impl Host {
     }
 
     fn ask(&mut self, asked: &Asked) -> Response {
-        let header = |name: &str| asked.headers.get(name).map(String::as_str);
+        let now = unix_seconds();
+        let mut headers = asked.headers.clone();
+        if let Some(signing) = &asked.signing {
+            for value in headers.values_mut() {
+                *value = signing.fill(value, now);
+            }
+        }
+        let header = |name: &str| headers.get(name).map(String::as_str);
         let body = match &asked.body {
             None => Vec::new(),
             Some(AskedBody::Text(text)) => text.clone().into_bytes(),
@@ -176,7 +219,7 @@ impl Host {
             headers: Headers::from_fn(header),
             body: Body::Bytes(&body),
         };
-        let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
+        let step = self.api.begin(&request, now, &mut SystemRandom);
         let host = &mut SystemHost::new(&mut self.db);
         drive(step, host).whole(host).response
     }

@@ -24,6 +24,11 @@ const keyOf = (id, secret = KEY_SECRET) => {
 }
 export const KEYS = { good: keyOf(1), deleted: keyOf(2), expired: keyOf(3), unknown: keyOf(999), forged: keyOf(1, 'another secret'), malformed: 'chv_1_short' }
 
+/** Returns the signing secret of a bound key (API.md §13). */
+export const signingSecretOf = (key) => createHmac('sha256', KEY_SECRET).update(`tenants signing ${key}`).digest('hex')
+/** Makes the id's key a bound one. */
+export const bindKey = (id) => sql("UPDATE api_keys SET digest = 'bound:' || digest, is_bound = 1 WHERE id = ?1", id)
+
 const row = (id, name, expiresAt = null, deletedAt = null) => ({
   sql: 'INSERT INTO api_keys (id, name, digest, created_at, expires_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)',
   params: [id, name, createHash('sha256').update(keyOf(id)).digest('hex'), '2026-01-02 03:04:05', expiresAt, deletedAt],
@@ -56,7 +61,7 @@ export { vector as vectors }
  * @param {unknown} [o.body] text and `{repeat, times}` are kept as they are, bytes become base64, anything else becomes JSON
  * @param {unknown} [o.json] the members that the response's body must have; or a function from the actual body to the expected one
  */
-export function request(name, status, method, where, { body, headers = {}, key = KEYS.good, signature, signed, address, base = CURRENT, json, code, pointers, answer = {}, generated } = {}) {
+export function request(name, status, method, where, { body, headers = {}, key = KEYS.good, signature, signed, address, signing, base = CURRENT, json, code, pointers, answer = {}, generated } = {}) {
   const form = body === undefined || typeof body === 'string' || body.repeat ? body : Buffer.isBuffer(body) ? { base64: body.toString('base64') } : JSON.stringify(body)
   const bytes = signed ?? (form === undefined ? '' : form.repeat && form.times ? form.repeat.repeat(form.times) : form.base64 ? body : form)
   const own = base === LEGACY ? sign(null, Buffer.from(bytes), LEGACY_KEY).toString('base64') : createHmac('sha256', REQUEST_SECRET).update(bytes).digest('hex')
@@ -73,6 +78,7 @@ export function request(name, status, method, where, { body, headers = {}, key =
       target: base + where,
       headers: Object.fromEntries(Object.entries(all).filter(([, v]) => v !== null)),
       ...(form === undefined ? {} : { body: form }),
+      ...(signing === undefined ? {} : { signing }),
       ...(address === undefined ? {} : { client_address: address }),
     },
     expected: { status, headers: answer, generated, json: expectation({ json, code, pointers }) },
