@@ -47,6 +47,33 @@ test('the commands create, show, edit, list and delete a tenant and its plan', a
   assert.match((await refused(['plan:get', '--id', 'basic'])).errors, /there is no such plan/)
 })
 
+test('a write can be tried, and carried out under a condition', async () => {
+  const create = ['create', '--id', 'v', '--hostname', 'v.example.com', '--is_enabled', '1']
+  assert.deepEqual(await json([...create, '--validate-only']), { valid: true })
+  await tenants(create)
+  assert.match((await refused([...create, '--validate-only'])).errors, /status 409, code conflict/)
+  const version = async (command, id) => (await tenants([command, '--id', id, '--etag'])).output.trim()
+  const old = await version('get', 'v')
+  const edit = ['edit', '--id', 'v', '--is_enabled', '0']
+  assert.equal((await tenants([...edit, '--validate-only', '--if-match', old])).output.trim(), 'valid   yes')
+  assert.equal(await version('get', 'v'), old)
+  assert.equal((await tenants([...edit, '--if-match', old])).output, 'edited tenant `v`\n')
+  assert.notEqual(await version('get', 'v'), old)
+  assert.match((await refused([...edit, '--if-match', old])).errors, /status 412, code precondition_failed/)
+  assert.match((await refused([...edit, '--if-match', 'v'])).errors, /status 400, code malformed_header/)
+  assert.match((await refused(['delete', '--id', 'v', '--if-match', old])).errors, /status 412/)
+  await tenants(['delete', '--id', 'v', '--if-match', await version('get', 'v')])
+
+  await tenants(['plan:create', '--id', 'v'])
+  const plan = await version('plan:get', 'v')
+  await tenants(['plan:edit', '--id', 'v', '--limits', '{}', '--if-match', plan])
+  assert.match((await refused(['plan:delete', '--id', 'v', '--if-match', plan])).errors, /status 412/)
+  await tenants(['plan:delete', '--id', 'v', '--if-match', '*'])
+
+  assert.deepEqual(await json(['cell:create', '--id', 'v', '--validate-only']), { valid: true })
+  assert.deepEqual(await json(['cell:list']), [])
+})
+
 test('the commands install a site, reset its password and drop its tables', async () => {
   const install = ['install', '-u', 'Admin', '-e', 'admin@example.com', '-x', '-']
   const password = 'a password of 24 letters'

@@ -292,7 +292,8 @@ pub enum Command {
 
     /// Show a tenant
     #[command(
-        after_help = "Examples:\n  tenants get --id acme\n  tenants get --id acme --format json\n  tenants get --external-id C-1042"
+        after_help = "Examples:\n  tenants get --id acme\n  tenants get --id acme --format json\n  tenants get --external-id C-1042\n  \
+                      ETAG=$(tenants get --id acme --etag)"
     )]
     Get(tenant::GetArgs),
 
@@ -311,7 +312,8 @@ pub enum Command {
     /// Change only the fields of a tenant that the options name
     #[command(
         after_help = "Examples:\n  tenants edit --id acme --is_enabled 0\n  tenants edit --id acme --plan_id \"\" --limits null\n  \
-                      tenants edit --id acme --env @env.json\n  tenants edit --id acme --env - < env.json"
+                      tenants edit --id acme --env @env.json\n  tenants edit --id acme --env - < env.json\n  \
+                      tenants edit --id acme --is_enabled 0 --if-match \"$ETAG\"\n  tenants edit --id acme --plan_id premium --validate-only"
     )]
     Edit(tenant::EditArgs),
 
@@ -368,7 +370,7 @@ pub enum Command {
         name = "plan:get",
         after_help = "Example:\n  tenants plan:get --id basic"
     )]
-    PlanGet(plan::ChoiceArgs),
+    PlanGet(plan::GetArgs),
 
     /// List the plans
     #[command(
@@ -389,7 +391,7 @@ pub enum Command {
         name = "plan:delete",
         after_help = "Example:\n  tenants plan:delete --id basic"
     )]
-    PlanDelete(plan::ChoiceArgs),
+    PlanDelete(plan::DeleteArgs),
 
     /// Make or change a cell, a Chevereto installation
     #[command(
@@ -419,7 +421,7 @@ pub enum Command {
         name = "cell:delete",
         after_help = "Example:\n  tenants cell:delete --id eu-1"
     )]
-    CellDelete(cell::ChoiceArgs),
+    CellDelete(cell::DeleteArgs),
 
     /// List the jobs of cells, the newest first
     #[command(
@@ -440,7 +442,7 @@ pub enum Command {
         name = "job:cancel",
         after_help = "Example:\n  tenants job:cancel --id 8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90"
     )]
-    JobCancel(job::ChoiceArgs),
+    JobCancel(job::CancelArgs),
 
     /// List what was written, by whom and when, the oldest first
     #[command(

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use tenants_client::Part;
+use tenants_client::{Answer, Part};
 
 use clap::Args;
 use serde_json::value::RawValue;
@@ -132,6 +132,87 @@ impl ExternalIdArg {
     fn value(&self) -> Option<Option<&str>> {
         let text = self.external_id.as_deref()?;
         Some(Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+/// The option of a command that writes through the API.
+#[derive(Debug, Clone, Default, Args)]
+struct TrialArg {
+    /// Check everything, the database's conditions included, and write nothing
+    #[arg(long = "validate-only", alias = "validate_only")]
+    validate_only: bool,
+}
+
+impl TrialArg {
+    /// Returns the path of the write, or of its trial.
+    fn path(&self, path: &str) -> String {
+        let query = if self.validate_only {
+            "?validate_only=true"
+        } else {
+            ""
+        };
+        format!("{path}{query}")
+    }
+
+    /// Shows the answer of a trial, and otherwise confirms the write.
+    fn say(
+        &self,
+        answer: &Answer,
+        sentence: &str,
+        session: &Session<'_>,
+        world: &mut World<'_>,
+    ) -> Result<(), Error> {
+        if self.validate_only {
+            session.show(&answer.body, world)
+        } else {
+            session.say(sentence, world)
+        }
+    }
+}
+
+/// The option of a command that changes or deletes a resource with versions.
+#[derive(Debug, Clone, Default, Args)]
+struct VersionArg {
+    /// Do so only if it has this version, as `get --etag` shows it, or one of these, with commas between; '*' is any
+    #[arg(long = "if-match", alias = "if_match", value_name = "ETAG", value_parser = version)]
+    if_match: Option<String>,
+}
+
+/// Checks that a header can have the text. The API judges the rest.
+fn version(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a version in quotes, such as '\"b2c1.7-1\"', or '*'".into())
+    }
+}
+
+/// The option of a command that shows a resource with versions.
+#[derive(Debug, Clone, Default, Args)]
+struct EtagArg {
+    /// Show only its version, for --if-match
+    #[arg(long)]
+    etag: bool,
+}
+
+impl EtagArg {
+    /// Shows what the options ask for of a resource.
+    fn show(
+        &self,
+        answer: &Answer,
+        session: &Session<'_>,
+        world: &mut World<'_>,
+    ) -> Result<(), Error> {
+        if !self.etag {
+            return session.show(&answer.body, world);
+        }
+        match &answer.etag {
+            Some(etag) => world.print(&printable(etag)),
+            None => Err(Error::Strange {
+                detail: "the response has no ETag".into(),
+                request_id: String::new(),
+            }),
+        }
     }
 }
 

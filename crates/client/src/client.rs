@@ -193,7 +193,21 @@ impl Client {
     /// # Errors
     /// Fails if the API cannot be reached, or if the response is not a success.
     pub fn call(&self, request: Request<'_>, path: &str) -> Result<Answer, Error> {
-        self.call_at(request, &format!("{BASE_PATH}{path}"))
+        self.call_if(None, request, path)
+    }
+
+    /// Sends a request to a route, with the value of `If-Match` if there is one: the API carries it out only if the resource has one of these
+    /// versions.
+    ///
+    /// # Errors
+    /// Fails if the API cannot be reached, or if the response is not a success.
+    pub fn call_if(
+        &self,
+        if_match: Option<&str>,
+        request: Request<'_>,
+        path: &str,
+    ) -> Result<Answer, Error> {
+        self.call_at(request, if_match, &format!("{BASE_PATH}{path}"))
     }
 
     /// Reads a route unless its content still has this `ETag`: then returns `None`.
@@ -208,7 +222,10 @@ impl Client {
             target: &target,
             body: b"",
             id: &id,
-            covered: etag.map(|etag| ("if-none-match", etag.into())),
+            covered: etag
+                .map(|etag| ("if-none-match", etag.into()))
+                .into_iter()
+                .collect(),
         };
         let request = self.with_headers(self.agent.get(self.address.at(&target)), &sent)?;
         let (response, body) = self.received(request.call(), &id, false)?;
@@ -232,7 +249,7 @@ impl Client {
             target += &format!("&after={}", query_value(after));
         }
         loop {
-            let answer = self.call_at(Request::Get, &target)?;
+            let answer = self.call_at(Request::Get, None, &target)?;
             let mut page: Vec<Box<RawValue>> = serde_json::from_str(&answer.body)
                 .map_err(|_| strange("the list is not a JSON array"))?;
             if let Some(left) = &mut left {
@@ -267,16 +284,21 @@ impl Client {
 
     /// Sends a request. A write whose answer is lost, or that the service could not carry out for the moment, is sent again: it has an
     /// `Idempotency-Key`, so the API carries it out once.
-    fn call_at(&self, request: Request<'_>, target: &str) -> Result<Answer, Error> {
+    fn call_at(
+        &self,
+        request: Request<'_>,
+        if_match: Option<&str>,
+        target: &str,
+    ) -> Result<Answer, Error> {
         let id = self.request_id()?;
         if request == Request::Get {
             return self
-                .try_at(request, target, &id)
+                .try_at(request, if_match, target, &id)
                 .map_err(|tried| tried.error);
         }
         let mut tries = 1;
         loop {
-            match self.try_at(request, target, &id) {
+            match self.try_at(request, if_match, target, &id) {
                 Ok(answer) => return Ok(answer),
                 Err(Tried {
                     again_after: Some(pause),
@@ -289,7 +311,13 @@ impl Client {
     }
 
     /// Sends a request once. A write's id is its `Idempotency-Key`, too.
-    fn try_at(&self, request: Request<'_>, target: &str, id: &str) -> Result<Answer, Tried> {
+    fn try_at(
+        &self,
+        request: Request<'_>,
+        if_match: Option<&str>,
+        target: &str,
+        id: &str,
+    ) -> Result<Answer, Tried> {
         let url = self.address.at(target);
         let own_key = || Some(format!("\"{id}\""));
         let (method, body, idempotency_key) = match request {
@@ -305,7 +333,13 @@ impl Client {
             target,
             body,
             id,
-            covered: idempotency_key.map(|key| ("idempotency-key", key)),
+            covered: [
+                ("idempotency-key", idempotency_key),
+                ("if-match", if_match.map(Into::into)),
+            ]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect(),
         };
         let response = match request {
             Request::Get => self.with_headers(self.agent.get(&url), &sent)?.call(),
@@ -377,7 +411,7 @@ impl Client {
             .header("accept", "application/json")
             .header("x-api-key", self.key.text())
             .header("x-request-id", sent.id);
-        if let Some((name, value)) = &sent.covered {
+        for (name, value) in &sent.covered {
             request = request.header(*name, value);
         }
         let signed = self.signer.sign(sent, &self.key, self.address.origin())?;

@@ -43,8 +43,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) body: &'a [u8],
     /// The request's id.
     pub(crate) id: &'a str,
-    /// A header that decides what the request does.
-    pub(crate) covered: Option<(&'static str, String)>,
+    /// The headers that decide what the request does.
+    pub(crate) covered: Vec<(&'static str, String)>,
 }
 
 /// Signs requests.
@@ -72,10 +72,9 @@ impl Signer {
             Self::Body(secret) => return Ok(vec![("x-signature", secret.sign(sent.body))]),
             Self::Request(secret) => secret,
         };
-        let covered = sent.covered.as_ref();
+        let covered = sent.covered.iter();
         let covered: Vec<_> = covered
             .map(|(name, value)| (*name, value.as_str()))
-            .into_iter()
             .collect();
         let unsigned = Unsigned {
             method: sent.method,
@@ -127,7 +126,7 @@ mod tests {
             target: "/b?c=d",
             body: body.as_bytes(),
             id: "id",
-            covered: Some(("idempotency-key", "k".into())),
+            covered: vec![("idempotency-key", "k".into())],
         };
         let key = Secret::new("chv_1_x".into());
         Signer::new(signing)

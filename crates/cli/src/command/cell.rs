@@ -5,7 +5,7 @@ use serde::Serialize;
 use tenants_client::Request;
 use tenants_core::value::id::CellId;
 
-use super::body;
+use super::{TrialArg, body};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -44,14 +44,28 @@ pub struct CreateArgs {
     /// Whether it takes new tenants
     #[arg(long)]
     accepting: Option<bool>,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
-/// The options of `cell:get` and `cell:delete`.
+/// The options of `cell:get`.
 #[derive(Debug, Clone, Args)]
 pub struct ChoiceArgs {
     /// Its identifier
     #[arg(long, value_parser = CellId::parse)]
     pub id: CellId,
+}
+
+/// The options of `cell:delete`.
+#[derive(Debug, Clone, Args)]
+pub struct DeleteArgs {
+    /// Its identifier
+    #[arg(long, value_parser = CellId::parse)]
+    pub id: CellId,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 #[derive(Serialize)]
@@ -85,7 +99,7 @@ pub fn create(
         service: service.map(|(name, port)| Service { name, port }),
         accepting: args.accepting,
     })?;
-    let path = format!("/cells/{}", args.id);
+    let path = args.trial.path(&format!("/cells/{}", args.id));
     let answer = session
         .client(world)?
         .call(Request::Put(&body, None), &path)?;
@@ -121,11 +135,12 @@ pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> R
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request.
 pub fn delete(
-    args: &ChoiceArgs,
+    args: &DeleteArgs,
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
-    let path = format!("/cells/{}", args.id);
-    session.client(world)?.call(Request::Delete(b""), &path)?;
-    session.say(&format!("deleted the cell `{}`", args.id), world)
+    let path = args.trial.path(&format!("/cells/{}", args.id));
+    let answer = session.client(world)?.call(Request::Delete(b""), &path)?;
+    let done = format!("deleted the cell `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
 }

@@ -50,12 +50,23 @@ pub struct ListArgs {
     after: Option<String>,
 }
 
-/// The options of `job:get` and `job:cancel`.
+/// The options of `job:get`.
 #[derive(Debug, Clone, Args)]
 pub struct ChoiceArgs {
     /// Its identifier
     #[arg(long)]
     pub id: String,
+}
+
+/// The options of `job:cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct CancelArgs {
+    /// Its identifier
+    #[arg(long)]
+    pub id: String,
+
+    #[command(flatten)]
+    trial: super::TrialArg,
 }
 
 #[derive(Deserialize)]
@@ -102,13 +113,16 @@ pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> R
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request.
 pub fn cancel(
-    args: &ChoiceArgs,
+    args: &CancelArgs,
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
-    let path = format!("/jobs/{}/cancel", query_value(&args.id));
-    session.client(world)?.call(Request::Post(b""), &path)?;
-    session.say(&format!("cancelled the job `{}`", args.id), world)
+    let path = args
+        .trial
+        .path(&format!("/jobs/{}/cancel", query_value(&args.id)));
+    let answer = session.client(world)?.call(Request::Post(b""), &path)?;
+    let done = format!("cancelled the job `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
 }
 
 /// Sends a request that a cell may have to carry out. The API itself waits for the cell, so a terminal shows that it does.
@@ -116,13 +130,14 @@ pub fn cancel(
 /// # Errors
 /// As [`Client::call`].
 pub fn call(
+    if_match: Option<&str>,
     request: Request<'_>,
     path: &str,
     client: &Client,
     world: &World<'_>,
 ) -> Result<Answer, Error> {
     let _shown = Spinner::new("waiting for the API", world);
-    Ok(client.call(request, path)?)
+    Ok(client.call_if(if_match, request, path)?)
 }
 
 /// If the answer is a job that a cell has not finished, waits for its end, and shows its state and the time. Returns whether it was one.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tenants_client::Request;
 use tenants_core::value::id::PlanId;
 
-use super::{ExternalIdArg, ListArgs, MapArgs, Maps, body};
+use super::{EtagArg, ExternalIdArg, ListArgs, MapArgs, Maps, TrialArg, VersionArg, body};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -20,6 +20,9 @@ pub struct CreateArgs {
 
     #[command(flatten)]
     settings: PlanSettings,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 /// The options of `plan:edit`.
@@ -31,6 +34,12 @@ pub struct EditArgs {
 
     #[command(flatten)]
     settings: PlanSettings,
+
+    #[command(flatten)]
+    version: VersionArg,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -46,12 +55,29 @@ struct PlanSettings {
     maps: MapArgs,
 }
 
-/// The options of `plan:get` and `plan:delete`.
+/// The options of `plan:get`.
 #[derive(Debug, Clone, Args)]
-pub struct ChoiceArgs {
+pub struct GetArgs {
     /// Its identifier
     #[arg(long, value_parser = PlanId::parse)]
     pub id: PlanId,
+
+    #[command(flatten)]
+    etag: EtagArg,
+}
+
+/// The options of `plan:delete`.
+#[derive(Debug, Clone, Args)]
+pub struct DeleteArgs {
+    /// Its identifier
+    #[arg(long, value_parser = PlanId::parse)]
+    pub id: PlanId,
+
+    #[command(flatten)]
+    version: VersionArg,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 #[derive(Serialize)]
@@ -105,7 +131,7 @@ pub fn create(
 ) -> Result<(), Error> {
     let body = args.settings.body(Some(&args.id), session, world)?;
     let client = session.client(world)?;
-    let answer = client.call(Request::Post(&body), "/tenants-plans")?;
+    let answer = client.call(Request::Post(&body), &args.trial.path("/tenants-plans"))?;
     session.show(&answer.body, world)
 }
 
@@ -113,10 +139,10 @@ pub fn create(
 ///
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request.
-pub fn get(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+pub fn get(args: &GetArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let path = format!("/tenants-plans/{}", args.id);
     let answer = session.client(world)?.call(Request::Get, &path)?;
-    session.show(&answer.body, world)
+    args.etag.show(&answer, session, world)
 }
 
 /// Shows all plans, or a part of them.
@@ -145,9 +171,12 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 /// Fails if the API cannot be reached or refuses the request, which needs at least one field.
 pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let body = args.settings.body(None, session, world)?;
-    let path = format!("/tenants-plans/{}", args.id);
-    session.client(world)?.call(Request::Patch(&body), &path)?;
-    session.say(&format!("edited plan `{}`", args.id), world)
+    let path = args.trial.path(&format!("/tenants-plans/{}", args.id));
+    let if_match = args.version.if_match.as_deref();
+    let client = session.client(world)?;
+    let answer = client.call_if(if_match, Request::Patch(&body), &path)?;
+    let done = format!("edited plan `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
 }
 
 /// Deletes a plan. Its tenants keep running, without a plan.
@@ -155,11 +184,14 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
 /// # Errors
 /// Fails if the API cannot be reached or refuses the request.
 pub fn delete(
-    args: &ChoiceArgs,
+    args: &DeleteArgs,
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<(), Error> {
-    let path = format!("/tenants-plans/{}", args.id);
-    session.client(world)?.call(Request::Delete(b""), &path)?;
-    session.say(&format!("deleted plan `{}`", args.id), world)
+    let path = args.trial.path(&format!("/tenants-plans/{}", args.id));
+    let if_match = args.version.if_match.as_deref();
+    let client = session.client(world)?;
+    let answer = client.call_if(if_match, Request::Delete(b""), &path)?;
+    let done = format!("deleted plan `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
 }

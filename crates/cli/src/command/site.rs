@@ -9,7 +9,7 @@ use tenants_core::crypto::secret::Secret;
 use tenants_core::value::id::TenantId;
 use zeroize::Zeroizing;
 
-use super::{body, job};
+use super::{TrialArg, body, job};
 use crate::error::Error;
 use crate::names::TENANT;
 use crate::output::{Format, World};
@@ -38,6 +38,9 @@ pub struct InstallArgs {
     /// see it
     #[arg(long, short = 'x', allow_hyphen_values = true, value_parser = secret)]
     password: Secret,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 /// The options of `user:password-reset`.
@@ -54,6 +57,9 @@ pub struct ResetArgs {
     /// [default: a generated one, which is printed]
     #[arg(long, short = 'x', allow_hyphen_values = true, value_parser = secret)]
     password: Option<Secret>,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -107,9 +113,9 @@ pub fn install(
         email: Some(&args.email),
         password: Some(password.text()),
     })?);
-    let path = format!("/tenants/{id}/install");
+    let path = args.trial.path(&format!("/tenants/{id}/install"));
     let client = session.client(world)?;
-    let answer = job::call(Request::Post(&body), &path, &client, world)?;
+    let answer = job::call(None, Request::Post(&body), &path, &client, world)?;
     if job::wait(&answer, &client, world)? {
         return session.say(&format!("installed the site of the tenant `{id}`"), world);
     }
@@ -131,9 +137,14 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
         email: None,
         password: given.as_ref().map(Secret::text),
     })?);
-    let path = format!("/tenants/{id}/user-password-reset");
+    let path = args
+        .trial
+        .path(&format!("/tenants/{id}/user-password-reset"));
     let client = session.client(world)?;
-    let mut answer = job::call(Request::Patch(&body), &path, &client, world)?;
+    let mut answer = job::call(None, Request::Patch(&body), &path, &client, world)?;
+    if args.trial.validate_only {
+        return session.show(&answer.body, world);
+    }
     if let Some(result) = job::result(&answer, &client, world)? {
         answer.body = result;
     }

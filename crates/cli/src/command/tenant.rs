@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tenants_client::{Part, Request, query_value};
 use tenants_core::value::id::TenantId;
 
-use super::{ExternalIdArg, MapArgs, Maps, body, job};
+use super::{EtagArg, ExternalIdArg, MapArgs, Maps, TrialArg, VersionArg, body, job};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -29,6 +29,9 @@ pub struct CreateArgs {
 
     #[command(flatten)]
     settings: TenantSettings,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 /// The options of `edit`.
@@ -48,6 +51,12 @@ pub struct EditArgs {
 
     #[command(flatten)]
     settings: TenantSettings,
+
+    #[command(flatten)]
+    version: VersionArg,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -77,15 +86,22 @@ impl TenantSettings {
 
 /// The options of `get`.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
 pub struct GetArgs {
     /// Its identifier
-    #[arg(long, value_parser = TenantId::parse)]
+    #[arg(long, value_parser = TenantId::parse, required_unless_present = "external_id")]
     pub id: Option<TenantId>,
 
     /// Another system's identifier of it
-    #[arg(long = "external-id", alias = "external_id", value_name = "ID")]
+    #[arg(
+        long = "external-id",
+        alias = "external_id",
+        value_name = "ID",
+        conflicts_with_all = ["id", "etag"]
+    )]
     pub external_id: Option<String>,
+
+    #[command(flatten)]
+    etag: EtagArg,
 }
 
 /// The options of `list`.
@@ -194,6 +210,12 @@ pub struct DeleteArgs {
     /// Drop its tables too, with everything that its users ever created
     #[arg(long, alias = "drop_tables")]
     pub drop_tables: bool,
+
+    #[command(flatten)]
+    version: VersionArg,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 #[derive(Serialize)]
@@ -245,7 +267,7 @@ pub fn create(
     })?;
     let answer = session
         .client(world)?
-        .call(Request::Post(&body), "/tenants")?;
+        .call(Request::Post(&body), &args.trial.path("/tenants"))?;
     session.show(&answer.body, world)
 }
 
@@ -271,7 +293,7 @@ pub fn get(args: &GetArgs, session: &Session<'_>, world: &mut World<'_>) -> Resu
         };
     };
     let answer = client.call(Request::Get, &format!("/tenants/{id}"))?;
-    session.show(&answer.body, world)
+    args.etag.show(&answer, session, world)
 }
 
 /// Shows the settings that a tenant's site runs with.
@@ -337,11 +359,14 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         limits,
         env,
     };
-    let path = format!("/tenants/{}", args.id);
-    session
-        .client(world)?
-        .call(Request::Patch(&body(&fields)?), &path)?;
-    session.say(&format!("edited tenant `{}`", args.id), world)
+    let path = args.trial.path(&format!("/tenants/{}", args.id));
+    let if_match = args.version.if_match.as_deref();
+    let answer =
+        session
+            .client(world)?
+            .call_if(if_match, Request::Patch(&body(&fields)?), &path)?;
+    let done = format!("edited tenant `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
 }
 
 /// Deletes a tenant.
@@ -358,11 +383,13 @@ pub fn delete(
     } else {
         b""
     };
-    let path = format!("/tenants/{}", args.id);
+    let path = args.trial.path(&format!("/tenants/{}", args.id));
+    let if_match = args.version.if_match.as_deref();
     let client = session.client(world)?;
-    let answer = job::call(Request::Delete(body), &path, &client, world)?;
+    let answer = job::call(if_match, Request::Delete(body), &path, &client, world)?;
     job::wait(&answer, &client, world)?;
-    session.say(&format!("deleted tenant `{}`", args.id), world)
+    let done = format!("deleted tenant `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
 }
 
 /// Parses `1` or `0`, as Chevereto's own program does, or `true` or `false`.

@@ -1,0 +1,137 @@
+//! `--validate-only`, `--if-match` and `--etag`: the requests that they make, and what is shown.
+
+mod common;
+
+use common::{OK, Project, Server, exchange, header};
+
+const NO_CONTENT: &str = "204 No Content";
+const VALID: &str = r#"{"valid":true}"#;
+
+/// Every command that writes through the API, and its request.
+const WRITES: &[(&[&str], &str)] = &[
+    (
+        &[
+            "create",
+            "--id=a",
+            "--hostname=a.example.com",
+            "--is_enabled=1",
+        ],
+        "POST /_/api/4/tenants",
+    ),
+    (
+        &["edit", "--id=a", "--is_enabled=0"],
+        "PATCH /_/api/4/tenants/a",
+    ),
+    (&["delete", "--id=a"], "DELETE /_/api/4/tenants/a"),
+    (
+        &["delete", "--id=a", "--drop-tables"],
+        "DELETE /_/api/4/tenants/a",
+    ),
+    (
+        &[
+            "install",
+            "--id=a",
+            "-u=admin",
+            "-e=a@b.example",
+            "-x=secret",
+        ],
+        "POST /_/api/4/tenants/a/install",
+    ),
+    (
+        &["user:password-reset", "--id=a", "-u=admin"],
+        "PATCH /_/api/4/tenants/a/user-password-reset",
+    ),
+    (
+        &["user:password-reset", "--id=a", "-u=admin", "-x=secret"],
+        "PATCH /_/api/4/tenants/a/user-password-reset",
+    ),
+    (&["plan:create", "--id=p"], "POST /_/api/4/tenants-plans"),
+    (
+        &["plan:edit", "--id=p", "--limits=null"],
+        "PATCH /_/api/4/tenants-plans/p",
+    ),
+    (
+        &["plan:delete", "--id=p"],
+        "DELETE /_/api/4/tenants-plans/p",
+    ),
+    (&["cell:create", "--id=eu"], "PUT /_/api/4/cells/eu"),
+    (&["cell:delete", "--id=eu"], "DELETE /_/api/4/cells/eu"),
+    (&["job:cancel", "--id=7"], "POST /_/api/4/jobs/7/cancel"),
+];
+
+#[test]
+fn every_write_can_be_tried_and_says_so() {
+    for (args, line) in WRITES {
+        let trial = [args, &["--validate-only"][..]].concat();
+        let (sent, _, run) = exchange(&trial, (OK, VALID));
+        assert_eq!(sent, format!("{line}?validate_only=true HTTP/1.1"));
+        assert_eq!((run.code, run.errors.as_str()), (0, ""), "{args:?}");
+        assert_eq!(run.output.trim(), "valid   yes", "{args:?}");
+        let trial = [args, &["--validate_only", "--format=json"][..]].concat();
+        let (_, _, run) = exchange(&trial, (OK, VALID));
+        assert_eq!(run.output, format!("{VALID}\n"), "{args:?}");
+        let problem = r#"{"title":"Conflict","status":409,"detail":"taken","code":"conflict","request_id":"r-1"}"#;
+        let (_, _, run) = exchange(&trial, ("409 Conflict", problem));
+        assert_eq!((run.code, run.output.as_str()), (1, ""), "{args:?}");
+    }
+    for command in ["get", "list", "plan:get", "cell:get", "job:get", "import"] {
+        let run = Project::new().run(&[command, "--id=a", "--validate-only"]);
+        assert_eq!(run.code, 2, "{command} writes nothing");
+    }
+}
+
+#[test]
+fn what_has_versions_can_be_changed_and_deleted_under_a_condition() {
+    let has_versions = |line: &str| line.ends_with("/tenants/a") || line.ends_with("-plans/p");
+    let mut conditional = 0;
+    for (args, line) in WRITES {
+        for value in ["\"b2c1.7-1\"", "*", "\"a-1\", \"b-2\""] {
+            let args = [args, &["--if-match", value][..]].concat();
+            if !has_versions(line) {
+                assert_eq!(Project::new().run(&args).code, 2, "{args:?}");
+                continue;
+            }
+            conditional += 1;
+            let server = Server::new(&[(NO_CONTENT, "")]);
+            let run = Project::calling(&server).run(&args);
+            assert_eq!(run.code, 0, "{args:?}: {run:?}");
+            let request = server.request();
+            assert!(request.starts_with(line), "{request}");
+            assert_eq!(header(&request, "if-match"), Some(value));
+        }
+    }
+    assert_eq!(conditional, 5 * 3);
+    for value in ["", "\"a\"\r\nx: y", "\"é\""] {
+        let run = Project::new().run(&["delete", "--id=a", "--if-match", value]);
+        assert_eq!(run.code, 2, "{value:?}");
+        assert!(run.errors.contains("--if-match"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_bound_key_signs_the_condition() {
+    let server = Server::new(&[(NO_CONTENT, "")]);
+    let mut project = Project::calling(&server).without("CHEVERETO_TENANTS_API_REQUEST_SECRET");
+    let secret = ("TENANTS_SIGNING_SECRET", "a signing secret".into());
+    project.variables.push(secret);
+    let run = project.run(&["delete", "--id=a", "--if-match=*"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let request = server.request();
+    let input = header(&request, "signature-input").unwrap_or_default();
+    let covered = r#"sig=("@method" "@target-uri" "x-api-key" "idempotency-key" "if-match");"#;
+    assert!(input.starts_with(covered), "{input}");
+}
+
+#[test]
+fn the_version_alone_is_shown_for_the_next_write() {
+    let with_etag = "200 OK\ncontent-type: application/json\netag: \"b2c1.7-1\"";
+    for command in ["get", "plan:get"] {
+        let args = [command, "--id=a", "--etag"];
+        let (_, _, run) = exchange(&args, (with_etag, "{}"));
+        assert_eq!((run.code, run.output.as_str()), (0, "\"b2c1.7-1\"\n"));
+        let (_, _, run) = exchange(&args, (OK, "{}"));
+        assert_eq!((run.code, run.output.as_str()), (3, ""));
+    }
+    let run = Project::new().run(&["get", "--external-id=e", "--etag"]);
+    assert_eq!(run.code, 2, "a list has no version");
+}
