@@ -57,7 +57,7 @@ CREATE TABLE tenants (
   -- installation and a re-encryption leave it; the deletion of the tenant's plan does not. A tenant that is created again gets a higher one.
   revision INTEGER NOT NULL DEFAULT 0,
   cell_id TEXT COLLATE NOCASE,     -- cells.id, spelled as there (NULL: the tenant's own tables are in this database)
-  -- Of a tenant with a cell: the state of its site there (NULL: none).
+  -- Of a tenant with a cell: the state of its site there (NULL: none). Of one whose site has a database of its own: that it is being installed.
   site_state TEXT CHECK (site_state IN ('installing', 'installed', 'failed')),
   site_job_id TEXT                 -- cell_work.id of its last installation
 ) STRICT;
@@ -257,6 +257,29 @@ CREATE TABLE kept_sites (
   job_id TEXT                      -- cell_work.id of the unfinished job that drops the tables
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX kept_sites_by_cell ON kept_sites (cell_id);
+
+-- The databases of tenants' sites, if each site has its own (docs/API.md §8). A row stays when its tenant is gone.
+CREATE TABLE site_databases (
+  tenant_id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE, -- in lower case
+  -- Each write of the site gets the next one, which is at least the time in seconds since 1970: a backup that is restored gives none again. The
+  -- database keeps the newest one that it has seen, and refuses older ones.
+  number INTEGER NOT NULL,
+  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3) -- 0: dropped, 1: to drop, 2: being installed, 3: installed
+) STRICT, WITHOUT ROWID;
+-- Finds the writes that were cut off.
+CREATE INDEX site_databases_cut_off ON site_databases (number) WHERE state IN (1, 2);
+CREATE TRIGGER site_database_created AFTER INSERT ON site_databases
+BEGIN
+  UPDATE tenants SET site_state = 'installing' WHERE id = NEW.tenant_id AND cell_id IS NULL AND NEW.state = 2;
+END;
+-- A site that is to be dropped keeps its id taken, as one that a cell has kept. No cell has the id ''.
+CREATE TRIGGER site_database_changed AFTER UPDATE OF state ON site_databases
+WHEN NEW.state <> OLD.state OR NEW.state = 2
+BEGIN
+  UPDATE tenants SET site_state = iif(NEW.state = 2, 'installing', NULL) WHERE id = NEW.tenant_id AND cell_id IS NULL;
+  INSERT OR IGNORE INTO kept_sites (tenant_id, cell_id) SELECT NEW.tenant_id, '' WHERE NEW.state = 1;
+  DELETE FROM kept_sites WHERE tenant_id = NEW.tenant_id AND cell_id = '' AND NEW.state <> 1;
+END;
 
 -- Jobs of cells.
 CREATE TABLE cell_work (

@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { environment } from '../../scripts/lib/environment.mjs'
 import { root } from '../../scripts/lib/run.mjs'
@@ -81,6 +83,25 @@ test('the Rust example serves the API, logs no env value, and warns of a misspel
   assert.match(log, /^\{"level":"warn","variable":"CHEVERETO_TENANTS_API_IP_ALOW_LIST","cause":".*CHEVERETO_TENANTS_API_IP_ALLOW_LIST"\}$/m)
   assert.doesNotMatch(log, /192\.0\.2\.1/)
   assert.doesNotMatch(log, /blue/)
+})
+
+test('the Rust example has a database for each site, if it shall', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'tenants-sites-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const database = path.join(folder, 'registry')
+  const site = path.join(`${database}.sites`, 'site-acme.sqlite')
+  const life = async (ask) => {
+    const admin = { username: 'admin', email: 'admin@example.com', password: 'a password' }
+    assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'Acme', hostname: 'acme.example.com', is_enabled: true })).status, 201)
+    assert.equal((await ask('POST', '/_/api/4/tenants/acme/install', admin)).status, 201)
+    assert.equal((await ask('POST', '/_/api/4/tenants/acme/install', admin)).status, 409)
+    const tables = (file) => new DatabaseSync(file).prepare("SELECT name FROM sqlite_master WHERE name GLOB 'chv_*users'").all().map(({ name }) => name)
+    assert.deepEqual([tables(database), tables(site)], [[], ['chv_users']])
+    assert.equal((await ask('PATCH', '/_/api/4/tenants/acme/user-password-reset', { username: 'admin' })).status, 200)
+    assert.equal((await ask('DELETE', '/_/api/4/tenants/acme', { drop_tables: true })).status, 204)
+    assert.deepEqual(tables(site), [])
+  }
+  await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, { CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'database' })
 })
 
 test('the last command of the README creates a tenant', { skip: noPython() }, () => {

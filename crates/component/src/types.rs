@@ -145,7 +145,7 @@ impl From<CoreAnswer> for Answer {
 /// A batch, for the host to run.
 pub(crate) fn batch(batch: &sql::Batch) -> Vec<Statement> {
     // Another database is another function of the worlds.
-    let Database::Registry = batch.database();
+    debug_assert_eq!(batch.database(), &Database::Registry);
     let statements = batch.statements().iter().map(|statement| Statement {
         text: statement.text().into(),
         values: statement.values().iter().map(Value::from).collect(),

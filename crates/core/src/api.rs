@@ -193,13 +193,24 @@ struct Envelope {
     /// `If-Match` of a read: its response must be one of these versions.
     if_match: Option<Match>,
     trial: Option<Trial>,
+    /// Each site has a database of its own.
+    sites_are_apart: bool,
 }
 
 impl Api {
     /// Reads the configuration (see [`Config::read`]). If a value is invalid, every request is answered with a 503, and the log names the
     /// variable.
     pub fn new(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
-        Self(Config::read(variable).map(|config| Ready {
+        Self::of(Config::read(variable))
+    }
+
+    /// Like [`Api::new`], for a host that runs each batch on its [`Database`](crate::sql::Database): it has one for each tenant's site.
+    pub fn with_site_databases(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
+        Self::of(Config::read_with_site_databases(variable))
+    }
+
+    fn of(config: Result<Config, Vec<VariableError>>) -> Self {
+        Self(config.map(|config| Ready {
             traefik: Arc::new(Template::new(&config.hostnames.root, &config.proxy)),
             uses: Arc::default(),
             config,
@@ -321,6 +332,7 @@ impl Api {
         let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
         let config = &ready.config;
         let access = &config.access;
+        envelope.sites_are_apart = config.site.table_prefix.is_apart();
         if let Some(path) = found
             && envelope.is_legacy
         {
@@ -516,7 +528,11 @@ fn idempotency(
 impl Exchange {
     fn new(pending: Pending, envelope: Envelope, failure: Option<Failure>) -> Self {
         Self(Box::new(Waiting {
-            pending,
+            pending: if envelope.sites_are_apart {
+                pending.apart()
+            } else {
+                pending
+            },
             envelope,
             failure,
             pause: None,
@@ -589,10 +605,18 @@ impl Machine for Exchange {
             }
         };
         let expected = pending.batch().statements().len();
+        let is_looking = pending.is_looking();
         let next = match outcome.map(|rows| Results::new(rows, expected)) {
             Ok(Ok(mut results)) => pending.finish(Ok(&mut results), context),
             Ok(Err(error)) => Err(error),
             Err(reason) => pending.finish(Err(reason), context),
+        };
+        // The log tells of the first failure, however many batches follow.
+        let next = match (next, &failure) {
+            (Ok(Next::Run(pending, None)), Some(_)) if !is_looking => {
+                Ok(Next::Run(pending, failure.clone()))
+            }
+            (next, _) => next,
         };
         Self::go_on(next, envelope, failure)
     }
@@ -630,6 +654,7 @@ impl Envelope {
             used: None,
             if_match: None,
             trial: None,
+            sites_are_apart: false,
         }
     }
 

@@ -134,7 +134,7 @@ pub(crate) struct Proxy {
 /// Tenants' own sites.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// The start of the names of tenants' own tables.
+    /// The start of the names of tenants' own tables, and whether they have a database each.
     pub(crate) table_prefix: TablePrefix,
     /// The cost of a password's hash.
     pub(crate) hashing: Hashing,
@@ -184,7 +184,18 @@ impl Config {
     pub fn read(
         variable: impl FnMut(&'static str) -> Option<String>,
     ) -> Result<Self, Vec<VariableError>> {
-        Reader::new(variable).config()
+        Reader::new(variable, false).config()
+    }
+
+    /// Like [`Config::read`], for a host with a database for each tenant's site: it runs a batch on any
+    /// [`Database`](crate::sql::Database). `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database` then.
+    ///
+    /// # Errors
+    /// Every variable with an invalid value.
+    pub fn read_with_site_databases(
+        variable: impl FnMut(&'static str) -> Option<String>,
+    ) -> Result<Self, Vec<VariableError>> {
+        Reader::new(variable, true).config()
     }
 
     /// Issues and checks API keys, if `CHEVERETO_TENANTS_API_KEY_SECRET` is configured.
@@ -203,6 +214,12 @@ impl Config {
     #[must_use]
     pub fn needs_client_address(&self) -> bool {
         !self.access.allow_list.is_empty()
+    }
+
+    /// Whether each site has a database of its own: `CHEVERETO_TENANTS_DB_ISOLATION_MODE` is `database`.
+    #[must_use]
+    pub fn has_site_databases(&self) -> bool {
+        self.site.table_prefix.is_apart()
     }
 
     /// The most tenants that one run of a host's cron trigger counts: `TENANTS_STATS_PER_RUN`.

@@ -4,13 +4,13 @@
 //! with it. Opening a database applies the migrations that it lacks.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::{Type, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params_from_iter};
 use tenants_core::machine::{Step, drive};
-use tenants_core::sql::{Batch, Row, Rows, Statement, Value};
+use tenants_core::sql::{Batch, Database, Row, Rows, Statement, Value};
 use tenants_core::task::TaskError;
 use tenants_core::task::prepare::Preparation;
 use tenants_core::{Failure, Host, Random, RandomUnavailable};
@@ -35,6 +35,31 @@ pub enum Error {
         /// The column's name in the statement.
         column: String,
     },
+    /// The batch is for a site's database, and the host has none.
+    NoSites,
+}
+
+/// The databases of tenants' sites: a file each, in one folder.
+#[derive(Debug, Clone)]
+pub struct Sites(PathBuf);
+
+impl Sites {
+    /// Keeps them in this folder, which must exist.
+    pub fn in_folder(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Runs a batch on the database of the site with this id, as [`run`] does. The file is created if it does not exist, and closed again: there
+    /// may be more sites than a process can have open files.
+    ///
+    /// # Errors
+    /// As [`run`], and if SQLite cannot open the file.
+    pub fn run(&self, id: &str, batch: &Batch) -> Result<Vec<Rows>, Error> {
+        // The id has no character but `[a-z0-9_-]`. Windows knows devices by names such as `con`, so something comes before it.
+        let mut db = Connection::open(self.0.join(format!("site-{id}.sqlite")))?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        run(&mut db, batch)
+    }
 }
 
 /// Why a database could not be opened.
@@ -75,6 +100,7 @@ fn prepare(mut db: Connection) -> Result<Connection, OpenError> {
 #[derive(Debug)]
 pub struct SystemHost<'a> {
     db: &'a mut Connection,
+    sites: Option<&'a Sites>,
     random: SystemRandom,
 }
 
@@ -83,14 +109,29 @@ impl<'a> SystemHost<'a> {
     pub fn new(db: &'a mut Connection) -> Self {
         Self {
             db,
+            sites: None,
             random: SystemRandom,
+        }
+    }
+
+    /// The same, with databases of sites. Its API is made by [`Api::with_site_databases`](tenants_core::Api::with_site_databases).
+    #[must_use]
+    pub fn with_sites(self, sites: &'a Sites) -> Self {
+        Self {
+            sites: Some(sites),
+            ..self
         }
     }
 }
 
 impl Host for SystemHost<'_> {
     fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
-        run(self.db, batch).map_err(Failure::from)
+        let rows = match (batch.database(), self.sites) {
+            (Database::Registry, _) => run(self.db, batch),
+            (Database::Site(id), Some(sites)) => sites.run(id, batch),
+            (Database::Site(_), None) => Err(Error::NoSites),
+        };
+        rows.map_err(Failure::from)
     }
 
     fn unix_seconds(&mut self) -> i64 {
@@ -206,6 +247,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::NotUtf8 { column } => write!(f, "column {column}: expected UTF-8"),
+            Self::NoSites => f.write_str("this host has no databases of sites"),
         }
     }
 }
@@ -214,7 +256,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Sqlite(error) => Some(error),
-            Self::Type { .. } | Self::NotUtf8 { .. } => None,
+            Self::Type { .. } | Self::NotUtf8 { .. } | Self::NoSites => None,
         }
     }
 }
@@ -231,7 +273,9 @@ impl From<Error> for Failure {
             {
                 Self::unavailable(reason)
             }
-            Error::Sqlite(_) | Error::Type { .. } | Error::NotUtf8 { .. } => Self::new(reason),
+            Error::Sqlite(_) | Error::Type { .. } | Error::NotUtf8 { .. } | Error::NoSites => {
+                Self::new(reason)
+            }
         }
     }
 }

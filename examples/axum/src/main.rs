@@ -1,6 +1,7 @@
 //! The Tenants API in a Rust server: axum receives the requests, the core decides, SQLite stores.
 //!
 //! `cargo run -p tenants-example-axum -- [PORT [DATABASE]]` listens on loopback. Port 0 takes a free port; `:memory:` keeps nothing.
+//! With `CHEVERETO_TENANTS_DB_ISOLATION_MODE=database` each site has a file of its own, in the folder `DATABASE.sites`.
 //! The configuration comes from the environment. The first start creates an API key and prints it. Ctrl-C stops the server.
 //!
 //! [`Server::ask`] hands a request to the core and drives it to its response. `crates/sqlite` is the host that it is driven on: a SQLite
@@ -9,6 +10,7 @@
 use std::env;
 use std::error::Error;
 use std::fmt;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,10 +24,11 @@ use http_body_util::LengthLimitError;
 use http_body_util::channel::{Channel, Sender};
 use rusqlite::Connection;
 use tenants_core::BODY_LIMIT_BYTES;
+use tenants_core::config::Config;
 use tenants_core::machine::{Step, drive};
 use tenants_core::task::keys::{KeyCreation, KeyName};
 use tenants_core::{Answer, Api, Body, Headers, Request, Response, config, log};
-use tenants_sqlite::{SystemHost, SystemRandom, unix_seconds};
+use tenants_sqlite::{Sites, SystemHost, SystemRandom, unix_seconds};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::ctrl_c;
@@ -36,19 +39,29 @@ struct Server {
     api: Api,
     /// One connection: requests take turns.
     database: Mutex<Connection>,
+    /// The databases of tenants' sites.
+    sites: Sites,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let port = arguments.next().map_or(Ok(8787), |port| port.parse())?;
     let path = arguments.next();
+    let path = path.as_deref().unwrap_or("tenants.sqlite.local");
     warn_of_unknown_variables();
+    let variable = |name: &'static str| env::var(name).ok();
     let host = Server {
-        api: Api::new(|name| env::var(name).ok()),
-        database: Mutex::new(tenants_sqlite::open(
-            path.as_deref().unwrap_or("tenants.sqlite.local"),
-        )?),
+        api: if path == ":memory:" {
+            Api::new(variable)
+        } else {
+            Api::with_site_databases(variable)
+        },
+        database: Mutex::new(tenants_sqlite::open(path)?),
+        sites: Sites::in_folder(format!("{path}.sites")),
     };
+    if host.api.config().is_ok_and(Config::has_site_databases) {
+        fs::create_dir_all(format!("{path}.sites"))?;
+    }
     host.first_key()?;
     tokio::runtime::Runtime::new()?.block_on(serve(Arc::new(host), port))
 }
@@ -137,7 +150,7 @@ impl Server {
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
         let mut connection = self.connection();
-        let host = &mut SystemHost::new(&mut connection);
+        let host = &mut SystemHost::new(&mut connection).with_sites(&self.sites);
         drive(step, host).settled(host)
     }
 

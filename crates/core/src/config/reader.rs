@@ -55,13 +55,15 @@ const MIN_SECRET_BYTES: usize = 16;
 
 pub(super) struct Reader<F> {
     variable: F,
+    has_site_databases: bool,
     errors: Vec<VariableError>,
 }
 
 impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
-    pub(super) fn new(variable: F) -> Self {
+    pub(super) fn new(variable: F, has_site_databases: bool) -> Self {
         Self {
             variable,
+            has_site_databases,
             errors: Vec::new(),
         }
     }
@@ -117,14 +119,23 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         config.fingerprints =
             Fingerprints::of(config.sealer.as_deref(), config.access.key_secret.as_ref());
         self.distinct_secrets();
-        self.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
+        let has_site_databases = self.has_site_databases;
+        let is_apart = self.parsed("CHEVERETO_TENANTS_DB_ISOLATION_MODE", |mode| match mode {
             // `prefix` is an older name.
-            "table" | "prefix" => Ok(()),
-            "database" => {
-                Err("`database` is not served by this version yet; expected `table`".to_string())
-            }
-            other => Err(format!("expected `table`; got {}", quote(other))),
+            "table" | "prefix" => Ok(false),
+            "database" if has_site_databases => Ok(true),
+            "database" => Err(
+                "`database` is not served by this host, which has no database for a site; expected `table`"
+                    .to_string(),
+            ),
+            other => Err(format!(
+                "expected `table` or `database`; got {}",
+                quote(other)
+            )),
         });
+        if is_apart == Some(true) {
+            config.site.table_prefix = config.site.table_prefix.apart();
+        }
         if self.errors.is_empty() {
             Ok(config)
         } else {

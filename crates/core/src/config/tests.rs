@@ -50,7 +50,7 @@ fn errors_name_every_invalid_variable_and_show_no_secret() {
             "CHEVERETO_ENCRYPTION_KEY: expected base64 of 32 bytes; got 5 bytes",
             "CHEVERETO_ENCRYPTION_KEY_PREVIOUS: expected base64 of 32 bytes; it is not base64",
             "CHEVERETO_TENANT_ENFORCED: /a: expected a name of [A-Z][A-Z0-9_]*, at most 128 characters; got `a`",
-            "CHEVERETO_TENANTS_DB_ISOLATION_MODE: `database` is not served by this version yet; expected `table`",
+            "CHEVERETO_TENANTS_DB_ISOLATION_MODE: `database` is not served by this host, which has no database for a site; expected `table`",
         ]
     );
 }
@@ -235,6 +235,20 @@ fn the_isolation_mode_has_two_names_for_tables() {
     for mode in ["database", "Prefix", "tables"] {
         assert!(read(mode).is_err(), "{mode}");
     }
+    let read = |mode: &str| {
+        Config::read_with_site_databases(|name| {
+            (name == "CHEVERETO_TENANTS_DB_ISOLATION_MODE").then(|| mode.into())
+        })
+    };
+    for (mode, is_apart) in [("table", false), ("prefix", false), ("database", true)] {
+        let prefix = read(mode).unwrap().site.table_prefix;
+        assert_eq!((prefix.as_str(), prefix.is_apart()), ("chv_", is_apart));
+    }
+    let errors = read("databases").unwrap_err();
+    assert_eq!(
+        errors[0].detail,
+        "expected `table` or `database`; got `databases`"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::machine::{Context, Failure};
 use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
+use crate::store::site_databases;
 use crate::store::standing::{self, Judged};
 use crate::store::write::{Shows, Writer};
 use crate::value::clock::Timestamp;
@@ -152,6 +153,8 @@ enum Again {
     Look(Sql, Judge),
     /// This is the second try. The first one failed for this reason.
     Last(Failure),
+    /// Nothing: this asks why another batch failed, which it may have been meant to.
+    Looking,
 }
 
 /// A request that waits for a batch.
@@ -212,9 +215,17 @@ impl Pending {
         + Send
         + 'static,
     ) -> Self {
+        Self::either_way(batch, |results| Ok(Next::Send(finish(results)?, None)))
+    }
+
+    /// Like [`Pending::or_failed`]. `next` may ask for another batch.
+    pub(crate) fn either_way(
+        batch: Batch,
+        next: impl FnOnce(Result<&mut Results, Failure>) -> Result<Next, ApiError> + Send + 'static,
+    ) -> Self {
         Self {
             batch,
-            finish: Box::new(|results, _| Ok(Next::Send(finish(results)?, None))),
+            finish: Box::new(|results, _| next(results)),
             again: Again::Never,
         }
     }
@@ -258,16 +269,17 @@ impl Pending {
         read: Sql,
         judge: impl FnOnce(&mut Results) -> Result<Option<Response>, ApiError> + Send + 'static,
     ) -> Self {
-        Self::write_or_go_on(batch, finish, read, |results, _| {
+        let next = |results: &mut Results| Ok(Next::Send(finish(results)?, None));
+        Self::write_or_go_on(batch, next, read, |results, _| {
             let response = judge(results)?;
             Ok(response.map(|response| Next::Send(response, None)))
         })
     }
 
-    /// Like [`Pending::write_or_look`]. `judge` may also find another way to carry the request out.
+    /// Like [`Pending::write_or_look`]. `next` may ask for another batch, and `judge` may find another way to carry the request out.
     pub(crate) fn write_or_go_on(
         batch: Batch,
-        finish: impl FnOnce(&mut Results) -> Result<Response, ApiError> + Send + 'static,
+        next: impl FnOnce(&mut Results) -> Result<Next, ApiError> + Send + 'static,
         read: Sql,
         judge: impl FnOnce(&mut Results, &mut Context<'_>) -> Result<Option<Next>, ApiError>
         + Send
@@ -275,7 +287,7 @@ impl Pending {
     ) -> Self {
         Self {
             again: Again::Look(read, Box::new(judge)),
-            ..Self::new(batch, finish)
+            ..Self::then(batch, |results, _| next(results))
         }
     }
 
@@ -285,9 +297,20 @@ impl Pending {
         Self { batch, ..self }
     }
 
+    /// The same, if each site has a database of its own.
+    pub(crate) fn apart(self) -> Self {
+        let batch = site_databases::asked(self.batch);
+        Self { batch, ..self }
+    }
+
     /// The batch to run.
     pub(crate) fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Whether it asks why another batch failed.
+    pub(crate) fn is_looking(&self) -> bool {
+        matches!(self.again, Again::Looking)
     }
 
     /// Goes on with the batch's results.
@@ -306,7 +329,7 @@ impl Pending {
             Err(failure) => failure,
         };
         match again {
-            Again::Never => finish(Err(failure), context),
+            Again::Never | Again::Looking => finish(Err(failure), context),
             Again::Same => Ok(Self::second(batch, finish, failure)),
             Again::Last(first) => Err(twice(&first, &failure)),
             Again::Look(read, judge) => {
@@ -323,7 +346,7 @@ impl Pending {
                         }),
                         Err(second) => Err(twice(&first, &second)),
                     }),
-                    again: Again::Never,
+                    again: Again::Looking,
                 };
                 Ok(Next::Run(look, Some(failure)))
             }

@@ -23,6 +23,10 @@ use crate::wire::http::Response;
 use crate::wire::json::object;
 use crate::wire::rule::Rule;
 
+mod apart;
+
+use apart::Work;
+
 const NO_TENANT: ApiError = ApiError::NotFound { what: "tenant" };
 
 const NO_USER: ApiError = ApiError::NotFound { what: "user" };
@@ -65,12 +69,22 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             if is_trial {
                 return Ok(Next::Send(valid(), None));
             }
+            let password_hash = hashing.hash(&password, context.random)?;
+            let writer = site.writer(context.random)?;
+            if site.is_apart() {
+                let work = Work::Install {
+                    username,
+                    email,
+                    password_hash,
+                    tenants,
+                };
+                return Ok(work.begin(site, writer));
+            }
             let admin = Admin {
                 username: &username,
                 email: &email,
-                password_hash: hashing.hash(&password, context.random)?,
+                password_hash,
             };
-            let writer = site.writer(context.random)?;
             let batch = site.install(&writer, admin);
             let location = tenants.clone();
             let finish =
@@ -171,9 +185,8 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                 return Err(NOT_INSTALLED);
             }
             if is_trial {
-                let batch = Batch::one(site.user(&username));
                 return Ok(Next::Run(
-                    Pending::new(batch, |results| {
+                    Pending::new(site.user(&username), |results| {
                         results.row()?.map(|_| valid()).ok_or(NO_USER)
                     }),
                     None,
@@ -190,6 +203,16 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             };
             let hash = hashing.hash(&password, context.random)?;
             let writer = site.writer(context.random)?;
+            if site.is_apart() {
+                let work = Work::Reset {
+                    username,
+                    password,
+                    password_hash: hash,
+                    secret,
+                    sealer,
+                };
+                return Ok(work.begin(site, writer));
+            }
             let batch = site.reset_password(&writer, &username, hash, secret);
             let (again, opener) = (password.clone(), sealer.clone());
             Ok(Next::Run(
@@ -281,7 +304,14 @@ pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pe
     }
     Ok(Pending::write_or_go_on(
         site.delete(&writer),
-        |_| Ok(Response::empty(204)),
+        move |results| {
+            if site.is_apart()
+                && let Some(mut row) = results.last()?
+            {
+                return Ok(apart::drop_marked(site, row.integer("number")?));
+            }
+            Ok(Next::Send(Response::empty(204), None))
+        },
         aftermath,
         |results, context| {
             let mut found = Aftermath::decode(results)?;

@@ -4,6 +4,7 @@
 //! become part of it. Values are bound to numbered placeholders.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::ops::Range;
@@ -47,10 +48,22 @@ impl Statement {
 }
 
 /// The database that a batch runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// The registry itself: `schema.sql`.
     Registry,
+    /// The database of one tenant's site, by the tenant's id in lower case: 1 to 64 of `[a-z0-9_-]`. It begins empty.
+    Site(String),
+}
+
+/// The database's name for a host that takes texts: `registry`, or `site:` and the id.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry => f.write_str("registry"),
+            Self::Site(id) => write!(f, "site:{id}"),
+        }
+    }
 }
 
 /// Statements to run in order in one transaction, all or nothing, on one database. The result has the rows of each.
@@ -63,8 +76,8 @@ pub struct Batch {
 impl Batch {
     /// The database to run it on.
     #[must_use]
-    pub fn database(&self) -> Database {
-        self.database
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The statements to run.
@@ -79,6 +92,11 @@ impl Batch {
             database: Database::Registry,
             statements: [statement.into_statement()].into(),
         }
+    }
+
+    /// The same statements on another database.
+    pub(crate) fn on(self, database: Database) -> Self {
+        Self { database, ..self }
     }
 
     /// Changes the text of each statement. One without a text does nothing any more, and returns no row.

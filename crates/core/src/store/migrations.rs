@@ -46,6 +46,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0018_feed_days.sql",
     "0019_key_subjects.sql",
     "0020_fewer_indexes.sql",
+    "0021_site_databases.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

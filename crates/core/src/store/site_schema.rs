@@ -1,13 +1,17 @@
 //! The schema of a tenant's own tables. A site keeps its users, albums and files in them, and its statistics are counted from them.
 //!
-//! The schema is this service's own, for SQLite. Times are UTC, `YYYY-MM-DD HH:MM:SS`. All tenants' tables are in one database, and
+//! The schema is this service's own, for SQLite. Times are UTC, `YYYY-MM-DD HH:MM:SS`. All tenants' tables may be in one database, and
 //! SQLite keeps every definition in memory, so each tenant has few tables and few indexes. There are no foreign keys: each would need
 //! another index on the child table, and tables would have to be dropped in the keys' order.
 //!
 //! INVARIANT: these texts have no line break, no quote and no literal, so quoted names are the only variable part of a statement's text.
 
-use crate::sql::Sql;
-use crate::value::table_name::TableNames;
+use alloc::format;
+use alloc::string::String;
+
+use crate::sql::{Sql, Value};
+use crate::value::id::TenantId;
+use crate::value::table_name::{TableNames, TablePrefix};
 
 /// A table that every installed tenant has.
 #[derive(Debug)]
@@ -174,16 +178,40 @@ pub(crate) const TABLES: &[Table] = &[
     },
 ];
 
-/// The statements that create all of a tenant's tables. If a table exists already, its statement fails.
+/// The name by which the registry finds a tenant's site: that of the users' table, or the tenant's id if the site has a database of its own.
+pub(crate) fn key(prefix: &TablePrefix, tenant: &TenantId) -> String {
+    if prefix.is_apart() {
+        tenant.folded()
+    } else {
+        TableNames::of(prefix, tenant).name(USERS).as_str().into()
+    }
+}
+
+/// What comes before a tenant's id in lower case in the name of [`key`], and what comes after it.
+pub(crate) fn around_key(prefix: &TablePrefix) -> [Value; 2] {
+    if prefix.is_apart() {
+        ["".into(), "".into()]
+    } else {
+        [prefix.as_str().into(), format!("_{USERS}").into()]
+    }
+}
+
+/// The statements that create all of a tenant's tables. If a table exists already, its statement fails, or does nothing in a database of the
+/// tenant's own (`store/site_databases.rs`).
 pub(crate) fn create(names: &TableNames) -> impl Iterator<Item = Sql> {
     TABLES.iter().flat_map(move |table| {
         let name = names.name(table.name);
-        let make = Sql::new("CREATE TABLE ")
+        let (create_table, create_index) = if names.are_apart() {
+            ("CREATE TABLE IF NOT EXISTS ", "CREATE INDEX IF NOT EXISTS ")
+        } else {
+            ("CREATE TABLE ", "CREATE INDEX ")
+        };
+        let make = Sql::new(create_table)
             .name(&name)
             .sql(" ")
             .sql(table.definition);
         let indexes = table.indexes.iter().map(move |index| {
-            Sql::new("CREATE INDEX ")
+            Sql::new(create_index)
                 .name(&names.name(index.name))
                 .sql(" ON ")
                 .name(&name)

@@ -7,6 +7,7 @@ use crate::sql::{Batch, Results, Sql, unexpected_result};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency::{Idempotency, Past, Remembered};
 use crate::store::registry;
+use crate::store::site_databases::{self, not_done};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, standing};
 use crate::store::write::Writer;
@@ -24,6 +25,8 @@ pub(crate) struct Site {
     idempotency: Option<Idempotency>,
     id: TenantId,
     names: TableNames,
+    /// The name by which the registry finds it.
+    key: String,
 }
 
 /// The administrator of a new site. The password is hashed already.
@@ -47,6 +50,7 @@ impl Site {
             request_id: request_id.into(),
             idempotency: idempotency.cloned(),
             names: TableNames::of(prefix, &id),
+            key: site_schema::key(prefix, &id),
             id,
         }
     }
@@ -68,16 +72,8 @@ impl Site {
 
     /// Creates the tables and the administrator; a trigger of the audit entry notes that there is a site to count. The result is an [`Installed`].
     pub(crate) fn install(&self, writer: &Writer, admin: Admin<'_>) -> Batch {
-        let insert = Sql::new("INSERT INTO ")
-            .name(&self.names.name(site_schema::USERS))
-            .sql(" (username, email, password_hash, is_admin, is_manager, created_at) VALUES (")
-            .bind(admin.username.as_str())
-            .sql(", ")
-            .bind(admin.email.as_str())
-            .sql(", ")
-            .bind(admin.password_hash)
-            .sql(", 1, 0, ")
-            .bind(writer.now().as_str())
+        let insert = self
+            .insert(writer, admin, " VALUES (")
             .sql(") RETURNING username, email, (SELECT id FROM tenants WHERE id = ")
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
@@ -88,6 +84,21 @@ impl Site {
         let tables = site_schema::create(&self.names);
         let statements = remember.into_iter().chain(tables).chain([insert]);
         self.entered(writer, Action::TenantInstall, None, statements)
+    }
+
+    /// Adds the administrator, up to the end of its values. `values` comes before them.
+    fn insert(&self, writer: &Writer, admin: Admin<'_>, values: &'static str) -> Sql {
+        Sql::new("INSERT INTO ")
+            .name(&self.names.name(site_schema::USERS))
+            .sql(" (username, email, password_hash, is_admin, is_manager, created_at)")
+            .sql(values)
+            .bind(admin.username.as_str())
+            .sql(", ")
+            .bind(admin.email.as_str())
+            .sql(", ")
+            .bind(admin.password_hash)
+            .sql(", 1, 0, ")
+            .bind(writer.now().as_str())
     }
 
     /// Changes a user's password, which is `secret`, encrypted, if it was generated. The first statement returns the user's name; the last one
@@ -136,18 +147,93 @@ impl Site {
     }
 
     /// Reads whether there is a user with this name. The caller's key was judged before.
-    pub(crate) fn user(&self, username: &Username) -> Sql {
-        Sql::new("SELECT 1 AS is_there FROM ")
+    pub(crate) fn user(&self, username: &Username) -> Batch {
+        let read = Sql::new("SELECT 1 AS is_there FROM ")
             .name(&self.names.name(site_schema::USERS))
             .sql(" WHERE username = ")
-            .bind(username.as_str())
+            .bind(username.as_str());
+        if self.is_apart() {
+            site_databases::read(&self.id, read)
+        } else {
+            Batch::one(read)
+        }
     }
 
-    /// Deletes the tenant and drops all of its tables.
+    /// Whether the site has a database of its own. The functions whose names begin with `apart` are for such sites.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.names.are_apart()
+    }
+
+    /// Gives a write of the site its number. The first result is a [`Claim`](site_databases::Claim); the last one is [`Obstacles`].
+    pub(crate) fn apart_claim(&self, writer: &Writer, state: i64) -> Batch {
+        let claim = site_databases::claim(writer, &self.id, state);
+        Batch::of([claim, self.obstacles()])
+    }
+
+    /// Creates the tables and the administrator. An installation that was cut off may have made them, too: nobody knows its users.
+    pub(crate) fn apart_install(&self, writer: &Writer, number: i64, admin: Admin<'_>) -> Batch {
+        let users = self.names.name(site_schema::USERS);
+        let delete = Sql::new("DELETE FROM ").name(&users).sql(" WHERE ");
+        let insert = self.insert(writer, admin, " SELECT ").sql(" WHERE ");
+        let users = [delete, insert].map(|sql| not_done(sql, number));
+        let statements = site_schema::create(&self.names).chain(users);
+        site_databases::work(&self.id, number, statements)
+    }
+
+    /// Changes a user's password. The third result is the user's name.
+    pub(crate) fn apart_reset(&self, number: i64, username: &Username, hash: &str) -> Batch {
+        let update = Sql::new("UPDATE ")
+            .name(&self.names.name(site_schema::USERS))
+            .sql(" SET password_hash = iif(");
+        let update = not_done(update, number)
+            .sql(", ")
+            .bind(hash)
+            .sql(", password_hash) WHERE username = ")
+            .bind(username.as_str())
+            .sql(" RETURNING username");
+        site_databases::work(&self.id, number, [update])
+    }
+
+    /// Notes that the work under a number is done, with its audit entry and the response to remember: `answer`, and `secret`, encrypted. The
+    /// first result has a row if so; the last one is an [`Aftermath`].
+    pub(crate) fn apart_finish(
+        &self,
+        writer: &Writer,
+        number: i64,
+        action: Action,
+        answer: &str,
+        secret: Option<String>,
+    ) -> Batch {
+        let finish = site_databases::finish(&self.id, number);
+        let entry = audit::after_change(Entry {
+            author: Author::Caller(writer),
+            action,
+            subject: self.id.as_str(),
+            now: writer.now(),
+        });
+        let remember = remember(writer, secret, |sql| {
+            sql.sql("json_array(").bind(answer).sql(") WHERE 1")
+        });
+        let first = [finish, entry].into_iter();
+        Batch::of(first.chain(remember).chain([self.aftermath(writer)]))
+    }
+
+    /// Drops the tables under a number.
+    pub(crate) fn apart_drop(&self, number: i64) -> Batch {
+        site_databases::work(&self.id, number, site_schema::drop(&self.names))
+    }
+
+    /// Deletes the tenant and drops all of its tables. Those in a database of their own are only marked: the last result is the number of that
+    /// work, if there is any.
     pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
         let remember = remember(writer, None, |sql| sql.sql("json_array() WHERE 1"));
-        let drops = site_schema::drop(&self.names);
+        let (mark, drops) = if self.is_apart() {
+            (Some(site_databases::condemn(&self.id, writer.now())), None)
+        } else {
+            (None, Some(site_schema::drop(&self.names)))
+        };
+        let drops = mark.into_iter().chain(drops.into_iter().flatten());
         self.entered(
             writer,
             Action::TenantDelete,
@@ -169,10 +255,7 @@ impl Site {
                  EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell"
             ),
         )
-        .values([
-            self.id.as_str().into(),
-            self.names.name(site_schema::USERS).as_str().into(),
-        ]);
+        .values([self.id.as_str().into(), self.key.as_str().into()]);
         self.recalled(sql, None)
     }
 
@@ -190,7 +273,7 @@ impl Site {
         )
         .values([
             self.id.as_str().into(),
-            self.names.name(site_schema::USERS).as_str().into(),
+            self.key.as_str().into(),
             writer.token().into(),
         ]);
         let token = sql.bound();
@@ -261,10 +344,7 @@ impl Obstacles {
     /// # Errors
     /// 401 or 403 by the key's standing, 422 if the `Idempotency-Key` belongs to another request, 404 if there is no such tenant.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
-        let row = results
-            .last()?
-            .ok_or_else(|| unexpected_result("no row of obstacles".into()))?;
-        let mut row = standing::judge(row)?;
+        let mut row = last(results)?;
         let tenant_is_there = row.boolean("tenant_is_there")?;
         let is_installed = row.boolean("is_installed")?;
         let has_cell = row.boolean("has_cell")?;
@@ -297,12 +377,12 @@ pub(crate) struct Aftermath {
 }
 
 impl Aftermath {
-    /// Reads the row of [`Site::aftermath`].
+    /// Reads the row of [`Site::aftermath`], the last result.
     ///
     /// # Errors
     /// 401 or 403 by the key's standing, 422 if the `Idempotency-Key` belongs to another request.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
-        let mut row = standing::judged(results)?;
+        let mut row = last(results)?;
         Ok(Self {
             is_done: row.boolean("is_done")?,
             tenant_id: row.optional_text("tenant_id")?,
@@ -312,6 +392,14 @@ impl Aftermath {
             past: past(&mut row)?,
         })
     }
+}
+
+/// Judges the row of the last result.
+fn last(results: &mut Results) -> Result<Judged, ApiError> {
+    let row = results
+        .last()?
+        .ok_or_else(|| unexpected_result("no row of obstacles".into()))?;
+    standing::judge(row)
 }
 
 /// The result of an installation.

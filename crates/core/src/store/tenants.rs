@@ -25,7 +25,7 @@ use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{CellId, PlanId, TenantId};
 use crate::value::patch::Edit;
-use crate::value::table_name::{TableNames, TablePrefix};
+use crate::value::table_name::TablePrefix;
 use crate::wire::conditional::Version;
 use crate::wire::labels::{Labels, LabelsPatch};
 use crate::wire::page::Page;
@@ -115,7 +115,7 @@ impl SiteState {
     /// `has_tables`: the tenant's tables may be in this database.
     fn of(has_cell: bool, state: Option<String>, job_id: Option<String>, has_tables: bool) -> Self {
         match state {
-            Some(state) if has_cell => Self {
+            Some(state) => Self {
                 state: state.into(),
                 job_id,
             },
@@ -398,7 +398,7 @@ pub(crate) fn create(
     reused_id: ReusedId,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
-    let users = TableNames::of(prefix, &new.id).name(site_schema::USERS);
+    let site = site_schema::key(prefix, &new.id);
     let may_adopt = reused_id == ReusedId::Adopt;
     let limits = stored_limits(&new.limits);
     let env = stored_env(&new.id, &new.env, sealer)?;
@@ -437,7 +437,7 @@ pub(crate) fn create(
         new.plan_id.as_ref().map(PlanId::as_str).into(),
         limits.into(),
         env.into(),
-        users.as_str().into(),
+        site.into(),
         may_adopt.into(),
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
@@ -457,7 +457,7 @@ pub(crate) fn edit(
     prefix: &TablePrefix,
     sealer: &mut EnvSealer<'_>,
 ) -> Result<Batch, ApiError> {
-    let users = TableNames::of(prefix, id).name(site_schema::USERS);
+    let site = site_schema::key(prefix, id);
     let (sets_cell_id, cell_id) = patch.cell_id.columns(|id| Ok(Some(id.as_str())))?;
     let (sets_plan_id, plan_id) = patch.plan_id.columns(|id| Ok(Some(id.as_str())))?;
     let (sets_limits, limits) = patch.limits.columns(|map| Ok(stored_limits(map)))?;
@@ -521,7 +521,7 @@ pub(crate) fn edit(
         labels.into(),
         sets_cell_id.into(),
         cell_id.into(),
-        users.as_str().into(),
+        site.into(),
     ];
     let read = || get(writer, id);
     Ok(ANSWERS.batch(writer, id.as_str(), text, (shows, false), values, read))
@@ -605,7 +605,7 @@ impl Moved {
 
 /// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is a row of [`write::was_there`](crate::store::write::was_there).
 pub(crate) fn delete(writer: &Writer, id: &TenantId, prefix: &TablePrefix) -> Batch {
-    let users = TableNames::of(prefix, id).name(site_schema::USERS);
+    let site = site_schema::key(prefix, id);
     let text = write_into!(
         "delete_tenant",
         "id_is_there, site_is_there, id",
@@ -616,7 +616,7 @@ pub(crate) fn delete(writer: &Writer, id: &TenantId, prefix: &TablePrefix) -> Ba
         is_stale: Some(is_stale!("tenants")),
         ..text
     };
-    let values = [id.as_str().into(), users.as_str().into()];
+    let values = [id.as_str().into(), site.into()];
     write(writer, text, values)
 }
 

@@ -23,6 +23,7 @@ use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit;
 use crate::store::counters::COUNTERS;
+use crate::store::site_databases::{self as databases, dropped};
 use crate::store::site_schema as schema;
 use crate::store::{feed, idempotency, work};
 use crate::task::{TaskError, results, rows};
@@ -79,6 +80,10 @@ pub struct Refresh {
     alone: Vec<TenantId>,
     /// The tenants that could not be counted. Some of them may be gone.
     uncounted: Vec<Failed>,
+    /// The counters of sites that have a database of their own, to be stored.
+    counted: Vec<(TenantId, String)>,
+    /// The databases of sites to drop, with the numbers of the work.
+    condemned: Vec<(TenantId, i64)>,
     report: Report,
 }
 
@@ -89,6 +94,14 @@ enum Stage {
     Choosing,
     /// It counts the tenants of `current`.
     Counting,
+    /// It counts the tenant of `current`, whose site has a database of its own.
+    CountingApart,
+    /// It stores `counted`, the tenants of `current`.
+    Storing,
+    /// It drops the last of `condemned`.
+    Dropping,
+    /// It takes the mark from the last of `condemned`.
+    Dropped,
     /// It looks up which tenants of `uncounted` are gone.
     LookingUp,
 }
@@ -96,6 +109,7 @@ enum Stage {
 impl Refresh {
     /// Begins. `now` becomes `last_job_at`. `slice` is the number of tenants that one batch counts; 0 means 1. A run takes one statement to
     /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted. That of the cron trigger takes eight more.
+    /// If each site has a database of its own, one more finds the writes that were cut off, and each of those takes two batches.
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
@@ -115,9 +129,15 @@ impl Refresh {
                     work::give_back(at),
                 ];
                 let sweeps = sweeps.into_iter().chain(feed::prune(at)).chain(entries);
-                Batch::of(sweeps.chain([choice]))
+                let cut_off = prefix.is_apart().then(|| databases::cut_off(now));
+                Batch::of(sweeps.chain(cut_off).chain([choice]))
             }
             Which::One(_) | Which::All => Batch::one(choice),
+        };
+        let batch = if prefix.is_apart() {
+            databases::asked(batch)
+        } else {
+            batch
         };
         Self {
             prefix,
@@ -130,6 +150,8 @@ impl Refresh {
             small: Vec::new(),
             alone: Vec::new(),
             uncounted: Vec::new(),
+            counted: Vec::new(),
+            condemned: Vec::new(),
             report: Report::default(),
         }
     }
@@ -140,7 +162,7 @@ impl Refresh {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let uncounted = self.uncounted.len() + self.report.failed.len();
         let done = self.report.counted + self.report.gone + count(uncounted);
-        let waiting = self.current.len() + self.alone.len() + self.small.len();
+        let waiting = self.current.len() + self.counted.len() + self.alone.len() + self.small.len();
         (done, done + count(waiting))
     }
 
@@ -168,7 +190,54 @@ impl Refresh {
                 Err(reason) => self.report.failed.push(Failed { tenant: id, reason }),
             }
         }
+        if self.prefix.is_apart() {
+            self.small.append(&mut self.alone);
+            if matches!(self.which, Which::Oldest(_)) {
+                for row in results.last_rows()? {
+                    let (tenant, number) = databases::read_cut_off(row)?;
+                    match TenantId::parse(&tenant) {
+                        Ok(id) => self.condemned.push((id, number)),
+                        Err(reason) => self.report.failed.push(Failed { tenant, reason }),
+                    }
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Reads the counters of `current`, whose site has a database of its own.
+    fn keep(&mut self, rows: Result<Vec<Rows>, Failure>) -> Result<(), ApiError> {
+        let current = mem::take(&mut self.current);
+        for id in current {
+            match &rows {
+                Ok(rows) => {
+                    let mut row = Results::new(rows.clone(), 1)?.outcome()?;
+                    self.counted.push((id, row.text("stats")?));
+                }
+                Err(failure) => self.uncounted.push(Failed {
+                    tenant: id.to_string(),
+                    reason: failure.reason.clone(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the drop of the last of `condemned`. One that fails stays marked for a later run.
+    fn drop_on(&mut self, rows: Result<Vec<Rows>, Failure>) {
+        match rows {
+            Ok(_) if self.stage == Stage::Dropping => self.stage = Stage::Dropped,
+            result => {
+                let condemned = self.condemned.pop();
+                if let (Some((id, _)), Err(failure)) = (condemned, result) {
+                    self.report.failed.push(Failed {
+                        tenant: id.to_string(),
+                        reason: failure.reason,
+                    });
+                }
+                self.stage = Stage::Dropping;
+            }
+        }
     }
 
     /// Reads the result of counting `current`.
@@ -184,13 +253,13 @@ impl Refresh {
                     }
                 }
             }
-            Err(failure) => match current.as_slice() {
-                [id] => self.uncounted.push(Failed {
+            Err(failure) if current.len() == 1 || self.prefix.is_apart() => {
+                self.uncounted.extend(current.iter().map(|id| Failed {
                     tenant: id.to_string(),
-                    reason: failure.reason,
-                }),
-                _ => self.alone.extend(current),
-            },
+                    reason: failure.reason.clone(),
+                }));
+            }
+            Err(_) => self.alone.extend(current),
         }
         Ok(())
     }
@@ -219,6 +288,19 @@ impl Refresh {
 
     /// Counts small tenants first, so that a large one that kills the host costs no other its turn.
     fn next(mut self) -> Step<Self> {
+        if let Some((id, number)) = self.condemned.last() {
+            self.batch = if self.stage == Stage::Dropped {
+                Batch::one(dropped(id, *number))
+            } else {
+                self.stage = Stage::Dropping;
+                let names = TableNames::of(&self.prefix, id);
+                databases::work(id, *number, schema::drop(&names))
+            };
+            return Step::Run(self);
+        }
+        if self.prefix.is_apart() {
+            return self.next_apart();
+        }
         self.current = if self.small.is_empty() {
             self.alone.pop().into_iter().collect()
         } else {
@@ -230,12 +312,45 @@ impl Refresh {
             self.stage = Stage::Counting;
             let counts = self.current.iter();
             Batch::of(counts.map(|id| count(&self.prefix, id, &self.now)))
-        } else if !self.uncounted.is_empty() {
-            self.stage = Stage::LookingUp;
-            Batch::one(look_up(&self.prefix, self.uncounted.iter().take(LOOKED_UP)))
         } else {
-            return Step::Done(Ok(self.report));
+            return self.end();
         };
+        Step::Run(self)
+    }
+
+    /// Counts sites that have a database each, one after the other, and stores the counters of a slice in one batch.
+    fn next_apart(mut self) -> Step<Self> {
+        let is_full = self.counted.len() >= self.slice;
+        self.batch = if let Some(id) = self.small.pop_if(|_| !is_full) {
+            self.stage = Stage::CountingApart;
+            let names = TableNames::of(&self.prefix, &id);
+            let counters = counters(Sql::new("SELECT (SELECT "), &names).sql(") AS stats");
+            let batch = databases::read(&id, counters);
+            self.current = [id].into();
+            batch
+        } else if !self.counted.is_empty() {
+            self.stage = Stage::Storing;
+            let counted = mem::take(&mut self.counted);
+            let now = &self.now;
+            let batch = Batch::of(counted.iter().map(|(id, stats)| store(id, stats, now)));
+            self.current = counted.into_iter().map(|(id, _)| id).collect();
+            batch
+        } else {
+            return self.end();
+        };
+        Step::Run(self)
+    }
+
+    /// Looks up what could not be counted, or ends.
+    fn end(mut self) -> Step<Self> {
+        if self.uncounted.is_empty() {
+            return Step::Done(Ok(self.report));
+        }
+        self.stage = Stage::LookingUp;
+        self.batch = Batch::one(look_up(&self.prefix, self.uncounted.iter().take(LOOKED_UP)));
+        if self.prefix.is_apart() {
+            self.batch = databases::asked(self.batch);
+        }
         Step::Run(self)
     }
 }
@@ -253,7 +368,12 @@ impl Machine for Refresh {
             Stage::Choosing => {
                 results(outcome, &self.batch).and_then(|mut results| self.take(&mut results))
             }
-            Stage::Counting => self.note(rows(outcome)),
+            Stage::Counting | Stage::Storing => self.note(rows(outcome)),
+            Stage::CountingApart => self.keep(rows(outcome)),
+            Stage::Dropping | Stage::Dropped => {
+                self.drop_on(rows(outcome));
+                Ok(())
+            }
             Stage::LookingUp => self.sort_out(rows(outcome)),
         };
         match taken {
@@ -293,7 +413,7 @@ const MOST_CHOSEN: u32 = 490;
 /// command line may choose more, and its statements are limited in length.
 const LOOKED_UP: usize = 500;
 
-/// The lookup of a tenant's users by the name of the table. `?2` is the prefix and `?3` the rest of the name.
+/// The lookup of a tenant's users by the name of the table. `?2` comes before the tenant's id in it, and `?3` after it ([`schema::around_key`]).
 macro_rules! site {
     () => {
         "EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3))"
@@ -302,16 +422,13 @@ macro_rules! site {
 
 /// Chooses tenants, notes their turn, and looks up whether each has a site.
 fn choose(prefix: &TablePrefix, now: &Timestamp, which: &Which, min_age_s: u32) -> Sql {
+    let [before, after] = schema::around_key(prefix);
     let sql = Sql::new(concat!(
         "UPDATE tenants SET stats_turn_at = ?1, has_site = ",
         site!(),
         " WHERE "
     ))
-    .values([
-        now.as_str().into(),
-        prefix.as_str().into(),
-        alloc::format!("_{}", schema::USERS).into(),
-    ]);
+    .values([now.as_str().into(), before, after]);
     let mut sql = match which {
         Which::One(id) => sql.sql("id = ").bind(id.as_str()),
         Which::All => sql.sql(concat!("has_site = 1 OR ", site!())),
@@ -342,16 +459,13 @@ fn look_up<'a>(prefix: &TablePrefix, tenants: impl Iterator<Item = &'a Failed>) 
     let ids: Vec<&str> = tenants.map(|failed| failed.tenant.as_str()).collect();
     // Strings always encode.
     let ids = serde_json::to_string(&ids).unwrap_or_default();
+    let [before, after] = schema::around_key(prefix);
     Sql::new(concat!(
         "UPDATE tenants SET has_site = ",
         site!(),
         " WHERE id IN (SELECT value FROM json_each(?1)) RETURNING id, has_site"
     ))
-    .values([
-        ids.into(),
-        prefix.as_str().into(),
-        alloc::format!("_{}", schema::USERS).into(),
-    ])
+    .values([ids.into(), before, after])
 }
 
 /// One row for each table to count: its part of the name, the sums, and the name that [`COUNTERS`] uses. Each table is walked once.
@@ -400,11 +514,29 @@ const COUNTED: [(&str, &str, &str); 10] = [
     ),
 ];
 
-/// Counts one tenant. The statement returns a row unless the tenant is gone. `json_object` gets 32 arguments, the most that D1 allows
-/// (<https://developers.cloudflare.com/d1/platform/limits/>: "Maximum number of arguments per SQL function: 32").
+/// Counts one tenant. The statement returns a row unless the tenant is gone.
 fn count(prefix: &TablePrefix, id: &TenantId, now: &Timestamp) -> Sql {
-    let names = TableNames::of(prefix, id);
-    let mut sql = Sql::new("UPDATE tenants SET stats = (SELECT json_object(");
+    let sql = Sql::new("UPDATE tenants SET stats = (SELECT ");
+    counters(sql, &TableNames::of(prefix, id))
+        .sql("), last_job_at = ")
+        .bind(now.as_str())
+        .sql(" WHERE id = ")
+        .bind(id.as_str())
+        .sql(" RETURNING id")
+}
+
+/// Stores the counters of a site that has a database of its own. The statement returns a row unless the tenant is gone. Newer counters stay.
+fn store(id: &TenantId, stats: &str, now: &Timestamp) -> Sql {
+    Sql::new(
+        "UPDATE tenants SET stats = iif(last_job_at > ?3, stats, ?2), last_job_at = max(coalesce(last_job_at, ?3), ?3) WHERE id = ?1 RETURNING id",
+    )
+    .values([id.as_str().into(), stats.into(), now.as_str().into()])
+}
+
+/// Adds the object of all counters and the rows that they come from. `json_object` gets 32 arguments, the most that D1 allows
+/// (<https://developers.cloudflare.com/d1/platform/limits/>: "Maximum number of arguments per SQL function: 32").
+fn counters(sql: Sql, names: &TableNames) -> Sql {
+    let mut sql = sql.sql("json_object(");
     for (i, (counter, column)) in COUNTERS.into_iter().enumerate() {
         let separated = if i == 0 { sql } else { sql.sql(", ") };
         sql = separated.bind(counter).sql(", ").sql(column);
@@ -413,9 +545,5 @@ fn count(prefix: &TablePrefix, id: &TenantId, now: &Timestamp) -> Sql {
     for (table, select, name) in COUNTED {
         sql = sql.sql(select).name(&names.name(table)).sql(name);
     }
-    sql.sql("), last_job_at = ")
-        .bind(now.as_str())
-        .sql(" WHERE id = ")
-        .bind(id.as_str())
-        .sql(" RETURNING id")
+    sql
 }

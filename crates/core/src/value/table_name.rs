@@ -1,4 +1,5 @@
-//! Names of a tenant's own tables: `<prefix><tenant id in lower case>_<table>` (contract §8).
+//! Names of a tenant's own tables: `<prefix><tenant id in lower case>_<table>`, or `<prefix><table>` in a database of the tenant's own
+//! (contract §8).
 //!
 //! A name consists of a [`TablePrefix`], a [`TenantId`] and a part from `store/site_schema.rs`. A statement's text accepts such names
 //! only (`Sql::name`), and quotes them, since an identifier may have a `-`.
@@ -17,7 +18,10 @@ use crate::value::text::quote;
 
 /// The start of the names of all tenants' tables: `CHEVERETO_DB_TABLE_PREFIX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TablePrefix(String);
+pub struct TablePrefix {
+    text: String,
+    is_apart: bool,
+}
 
 impl TablePrefix {
     /// The longest prefix, in characters.
@@ -49,36 +53,71 @@ impl TablePrefix {
                 quote(text)
             ));
         }
-        Ok(Self(text.into()))
+        Ok(Self {
+            text: text.into(),
+            is_apart: false,
+        })
     }
 
     /// The prefix.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The same prefix for sites that have a database each.
+    pub(crate) fn apart(self) -> Self {
+        Self {
+            is_apart: true,
+            ..self
+        }
+    }
+
+    /// Whether each site has a database of its own. If not, all sites' tables are in the registry's.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.is_apart
     }
 }
 
 impl Default for TablePrefix {
     /// `chv_`, Chevereto's own default.
     fn default() -> Self {
-        Self("chv_".to_string())
+        Self {
+            text: "chv_".to_string(),
+            is_apart: false,
+        }
     }
 }
 
 /// The start of the names of one tenant's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TableNames(String);
+pub(crate) struct TableNames {
+    start: String,
+    is_apart: bool,
+}
 
 impl TableNames {
     pub(crate) fn of(prefix: &TablePrefix, tenant: &TenantId) -> Self {
         // SQLite ignores the case of table names. Lower case gives each tenant's tables one spelling.
-        Self(format!("{}{}_", prefix.as_str(), tenant.folded()))
+        let start = if prefix.is_apart {
+            prefix.text.clone()
+        } else {
+            format!("{}{}_", prefix.text, tenant.folded())
+        };
+        Self {
+            start,
+            is_apart: prefix.is_apart,
+        }
+    }
+
+    /// Whether the tables are in a database of their own.
+    pub(crate) fn are_apart(&self) -> bool {
+        self.is_apart
     }
 
     /// The name of a table or an index, by its part in `store/site_schema.rs`.
     pub(crate) fn name(&self, part: &'static str) -> TableName {
-        TableName(format!("{}{part}", self.0))
+        TableName(format!("{}{part}", self.start))
     }
 }
 
@@ -141,5 +180,12 @@ mod tests {
         let names = TableNames::of(&TablePrefix::default(), &TenantId::parse("A-b_C").unwrap());
         assert_eq!(names.name("users").as_str(), "chv_a-b_c_users");
         assert_eq!(names.name("users").to_string(), "\"chv_a-b_c_users\"");
+    }
+
+    #[test]
+    fn a_database_of_a_tenants_own_leaves_the_id_out() {
+        let prefix = TablePrefix::parse("my_").unwrap().apart();
+        let names = TableNames::of(&prefix, &TenantId::parse("a").unwrap());
+        assert_eq!(names.name("users").as_str(), "my_users");
     }
 }

@@ -5,6 +5,7 @@ use tenants_core::sql::{Row, Rows, Value};
 
 use crate::ask::{Ask, delete, delete_with_tables, get, new_plan, patch, post};
 use crate::host::{Got, Host};
+use crate::site_databases;
 
 /// A repeatable sequence of numbers: xorshift64 (Marsaglia 2003).
 struct Dice(u64);
@@ -74,26 +75,39 @@ fn send(host: &mut Host, ask: &Ask, dice: &mut Dice, cuts: &mut usize) -> Got {
     })
 }
 
-/// Everything that a caller and an operator can see of the registry, apart from what is random.
+/// Everything that a caller and an operator can see of the registry, apart from what is random. The cron trigger has run before.
 fn state(host: &mut Host) -> (String, String, Vec<String>, Vec<Row>) {
+    site_databases::end_what_was_cut_off(host);
     let lists = ["/tenants", "/tenants-plans"].map(|path| host.expect(200, &get(path)).body);
     let [tenants, plans] = lists.map(|body| String::from_utf8_lossy(body.as_bytes()).into_owned());
     let log = host.sql(
         "SELECT key_id, action, subject, request_id, detail FROM audit_log ORDER BY id",
         &[],
     );
-    (tenants, plans, host.own_tables(), log)
+    let mut tables = host.own_tables();
+    tables.extend(site_databases::tables(host));
+    (tenants, plans, tables, log)
 }
 
 #[test]
 fn a_thousand_writes_through_broken_connections_happen_once_each_and_are_answered_as_if_nothing_had_broken()
  {
+    break_off(Host::new(), 10);
+}
+
+/// The answers are those of tables in the registry, too.
+#[test]
+fn so_do_those_of_sites_that_have_a_database_each() {
+    break_off(site_databases::apart(), 10);
+}
+
+/// Every so many tenants have a site.
+fn break_off(mut broken: Host, sites: usize) {
     let mut whole = Host::new();
-    let mut broken = Host::new();
     let mut dice = Dice(0x1d_e3_90_7e_27_c5);
     let (mut writes, mut cuts, mut lost) = (0, 0, 0);
     for n in 0..138 {
-        for (status, ask) in life(n, n % 10 == 0) {
+        for (status, ask) in life(n, n % sites == 0) {
             writes += 1;
             let ask = ask
                 .request_id(format!("r-{writes}"))

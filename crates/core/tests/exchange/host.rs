@@ -79,6 +79,8 @@ impl Random for Exhausted {
 pub(crate) struct Host {
     pub(crate) api: Api,
     pub(crate) db: Connection,
+    /// The databases of sites, by their ids.
+    pub(crate) sites: BTreeMap<String, Connection>,
     pub(crate) random: Box<dyn Random>,
     pub(crate) now: i64,
     /// A valid key.
@@ -178,6 +180,7 @@ impl Host {
         let mut host = Self {
             api: Api::new(|_| None),
             db: new_database(),
+            sites: BTreeMap::new(),
             random: Box::new(Foreseen(88_172_645_463_325_252)),
             now: NOW,
             key: String::new(),
@@ -207,7 +210,7 @@ impl Host {
                 self.secrets.push((*value).into());
             }
         }
-        self.api = Api::new(|name| self.variables.get(name).cloned());
+        self.api = Api::with_site_databases(|name| self.variables.get(name).cloned());
     }
 
     /// Issues a key without the core's task. Returns its id and text.
@@ -418,8 +421,12 @@ impl Host {
         batch: &Batch,
         mut observe: impl FnMut(&Connection, &Statement),
     ) -> Result<Vec<Rows>, String> {
-        assert_eq!(batch.database(), Database::Registry);
-        tenants_sqlite::run_observed(&mut self.db, batch, |db, statement| {
+        let db = match batch.database() {
+            Database::Registry => &mut self.db,
+            Database::Site(id) => (self.sites.entry(id.clone()))
+                .or_insert_with(|| Connection::open_in_memory().unwrap()),
+        };
+        tenants_sqlite::run_observed(db, batch, |db, statement| {
             invariants::of_statement(db, statement);
             observe(db, statement);
         })

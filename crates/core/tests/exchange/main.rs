@@ -50,6 +50,8 @@ mod rows;
 mod scopes;
 mod sealed_env;
 mod site;
+mod site_databases;
+mod site_statements;
 mod slices;
 mod statements;
 mod stats;

@@ -24,13 +24,14 @@ use crate::ask::{
 use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
 use crate::query_plans::{plan, walks};
+use crate::site_statements::groups_of_sites;
 
 const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/statements.sql");
 
 /// A batch's statements, and those steps of their plans that walk through a table or sort.
-struct Group {
+pub(crate) struct Group {
     name: &'static str,
-    statements: Vec<Statement>,
+    pub(crate) statements: Vec<Statement>,
     walks: BTreeSet<String>,
     /// The triggers that the statements can fire.
     triggers: BTreeSet<String>,
@@ -594,11 +595,12 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let slice = [&count[..], &["USE TEMP B-TREE FOR ORDER BY"]].concat();
     let reseal = Group::of_task("the encryption under a new key", &mut host, reseal);
     groups.push((reseal, set(&slice)));
+    groups.extend(groups_of_sites());
     groups
 }
 
 impl Group {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
             statements: Vec::new(),
@@ -620,7 +622,7 @@ impl Group {
     }
 
     /// Runs a batch. A statement whose text is known already is not noted again.
-    fn run(&mut self, host: &mut Host, batch: &Batch) -> Vec<tenants_core::sql::Rows> {
+    pub(crate) fn run(&mut self, host: &mut Host, batch: &Batch) -> Vec<tenants_core::sql::Rows> {
         let rows = host.run_observed(batch, |db, statement| {
             if self.statements.iter().all(|s| s.text() != statement.text()) {
                 self.statements.push(statement.clone());
