@@ -106,18 +106,26 @@ fn rows(bytes: &[u8]) -> Result<Vec<Record>, String> {
     }
     let mut records = Vec::new();
     let mut row = ByteRecord::new();
-    loop {
-        let line = reader.position().line();
-        match reader.read_byte_record(&mut row) {
-            Ok(false) => return Ok(records),
-            Ok(true) => {
-                let line = row.position().map_or(line, csv::Position::line);
-                let members = cells(&names, &row);
-                records.push(Record { line, members });
-            }
-            Err(error) => return Err(format!("line {line}: {error}")),
-        }
+    // The reader's own line is that of the last record's end, where that is CR LF or blank lines follow.
+    let (mut line, mut counted) = (1, 0);
+    while reader
+        .read_byte_record(&mut row)
+        .map_err(|error| format!("after line {line}: {error}"))?
+    {
+        let start = row.position().map_or(0, csv::Position::byte);
+        let start = usize::try_from(start).unwrap_or(bytes.len());
+        let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let ends = bytes.iter().skip(start).take_while(is_end).count();
+        let passed = bytes.get(counted..start + ends).unwrap_or_default();
+        line += passed
+            .iter()
+            .map(|byte| u64::from(*byte == b'\n'))
+            .sum::<u64>();
+        counted = start + ends;
+        let members = cells(&names, &row);
+        records.push(Record { line, members });
     }
+    Ok(records)
 }
 
 fn cells(names: &[String], row: &ByteRecord) -> Result<Members, String> {
@@ -200,6 +208,12 @@ mod tests {
             shown(read(text.as_bytes()).unwrap()),
             expected.map(|(line, text)| (line, text.to_owned()))
         );
+        let line_of = |text: &str| -> Vec<u64> {
+            let records = read(text.as_bytes()).unwrap();
+            records.iter().map(|record| record.line).collect()
+        };
+        assert_eq!(line_of(&text.replace('\n', "\r\n")), [2, 4, 5]);
+        assert_eq!(line_of("\u{feff}id\n\n\r\na\n\nb\r\n\r\nc"), [4, 6, 8]);
         for bad in ["id,id\n", "id,,b\n"] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");
         }
