@@ -1,0 +1,225 @@
+// Runs `tenants import`, `tenants export` and `tenants api:key:import` against the built Worker.
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { expectTenants, tenants as program } from './cli.mjs'
+import { ROOT, startApi } from './harness.mjs'
+
+const vectors = JSON.parse(readFileSync(path.join(ROOT, 'tests', 'vectors', 'chevereto.json'), 'utf8'))
+const [{ secret: keySecret }] = vectors.api_keys
+
+// wrangler stores the state of `--persist-to DIR` in DIR/v3; Miniflare stores it in the given folder itself.
+const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const varsOf = (api) => ({ TENANTS_URL: api.url, TENANTS_API_KEY: api.key, CHEVERETO_TENANTS_API_REQUEST_SECRET: api.secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET })
+const lines = (rows) => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+const many = (count) => Array.from({ length: count }, (_, i) => ({ id: `t${i}`, hostname: `t${i}.example.com`, is_enabled: i % 2 === 0, plan_id: i % 3 ? null : 'basic', env: { N: String(i) } }))
+
+/** Starts a registry of its own, with short ways to its command line and its state. */
+async function registry(options) {
+  const api = await startApi(options)
+  const vars = varsOf(api)
+  return {
+    ...api,
+    /** Imports a text, and returns the report. */
+    import: async (code, input, ...more) => JSON.parse((await expectTenants(code, ['import', '-', '--format', 'json', ...more], { vars, input })).output),
+    export: async () => (await expectTenants(0, ['export'], { vars })).output,
+    run: (args, more) => program(args, { vars, ...more }),
+    /** How often each action is in the audit log. */
+    entries: async () => Object.fromEntries((await api.sql('SELECT action, count(*) AS n FROM audit_log GROUP BY action ORDER BY action')).map(({ action, n }) => [action, n])),
+    get: async (where) => (await api.expect(200, 'GET', where)).json,
+  }
+}
+const none = { created: 0, existing: 0, valid: 0, refused: 0 }
+
+test('an import is checked, carried out and run again', async () => {
+  const api = await registry()
+  const rows = [
+    { id: 'acme', hostname: 'acme.example.com', is_enabled: true, plan_id: 'gold', labels: { tier: 'gold' }, env: { A: 'é世' } },
+    { type: 'tenant', id: 'Globex', hostname: 'GLOBEX.example.com', is_enabled: 0, external_id: 'C-7', created_at: '2020-01-01 00:00:00', stats: {} },
+    { type: 'plan', id: 'gold', limits: { CHEVERETO_MAX_USERS: '2' } },
+  ]
+  const checked = await api.import(0, lines(rows), '--dry-run')
+  assert.deepEqual(checked, { dry_run: true, plans: { ...none, valid: 1 }, tenants: { ...none, valid: 2 }, refused: [] })
+  assert.deepEqual(await api.entries(), {})
+
+  const first = await api.import(0, lines(rows))
+  assert.deepEqual(first, { dry_run: false, plans: { ...none, created: 1 }, tenants: { ...none, created: 2 }, refused: [] })
+  const created = { 'plan.create': 1, 'tenant.create': 2 }
+  assert.deepEqual(await api.entries(), created)
+  const acme = await api.get('/tenants/acme')
+  assert.deepEqual([acme.plan_id, acme.labels, acme.env], ['gold', { tier: 'gold' }, { A: 'é世' }])
+  const globex = await api.get('/tenants/globex')
+  assert.deepEqual([globex.id, globex.hostname, globex.is_enabled, globex.external_id], ['Globex', 'globex.example.com', false, 'C-7'])
+  assert.notEqual(globex.created_at, '2020-01-01 00:00:00')
+
+  const before = await api.export()
+  const again = await api.import(0, lines(rows))
+  assert.deepEqual([again.plans, again.tenants], [{ ...none, existing: 1 }, { ...none, existing: 2 }])
+  assert.equal(await api.export(), before)
+  assert.deepEqual(await api.entries(), created)
+
+  // Somebody changes a tenant: the file makes it so again, and the other lines write nothing.
+  await api.expect(204, 'PATCH', '/tenants/acme', { body: { env: { A: 'other' } } })
+  await api.import(0, lines(rows))
+  assert.deepEqual((await api.get('/tenants/acme')).env, { A: 'é世' })
+  assert.deepEqual(await api.entries(), { ...created, 'tenant.update': 2 })
+})
+
+test('CSV is imported by the names of its columns', async () => {
+  const api = await registry()
+  const plans = 'id,limits,env\nbasic,"{""A"": ""1""}",\n'
+  assert.deepEqual((await api.import(0, plans, '--type', 'plan')).plans, { ...none, created: 1 })
+  const csv = '\ufeffid,hostname,is_enabled,plan_id,env,labels\r\n'
+    + 'a,a.example.com,1,basic,"{""B"":\r\n""x,y""}","{""tier"": ""gold""}"\r\n'
+    + 'b,b.example.com,0,NULL,\\N,\r\n'
+  assert.deepEqual((await api.import(0, csv)).tenants, { ...none, created: 2 })
+  // A cell may have several lines, so the record after it begins further down.
+  const broken = await api.import(1, `${csv}c,c d,1,,,\r\n`)
+  assert.deepEqual(broken.refused.map(({ line, id }) => [line, id]), [[5, 'c']])
+  const [a, b] = [await api.get('/tenants/a'), await api.get('/tenants/b')]
+  assert.deepEqual([a.is_enabled, a.plan_id, a.env, a.labels], [true, 'basic', { B: 'x,y' }, { tier: 'gold' }])
+  assert.deepEqual([b.is_enabled, b.plan_id, b.env, b.labels], [false, null, {}, {}])
+})
+
+test('lines that are refused are named with the reason, and the others are imported', async () => {
+  const api = await registry()
+  await api.tenant({ id: 'there', hostname: 'there.example.com' })
+  const text = lines([
+    { id: 'a', hostname: 'a.example.com', is_enabled: true },
+    { id: 'b', hostname: 'there.example.com', is_enabled: true },
+    { id: 'c', hostname: 'c d', is_enabled: 'x' },
+    { id: 'd', hostname: 'd.example.com', is_enabled: true, plan_id: 'nobody' },
+  ]) + 'no JSON, and a secret: hunter2\n' + lines([
+    { id: 'A', hostname: 'again.example.com', is_enabled: true },
+    { id: 'e/f', hostname: 'e.example.com', is_enabled: true },
+    { id: 'g', hostname: 'g.example.com', is_enabled: true },
+  ])
+  const expected = [
+    [2, 'b', 'conflict', ['/hostname']], [3, 'c', 'invalid', ['/hostname', '/is_enabled']], [4, 'd', 'invalid', ['/plan_id']],
+    [5, null, 'unusable_line', []], [6, 'A', 'unusable_line', []], [7, 'e/f', 'unusable_line', []],
+  ]
+  for (const [more, tenants] of [[['--dry-run'], { ...none, valid: 2, refused: 6 }], [[], { ...none, created: 2, refused: 6 }], [[], { ...none, existing: 2, refused: 6 }]]) {
+    const report = await api.import(1, text, ...more)
+    assert.deepEqual(report.tenants, tenants)
+    assert.deepEqual(report.refused.map(({ line, id, code, errors = [] }) => [line, id, code, errors.map(({ pointer }) => pointer)]), expected)
+    assert.ok(report.refused.every(({ detail }) => detail.length > 10), JSON.stringify(report.refused))
+    assert.equal((await api.sql("SELECT count(*) AS n FROM audit_log WHERE action <> 'tenant.create'"))[0].n, 0)
+  }
+  assert.deepEqual((await api.get('/tenants?fields=id')).map(({ id }) => id), ['a', 'g', 'there'])
+  const shown = await api.run(['import', '-'], { input: text })
+  assert.equal(shown.code, 1)
+  assert.match(shown.output, /^tenants: 0 created, 2 were there and are as the file says, 6 refused\n$/)
+  assert.match(shown.errors, /^line 2, tenant `b`: error: Conflict: [^\n]*\n +\/hostname: /m)
+  assert.match(shown.errors, /^line 6, tenant `A`: [^\n]*id: line 1 has the same/m)
+  assert.match(shown.errors, /^error: .*6 of the file's lines were refused/m)
+  assert.ok(!shown.errors.includes('hunter2'), shown.errors)
+})
+
+test('an import that the API refuses stops, and exits as the API does', async () => {
+  const api = await registry()
+  const input = lines(many(20))
+  const wrong = await api.run(['import', '-'], { input, vars: { ...varsOf(api), CHEVERETO_TENANTS_API_REQUEST_SECRET: 'another secret of the test' } })
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.errors, /The import stopped[^\n]*0 of 20 tenants done/)
+  assert.match(wrong.errors, /status 401/)
+  assert.deepEqual(await api.entries(), {})
+})
+
+test('an import that was cut off is run again: nothing is done twice, and the end is the same', async () => {
+  const [broken, whole] = [await registry(), await registry()]
+  const input = lines([{ type: 'plan', id: 'basic' }, ...many(400)])
+  await whole.import(0, input)
+  const cut = await broken.run(['import', '-', '--jobs', '8'], { input, onErrors: (text, kill) => /importing tenants: \d{2,} of/.test(text) && kill() })
+  assert.equal(cut.signal, 'SIGKILL')
+  const done = (await broken.get('/tenants')).length
+  assert.ok(done >= 40 && done < 400, `${done} tenants`)
+  const again = await broken.import(0, input)
+  assert.equal(again.tenants.created + again.tenants.existing, 400)
+  assert.ok(again.tenants.existing >= done && again.tenants.created > 0, JSON.stringify(again.tenants))
+  const timeless = (text) => text.replace(/"(created|updated)_at":"[^"]*"/g, '')
+  assert.equal(timeless(await broken.export()), timeless(await whole.export()))
+  assert.deepEqual(await broken.entries(), { 'plan.create': 1, 'tenant.create': 400 })
+  const subjects = await broken.sql('SELECT subject FROM audit_log GROUP BY subject HAVING count(*) > 1')
+  assert.deepEqual(subjects, [])
+})
+
+test('an export of one registry is the import of another', async () => {
+  const [from, to] = [await registry(), await registry()]
+  await from.import(0, lines([{ type: 'plan', id: 'basic', limits: { A: '1' }, env: {} }, { type: 'plan', id: 'empty', external_id: 'P' }, ...many(30)]))
+  const file = path.join(folder, 'all.jsonl')
+  const written = await from.run(['export', '--output', file])
+  assert.deepEqual([written.code, written.output], [0, `wrote ${file}: 2 plans and 30 tenants\n`])
+  assert.equal(statSync(file).mode & 0o77, 0)
+  const text = readFileSync(file, 'utf8')
+  assert.equal(text, await from.export())
+  assert.equal((await from.run(['export', '--output', file])).code, 2)
+  const imported = await to.run(['import', file])
+  assert.deepEqual([imported.code, imported.output], [0, 'plans: 2 created, 0 were there and are as the file says, 0 refused\ntenants: 30 created, 0 were there and are as the file says, 0 refused\n'])
+  const timeless = (rows) => rows.replace(/"(created|updated)_at":"[^"]*"/g, '')
+  assert.equal(timeless(await to.export()), timeless(text))
+})
+
+test("the tenants of a Chevereto installation move in with their encrypted env", async () => {
+  const api = await registry()
+  const usable = vectors.vectors.filter(({ tenant, key_base64: key, name }) => tenant && key === vectors.vectors[0].key_base64 && name !== 'env-typed')
+  assert.ok(usable.length > 15)
+  // As the SQL of docs/CLI.md writes the rows: base64 with line breaks, JSON in its columns. Two vectors may have one id or hostname.
+  const rows = usable.map(({ tenant, stored }, i) => ({
+    type: 'tenant', id: `t${i}`, hostname: `t${i}.example.com`, is_enabled: tenant.is_enabled, plan_id: null,
+    limits: tenant.limits === null ? null : JSON.stringify(tenant.limits), env: stored && stored.replace(/.{76}/g, '$&\n'),
+    created_at: tenant.created_at, updated_at: tenant.updated_at, last_job_at: tenant.last_job_at,
+  }))
+  const key = path.join(folder, 'encryption.key')
+  writeFileSync(key, `${vectors.vectors[0].key_base64}\n`)
+  assert.equal((await api.import(1, lines(rows))).refused.filter(({ detail }) => detail.includes('--chevereto-key')).length, usable.filter(({ stored }) => stored).length)
+  const report = await api.import(1, lines(rows), '--chevereto-key', `@${key}`)
+  // PHP keeps lists, nulls and U+0000, which no variable of this API can have.
+  const refused = report.refused.map(({ line, errors }) => [usable[line - 1].name, errors.map(({ pointer }) => pointer)])
+  assert.deepEqual(refused, [['limits-typed', ['/limits/Z', '/limits/L', '/limits/M']], ['special-characters', ['/env/NUL']]])
+  assert.equal(report.tenants.created + report.tenants.existing, usable.length - 2)
+  for (const [i, { name, env, tenant }] of usable.entries()) {
+    if (refused.some(([other]) => other === name)) continue
+    const got = await api.get(`/tenants/t${i}`)
+    assert.deepEqual(got.env, Object.keys(env ?? {}).length ? env : {}, name)
+    assert.deepEqual(Object.keys(got.limits).sort(), Object.keys(tenant.limits ?? {}).sort(), name)
+    assert.equal(got.is_enabled, Boolean(tenant.is_enabled), name)
+  }
+  const wrong = path.join(folder, 'wrong.key')
+  writeFileSync(wrong, vectors.vectors.find(({ name }) => name === 'other-key').key_base64)
+  const unread = await api.import(1, lines(rows.slice(1, 2)), '--chevereto-key', `@${wrong}`)
+  assert.match(unread.refused[0].detail, /the encryption key does not decrypt the value/)
+})
+
+test('API keys of a Chevereto installation are taken over as they are', async () => {
+  const persist = path.join(folder, 'v3')
+  const options = { persist, vars: { CHEVERETO_TENANTS_API_KEY_SECRET: keySecret } }
+  const api = await registry(options)
+  const [taken, free] = vectors.api_keys.map(({ key }) => key)
+  // The MACs of both are right, but no row has their digests.
+  for (const key of [taken, free]) await api.refuse(401, 'unauthorized', 'POST', '/auth/verify', { key })
+  const { secrets } = api
+  await api.stop()
+  const input = 'id,name,hash,created_at,expires_at\n42,billing,$2y$10$hash,2024-01-02 03:04:05,2031-01-01 00:00:00\n1,other,$2y,2024-01-02 03:04:05,NULL\n'
+  const args = ['api:key:import', '-', '--persist-to', folder]
+  // This registry has a key 1 of its own.
+  const run = await expectTenants(1, args, { input, vars: { TENANTS_OPERATOR: 'the movers' } })
+  assert.equal(run.output, 'imported: key 42\n')
+  assert.match(run.errors, /another key has the id: 1\./)
+  const again = await expectTenants(0, args, { input: input.split('\n').slice(0, 2).join('\n') })
+  assert.equal(again.output, 'imported before: key 42\n')
+
+  const later = await startApi({ persist, schema: false, vars: secrets })
+  const { json } = await later.expect(200, 'POST', '/auth/verify', { key: free })
+  assert.deepEqual(json.key, { id: 42, name: 'billing', created_at: '2024-01-02 03:04:05', expires_at: '2031-01-01 00:00:00', scopes: ['*'], bound: false })
+  const body = later.fresh()
+  await later.expect(201, 'POST', '/tenants', { key: free, body })
+  await later.refuse(401, 'unauthorized', 'POST', '/auth/verify', { key: taken })
+  await later.refuse(401, 'unauthorized', 'POST', '/auth/verify', { key: free.replace(/.$/, (c) => (c === '0' ? '1' : '0')) })
+  const entries = await later.sql("SELECT action, subject, operator FROM audit_log WHERE action LIKE 'api_key.%' ORDER BY id")
+  assert.deepEqual(entries, [{ action: 'api_key.import', subject: '42', operator: 'the movers' }])
+  await later.stop()
+})
