@@ -42,6 +42,7 @@ mod plans;
 mod preferences;
 mod properties;
 mod put;
+mod put_statements;
 mod query_plans;
 mod reseal;
 mod rotation;

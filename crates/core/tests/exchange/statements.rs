@@ -23,6 +23,7 @@ use crate::ask::{
 };
 use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
+use crate::put_statements::requests_of_puts;
 use crate::query_plans::{plan, walks};
 use crate::site_statements::groups_of_sites;
 
@@ -445,7 +446,11 @@ fn patches() -> Vec<Ask> {
 fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let set = |walks: &[&str]| walks.iter().map(|&step| step.to_owned()).collect();
     let mut groups = Vec::new();
-    for (name, ask, walks) in requests().into_iter().chain(requests_of_cells()) {
+    let all = requests()
+        .into_iter()
+        .chain(requests_of_puts())
+        .chain(requests_of_cells());
+    for (name, ask, walks) in all {
         let mut host = host_with_tables();
         let mut group = Group::new(name);
         let mut exchange = host.first(&ask);
