@@ -1,13 +1,15 @@
-//! The only code that knows D1: runs a batch, reads its rows.
+//! The only code that knows D1: runs a batch, reads its rows. Batches of tenants' sites go to [`sites`].
 
 use js_sys::{JsString, Promise};
 use tenants_core::Failure;
 use tenants_core::sql::json::{JSON_ROWS, rows_from_json};
-use tenants_core::sql::{Batch, Rows};
+use tenants_core::sql::{Batch, Database as Named, Rows};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::Env;
 use worker::wasm_bindgen_futures::JsFuture;
+
+use crate::sites;
 
 // One call from wasm runs a batch and returns its rows as one text, a list without its brackets. D1's own interface takes two calls for each
 // statement, and reading a row takes one for each value. A batch crosses as lines: a statement's text, its values in JSON, and whether its
@@ -49,10 +51,19 @@ extern "C" {
 #[wasm_bindgen]
 extern "C" {
     /// The bindings of `wrangler.toml`.
+    #[derive(Clone)]
     type Bindings;
 
     #[wasm_bindgen(method, getter, js_name = DB)]
     fn db(this: &Bindings) -> JsValue;
+
+    #[wasm_bindgen(method, getter, js_name = SITES)]
+    fn sites(this: &Bindings) -> JsValue;
+}
+
+/// Whether `wrangler.toml` binds databases of tenants' sites, as `SITES`.
+pub(crate) fn has_sites(env: &Env) -> bool {
+    !env.unchecked_ref::<Bindings>().sites().is_undefined()
 }
 
 /// Parts of the messages of errors that pass by themselves (<https://developers.cloudflare.com/d1/observability/debug-d1/>). D1 gives its
@@ -68,12 +79,12 @@ const TEMPORARY: [&str; 5] = [
 /// The longest text, in characters, that wasm-bindgen copies.
 const SHORT: usize = 1024;
 
-/// The D1 database that `wrangler.toml` binds as `DB`.
-pub(crate) struct Database(JsValue);
+/// The D1 database that `wrangler.toml` binds as `DB`, and the databases of tenants' sites.
+pub(crate) struct Database(Bindings);
 
 impl Database {
     pub(crate) fn of(env: &Env) -> Self {
-        Self(env.unchecked_ref::<Bindings>().db())
+        Self(env.unchecked_ref::<Bindings>().clone())
     }
 
     /// Runs a batch as one transaction. The result is the rows of each statement.
@@ -91,10 +102,15 @@ impl Database {
     }
 
     async fn rows(&self, batch: &Batch) -> Result<Vec<Rows>, String> {
-        let rows = JsFuture::from(run(&self.0, &lines(batch)))
-            .await
-            .map_err(|error| message(&error))?;
-        rows_from_json(&list_of(rows.unchecked_ref())?)
+        let lines = lines(batch);
+        let rows = match batch.database() {
+            Named::Registry => JsFuture::from(run(&self.0.db(), &lines))
+                .await
+                .map_err(|error| message(&error))?
+                .unchecked_into(),
+            Named::Site(id) => sites::rows(&self.0.sites(), id, &lines).await?,
+        };
+        rows_from_json(&list_of(&rows)?)
     }
 }
 
@@ -142,7 +158,8 @@ fn lines(batch: &Batch) -> String {
     lines
 }
 
-fn message(error: &JsValue) -> String {
+/// The message of an error that JavaScript threw.
+pub(crate) fn message(error: &JsValue) -> String {
     let message = error.dyn_ref::<js_sys::Error>().map(js_sys::Error::message);
     message
         .unwrap_or_else(|| error.unchecked_ref::<js_sys::Object>().to_string())

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::Env;
 
-use crate::log;
+use crate::{d1, log};
 
 thread_local! {
     static API: RefCell<Option<Rc<Api>>> = const { RefCell::new(None) };
@@ -21,7 +21,11 @@ thread_local! {
 pub(crate) fn api(env: &Env) -> Rc<Api> {
     API.with_borrow_mut(|api| {
         Rc::clone(api.get_or_insert_with(|| {
-            let api = Api::new(|name| variable(env, name));
+            let api = if d1::has_sites(env) {
+                Api::with_site_databases(|name| variable(env, name))
+            } else {
+                Api::new(|name| variable(env, name))
+            };
             if api.logs(Level::Warn) {
                 warn_of_unknown(env);
             }

@@ -15,6 +15,7 @@ mod random;
 mod request;
 mod response;
 pub mod running;
+pub mod sites;
 
 use std::time::Duration;
 

@@ -139,4 +139,30 @@ export default {
   },
 }
 
+/** The database of one tenant's site (src/sites.rs). Each call makes the Rust object anew, since the wasm may have started anew in between. */
+export class TenantDatabase {
+  #state
+  #env
+
+  constructor(state, env) {
+    this.#state = state
+    this.#env = env
+  }
+
+  async fetch(request) {
+    const run = async (request, env, state) => {
+      const born = generation
+      const site = new bindings.TenantDatabase(state, env)
+      const response = await site.fetch(request)
+      if (generation === born) site.free()
+      return response
+    }
+    const outcome = await outcomeOf(run, request, this.#env, this.#state)
+    if (outcome instanceof Response) return outcome
+    if (trappedAt !== 0) restartIfQuiet()
+    // The Worker that asked logs it.
+    throw outcome instanceof Error ? outcome : new Error(textOf(outcome))
+  }
+}
+
 const textOf = (error) => String(error?.stack ?? error)

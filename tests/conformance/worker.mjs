@@ -20,6 +20,8 @@ async function instance(config) {
   const own = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'chv\\_%' ESCAPE '\\'")
   for (const { name: table } of own) await api.sql(`DROP TABLE "${table}"`)
   for (const table of TABLES) await api.sql(`DELETE FROM ${table}`)
+  // A site keeps its newest number, so its row stays, too.
+  await api.sql('UPDATE site_databases SET state = 0')
   return api
 }
 

@@ -4,10 +4,12 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { ROOT } from '../e2e/harness.mjs'
 import { runAll } from './compare.mjs'
-import { report, scenarios } from './results.mjs'
+import { apart, assertApart, report, scenarios } from './results.mjs'
 import { startWorker } from './worker.mjs'
 
 test('the Worker passes the conformance set', async () => {
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'node_modules', 'workerd', 'package.json'), 'utf8'))
   report('worker', { host: 'The Worker, in workerd', version, database: 'D1' }, await runAll(scenarios, startWorker))
 })
+
+test('the Worker passes it with a database for each site', async () => assertApart(await runAll(apart, startWorker)))

@@ -102,8 +102,9 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {{ manifest: object, compatibilityDate: string }} [options.worker] another Worker than the built one
  * @param {{ limit: number, period: 10 | 60 }} [options.limiter] the binding RATE_LIMITER
  * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './shim.mjs'
+ * @param {boolean} [options.sites] whether there are databases of sites, whose class a module in front must export, too
  */
-export async function startApi({ vars = {}, persist, schema = true, front, worker, limiter } = {}) {
+export async function startApi({ vars = {}, persist, schema = true, front, worker, limiter, sites = !front && !worker } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
   const config = parseToml(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8'))
   const secrets = { ...freshSecrets(), ...vars }
@@ -121,8 +122,10 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
         env: {
           ...Object.fromEntries(Object.entries(bindings).map(([name, value]) => [name, { type: 'text', value }])),
           ...Object.fromEntries(config.d1_databases.map((d) => [d.binding, { type: 'd1', id: d.database_id }])),
+          ...(sites && Object.fromEntries(config.durable_objects.bindings.map((d) => [d.name, { type: 'durable-object', worker: config.name, exportName: d.class_name }]))),
           ...(limiter && { RATE_LIMITER: { type: 'rate-limit', namespace: '1001', simple: limiter } }),
         },
+        ...(sites && { exports: Object.fromEntries(config.migrations[0].new_sqlite_classes.map((name) => [name, { type: 'durable-object', storage: 'sqlite' }])) }),
       },
       // Miniflare's own entry adds a CF-Connecting-IP to every request. This socket bypasses it, for requests without one.
       dev: { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] },
