@@ -1,10 +1,13 @@
 // Serves the Tenants API with Bun's own server and SQLite: `bun run server.mjs`. Reads secrets and settings from environment variables.
 import { Database } from 'bun:sqlite'
+import { mkdirSync } from 'node:fs'
 import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
 
-const api = new TenantsApi(process.env)
-const database = bunSqlite(new Database(process.env.DATABASE ?? 'tenants.db', { create: true, safeIntegers: true }))
+const file = process.env.DATABASE ?? 'tenants.db'
+const open = (name) => new Database(name, { create: true, safeIntegers: true })
+const api = new TenantsApi(process.env, { siteDatabase })
+const database = bunSqlite(open(file))
 
 await prepareDatabase(database)
 if ((await api.listApiKeys(database)).length === 0) {
@@ -18,3 +21,18 @@ const server = Bun.serve({
   fetch: (request, server) => api.fetch(request, database, { clientAddress: server.requestIP(request)?.address }),
 })
 console.log(`Serving ${server.url}_/api/4`)
+
+/** The database of one site, if CHEVERETO_TENANTS_DB_ISOLATION_MODE is "database": a file each. It is open during a batch only. */
+function siteDatabase(id) {
+  return {
+    batch(statements) {
+      mkdirSync(`${file}.sites`, { recursive: true })
+      const db = open(`${file}.sites/site-${id}.db`)
+      try {
+        return bunSqlite(db).batch(statements)
+      } finally {
+        db.close()
+      }
+    },
+  }
+}

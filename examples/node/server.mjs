@@ -1,12 +1,14 @@
 // Serves the Tenants API with Node's own http server and SQLite: `node server.mjs`. Reads secrets and settings from environment variables.
+import { mkdirSync } from 'node:fs'
 import http from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
 
-const api = new TenantsApi(process.env)
-const database = nodeSqlite(new DatabaseSync(process.env.DATABASE ?? 'tenants.db'))
+const file = process.env.DATABASE ?? 'tenants.db'
+const api = new TenantsApi(process.env, { siteDatabase })
+const database = nodeSqlite(new DatabaseSync(file))
 
 await prepareDatabase(database)
 if ((await api.listApiKeys(database)).length === 0) {
@@ -24,6 +26,21 @@ const server = http.createServer(async (incoming, outgoing) => {
     outgoing.writeHead(error instanceof TypeError ? 400 : 500).end()
   }
 })
+
+/** The database of one site, if CHEVERETO_TENANTS_DB_ISOLATION_MODE is "database": a file each. It is open during a batch only. */
+function siteDatabase(id) {
+  return {
+    batch(statements) {
+      mkdirSync(`${file}.sites`, { recursive: true })
+      const db = new DatabaseSync(`${file}.sites/site-${id}.db`)
+      try {
+        return nodeSqlite(db).batch(statements)
+      } finally {
+        db.close()
+      }
+    },
+  }
+}
 
 /** Converts Node's message to the platform's Request. */
 function requestOf(incoming) {

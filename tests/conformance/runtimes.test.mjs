@@ -7,18 +7,20 @@ import { parse as parseToml } from 'smol-toml'
 import { bundle } from '../../scripts/lib/bundle.mjs'
 import { bun, deno } from '../../scripts/lib/runtimes.mjs'
 import { ROOT, run } from '../e2e/harness.mjs'
-import { report, scenarios } from './results.mjs'
+import { assertApart, report, scenarios } from './results.mjs'
 
 const host = (name) => path.join(ROOT, 'tests', 'conformance', 'hosts', name)
 
 test('the npm package in Bun passes the conformance set', async () => {
-  const { version, result } = JSON.parse(await run(bun(), ['run', host('bun.mjs')]))
+  const { version, result, ofApart } = JSON.parse(await run(bun(), ['run', host('bun.mjs')]))
   report('bun', { host: 'The npm package, in Bun', version, database: 'bun:sqlite' }, result)
+  assertApart(ofApart)
 })
 
 test('the npm package in Deno passes the conformance set', async () => {
-  const { version, result } = JSON.parse(await run(deno(), ['run', '--quiet', '--no-lock', '--allow-read', '--allow-env', host('deno.mjs')]))
+  const { version, result, ofApart } = JSON.parse(await run(deno(), ['run', '--quiet', '--no-lock', '--allow-read', '--allow-env', host('deno.mjs')]))
   report('deno', { host: 'The npm package, in Deno', version, database: 'node:sqlite' }, result)
+  assertApart(ofApart)
 })
 
 test('the npm package in a JavaScript Worker passes the conformance set', async () => {

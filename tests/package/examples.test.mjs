@@ -5,6 +5,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { bun } from '../../scripts/lib/runtimes.mjs'
 import { root } from '../../scripts/lib/run.mjs'
@@ -58,6 +59,15 @@ for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/ser
     const listed = await call(again.url, first.key, 'GET', '/tenants')
     assert.deepEqual([listed.status, await listed.json()], [200, [tenant]])
     await again.stop()
+
+    const apart = await serve(program(), file, { DATABASE, CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'database' })
+    const admin = { username: 'admin', email: 'admin@example.com', password: 'a password' }
+    for (const status of [201, 409]) assert.equal((await call(apart.url, first.key, 'POST', '/tenants/ACME/install', admin)).status, status)
+    const site = new DatabaseSync(path.join(`${DATABASE}.sites`, 'site-acme.db'))
+    assert.deepEqual(site.prepare('SELECT username FROM chv_users').all().map((row) => row.username), ['admin'])
+    site.close()
+    assert.equal((await call(apart.url, first.key, 'DELETE', '/tenants/acme', { drop_tables: true })).status, 204)
+    await apart.stop()
 
     const closed = await serve(program(), file, { DATABASE, CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.7' })
     assert.equal((await call(closed.url, first.key, 'GET', '/tenants')).status, 403)

@@ -68,13 +68,15 @@ const abandoned = onceCollected((handle) => bindings.abandon(handle))
 export class TenantsApi {
   #config
   #log
+  #siteDatabase
   /** The configuration's handle, and the instance that issued it. The registry has a reference to this object, and releases the handle. */
   #api = { handle: 0, generation: 0 }
 
-  constructor(config, { log = logErrors, warn = (text) => console.warn(text) } = {}) {
+  constructor(config, { log = logErrors, warn = (text) => console.warn(text), siteDatabase } = {}) {
     // Copy: the caller may change its object later, and a restarted instance reads the configuration again.
     this.#config = config !== null && typeof config === 'object' ? { ...config } : config
     this.#log = log
+    this.#siteDatabase = siteDatabase
     this.#handle()
     forgotten?.register(this, this.#api)
     for (const text of bindings.unknownVariables(Object.keys(this.#config))) warn(text)
@@ -89,7 +91,7 @@ export class TenantsApi {
     })
     const begun = guarded(() => bindings.begin(
       this.#handle(), request.method, ...partsOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
-    const turn = await finished(begun, database, now)
+    const turn = await finished(begun, database, now, this.#siteDatabase)
     if (turn.afterwards) await noteUse(turn.afterwards, database)
     const init = { status: turn.status, headers: turn.headers }
     if (turn.rest) return new Response(this.#listOf(turn.body, turn.rest, database, now), init)
@@ -129,7 +131,7 @@ export class TenantsApi {
   }
 
   async countStatistics(database, { now } = {}) {
-    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now))
+    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now, this.#siteDatabase))
   }
 
   async createApiKey(database, { name, expiresAt, scopes, bound } = {}) {
@@ -160,7 +162,7 @@ export class TenantsApi {
 
   #handle() {
     if (this.#api.generation !== generation) {
-      const handle = guarded(() => bindings.configure(this.#config))
+      const handle = guarded(() => bindings.configure(this.#config, this.#siteDatabase !== undefined))
       Object.assign(this.#api, { handle, generation })
     }
     return this.#api.handle
@@ -168,22 +170,24 @@ export class TenantsApi {
 }
 
 /** Runs batches until the core needs no more. Returns its last turn. */
-async function finished(begun, database, now) {
+async function finished(begun, database, now, siteDatabase) {
   let turn = JSON.parse(begun)
-  while (turn.statements || turn.wait !== undefined) turn = JSON.parse(await proceed(turn, database, now))
+  while (turn.statements || turn.wait !== undefined) turn = JSON.parse(await proceed(turn, database, now, siteDatabase))
   return turn
 }
 
 /** Runs a batch, or lets the milliseconds `wait` pass: a request waits for the job of a tenant's cell. */
-async function proceed({ handle, statements, wait, issued = generation }, database, now) {
+async function proceed({ handle, site, statements, wait, issued = generation }, registry, now, siteDatabase) {
   const waiting = { handle, generation: issued }
   abandoned?.register(waiting, { ...waiting }, waiting)
   let results
   let failure
   let isUnavailable = false
   try {
-    if (wait === undefined) results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
-    else await new Promise((resolve) => setTimeout(resolve, wait))
+    if (wait === undefined) {
+      const database = site === undefined ? registry : await siteDatabase(site)
+      results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
+    } else await new Promise((resolve) => setTimeout(resolve, wait))
   } catch (error) {
     failure = String(error?.message ?? error)
     isUnavailable = error?.code === 'unavailable'

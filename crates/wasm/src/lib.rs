@@ -23,7 +23,7 @@ use tenants_core::config::{VARIABLES, unknown};
 use tenants_core::crypto::secret::Secret;
 use tenants_core::log::{self, LogEntry};
 use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
-use tenants_core::sql::{Batch, Rows, Statement};
+use tenants_core::sql::{Batch, Database, Rows, Statement};
 use tenants_core::task::TaskError;
 use tenants_core::task::any::{Order, Report, Task};
 use tenants_core::task::keys::KeyRow;
@@ -95,7 +95,7 @@ pub fn header_names() -> String {
 /// # Errors
 /// `invalid_configuration`, with every variable that does not parse or is not a string.
 #[wasm_bindgen(skip_typescript)]
-pub fn configure(variables: &JsValue) -> Result<u32, JsValue> {
+pub fn configure(variables: &JsValue, has_site_databases: bool) -> Result<u32, JsValue> {
     if !variables.is_object() {
         return Err(thrown(
             "invalid_argument",
@@ -108,7 +108,12 @@ pub fn configure(variables: &JsValue) -> Result<u32, JsValue> {
         ));
     }
     let mut errors = Vec::new();
-    let api = Api::new(|name| variable(variables, name, &mut errors));
+    let read = |name| variable(variables, name, &mut errors);
+    let api = if has_site_databases {
+        Api::with_site_databases(read)
+    } else {
+        Api::new(read)
+    };
     if let Err(unread) = api.config() {
         errors.extend(unread.iter().map(|e| FieldError {
             field: e.name,
@@ -303,6 +308,9 @@ fn api_of(handle: u32) -> Rc<Api> {
 enum Turn<'a> {
     Run {
         handle: u32,
+        /// The id of the site on whose database they run. Without it, that is the registry.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        site: Option<&'a str>,
         statements: &'a [Statement],
     },
     Wait {
@@ -466,6 +474,10 @@ fn wait<M: Machine>(machine: M, keep: impl FnOnce(M) -> Waiting) -> String {
     let text = to_json(&match machine.effect() {
         Effect::Batch(batch) => Turn::Run {
             handle,
+            site: match batch.database() {
+                Database::Registry => None,
+                Database::Site(id) => Some(id),
+            },
             statements: batch.statements(),
         },
         Effect::Wait(wait) => Turn::Wait { handle, wait },

@@ -59,6 +59,11 @@ export interface ApiOptions {
    * Without it, the text goes to `console.warn`.
    */
   warn?: (text: string) => void;
+  /**
+   * Returns the database of a tenant's site, by the tenant's id in lower case: 1 to 64 of `[a-z0-9_-]`. It is empty at first. With it,
+   * `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database`; without it, that value is refused.
+   */
+  siteDatabase?: (id: string) => Database | Promise<Database>;
 }
 
 export interface FetchOptions {

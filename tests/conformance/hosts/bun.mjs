@@ -2,11 +2,11 @@
 import { Database } from 'bun:sqlite'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
 import { runAll } from '../compare.mjs'
-import { scenarios } from '../results.mjs'
+import { apart, scenarios } from '../results.mjs'
 import { onPackage } from './package.mjs'
 
-const result = await runAll(scenarios, onPackage(async () => {
+const host = onPackage(async () => {
   const db = new Database(':memory:', { safeIntegers: true })
   return { database: bunSqlite(db), close: () => db.close() }
-}))
-console.log(JSON.stringify({ version: Bun.version, result }))
+})
+console.log(JSON.stringify({ version: Bun.version, result: await runAll(scenarios, host), ofApart: await runAll(apart, host) }))

@@ -7,9 +7,14 @@ export const onPackage = (open) => async (scenario) => {
   const { database, close } = await open(scenario)
   await prepareDatabase(database)
   await checkAdapter(database)
+  const sites = new Map()
+  const siteDatabase = async (id) => {
+    if (!sites.has(id)) sites.set(id, await open(scenario))
+    return sites.get(id).database
+  }
   let api
   try {
-    api = new TenantsApi(scenario.config, { log() {} })
+    api = new TenantsApi(scenario.config, { log() {}, siteDatabase })
   } catch (error) {
     if (error.code !== 'invalid_configuration') throw error
     await close?.()
@@ -22,6 +27,9 @@ export const onPackage = (open) => async (scenario) => {
       const response = await api.fetch(request, database, { clientAddress })
       return { status: response.status, header: (name) => response.headers.get(name), body: await response.text() }
     },
-    stop: close,
+    async stop() {
+      await close?.()
+      for (const site of sites.values()) await site.close?.()
+    },
   }
 }
