@@ -70,7 +70,9 @@ def main():
     db = open_database(options.database)
     prefixes = ("CHEVERETO_", "TENANTS_")
     variables = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
-    Handler.api = Exchange(load(options.component), variables, db)
+    # With CHEVERETO_TENANTS_DB_ISOLATION_MODE=database, each site has a file of its own.
+    sites = None if options.database == ":memory:" else f"{options.database}.sites"
+    Handler.api = Exchange(load(options.component), variables, db, sites)
     Handler.api.prepare_database()
     server = HTTPServer(("127.0.0.1", options.port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

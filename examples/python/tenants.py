@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from wasmtime import Engine, Store
 from wasmtime.component import Component, Linker, Record, Variant
 
-PACKAGE = "tenants:api/{}@0.2.0"
+PACKAGE = "tenants:api/{}@0.3.0"
 # The longest body that the API accepts. A host need not read a longer one.
 BODY_LIMIT_BYTES = 65536
 # The number of random bytes that one request may use.
@@ -47,6 +47,25 @@ def open_database(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA foreign_keys = ON")
     return db
+
+
+class Databases:
+    """The registry, and, if there is a folder for them, a file for each tenant's site."""
+
+    def __init__(self, registry: sqlite3.Connection, sites: str | None = None):
+        self.registry = registry
+        self.sites = sites
+
+    def run(self, batch: list[Record], site: str | None = None) -> list | Variant:
+        """Runs a batch on the registry, or on the database of this site. An id has no character but [a-z0-9_-]."""
+        if site is None:
+            return run_batch(self.registry, batch)
+        os.makedirs(self.sites, exist_ok=True)
+        db = open_database(os.path.join(self.sites, f"site-{site}.db"))
+        try:
+            return run_batch(db, batch)
+        finally:
+            db.close()
 
 
 def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | Variant:
@@ -117,9 +136,9 @@ class Tasks:
 class Exchange(Tasks):
     """The world `exchange`: this program runs the batches, and passes in the time and the random bytes."""
 
-    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
+    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection, sites: str | None = None):
         engine, component = loaded
-        self.db = db
+        self.databases = Databases(db, sites)
         self.store = Store(engine)
         # This world imports nothing.
         self.instance = Linker(engine).instantiate(self.store, component)
@@ -129,19 +148,19 @@ class Exchange(Tasks):
                      "[static]exchange.resume", "[method]rest.batch", "[static]rest.resume", "[static]running-task.resume"):
             index = self.instance.get_export_index(self.store, name, interface)
             self.functions[name] = self.instance.get_func(self.store, index)
-        self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items())))
+        self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items()), sites is not None))
 
     def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None, origin: str | None = None) -> Answer:
         """Answers a request. `headers` are pairs. `body` may be `TOO_LARGE` or `INCOMPLETE`. `origin` is the URL's scheme and authority."""
         request = _request(method, target, headers, body, client, origin)
         step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
         while step.tag == "run":
-            rows = run_batch(self.db, step.payload.batch)
+            rows = self.databases.run(step.payload.batch, step.payload.site)
             # The call consumes the exchange: wasmtime raises an error if you pass it again.
             step = self._call("[static]exchange.resume", step.payload.exchange, rows)
         answer = step.payload.answer if step.tag == "open" else step.payload
         # A server that can do so runs these after it has sent the response. Nothing but the time of the key's last use depends on them.
-        if answer.afterwards and isinstance(failed := run_batch(self.db, answer.afterwards), Variant):
+        if answer.afterwards and isinstance(failed := self.databases.run(answer.afterwards), Variant):
             print(f"the key's use could not be noted: {failed.payload}", file=sys.stderr)
         if step.tag == "open":
             # A server that can send parts sends each at once, and closes the connection if one fails. This one sends a list as a whole.
@@ -151,7 +170,7 @@ class Exchange(Tasks):
     def _whole(self, opened: Record) -> Answer:
         answer, rest = _answer(opened.answer), opened.rest
         while rest is not None:
-            rows = run_batch(self.db, self._call("[method]rest.batch", rest))
+            rows = self.databases.run(self._call("[method]rest.batch", rest))
             part = self._call("[static]rest.resume", rest, rows)
             # wasmtime returns a result without its tag, because the two cases have different types. This one is the answer to a failure.
             if hasattr(part, "response"):
@@ -169,7 +188,7 @@ class Exchange(Tasks):
         step = _unwrap(self._call("[method]api.begin-task", self.api, task, int(time.time()), os.urandom(RANDOM_BYTES)))
         # wasmtime returns a step without its tag, because the two cases have different types: a record to run, or a variant when done.
         while isinstance(step, Record):
-            step = _unwrap(self._call("[static]running-task.resume", step.task, run_batch(self.db, step.batch)))
+            step = _unwrap(self._call("[static]running-task.resume", step.task, self.databases.run(step.batch, step.site)))
         return step.payload
 
     def _call(self, name: str, *arguments):
@@ -182,20 +201,22 @@ class Exchange(Tasks):
 class Service(Tasks):
     """The world `service`: the component calls this program for the database, the time and random bytes."""
 
-    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection):
+    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection, sites: str | None = None):
         engine, component = loaded
+        databases = Databases(db, sites)
         self.variables = _pairs(variables.items())
         self.store = Store(engine)
         linker = Linker(engine)
         imports = {
-            "database": ("run", lambda _store, batch: run_batch(db, batch)),
-            "clock": ("now", lambda _store: int(time.time())),
-            "randomness": ("bytes", lambda _store, count: os.urandom(count)),
+            "database": {"run": lambda _store, batch, site: databases.run(batch, site), "has-sites": lambda _store: sites is not None},
+            "clock": {"now": lambda _store: int(time.time())},
+            "randomness": {"bytes": lambda _store, count: os.urandom(count)},
         }
         with linker.root() as root:
-            for interface, (name, function) in imports.items():
+            for interface, functions in imports.items():
                 with root.add_instance(PACKAGE.format(interface)) as instance:
-                    instance.add_func(name, function)
+                    for name, function in functions.items():
+                        instance.add_func(name, function)
         instance = linker.instantiate(self.store, component)
         self.functions = {name: instance.get_func(self.store, name) for name in ("handle", "do-task")}
 

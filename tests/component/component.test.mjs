@@ -34,12 +34,12 @@ async function importedFunctions(world) {
 
 test('each world imports only the interfaces it names, and no file, socket or environment', async () => {
   const imports = async (world) => [...(await componentWit(component(world))).matchAll(/^ {2}import ([^;]+);/gm)].map(([, name]) => name)
-  assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.2.0'])
-  assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.2.0`))
+  assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.3.0'])
+  assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.3.0`))
   // The interface `types` has no functions.
   assert.deepEqual(await importedFunctions('exchange'), [])
   assert.deepEqual(await importedFunctions('service'), [
-    'tenants:api/database@0.2.0.run', 'tenants:api/clock@0.2.0.now', 'tenants:api/randomness@0.2.0.bytes',
+    'tenants:api/database@0.3.0.run', 'tenants:api/database@0.3.0.has-sites', 'tenants:api/clock@0.3.0.now', 'tenants:api/randomness@0.3.0.bytes',
   ])
 })
 
@@ -71,7 +71,7 @@ test('every item of the WIT is documented', () => {
 /** Creates an API of the world `exchange`, a database, and a key through the component. */
 async function started(variables = SECRETS) {
   const { exchanges } = await instantiate('exchange')
-  const api = exchanges.Api.create(pairs(variables))
+  const api = exchanges.Api.create(pairs(variables), false)
   const database = freshDatabase()
   const key = doTask(exchanges, api, database, create('tests')).val
   return { exchanges, api, database, key }
@@ -115,7 +115,7 @@ test('a long list comes in parts in the world exchange, and whole in the world s
   assert.equal(JSON.parse(response.body).length, 6000)
 
   const service = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(database, batch) },
+    'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
     'tenants:api/clock': { now: nowSeconds },
     'tenants:api/randomness': { bytes: randomBytes },
   })
@@ -232,7 +232,7 @@ test('the world exchange prepares a database, creates, lists and deletes keys, a
 test('the world service prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
   const database = emptyDatabase()
   const { doTask } = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(database, batch) },
+    'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
     'tenants:api/clock': { now: nowSeconds },
     'tenants:api/randomness': { bytes: randomBytes },
   })

@@ -93,10 +93,13 @@ export const nowSeconds = () => BigInt(Math.floor(Date.now() / 1000))
 /** Returns random bytes, by default as many as `begin` needs. */
 export const randomBytes = (count = 256) => crypto.getRandomValues(new Uint8Array(count))
 
-/** Sends a request through the world `exchange`, and returns its answer. */
-export function exchange({ Exchange, Rest }, api, database, request) {
+/** Sends a request through the world `exchange`, and returns its answer. `siteDatabase` returns the database of a site. */
+export function exchange({ Exchange, Rest }, api, database, request, siteDatabase) {
   let step = api.begin(request, nowSeconds(), randomBytes())
-  while (step.tag === 'run') step = Exchange.resume(step.val.exchange, runBatch(database, step.val.batch))
+  while (step.tag === 'run') {
+    const { batch, site } = step.val
+    step = Exchange.resume(step.val.exchange, runBatch(site === undefined ? database : siteDatabase(site), batch))
+  }
   const { afterwards } = step.tag === 'send' ? step.val : step.val.answer
   if (afterwards.length > 0) assert.equal(runBatch(database, afterwards).tag, 'ok')
   if (step.tag === 'send') return step.val
@@ -115,4 +118,13 @@ export function doTask({ RunningTask }, api, database, task) {
   let step = api.beginTask(task, nowSeconds(), randomBytes())
   while (step.tag === 'run') step = RunningTask.resume(step.val.task, runBatch(database, step.val.batch))
   return step.val
+}
+
+/** Returns a function that returns the database of a site, by its id: each has one in memory. */
+export function sitesInMemory() {
+  const sites = new Map()
+  return (id) => {
+    if (!sites.has(id)) sites.set(id, emptyDatabase())
+    return sites.get(id)
+  }
 }

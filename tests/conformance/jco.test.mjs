@@ -1,9 +1,9 @@
 // Runs each world of the component in JavaScript, transpiled by jco, with node:sqlite.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { doTask, emptyDatabase, exchange, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch } from '../component/jco.mjs'
+import { doTask, emptyDatabase, exchange, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch, sitesInMemory } from '../component/jco.mjs'
 import { runAll } from './compare.mjs'
-import { report, scenarios } from './results.mjs'
+import { apart, assertApart, report, scenarios } from './results.mjs'
 
 const database = 'node:sqlite'
 
@@ -28,28 +28,32 @@ test('the world exchange in Node passes the conformance set', async () => {
   const start = ({ config }) => {
     let api
     try {
-      api = exchanges.Api.create(pairs(config))
+      api = exchanges.Api.create(pairs(config), true)
     } catch (errors) {
       if (!isRefusal(errors)) throw errors
       return { refused: true }
     }
     const database = emptyDatabase()
     doTask(exchanges, api, database, { tag: 'prepare-database' })
-    return host(database, (request) => exchange(exchanges, api, database, request))
+    const siteDatabase = sitesInMemory()
+    return host(database, (request) => exchange(exchanges, api, database, request, siteDatabase))
   }
   report('jco-exchange', { host: 'The component in Node, by jco: `exchange`', version: jcoVersion, database }, await runAll(scenarios, start))
+  assertApart(await runAll(apart, start))
 })
 
 test('the world service in Node passes the conformance set', async () => {
   let current
+  let siteDatabase
   const service = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(current, batch) },
+    'tenants:api/database': { run: (batch, site) => runBatch(site === undefined ? current : siteDatabase(site), batch), hasSites: () => true },
     'tenants:api/clock': { now: nowSeconds },
     'tenants:api/randomness': { bytes: randomBytes },
   })
   const start = ({ config }) => {
     const database = emptyDatabase()
     current = database
+    siteDatabase = sitesInMemory()
     try {
       const { tag, val } = service.doTask(pairs(config), { tag: 'prepare-database' })
       assert.equal(tag, 'ok', `${val?.tag}: ${val?.val}`)
@@ -60,4 +64,5 @@ test('the world service in Node passes the conformance set', async () => {
     return host(database, (request) => service.handle(pairs(config), request))
   }
   report('jco-service', { host: 'The component in Node, by jco: `service`', version: jcoVersion, database }, await runAll(scenarios, start))
+  assertApart(await runAll(apart, start))
 })

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { root } from '../../scripts/lib/run.mjs'
 import { noPython, python, wasmtimeVersion } from '../component/python.mjs'
 import { runAll } from './compare.mjs'
-import { report, scenarios } from './results.mjs'
+import { apart, assertApart, report, scenarios } from './results.mjs'
 
 const skip = noPython()
 
@@ -38,6 +38,7 @@ for (const world of ['exchange', 'service']) {
         }
       }
       report(`python-${world}`, { host: `The component in Python, by wasmtime: \`${world}\``, version: wasmtimeVersion, database: 'sqlite3' }, await runAll(scenarios, start))
+      assertApart(await runAll(apart, start))
     } finally {
       child.stdin.end()
     }

@@ -15,7 +15,7 @@ mod bindings {
     wit_bindgen::generate!({
         world: "tenants:api/exchange",
         path: "wit",
-        with: { "tenants:api/types@0.2.0": crate::types::bindings::tenants::api::types },
+        with: { "tenants:api/types@0.3.0": crate::types::bindings::tenants::api::types },
     });
 
     export!(World with_types_in self);
@@ -44,8 +44,8 @@ impl wit::Guest for World {
 }
 
 impl wit::GuestApi for Api {
-    fn create(variables: Vec<Variable>) -> Result<wit::Api, Vec<VariableError>> {
-        types::configure(variables).map(wit::Api::new)
+    fn create(variables: Vec<Variable>, has_sites: bool) -> Result<wit::Api, Vec<VariableError>> {
+        types::configure(variables, has_sites).map(wit::Api::new)
     }
 
     fn begin(&self, request: Request, now: i64, random: Vec<u8>) -> wit::Step {
@@ -147,6 +147,7 @@ fn answered(step: Step<Exchange>, now: i64, random: GivenRandom) -> wit::Step {
         },
         Step::Run(machine) => wit::Step::Run(wit::Pending {
             batch: batch_of(&machine),
+            site: site_of(&machine),
             exchange: wit::Exchange::new(Waiting {
                 machine,
                 now,
@@ -161,6 +162,7 @@ fn reported(step: Step<Task>, now: i64, random: GivenRandom) -> Result<wit::Task
         Step::Done(report) => wit::TaskStep::Done(task_result(report?)),
         Step::Run(machine) => wit::TaskStep::Run(wit::PendingTask {
             batch: batch_of(&machine),
+            site: site_of(&machine),
             task: wit::RunningTask::new(Waiting {
                 machine,
                 now,
@@ -177,4 +179,8 @@ fn batch_of(machine: &impl Machine) -> Vec<types::Statement> {
         .batch()
         .map(types::batch)
         .unwrap_or_default()
+}
+
+fn site_of(machine: &impl Machine) -> Option<String> {
+    machine.effect().batch().and_then(types::site)
 }

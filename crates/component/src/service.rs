@@ -17,7 +17,7 @@ mod bindings {
     wit_bindgen::generate!({
         world: "tenants:api/service",
         path: "wit",
-        with: { "tenants:api/types@0.2.0": crate::types::bindings::tenants::api::types },
+        with: { "tenants:api/types@0.3.0": crate::types::bindings::tenants::api::types },
     });
 
     export!(World with_types_in self);
@@ -73,7 +73,7 @@ fn under(
     let kept = match kept {
         Some(kept) => kept,
         None => Configured {
-            api: types::configure(variables)?,
+            api: types::configure(variables, database::has_sites())?,
             variables: given,
         },
     };
@@ -85,7 +85,8 @@ struct Imports(Imported);
 
 impl Host for Imports {
     fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
-        types::rows_of(database::run(&types::batch(batch)))
+        let site = types::site(batch);
+        types::rows_of(database::run(&types::batch(batch), site.as_deref()))
     }
 
     fn unix_seconds(&mut self) -> i64 {

@@ -27,7 +27,7 @@ pub(crate) use bindings::tenants::api::types::{
 pub(crate) mod bindings {
     wit_bindgen::generate!({
         // Both worlds' types, once: each world's own bindings are told to take these.
-        inline: "package tenants:both; world types { import tenants:api/types@0.2.0; }",
+        inline: "package tenants:both; world types { import tenants:api/types@0.3.0; }",
         path: "wit",
         generate_all,
         generate_unused_types: true,
@@ -41,7 +41,10 @@ pub(crate) type Outcome = Result<Vec<Vec<Vec<Value>>>, BatchError>;
 const _: () = assert!(BODY_LIMIT_BYTES == 65_536);
 
 /// Parses a configuration. The error has every wrong variable.
-pub(crate) fn configure(variables: Vec<Variable>) -> Result<Api, Vec<VariableError>> {
+pub(crate) fn configure(
+    variables: Vec<Variable>,
+    has_sites: bool,
+) -> Result<Api, Vec<VariableError>> {
     let mut errors = Vec::new();
     for (at, variable) in variables.iter().enumerate() {
         let name = &variable.name;
@@ -55,10 +58,15 @@ pub(crate) fn configure(variables: Vec<Variable>) -> Result<Api, Vec<VariableErr
         .into_iter()
         .map(|v| (v.name, Zeroizing::new(v.value)))
         .collect();
-    let api = Api::new(|name| {
+    let read = |name: &'static str| {
         let found = variables.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.to_string())
-    });
+    };
+    let api = if has_sites {
+        Api::with_site_databases(read)
+    } else {
+        Api::new(read)
+    };
     if let Err(invalid) = api.config() {
         errors.extend(invalid.iter().map(|error| {
             VariableError::Invalid(InvalidVariable {
@@ -144,13 +152,19 @@ impl From<CoreAnswer> for Answer {
 
 /// A batch, for the host to run.
 pub(crate) fn batch(batch: &sql::Batch) -> Vec<Statement> {
-    // Another database is another function of the worlds.
-    debug_assert_eq!(batch.database(), &Database::Registry);
     let statements = batch.statements().iter().map(|statement| Statement {
         text: statement.text().into(),
         values: statement.values().iter().map(Value::from).collect(),
     });
     statements.collect()
+}
+
+/// The site on whose database a batch runs.
+pub(crate) fn site(batch: &sql::Batch) -> Option<String> {
+    match batch.database() {
+        Database::Registry => None,
+        Database::Site(id) => Some(id.clone()),
+    }
 }
 
 impl From<&sql::Value> for Value {

@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -16,7 +17,7 @@ WORLDS = {"exchange": Exchange, "service": Service}
 def main():
     world = sys.argv[1]
     loaded = load(str(ROOT / "target" / "component" / f"{world}.wasm"))
-    db = api = None
+    db = api = folder = None
     for line in sys.stdin:
         command = json.loads(line)
         answer = {}
@@ -24,8 +25,10 @@ def main():
             if db is not None:
                 db.close()
             db = open_database(":memory:")
+            # The files of the scenario before are gone with its folder.
+            folder = tempfile.TemporaryDirectory()
             try:
-                api = WORLDS[world](loaded, command["config"], db)
+                api = WORLDS[world](loaded, command["config"], db, folder.name)
                 # The world `service` reads the configuration with the first call.
                 api.prepare_database()
             except Refused as error:
