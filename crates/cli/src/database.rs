@@ -264,6 +264,10 @@ impl Database {
     /// # Errors
     /// Fails if wrangler or the database fails.
     pub fn run_batch(&self, batch: &Batch) -> Result<Vec<core_sql::Rows>, Error> {
+        if *batch.database() != tenants_core::sql::Database::Registry {
+            let detail = "the command line reaches no database of a site";
+            return Err(Error::Database(detail.into()));
+        }
         let rows = self.execute(&sql::script(batch))?.into_core()?;
         let (results, statements) = (rows.len(), batch.statements().len());
         if results != statements {

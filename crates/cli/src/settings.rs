@@ -97,6 +97,8 @@ pub struct Needs {
     pub plain: &'static [&'static str],
     /// A `wrangler.toml` to read instead of the project's.
     pub wrangler_toml: Option<PathBuf>,
+    /// Whether the job knows that each site may have a database of its own, and asks the registry alone.
+    pub site_databases: bool,
 }
 
 impl<'a> Settings<'a> {
@@ -307,8 +309,13 @@ impl<'a> Settings<'a> {
             };
             values.extend(found.map(|value| (name, value)));
         }
-        Config::read(|name| values.get(name).map(|value| value.text().to_owned()))
-            .map_err(Error::of_variables)
+        let read = |name: &'static str| values.get(name).map(|value| value.text().to_owned());
+        let config = if needs.site_databases {
+            Config::read_with_site_databases(read)
+        } else {
+            Config::read(read)
+        };
+        config.map_err(Error::of_variables)
     }
 
     /// Returns the plain variables (`[vars]`) of the given `wrangler.toml`, or of the project's. Skips values that are not text.

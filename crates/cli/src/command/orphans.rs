@@ -41,7 +41,11 @@ pub struct OrphansArgs {
 pub fn run(args: &OrphansArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[("TENANT", "/tenant"), ("TABLES", "/tables")];
     let needs = Needs {
-        plain: &["CHEVERETO_DB_TABLE_PREFIX"],
+        plain: &[
+            "CHEVERETO_DB_TABLE_PREFIX",
+            "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
+        ],
+        site_databases: true,
         wrangler_toml: args.database.config.clone(),
         ..Needs::default()
     };
@@ -70,11 +74,16 @@ pub fn run(args: &OrphansArgs, session: &Session<'_>, world: &mut World<'_>) -> 
             progress.show(done, total);
         })?
     };
-    show(&report, session, world)?;
+    show(&report, config.has_site_databases(), session, world)?;
     judge(&report)
 }
 
-fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+fn show(
+    report: &Report,
+    has_site_databases: bool,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
     if session.format == Format::Json {
         return session.show_own(report, world);
     }
@@ -86,7 +95,13 @@ fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result
     if ids.is_empty() {
         return Ok(());
     }
-    session.say(&format!("dropped the tables of {}", ids.join(", ")), world)
+    let ids = ids.join(", ");
+    let text = if has_site_databases {
+        format!("the cron trigger will drop the sites of {ids}")
+    } else {
+        format!("dropped the tables of {ids}")
+    };
+    session.say(&text, world)
 }
 
 fn judge(report: &Report) -> Result<(), Error> {

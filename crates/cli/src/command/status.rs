@@ -75,6 +75,9 @@ struct Shown<'a> {
     late_statistics: Option<i64>,
     unreadable: Option<Vec<Place<'a>>>,
     audit_entries: Option<i64>,
+    /// Absent unless each site has a database of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sites_under_way: Option<i64>,
     database_bytes: Option<u64>,
     database_limit_bytes: u64,
     attention: &'a [Attention],
@@ -90,7 +93,11 @@ pub fn run(args: &StatusArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             "CHEVERETO_ENCRYPTION_KEY",
             "CHEVERETO_ENCRYPTION_KEY_PREVIOUS",
         ],
-        plain: &["TENANTS_STATS_MIN_AGE"],
+        plain: &[
+            "TENANTS_STATS_MIN_AGE",
+            "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
+        ],
+        site_databases: true,
         wrangler_toml: args.database.config.clone(),
         ..Needs::default()
     };
@@ -182,6 +189,7 @@ fn shown<'a>(report: &'a Report, size: &Size, attention: &'a [Attention]) -> Sho
         late_statistics: registry.map(|r| r.late_statistics),
         unreadable: registry.and_then(|r| r.unreadable.as_ref()).map(places),
         audit_entries: registry.map(|r| r.audit_entries),
+        sites_under_way: registry.and_then(|r| r.sites_under_way),
         database_bytes: size.bytes,
         database_limit_bytes: size.limit,
         attention,
@@ -212,6 +220,9 @@ fn fields(report: &Report, size: &Size) -> Vec<(String, String)> {
             ("env", env(registry.unreadable.as_deref())),
             ("audit log", format!("{} entries", registry.audit_entries)),
         ]);
+        if let Some(sites) = registry.sites_under_way {
+            fields.push(("sites", format!("{sites} to be installed or dropped")));
+        }
     }
     fields.push(("database", bytes(size)));
     let fields = fields.into_iter();

@@ -121,6 +121,19 @@ pub(crate) fn cut_off(now: &Timestamp) -> Sql {
     .values([now.as_str().into(), CUT_OFF_S.into(), DROPPED.into()])
 }
 
+/// Finds the installed sites whose tenant is no longer there. The first column stands for a table's name.
+pub(crate) fn orphans() -> Sql {
+    Sql::new(
+        "SELECT tenant_id AS name, tenant_id AS id FROM site_databases WHERE state = 3 \
+         AND NOT EXISTS (SELECT 1 FROM tenants WHERE tenants.id = site_databases.tenant_id) ORDER BY tenant_id",
+    )
+}
+
+/// Counts the sites that are being installed or are to be dropped.
+pub(crate) fn under_way() -> Sql {
+    Sql::new("SELECT count(*) AS sites FROM site_databases WHERE state IN (1, 2)")
+}
+
 /// Reads a row of [`cut_off`].
 pub(crate) fn read_cut_off(row: Vec<Value>) -> Result<(String, i64), ApiError> {
     let mut row = Columns::new(row);

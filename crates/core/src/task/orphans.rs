@@ -3,6 +3,9 @@
 //! A table belongs to a tenant by its exact name: prefix, identifier in lower case, and the name of a table that tenants have. Other
 //! tables with the prefix are left alone. Each tenant's tables are dropped in one transaction with their audit entry. If somebody creates a
 //! tenant with the id meanwhile, its transaction fails and changes nothing.
+//!
+//! If each site has a database of its own, the registry knows those of tenants that are no longer there. They are marked "to drop", and the cron
+//! trigger drops them, since whoever runs this task may not reach them.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
@@ -13,8 +16,8 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Sql};
-use crate::store::audit;
 use crate::store::site_schema::{self, TABLES};
+use crate::store::{audit, site_databases};
 use crate::task::stats::Failed;
 use crate::task::{TaskError, results, rows};
 use crate::value::clock::Timestamp;
@@ -28,7 +31,7 @@ use crate::value::table_name::{TableNames, TablePrefix};
 pub struct Orphan {
     /// The tenant's id in lower case, as the names of its tables have it.
     pub tenant: TenantId,
-    /// The number of its tables.
+    /// The number of its tables. One in a database of its own counts as having all.
     pub tables: u64,
 }
 
@@ -78,7 +81,7 @@ pub enum Which {
 /// The result of a drop.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
-    /// The tenants whose tables were dropped.
+    /// The tenants whose tables were dropped, or are marked "to drop" in a database of their own.
     pub dropped: Vec<Orphan>,
     /// The tenants whose tables could not be dropped.
     pub failed: Vec<Failed>,
@@ -148,7 +151,11 @@ impl OrphanDrop {
         };
         let names = TableNames::of(&self.prefix, &orphan.tenant);
         let entry = audit::tables_drop(&orphan.tenant, &self.run, &self.now);
-        self.batch = Batch::of(core::iter::once(entry).chain(site_schema::drop(&names)));
+        self.batch = if self.prefix.is_apart() {
+            Batch::of([entry, site_databases::condemn(&orphan.tenant, &self.now)])
+        } else {
+            Batch::of(core::iter::once(entry).chain(site_schema::drop(&names)))
+        };
         self.current = Some(orphan);
         Step::Run(self)
     }
@@ -186,6 +193,9 @@ impl Machine for OrphanDrop {
 
 /// Finds the tables with the prefix and the name of a table that tenants have, if there is no tenant with the id between the two.
 fn find(prefix: &TablePrefix) -> Sql {
+    if prefix.is_apart() {
+        return site_databases::orphans();
+    }
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
     // A list of plain words.
     let names = serde_json::to_string(&names).unwrap_or_default();
@@ -215,6 +225,11 @@ fn read(prefix: &TablePrefix, results: &mut Results) -> Result<Vec<Orphan>, ApiE
             continue;
         };
         let names = TableNames::of(prefix, &tenant);
+        if prefix.is_apart() {
+            let tables = u64::try_from(TABLES.len()).unwrap_or(u64::MAX);
+            found.insert(id, Orphan { tenant, tables });
+            continue;
+        }
         if !TABLES.iter().any(|t| names.name(t.name).as_str() == name) {
             continue;
         }

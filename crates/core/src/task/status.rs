@@ -19,6 +19,7 @@ use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::keys::{self, KeyRow};
 use crate::store::migrations::{self, Schema};
 use crate::store::sealed;
+use crate::store::site_databases;
 use crate::task::reseal::{Table, Unreadable};
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
@@ -78,6 +79,8 @@ pub struct Registry {
     pub late_statistics: i64,
     /// The entries of the audit log.
     pub audit_entries: i64,
+    /// The sites that are being installed or are to be dropped. `None` unless each site has a database of its own.
+    pub sites_under_way: Option<i64>,
     /// The rows whose `env` does not decrypt. `None` without `CHEVERETO_ENCRYPTION_KEY`.
     pub unreadable: Option<Vec<Unreadable>>,
 }
@@ -86,6 +89,7 @@ pub struct Registry {
 #[derive(Debug)]
 pub struct Status {
     sealer: Option<Arc<Sealer>>,
+    has_site_databases: bool,
     now: Timestamp,
     /// Keys that expire until then are named.
     expiring_until: Timestamp,
@@ -115,6 +119,7 @@ impl Status {
         let late = LATE_SECONDS + i64::from(config.stats_min_age_s);
         Ok(Self {
             sealer: config.sealer.clone(),
+            has_site_databases: config.has_site_databases(),
             now: at(0)?,
             expiring_until: at(EXPIRING_SECONDS)?,
             late_before: at(-late)?,
@@ -145,11 +150,17 @@ impl Status {
                     numbers(&self.now, &self.late_before),
                     keys::expiring(&self.now, &self.expiring_until),
                 ]);
+                if self.has_site_databases {
+                    self.batch = self.batch.and(site_databases::under_way());
+                }
                 self.reads = Reads::Numbers(schema);
                 Ok(Step::Run(self))
             }
             Reads::Numbers(schema) => {
-                let registry = read_numbers(&mut results)?;
+                let mut registry = read_numbers(&mut results)?;
+                if self.has_site_databases {
+                    registry.sites_under_way = Some(results.outcome()?.integer("sites")?);
+                }
                 if self.sealer.is_none() {
                     return Ok(Step::Done(Ok(Report {
                         schema,
@@ -220,6 +231,7 @@ fn read_numbers(results: &mut Results) -> Result<Registry, ApiError> {
         late_statistics: row.integer("late_statistics")?,
         audit_entries: row.integer("audit_entries")?,
         expiring: KeyRow::decode_all(results)?,
+        sites_under_way: None,
         unreadable: None,
     })
 }

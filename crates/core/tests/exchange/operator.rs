@@ -42,6 +42,7 @@ fn the_status_of_a_new_service_has_one_key_and_nothing_else() {
                 expiring: Vec::new(),
                 late_statistics: 0,
                 audit_entries: 0,
+                sites_under_way: None,
                 unreadable: Some(Vec::new()),
             })
         }

@@ -3,7 +3,10 @@
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
 use tenants_core::sql::{Batch, Database, Rows, Value};
+use tenants_core::task::Run;
+use tenants_core::task::orphans::{self, OrphanDrop, OrphanList};
 use tenants_core::task::stats::{Refresh, Report, Which};
+use tenants_core::task::status::Status;
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 use tenants_core::{Exchange, Step};
@@ -580,4 +583,62 @@ fn a_registry_that_was_restored_gives_no_number_again() {
     host.now += 10;
     expect(&mut host, 201, &install("a"));
     assert_eq!(users(&host).len(), 1);
+}
+
+/// An operator's tasks reach the registry alone.
+#[test]
+fn an_operator_sees_what_is_under_way_and_marks_the_sites_of_deleted_tenants() {
+    let mut host = ready(&[new_tenant("a"), install("a"), new_tenant("b")]);
+    assert!(cut(&mut host, &install("b"), 1, true));
+    let status = Status::begin(host.api.config().unwrap(), host.now).unwrap();
+    let registry = host.complete(status).registry.unwrap();
+    assert_eq!(registry.sites_under_way, Some(1));
+    let list = |host: &mut Host| {
+        let list = OrphanList::begin(host.api.config().unwrap());
+        let found = host.complete(list);
+        let ids = found.iter().map(|orphan| orphan.tenant.to_string());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(list(&mut host), Vec::<String>::new());
+    expect(&mut host, 204, &delete("/tenants/a"));
+    assert_eq!(list(&mut host), ["a"]);
+
+    let now = Timestamp::from_unix(host.now).unwrap();
+    let drop = |host: &mut Host| {
+        let run = Run::new("run-1");
+        let config = host.api.config().unwrap();
+        let task = OrphanDrop::begin(config, orphans::Which::All, run, &now);
+        host.complete(task)
+    };
+    assert_eq!(drop(&mut host).dropped.len(), 1);
+    assert_eq!(list(&mut host), Vec::<String>::new());
+    assert_eq!(users(&host).len(), 1, "the cron trigger drops it");
+    let entry = "SELECT action, subject FROM audit_log ORDER BY id DESC LIMIT 1";
+    assert_eq!(
+        host.sql(entry, &[]),
+        [["tenant.drop_tables".into(), Value::from("a")]]
+    );
+    count(&mut host, None);
+    assert_eq!(tables(&host), Vec::<String>::new());
+    assert_at_rest(&host);
+    assert_eq!(drop(&mut host).dropped, []);
+}
+
+/// Somebody creates a tenant with the id of an orphan, and so takes its site over, after the task has found it.
+#[test]
+fn the_site_of_a_tenant_that_came_back_is_not_dropped() {
+    let mut host = ready(&[new_tenant("a"), install("a")]);
+    expect(&mut host, 204, &delete("/tenants/a"));
+    let now = Timestamp::from_unix(host.now).unwrap();
+    let config = host.api.config().unwrap();
+    let run = Run::new("run-1");
+    let task = OrphanDrop::begin(config, orphans::Which::All, run, &now);
+    let task = host.step_on(task);
+    expect(&mut host, 201, &new_tenant("a"));
+    let rows = host.run(task.batch());
+    let TaskStep::Done(report) = host.resume(task, rows).unwrap() else {
+        panic!("it has another batch")
+    };
+    assert_eq!((report.dropped.len(), report.failed.len()), (0, 1));
+    assert_eq!(state(&host), 3.into());
 }
