@@ -304,12 +304,18 @@ impl Api {
             }
             _ => {}
         }
+        let body = match request.body {
+            Body::Bytes(body) if body.len() <= route.body_limit => Ok(body),
+            Body::Bytes(_) | Body::TooLarge => Err(ApiError::BodyTooLarge),
+            Body::Incomplete => Err(ApiError::BodyIncomplete),
+        };
         if scheme == Scheme::Proxy {
             let reader = auth::proxy_reader(
                 config.proxy.development,
                 &config.proxy.allow_list,
                 bound,
                 request,
+                body,
                 occasion()?,
                 |id| envelope.key_id = Some(id),
             );
@@ -328,11 +334,7 @@ impl Api {
         let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
         let key_id = key.id();
         envelope.key_id = Some(key_id);
-        let body = match request.body {
-            Body::Bytes(body) if body.len() <= route.body_limit => body,
-            Body::Bytes(_) | Body::TooLarge => return Err(ApiError::BodyTooLarge),
-            Body::Incomplete => return Err(ApiError::BodyIncomplete),
-        };
+        let body = body?;
         let secrets = Secrets {
             request: access.request_secret.as_ref(),
             verifying: access.verifying_keys.as_ref(),

@@ -21,7 +21,7 @@ use crate::value::address::AddressList;
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, SignatureFault, Unauthorized};
 use crate::value::scope::Needs;
-use crate::wire::http::{Body, Request};
+use crate::wire::http::Request;
 use crate::wire::route::Scheme;
 
 /// The proof that a caller holds a key that this service issued. It suffices for reads that need no signature.
@@ -199,12 +199,13 @@ pub(crate) fn verify(
 }
 
 /// Decides who may read the proxy's configuration (contract §2), without a query. For everybody else the route does not exist.
-/// A bound key signs here, too. `log_key` receives the id of the key, if there is one.
+/// A bound key signs here, too, so its `body` must be whole. `log_key` receives the id of the key, if there is one.
 pub(crate) fn proxy_reader(
     is_development: bool,
     allow_list: &AddressList,
     rules: BoundRules<'_>,
     request: &Request<'_>,
+    body: Result<&[u8], ApiError>,
     occasion: Occasion,
     log_key: impl FnOnce(i64),
 ) -> Result<ProxyReader, ApiError> {
@@ -219,12 +220,7 @@ pub(crate) fn proxy_reader(
     log_key(key.id());
     let is_bound = request.headers.sign_the_request();
     if is_bound {
-        let body = match request.body {
-            Body::Bytes(body) => body,
-            Body::TooLarge => return Err(ApiError::BodyTooLarge),
-            Body::Incomplete => return Err(ApiError::BodyIncomplete),
-        };
-        verify_request(rules, &key, request, body)?;
+        verify_request(rules, &key, request, body?)?;
     }
     Ok(ProxyReader::Holder(KeyHolder::new(
         &key, is_bound, occasion,

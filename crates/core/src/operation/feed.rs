@@ -13,7 +13,7 @@ use crate::store::feed::{self, Agent, Cursor, FeedRow, FeedTenant, Head, Poll, S
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, CellConflict, FieldError};
 use crate::value::id::{CellId, TenantId};
-use crate::value::text::quote;
+use crate::value::text::{quote, whole};
 use crate::wire::body::{Checked, Json, Wrong, members};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
@@ -193,15 +193,9 @@ impl Query {
                     after = Some(cursor);
                     Ok(())
                 }),
-                Some(Parameter::Limit) => value.and_then(|text| match text.parse() {
-                    Ok(n) if (1..=MAX_LIMIT).contains(&n) => {
-                        limit = n;
-                        Ok(())
-                    }
-                    _ => Err(format!(
-                        "expected a whole number from 1 to {MAX_LIMIT}; got {}",
-                        quote(&text)
-                    )),
+                Some(Parameter::Limit) => value.and_then(|text| {
+                    limit = whole(&text, 1, MAX_LIMIT)?;
+                    Ok(())
                 }),
                 Some(Parameter::Agent) => value.and_then(|text| {
                     name = Some(agent_text(text)?);

@@ -16,7 +16,7 @@ use crate::store::work::{self, Job, JobFilter, LeaseRow, Leased, State, input_pl
 use crate::store::write::Written;
 use crate::value::fault::{ApiError, CellConflict, FieldError, Internal};
 use crate::value::id::{CellId, TenantId};
-use crate::value::text::{hex_text, quote};
+use crate::value::text::{hex_text, quote, whole};
 use crate::wire::body::{Checked, Json};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
@@ -288,15 +288,9 @@ fn read_filter(query: &str) -> Result<JobFilter, ApiError> {
                 Ok(())
             }),
             Some(Parameter::After) => value.map(|text| filter.after = Some(text)),
-            Some(Parameter::Limit) => value.and_then(|text| match text.parse() {
-                Ok(n) if (1..=MAX_LIMIT).contains(&n) => {
-                    filter.limit = n;
-                    Ok(())
-                }
-                _ => Err(format!(
-                    "expected a whole number from 1 to {MAX_LIMIT}; got {}",
-                    quote(&text)
-                )),
+            Some(Parameter::Limit) => value.and_then(|text| {
+                filter.limit = whole(&text, 1, MAX_LIMIT)?;
+                Ok(())
             }),
             _ => Err("unknown parameter".into()),
         };

@@ -49,6 +49,18 @@ pub(crate) fn hex_text(bytes: &[u8]) -> String {
     String::from_utf8(digits).unwrap_or_default()
 }
 
+/// Reads a whole number of a query parameter: decimal digits only, so without a sign.
+pub(crate) fn whole(text: &str, least: i64, most: i64) -> Result<i64, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(n) if digits && (least..=most).contains(&n) => Ok(n),
+        _ => Err(format!(
+            "expected a whole number from {least} to {most}; got {}",
+            quote(text)
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::quote;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
-use crate::value::text::quote;
+use crate::value::text::{quote, whole};
 use crate::wire::filter::{Reader, time};
 use crate::wire::page::parameters;
 use crate::wire::parameter::Parameter;
@@ -94,17 +94,6 @@ impl AuditQuery {
             limit: limit.unwrap_or(DEFAULT_LIMIT),
             kept,
         })
-    }
-}
-
-fn whole(text: &str, least: i64, most: i64) -> Result<i64, String> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse() {
-        Ok(n) if digits && (least..=most).contains(&n) => Ok(n),
-        _ => Err(format!(
-            "expected a whole number from {least} to {most}; got {}",
-            quote(text)
-        )),
     }
 }
 

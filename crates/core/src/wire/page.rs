@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::Id;
-use crate::value::text::quote;
+use crate::value::text::{quote, whole};
 use crate::wire::http::Response;
 use crate::wire::parameter::Parameter;
 
@@ -92,20 +92,9 @@ impl Page {
 
     /// Reads `limit`.
     pub(crate) fn read_limit(&mut self, raw: &str) -> Result<(), FieldError> {
-        let text = decode(raw).map_err(|detail| FieldError::parameter("limit", detail))?;
-        match text.parse() {
-            Ok(n) if text.bytes().all(|b| b.is_ascii_digit()) && (1..=MAX_LIMIT).contains(&n) => {
-                self.limit = Some(n);
-                Ok(())
-            }
-            _ => Err(FieldError::parameter(
-                "limit",
-                format!(
-                    "expected a whole number from 1 to {MAX_LIMIT}; got {}",
-                    quote(raw)
-                ),
-            )),
-        }
+        let limit = decode(raw).and_then(|text| whole(&text, 1, MAX_LIMIT));
+        self.limit = Some(limit.map_err(|detail| FieldError::parameter("limit", detail))?);
+        Ok(())
     }
 
     /// Reads `after` of a list in the order of ids.

@@ -534,7 +534,7 @@ fn more_than_twenty_unfinished_jobs_of_a_cell_are_not_waited_for() {
         host.json(200, &get("/jobs?tenant=T3"))[0]["tenant_id"],
         "t3"
     );
-    for bad in ["limit=0", "state=x", "tenant=_", "x=1"] {
+    for bad in ["limit=0", "limit=%2B5", "state=x", "tenant=_", "x=1"] {
         host.refuse(422, &get(&format!("/jobs?{bad}")));
     }
 }
