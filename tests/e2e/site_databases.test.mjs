@@ -29,7 +29,18 @@ const front = `
             },
           }),
         }
-        return worker.fetch(request, { ...env, SITES }, ctx)
+        // The calls of D1's own client, too.
+        const DB = env.DB.withSession('first-primary')
+        const send = DB._wrappedFetch
+        const ofD1 = request.headers.get('x-test-d1')?.split(',') ?? []
+        DB._wrappedFetch = async function (...args) {
+          const cut = ofD1.shift()
+          if (cut === 'before') lost()
+          const response = await send.apply(this, args)
+          if (cut === 'after') await response.arrayBuffer().then(lost)
+          return response
+        }
+        return worker.fetch(request, { ...env, SITES, DB }, ctx)
       },
       scheduled: worker.scheduled,
     }`
@@ -151,6 +162,47 @@ test('a call of a site that breaks off twice is a 503, and the same request agai
     assert.equal((await users(id)).length, 1)
     assert.equal((await api.sql('SELECT count(*) AS n FROM audit_log WHERE action = ? AND subject = ?', 'tenant.install', id))[0].n, 1)
   }
+})
+
+test('writes through calls that break off at random, of D1 and of the site, happen once each', async () => {
+  /** Repeatable numbers below `n`: xorshift32 (Marsaglia 2003). */
+  let seed = 0x2f6e2b1
+  const dice = (n) => {
+    seed ^= seed << 13
+    seed ^= seed >>> 17
+    seed ^= seed << 5
+    return (seed >>> 0) % n
+  }
+  let unavailable = 0
+  /** Sends a request until it has an answer. */
+  const until = async (status, key, method, where, body) => {
+    for (;;) {
+      const cuts = () => Array.from({ length: 6 }, () => ['before', 'after', 'whole', 'whole'][dice(4)]).join()
+      const answer = await api.call(method, where, { body, headers: { 'Idempotency-Key': key, 'X-Test-Cuts': cuts(), 'X-Test-D1': cuts() } })
+      if (answer.status !== 503) {
+        assert.equal(answer.status, status, `${method} ${where}: ${answer.text}`)
+        return answer
+      }
+      unavailable++
+    }
+  }
+  for (let n = 0; n < 20; n++) {
+    const { id } = await api.tenant()
+    const log = async () => (await api.sql('SELECT action FROM audit_log WHERE subject = ? ORDER BY id', id)).map(({ action }) => action)
+    await until(201, `install-${n}`, 'POST', `/tenants/${id}/install`, admin)
+    assert.equal((await users(id)).length, 1)
+    const reset = await until(200, `reset-${n}`, 'PATCH', `/tenants/${id}/user-password-reset`, { username: 'admin_1' })
+    // The same request again hears the same, and the password that it heard is in force: its own site has it.
+    const [[, hash]] = await users(id)
+    const again = await until(200, `reset-${n}`, 'PATCH', `/tenants/${id}/user-password-reset`, { username: 'admin_1' })
+    assert.deepEqual([again.text, (await users(id))[0][1]], [reset.text, hash])
+    assert.deepEqual(await log(), ['tenant.create', 'tenant.install', 'tenant.user_password_reset'])
+    await until(204, `delete-${n}`, 'DELETE', `/tenants/${id}`, { drop_tables: true })
+    assert.deepEqual((await log()).at(-1), 'tenant.delete')
+    await later()
+    assert.deepEqual([await tables(id), await rows()], [[], []])
+  }
+  assert.ok(unavailable > 5, `${unavailable} answers were a 503`)
 })
 
 test('an installation that nobody completes is undone by the cron trigger', async () => {
