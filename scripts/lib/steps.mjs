@@ -67,7 +67,12 @@ export const steps = [
     name: 'cell',
     about: 'the agent of a cell with real parts: Redis, MariaDB, PHP and Traefik',
     helpers: ['redis-server', 'mariadbd', 'php', 'php-redis', 'php-mysql', 'phpseclib3', 'python3-venv'],
-    run: () => nodeTests('tests/cell', () => true),
+    run: async () => {
+      // Three of its files start the Worker and the agent at once, and would each wait for the build within a test's time.
+      await build();
+      await cargo(['build', '--locked', '-p', 'tenants-agent']);
+      await nodeTests('tests/cell', () => true);
+    },
   },
   {
     name: 'component',

@@ -7,6 +7,7 @@ import http from 'node:http'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { beforeEach } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
@@ -52,7 +53,11 @@ export async function freePorts(count) {
 
 /** What ends the programs that run. */
 const kills = new Set()
-process.once('exit', () => kills.forEach((kill) => kill()))
+const killAll = () => kills.forEach((kill) => kill())
+process.once('exit', killAll)
+// If a test file fails before its first test, the runner ends the process without that event and without the hooks.
+process.once('uncaughtExceptionMonitor', killAll)
+beforeEach(() => process.off('uncaughtExceptionMonitor', killAll))
 
 /** Starts a program that ends with the test file. Its output goes to a log file. */
 export function start(program, args, { log, env = {}, cwd, argv0 } = {}) {
