@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use tenants_core::value::clock::Timestamp;
 
+use crate::command::TenantLock;
 use crate::error::Error;
 use crate::log;
 use crate::registry::Counted;
@@ -70,7 +71,7 @@ fn work(shared: &Shared, state: &State, schedule: &Mutex<Schedule>) {
         };
         match next {
             None => sleep(Duration::from_millis(200)),
-            Some(id) => match shared.runner.try_lock(&id) {
+            Some(id) => match lock_served(shared, state, &id) {
                 Ok(Some(lock)) => run(shared, &id, &lock),
                 Ok(None) => {
                     let mut schedule = schedule.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +86,15 @@ fn work(shared: &Shared, state: &State, schedule: &Mutex<Schedule>) {
     }
 }
 
-fn run(shared: &Shared, id: &str, lock: &crate::command::TenantLock) {
+/// Takes the site's lock, unless something still runs for it, or it is served no longer: the list of sites may be some seconds old.
+fn lock_served(shared: &Shared, state: &State, id: &str) -> Result<Option<TenantLock>, Error> {
+    match state.tenant(id)? {
+        Some(row) if row.is_enabled => shared.runner.try_lock(id),
+        _ => Ok(None),
+    }
+}
+
+fn run(shared: &Shared, id: &str, lock: &TenantLock) {
     let limit = shared.settings.cron_limit;
     match shared.runner.run(lock, id, &["-C", "cron"], limit) {
         Ok(output) if output.is_success() => {}

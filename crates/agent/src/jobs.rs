@@ -47,10 +47,16 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<(), RegistryE
                 continue;
             }
         };
+        // Here, and not in the job's thread: the older one of two jobs for a tenant goes first. If it fails, so does the thread's own try.
+        let lock = if is_id(&job.tenant_id) {
+            shared.runner.try_lock(&job.tenant_id).unwrap_or_default()
+        } else {
+            None
+        };
         shared.running.fetch_add(1, Ordering::Relaxed);
         let guard = Running(Arc::clone(shared));
         std::thread::spawn(move || {
-            run(&guard.0, &state, &job);
+            run(&guard.0, &state, &job, lock);
         });
     }
     Ok(())
@@ -65,11 +71,11 @@ impl Drop for Running {
     }
 }
 
-fn run(shared: &Shared, state: &State, job: &Job) {
+fn run(shared: &Shared, state: &State, job: &Job, lock: Option<TenantLock>) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| renew(shared, job, &is_over));
-        match perform(shared, state, job) {
+        match perform(shared, state, job, lock) {
             Some(ending) => report(shared, job, &ending),
             // The agent stops, and the job has not begun: the lease gives it back.
             None => log::info("job_given_back", json!({"job": job.id})),
@@ -152,15 +158,20 @@ fn report(shared: &Shared, job: &Job, ending: &Ending) {
     }
 }
 
-/// Does a job. `None` means that it was not begun, because the agent stops.
-fn perform(shared: &Shared, state: &State, job: &Job) -> Option<Ending> {
+/// Does a job, under the tenant's lock. Waits for the lock if it was not free before. `None` means that the job was not begun, because the agent
+/// stops.
+fn perform(shared: &Shared, state: &State, job: &Job, lock: Option<TenantLock>) -> Option<Ending> {
     if !is_id(&job.tenant_id) {
         return Some(Ending::Failed("the tenant's id is none".into()));
     }
     let started = Instant::now();
     let limit = shared.settings.job_limit;
     let is_over = || shared.is_stopping() || started.elapsed() > limit;
-    let lock = match shared.runner.lock(&job.tenant_id, is_over) {
+    let lock = match lock {
+        Some(lock) => Ok(Some(lock)),
+        None => shared.runner.lock(&job.tenant_id, is_over),
+    };
+    let lock = match lock {
         Ok(Some(lock)) => lock,
         Ok(None) if shared.is_stopping() => return None,
         Ok(None) => {
