@@ -131,6 +131,27 @@ test('a long list comes in parts in the world exchange, and whole in the world s
   assert.equal(service.handle(pairs(SECRETS), request).response.status, 500)
 })
 
+test('neither world waits for a cell: the answer is a 202 at once', async () => {
+  const { exchanges, api, database, key } = await started()
+  database.exec("INSERT INTO cells (id, is_accepting, created_at, updated_at) VALUES ('eu', 1, '', '')")
+  database.exec("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, cell_id, has_site) VALUES ('far', 'far.example.com', 1, '', '', 'eu', 0)")
+  const service = await instantiate('service', {
+    'tenants:api/database': { run: (batch) => runBatch(database, batch) },
+    'tenants:api/clock': { now: nowSeconds },
+    'tenants:api/randomness': { bytes: randomBytes },
+  })
+  const body = new TextEncoder().encode(JSON.stringify({ username: 'admin', email: 'admin@example.com', password: 'correct horse' }))
+  const headers = { 'x-api-key': key.text, 'x-signature': api.sign(body), 'content-type': 'application/json', prefer: 'wait=60' }
+  const request = { method: 'POST', target: '/_/api/4/tenants/far/install', headers: pairs(headers), body: { tag: 'bytes', val: body } }
+  const began = Date.now()
+  for (const { response } of [exchange(exchanges, api, database, request), service.handle(pairs(SECRETS), request)]) {
+    assert.equal(response.status, 202, response.body)
+    assert.equal(JSON.parse(response.body).state, 'waiting')
+    assert.ok(!response.headers.some(({ name }) => name === 'preference-applied'))
+  }
+  assert.ok(Date.now() - began < 20_000, 'it waited')
+})
+
 /** Returns what a call throws: jco throws the error of a WIT result. */
 function thrown(call) {
   try {

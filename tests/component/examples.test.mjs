@@ -36,9 +36,9 @@ async function served(command, args, signal, ask, variables = {}) {
       if (url) break
     }
     assert.ok(key && url, `the program did not print its key and URL: ${log}`)
-    await ask(async (method, target, body) => {
+    await ask(async (method, target, body, more = {}) => {
       const text = body === undefined ? '' : JSON.stringify(body)
-      const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(text).digest('hex') }
+      const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(text).digest('hex'), ...more }
       if (body !== undefined) headers['Content-Type'] = 'application/json'
       const answer = await fetch(url + target, { method, headers, body: text || undefined, signal: AbortSignal.timeout(10_000) })
       return { status: answer.status, text: await answer.text(), headers: answer.headers }
@@ -48,6 +48,22 @@ async function served(command, args, signal, ask, variables = {}) {
   }
   assert.equal(await ended, 0, log)
   return log
+}
+
+/** Asks for a site on a cell. The servers cannot wait for the job. */
+async function aSiteOnACell(ask) {
+  assert.equal((await ask('PUT', '/_/api/4/cells/eu', {})).status, 201)
+  assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'far', hostname: 'far.example.com', is_enabled: true, cell_id: 'eu' })).status, 201)
+  const admin = { username: 'admin', email: 'admin@example.com', password: 'correct horse' }
+  const began = Date.now()
+  for (const prefer of ['wait=60', 'respond-async, wait=60']) {
+    const { status, text, headers } = await ask('POST', '/_/api/4/tenants/far/install', admin, { Prefer: prefer })
+    assert.equal(status, 202, text)
+    assert.equal(JSON.parse(text).state, 'waiting')
+    assert.equal(headers.get('location'), `/_/api/4/jobs/${JSON.parse(text).id}`)
+    assert.equal(headers.get('preference-applied'), prefer.startsWith('respond-async') ? 'respond-async' : null)
+  }
+  assert.ok(Date.now() - began < 10_000, 'the server waited')
 }
 
 /** Creates, reads, changes and deletes a tenant, and sends requests that must be refused. */
@@ -65,6 +81,7 @@ async function aTenantsLife(ask) {
   assert.equal((await ask('DELETE', '/_/api/4/tenants/acme')).status, 204)
   assert.equal((await ask('GET', '/_/api/4/tenants/acme')).status, 404)
   assert.equal((await ask('POST', '/_/api/4/tenants', { ...tenant, env: { LONG: 'x'.repeat(70_000) } })).status, 413)
+  await aSiteOnACell(ask)
   const verified = await ask('POST', '/_/api/4/auth/verify')
   assert.equal(JSON.parse(verified.text).key.name, 'first')
 }

@@ -6,6 +6,7 @@ const MARKS = {
   '<time>': '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d',
   '<password>': '[A-Za-z0-9_-]{16,128}',
   '<version>': '[A-Za-z0-9._-]{1,64}',
+  '<id>': '[0-9a-f]{32}',
 }
 
 /** Returns the bytes of a request's body, or undefined if it has none. */
@@ -49,7 +50,7 @@ export function differences(expect, answer) {
 }
 
 function matches(expected, got) {
-  const pattern = expected.split(/(<request-id>|<time>|<password>|<version>)/).map((part) => MARKS[part] ?? part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('')
+  const pattern = expected.split(/(<request-id>|<time>|<password>|<version>|<id>)/).map((part) => MARKS[part] ?? part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('')
   return new RegExp(`^${pattern}$`).test(got)
 }
 

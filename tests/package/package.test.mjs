@@ -194,6 +194,28 @@ test('a key may have scopes, and a bound one signs whole requests at the URL tha
   await assert.rejects(api.createApiKey(database, { scopes: ['tenants:red'] }), { code: 'invalid_argument', field: 'scopes' })
 })
 
+test('a request waits for the cell of its tenant, as long as its caller would like', async () => {
+  const { api, database, key } = await world()
+  const ask = (method, target, value, headers = {}) => {
+    const body = JSON.stringify(value)
+    const signature = core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body)
+    return api.fetch(new Request(`http://x/_/api/4${target}`, { method, body, headers: { 'X-API-Key': key, 'X-Signature': signature, 'Content-Type': 'application/json', ...headers } }), database)
+  }
+  assert.equal((await ask('PUT', '/cells/eu', {})).status, 201)
+  assert.equal((await ask('POST', '/tenants', { id: 'far', hostname: 'far.example.com', is_enabled: true, cell_id: 'eu' })).status, 201)
+  const admin = { username: 'admin', email: 'admin@example.com', password: 'correct horse' }
+  const began = Date.now()
+  const accepted = await ask('POST', '/tenants/far/install', admin, { Prefer: 'wait=1' })
+  assert.deepEqual([accepted.status, accepted.headers.get('preference-applied')], [202, 'wait=1'])
+  assert.ok(Date.now() - began >= 1000, 'it did not wait')
+
+  const installed = ask('POST', '/tenants/far/install', admin)
+  const { jobs: [job] } = await (await ask('POST', '/cells/eu/jobs/lease', { max: 1, seconds: 60 })).json()
+  assert.equal(job.id, (await accepted.json()).id)
+  assert.equal((await ask('POST', `/jobs/${job.id}/finish`, { lease: job.lease, state: 'done' })).status, 200)
+  assert.equal((await installed).status, 201)
+})
+
 test('listApiKeys and deleteApiKeys use the keys of the database', async () => {
   const { api, database, list } = await world()
   const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/

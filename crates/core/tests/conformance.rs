@@ -332,6 +332,10 @@ fn matches(expected: &str, got: &str) -> bool {
         word(1..=64, b"._-", rest)
     } else if let Some(rest) = rest.strip_prefix("<password>") {
         word(16..=128, b"_-", rest)
+    } else if let Some(rest) = rest.strip_prefix("<id>") {
+        let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let length = got.bytes().take_while(|&b| is_hex(b)).count();
+        length == 32 && matches(rest, &got[length..])
     } else if let Some(rest) = rest.strip_prefix("<time>") {
         let shape = "0000-00-00 00:00:00".len();
         got.len() >= shape && is_time(&got.as_bytes()[..shape]) && matches(rest, &got[shape..])
@@ -362,6 +366,9 @@ fn a_placeholder_matches_its_own_kind_of_text_only() {
     assert!(!matches("<version>", ""));
     assert!(!matches("<password>", "short"));
     assert!(matches("<password>", "0123456789abcdef"));
+    assert!(matches("<id>\"", "0123456789abcdef0123456789abcdef\""));
+    assert!(!matches("<id>", "0123456789abcdef0123456789abcdeg"));
+    assert!(!matches("<id>", "0123456789abcdef"));
     assert!(!matches("a", "b"));
     assert!(!matches("a<request-id>", "a"));
 }

@@ -5,7 +5,8 @@
 //! The configuration comes from the environment. The first start creates an API key and prints it. Ctrl-C stops the server.
 //!
 //! [`Server::ask`] hands a request to the core and drives it to its response. `crates/sqlite` is the host that it is driven on: a SQLite
-//! database, the system's clock and its randomness.
+//! database, the system's clock and its randomness. That host cannot wait, since requests share a connection: what a tenant's cell must carry out
+//! (docs/API.md §15) is answered 202 at once, with the job.
 
 use std::env;
 use std::error::Error;
