@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import http from 'node:http'
 import { after } from 'node:test'
+import { NO_STATS } from '../e2e/harness.mjs'
 import { until } from './parts.mjs'
 
 const BASE = '/_/api/4'
@@ -78,6 +79,8 @@ export async function startRegistry({ cell = 'main' } = {}) {
       return { status: 200, body: { jobs: leased.map(({ id, lease, tenant_id, kind, attempt, input }) => ({ id, lease, leased_until: '', tenant_id, kind, attempt, input })) } }
     }
     if (method === 'POST' && path === `/cells/${cell}/stats`) {
+      const names = (object) => Object.keys(object).sort().join()
+      if (body.tenants.some((one) => names(one.stats) !== names(NO_STATS))) return problem(422, 'invalid')
       for (const one of body.tenants) stats.set(one.id, one)
       return { status: 200, body: { stored: body.tenants.length } }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tenants_core::value::clock::Timestamp;
 
 use crate::command::TenantLock;
@@ -24,6 +24,26 @@ const REFRESH_EVERY: Duration = Duration::from_secs(10);
 const INSTALLED_EVERY: Duration = Duration::from_secs(60);
 /// When a site is tried again for which a command still runs.
 const BUSY_PAUSE: Duration = Duration::from_secs(10);
+
+/// The counters of a site that the registry takes (contract §5).
+const COUNTERS: [&str; 16] = [
+    "tags",
+    "files",
+    "pages",
+    "users",
+    "admins",
+    "albums",
+    "managers",
+    "storages",
+    "cron_time",
+    "categories",
+    "file_likes",
+    "file_views",
+    "album_likes",
+    "album_views",
+    "storage_used",
+    "login_providers",
+];
 
 /// When each site is due.
 struct Schedule {
@@ -121,7 +141,7 @@ fn run(shared: &Shared, id: &str, lock: &TenantLock) {
             Some(counted) => shared.counted.add(vec![counted]),
             None => log::warn(
                 "stats_failed",
-                json!({"tenant": id, "detail": "the output is no JSON object"}),
+                json!({"tenant": id, "detail": "the output is no JSON object of counters"}),
             ),
         },
         Ok(output) => log::warn(
@@ -135,16 +155,35 @@ fn run(shared: &Shared, id: &str, lock: &TenantLock) {
     }
 }
 
-/// Reads the counters that the installation prints.
+/// Reads the counters that the installation prints. Its version decides which those are: one that it lacks is 0, and one that the registry does not
+/// know is left out, since the registry refuses the whole report otherwise.
 fn counted(id: &str, output: &str) -> Option<Counted> {
-    let stats: serde_json::Value = serde_json::from_str(output.trim()).ok()?;
+    let printed: Map<String, Value> = serde_json::from_str(output.trim()).ok()?;
+    if !COUNTERS.iter().any(|&name| printed.contains_key(name)) {
+        return None;
+    }
+    let stats: Map<String, Value> = COUNTERS
+        .iter()
+        .map(|&name| (name.into(), whole(printed.get(name)).into()))
+        .collect();
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     let now = Timestamp::from_unix(i64::try_from(seconds).ok()?).ok()?;
-    stats.is_object().then(|| Counted {
+    Some(Counted {
         id: id.into(),
-        stats,
+        stats: stats.into(),
         counted_at: now.as_str().into(),
     })
+}
+
+/// A counter as a whole number: PHP may print it as a text, and seconds with a fraction.
+fn whole(value: Option<&Value>) -> u64 {
+    let text = match value {
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) => text.trim().to_owned(),
+        _ => return 0,
+    };
+    let digits = text.split('.').next().unwrap_or_default();
+    digits.parse().unwrap_or_default()
 }
 
 impl Schedule {
@@ -240,11 +279,23 @@ mod tests {
     }
 
     #[test]
-    fn counters_are_an_object_and_have_their_time() {
-        let read = counted("a", "{\"files\": 4}\n").unwrap();
-        assert_eq!(read.stats["files"], 4);
+    fn the_registry_gets_its_sixteen_counters_whatever_the_installation_prints() {
+        let output = r#"{"files": 4, "storage_used": 9007199254740993, "users": "2", "cron_time": 1.5, "tags": null, "pages": -1, "new": 7}"#;
+        let read = counted("a", &format!("{output}\n")).unwrap();
+        assert_eq!(read.stats.as_object().unwrap().len(), 16);
+        let numbers = [
+            "files",
+            "storage_used",
+            "users",
+            "cron_time",
+            "tags",
+            "pages",
+            "albums",
+        ];
+        let numbers = numbers.map(|name| read.stats[name].as_u64().unwrap());
+        assert_eq!(numbers, [4, 9_007_199_254_740_993, 2, 1, 0, 0, 0]);
         assert_eq!(read.counted_at.len(), 19);
-        for bad in ["", "[]", "PHP Warning", "4"] {
+        for bad in ["", "[]", "PHP Warning", "4", "{}", r#"{"new": 7}"#] {
             assert!(counted("a", bad).is_none(), "{bad}");
         }
     }

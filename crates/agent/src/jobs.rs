@@ -319,6 +319,27 @@ fn wait_for_tenant(shared: &Shared, state: &State, id: &str) -> Result<(), Error
     }
 }
 
+/// Tries until it succeeds, as long as a job may take: what is half dropped is not to be left.
+fn persist<T>(
+    shared: &Shared,
+    job: &Job,
+    event: &str,
+    attempt: impl Fn() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(error)
+                if !shared.is_stopping() && started.elapsed() <= shared.settings.job_limit =>
+            {
+                log::warn(event, json!({"job": job.id, "detail": error.to_string()}));
+                sleep(Duration::from_secs(2));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error> {
     let settings = &shared.settings;
     let id = &job.tenant_id;
@@ -337,26 +358,14 @@ fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error>
     }
     let names = tables::names(settings.schema.as_deref())?;
     refuse_shared_tables(id, &names, &state.ids()?)?;
-    let started = Instant::now();
-    let dropped = loop {
-        let outcome = Tables::connect(database).and_then(|mut tables| tables.drop(id, &names));
-        match outcome {
-            Ok(dropped) => break dropped,
-            Err(error) if shared.is_stopping() || started.elapsed() > settings.job_limit => {
-                return Err(error);
-            }
-            Err(error) => {
-                log::warn(
-                    "database_down",
-                    json!({"job": job.id, "detail": error.to_string()}),
-                );
-                sleep(Duration::from_secs(2));
-            }
-        }
-    };
-    let keys = Cache::connect(&settings.redis, &settings.keys)?
-        .clear_site(id)
-        .map_err(|e| Error::failed("Redis", e))?;
+    let dropped = persist(shared, job, "database_down", || {
+        Tables::connect(database)?.drop(id, &names)
+    })?;
+    let keys = persist(shared, job, "redis_down", || {
+        Cache::connect(&settings.redis, &settings.keys)?
+            .clear_site(id)
+            .map_err(|e| Error::failed("Redis", e))
+    })?;
     log::info(
         "site_dropped",
         json!({"tenant": id, "tables": dropped, "keys": keys}),
