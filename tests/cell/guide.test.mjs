@@ -7,7 +7,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { built } from '../e2e/cli.mjs'
 import { ROOT, missing, run } from '../e2e/harness.mjs'
-import { INSTALLATION, KEY, agentProgram, noCell, start, startMariaDb, startPhp, startRedis, temporary } from './parts.mjs'
+import { INSTALLATION, KEY, agentProgram, noCell, start, startMariaDb, startPhp, startRedis, temporary, until } from './parts.mjs'
 import { startRig } from './rig.mjs'
 
 const skip = noCell({ database: true }) || missing('bash', '--version')
@@ -122,12 +122,13 @@ test('moving the tenants of an installation, the cut-over, and the way back', { 
   const cacheAll = () => run('env', ['-i', `PATH=${process.env.PATH}`, 'php', own.at('html/app/bin/tenants'), '-C', 'cache'])
   // An installation with two tenants of its own, and a key that nobody knows.
   database.rows('CREATE TABLE chv__tenants (id VARCHAR(16) PRIMARY KEY, hostname VARCHAR(255), is_enabled INT, plan_id VARCHAR(64), limits TEXT, env BLOB, created_at VARCHAR(19), updated_at VARCHAR(19), last_job_at VARCHAR(19))')
-  const tenants = { old1: { CHEVERETO_A: 'one', CHEVERETO_B: 'Señor' }, old2: { CHEVERETO_A: 'two' } }
+  const tenants = { old1: { CHEVERETO_A: 'one', CHEVERETO_B: 'Señor', CHEVERETO_SCHEDULER_INTERVAL: '5' }, old2: { CHEVERETO_A: 'two' } }
   for (const [id, env] of Object.entries(tenants)) {
     database.rows(`INSERT INTO chv__tenants VALUES ('${id}', '${id}.example.com', 1, NULL, '{"CHEVERETO_MAX_USERS": "5"}', X'${sealed(env).toString('hex')}', '2026-01-01 00:00:00', NULL, NULL)`)
   }
   await cacheAll()
   await redis.command('SET', 'chv:_:tenant:stranger', 'N;')
+  await run('env', ['-i', `PATH=${process.env.PATH}`, 'CHEVERETO_TENANT=old1', 'php', own.at('html/app/bin/cli'), '-C', 'install', '-u', 'admin', '-e', 'admin@example.com', '-x', 'correct horse'])
   const pages = () => Promise.all(Object.keys(tenants).map((id) => php.ask(`${id}.example.com`)))
   const before = await pages()
   assert.deepEqual(before.map(({ status, body }) => [status, body.settings.CHEVERETO_A]), [[200, 'one'], [200, 'two']])
@@ -158,6 +159,12 @@ test('moving the tenants of an installation, the cut-over, and the way back', { 
   // An accidental `tenants -C cache` finds no table, and changes nothing.
   await cacheAll().catch(() => {})
   await php.until(200, 'old1.example.com', (body) => body.settings.CHEVERETO_MAX_USERS === '9')
+
+  // The registry learns from a site's statistics that it is installed, and its cell is then changed by a move alone.
+  const site = async (id) => (await rig.api.expect(200, 'GET', `/tenants/${id}`)).json.site
+  await until(async () => (await site('old1')).state === 'installed', () => `the site of old1: ${service.log()}`, { within: 25_000 })
+  assert.deepEqual(await site('old2'), { state: 'none', job_id: null })
+  await rig.api.refuse(409, 'cell_conflict', 'PATCH', '/tenants/old1', { body: { cell_id: null } })
 
   // The way back.
   await service.stop()

@@ -400,8 +400,8 @@ pub(crate) struct StatsOfTenant {
 /// How long statistics stand at least, for SQLite's `datetime`.
 const STATS_STAND_FOR: &str = "-3600 seconds";
 
-/// Stores statistics of a cell's tenants that changed, `at_once` or if the stored ones have stood for an hour. The results are whether there is the
-/// cell, and the ids of the tenants.
+/// Stores statistics of a cell's tenants that changed, `at_once` or if the stored ones have stood for an hour. Who has any is installed, so those of a
+/// tenant whose site the registry has not seen yet are stored in any case. The results are whether there is the cell, and the ids of the tenants.
 pub(crate) fn store_stats(
     caller: &Caller,
     cell: &CellId,
@@ -428,13 +428,15 @@ pub(crate) fn store_stats(
         .bind("$[1]")
         .sql("), last_job_at = json_extract(j.value, ")
         .bind("$[2]")
+        .sql("), site_state = ifnull(tenants.site_state, ")
+        .bind("installed")
         .sql(") FROM json_each(")
         .bind(items)
         .sql(") AS j WHERE tenants.id = json_extract(j.value, ")
         .bind("$[0]")
         .sql(") AND tenants.cell_id = ")
         .bind(cell.as_str())
-        .sql(" AND tenants.stats IS NOT json_extract(j.value, ")
+        .sql(" AND (tenants.site_state IS NULL OR tenants.stats IS NOT json_extract(j.value, ")
         .bind("$[1]")
         .sql(") AND (")
         .bind(at_once)
@@ -442,7 +444,7 @@ pub(crate) fn store_stats(
         .bind(caller.now().as_str())
         .sql(", ")
         .bind(STATS_STAND_FOR)
-        .sql(")) AND ");
+        .sql("))) AND ");
     let update = cell_standing(update, CellOf::Id(cell)).sql(" RETURNING tenants.id");
     Batch::of([standing, update])
 }

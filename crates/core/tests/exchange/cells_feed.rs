@@ -333,6 +333,56 @@ fn an_idle_poll_takes_the_same_steps_however_many_tenants_there_are() {
 }
 
 #[test]
+fn a_site_that_its_cell_counts_is_installed_and_changes_its_cell_by_a_move_alone() {
+    let mut host = host_with_cells();
+    // As an import leaves it: the registry has installed nothing, and does not know what the cell has.
+    for id in ["counted", "none"] {
+        host.expect(201, &new_tenant_on(id, "eu"));
+    }
+    let site =
+        |host: &mut Host, id: &str| host.json(200, &get(&format!("/tenants/{id}")))["site"].clone();
+    let none = json!({"state": "none", "job_id": null});
+    assert_eq!(site(&mut host, "counted"), none);
+    let etag = host
+        .expect(200, &get("/tenants/counted"))
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let counted =
+        json!({"id": "counted", "stats": host_stats(), "counted_at": "2026-08-18 23:16:00"});
+    let report = post("/cells/eu/stats", json!({"tenants": [counted]}).to_string());
+    assert_eq!(host.json(200, &report), json!({"stored": 1}));
+    assert_eq!(
+        site(&mut host, "counted"),
+        json!({"state": "installed", "job_id": null})
+    );
+    assert_ne!(
+        host.expect(200, &get("/tenants/counted"))
+            .header("etag")
+            .unwrap(),
+        etag
+    );
+    assert_eq!(site(&mut host, "none"), none);
+    assert_eq!(host.json(200, &report), json!({"stored": 0}), "once");
+
+    // Nothing is known to be installed for the other one, so its cell is free to change.
+    let elsewhere = |id: &str| patch(&format!("/tenants/{id}"), r#"{"cell_id": "us"}"#);
+    assert_eq!(
+        host.expect(409, &elsewhere("counted")).json()["code"],
+        "cell_conflict"
+    );
+    host.expect(204, &elsewhere("none"));
+    // Tables that are known stay known after a deletion.
+    host.expect(204, &delete("/tenants/counted"));
+    assert_eq!(
+        host.expect(409, &new_tenant_on("counted", "us")).json()["code"],
+        "site_exists"
+    );
+    let adopted = host.json(201, &new_tenant_on("counted", "eu"));
+    assert_eq!(adopted["site"]["state"], "installed");
+}
+
+#[test]
 fn statistics_are_stored_where_they_changed_and_once_an_hour() {
     let mut host = host_with_cells();
     host.expect(201, &new_tenant_on("a", "eu"));
