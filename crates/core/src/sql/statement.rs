@@ -122,6 +122,11 @@ impl Batch {
 
     /// A batch of several statements.
     pub(crate) fn of(statements: impl IntoIterator<Item = Sql>) -> Self {
+        Self::of_all(statements.into_iter().collect())
+    }
+
+    /// Is compiled once, however many kinds of iterators there are.
+    fn of_all(statements: Vec<Sql>) -> Self {
         Self {
             database: Database::Registry,
             statements: statements.into_iter().map(Sql::into_statement).collect(),

@@ -147,8 +147,8 @@ pub(crate) fn read(id: &TenantId, statement: Sql) -> Batch {
 
 /// Work on a site's database under a number. It fails as a whole if the site has seen a newer one. Its statements carry the condition
 /// [`not_done`]. The first of them has the third result.
-pub(crate) fn work(id: &TenantId, number: i64, statements: impl IntoIterator<Item = Sql>) -> Batch {
-    let first = [
+pub(crate) fn work(id: &TenantId, number: i64, statements: Vec<Sql>) -> Batch {
+    let mut all = Vec::from([
         Sql::new(
             "CREATE TABLE IF NOT EXISTS site_mark (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT",
         ),
@@ -157,9 +157,9 @@ pub(crate) fn work(id: &TenantId, number: i64, statements: impl IntoIterator<Ite
             "INSERT INTO site_mark (id, number) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET number = iif(number <= ?1, number, NULL)",
         )
         .values([number.into()]),
-    ];
-    let last = Sql::new("UPDATE site_mark SET number = ?1 WHERE id = 1").values([number.into()]);
-    let all = first.into_iter().chain(statements).chain([last]);
+    ]);
+    all.extend(statements);
+    all.push(Sql::new("UPDATE site_mark SET number = ?1 WHERE id = 1").values([number.into()]));
     Batch::of(all).on(Database::Site(id.folded()))
 }
 

@@ -1,6 +1,7 @@
 //! A tenant's own tables (contract §8): the statements that install, drop and change them. `site_schema.rs` has the tables.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, unexpected_result};
@@ -81,9 +82,10 @@ impl Site {
             sql.sql("json_array(id) FROM tenants WHERE id = ")
                 .bind(self.id.as_str())
         });
-        let tables = site_schema::create(&self.names);
-        let statements = remember.into_iter().chain(tables).chain([insert]);
-        self.entered(writer, Action::TenantInstall, None, statements)
+        let mut all: Vec<Sql> = remember.into_iter().collect();
+        all.extend(site_schema::create(&self.names));
+        all.push(insert);
+        self.entered(writer, Action::TenantInstall, None, all)
     }
 
     /// Adds the administrator, up to the end of its values. `values` comes before them.
@@ -175,8 +177,9 @@ impl Site {
         let users = self.names.name(site_schema::USERS);
         let delete = Sql::new("DELETE FROM ").name(&users).sql(" WHERE ");
         let insert = self.insert(writer, admin, " SELECT ").sql(" WHERE ");
-        let users = [delete, insert].map(|sql| not_done(sql, number));
-        let statements = site_schema::create(&self.names).chain(users);
+        let mut statements: Vec<Sql> = site_schema::create(&self.names).collect();
+        statements.push(not_done(delete, number));
+        statements.push(not_done(insert, number));
         site_databases::work(&self.id, number, statements)
     }
 
@@ -191,7 +194,7 @@ impl Site {
             .sql(", password_hash) WHERE username = ")
             .bind(username.as_str())
             .sql(" RETURNING username");
-        site_databases::work(&self.id, number, [update])
+        site_databases::work(&self.id, number, [update].into())
     }
 
     /// Notes that the work under a number is done, with its audit entry and the response to remember: `answer`, and `secret`, encrypted. The
@@ -214,13 +217,16 @@ impl Site {
         let remember = remember(writer, secret, |sql| {
             sql.sql("json_array(").bind(answer).sql(") WHERE 1")
         });
-        let first = [finish, entry].into_iter();
-        Batch::of(first.chain(remember).chain([self.aftermath(writer)]))
+        let mut all = Vec::from([finish, entry]);
+        all.extend(remember);
+        all.push(self.aftermath(writer));
+        Batch::of(all)
     }
 
     /// Drops the tables under a number.
     pub(crate) fn apart_drop(&self, number: i64) -> Batch {
-        site_databases::work(&self.id, number, site_schema::drop(&self.names))
+        let drops = site_schema::drop(&self.names).collect();
+        site_databases::work(&self.id, number, drops)
     }
 
     /// Deletes the tenant and drops all of its tables. Those in a database of their own are only marked: the last result is the number of that
@@ -228,18 +234,14 @@ impl Site {
     pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
         let remember = remember(writer, None, |sql| sql.sql("json_array() WHERE 1"));
-        let (mark, drops) = if self.is_apart() {
-            (Some(site_databases::condemn(&self.id, writer.now())), None)
+        let mut all: Vec<Sql> = remember.into_iter().chain([delete]).collect();
+        if self.is_apart() {
+            all.push(site_databases::condemn(&self.id, writer.now()));
         } else {
-            (None, Some(site_schema::drop(&self.names)))
-        };
-        let drops = mark.into_iter().chain(drops.into_iter().flatten());
-        self.entered(
-            writer,
-            Action::TenantDelete,
-            Some(audit::TABLES_DROPPED),
-            remember.into_iter().chain([delete]).chain(drops),
-        )
+            all.extend(site_schema::drop(&self.names));
+        }
+        let dropped = Some(audit::TABLES_DROPPED);
+        self.entered(writer, Action::TenantDelete, dropped, all)
     }
 
     /// Reads the obstacles that each of these can meet. The table is looked up by its name, since `sqlite_master` has no index and
@@ -304,7 +306,7 @@ impl Site {
         writer: &Writer,
         action: Action,
         detail: Option<&str>,
-        statements: impl IntoIterator<Item = Sql>,
+        statements: Vec<Sql>,
     ) -> Batch {
         audit::entered(writer, action, self.id.as_str(), detail, statements)
     }

@@ -128,9 +128,13 @@ impl Refresh {
                     work::sweep(at),
                     work::give_back(at),
                 ];
-                let sweeps = sweeps.into_iter().chain(feed::prune(at)).chain(entries);
                 let cut_off = prefix.is_apart().then(|| databases::cut_off(now));
-                Batch::of(sweeps.chain(cut_off).chain([choice]))
+                let mut all = Vec::from(sweeps);
+                all.extend(feed::prune(at));
+                all.extend(entries);
+                all.extend(cut_off);
+                all.push(choice);
+                Batch::of(all)
             }
             Which::One(_) | Which::All => Batch::one(choice),
         };
@@ -294,7 +298,7 @@ impl Refresh {
             } else {
                 self.stage = Stage::Dropping;
                 let names = TableNames::of(&self.prefix, id);
-                databases::work(id, *number, schema::drop(&names))
+                databases::work(id, *number, schema::drop(&names).collect())
             };
             return Step::Run(self);
         }
