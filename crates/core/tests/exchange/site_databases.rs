@@ -12,7 +12,8 @@ use tenants_core::value::id::TenantId;
 use tenants_core::{Exchange, Step};
 
 use crate::ask::{
-    Ask, delete, delete_with_tables, get, install, new_tenant, patch, post, put, reset,
+    Ask, delete, delete_with_tables, get, install, new_tenant, new_tenant_on, patch, post, put,
+    reset,
 };
 use crate::host::{Got, Host, NOW, TaskStep, WaitsForBatch as _};
 
@@ -454,6 +455,33 @@ fn an_id_is_taken_until_its_site_is_dropped() {
     expect(&mut host, 404, &get("/tenants/a"));
     count(&mut host, None);
     expect(&mut host, 201, &new_tenant("A"));
+}
+
+#[test]
+fn the_site_of_a_deleted_tenant_is_not_for_everybody_with_its_id() {
+    let mut host = ready(&[new_tenant("a"), install("a")]);
+    expect(&mut host, 201, &put("/cells/eu", "{}"));
+    expect(&mut host, 204, &delete("/tenants/a"));
+    // On a cell, the new tenant would not find it.
+    let got = expect(&mut host, 409, &new_tenant_on("A", "eu"));
+    assert_eq!(got.json()["code"], "site_exists");
+    host.configure(&[("TENANTS_REUSED_ID", "refuse")]);
+    let got = expect(&mut host, 409, &new_tenant("A"));
+    assert_eq!(got.json()["code"], "site_exists");
+    host.configure(&[("TENANTS_REUSED_ID", "adopt")]);
+    let tenant = expect(&mut host, 201, &new_tenant("A")).json();
+    assert_eq!(tenant["site"]["adopted"], true);
+    assert_eq!(users(&host).len(), 1);
+}
+
+#[test]
+fn a_tenant_that_moves_to_a_cell_while_its_site_is_installed_stays_where_it_is() {
+    let mut host = ready(&[new_tenant("a")]);
+    expect(&mut host, 201, &put("/cells/eu", "{}"));
+    let (slow, _) = site_batch(&mut host, &install("a"));
+    expect(&mut host, 409, &patch("/tenants/a", r#"{"cell_id":"eu"}"#));
+    let got = host.finish_with(&install("a"), slow, |host, batch| host.run(batch));
+    assert_eq!(got.status, 201, "{got:?}");
 }
 
 #[test]
