@@ -331,13 +331,16 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_with_a_configuration_is_said() {
-        let errors = configure(vec![
-            variable("CHEVERETO_SERVICE_PORT", "0"),
-            variable("CHEVERETO_SERVICE_PROT", "8080"),
-            variable("CHEVERETO_SERVICE_NAME", "php"),
-            variable("CHEVERETO_SERVICE_NAME", "php"),
-            variable("CHEVERETO_ENCRYPTION_KEY", "c2VjcmV0"),
-        ])
+        let errors = configure(
+            vec![
+                variable("CHEVERETO_SERVICE_PORT", "0"),
+                variable("CHEVERETO_SERVICE_PROT", "8080"),
+                variable("CHEVERETO_SERVICE_NAME", "php"),
+                variable("CHEVERETO_SERVICE_NAME", "php"),
+                variable("CHEVERETO_ENCRYPTION_KEY", "c2VjcmV0"),
+            ],
+            false,
+        )
         .unwrap_err();
         let mut names: Vec<_> = errors
             .iter()
@@ -360,7 +363,13 @@ mod tests {
                 ("unknown", "CHEVERETO_SERVICE_PROT"),
             ]
         );
-        assert!(configure(vec![variable("CHEVERETO_SERVICE_PORT", "80")]).is_ok());
+        let is_read =
+            |name, value, has_sites| configure(vec![variable(name, value)], has_sites).is_ok();
+        assert!(is_read("CHEVERETO_SERVICE_PORT", "80", false));
+        for has_sites in [false, true] {
+            let isolation = "CHEVERETO_TENANTS_DB_ISOLATION_MODE";
+            assert_eq!(is_read(isolation, "database", has_sites), has_sites);
+        }
     }
 
     #[test]
