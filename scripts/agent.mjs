@@ -5,17 +5,27 @@ import { environment } from './lib/environment.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
-const targets = { x64: 'x86_64-unknown-linux-gnu', arm64: 'aarch64-unknown-linux-gnu' };
+const FOLDERS = { dev: 'debug', release: 'release' };
+
+/**
+ * Returns the words after `cargo` that build the agent, and the file that they make. The tests build it as it is shipped, by Cargo's quicker profile.
+ * Only the last crate is told to link statically: the others are the same as in every other build, and are not compiled again.
+ * @param {'dev' | 'release'} profile
+ */
+export function agentBuild(profile) {
+  return {
+    words: ['rustc', '--profile', profile, '--locked', '-p', 'tenants-agent', '--bin', 'tenants-agent', '--', '-C', 'target-feature=+crt-static'],
+    file: join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), FOLDERS[profile], 'tenants-agent'),
+  };
+}
 
 async function agent() {
-  const target = targets[process.arch];
-  if (process.platform !== 'linux' || target === undefined) throw new Stop(`tenants-agent runs on Linux (x64 or arm64), so build it there. This is ${process.platform} on ${process.arch}.`);
+  if (process.platform !== 'linux') throw new Stop(`tenants-agent runs on Linux, so build it there. This is ${process.platform}.`);
   await ensure({ npm: false, wasmTools: false });
-  // Only with the target named do the flags leave alone what runs during the build.
-  const flags = { [`CARGO_TARGET_${target.toUpperCase().replaceAll('-', '_')}_RUSTFLAGS`]: '-C target-feature=+crt-static' };
-  await quiet('cargo', ['build', '--release', '--locked', '-p', 'tenants-agent', '--target', target], { label: 'building the agent (two to four minutes the first time)', env: environment(flags) });
+  const { words, file } = agentBuild('release');
+  await quiet('cargo', words, { label: 'building the agent (two to four minutes the first time)', env: environment() });
   say("Copy this file to /usr/local/bin of the installation's machine (docs/CELLS.md):");
-  console.log(join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), target, 'release', 'tenants-agent'));
+  console.log(file);
 }
 
 if (isMain(import.meta)) await main(agent);

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { agentBuild } from './agent.mjs';
 import { build } from './build.mjs';
 import { environment, nodeForWrangler } from './lib/environment.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
@@ -31,7 +32,7 @@ async function demo() {
     throw new Stop(`not installed: ${missing.join(', ')}. As root this command installs them on Debian and Ubuntu; or install them yourself:\n\n  sudo apt-get install ${debianPackages(missing).join(' ')}`);
   }
   await build();
-  await quiet('cargo', ['build', '--locked', '-p', 'tenants-agent'], { label: 'building the agent (one to three minutes the first time)', env: environment() });
+  await quiet('cargo', agentBuild('dev').words, { label: 'building the agent (one to three minutes the first time)', env: environment() });
   return run();
 }
 

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { agentBuild } from '../agent.mjs';
 import { build } from '../build.mjs';
 import { buildComponents } from '../component.mjs';
 import { showHosts } from '../hosts.mjs';
@@ -77,7 +78,7 @@ export const steps = [
     run: async () => {
       // Three of its files start the Worker and the agent at once, and would each wait for the build within a test's time.
       await build();
-      await cargo(['build', '--locked', '-p', 'tenants-agent']);
+      await cargo(agentBuild('dev').words);
       await nodeTests('tests/cell', () => true);
     },
   },

@@ -10,6 +10,7 @@ import path from 'node:path'
 import { beforeEach } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { agentBuild } from '../../scripts/agent.mjs'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { programPath } from '../../scripts/lib/system.mjs'
 import { atEnd, isUnlimited } from '../lifetime.mjs'
@@ -258,14 +259,15 @@ export async function startPhp({ redis, env = {} }) {
 }
 
 let built
-/** Builds the agent once. Returns the program's path. */
+/** Builds the agent once, as it is shipped. Returns the program's path. */
 export function agentProgram() {
   if (process.env.TENANTS_AGENT_PROGRAM) return process.env.TENANTS_AGENT_PROGRAM
   if (!built) {
-    const { status } = spawnSync('cargo', ['build', '--locked', '-q', '-p', 'tenants-agent'], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
+    const { words, file } = agentBuild('dev')
+    const { status } = spawnSync('cargo', ['-q', ...words], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
     assert.equal(status, 0, 'the agent cannot be built')
-    built = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'debug', 'tenants-agent')
-    assert.ok(existsSync(built))
+    assert.ok(existsSync(file))
+    built = file
   }
   return built
 }
