@@ -106,7 +106,11 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
             Effect::Batch(batch) => Outcome::Batch(database.run(batch).await),
             Effect::Wait(milliseconds) => {
                 Delay::from(Duration::from_millis(milliseconds.into())).await;
-                Outcome::Waited
+                if running::has_panicked() {
+                    Outcome::CannotWait
+                } else {
+                    Outcome::Waited
+                }
             }
         };
         let mut context = Context {

@@ -3,7 +3,7 @@
 //! A panic ends in a trap, which nothing in Rust can catch. The future that panicked is never polled again, and its promise would never
 //! settle. The shim answers that request and starts the wasm anew.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{self, Future};
 use std::pin::pin;
 
@@ -13,11 +13,20 @@ use wasm_bindgen::prelude::wasm_bindgen;
 thread_local! {
     static RUNNING: RefCell<JsValue> = const { RefCell::new(JsValue::UNDEFINED) };
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    static HAS_PANICKED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Keeps the messages of panics, for the log line of the request that panicked.
 pub(crate) fn keep_panic_messages() {
-    std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| {
+        HAS_PANICKED.set(true);
+        LAST_PANIC.set(panic.to_string());
+    }));
+}
+
+/// Whether this instance of the wasm has panicked. The shim keeps it for some seconds, so nothing should wait in it for longer.
+pub(crate) fn has_panicked() -> bool {
+    HAS_PANICKED.get()
 }
 
 /// Polls `work`, and records during each poll that it is running. `key` is the object of bindings that the shim gave it.

@@ -57,6 +57,17 @@ test('a thousand panics do not wear it out', async () => {
   await api.tenant({ env: { A: '1' } })
 })
 
+test('who waits for a cell beside it gets a 202, since the wasm that trapped is soon gone', async () => {
+  await api.expect(201, 'PUT', '/cells/eu', { body: {} })
+  await api.expect(201, 'POST', '/tenants', { body: { id: 'far', hostname: 'far.example.com', is_enabled: true, cell_id: 'eu' } })
+  const began = Date.now()
+  const installed = api.expect(202, 'POST', '/tenants/far/install', { body: { username: 'admin', email: 'admin@example.com', password: 'correct horse' } })
+  await sleep(500)
+  await api.refuse(500, 'internal', 'GET', '/tenants', panics('panic-beside-a-cell'))
+  assert.equal((await installed).json.state, 'waiting')
+  assert.ok(Date.now() - began < 15_000, 'it went on waiting')
+})
+
 test('who waits for longer than a wasm that trapped is kept gets a 500, and never the answer to another', async () => {
   // An instance of its own: its first request waits under the same number as the first one of the wasm that starts anew.
   const own = await startApi({ front })
