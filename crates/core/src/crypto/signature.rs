@@ -98,6 +98,21 @@ mod tests {
     }
 
     #[test]
+    fn the_signatures_of_php_are_those_of_this_service() {
+        let file = include_str!("../../../../tests/vectors/chevereto.json");
+        let file: serde_json::Value = serde_json::from_str(file).unwrap();
+        let vectors = file["signatures"].as_array().unwrap();
+        assert_eq!(vectors.len(), 3);
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let secret = RequestSecret::new(&Secret::new(text("secret").into()));
+            let signature = text("x_signature");
+            assert_eq!(secret.sign(text("body").as_bytes()), signature);
+            assert_eq!(secret.verify(signature, text("body").as_bytes()), Ok(()));
+        }
+    }
+
+    #[test]
     fn during_a_rotation_both_secrets_verify_and_the_current_one_signs() {
         let other = |text: &str| Secret::new(text.into());
         let rotating = RequestSecret::new(&other("new")).after(&other("Jefe"));
