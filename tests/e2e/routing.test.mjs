@@ -15,6 +15,7 @@ const routes = [
   ['/tenants-plans', 'GET, HEAD, POST'],
   [`/tenants-plans/${plan.id}`, 'GET, HEAD, PUT, PATCH, DELETE'],
   ['/audit', 'GET, HEAD'],
+  ['/events', 'GET, HEAD'],
 ]
 const allowed = (text) => text.split(',').map((m) => m.trim()).sort()
 

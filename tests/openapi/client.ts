@@ -82,6 +82,8 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
 
   const [entry] = ok(await client.GET('/_/api/4/audit', { params: { query: { subject_type: 'api_key', subject: String(key.id), action: 'api_key.update', limit: 1 } } }))
   expect(entry?.changed?.join() === 'name' && entry.subject_type === 'api_key', 'the audit log')
+  const [event] = ok(await client.GET('/_/api/4/events', { params: { query: { type: 'key.updated', limit: 1 } } }))
+  expect(event?.data.changed?.join() === 'name' && event.type === 'key.updated' && event.data.revision === event.id, 'the events')
 
   const cell = { params: { path: { id: 'typed_cell' } } }
   expect(ok(await client.PUT('/_/api/4/cells/{id}', { ...cell, body: { name: 'Typed' } })).accepting, 'the new cell')

@@ -10,6 +10,7 @@
 mod audit;
 mod cells;
 mod document;
+mod events;
 mod examples;
 mod headers;
 mod operations;

@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod conditional;
 pub(crate) mod content_digest;
 pub(crate) mod dialect;
+pub(crate) mod events;
 pub(crate) mod filter;
 pub mod http;
 pub(crate) mod idempotency_key;

@@ -1,7 +1,7 @@
 //! The operation of each route whose caller was verified.
 
 use crate::operation::call::{Call, Pending};
-use crate::operation::{self, audit, cells, feed, jobs, keys, plans, put, site, tenants};
+use crate::operation::{self, audit, cells, events, feed, jobs, keys, plans, put, site, tenants};
 use crate::value::fault::ApiError;
 use crate::wire::route::Operation;
 
@@ -44,6 +44,7 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::RenewJob => jobs::renew(call),
         Operation::FinishJob => jobs::finish(call),
         Operation::ListAudit => audit::list(call),
+        Operation::ListEvents => events::list(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)

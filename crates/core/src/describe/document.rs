@@ -12,7 +12,7 @@ use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, referenc
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
 use super::shapes::VALID;
-use super::{audit, cells, rules, shapes};
+use super::{audit, cells, events, rules, shapes};
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
@@ -79,7 +79,10 @@ pub(super) fn make() -> Value {
 }
 
 fn all_shapes() -> BTreeMap<String, Value> {
-    let others = cells::shapes().into_iter().chain(audit::shapes());
+    let others = cells::shapes()
+        .into_iter()
+        .chain(audit::shapes())
+        .chain(events::shapes());
     let mut all = shapes::all();
     all.extend(others.map(|(name, shape)| (name.to_string(), shape)));
     all
@@ -88,6 +91,7 @@ fn all_shapes() -> BTreeMap<String, Value> {
 fn all_told(operation: Operation, dialect: Dialect) -> Told {
     cells::told(operation)
         .or_else(|| audit::told(operation))
+        .or_else(|| events::told(operation))
         .unwrap_or_else(|| told(operation, dialect))
 }
 
@@ -145,6 +149,7 @@ fn operation(
     } = all_told(route.operation, dialect);
     let examples = cells::examples(route.operation)
         .or_else(|| audit::examples(route.operation))
+        .or_else(|| events::examples(route.operation))
         .unwrap_or_else(|| examples::of(route.operation, dialect));
     assert!(
         !examples.is_empty(),
@@ -263,7 +268,9 @@ fn parameters(
     }
     for parameter in &probed.parameters {
         let of_cells = cells::parameter(*parameter, route.operation);
-        let other = of_cells.or_else(|| audit::parameter(*parameter, route.operation));
+        let other = of_cells
+            .or_else(|| audit::parameter(*parameter, route.operation))
+            .or_else(|| events::parameter(*parameter, route.operation));
         all.push(other.unwrap_or_else(|| rules::parameter(*parameter, route.operation)));
     }
     components.rule(Rule::Hostname, Dialect::Current);

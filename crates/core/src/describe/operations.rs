@@ -104,6 +104,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("Plans", "Limits and environments that tenants share."),
     ("Keys", "API keys, and what each may do."),
     ("Audit", "The log of all writes."),
+    ("Events", "What happened, for those who follow it."),
     ("Proxy", "The routing of the tenants' hostnames."),
 ];
 

@@ -50,7 +50,14 @@ fn write_json(entry: &Entry, out: Object<'_>) {
         .text("action", &entry.action)
         .text("subject_type", subject_type(&entry.action))
         .text("subject", &entry.subject);
-    let out = match &entry.changed {
+    push_changed(entry, out)
+        .text("request_id", &entry.request_id)
+        .end();
+}
+
+/// Adds the names of the members that an edit changed.
+pub(crate) fn push_changed<'a>(entry: &Entry, out: Object<'a>) -> Object<'a> {
+    match &entry.changed {
         Some(names) => out.nested("changed", |out| {
             out.push('[');
             for (i, name) in names.split_ascii_whitespace().enumerate() {
@@ -65,6 +72,5 @@ fn write_json(entry: &Entry, out: Object<'_>) {
         // An edit has the names, unless the entry is older than they are.
         None if entry.action.ends_with(".update") => out.raw("changed", "null"),
         None => out.raw("changed", "[]"),
-    };
-    out.text("request_id", &entry.request_id).end();
+    }
 }

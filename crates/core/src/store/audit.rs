@@ -78,6 +78,35 @@ impl Action {
         subject_type(self.as_str())
     }
 
+    /// The type of its event (contract §17), which is public, and never changes; `None` if it has none. Nothing that can be read changes by an
+    /// encryption under a new key. A restore begins a new epoch, and every reader's cursor tells it so.
+    pub(crate) fn event(self) -> Option<&'static str> {
+        Some(match self {
+            Self::TenantCreate => "tenant.created",
+            Self::TenantUpdate => "tenant.updated",
+            Self::TenantDelete => "tenant.deleted",
+            Self::TenantInstall => "tenant.installed",
+            Self::TenantUserPasswordReset => "tenant.user_password_reset",
+            Self::PlanCreate => "plan.created",
+            Self::PlanUpdate => "plan.updated",
+            Self::PlanDelete => "plan.deleted",
+            Self::ApiKeyCreate => "key.created",
+            Self::ApiKeyImport => "key.imported",
+            Self::ApiKeyUpdate => "key.updated",
+            Self::ApiKeyRotate => "key.rotated",
+            Self::ApiKeyDelete => "key.deleted",
+            Self::TablesDrop => "tenant.tables_dropped",
+            Self::TenantMove => "tenant.moved",
+            Self::CellCreate => "cell.created",
+            Self::CellUpdate => "cell.updated",
+            Self::CellDelete => "cell.deleted",
+            Self::JobCreate => "job.created",
+            Self::JobFinish => "job.finished",
+            Self::JobCancel => "job.cancelled",
+            Self::EnvReseal | Self::RegistryRestore => return None,
+        })
+    }
+
     /// The stored name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -284,11 +313,13 @@ pub(crate) fn entered(
 /// The most entries that one run of the cron trigger looks at.
 const SWEPT_ROWS: i64 = 2000;
 
-/// Deletes entries that are older than so many days, the oldest first. The newest entry stays, since its id is the revision of the registry; a
+/// Deletes entries that are older than so many days, the oldest first, up to the first one that is not: an entry whose clock was ahead keeps those
+/// after it, so that the numbers of the entries have no gap, and a cursor of `GET /events` can tell whether it missed one. The newest entry stays, since its id is the revision of the registry; a
 /// re-encryption leaves that revision, so the newest one that is none stays, too.
 pub(crate) fn sweep(now: &Timestamp, days: u32) -> Sql {
     Sql::new(
-        "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) AND created_at < datetime(?2, ?3) \
+        "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) \
+         AND id < (SELECT min(iif(created_at < datetime(?2, ?3), 9e18, id)) FROM (SELECT id, created_at FROM audit_log ORDER BY id LIMIT ?1)) \
          AND id < (SELECT max(id) FROM audit_log WHERE action <> ?4)",
     )
     .values([
@@ -349,6 +380,29 @@ mod tests {
                 "tenant.user_password_reset"
             ]
         );
+    }
+
+    /// Each action is an event's type, which no other action has, or is one of the two that have none.
+    #[test]
+    fn each_action_is_an_event_of_its_own_or_named_as_none() {
+        let (events, silent): (Vec<Action>, Vec<Action>) =
+            Action::ALL.into_iter().partition(|a| a.event().is_some());
+        assert_eq!(silent, [Action::EnvReseal, Action::RegistryRestore]);
+        let mut types: Vec<&str> = events.iter().filter_map(|a| a.event()).collect();
+        types.sort_unstable();
+        assert_eq!(
+            types.join(" "),
+            "cell.created cell.deleted cell.updated job.cancelled job.created job.finished key.created key.deleted key.imported key.rotated \
+             key.updated plan.created plan.deleted plan.updated tenant.created tenant.deleted tenant.installed tenant.moved \
+             tenant.tables_dropped tenant.updated tenant.user_password_reset"
+        );
+        types.dedup();
+        assert_eq!(types.len(), events.len());
+        for action in events {
+            let subject = action.subject_type().trim_start_matches("api_");
+            let event = action.event().unwrap();
+            assert!(event.starts_with(&[subject, "."].concat()), "{event}");
+        }
     }
 
     #[test]

@@ -8,9 +8,12 @@ use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
+use crate::store::audit::Action;
+use crate::store::registry::epoch;
 use crate::store::standing::{self, allowed_caller};
 use crate::value::fault::ApiError;
 use crate::wire::audit::{AuditFilter, AuditQuery};
+use crate::wire::events::EventQuery;
 
 /// An entry of the log.
 #[derive(Debug)]
@@ -26,6 +29,28 @@ pub(crate) struct Entry {
     pub(crate) request_id: String,
 }
 
+/// What the log has.
+#[derive(Debug)]
+pub(crate) struct Span {
+    /// The database's epoch. A restored database has another one.
+    pub(crate) epoch: String,
+    /// The first and the last entry's number: 0 if there is none.
+    pub(crate) oldest: i64,
+    pub(crate) newest: i64,
+}
+
+impl Span {
+    /// Reads the first result of [`events`].
+    pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
+        let mut row = standing::judged(results)?;
+        Ok(Self {
+            epoch: row.text("epoch")?,
+            oldest: row.integer("oldest")?,
+            newest: row.integer("newest")?,
+        })
+    }
+}
+
 /// The expression that the index of the subject's types has. 46 is the full stop.
 macro_rules! subject_type {
     () => {
@@ -39,6 +64,35 @@ const UNORDERED: &str = "-3600 seconds";
 
 /// Reads a page of entries, and one more if there is one. The results are the caller's standing and the rows.
 pub(crate) fn page(caller: &Caller, query: &AuditQuery) -> Batch {
+    let rows = entries(caller, &query.filter, query.after);
+    Batch::of([standing::alone(caller), limited(rows, query.limit)])
+}
+
+/// Reads a page of events, and one more if there is one. The results are a [`Span`] and the rows.
+pub(crate) fn events(caller: &Caller, query: &EventQuery) -> Batch {
+    let head = standing::statement(
+        caller,
+        concat!(
+            "SELECT ",
+            standing::standing!(),
+            " AS standing, ",
+            epoch!(),
+            " AS epoch, (SELECT coalesce(min(id), 0) FROM audit_log) AS oldest, (SELECT coalesce(max(id), 0) FROM audit_log) AS newest"
+        ),
+    );
+    let mut rows = entries(caller, &query.filter, query.after.number());
+    if query.filter.action.is_none() {
+        for action in Action::ALL {
+            if action.event().is_none() {
+                rows = rows.sql(" AND +a.action <> ").bind(action.as_str());
+            }
+        }
+    }
+    Batch::of([head, limited(rows, query.limit)])
+}
+
+/// The entries after a number for which a filter holds.
+fn entries(caller: &Caller, filter: &AuditFilter, after: i64) -> Sql {
     let rows = standing::statement(
         caller,
         concat!(
@@ -47,10 +101,12 @@ pub(crate) fn page(caller: &Caller, query: &AuditQuery) -> Batch {
             " AS k CROSS JOIN audit_log AS a ON a.id > "
         ),
     );
-    let rows = conditions(rows, &query.filter, query.after)
-        .sql(" ORDER BY a.id LIMIT ")
-        .bind(query.limit + 1);
-    Batch::of([standing::alone(caller), rows])
+    conditions(rows, filter, after)
+}
+
+/// The first rows, and one more if there is one.
+fn limited(rows: Sql, limit: i64) -> Sql {
+    rows.sql(" ORDER BY a.id LIMIT ").bind(limit + 1)
 }
 
 /// The time of the first entry from the middle between two numbers on.
@@ -123,6 +179,14 @@ impl Entry {
         limit: i64,
     ) -> Result<(Vec<Self>, bool), ApiError> {
         standing::judged(results)?;
+        Self::decode_rows(results, limit)
+    }
+
+    /// Reads the rows alone: the entries, and whether others follow.
+    pub(crate) fn decode_rows(
+        results: &mut Results,
+        limit: i64,
+    ) -> Result<(Vec<Self>, bool), ApiError> {
         let mut entries = Vec::new();
         for row in results.rows()? {
             let mut row = Columns::new(row);

@@ -97,7 +97,8 @@ impl AuditQuery {
     }
 }
 
-fn one_of(
+/// Finds a text among the known ones, or says which they are.
+pub(crate) fn one_of(
     text: &str,
     known: impl Iterator<Item = &'static str> + Clone,
 ) -> Result<&'static str, String> {

@@ -54,6 +54,7 @@ parameters! {
     Action = "action",
     KeyId = "key_id",
     Since = "since",
+    Type = "type",
     Cell = "cell",
     ValidateOnly = "validate_only",
 }

@@ -96,6 +96,7 @@ pub(crate) enum Operation {
     RenewJob,
     FinishJob,
     ListAudit,
+    ListEvents,
 }
 
 impl Operation {
@@ -149,7 +150,8 @@ impl Operation {
             | Self::ListJobs
             | Self::GetJob
             | Self::RenewJob
-            | Self::ListAudit => (false, false),
+            | Self::ListAudit
+            | Self::ListEvents => (false, false),
         }
     }
 }
@@ -228,6 +230,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Post, "/jobs/{id}/renew", CURRENT, Operation::RenewJob, Needs::CELLS, BodyRule::Required),
     route(Method::Post, "/jobs/{id}/finish", CURRENT, Operation::FinishJob, Needs::CELLS, BodyRule::Required),
     route(Method::Get, "/audit", CURRENT, Operation::ListAudit, Needs::AUDIT, BodyRule::Ignored),
+    route(Method::Get, "/events", CURRENT, Operation::ListEvents, Needs::EVENTS, BodyRule::Ignored),
 ];
 
 /// A route as documents and tests name it.
@@ -486,6 +489,7 @@ mod tests {
                 "/_/health" | "/openapi.json" | "/auth/verify" => Needs::NOTHING,
                 "/config/traefik" => Needs::TRAEFIK,
                 "/audit" => Needs::AUDIT,
+                "/events" => Needs::EVENTS,
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/keys") => Needs::KEYS,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,

@@ -55,6 +55,7 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("DELETE", "/_/api/4/keys/{id}") => delete("/keys/2"),
         ("POST", "/_/api/4/keys/{id}/rotate") => post("/keys/2/rotate", ""),
         ("GET", "/_/api/4/audit") => get("/audit"),
+        ("GET", "/_/api/4/events") => get("/events"),
         ("DELETE", "/_/api/4/tenants-plans/{id}") => delete("/tenants-plans/p"),
         ("POST", "/_/api/4/tenants/{id}/move") => {
             post("/tenants/on-eu/move", r#"{"cell_id":"us"}"#)

@@ -342,6 +342,12 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             ),
             &[],
         ),
+        ("GET /events", get("/events"), &[]),
+        (
+            "GET /events, of a type, a further page",
+            get("/events?type=tenant.created&limit=10&after=fedcba9876543210.0"),
+            &[],
+        ),
         ("GET /config/traefik", poll(), CHUNKS),
         (
             "GET /config/traefik with If-None-Match",

@@ -1,0 +1,78 @@
+//! `/events` (contract §17): the audit log's entries as events, the oldest first. There is no second table of them.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::operation::audit::push_changed;
+use crate::operation::call::{Call, Pending};
+use crate::store::audit::Action;
+use crate::store::history::{self, Entry, Span};
+use crate::value::fault::ApiError;
+use crate::wire::events::{After, EventQuery};
+use crate::wire::http::Response;
+use crate::wire::json::{Object, array};
+
+/// The room to reserve for an event's JSON, in bytes.
+const JSON_BYTES: usize = 192;
+
+/// `GET /events`
+pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
+    let types: Vec<_> = Action::ALL
+        .into_iter()
+        .filter_map(|action| Some((action.event()?, action.as_str())))
+        .collect();
+    let query = EventQuery::read(call.query, &types)?;
+    let path = call.path("/events");
+    Ok(Pending::new(
+        history::events(&call.caller, &query),
+        move |results| {
+            let span = Span::decode(results)?;
+            if !knows(&span, &query.after) {
+                return Err(ApiError::CursorGone);
+            }
+            let (entries, more) = Entry::decode_rows(results, query.limit)?;
+            // The end of the log is beyond the last event that the type leaves, so that a reader of a rare type keeps up with the log.
+            let upto = match entries.last() {
+                Some(last) if more => last.id,
+                _ => span.newest,
+            };
+            let epoch = &span.epoch;
+            let body = array(&entries, JSON_BYTES, |entry, out| {
+                write_json(entry, epoch, out);
+            });
+            let (limit, kept) = (query.limit, &query.kept);
+            let next = format!("<{path}?limit={limit}&after={epoch}.{upto}{kept}>; rel=\"next\"");
+            Ok(Response::json(200, body).with("link", next))
+        },
+    ))
+}
+
+/// Whether the log has every event after a cursor.
+fn knows(span: &Span, after: &After) -> bool {
+    match after {
+        After::Nothing | After::Now => true,
+        // No number is left out, so the oldest entry follows the newest one that was deleted.
+        After::Event(epoch, number) => {
+            *epoch == span.epoch && (span.oldest - 1..=span.newest).contains(number)
+        }
+    }
+}
+
+fn write_json(entry: &Entry, epoch: &str, out: Object<'_>) {
+    let id = format!("{epoch}.{}", entry.id);
+    // A newer version's action, which this one does not know, is better than an event that is never shown.
+    let known = Action::ALL.into_iter().find(|a| a.as_str() == entry.action);
+    let name = known.and_then(Action::event).unwrap_or(&entry.action);
+    let timestamp = entry.created_at.replace(' ', "T") + "Z";
+    out.text("id", &id)
+        .text("type", name)
+        .text("timestamp", &timestamp)
+        .nested("data", |out: &mut String| {
+            let data = Object::begin(out)
+                .text("id", &entry.subject)
+                .text("revision", &id);
+            push_changed(entry, data).end();
+        })
+        .end();
+}
