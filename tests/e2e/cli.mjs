@@ -21,16 +21,20 @@ export function built() {
  * @param {object} [o]
  * @param {Record<string, string>} [o.vars] variables to add to the environment
  * @param {string} [o.input] standard input
+ * @param {(text: string, kill: () => void) => void} [o.onOutput] called with standard output as it grows
  * @param {(text: string, kill: () => void) => void} [o.onErrors] called with standard error as it grows. `kill` kills the program together with the wrangler that it started, which would otherwise keep writing
  * @returns {Promise<{code: number | null, signal: string | null, output: string, errors: string}>}
  */
-export function tenants(args, { vars = {}, input = '', onErrors } = {}) {
+export function tenants(args, { vars = {}, input = '', onOutput, onErrors } = {}) {
   const env = { ...Object.fromEntries(Object.entries(environment()).filter(([name]) => !/^(CHEVERETO|TENANTS)_/.test(name))), TENANTS_PROJECT: ROOT, ...vars }
   return new Promise((resolve, reject) => {
     const child = spawn(built(), args, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
     const kill = () => child.exitCode === null && child.signalCode === null && process.kill(-child.pid, 'SIGKILL')
     let [output, errors] = ['', '']
-    child.stdout.on('data', (data) => (output += data))
+    child.stdout.on('data', (data) => {
+      output += data
+      onOutput?.(output, kill)
+    })
     child.stderr.on('data', (data) => {
       errors += data
       onErrors?.(errors, kill)

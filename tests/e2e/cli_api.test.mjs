@@ -1,7 +1,7 @@
 // Runs `tenants` against the built Worker: every command that uses the API, and its effect on the database.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { expectTenants } from './cli.mjs'
+import { expectTenants, tenants as runTenants } from './cli.mjs'
 import { startApi } from './harness.mjs'
 
 const api = await startApi({ vars: { TENANTS_DEVELOPMENT: 'true' } })
@@ -111,4 +111,29 @@ test('audit:list shows what was written, and takes the filters', async () => {
   assert.match((await tenants(['audit:list', '--subject', body.id])).output, /^ ID +TIME +KEY +ACTION +SUBJECT +CHANGED +REQUEST\n─+\n.*tenant\.create.*\n.*tenant\.update.*\["is_enabled","env"\]/)
   assert.equal((await tenants(['audit:list', '--without-key'])).output, 'no entries\n')
   await refused(['audit:list', '--action', 'nothing'])
+})
+
+test('events shows what happened as JSON lines, and goes on from the last one', async () => {
+  const lines = async (args) => (await tenants(['events', ...args])).output.split('\n').filter(Boolean).map((line) => JSON.parse(line))
+  const body = api.fresh()
+  assert.deepEqual(await lines(['--after', 'now']), [])
+  await tenants(['create', '--id', body.id, '--hostname', body.hostname, '--is_enabled', '1'])
+  const created = (await lines(['--type', 'tenant.created'])).at(-1)
+  assert.deepEqual([created.type, created.data.id], ['tenant.created', body.id.toLowerCase()])
+  await tenants(['edit', '--id', body.id, '--env', '{"A": "1"}'])
+  assert.deepEqual((await lines(['--after', created.id])).map(({ type, data }) => [type, data.changed]), [['tenant.updated', ['env']]])
+  await refused(['events', '--type', 'nothing'])
+  assert.match((await refused(['events', '--follow', '--after', '0000000000000000.1'])).errors, /status 410/)
+})
+
+test('events --follow shows an event soon after its write', async () => {
+  const body = api.fresh()
+  await api.expect(201, 'POST', '/tenants', { body })
+  // The command may ask for the first time after a write, so there are several.
+  const writes = setInterval(() => api.expect(204, 'PATCH', `/tenants/${body.id}`, { body: { env: { A: '1' } } }), 1000)
+  const run = await runTenants(['events', '--after', 'now', '--follow', '--type', 'tenant.updated'], { vars, onOutput: (text, kill) => text.split('\n').length > 2 && kill() })
+  clearInterval(writes)
+  const [first, second] = run.output.split('\n').map((line) => line && JSON.parse(line))
+  assert.deepEqual([first.data.id, second.data.id], [body.id.toLowerCase(), body.id.toLowerCase()])
+  assert.notEqual(first.id, second.id)
 })

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, audit, backup, cell, completions, config, env, export, import, init, job, key,
-    key_import, orphans, plan, restore, site, stats, status, tenant,
+    ListArgs, audit, backup, cell, completions, config, env, events, export, import, init, job,
+    key, key_import, orphans, plan, restore, site, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -86,6 +86,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "database:migrate",
             "status",
             "audit:list",
+            "events",
             "orphans",
             "backup",
             "restore",
@@ -450,6 +451,12 @@ pub enum Command {
         after_help = "Examples:\n  tenants audit:list --subject-type tenant --subject acme\n  tenants audit:list --since \"2026-01-31 00:00:00\" --key-id 7 --format json"
     )]
     AuditList(audit::ListArgs),
+
+    /// Show what happened, the oldest first, as JSON lines
+    #[command(
+        after_help = "Examples:\n  tenants events --after now --follow\n  tenants events --type tenant.created | jq -r .data.id"
+    )]
+    Events(events::EventsArgs),
 
     /// Show the configuration that Traefik receives, as JSON
     #[command(

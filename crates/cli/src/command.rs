@@ -23,6 +23,7 @@ pub mod cell;
 pub mod completions;
 pub mod config;
 pub mod env;
+pub mod events;
 pub mod export;
 pub mod import;
 pub mod init;

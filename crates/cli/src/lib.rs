@@ -104,6 +104,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::JobGet(args) => command::job::get(args, session, world),
         Command::JobCancel(args) => command::job::cancel(args, session, world),
         Command::AuditList(args) => command::audit::list(args, session, world),
+        Command::Events(args) => command::events::run(args, session, world),
         Command::ConfigTraefik(args) => command::config::traefik(args, session, world),
         Command::AuthVerify => command::auth::verify(session, world),
         Command::Sign => command::auth::sign(session, world),

@@ -235,6 +235,16 @@ impl Client {
         self.judge(&response, body, id).map(Some)
     }
 
+    /// Reads the page that an answer names as the next one; `None` if it names none.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn following(&self, answer: &Answer) -> Result<Option<Answer>, Error> {
+        let next = answer.next.as_deref();
+        next.map(|target| self.call_at(Request::Get, None, target))
+            .transpose()
+    }
+
     /// Reads a list, or a part of it, page by page. The path may have parameters. Returns its rows, and whether more rows follow.
     ///
     /// # Errors
