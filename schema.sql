@@ -59,7 +59,10 @@ CREATE TABLE tenants (
   cell_id TEXT COLLATE NOCASE,     -- cells.id, spelled as there (NULL: the tenant's own tables are in this database)
   -- Of a tenant with a cell: the state of its site there (NULL: none). Of one whose site has a database of its own: that it is being installed.
   site_state TEXT CHECK (site_state IN ('installing', 'installed', 'failed')),
-  site_job_id TEXT                 -- cell_work.id of its last installation
+  site_job_id TEXT,                -- cell_work.id of its last installation
+  -- Why the site is off: a JSON object with an object `reason`, `message` and `until` for each kind (NULL: the tenant has no hold).
+  holds TEXT CHECK (json_type(holds) = 'object'),
+  hold_until TEXT                  -- the first `until` of its holds (NULL: none has one)
 ) STRICT;
 
 -- These find tenants for a list that filters or sorts. Each ends with the id, which is a list's order among equals. The first one also finds
@@ -74,6 +77,10 @@ CREATE UNIQUE INDEX tenants_by_external_id ON tenants (external_id) WHERE extern
 -- the room.
 CREATE INDEX tenants_by_route ON tenants (id, hostname, cell_id, is_enabled) WHERE is_enabled = 1 OR cell_id IS NOT NULL;
 CREATE INDEX tenants_by_cell ON tenants (cell_id, id, hostname) WHERE cell_id IS NOT NULL;
+
+-- Finds the tenants with holds, and those of which a hold ends.
+CREATE INDEX tenants_held ON tenants (id) WHERE holds IS NOT NULL;
+CREATE INDEX tenants_by_hold_until ON tenants (hold_until) WHERE hold_until IS NOT NULL;
 
 -- Finds the tenants to count next.
 CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at) WHERE has_site = 1;
@@ -323,10 +330,10 @@ BEGIN
     ON CONFLICT (cell_id, tenant_id) DO UPDATE SET revision = excluded.revision, is_gone = 0;
   DELETE FROM kept_sites WHERE tenant_id = NEW.id;
 END;
-CREATE TRIGGER cell_tenant_edited AFTER UPDATE OF hostname, is_enabled, plan_id, limits, env, cell_id, updated_at ON tenants
+CREATE TRIGGER cell_tenant_edited AFTER UPDATE OF hostname, is_enabled, plan_id, limits, env, cell_id, updated_at, holds ON tenants
 WHEN (NEW.cell_id IS NOT NULL OR OLD.cell_id IS NOT NULL)
-  AND (NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.cell_id, NEW.updated_at)
-    IS NOT (OLD.hostname, OLD.is_enabled, OLD.plan_id, OLD.limits, OLD.env, OLD.cell_id, OLD.updated_at)
+  AND (NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.cell_id, NEW.updated_at, NEW.holds)
+    IS NOT (OLD.hostname, OLD.is_enabled, OLD.plan_id, OLD.limits, OLD.env, OLD.cell_id, OLD.updated_at, OLD.holds)
 BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
   UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1), is_gone = 1
@@ -465,6 +472,52 @@ BEGIN
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   DELETE FROM tenants WHERE id = NEW.id;
+END;
+
+-- Holds of a tenant. `hold` is the object of one kind. `is_same`: the tenant has this hold, so there is nothing to write.
+CREATE VIEW put_hold (
+  key_id, request_id, now, key_stands, id_is_there, is_same, id, kind, hold, precondition_fails, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER put_hold_done INSTEAD OF INSERT ON put_hold WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed)
+    VALUES (NEW.key_id, 'tenant.hold', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, NEW.kind, 'holds');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET
+    holds = json_set(coalesce(holds, '{}'), '$.' || NEW.kind, json(NEW.hold)),
+    hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_set(coalesce(holds, '{}'), '$.' || NEW.kind, json(NEW.hold)))),
+    updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+CREATE TRIGGER put_hold_same INSTEAD OF INSERT ON put_hold WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
+END;
+
+-- A sweep inserts here as well, a row for each hold that is past its time. It has no caller.
+CREATE VIEW release_hold (
+  key_id, request_id, now, key_stands, id_is_there, hold_is_there, id, kind, precondition_fails, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER release_hold_done INSTEAD OF INSERT ON release_hold WHEN NEW.key_stands AND NEW.id_is_there AND NEW.hold_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed)
+    VALUES (NEW.key_id, 'tenant.release', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, NEW.kind, 'holds');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET
+    holds = nullif(json_remove(holds, '$.' || NEW.kind), '{}'),
+    hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_remove(holds, '$.' || NEW.kind))),
+    updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+
+-- Lifts the first 200 holds that are past their time, when the cron trigger sweeps. The next run goes on.
+CREATE TRIGGER holds_swept AFTER UPDATE OF swept_at ON registry BEGIN
+  INSERT INTO release_hold (request_id, now, key_stands, id_is_there, hold_is_there, id, kind)
+    SELECT 'cron-' || lower(hex(randomblob(8))), NEW.swept_at, 1, 1, 1, t.id, h.key FROM tenants AS t, json_each(t.holds) AS h
+    WHERE t.hold_until <= NEW.swept_at AND json_extract(h.value, '$.until') <= NEW.swept_at ORDER BY t.hold_until LIMIT 200;
 END;
 
 CREATE VIEW create_plan (

@@ -66,6 +66,11 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   // Only the site of a tenant with a cell answers with a job.
   expect('password' in reset && reset.password.length >= 16, 'a password')
 
+  const held = { params: { path: { ...tenant.params.path, kind: 'maintenance' } } } as const
+  done(await client.PUT('/_/api/4/tenants/{id}/holds/{kind}', { ...held, body: { reason: 'a move' } }))
+  expect(ok(await client.GET('/_/api/4/tenants/{id}', tenant)).holds['maintenance']?.reason === 'a move', 'the hold')
+  done(await client.DELETE('/_/api/4/tenants/{id}/holds/{kind}', held))
+
   done(await client.PATCH('/_/api/4/tenants/{id}', { ...tenant, body: { plan_id: null, labels: { region: null } } }))
   done(await client.PATCH('/_/api/4/tenants-plans/{id}', { ...plan, body: { limits: null } }))
   const last = ok(await client.GET('/_/api/4/tenants/{id}', tenant))

@@ -7,6 +7,7 @@ pub(crate) mod cells;
 pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod health;
+pub(crate) mod holds;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod list;

@@ -6,6 +6,7 @@ pub mod address;
 pub mod clock;
 pub(crate) mod external_id;
 pub(crate) mod fault;
+pub(crate) mod hold;
 pub mod hostname;
 pub mod id;
 pub(crate) mod key_name;

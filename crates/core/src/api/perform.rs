@@ -1,7 +1,9 @@
 //! The operation of each route whose caller was verified.
 
 use crate::operation::call::{Call, Pending};
-use crate::operation::{self, audit, cells, events, feed, jobs, keys, plans, put, site, tenants};
+use crate::operation::{
+    self, audit, cells, events, feed, holds, jobs, keys, plans, put, site, tenants,
+};
 use crate::value::fault::ApiError;
 use crate::wire::route::Operation;
 
@@ -30,6 +32,8 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::EditKey => keys::edit(call),
         Operation::DeleteKey => keys::delete(call),
         Operation::RotateKey => keys::rotate(call),
+        Operation::PutHold => holds::put(call),
+        Operation::ReleaseHold => holds::release(call),
         Operation::MoveTenant => cells::move_tenant(call),
         Operation::ListCells => Ok(cells::list(call)),
         Operation::GetCell => Ok(cells::get(call)),

@@ -82,7 +82,7 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Option<Va
         ),
         Parameter::KeyId => (
             json!({"type": "string", "pattern": "^([1-9][0-9]{0,14})?$"}),
-            "Entries of the key with this id; empty for those of the command line.".into(),
+            "Entries of the key with this id; empty for those without a key.".into(),
         ),
         Parameter::Since => (
             json!({"type": "string", "pattern": TIME}),
@@ -102,7 +102,7 @@ pub(super) fn shapes() -> Vec<(&'static str, Value)> {
         ("created_at", time()),
         (
             "key_id",
-            json!({"type": ["integer", "null"], "description": "`null`: an operator at the command line."}),
+            json!({"type": ["integer", "null"], "description": "`null`: an operator at the command line, or the cron trigger."}),
         ),
         ("action", text()),
         (

@@ -27,7 +27,7 @@ pub(super) fn told(operation: Operation) -> Option<Told> {
                 "moveTenant",
                 "Sites",
                 "Give an installed tenant another cell",
-                "The operator has copied its data there. The tenant has a cell, is disabled, and has no unfinished job.",
+                "The operator has copied its data there. The tenant has a cell, is disabled or held for `maintenance`, and has no unfinished job.",
                 vec![empty(204, &[], "The tenant is on the other cell.")],
                 &[Code::CellConflict, Code::JobUnderWay],
             ),

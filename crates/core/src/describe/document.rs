@@ -13,6 +13,7 @@ use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
 use super::shapes::VALID;
 use super::{audit, cells, events, rules, shapes};
+use crate::value::hold::HoldKind;
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
@@ -265,6 +266,12 @@ fn parameters(
             ),
         };
         all.push(json!({"name": "id", "in": "path", "required": true, "schema": schema, "description": about}));
+    }
+    if route.template.contains("{kind}") {
+        all.push(json!({
+            "name": "kind", "in": "path", "required": true, "schema": {"enum": HoldKind::ALL.map(HoldKind::as_str)},
+            "description": "The kind of the hold. A tenant has at most one of each."
+        }));
     }
     for parameter in &probed.parameters {
         let of_cells = cells::parameter(*parameter, route.operation);

@@ -71,7 +71,7 @@ fn tenant() -> Value {
     json!({
         "id": "acme", "hostname": "acme.example.com", "is_enabled": true, "created_at": MADE, "updated_at": MADE,
         "plan_id": "basic", "external_id": "C-1001", "labels": {"region": "eu"}, "limits": {"CHEVERETO_MAX_USERS": "5"},
-        "env": {"CHEVERETO_DEFAULT_LANGUAGE": "de"}, "stats": stats(), "last_job_at": null, "cell_id": null, "site": {"state": "none", "job_id": null}
+        "env": {"CHEVERETO_DEFAULT_LANGUAGE": "de"}, "stats": stats(), "last_job_at": null, "cell_id": null, "site": {"state": "none", "job_id": null}, "served": true, "holds": {}
     })
 }
 
@@ -216,6 +216,21 @@ fn current(operation: Operation) -> Vec<Example> {
             example("deleted", "A tenant with the tables of its site", 204)
                 .with("id", "acme")
                 .body(json!({"drop_tables": true})),
+        ],
+        Operation::PutHold => vec![
+            example("held", "An invoice is not paid", 204)
+                .with("id", "acme")
+                .with("kind", "non_payment")
+                .body(json!({"reason": "invoice 2026-1001", "message": "This site is paused. Please contact its owner."})),
+        ],
+        Operation::ReleaseHold => vec![
+            example("released", "The invoice is paid", 204)
+                .with("id", "acme")
+                .with("kind", "non_payment"),
+            example("missing", "A hold that the tenant does not have", 404)
+                .with("id", "acme")
+                .with("kind", "abuse")
+                .answer(not_found("hold")),
         ],
         Operation::InstallTenant => vec![
             example("installed", "A new site", 201)

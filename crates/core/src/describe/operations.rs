@@ -299,6 +299,22 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 Dialect::Legacy => &[],
             },
         },
+        Operation::PutHold => Told {
+            name: "putHold",
+            tag: "Tenants",
+            summary: "Hold a tenant, or change a hold",
+            description: "The tenant's site is off until no hold is left. Members that the body leaves out are `null`. A PUT that changes nothing writes nothing.",
+            successes: vec![empty(204, &["ETag"], "The tenant has the hold.")],
+            problems: &[],
+        },
+        Operation::ReleaseHold => Told {
+            name: "releaseHold",
+            tag: "Tenants",
+            summary: "Lift a hold",
+            description: "The tenant keeps its other holds. 404 if it has no hold of this kind.",
+            successes: vec![empty(204, &["ETag"], "The hold is lifted.")],
+            problems: &[],
+        },
         Operation::InstallTenant => Told {
             name: "installTenant",
             tag: "Sites",

@@ -84,7 +84,10 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
     };
     let target = format!(
         "{}?{query}",
-        route.full_template(dialect).replace("{id}", "a")
+        route
+            .full_template(dialect)
+            .replace("{id}", "a")
+            .replace("{kind}", "abuse")
     );
     let request = Request {
         method: route.method.name(),

@@ -6,6 +6,7 @@ use alloc::string::String;
 use serde_json::{Value, json};
 
 use super::headers::reference;
+use crate::operation::holds::{MAX_MESSAGE, MAX_REASON};
 use crate::store::keys::MAX_OVERLAP_SECONDS;
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
@@ -123,6 +124,18 @@ pub(super) fn schema(rule: Rule, dialect: Dialect) -> Value {
         Rule::NewPassword => json!({
             "type": ["string", "null"], "minLength": 6, "maxLength": 128, "pattern": TEXT,
             "description": "Without a password, or with `null`, the service generates one."
+        }),
+        Rule::HoldReason => json!({
+            "type": "string", "minLength": 1, "maxLength": MAX_REASON, "pattern": TEXT,
+            "description": "Why the tenant is held, for the operator."
+        }),
+        Rule::HoldMessage => json!({
+            "type": ["string", "null"], "minLength": 1, "maxLength": MAX_MESSAGE, "pattern": TEXT,
+            "description": "What visitors read, as plain text; `null` for nothing more than the kind."
+        }),
+        Rule::HoldEnd => json!({
+            "type": ["string", "null"], "pattern": TIME,
+            "description": "When the cron trigger lifts the hold, in the future; `null` for a hold without an end."
         }),
         // `describe/cells.rs` has those of cells.
         other => panic!("{other:?} has no schema in describe/rules.rs"),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::headers::reference;
 use crate::store::counters::COUNTERS;
+use crate::value::hold::HoldKind;
 use crate::wire::dialect::Dialect;
 use crate::wire::filter::Member;
 use crate::wire::problem::Code;
@@ -59,6 +60,10 @@ fn member(member: Member) -> Value {
         Member::CreatedAt | Member::UpdatedAt => time(),
         Member::PlanId | Member::ExternalId | Member::CellId => text_or_null(),
         Member::Site => reference("schemas", "SiteState"),
+        Member::Served => {
+            json!({"type": "boolean", "description": "Whether the tenant is enabled and has no hold."})
+        }
+        Member::Holds => reference("schemas", "Holds"),
         Member::Labels | Member::Limits | Member::Env => texts(),
         Member::Stats => reference("schemas", "Stats"),
         Member::LastJobAt => time_or_null(),
@@ -78,6 +83,8 @@ fn tenant(dialect: Dialect) -> BTreeMap<&'static str, Value> {
         members.remove("labels");
         members.remove("cell_id");
         members.remove("site");
+        members.remove("served");
+        members.remove("holds");
     }
     members
 }
@@ -254,6 +261,17 @@ pub(super) fn all() -> BTreeMap<String, Value> {
                 ]),
             )]),
         ),
+        ("Holds", {
+            let hold = object([
+                ("reason", text()),
+                ("message", text_or_null()),
+                ("until", time_or_null()),
+            ]);
+            json!({
+                "type": "object", "propertyNames": {"enum": HoldKind::ALL.map(HoldKind::as_str)}, "additionalProperties": hold,
+                "description": "Why the site is off, by kind; empty if the tenant has no hold."
+            })
+        }),
         ("Tenant", object(tenant(Dialect::Current))),
         ("NewTenant", new_tenant),
         ("ListedTenant", some_of_tenant),

@@ -443,7 +443,8 @@ fn read_name(value: Json<'_>) -> Checked<KeyName> {
     value.parsed(|text| KeyName::parse(text).map_err(|error| error.to_string()))
 }
 
-fn read_end(value: Json<'_>, now: &Timestamp) -> Checked<Timestamp> {
+/// Reads a time after `now`.
+pub(crate) fn read_end(value: Json<'_>, now: &Timestamp) -> Checked<Timestamp> {
     value.parsed(|text| match Timestamp::parse(text) {
         Ok(at) if at > *now => Ok(at),
         _ => Err(format!(

@@ -246,6 +246,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             } else {
                 SiteState::NONE
             },
+            holds: None,
         };
         version.statistics = tenant.site.marked(None);
         let body = to_json_of_new(&tenant, site_is_there, dialect);
@@ -655,6 +656,21 @@ fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<
 fn write_site<'o>(tenant: &Tenant, is_adopted: bool, out: Object<'o>) -> Object<'o> {
     out.optional_text("cell_id", tenant.cell_id.as_deref())
         .nested("site", |out| write_state(&tenant.site, is_adopted, out))
+        .raw("served", boolean(is_served(tenant)))
+        .raw("holds", holds(tenant))
+}
+
+/// Whether the tenant is enabled and has no hold.
+fn is_served(tenant: &Tenant) -> bool {
+    tenant.is_enabled && tenant.holds.is_none()
+}
+
+fn holds(tenant: &Tenant) -> &str {
+    tenant.holds.as_deref().unwrap_or("{}")
+}
+
+fn boolean(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }
 
 fn write_state(site: &SiteState, is_adopted: bool, out: &mut String) {
@@ -691,7 +707,7 @@ fn write_member<'o>(tenant: &Tenant, member: Member, out: Object<'o>) -> Object<
     match member {
         Member::Id => out.text(name, &tenant.id),
         Member::Hostname => out.text(name, &tenant.hostname),
-        Member::IsEnabled => out.raw(name, if tenant.is_enabled { "true" } else { "false" }),
+        Member::IsEnabled => out.raw(name, boolean(tenant.is_enabled)),
         Member::CreatedAt => out.text(name, &tenant.created_at),
         Member::UpdatedAt => out.text(name, &tenant.updated_at),
         Member::PlanId => out.optional_text(name, tenant.plan_id.as_deref()),
@@ -703,5 +719,7 @@ fn write_member<'o>(tenant: &Tenant, member: Member, out: Object<'o>) -> Object<
         Member::LastJobAt => out.optional_text(name, tenant.last_job_at.as_deref()),
         Member::CellId => out.optional_text(name, tenant.cell_id.as_deref()),
         Member::Site => out.nested(name, |out| write_state(&tenant.site, false, out)),
+        Member::Served => out.raw(name, boolean(is_served(tenant))),
+        Member::Holds => out.raw(name, holds(tenant)),
     }
 }

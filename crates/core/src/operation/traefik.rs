@@ -7,7 +7,7 @@
 mod memory;
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
@@ -92,7 +92,7 @@ impl Template {
     /// The routes of all tenants.
     fn render(&self, routes: &Routes) -> (String, Option<String>) {
         let services = self.services(&routes.services);
-        self.write(&self.whole, &services, &routes.chunks)
+        self.write(&self.whole, &services, &routes.held, &routes.chunks)
     }
 
     /// The services of cells, by the numbers of their tenants' rows. Two services of one name and of two ports get two keys.
@@ -128,6 +128,7 @@ impl Template {
         &self,
         part: &Part,
         services: &Services,
+        held: &BTreeSet<String>,
         chunks: &[Chunk],
     ) -> (String, Option<String>) {
         const BEFORE_ID: &str = ",\"";
@@ -143,6 +144,9 @@ impl Template {
         body.push_str(&part.head);
         let mut left_out = Vec::new();
         for route in chunks.iter().flat_map(Chunk::routes) {
+            if !held.is_empty() && route.is_one_of(held) {
+                continue;
+            }
             let checked = checked(&route, &self.root).and_then(|(id, hostname, number)| {
                 let router = number.map_or(Some(&part.router), |number| services.router(number));
                 let router = router
@@ -382,7 +386,7 @@ fn read_cell(template: Arc<Template>, reader: &ProxyReader, cell: &CellId) -> Pe
         let (state, service) = routing::read_cell(results)?;
         let chunks = Chunk::decode_all(results)?;
         let part = template.part(service.as_ref());
-        let (body, note) = template.write(&part, &Services::default(), &chunks);
+        let (body, note) = template.write(&part, &Services::default(), &BTreeSet::new(), &chunks);
         let tag = tag_of_cell(&part, &cell);
         Ok((answer(&tag, &state, body.into()), note))
     })
@@ -515,7 +519,14 @@ mod tests {
         };
         let settings = template("websecure");
         assert_eq!(
-            settings.write(&settings.whole, &Services::default(), &[]).0,
+            settings
+                .write(
+                    &settings.whole,
+                    &Services::default(),
+                    &super::BTreeSet::new(),
+                    &[]
+                )
+                .0,
             r#"{"http":{"routers":{"*":{"rule":"Host(`localhost`)","service":"php","entryPoints":["websecure"],"middlewares":["allow-range"]}},"services":{"php":{"loadBalancer":{"servers":[{"url":"http://php:8080"}],"passHostHeader":true}}},"middlewares":{"allow-range":{"ipAllowList":{"sourceRange":["192.0.2.7/32","2001:db8::/32"]}}}}}"#
         );
         assert_eq!(settings.whole.tag.len(), 16);

@@ -243,7 +243,7 @@ fn head(caller: &Caller, poll: &Poll) -> Sql {
 fn rows(poll: &Poll) -> Sql {
     let (revision, id) = poll.place();
     Sql::new(
-        "SELECT g.tenant_id, g.revision, g.is_gone, g.more, t.hostname, t.is_enabled, t.plan_id, t.limits, t.env, p.limits AS plan_limits, \
+        "SELECT g.tenant_id, g.revision, g.is_gone, g.more, t.hostname, t.is_enabled AND t.holds IS NULL AS is_enabled, t.plan_id, t.limits, t.env, p.limits AS plan_limits, \
          p.env AS plan_env, t.created_at, t.updated_at FROM (SELECT w.tenant_id, w.revision, w.is_gone, w.octets, \
          sum(w.octets) OVER (ORDER BY w.revision, w.tenant_id) AS until, \
          count(*) OVER () - row_number() OVER (ORDER BY w.revision, w.tenant_id) AS more FROM (SELECT f.tenant_id, f.revision, f.is_gone, \

@@ -47,6 +47,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0019_key_subjects.sql",
     "0020_fewer_indexes.sql",
     "0021_site_databases.sql",
+    "0022_holds.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

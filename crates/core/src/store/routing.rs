@@ -1,6 +1,7 @@
 //! The texts that Traefik's configuration is made from: the ids and hostnames of the tenants that are routed, the services of cells, and the state
 //! of the registry.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -133,7 +134,7 @@ macro_rules! all {
             state!(
                 $from,
                 $reseal,
-                ", c.number, c.routes, iif(c.number = 0, (SELECT json_group_array(json_array(rowid, service_name, service_port)) FROM cells WHERE service_name IS NOT NULL), NULL) AS services"
+                ", c.number, c.routes, iif(c.number = 0, (SELECT json_group_array(json_array(rowid, service_name, service_port)) FROM cells WHERE service_name IS NOT NULL), NULL) AS services, iif(c.number = 0, (SELECT json_group_array(lower(id)) FROM tenants WHERE holds IS NOT NULL AND cell_id IS NULL), NULL) AS held"
             ),
             " LEFT JOIN (",
             chunks!($start),
@@ -288,6 +289,8 @@ pub(crate) type Services = Vec<(i64, Option<Service>)>;
 pub(crate) struct Routes {
     pub(crate) state: State,
     pub(crate) services: Services,
+    /// The ids of the tenants without a cell that have a hold, in lower case.
+    pub(crate) held: BTreeSet<String>,
     pub(crate) chunks: Vec<Chunk>,
 }
 
@@ -295,6 +298,7 @@ impl Routes {
     /// Reads the rows.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
         let mut found: Option<(State, Services)> = None;
+        let mut held = BTreeSet::new();
         let mut chunks = Vec::new();
         for row in results.rows()? {
             let mut row = standing::judge(Columns::new(row))?;
@@ -302,6 +306,10 @@ impl Routes {
             Chunk::decode(&mut row)?.place(&mut chunks);
             let services = row.optional_text("services")?;
             let services = services.map_or(Ok(Vec::new()), |text| read_services(&text))?;
+            if let Some(text) = row.optional_text("held")? {
+                held = serde_json::from_str(&text)
+                    .map_err(|_| unexpected_result("column held: expected ids".into()))?;
+            }
             match &mut found {
                 None => found = Some((state, services)),
                 Some((_, before)) => before.extend(services),
@@ -311,6 +319,7 @@ impl Routes {
         Ok(Self {
             state,
             services,
+            held,
             chunks,
         })
     }
@@ -344,6 +353,16 @@ pub(crate) enum Route<'a> {
     },
     /// Its columns are too long or empty, or one of them has a line break. They come shortened, in a JSON array.
     Unfit(&'a str),
+}
+
+impl Route<'_> {
+    /// Whether it is the route of one of these ids, which are in lower case.
+    pub(crate) fn is_one_of(&self, ids: &BTreeSet<String>) -> bool {
+        match self {
+            Self::Row { id, .. } => ids.contains(&id.to_ascii_lowercase()),
+            Self::Unfit(_) => false,
+        }
+    }
 }
 
 impl Chunk {

@@ -22,6 +22,7 @@ use crate::store::write::{
 };
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, CellConflict, Internal};
+use crate::value::hold::HoldKind;
 use crate::value::hostname::Hostname;
 use crate::value::id::{CellId, PlanId, TenantId};
 use crate::value::patch::Edit;
@@ -80,6 +81,8 @@ pub(crate) struct Tenant {
     pub(crate) last_job_at: Option<String>,
     pub(crate) cell_id: Option<String>,
     pub(crate) site: SiteState,
+    /// A JSON object with a member for each hold. `None` if it has no hold.
+    pub(crate) holds: Option<String>,
 }
 
 /// What the registry knows of a tenant's site.
@@ -135,7 +138,24 @@ macro_rules! members {
         concat!(
             "t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
             $env,
-            ", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site"
+            ", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site, t.holds"
+        )
+    };
+}
+
+/// The state of a tenant's site, as [`version`] reads it. `$of` is the table's alias with its dot.
+macro_rules! state_of_site {
+    ($of:literal) => {
+        concat!(
+            "json_array(",
+            $of,
+            "cell_id IS NOT NULL, ",
+            $of,
+            "site_state, ",
+            $of,
+            "site_job_id, ",
+            $of,
+            "has_site)"
         )
     };
 }
@@ -147,7 +167,7 @@ macro_rules! columns {
     };
 }
 
-pub(crate) use {columns, members};
+pub(crate) use {columns, members, state_of_site};
 
 /// Reads `$what` of tenants. A valid key and no tenant give one row of `NULL`s.
 macro_rules! select {
@@ -383,6 +403,12 @@ impl Tenant {
                 row.optional_text("site_job_id")?,
                 row.boolean("has_site")?,
             ),
+            // A response that an earlier version has remembered ends here.
+            holds: if row.is_empty() {
+                None
+            } else {
+                row.optional_text("holds")?
+            },
             cell_id,
             id,
         }))
@@ -557,13 +583,17 @@ pub(crate) fn move_to(writer: &Writer, id: &TenantId, cell: &CellId) -> Batch {
         "id_is_there, cell_is_there, is_free, id, cell_id",
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), \
          EXISTS (SELECT 1 FROM cells WHERE id = ?7 AND (is_accepting = 1 OR id = (SELECT cell_id FROM tenants WHERE id = ?6))), \
-         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NOT NULL AND is_enabled = 0) \
+         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NOT NULL AND (is_enabled = 0 OR holds -> ?8 IS NOT NULL)) \
          AND NOT EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL), ?6, (SELECT id FROM cells WHERE id = ?7)",
         "id_is_there, cell_is_there, is_free, \
          EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NULL) AS has_none, \
-         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND is_enabled = 1) AS is_enabled"
+         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND is_enabled = 1 AND holds -> ?8 IS NULL) AS is_enabled"
     );
-    let values = [id.as_str().into(), cell.as_str().into()];
+    let values = [
+        id.as_str().into(),
+        cell.as_str().into(),
+        HoldKind::Maintenance.as_str().into(),
+    ];
     write(writer, text, values)
 }
 

@@ -83,11 +83,13 @@ pub(crate) enum Member {
     LastJobAt,
     CellId,
     Site,
+    Served,
+    Holds,
 }
 
 impl Member {
     /// Every member, in the order of the answer.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Id,
         Self::Hostname,
         Self::IsEnabled,
@@ -102,6 +104,8 @@ impl Member {
         Self::LastJobAt,
         Self::CellId,
         Self::Site,
+        Self::Served,
+        Self::Holds,
     ];
 
     /// The member's name in the current dialect.
@@ -121,6 +125,8 @@ impl Member {
             Self::LastJobAt => "last_job_at",
             Self::CellId => "cell_id",
             Self::Site => "site",
+            Self::Served => "served",
+            Self::Holds => "holds",
         }
     }
 }

@@ -366,7 +366,9 @@ impl CellConflict {
             Self::Installed => {
                 "something is installed for the tenant, so only a move changes its cell"
             }
-            Self::Enabled => "the tenant is enabled; disable it before the move",
+            Self::Enabled => {
+                "the tenant is enabled; disable it or hold it for `maintenance` before the move"
+            }
             Self::NoCell => "the tenant has no cell, so its site is not on one",
             Self::UnderWay => "the tenant has an unfinished job",
             Self::OtherJob => "the tenant has an unfinished job of this kind with another body",

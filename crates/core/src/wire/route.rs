@@ -42,7 +42,8 @@ pub(crate) enum BodyRule {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}` stands for one segment that is not empty.
+    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}` and a `{kind}` at the end stand for one segment each that is
+    /// not empty.
     pub(crate) template: &'static str,
     /// The dialects that have the route, and how a caller proves itself in each.
     pub(crate) dialects: &'static [(Dialect, Scheme)],
@@ -82,6 +83,8 @@ pub(crate) enum Operation {
     EditKey,
     DeleteKey,
     RotateKey,
+    PutHold,
+    ReleaseHold,
     MoveTenant,
     ListCells,
     GetCell,
@@ -116,6 +119,8 @@ impl Operation {
             Self::PutTenant
             | Self::EditTenant
             | Self::DeleteTenant
+            | Self::PutHold
+            | Self::ReleaseHold
             | Self::PutPlan
             | Self::EditPlan
             | Self::DeletePlan => (true, true),
@@ -215,6 +220,8 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Delete, "/keys/{id}", CURRENT, Operation::DeleteKey, Needs::KEYS, BodyRule::Refused),
     // A key may rotate itself without the scope, so the operation takes that need back.
     route(Method::Post, "/keys/{id}/rotate", CURRENT, Operation::RotateKey, Needs::KEYS, BodyRule::Optional),
+    route(Method::Put, "/tenants/{id}/holds/{kind}", CURRENT, Operation::PutHold, Needs::TENANTS_WRITE, BodyRule::Required),
+    route(Method::Delete, "/tenants/{id}/holds/{kind}", CURRENT, Operation::ReleaseHold, Needs::TENANTS_WRITE, BodyRule::Refused),
     route(Method::Post, "/tenants/{id}/move", CURRENT, Operation::MoveTenant, Needs::SITES, BodyRule::Required),
     route(Method::Get, "/cells", CURRENT, Operation::ListCells, Needs::CELLS, BodyRule::Ignored),
     route(Method::Get, "/cells/{id}", CURRENT, Operation::GetCell, Needs::CELLS, BodyRule::Ignored),
@@ -261,7 +268,9 @@ impl Route {
     /// Whether the route compares `If-None-Match`.
     pub(crate) fn reads_if_none_match(&self) -> bool {
         self.operation == Operation::ReadFeed
-            || self.operation.has_etag() && matches!(self.method, Method::Get | Method::Put)
+            || self.operation.has_etag()
+                && matches!(self.method, Method::Get | Method::Put)
+                && self.operation != Operation::PutHold
     }
 
     /// Whether the template is below a base path.
@@ -296,6 +305,8 @@ pub(crate) struct Path<'a> {
     pub(crate) template: &'static str,
     /// The segment in the place of `{id}`, unchecked; empty if the template has none.
     pub(crate) id: &'a str,
+    /// The segment in the place of `{kind}`, unchecked; empty if the template has none.
+    pub(crate) kind: &'a str,
 }
 
 impl<'a> Path<'a> {
@@ -306,12 +317,13 @@ impl<'a> Path<'a> {
             .find_map(|dialect| Some((dialect, path.strip_prefix(dialect.base_path())?)));
         let (dialect, rest) = below.unwrap_or((Dialect::Current, path));
         ROUTES.iter().find_map(|route| {
-            let id = matched(route.template, rest)?;
+            let (id, kind) = matched(route.template, rest)?;
             route.scheme(dialect)?;
             (route.is_below_base() == below.is_some()).then_some(Self {
                 dialect,
                 template: route.template,
                 id,
+                kind,
             })
         })
     }
@@ -347,13 +359,19 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The segment in the place of a template's `{id}` (empty if it has none), if the path fits the template.
-fn matched<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+/// The segments in the places of a template's `{id}` and `{kind}` (empty if it has none), if the path fits the template.
+fn matched<'a>(template: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let is_segment = |text: &str| !text.is_empty() && !text.contains('/');
+    if let Some(template) = template.strip_suffix("/{kind}") {
+        let (path, kind) = path.rsplit_once('/')?;
+        let (id, _) = matched(template, path)?;
+        return is_segment(kind).then_some((id, kind));
+    }
     let Some((before, after)) = template.split_once("{id}") else {
-        return (template == path).then_some("");
+        return (template == path).then_some(("", ""));
     };
     let id = path.strip_prefix(before)?.strip_suffix(after)?;
-    (!id.is_empty() && !id.contains('/')).then_some(id)
+    is_segment(id).then_some((id, ""))
 }
 
 #[cfg(test)]
@@ -382,6 +400,12 @@ mod tests {
                 "/tenants/a/user-password-reset",
                 "/tenants/{id}/user-password-reset",
                 "a",
+            ),
+            ("/tenants/a/holds/abuse", "/tenants/{id}/holds/{kind}", "a"),
+            (
+                "/tenants/holds/holds/holds",
+                "/tenants/{id}/holds/{kind}",
+                "holds",
             ),
             ("/tenants/install", "/tenants/{id}", "install"),
             ("/tenants-plans", "/tenants-plans", ""),
@@ -412,6 +436,11 @@ mod tests {
             "/_/api/4/tenants//install",
             "/_/api/4/tenants/install/",
             "/_/api/4/tenants/a/b",
+            "/_/api/4/tenants/a/holds",
+            "/_/api/4/tenants/a/holds/",
+            "/_/api/4/tenants//holds/abuse",
+            "/_/api/4/tenants/a/holds/abuse/b",
+            "/api/4/tenants/a/holds/abuse",
             "/_/api/4tenants",
             "/_/api/5/tenants",
             "/_/API/4/tenants",
@@ -492,6 +521,7 @@ mod tests {
                 "/events" => Needs::EVENTS,
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/keys") => Needs::KEYS,
+                "/tenants/{id}/holds/{kind}" => Needs::TENANTS_WRITE,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,
                 t if t.starts_with("/cells") => Needs::CELLS,
                 "/jobs/{id}/renew" | "/jobs/{id}/finish" => Needs::CELLS,

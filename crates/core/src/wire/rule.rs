@@ -38,6 +38,12 @@ pub(crate) enum Rule {
     Password,
     /// A password; without one, or with `null`, the service generates one.
     NewPassword,
+    /// Why a tenant is held, for the operator.
+    HoldReason,
+    /// What visitors of a held tenant read, or `null`.
+    HoldMessage,
+    /// The end of a hold, or `null`.
+    HoldEnd,
     CellId,
     /// The cell of a tenant: a cell that takes tenants; `null` for none.
     CellOfTenant,

@@ -146,7 +146,9 @@ impl Ask {
     pub(crate) fn has_two_batches(&self) -> bool {
         let writes = !matches!(self.method.as_str(), "GET" | "HEAD");
         self.target.starts_with("/_/api/4/keys") && writes
-            || self.method == "PUT" && self.target.starts_with("/_/api/4/tenants")
+            || self.method == "PUT"
+                && self.target.starts_with("/_/api/4/tenants")
+                && !self.target.contains("/holds/")
             || self.target.ends_with("/install")
             || self.target.ends_with("/user-password-reset")
     }

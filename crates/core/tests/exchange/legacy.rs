@@ -113,6 +113,8 @@ fn a_tenant_is_read_and_written_under_legacy_names() {
     assert_eq!(fields.remove("cell_id"), Some(json!(null)));
     let site = json!({"state": "none", "job_id": null});
     assert_eq!(fields.remove("site"), Some(site));
+    assert_eq!(fields.remove("served"), Some(json!(true)));
+    assert_eq!(fields.remove("holds"), Some(json!({})));
     assert_eq!(
         fields.insert("is_enabled".into(), json!(1)),
         Some(json!(true))

@@ -30,6 +30,7 @@ mod events;
 mod failures;
 mod finding;
 mod health;
+mod holds;
 mod host;
 mod idempotency;
 mod idempotency_jobs;

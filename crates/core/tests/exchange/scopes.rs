@@ -57,6 +57,10 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("GET", "/_/api/4/audit") => get("/audit"),
         ("GET", "/_/api/4/events") => get("/events"),
         ("DELETE", "/_/api/4/tenants-plans/{id}") => delete("/tenants-plans/p"),
+        ("PUT", "/_/api/4/tenants/{id}/holds/{kind}") => {
+            put("/tenants/a/holds/abuse", r#"{"reason":"r"}"#)
+        }
+        ("DELETE", "/_/api/4/tenants/{id}/holds/{kind}") => delete("/tenants/on-eu/holds/admin"),
         ("POST", "/_/api/4/tenants/{id}/move") => {
             post("/tenants/on-eu/move", r#"{"cell_id":"us"}"#)
         }

@@ -19,7 +19,7 @@ use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
 use crate::ask::{
-    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
+    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, put, reset,
 };
 use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
@@ -53,6 +53,7 @@ pub(crate) fn host_with_tables() -> Host {
     host.expect(201, &new_tenant("not-yet"));
     host.issue_scoped(&["keys"]);
     add_cells(&mut host);
+    host.expect(204, &put("/tenants/on-eu/holds/admin", r#"{"reason":"r"}"#));
     host
 }
 
@@ -101,8 +102,12 @@ fn poll_of_cell() -> Ask {
 /// Every kind of request that reaches the database, by a name, and the walks of its plan. A walk through all tenants in the order of
 /// their ids is what Traefik asks for.
 pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
-    // The chunks of tenants, of which there are few.
-    const CHUNKS: &[&str] = &["SCAN chunk LEFT-JOIN", "SCAN cells"];
+    // The chunks of tenants, of which there are few, and the tenants with holds.
+    const CHUNKS: &[&str] = &[
+        "SCAN chunk LEFT-JOIN",
+        "SCAN cells",
+        "SCAN tenants USING INDEX tenants_held",
+    ];
     // The members of one bound text.
     const IDS: &[&str] = &["SCAN json_each VIRTUAL TABLE INDEX 1:"];
     // Has one row for each table.
@@ -223,6 +228,16 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
         (
             "DELETE /tenants/{id}, drop_tables",
             delete_with_tables("a"),
+            &[],
+        ),
+        (
+            "PUT /tenants/{id}/holds/{kind}",
+            put("/tenants/a/holds/abuse", r#"{"reason":"r"}"#),
+            &[],
+        ),
+        (
+            "DELETE /tenants/{id}/holds/{kind}, with an Idempotency-Key",
+            delete("/tenants/on-eu/holds/admin").idempotency_key("k-9"),
             &[],
         ),
         ("POST /tenants/{id}/install", install("not-yet"), &[]),

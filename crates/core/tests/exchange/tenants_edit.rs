@@ -83,7 +83,7 @@ fn longer_maps_that_are_stored_already_are_shown_and_survive_an_edit() {
         &[limits.as_str().into()],
     );
     let changed = edited(&mut host, r#"{"is_enabled":false}"#);
-    assert_eq!(changed, json!({"is_enabled": false}));
+    assert_eq!(changed, json!({"is_enabled": false, "served": false}));
     let shown = host.json(200, &get("/tenants/Abc"));
     assert_eq!(shown["limits"].to_string(), limits);
 }
@@ -227,7 +227,10 @@ fn a_patch_changes_only_the_fields_that_it_names() {
             r#"{"hostname":"Moved.example.com"}"#,
             r#"{"hostname":"moved.example.com"}"#,
         ),
-        (r#"{"is_enabled":false}"#, r#"{"is_enabled":false}"#),
+        (
+            r#"{"is_enabled":false}"#,
+            r#"{"is_enabled":false,"served":false}"#,
+        ),
         (r#"{"is_enabled":true}"#, "{}"),
         (r#"{"plan_id":"q"}"#, r#"{"plan_id":"Q"}"#),
         (r#"{"plan_id":"p"}"#, "{}"),
@@ -241,7 +244,7 @@ fn a_patch_changes_only_the_fields_that_it_names() {
         (r#"{"env":null}"#, r#"{"env":{}}"#),
         (
             r#"{"env":{"Y":"hidden"},"limits":{},"plan_id":"Q","is_enabled":false,"hostname":"m.example.com"}"#,
-            r#"{"env":{"Y":"hidden"},"hostname":"m.example.com","is_enabled":false,"limits":{},"plan_id":"Q"}"#,
+            r#"{"env":{"Y":"hidden"},"hostname":"m.example.com","is_enabled":false,"limits":{},"plan_id":"Q","served":false}"#,
         ),
     ] {
         let mut host = filled();

@@ -59,7 +59,7 @@ fn every_route_that_writes_can_be_tried_and_then_be_carried_out() {
         assert_ne!(host.dump(), before, "{ask:?} writes");
         routes += 1;
     }
-    assert_eq!(routes, 28);
+    assert_eq!(routes, 30);
     let more = [
         delete_with_tables("a"),
         install("on-eu"),
@@ -137,6 +137,9 @@ fn a_trial_has_the_error_of_the_real_request() {
         (404, post("/keys/99/rotate", "")),
         (409, delete("/cells/eu")),
         (404, delete("/cells/gone")),
+        (404, put("/tenants/gone/holds/abuse", r#"{"reason":"r"}"#)),
+        (404, delete("/tenants/gone/holds/abuse")),
+        (404, delete("/tenants/a/holds/abuse")),
         (409, post("/tenants/a/move", r#"{"cell_id":"eu"}"#)),
         (404, post("/tenants/gone/move", r#"{"cell_id":"eu"}"#)),
         (422, post("/tenants/on-eu/move", r#"{"cell_id":"gone"}"#)),

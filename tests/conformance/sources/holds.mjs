@@ -1,0 +1,36 @@
+// Holds (API.md §16).
+import { KEYS, LEGACY, LEGACY_PUBLIC, refuse, request, scenario } from './source.mjs'
+
+const tenant = (id) => request(`create the tenant ${id}`, 201, 'POST', '/tenants', { body: { id, hostname: `${id}.example.com`, is_enabled: true }, json: { served: true, holds: {} } })
+const keyed = (key, options) => ({ ...options, headers: { 'idempotency-key': key } })
+/** The tag of the tenant's version after the write with this number in the audit log. */
+const tag = (number) => `"0123456789abcdef.${number}-1"`
+const PAGE = 'https://status.example.com/?a=<b>&"c"'
+const none = { message: null, until: null }
+
+export default [
+  scenario('holds', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC },
+    tenant('Acme'),
+    request('hold it', 204, 'PUT', '/tenants/acme/holds/non_payment', { body: { reason: 'invoice 7', message: PAGE, until: '9999-12-31 23:59:59' }, answer: { etag: tag(2) } }),
+    request('the same again writes nothing', 204, 'PUT', '/tenants/acme/holds/non_payment', { body: { until: '9999-12-31 23:59:59', message: PAGE, reason: 'invoice 7' }, answer: { etag: tag(2) } }),
+    request('it is not served', 200, 'GET', '/tenants/acme', { json: { is_enabled: true, served: false, holds: { non_payment: { reason: 'invoice 7', message: PAGE, until: '9999-12-31 23:59:59' } } }, answer: { etag: tag(2) } }),
+    request('another hold', 204, 'PUT', '/tenants/ACME/holds/abuse', keyed('k-1', { body: { reason: 'grüße 🐘', message: null }, answer: { etag: tag(3) } })),
+    request('the same request again', 204, 'PUT', '/tenants/ACME/holds/abuse', keyed('k-1', { body: { reason: 'grüße 🐘', message: null }, answer: { etag: tag(3), 'idempotency-replayed': 'true' } })),
+    request('try to lift one', 200, 'DELETE', '/tenants/acme/holds/non_payment?validate_only=true', { json: () => ({ valid: true }), answer: { etag: null } }),
+    request('lift one', 204, 'DELETE', '/tenants/acme/holds/non_payment', { answer: { etag: tag(4) } }),
+    request('the other one is left', 200, 'GET', '/tenants?fields=served,holds', { json: () => [{ served: false, holds: { abuse: { reason: 'grüße 🐘', ...none } } }] }),
+    request('the legacy dialect does not show it', 200, 'GET', '/tenants/acme', { base: LEGACY, json: ({ served, holds, ...rest }) => ({ ...rest, is_enabled: 1 }) }),
+    refuse('a hold that it does not have', 404, 'not_found', 'DELETE', '/tenants/acme/holds/non_payment'),
+    refuse('a kind that there is not', 404, 'not_found', 'DELETE', '/tenants/acme/holds/spam'),
+    refuse('a hold of an unknown kind', 422, 'invalid', 'PUT', '/tenants/acme/holds/spam', { body: { reason: 'r' } }, ['/kind']),
+    refuse('a hold without a reason that ended', 422, 'invalid', 'PUT', '/tenants/acme/holds/admin', { body: { until: '2026-01-01 00:00:00', x: 1 } }, ['/reason', '/until', '/x']),
+    refuse('a hold without a body', 400, 'body_required', 'PUT', '/tenants/acme/holds/admin'),
+    refuse('a body of a DELETE', 400, 'body_unexpected', 'DELETE', '/tenants/acme/holds/abuse', { body: {} }),
+    refuse('a hold of an unknown tenant', 404, 'not_found', 'PUT', '/tenants/gone/holds/admin', { body: { reason: 'r' } }),
+    refuse('a wrong version', 412, 'precondition_failed', 'DELETE', '/tenants/acme/holds/abuse', { headers: { 'if-match': tag(2) } }),
+    refuse('a deleted key', 401, 'unauthorized', 'DELETE', '/tenants/acme/holds/abuse', { key: KEYS.deleted }),
+    refuse('another method', 405, 'method_not_allowed', 'GET', '/tenants/acme/holds/abuse', { answer: { allow: 'PUT, DELETE' } }),
+    request('lift the last one', 204, 'DELETE', '/tenants/acme/holds/abuse', { headers: { 'if-match': tag(4) }, answer: { etag: tag(5) } }),
+    request('it is served', 200, 'GET', '/tenants/acme', { json: { served: true, holds: {} }, answer: { etag: tag(5) } }),
+  ),
+]
