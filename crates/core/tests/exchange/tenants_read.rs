@@ -195,7 +195,8 @@ fn a_wrong_limit_or_after_is_a_422_without_the_database() {
             "x",
         ] {
             let got = host.refuse(422, &get(&format!("{list}?limit={limit}")));
-            let detail = format!("expected a whole number from 1 to 10000; got `{limit}`");
+            let text = limit.replace("%20", " ");
+            let detail = format!("expected a whole number from 1 to 10000; got `{text}`");
             assert_eq!(
                 got.body,
                 problem(
