@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::crypto::seal::{Place, SealError, Sealer};
@@ -82,6 +83,23 @@ pub(crate) fn labels(table: &'static str, id: &str, text: &str) -> Result<Labels
             reason,
         })
     })
+}
+
+/// Reads the column `holds` of a row, which a response shows as it is.
+pub(crate) fn holds(
+    table: &'static str,
+    id: &str,
+    text: Option<String>,
+) -> Result<Option<String>, ApiError> {
+    let is_object =
+        |text: &str| text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
+    match text {
+        Some(text) if !is_object(&text) => Err(ApiError::Internal(Internal::Stored {
+            place: format!("{table}/{id}/holds"),
+            reason: "is not a JSON object".into(),
+        })),
+        text => Ok(text),
+    }
 }
 
 /// The tables with a column `env`.

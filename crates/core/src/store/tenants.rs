@@ -301,14 +301,16 @@ impl Tenant {
         mut row: Judged,
         sealer: Option<&Sealer>,
     ) -> Result<Option<Self>, ApiError> {
-        Self::decode_columns(&mut row, |id, env| sealed::open_env(TABLE, id, env, sealer))
+        Self::decode_columns(&mut row, false, |id, env| {
+            sealed::open_env(TABLE, id, env, sealer)
+        })
     }
 
     /// Reads the row that a response shows.
     pub(crate) fn decode_shown(shown: Shown, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
         let Shown { mut row, env } = shown;
         let open = |id: &str, own: Option<String>| sealed::open_env(TABLE, id, own.or(env), sealer);
-        Self::decode_columns(&mut row, open)?
+        Self::decode_columns(&mut row, true, open)?
             .ok_or_else(|| unexpected_result("no tenant after its write".into()))
     }
 
@@ -324,7 +326,7 @@ impl Tenant {
                 Ok(None)
             })
         };
-        let Some(stored) = Self::decode_columns(&mut row, open)? else {
+        let Some(stored) = Self::decode_columns(&mut row, false, open)? else {
             return Ok(None);
         };
         Ok(Some(Found {
@@ -340,7 +342,7 @@ impl Tenant {
         sealer: Option<&Sealer>,
     ) -> Result<Option<(Self, Version)>, ApiError> {
         let open = |id: &str, env| sealed::open_env(TABLE, id, env, sealer);
-        let Some(tenant) = Self::decode_columns(&mut row, open)? else {
+        let Some(tenant) = Self::decode_columns(&mut row, false, open)? else {
             return Ok(None);
         };
         let version = tenant.version(row.text("revision")?);
@@ -355,9 +357,10 @@ impl Tenant {
         }
     }
 
-    /// `open` decrypts the column `env`.
+    /// `open` decrypts the column `env`. `may_end`: the row may end before `holds`, as one that an earlier version has remembered does.
     fn decode_columns(
         row: &mut Judged,
+        may_end: bool,
         open: impl FnOnce(&str, Option<String>) -> Result<Option<VariablesText>, ApiError>,
     ) -> Result<Option<Self>, ApiError> {
         let Some(id) = row.optional_text("id")? else {
@@ -385,6 +388,17 @@ impl Tenant {
             })?;
         let last_job_at = row.optional_text("last_job_at")?;
         let cell_id = row.optional_text("cell_id")?;
+        let site = SiteState::of(
+            cell_id.is_some(),
+            row.optional_text("site_state")?,
+            row.optional_text("site_job_id")?,
+            row.boolean("has_site")?,
+        );
+        let holds = if may_end && row.is_empty() {
+            None
+        } else {
+            sealed::holds(TABLE, &id, row.optional_text("holds")?)?
+        };
         Ok(Some(Self {
             hostname,
             is_enabled,
@@ -397,18 +411,8 @@ impl Tenant {
             env,
             stats,
             last_job_at,
-            site: SiteState::of(
-                cell_id.is_some(),
-                row.optional_text("site_state")?,
-                row.optional_text("site_job_id")?,
-                row.boolean("has_site")?,
-            ),
-            // A response that an earlier version has remembered ends here.
-            holds: if row.is_empty() {
-                None
-            } else {
-                row.optional_text("holds")?
-            },
+            site,
+            holds,
             cell_id,
             id,
         }))

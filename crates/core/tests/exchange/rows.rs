@@ -26,12 +26,12 @@ fn filled(ask: &Ask) -> Host {
 fn read_rows() -> Vec<(Ask, usize, &'static str)> {
     vec![
         (post("/auth/verify", ""), 0, "siTtbtT"),
-        (get("/tenants"), 0, "sTtbttTTtTTTTTTTb"),
-        (get("/tenants?limit=1"), 0, "sTtbttTTtTTTTTTTb"),
-        (get("/tenants/a"), 0, "sTtbttTTtTTTTTTTbt"),
-        (head("/tenants/a"), 0, "sTtbttTTtTTTTTTTbt"),
+        (get("/tenants"), 0, "sTtbttTTtTTTTTTTbT"),
+        (get("/tenants?limit=1"), 0, "sTtbttTTtTTTTTTTbT"),
+        (get("/tenants/a"), 0, "sTtbttTTtTTTTTTTbTt"),
+        (head("/tenants/a"), 0, "sTtbttTTtTTTTTTTbTt"),
         (get("/tenants?q=a&count=true"), 0, "s"),
-        (get("/tenants?q=a&count=true"), 1, "sTtbttTTtTTTTTTTb"),
+        (get("/tenants?q=a&count=true"), 1, "sTtbttTTtTTTTTTTbT"),
         (get("/tenants?q=a&count=true"), 2, "i"),
         (get("/tenants/a/settings"), 0, "sTbTTTTT"),
         (get("/tenants/_"), 0, "s"),
