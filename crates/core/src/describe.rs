@@ -60,7 +60,8 @@ fn difference(one: &Value, other: &Value, at: &str) -> Option<String> {
     }
 }
 
-/// Writes a value so that people can read it and a change shows in few lines: each value that fits into one line has one.
+/// Writes a value so that a change shows in few lines: each value that fits into one line has one. Every host has this text in it, so there are no
+/// spaces to indent it.
 fn written(value: &Value) -> String {
     let mut out = String::new();
     write(value, 0, &mut out);
@@ -84,13 +85,11 @@ fn write(value: &Value, depth: usize, out: &mut String) {
     out.push(open);
     for (i, (name, value)) in items.into_iter().enumerate() {
         out.push_str(if i > 0 { ",\n" } else { "\n" });
-        out.extend(core::iter::repeat_n(' ', depth + 1));
         if let Some(name) = name {
-            out.push_str(&format!("{}: ", Value::from(name.as_str())));
+            out.push_str(&format!("{}:", Value::from(name.as_str())));
         }
         write(value, depth + 1, out);
     }
     out.push('\n');
-    out.extend(core::iter::repeat_n(' ', depth));
     out.push(close);
 }
