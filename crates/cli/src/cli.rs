@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, audit, backup, cell, completions, config, env, events, export, import, init, job,
-    key, key_import, orphans, plan, restore, site, stats, status, tenant,
+    ListArgs, audit, backup, cell, completions, config, env, events, export, hold, import, init,
+    job, key, key_import, orphans, plan, restore, site, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -39,7 +39,9 @@ in this order. For an API or a database on this machine, the last source is
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "Tenants",
-        &["create", "get", "list", "edit", "delete", "settings"],
+        &[
+            "create", "get", "list", "edit", "delete", "hold", "release", "settings",
+        ],
     ),
     (
         "A tenant's site",
@@ -393,6 +395,18 @@ pub enum Command {
         after_help = "Example:\n  tenants plan:delete --id basic"
     )]
     PlanDelete(plan::DeleteArgs),
+
+    /// Take a tenant's site off, and say why
+    #[command(
+        after_help = "Examples:\n  tenants hold --id acme --kind non_payment --reason \"invoice 2026-1001\"\n  \
+                      tenants hold --id acme --kind maintenance --reason move --message Soon\n\n\
+                      A hold of this kind that is there already is replaced. Other kinds stay."
+    )]
+    Hold(hold::HoldArgs),
+
+    /// Lift a hold
+    #[command(after_help = "Example:\n  tenants release --id acme --kind non_payment")]
+    Release(hold::ReleaseArgs),
 
     /// Make or change a cell, a Chevereto installation
     #[command(

@@ -25,6 +25,7 @@ pub mod config;
 pub mod env;
 pub mod events;
 pub mod export;
+pub mod hold;
 pub mod import;
 pub mod init;
 pub mod job;

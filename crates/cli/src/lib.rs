@@ -87,6 +87,8 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::List(args) => command::tenant::list(args, session, world),
         Command::Edit(args) => command::tenant::edit(args, session, world),
         Command::Delete(args) => command::tenant::delete(args, session, world),
+        Command::Hold(args) => command::hold::hold(args, session, world),
+        Command::Release(args) => command::hold::release(args, session, world),
         Command::Install(args) => command::site::install(args, session, world),
         Command::UserPasswordReset(args) => command::site::reset(args, session, world),
         Command::StatsRefresh(args) => command::stats::refresh(args, session, world),

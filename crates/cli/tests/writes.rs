@@ -28,6 +28,14 @@ const WRITES: &[(&[&str], &str)] = &[
         "DELETE /_/api/4/tenants/a",
     ),
     (
+        &["hold", "--id=a", "--kind=abuse", "--reason=phishing"],
+        "PUT /_/api/4/tenants/a/holds/abuse",
+    ),
+    (
+        &["release", "--id=a", "--kind=abuse"],
+        "DELETE /_/api/4/tenants/a/holds/abuse",
+    ),
+    (
         &[
             "install",
             "--id=a",
@@ -82,7 +90,11 @@ fn every_write_can_be_tried_and_says_so() {
 
 #[test]
 fn what_has_versions_can_be_changed_and_deleted_under_a_condition() {
-    let has_versions = |line: &str| line.ends_with("/tenants/a") || line.ends_with("-plans/p");
+    let has_versions = |line: &str| {
+        ["/tenants/a", "-plans/p", "/holds/abuse"]
+            .iter()
+            .any(|end| line.ends_with(end))
+    };
     let mut conditional = 0;
     for (args, line) in WRITES {
         for value in ["\"b2c1.7-1\"", "*", "\"a-1\", \"b-2\""] {
@@ -100,7 +112,7 @@ fn what_has_versions_can_be_changed_and_deleted_under_a_condition() {
             assert_eq!(header(&request, "if-match"), Some(value));
         }
     }
-    assert_eq!(conditional, 5 * 3);
+    assert_eq!(conditional, 7 * 3);
     for value in ["", "\"a\"\r\nx: y", "\"é\""] {
         let run = Project::new().run(&["delete", "--id=a", "--if-match", value]);
         assert_eq!(run.code, 2, "{value:?}");
@@ -134,4 +146,25 @@ fn the_version_alone_is_shown_for_the_next_write() {
     }
     let run = Project::new().run(&["get", "--external-id=e", "--etag"]);
     assert_eq!(run.code, 2, "a list has no version");
+}
+
+#[test]
+fn a_hold_has_what_the_options_say() {
+    let given = [
+        "hold",
+        "--id=a",
+        "--kind=non_payment",
+        "--reason=invoice 7",
+        "--message=Paused.",
+        "--until=2027-01-31 04:00:00",
+    ];
+    let (sent, body, run) = exchange(&given, (NO_CONTENT, ""));
+    assert_eq!(sent, "PUT /_/api/4/tenants/a/holds/non_payment HTTP/1.1");
+    let expected = r#"{"reason":"invoice 7","message":"Paused.","until":"2027-01-31 04:00:00"}"#;
+    assert_eq!((body.as_str(), run.code), (expected, 0), "{run:?}");
+    let (_, body, _) = exchange(&given[..4], (NO_CONTENT, ""));
+    assert_eq!(body, r#"{"reason":"invoice 7"}"#);
+    let run = Project::new().run(&["release", "--id=a", "--kind=debt"]);
+    assert_eq!(run.code, 2);
+    assert!(run.errors.contains("non_payment"), "{run:?}");
 }
