@@ -64,11 +64,11 @@ def before_call(context, case, kwargs):
             for name, value in stats.items():
                 if (isinstance(value, float) and value.is_integer()) or (isinstance(value, int) and value >= 2**64):
                     stats[name] = min(int(value), 2**64 - 1)
-    # A key ends in the future.
-    if isinstance(body, dict) and "/keys" in case.operation.path:
-        end = body.get("expires_at")
+    # A key and a hold end in the future.
+    for part, name in (("/keys", "expires_at"), ("/holds/", "until")):
+        end = body.get(name) if isinstance(body, dict) and part in case.operation.path else None
         if isinstance(end, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", end):
-            body["expires_at"] = "2999" + end[4:].replace("02-29", "02-28")
+            body[name] = "2999" + end[4:].replace("02-29", "02-28")
     # The key that signs must stay, and may rotate itself only with an overlap.
     if "/keys/{id}" in case.operation.path and str((case.path_parameters or {}).get("id")) == KEY.split("_")[1]:
         case.path_parameters["id"] = 999_999

@@ -268,7 +268,7 @@ fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
     let stats = r#"{"tags":0,"files":0,"pages":0,"users":0,"admins":0,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":9007199254740993,"album_likes":0,"album_views":0,"storage_used":0,"login_providers":0}"#;
     let row = serde_json::json!([[[
         1, "a", "a", 0, "t", "t", null, null, "{}", null, null, stats, null, null, null, null, 0,
-        "r"
+        null, "r"
     ]]]);
     let answer = answer(resume(exchange, rows_from_json(&row.to_string())));
     assert_eq!(answer.response.status, 200, "{answer:?}");
