@@ -66,7 +66,7 @@ test("another tenant's hostname is a 409; the tenant's own is accepted", async (
 
 test('a PATCH of one field leaves every other field unchanged', async () => {
   const changes = [
-    [{ hostname: 'Moved.example.com' }, { hostname: 'moved.example.com' }], [{ is_enabled: false }, { is_enabled: false }], [{ plan_id: 'pREMIUM' }, { plan_id: 'Premium' }],
+    [{ hostname: 'Moved.example.com' }, { hostname: 'moved.example.com' }], [{ is_enabled: false }, { is_enabled: false, served: false }], [{ plan_id: 'pREMIUM' }, { plan_id: 'Premium' }],
     [{ limits: { X: 5 } }, { limits: { X: '5' } }], [{ env: { Y: 'grüße 🐘' } }, { env: { Y: 'grüße 🐘' } }],
   ]
   for (const [body, expected] of changes) {
@@ -84,7 +84,7 @@ test('one PATCH can change all fields', async () => {
   const change = { hostname: 'all.example.com', is_enabled: false, plan_id: 'Premium', limits: { L: 'l' }, env: { E: 'e' } }
   await patch(before.id, change)
   const after = await get(before.id)
-  assert.deepEqual(after, { ...before, ...change, updated_at: after.updated_at })
+  assert.deepEqual(after, { ...before, ...change, served: false, updated_at: after.updated_at })
 })
 
 test('an absent field stays, null and "" remove the value, and an object replaces the whole map', async () => {
