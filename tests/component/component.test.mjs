@@ -136,7 +136,7 @@ test('neither world waits for a cell: the answer is a 202 at once', async () => 
   database.exec("INSERT INTO cells (id, is_accepting, created_at, updated_at) VALUES ('eu', 1, '', '')")
   database.exec("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, cell_id, has_site) VALUES ('far', 'far.example.com', 1, '', '', 'eu', 0)")
   const service = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(database, batch) },
+    'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
     'tenants:api/clock': { now: nowSeconds },
     'tenants:api/randomness': { bytes: randomBytes },
   })
