@@ -13,7 +13,8 @@ const page = `<!doctype html><meta charset="utf-8"><script type="importmap">${JS
 })}</script><script type="module" src="/tests/conformance/hosts/browser.mjs"></script>`
 
 test('the npm package in Chromium passes the conformance set', { skip: noBrowser() }, async () => {
-  const { version, result, error } = await browse({ '/': ['text/html', page], '/scenarios': ['application/json', JSON.stringify(scenarios)] })
+  // More than a thousand requests on SQLite as WebAssembly take half a minute, and longer beside other tests.
+  const { version, result, error } = await browse({ '/': ['text/html', page], '/scenarios': ['application/json', JSON.stringify(scenarios)] }, { timeoutMs: 240_000 })
   assert.equal(error, undefined)
   report('chromium', { host: 'The npm package, in Chromium', version, database: '@sqlite.org/sqlite-wasm' }, result)
 })
