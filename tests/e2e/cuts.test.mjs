@@ -3,26 +3,17 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { after, test } from 'node:test'
+import { CUT_D1 } from './cut_d1.mjs'
 import { startApi } from './harness.mjs'
 
 // The calls of D1's own client, which the test breaks off as a header says.
 const front = `
     import worker from './shim.mjs'
-    const lost = () => { throw new Error('Network connection lost.') }
+    ${CUT_D1}
     export default {
       fetch(request, env, ctx) {
         const cuts = request.headers.get('x-test-d1')?.split(',')
-        if (!cuts) return worker.fetch(request, env, ctx)
-        const db = env.DB.withSession('first-primary')
-        const send = db._wrappedFetch
-        db._wrappedFetch = async function (...args) {
-          const cut = cuts.shift()
-          if (cut === 'before') lost()
-          const response = await send.apply(this, args)
-          if (cut === 'after') await response.arrayBuffer().then(lost)
-          return response
-        }
-        return worker.fetch(request, { ...env, DB: db }, ctx)
+        return worker.fetch(request, cuts ? { ...env, DB: cutD1(env, cuts) } : env, ctx)
       },
     }`
 

@@ -1,13 +1,14 @@
 // A database for each tenant's site (API.md §8): the built Worker with D1 and real Durable Objects in workerd.
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { CUT_D1 } from './cut_d1.mjs'
 import { startApi } from './harness.mjs'
 
 // Runs statements on a site for the test, and breaks off the calls of sites as a header says.
 const front = `
     import worker from './shim.mjs'
     export { TenantDatabase } from './shim.mjs'
-    const lost = () => { throw new Error('Network connection lost.') }
+    ${CUT_D1}
     export default {
       async fetch(request, env, ctx) {
         const id = request.headers.get('x-test-site')
@@ -30,16 +31,7 @@ const front = `
           }),
         }
         // The calls of D1's own client, too.
-        const DB = env.DB.withSession('first-primary')
-        const send = DB._wrappedFetch
-        const ofD1 = request.headers.get('x-test-d1')?.split(',') ?? []
-        DB._wrappedFetch = async function (...args) {
-          const cut = ofD1.shift()
-          if (cut === 'before') lost()
-          const response = await send.apply(this, args)
-          if (cut === 'after') await response.arrayBuffer().then(lost)
-          return response
-        }
+        const DB = cutD1(env, request.headers.get('x-test-d1')?.split(',') ?? [])
         return worker.fetch(request, { ...env, SITES, DB }, ctx)
       },
       scheduled: worker.scheduled,
