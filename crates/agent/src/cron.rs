@@ -8,6 +8,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use tenants_core::COUNTERS;
 use tenants_core::value::clock::Timestamp;
 
 use crate::command::TenantLock;
@@ -24,26 +25,6 @@ const REFRESH_EVERY: Duration = Duration::from_secs(10);
 const INSTALLED_EVERY: Duration = Duration::from_secs(60);
 /// When a site is tried again for which a command still runs.
 const BUSY_PAUSE: Duration = Duration::from_secs(10);
-
-/// The counters of a site that the registry takes (contract §5).
-const COUNTERS: [&str; 16] = [
-    "tags",
-    "files",
-    "pages",
-    "users",
-    "admins",
-    "albums",
-    "managers",
-    "storages",
-    "cron_time",
-    "categories",
-    "file_likes",
-    "file_views",
-    "album_likes",
-    "album_views",
-    "storage_used",
-    "login_providers",
-];
 
 /// When each site is due.
 struct Schedule {

@@ -47,6 +47,7 @@ pub mod wire;
 
 pub use api::{Admission, Answer, Api, Exchange, Part, Rest};
 pub use machine::{Context, Effect, Failure, FailureKind, Host, Machine, Outcome, Step};
+pub use store::counters::NAMES as COUNTERS;
 pub use value::random::{Random, RandomUnavailable};
 pub use value::version::VERSION;
 pub use wire::http::{BODY_LIMIT_BYTES, Body, Headers, Request, Response, ResponseBody};

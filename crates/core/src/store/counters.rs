@@ -17,6 +17,9 @@ macro_rules! counters {
         /// The counters in the order of the contract: a counter's name, and its column in the statement that counts a tenant.
         pub(crate) const COUNTERS: [(&str, &str); 16] = [($first, $first_column), $(($name, $column)),+];
 
+        /// The names of the counters of a site (contract §5), in the order of the contract.
+        pub const NAMES: [&str; 16] = [$first, $($name),+];
+
         /// All counters at zero, as JSON.
         pub(crate) const ZERO: &str = concat!("{\"", $first, "\":0", $(",\"", $name, "\":0",)+ "}");
     };
