@@ -26,7 +26,7 @@ export const steps = [
   {
     name: 'clippy',
     about: 'clippy, every crate and target, warnings are errors',
-    // The builds optimize each crate as a whole, on one core. On two cores this takes two minutes off a first run.
+    // A build optimizes each crate as a whole, which keeps one core busy.
     beside: async () => {
       await build();
       await makePackage();
