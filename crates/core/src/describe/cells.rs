@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Value, json};
 
-use super::examples::{Example, MADE, example, not_found, problem, stats};
+use super::examples::{Example, MADE, cursor_gone, example, not_found, problem, stats};
 use super::headers::reference;
 use super::operations::{Told, empty, success};
 use super::shapes::{list, object, text, text_or_null, time, time_or_null};
@@ -202,13 +202,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
             example("gone", "A cursor of another epoch", 410)
                 .with("id", "eu-1")
                 .with("after", "0000000000000000.7.acme")
-                .answer(problem(
-                    "Gone",
-                    410,
-                    "the cursor is of another time of the database; begin again without one",
-                    "cursor_gone",
-                    Value::Null,
-                )),
+                .answer(cursor_gone()),
         ],
         Operation::StoreStats => vec![
             example("unknown", "A tenant that the cell does not have", 200)

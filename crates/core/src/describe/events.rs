@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Value, json};
 
-use super::examples::{Example, example, problem};
+use super::examples::{Example, cursor_gone, example};
 use super::operations::{Told, success};
 use super::shapes::{list, object, text};
 use crate::store::audit::Action;
@@ -47,13 +47,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
                 }])),
             example("gone", "A cursor of another epoch", 410)
                 .with("after", "0000000000000000.7")
-                .answer(problem(
-                    "Gone",
-                    410,
-                    "the cursor is of another time of the database; begin again without one",
-                    "cursor_gone",
-                    Value::Null,
-                )),
+                .answer(cursor_gone()),
         ]
     })
 }

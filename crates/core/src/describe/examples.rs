@@ -61,6 +61,17 @@ pub(super) fn not_found(what: &str) -> Value {
     problem("Not Found", 404, &detail, "not_found", Value::Null)
 }
 
+/// The problem of a cursor of another epoch.
+pub(super) fn cursor_gone() -> Value {
+    problem(
+        "Gone",
+        410,
+        "the cursor is of another time of the database; begin again without one",
+        "cursor_gone",
+        Value::Null,
+    )
+}
+
 pub(super) fn stats() -> Value {
     serde_json::from_str(crate::store::counters::ZERO).unwrap()
 }
