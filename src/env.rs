@@ -21,11 +21,7 @@ thread_local! {
 pub(crate) fn api(env: &Env) -> Rc<Api> {
     API.with_borrow_mut(|api| {
         Rc::clone(api.get_or_insert_with(|| {
-            let api = if d1::has_sites(env) {
-                Api::with_site_databases(|name| variable(env, name))
-            } else {
-                Api::new(|name| variable(env, name))
-            };
+            let api = Api::for_host(d1::has_sites(env), |name| variable(env, name));
             if api.logs(Level::Warn) {
                 warn_of_unknown(env);
             }

@@ -310,12 +310,7 @@ impl<'a> Settings<'a> {
             values.extend(found.map(|value| (name, value)));
         }
         let read = |name: &'static str| values.get(name).map(|value| value.text().to_owned());
-        let config = if needs.site_databases {
-            Config::read_with_site_databases(read)
-        } else {
-            Config::read(read)
-        };
-        config.map_err(Error::of_variables)
+        Config::read_for_host(needs.site_databases, read).map_err(Error::of_variables)
     }
 
     /// Returns the plain variables (`[vars]`) of the given `wrangler.toml`, or of the project's. Skips values that are not text.

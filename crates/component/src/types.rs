@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tenants_core::log::Level as CoreLevel;
-use tenants_core::sql::{self, Database, Rows};
+use tenants_core::sql::{self, Rows};
 use tenants_core::task::any::{Order, Report};
 use tenants_core::task::keys::{KeyChoice, KeyName};
 use tenants_core::value::clock::Timestamp;
@@ -62,11 +62,7 @@ pub(crate) fn configure(
         let found = variables.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.to_string())
     };
-    let api = if has_sites {
-        Api::with_site_databases(read)
-    } else {
-        Api::new(read)
-    };
+    let api = Api::for_host(has_sites, read);
     if let Err(invalid) = api.config() {
         errors.extend(invalid.iter().map(|error| {
             VariableError::Invalid(InvalidVariable {
@@ -161,10 +157,7 @@ pub(crate) fn batch(batch: &sql::Batch) -> Vec<Statement> {
 
 /// The site on whose database a batch runs.
 pub(crate) fn site(batch: &sql::Batch) -> Option<String> {
-    match batch.database() {
-        Database::Registry => None,
-        Database::Site(id) => Some(id.clone()),
-    }
+    batch.database().site().map(Into::into)
 }
 
 impl From<&sql::Value> for Value {

@@ -117,15 +117,16 @@ impl Api {
     /// Reads the configuration (see [`Config::read`]). If a value is invalid, every request is answered with a 503, and the log names the
     /// variable.
     pub fn new(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
-        Self::of(Config::read(variable))
+        Self::for_host(false, variable)
     }
 
-    /// Like [`Api::new`], for a host that runs each batch on its [`Database`](crate::sql::Database): it has one for each tenant's site.
-    pub fn with_site_databases(variable: impl FnMut(&'static str) -> Option<String>) -> Self {
-        Self::of(Config::read_with_site_databases(variable))
-    }
-
-    fn of(config: Result<Config, Vec<VariableError>>) -> Self {
+    /// Like [`Api::new`]. `has_site_databases`: the host has a database for each tenant's site, and runs each batch on its
+    /// [`Database`](crate::sql::Database).
+    pub fn for_host(
+        has_site_databases: bool,
+        variable: impl FnMut(&'static str) -> Option<String>,
+    ) -> Self {
+        let config = Config::read_for_host(has_site_databases, variable);
         Self(config.map(|config| Ready {
             traefik: Arc::new(Template::new(&config.hostnames.root, &config.proxy)),
             uses: Arc::default(),

@@ -184,18 +184,19 @@ impl Config {
     pub fn read(
         variable: impl FnMut(&'static str) -> Option<String>,
     ) -> Result<Self, Vec<VariableError>> {
-        Reader::new(variable, false).config()
+        Self::read_for_host(false, variable)
     }
 
-    /// Like [`Config::read`], for a host with a database for each tenant's site: it runs a batch on any
-    /// [`Database`](crate::sql::Database). `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database` then.
+    /// Like [`Config::read`]. `has_site_databases`: the host has a database for each tenant's site, and runs a batch on any
+    /// [`Database`](crate::sql::Database). Only then `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database`.
     ///
     /// # Errors
     /// Every variable with an invalid value.
-    pub fn read_with_site_databases(
+    pub fn read_for_host(
+        has_site_databases: bool,
         variable: impl FnMut(&'static str) -> Option<String>,
     ) -> Result<Self, Vec<VariableError>> {
-        Reader::new(variable, true).config()
+        Reader::new(variable, has_site_databases).config()
     }
 
     /// Issues and checks API keys, if `CHEVERETO_TENANTS_API_KEY_SECRET` is configured.

@@ -221,11 +221,7 @@ impl Host {
     fn new(scenario: &Scenario, sites: Option<Sites>) -> Self {
         let variable = |name: &str| scenario.config.get(name).cloned();
         let host = Self {
-            api: if sites.is_some() {
-                Api::with_site_databases(variable)
-            } else {
-                Api::new(variable)
-            },
+            api: Api::for_host(sites.is_some(), variable),
             db: tenants_sqlite::open_in_memory().unwrap(),
             sites,
         };

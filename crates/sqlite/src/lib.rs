@@ -114,7 +114,7 @@ impl<'a> SystemHost<'a> {
         }
     }
 
-    /// The same, with databases of sites. Its API is made by [`Api::with_site_databases`](tenants_core::Api::with_site_databases).
+    /// The same, with databases of sites. Its API is made by [`Api::for_host`](tenants_core::Api::for_host).
     #[must_use]
     pub fn with_sites(self, sites: &'a Sites) -> Self {
         Self {

@@ -67,7 +67,7 @@ impl Host for Timed<'_> {
 impl Registry {
     fn new(folder: &Path) -> Self {
         fs::create_dir_all(folder.join("sites")).unwrap();
-        let api = Api::with_site_databases(variable);
+        let api = Api::for_host(true, variable);
         let mut db = open(folder.join("registry.sqlite")).unwrap();
         let config = api.config().unwrap();
         let creation =

@@ -23,7 +23,7 @@ use tenants_core::config::{VARIABLES, unknown};
 use tenants_core::crypto::secret::Secret;
 use tenants_core::log::{self, LogEntry};
 use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
-use tenants_core::sql::{Batch, Database, Rows, Statement};
+use tenants_core::sql::{Batch, Rows, Statement};
 use tenants_core::task::TaskError;
 use tenants_core::task::any::{Order, Report, Task};
 use tenants_core::task::keys::KeyRow;
@@ -109,11 +109,7 @@ pub fn configure(variables: &JsValue, has_site_databases: bool) -> Result<u32, J
     }
     let mut errors = Vec::new();
     let read = |name| variable(variables, name, &mut errors);
-    let api = if has_site_databases {
-        Api::with_site_databases(read)
-    } else {
-        Api::new(read)
-    };
+    let api = Api::for_host(has_site_databases, read);
     if let Err(unread) = api.config() {
         errors.extend(unread.iter().map(|e| FieldError {
             field: e.name,
@@ -474,10 +470,7 @@ fn wait<M: Machine>(machine: M, keep: impl FnOnce(M) -> Waiting) -> String {
     let text = to_json(&match machine.effect() {
         Effect::Batch(batch) => Turn::Run {
             handle,
-            site: match batch.database() {
-                Database::Registry => None,
-                Database::Site(id) => Some(id),
-            },
+            site: batch.database().site(),
             statements: batch.statements(),
         },
         Effect::Wait(wait) => Turn::Wait { handle, wait },

@@ -52,11 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     warn_of_unknown_variables();
     let variable = |name: &'static str| env::var(name).ok();
     let host = Server {
-        api: if path == ":memory:" {
-            Api::new(variable)
-        } else {
-            Api::with_site_databases(variable)
-        },
+        api: Api::for_host(path != ":memory:", variable),
         database: Mutex::new(tenants_sqlite::open(path)?),
         sites: Sites::in_folder(format!("{path}.sites")),
     };

@@ -236,7 +236,7 @@ fn the_isolation_mode_has_two_names_for_tables() {
         assert!(read(mode).is_err(), "{mode}");
     }
     let read = |mode: &str| {
-        Config::read_with_site_databases(|name| {
+        Config::read_for_host(true, |name| {
             (name == "CHEVERETO_TENANTS_DB_ISOLATION_MODE").then(|| mode.into())
         })
     };

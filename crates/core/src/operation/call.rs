@@ -136,6 +136,13 @@ pub(crate) enum Next {
     Open(Response, Tail),
 }
 
+impl Next {
+    /// Run another batch. No batch failed before it.
+    pub(crate) fn run(pending: Pending) -> Self {
+        Self::Run(pending, None)
+    }
+}
+
 /// The rest of a body: its next part waits for a batch.
 pub(crate) struct Tail {
     pub(crate) batch: Batch,

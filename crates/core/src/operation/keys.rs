@@ -122,28 +122,23 @@ impl Creation {
                 is_bound: self.key.is_bound,
             };
             let batch = keys::create(&self.issuer.writer, new, secret);
-            Ok(Next::Run(
-                Pending::write_then(batch, move |results, _| {
-                    let response = match Changed::decode(results)? {
-                        Changed::Yes => {
-                            let key = ShownKey { id, ..self.key };
-                            self.issuer.created(&key, issued.text(), &self.path)
-                        }
-                        Changed::Before(row, secret) => {
-                            self.replayed(row.into_columns(), secret)?
-                        }
-                        Changed::No if tries > 1 => {
-                            return Ok(Next::Run(self.run(tries - 1), None));
-                        }
-                        Changed::No => {
-                            let reason = "others took the next id of a key again and again";
-                            return Err(ApiError::Unavailable(reason.into()));
-                        }
-                    };
-                    Ok(Next::Send(response, None))
-                }),
-                None,
-            ))
+            Ok(Next::run(Pending::write_then(batch, move |results, _| {
+                let response = match Changed::decode(results)? {
+                    Changed::Yes => {
+                        let key = ShownKey { id, ..self.key };
+                        self.issuer.created(&key, issued.text(), &self.path)
+                    }
+                    Changed::Before(row, secret) => self.replayed(row.into_columns(), secret)?,
+                    Changed::No if tries > 1 => {
+                        return Ok(Next::run(self.run(tries - 1)));
+                    }
+                    Changed::No => {
+                        let reason = "others took the next id of a key again and again";
+                        return Err(ApiError::Unavailable(reason.into()));
+                    }
+                };
+                Ok(Next::Send(response, None))
+            })))
         })
     }
 
@@ -207,13 +202,13 @@ fn changed(
             return Ok(Next::Send(Response::empty(204), None));
         }
         let batch = batch(&writer, &authority, covered(&authority)?)?;
-        Ok(Next::Run(
-            Pending::write(batch, |results| match Changed::decode(results)? {
+        Ok(Next::run(Pending::write(
+            batch,
+            |results| match Changed::decode(results)? {
                 Changed::No => Err(NOT_FOUND),
                 Changed::Yes | Changed::Before(..) => Ok(Response::empty(204)),
-            }),
-            None,
-        ))
+            },
+        )))
     })
 }
 
@@ -266,8 +261,9 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             previous_until.as_ref(),
             secret,
         );
-        Ok(Next::Run(
-            Pending::write(batch, move |results| match Changed::decode(results)? {
+        Ok(Next::run(Pending::write(
+            batch,
+            move |results| match Changed::decode(results)? {
                 Changed::No => Err(NOT_FOUND),
                 Changed::Yes => Ok(issuer.once(200, &key, issued.text())),
                 Changed::Before(mut row, secret) => {
@@ -275,9 +271,8 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                     let text = issuer.open(secret)?;
                     Ok(issuer.once(200, &key, &text))
                 }
-            }),
-            None,
-        ))
+            },
+        )))
     }))
 }
 

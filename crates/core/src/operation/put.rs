@@ -175,12 +175,12 @@ impl<W: Wanted> Put<W> {
             }
             self.show(row, is_new, results)
         });
-        Next::Run(pending, None)
+        Next::run(pending)
     }
 
     fn again(self) -> Result<Next, ApiError> {
         if self.rounds < MOST_ROUNDS {
-            return Ok(Next::Run(self.round(), None));
+            return Ok(Next::run(self.round()));
         }
         let reason = "other writes changed the resource again and again";
         Err(ApiError::Unavailable(reason.into()))
@@ -203,7 +203,7 @@ impl<W: Wanted> Put<W> {
                 None => self.again(),
             }
         });
-        Ok(Next::Run(pending, None))
+        Ok(Next::run(pending))
     }
 
     /// The response to the same request, which was carried out before.

@@ -54,14 +54,14 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             if let Some(mut past) = found.past {
                 if let Some(job) = PastJob::of(&mut past) {
                     let work = asker.installation(&username, &email, &password);
-                    return Ok(Next::Run(asker.ask_again(job, work), None));
+                    return Ok(Next::run(asker.ask_again(job, work)));
                 }
                 let made = installed_before(past, &username, &email, results)?;
                 return Ok(Next::Send(installed(&made, &tenants), None));
             }
             if found.has_cell {
                 let work = asker.installation(&username, &email, &password);
-                return Ok(Next::Run(asker.ask(work, context.random)?, None));
+                return Ok(Next::run(asker.ask(work, context.random)?));
             }
             if found.is_installed {
                 return Err(ApiError::AlreadyInstalled);
@@ -90,8 +90,11 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
             let finish =
                 move |results: &mut Results| Ok(installed(&Installed::decode(results)?, &location));
             let aftermath = site.aftermath(&writer);
-            Ok(Next::Run(
-                Pending::write_or_look(batch, finish, aftermath, move |results| {
+            Ok(Next::run(Pending::write_or_look(
+                batch,
+                finish,
+                aftermath,
+                move |results| {
                     let found = Aftermath::decode(results)?;
                     if let Some(past) = found.past {
                         let made = installed_before(past, &username, &email, results)?;
@@ -112,9 +115,8 @@ pub(crate) fn install(call: &Call<'_>) -> Result<Pending, ApiError> {
                         Some(_) if found.is_installed => Err(ApiError::AlreadyInstalled),
                         Some(_) => Ok(None),
                     }
-                }),
-                None,
-            ))
+                },
+            )))
         },
     ))
 }
@@ -172,25 +174,22 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             if let Some(mut past) = found.past {
                 if let Some(job) = PastJob::of(&mut past) {
                     let work = Asker::reset(&username, &password, is_generated);
-                    return Ok(Next::Run(asker.ask_again(job, work), None));
+                    return Ok(Next::run(asker.ask_again(job, work)));
                 }
                 let response = reset_before(past, &password, sealer.as_deref(), results)?;
                 return Ok(Next::Send(response, None));
             }
             if found.has_cell {
                 let work = Asker::reset(&username, &password, is_generated);
-                return Ok(Next::Run(asker.ask(work, context.random)?, None));
+                return Ok(Next::run(asker.ask(work, context.random)?));
             }
             if !found.is_installed {
                 return Err(NOT_INSTALLED);
             }
             if is_trial {
-                return Ok(Next::Run(
-                    Pending::new(site.user(&username), |results| {
-                        results.row()?.map(|_| valid()).ok_or(NO_USER)
-                    }),
-                    None,
-                ));
+                return Ok(Next::run(Pending::new(site.user(&username), |results| {
+                    results.row()?.map(|_| valid()).ok_or(NO_USER)
+                })));
             }
             let secret = match (&idempotency, &sealer) {
                 (Some(idempotency), Some(sealer)) if is_generated => Some(seal_text(
@@ -215,27 +214,23 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             }
             let batch = site.reset_password(&writer, &username, hash, secret);
             let (again, opener) = (password.clone(), sealer.clone());
-            Ok(Next::Run(
-                Pending::write_or_look(
-                    batch,
-                    move |results| reset(results, &password, sealer.as_deref()),
-                    site.aftermath(&writer),
-                    move |results| {
-                        let found = Aftermath::decode(results)?;
-                        if let Some(past) = found.past {
-                            return reset_before(past, &again, opener.as_deref(), results)
-                                .map(Some);
-                        }
-                        match found.tenant_id {
-                            None => Err(NO_TENANT),
-                            Some(_) if !found.is_installed => Err(NOT_INSTALLED),
-                            // The batch changes nothing if it was committed, and returns the user's name.
-                            Some(_) => Ok(None),
-                        }
-                    },
-                ),
-                None,
-            ))
+            Ok(Next::run(Pending::write_or_look(
+                batch,
+                move |results| reset(results, &password, sealer.as_deref()),
+                site.aftermath(&writer),
+                move |results| {
+                    let found = Aftermath::decode(results)?;
+                    if let Some(past) = found.past {
+                        return reset_before(past, &again, opener.as_deref(), results).map(Some);
+                    }
+                    match found.tenant_id {
+                        None => Err(NO_TENANT),
+                        Some(_) if !found.is_installed => Err(NOT_INSTALLED),
+                        // The batch changes nothing if it was committed, and returns the user's name.
+                        Some(_) => Ok(None),
+                    }
+                },
+            )))
         },
     ))
 }
@@ -317,7 +312,7 @@ pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pe
             let mut found = Aftermath::decode(results)?;
             if let Some(past) = &mut found.past {
                 if let Some(job) = PastJob::of(past) {
-                    return Ok(Some(Next::Run(asker.drop_again(job), None)));
+                    return Ok(Some(Next::run(asker.drop_again(job))));
                 }
                 results.replay(past.replayed_until.clone());
             }
@@ -341,7 +336,7 @@ fn judge_deletion(
         // The tables are not in this database.
         Some(_) if found.has_cell => {
             let pending = asker.drop_tables(context.random)?;
-            Ok(Some(Next::Run(pending, None)))
+            Ok(Some(Next::run(pending)))
         }
         Some(_) => Ok(None),
     }

@@ -300,7 +300,7 @@ fn whole(
                 ),
                 kept.note.clone(),
             ),
-            None => Next::Run(read_tenants(template, &reader, known, unix_seconds), None),
+            None => Next::run(read_tenants(template, &reader, known, unix_seconds)),
         })
     })
 }
@@ -373,7 +373,7 @@ fn of_cell(
         Ok(if known.has(&state) {
             Next::Send(unchanged(&tag, &state), None)
         } else {
-            Next::Run(read_cell(template, &reader, &cell), None)
+            Next::run(read_cell(template, &reader, &cell))
         })
     })
 }

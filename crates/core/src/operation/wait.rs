@@ -208,7 +208,7 @@ impl Asker {
         Ok(Pending::write_then(batch, move |results, context| {
             let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
                 Ok(asked) => asked,
-                Err(past) => return Ok(Next::Run(self.drop_again(past), None)),
+                Err(past) => return Ok(Next::run(self.drop_again(past))),
             };
             if asked.is_trial && asked.tenant_is_there && asked.has_cell {
                 return Ok(Next::Send(valid(), None));
@@ -234,7 +234,7 @@ impl Asker {
                 Some(job) => self
                     .watch(&job, Box::new(dropped), past.replayed_until)
                     .next(&job),
-                None => Ok(Next::Run(self.drop_tables(context.random)?, None)),
+                None => Ok(Next::run(self.drop_tables(context.random)?)),
             }
         })
     }
@@ -260,7 +260,7 @@ impl Asker {
         Ok(Pending::write_then(batch, move |results, context| {
             let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
                 Ok(asked) => asked,
-                Err(past) => return Ok(Next::Run(self.ask_again(past, work), None)),
+                Err(past) => return Ok(Next::run(self.ask_again(past, work))),
             };
             if work.kind == Kind::Install && asked.is_installed && !asked.is_under_way {
                 return Err(ApiError::AlreadyInstalled);
@@ -293,7 +293,7 @@ impl Asker {
             let pending = Pending::write_then(batch, move |_, _| {
                 self.wait(&job, unfinished, (work.answer)(input))
             });
-            Ok(Next::Run(pending, None))
+            Ok(Next::run(pending))
         }))
     }
 
@@ -302,7 +302,7 @@ impl Asker {
         let batch = Batch::one(work::look(&past.id));
         Pending::then(batch, move |results, context| {
             let Some(job) = alive(results, context.unix_seconds)? else {
-                return Ok(Next::Run(self.ask(work, context.random)?, None));
+                return Ok(Next::run(self.ask(work, context.random)?));
             };
             if let Some((fingerprint, sealed)) = &past.secret {
                 let password = open_secret(fingerprint, sealed, self.sealer.as_deref())?;

@@ -56,12 +56,13 @@ pub enum Database {
     Site(String),
 }
 
-/// The database's name for a host that takes texts: `registry`, or `site:` and the id.
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Database {
+    /// The id of the site. `None`: it is the registry.
+    #[must_use]
+    pub fn site(&self) -> Option<&str> {
         match self {
-            Self::Registry => f.write_str("registry"),
-            Self::Site(id) => write!(f, "site:{id}"),
+            Self::Registry => None,
+            Self::Site(id) => Some(id),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::store::{plans, sealed, tenants, work};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::id::{CellId, TenantId};
+use crate::value::text::is_epoch;
 use crate::wire::variables::Variables;
 
 /// The most bytes of maps that a page has, as they are stored. One row more may exceed it.
@@ -52,9 +53,8 @@ impl Cursor {
         let mut parts = text.split('.');
         let (epoch, revision, id) = (parts.next()?, parts.next()?, parts.next()?);
         let (begun_at, rest) = (parts.next().unwrap_or("0"), parts.next());
-        let is_epoch = epoch.len() == 16 && epoch.bytes().all(|b| b.is_ascii_hexdigit());
         let is_id = id.is_empty() || TenantId::parse(id).is_ok();
-        (is_epoch && is_id && rest.is_none()).then_some(Self {
+        (is_epoch(epoch) && is_id && rest.is_none()).then_some(Self {
             epoch: epoch.into(),
             revision: number(revision)?,
             id: id.into(),

@@ -49,6 +49,11 @@ pub(crate) fn hex_text(bytes: &[u8]) -> String {
     String::from_utf8(digits).unwrap_or_default()
 }
 
+/// Whether a text has the form of an epoch of the database, which a cursor begins with: 16 hexadecimal digits.
+pub(crate) fn is_epoch(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// Reads a whole number of a query parameter: decimal digits only, so without a sign.
 pub(crate) fn whole(text: &str, least: i64, most: i64) -> Result<i64, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::value::fault::ApiError;
-use crate::value::text::{quote, whole};
+use crate::value::text::{is_epoch, quote, whole};
 use crate::wire::audit::{AuditFilter, DEFAULT_LIMIT, MAX_ID, MAX_LIMIT, one_of};
 use crate::wire::filter::Reader;
 use crate::wire::page::parameters;
@@ -12,9 +12,6 @@ use crate::wire::parameter::Parameter;
 
 /// The `after` of a reader that wants only what comes from now on.
 pub(crate) const NOW: &str = "now";
-
-/// The length of an epoch: 16 hexadecimal digits.
-const EPOCH_LENGTH: usize = 16;
 
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +30,8 @@ impl After {
             return Ok(Self::Now);
         }
         let cursor = text.split_once('.').and_then(|(epoch, number)| {
-            let is_epoch =
-                epoch.len() == EPOCH_LENGTH && epoch.bytes().all(|b| b.is_ascii_hexdigit());
             let number = whole(number, 0, MAX_ID).ok()?;
-            is_epoch.then(|| Self::Event(epoch.into(), number))
+            is_epoch(epoch).then(|| Self::Event(epoch.into(), number))
         });
         cursor.ok_or_else(|| format!("expected the id of an event, or {NOW}; got {}", quote(text)))
     }

@@ -210,7 +210,7 @@ impl Host {
                 self.secrets.push((*value).into());
             }
         }
-        self.api = Api::with_site_databases(|name| self.variables.get(name).cloned());
+        self.api = Api::for_host(true, |name| self.variables.get(name).cloned());
     }
 
     /// Issues a key without the core's task. Returns its id and text.

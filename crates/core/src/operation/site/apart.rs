@@ -61,11 +61,11 @@ impl Work {
                 return self.refuse(past, has_cell, is_installed, results);
             };
             let batch = self.batch(&site, &writer, claim.number);
-            Ok(run(Pending::write_then(batch, move |results, _| {
+            Ok(Next::run(Pending::write_then(batch, move |results, _| {
                 self.finish(site, writer, claim, results)
             })))
         });
-        run(pending)
+        Next::run(pending)
     }
 
     /// The site's part.
@@ -111,7 +111,7 @@ impl Work {
             }
         };
         let batch = site.apart_finish(&writer, claim.number, action, &answer, secret);
-        Ok(run(Pending::write_then(batch, move |results, _| {
+        Ok(Next::run(Pending::write_then(batch, move |results, _| {
             if results.row()?.is_some() {
                 return Ok(Next::Send(self.response(answer), None));
             }
@@ -180,20 +180,16 @@ impl Work {
     }
 }
 
-fn run(pending: Pending) -> Next {
-    Next::Run(pending, None)
-}
-
 /// Drops a site that is marked. The tenant is gone already, and the cron trigger drops what stays marked: so the response is the same either
 /// way, and the log has the failure.
 pub(super) fn drop_marked(site: Site, number: i64) -> Next {
     let batch = site.apart_drop(number);
-    run(Pending::either_way(batch, move |results| {
+    Next::run(Pending::either_way(batch, move |results| {
         if let Err(failure) = results {
             return Ok(marked_still(&failure));
         }
         let batch = Batch::one(site_databases::dropped(site.id(), number));
-        Ok(run(Pending::either_way(batch, |results| {
+        Ok(Next::run(Pending::either_way(batch, |results| {
             Ok(match results {
                 Ok(_) => Next::Send(Response::empty(204), None),
                 Err(failure) => marked_still(&failure),
