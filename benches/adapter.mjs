@@ -7,7 +7,7 @@ import { seed } from './seed.mjs'
 export default {
   name: 'tenants',
   dir: '..',
-  schema: ['schema.sql'],
+  schema: ['schema.sql', 'schema_writes.sql'],
   secrets: () => ({
     CHEVERETO_TENANTS_API_KEY_SECRET: randomBytes(32).toString('hex'),
     CHEVERETO_TENANTS_API_REQUEST_SECRET: randomBytes(32).toString('hex'),

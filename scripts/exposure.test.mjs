@@ -111,6 +111,6 @@ test('wrangler’s schema has every key that the checks read', () => {
 test('git ignores secrets and dumps of the database, but none of the project’s own files', () => {
   const ignored = (path) => spawnSync('git', ['check-ignore', '--quiet', '--no-index', path], { cwd: root }).status === 0;
   for (const path of ['.dev.vars', '.dev.vars.staging', '.env', '.env.production', '.production.local', 'backup.sql', 'docs/dump.sql', 'tests/e2e/x.local', 'migrations/.env']) assert.ok(ignored(path), path);
-  for (const path of ['schema.sql', 'migrations/0099_next.sql', 'tests/vectors/x.sql', 'crates/core/tests/exchange/statements.sql', 'wrangler.toml']) assert.ok(!ignored(path), path);
+  for (const path of ['schema.sql', 'schema_writes.sql', 'migrations/0099_next.sql', 'tests/vectors/x.sql', 'crates/core/tests/exchange/statements.sql', 'wrangler.toml']) assert.ok(!ignored(path), path);
   assert.equal(execFileSync('git', ['ls-files', '--cached', '--ignored', '--exclude-standard'], { cwd: root, encoding: 'utf8' }), '');
 });

@@ -10,7 +10,7 @@ import { parse as parseToml } from 'smol-toml';
 import { build } from './build.mjs';
 import { bundle } from './lib/bundle.mjs';
 import { Stop, isMain, main, quiet, root, say } from './lib/run.mjs';
-import { splitStatements } from './lib/sql.mjs';
+import { readSchema, splitStatements } from './lib/sql.mjs';
 
 const target = join(root, 'tests', 'e2e', 'last_release');
 
@@ -36,8 +36,8 @@ async function keep(from) {
     writeFileSync(join(target, `${name}.gz`), gzipSync(withoutCargoHome(Buffer.from(contents)), { level: 9 }));
   }
   writeFileSync(join(target, 'release.json'), `${JSON.stringify(release, null, 2)}\n`);
-  // Without comments: people read schema.sql.
-  writeFileSync(join(target, 'schema.sql'), `${splitStatements(text('schema.sql')).join(';\n')};\n`);
+  // Without comments: people read the schema itself.
+  writeFileSync(join(target, 'schema.sql'), `${splitStatements(readSchema(from)).join(';\n')};\n`);
   say(`Kept ${release.version} (${release.commit.slice(0, 7)}) in tests/e2e/last_release/.`);
 }
 

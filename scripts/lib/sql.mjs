@@ -1,4 +1,9 @@
-// Splits SQL files into statements.
+// Reads the schema, and splits SQL files into statements.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Returns the whole schema of a registry. `folder` is that of the project. */
+export const readSchema = (folder) => ['schema.sql', 'schema_writes.sql'].map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
 
 /** Returns the statements of a text, without comments. Assumes that no string contains `--`, and that a trigger ends with `END;`. */
 export function splitStatements(text) {

@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { transpile } from '@bytecodealliance/jco-transpile'
 import { componentPath } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
+import { readSchema } from '../../scripts/lib/sql.mjs'
 
 export const jcoVersion = (() => {
   const folder = path.dirname(createRequire(import.meta.url).resolve('@bytecodealliance/jco-transpile/wasm-tools'))
@@ -54,10 +55,10 @@ export function emptyDatabase() {
   return database
 }
 
-/** Creates a database in memory with the tables of `schema.sql`. */
+/** Creates a database in memory with the tables of a registry. */
 export function freshDatabase() {
   const database = emptyDatabase()
-  database.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
+  database.exec(readSchema(root))
   return database
 }
 

@@ -111,7 +111,7 @@ test('a backup has the rows of the database, is private, and git ignores it', as
     assert.equal(statSync(path.dirname(file)).mode & 0o777, 0o700)
   }
   for (const ignored of ['backups/x.sql', 'backup.sql', 'dump.sql']) execFileSync('git', ['check-ignore', '-q', ignored], { cwd: ROOT })
-  for (const needed of ['schema.sql', 'migrations/0001_registry.sql']) {
+  for (const needed of ['schema.sql', 'schema_writes.sql', 'migrations/0001_registry.sql']) {
     assert.throws(() => execFileSync('git', ['check-ignore', '-q', '--no-index', needed], { cwd: ROOT }), needed)
   }
   const again = await expectTenants(2, ['backup', '--output', file], { vars: from.vars })

@@ -7,6 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { environment, nodeForWrangler, wranglerScript } from '../../scripts/lib/environment.mjs'
+import { readSchema } from '../../scripts/lib/sql.mjs'
 import { cutAtLineEnds, cutOutsideOfBlocks, startD1Api } from './d1_api.mjs'
 import { migrations, ROOT } from './harness.mjs'
 import { schemaOf, schemaOfTexts } from './schema.mjs'
@@ -39,7 +40,7 @@ for (const [where, cut] of Object.entries(cutters)) {
     const api = await startD1Api(cut)
     const { code, output } = await apply(api)
     assert.equal(code, 0, output)
-    assert.deepEqual(schemaOf(api.db).filter((object) => object.tbl_name !== 'd1_migrations'), schemaOfTexts(readFileSync(path.join(ROOT, 'schema.sql'), 'utf8')))
+    assert.deepEqual(schemaOf(api.db).filter((object) => object.tbl_name !== 'd1_migrations'), schemaOfTexts(readSchema(ROOT)))
     const applied = api.db.prepare('SELECT name FROM d1_migrations ORDER BY id').all().map((row) => row.name)
     assert.deepEqual(applied, names)
     // The whole file is one query, so this test sees what D1 sees.

@@ -1,17 +1,17 @@
-// schema.sql and the migrations create the same tables.
+// The schema and the migrations create the same tables.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { readSchema } from '../../scripts/lib/sql.mjs'
 import { migrations, ROOT, startApi, statements } from './harness.mjs'
 import { LIST, normal, schemaOf, schemaOfTexts } from './schema.mjs'
 
-const schemaFile = path.join(ROOT, 'schema.sql')
 const read = (file) => readFileSync(file, 'utf8')
 
-test('schema.sql and the migrations create the same schema', () => {
-  const whole = schemaOfTexts(read(schemaFile))
+test('the schema and the migrations create the same schema', () => {
+  const whole = schemaOfTexts(readSchema(ROOT))
   assert.ok(whole.some((r) => r.name === 'tenants'))
   assert.deepEqual(schemaOfTexts(...migrations().map(read)), whole)
 })
@@ -21,7 +21,7 @@ test("a local D1 has the same schema after the migrations, besides wrangler's re
   const there = await api.sql(LIST)
   const record = there.filter(({ tbl_name }) => tbl_name === 'd1_migrations')
   assert.deepEqual(record.map(({ type }) => type), ['table'])
-  assert.deepEqual(normal(there.filter((object) => !record.includes(object))), schemaOfTexts(read(schemaFile)))
+  assert.deepEqual(normal(there.filter((object) => !record.includes(object))), schemaOfTexts(readSchema(ROOT)))
 })
 
 test('the migrations are numbered from 1 without a gap', () => {
@@ -31,5 +31,5 @@ test('the migrations are numbered from 1 without a gap', () => {
 test('the migrations, split into statements by the harness, create the same schema', () => {
   const split = new DatabaseSync(':memory:')
   for (const file of migrations()) for (const text of statements(file)) split.exec(text)
-  assert.deepEqual(schemaOf(split), schemaOfTexts(read(schemaFile)))
+  assert.deepEqual(schemaOf(split), schemaOfTexts(readSchema(ROOT)))
 })

@@ -9,6 +9,7 @@ import { prepareDatabase } from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
 import { bun, deno } from '../../scripts/lib/runtimes.mjs'
 import { root } from '../../scripts/lib/run.mjs'
+import { readSchema } from '../../scripts/lib/sql.mjs'
 import { run } from '../e2e/harness.mjs'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-shared-'))
@@ -40,7 +41,7 @@ const recorded = (db) => db.prepare('SELECT name FROM d1_migrations ORDER BY id'
 /** The schema of a new database that `schema.sql` made. */
 function wholeSchema() {
   const db = new DatabaseSync(':memory:')
-  db.exec(readFileSync(path.join(root, 'schema.sql'), 'utf8'))
+  db.exec(readSchema(root))
   return schemaOf(db)
 }
 

@@ -70,7 +70,10 @@ fn a_new_database_gets_the_schema() {
     let db = open_in_memory().unwrap();
     let whole = Connection::open_in_memory().unwrap();
     whole
-        .execute_batch(include_str!("../../../schema.sql"))
+        .execute_batch(concat!(
+            include_str!("../../../schema.sql"),
+            include_str!("../../../schema_writes.sql")
+        ))
         .unwrap();
     assert_eq!(schema(&db), schema(&whole));
     assert!(schema(&db).len() > 10);

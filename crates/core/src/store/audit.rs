@@ -1,6 +1,6 @@
 //! `audit_log`: who did what to which subject, when, in which request. It never holds a body.
 //!
-//! The triggers of `schema.sql` write the entries of the writes that go through its views. All other entries are written here.
+//! The triggers of `schema_writes.sql` write the entries of the writes that go through its views. All other entries are written here.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -349,7 +349,10 @@ mod tests {
     /// The triggers have actions as literals, so a misspelt one would otherwise go unseen.
     #[test]
     fn the_triggers_name_known_actions_only() {
-        let schema = include_str!("../../../../schema.sql");
+        let schema = concat!(
+            include_str!("../../../../schema.sql"),
+            include_str!("../../../../schema_writes.sql")
+        );
         let written: Vec<&str> = schema
             .lines()
             .filter(|line| !line.trim_start().starts_with("--"))

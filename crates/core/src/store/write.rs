@@ -1,6 +1,6 @@
 //! The writes of the API: one statement each.
 //!
-//! A write inserts a row into one of `schema.sql`'s views. The row holds the request, its caller's standing, and the obstacles that the
+//! A write inserts a row into one of the views of `schema_writes.sql`. The row holds the request, its caller's standing, and the obstacles that the
 //! statement found. If there is no obstacle, the view's trigger carries the write out, and writes its audit entry. `RETURNING` answers
 //! the standing and the obstacles. So no write can forget the caller's key or its entry.
 //!

@@ -1,0 +1,414 @@
+-- The writes of the API, one statement each. A write inserts a row into one of these views. The row holds the new values, the caller and the
+-- request (key_id, request_id, now), and the obstacles that the statement found. If there is no obstacle, the trigger carries out the
+-- write and adds its audit entry. RETURNING answers the obstacles.
+-- INVARIANT: no write happens without its audit entry, and none happens if the key of the caller is not valid.
+-- `precondition_fails`: the row has none of the revisions that the request wants. `is_trial`: the request only asks whether it could be
+-- carried out. A Worker that is older than these two columns leaves them NULL, and writes.
+-- The audit entry comes first, since its id is the row's new revision.
+-- `is_done`: the log has the write's token, because an earlier try of the same request was committed. A Worker that is older than the token leaves
+-- both columns NULL.
+-- `idempotency_key` and the four columns after it remember the response of a request with an `Idempotency-Key`. They are NULL if it has none, or if
+-- the write's batch has a statement of its own for it. The remembered answer ends with the revision of the write, which only the trigger knows.
+-- `sets_…` says whether to set a column, which may be to NULL. If `hostname`, `is_enabled` or `name` is NULL, the column keeps its value.
+
+-- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
+-- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`,
+-- and for the cell: `cell_fits`: there is such a cell, and it takes tenants. `site_is_elsewhere`: the tables of a deleted tenant with this id are
+-- where the new tenant would not find them. `adopts_kept`: it finds them on its cell.
+CREATE VIEW create_tenant (
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
+  plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done,
+  cell_fits, site_is_elsewhere, adopts_kept, cell_id, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
+WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
+  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+  AND NEW.cell_fits IS NOT 0 AND NEW.site_is_elsewhere IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
+    cell_id, site_state)
+    VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
+      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, iif(NEW.adopts_kept, 'installed', NULL));
+END;
+
+-- `labels_fit`: there are not too many of them. `labels` is all of them, after the change. `cell_is_fixed`: something is installed, so the
+-- tenant keeps its cell.
+CREATE VIEW edit_tenant (
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id,
+  sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels,
+  precondition_fails, is_trial, token, is_done, cell_fits, cell_is_fixed, sets_cell_id, cell_id, idempotency_key, fingerprint, remembered_until,
+  answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER edit_tenant_done INSTEAD OF INSERT ON edit_tenant
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there AND NEW.external_id_is_taken IS NOT 1
+  AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+  AND NEW.cell_fits IS NOT 0 AND NEW.cell_is_fixed IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.hostname <> hostname, ' hostname', '') || iif(NEW.is_enabled <> is_enabled, ' is_enabled', '')
+      || iif(NEW.sets_plan_id AND NEW.plan_id IS NOT plan_id, ' plan_id', '')
+      || iif(NEW.sets_external_id AND NEW.external_id IS NOT external_id, ' external_id', '')
+      || iif(NEW.sets_labels AND coalesce(NEW.labels, '{}') <> labels, ' labels', '')
+      || iif(NEW.sets_limits AND NEW.limits IS NOT limits, ' limits', '')
+      || iif(NEW.sets_env AND coalesce(NEW.env, env) IS NOT NULL, ' env', '')
+      || iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, ' cell_id', '')) FROM tenants WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET
+    hostname = coalesce(NEW.hostname, hostname),
+    is_enabled = coalesce(NEW.is_enabled, is_enabled),
+    plan_id = iif(NEW.sets_plan_id, NEW.plan_id, plan_id),
+    limits = iif(NEW.sets_limits, NEW.limits, limits),
+    env = iif(NEW.sets_env, NEW.env, env),
+    external_id = iif(NEW.sets_external_id, NEW.external_id, external_id),
+    labels = iif(NEW.sets_labels, coalesce(NEW.labels, '{}'), labels),
+    -- A tenant that changes its cell has no site.
+    has_site = iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, 0, has_site),
+    cell_id = iif(NEW.sets_cell_id, NEW.cell_id, cell_id),
+    updated_at = NEW.now,
+    revision = last_insert_rowid()
+    WHERE id = NEW.id;
+END;
+
+-- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL.
+CREATE VIEW delete_tenant (
+  key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_tenant_done INSTEAD OF INSERT ON delete_tenant
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.site_is_there, 'tables_kept', NULL));
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM tenants WHERE id = NEW.id;
+END;
+
+-- Holds of a tenant. `hold` is the object of one kind. `is_same`: the tenant has this hold, so there is nothing to write.
+CREATE VIEW put_hold (
+  key_id, request_id, now, key_stands, id_is_there, is_same, id, kind, hold, precondition_fails, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER put_hold_done INSTEAD OF INSERT ON put_hold WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed)
+    VALUES (NEW.key_id, 'tenant.hold', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, NEW.kind, 'holds');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET
+    holds = json_set(coalesce(holds, '{}'), '$.' || NEW.kind, json(NEW.hold)),
+    hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_set(coalesce(holds, '{}'), '$.' || NEW.kind, json(NEW.hold)))),
+    updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+CREATE TRIGGER put_hold_same INSTEAD OF INSERT ON put_hold WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
+END;
+
+-- A sweep inserts here as well, a row for each hold that is past its time. It has no caller.
+CREATE VIEW release_hold (
+  key_id, request_id, now, key_stands, id_is_there, hold_is_there, id, kind, precondition_fails, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER release_hold_done INSTEAD OF INSERT ON release_hold WHEN NEW.key_stands AND NEW.id_is_there AND NEW.hold_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed)
+    VALUES (NEW.key_id, 'tenant.release', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, NEW.kind, 'holds');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET
+    holds = nullif(json_remove(holds, '$.' || NEW.kind), '{}'),
+    hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_remove(holds, '$.' || NEW.kind))),
+    updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+
+-- Lifts the first 200 holds that are past their time, when the cron trigger sweeps. The next run goes on.
+CREATE TRIGGER holds_swept AFTER UPDATE OF swept_at ON registry BEGIN
+  INSERT INTO release_hold (request_id, now, key_stands, id_is_there, hold_is_there, id, kind)
+    SELECT 'cron-' || lower(hex(randomblob(8))), NEW.swept_at, 1, 1, 1, t.id, h.key FROM tenants AS t, json_each(t.holds) AS h
+    WHERE t.hold_until <= NEW.swept_at AND json_extract(h.value, '$.until') <= NEW.swept_at ORDER BY t.hold_until LIMIT 200;
+END;
+
+CREATE VIEW create_plan (
+  key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels, is_trial,
+  token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_plan_done INSTEAD OF INSERT ON create_plan
+WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'plan.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO tenants_plans (id, name, description, limits, env, created_at, updated_at, external_id, labels, revision)
+    VALUES (NEW.id, NEW.name, NEW.description, NEW.limits, NEW.env, NEW.now, NEW.now, NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid());
+END;
+
+CREATE VIEW edit_plan (
+  key_id, request_id, now, key_stands, id_is_there, id, name, sets_description, description, sets_limits, limits, sets_env, env,
+  external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, precondition_fails, is_trial, token, is_done,
+  idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER edit_plan_done INSTEAD OF INSERT ON edit_plan
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.external_id_is_taken IS NOT 1 AND NEW.labels_fit IS NOT 0
+  AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'plan.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.name IS NOT NULL AND NEW.name IS NOT name, ' name', '')
+      || iif(NEW.sets_description AND NEW.description IS NOT description, ' description', '')
+      || iif(NEW.sets_external_id AND NEW.external_id IS NOT external_id, ' external_id', '')
+      || iif(NEW.sets_labels AND coalesce(NEW.labels, '{}') <> labels, ' labels', '')
+      || iif(NEW.sets_limits AND NEW.limits IS NOT limits, ' limits', '')
+      || iif(NEW.sets_env AND coalesce(NEW.env, env) IS NOT NULL, ' env', '')) FROM tenants_plans WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants_plans SET
+    name = coalesce(NEW.name, name),
+    description = iif(NEW.sets_description, NEW.description, description),
+    limits = iif(NEW.sets_limits, NEW.limits, limits),
+    env = iif(NEW.sets_env, NEW.env, env),
+    external_id = iif(NEW.sets_external_id, NEW.external_id, external_id),
+    labels = iif(NEW.sets_labels, coalesce(NEW.labels, '{}'), labels),
+    updated_at = NEW.now,
+    revision = last_insert_rowid()
+    WHERE id = NEW.id;
+END;
+
+CREATE VIEW delete_plan (
+  key_id, request_id, now, key_stands, id_is_there, id, precondition_fails, is_trial, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_plan_done INSTEAD OF INSERT ON delete_plan
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'plan.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  -- The foreign key says the same, but not every SQLite enforces it.
+  UPDATE tenants SET plan_id = NULL, revision = last_insert_rowid() WHERE plan_id = NEW.id;
+  DELETE FROM tenants_plans WHERE id = NEW.id;
+END;
+
+-- The writes of API keys. `exceeds_own`: the key is or would be valid for longer than the caller's own. D1 binds a number as a floating one, so an id
+-- is cast before it becomes a text.
+CREATE VIEW create_key (
+  key_id, request_id, now, key_stands, exceeds_own, id_is_given, id, name, digest, scopes, permits, expires_at, token, is_done, idempotency_key,
+  fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_key_done INSTEAD OF INSERT ON create_key
+WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NOT NEW.id_is_given AND NOT NEW.is_done
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.create', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO api_keys (id, name, digest, scopes, permits, created_at, expires_at) VALUES (NEW.id, NEW.name, NEW.digest, NEW.scopes, NEW.permits, NEW.now, NEW.expires_at);
+END;
+
+CREATE VIEW edit_key (
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, sets_name, name, sets_expires_at, expires_at, token, is_done,
+  idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER edit_key_done INSTEAD OF INSERT ON edit_key
+WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'api_key.update', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.sets_name AND NEW.name IS NOT name, ' name', '')
+      || iif(NEW.sets_expires_at AND NEW.expires_at IS NOT expires_at, ' expires_at', '')) FROM api_keys WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE api_keys SET name = iif(NEW.sets_name, NEW.name, name), expires_at = iif(NEW.sets_expires_at, NEW.expires_at, expires_at) WHERE id = NEW.id;
+END;
+
+CREATE VIEW delete_key (
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer,
+  secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_key_done INSTEAD OF INSERT ON delete_key
+WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.delete', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE api_keys SET deleted_at = NEW.now WHERE id = NEW.id;
+END;
+
+CREATE VIEW rotate_key (
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, digest, previous_until, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER rotate_key_done INSTEAD OF INSERT ON rotate_key
+WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token) VALUES (NEW.key_id, 'api_key.rotate', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE api_keys SET previous_digest = digest, previous_until = NEW.previous_until, digest = NEW.digest WHERE id = NEW.id;
+END;
+
+-- A PUT of a cell. `is_same`: nothing would change. `sets_…` as above, and `is_accepting` keeps its value if it is NULL.
+CREATE VIEW put_cell (
+  key_id, request_id, now, key_stands, id_is_there, is_same, id, sets_name, name, sets_service, service_name, service_port, is_accepting, token,
+  is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER put_cell_created INSTEAD OF INSERT ON put_cell
+WHEN NEW.key_stands AND NOT NEW.id_is_there AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'cell.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO cells (id, name, service_name, service_port, is_accepting, created_at, updated_at)
+    VALUES (NEW.id, NEW.name, NEW.service_name, NEW.service_port, coalesce(NEW.is_accepting, 1), NEW.now, NEW.now);
+END;
+CREATE TRIGGER put_cell_edited INSTEAD OF INSERT ON put_cell
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_same AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'cell.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.sets_name AND NEW.name IS NOT name, ' name', '')
+      || iif(NEW.sets_service AND (NEW.service_name, NEW.service_port) IS NOT (service_name, service_port), ' service', '')
+      || iif(NEW.is_accepting <> is_accepting, ' accepting', '')) FROM cells WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE cells SET
+    name = iif(NEW.sets_name, NEW.name, name),
+    service_name = iif(NEW.sets_service, NEW.service_name, service_name),
+    service_port = iif(NEW.sets_service, NEW.service_port, service_port),
+    is_accepting = coalesce(NEW.is_accepting, is_accepting),
+    updated_at = NEW.now
+    WHERE id = NEW.id;
+END;
+
+CREATE VIEW delete_cell (
+  key_id, request_id, now, key_stands, id_is_there, is_in_use, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_cell_done INSTEAD OF INSERT ON delete_cell
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.is_in_use AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'cell.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM cells WHERE id = NEW.id;
+  DELETE FROM cell_feed WHERE cell_id = NEW.id;
+END;
+
+-- Another cell for an installed tenant, whose data was copied there.
+CREATE VIEW move_tenant (
+  key_id, request_id, now, key_stands, id_is_there, cell_is_there, is_free, id, cell_id, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER move_tenant_done INSTEAD OF INSERT ON move_tenant
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.cell_is_there AND NEW.is_free AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.cell_id IS NOT cell_id, 'cell_id', '')
+    FROM tenants WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET cell_id = NEW.cell_id, updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+
+-- A job for the cell of a tenant. `is_under_way`: the tenant has an unfinished one of the kind.
+CREATE VIEW create_work (
+  key_id, request_id, now, key_stands, is_under_way, is_installed, id, tenant_id, cell_id, kind, input, is_generated,
+  site_state, expires_at, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_work_done INSTEAD OF INSERT ON create_work
+WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NOT NEW.is_under_way AND (NEW.kind <> 'install' OR NOT NEW.is_installed)
+  AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'job.create', NEW.id, NEW.request_id, NEW.now, NEW.token, NEW.kind);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, job_id)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until, NEW.id FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, input, is_generated, site_before, created_at, expires_at, wipe_at)
+    VALUES (NEW.id, NEW.tenant_id, NEW.cell_id, NEW.kind, 'waiting', NEW.input, NEW.is_generated, NEW.site_state, NEW.now, NEW.expires_at,
+      NEW.expires_at);
+END;
+
+-- Deletes a tenant of a cell, and makes the job that drops its tables. Until then they are kept.
+CREATE VIEW drop_at_cell (
+  key_id, request_id, now, key_stands, id, cell_id, job_id, expires_at, token, is_done, idempotency_key, fingerprint, remembered_until, answer,
+  secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER drop_at_cell_done INSTEAD OF INSERT ON drop_at_cell
+WHEN NEW.key_stands AND NEW.cell_id IS NOT NULL AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, 'tables_kept');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, job_id)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until, NEW.job_id FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM tenants WHERE id = NEW.id;
+  INSERT INTO kept_sites (tenant_id, cell_id, job_id) VALUES (NEW.id, NEW.cell_id, NEW.job_id)
+    ON CONFLICT (tenant_id) DO UPDATE SET job_id = excluded.job_id;
+  INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, after_revision, created_at, expires_at, wipe_at)
+    SELECT NEW.job_id, NEW.id, NEW.cell_id, 'drop', 'waiting', revision, NEW.now, NEW.expires_at, NEW.expires_at FROM feed_clock WHERE id = 1;
+END;
+
+-- The end of a job, by the agent that has its lease. A generated password can be read for `wipe_at`.
+CREATE VIEW finish_work (
+  key_id, request_id, now, key_stands, id_is_there, has_lease, is_finished, id, state, error, wipe_at, token, is_done, idempotency_key,
+  fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER finish_work_done INSTEAD OF INSERT ON finish_work
+WHEN NEW.key_stands AND NEW.has_lease AND NOT NEW.is_finished AND NEW.is_done IS NOT 1
+BEGIN
+  UPDATE cell_work SET
+    state = NEW.state,
+    error = NEW.error,
+    finished_at = NEW.now,
+    lease_until = NULL,
+    input = iif(is_generated AND NEW.state = 'done', input, NULL),
+    wipe_at = iif(is_generated AND NEW.state = 'done', NEW.wipe_at, NULL)
+    WHERE id = NEW.id;
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    SELECT NEW.key_id, iif(kind = 'install', 'tenant.install', iif(kind = 'drop', 'tenant.drop_tables', 'tenant.user_password_reset')),
+      lower(tenant_id), NEW.request_id, NEW.now, iif(kind = 'drop', 'tables_dropped', NULL) FROM cell_work WHERE id = NEW.id AND NEW.state = 'done';
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    VALUES (NEW.key_id, 'job.finish', NEW.id, NEW.request_id, NEW.now, NEW.token, NEW.state);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+END;
+
+CREATE VIEW cancel_work (
+  key_id, request_id, now, key_stands, id_is_there, is_waiting, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer,
+  secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER cancel_work_done INSTEAD OF INSERT ON cancel_work
+WHEN NEW.key_stands AND NEW.is_waiting AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
+    SELECT NEW.key_id, 'job.cancel', id, NEW.request_id, NEW.now, NEW.token, kind FROM cell_work WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE cell_work SET state = 'cancelled', finished_at = NEW.now, lease_until = NULL, input = NULL, wipe_at = NULL WHERE id = NEW.id;
+END;
