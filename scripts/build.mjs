@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ensureConsole } from './lib/console.mjs';
 import { environment, tool } from './lib/environment.mjs';
 import { fingerprint } from './lib/inputs.mjs';
 import { isMain, main, quiet, root, say } from './lib/run.mjs';
@@ -15,6 +16,7 @@ const stamp = join(root, 'build', '.inputs');
 
 export async function build() {
   await ensure();
+  ensureConsole();
   const wanted = fingerprint(inputs);
   // wrangler calls this at every start and every saved file; without a change worker-build would still take seconds.
   if (outputsExist() && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;

@@ -4,6 +4,7 @@ import { appendFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
+import { checkConsole } from './lib/console.mjs';
 import { checkExposure, checkSecretNames, readConfig } from './lib/exposure.mjs';
 import { Stop, isMain, main, root, say } from './lib/run.mjs';
 import { secretNames } from './lib/secrets.mjs';
@@ -34,6 +35,7 @@ async function deploy() {
   await ensure({ rust: false });
   const config = await readConfig();
   checkExposure(config);
+  checkConsole(config);
   await build();
   if (values['dry-run']) return wrangler(['deploy', ...configFile, '--dry-run', '--outdir', join('.wrangler', 'dry-run')]);
   return deployTo(config, { run: wrangler, ask: quietWrangler, history: historyFile });

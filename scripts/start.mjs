@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
+import { consoleConfigFile, writeConsoleConfig } from './lib/console.mjs';
 import { completeDevVars, devVars } from './lib/dev-vars.mjs';
 import { developmentKey, keyFile, migrateLocally, newDevelopmentKey, sign } from './lib/development.mjs';
 import { environment, nodeForWrangler, wranglerScript } from './lib/environment.mjs';
@@ -11,13 +12,14 @@ import { Stop, isMain, main, root, say } from './lib/run.mjs';
 
 const DEFAULT_PORT = 8787;
 
-const help = `npm start -- [--port N]
+const help = `npm start -- [--port N] [--console]
 
 Starts the API on http://127.0.0.1:${DEFAULT_PORT}, with a local database, and prints a request that works.
 The first start installs tools and compiles (five to ten minutes on two cores); later starts take seconds.
 The data stays in .wrangler/state, the secrets in .dev.vars and the key in .dev.key.local (git ignores all three).
 
   --port N   the port to listen on (default: the variable PORT, otherwise the first free port from ${DEFAULT_PORT} up)
+  --console  serves the console, too
   --help     prints this text
 
 Ctrl-C stops it.`;
@@ -31,12 +33,12 @@ async function start() {
   if (added.length > 0) say(`Wrote ${added.join(', ')} to .dev.vars.`);
   await migrateLocally();
   const key = await developmentKey();
-  return serve(port, key);
+  return serve(port, key, values.console);
 }
 
 function options() {
   try {
-    return parseArgs({ options: { port: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+    return parseArgs({ options: { port: { type: 'string' }, console: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
   } catch (error) {
     throw new Stop(`${error.message}\n\n${help}`, 2);
   }
@@ -66,9 +68,13 @@ function isFree(port) {
 }
 
 /** Runs `wrangler dev` until it ends, and resolves with its exit code. */
-function serve(port, key) {
+function serve(port, key, withConsole) {
   say('Starting the server…');
   const args = ['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0', '--show-interactive-dev-session=false'];
+  if (withConsole) {
+    writeConsoleConfig();
+    args.push('--config', consoleConfigFile, '--var', 'TENANTS_CONSOLE:true');
+  }
   const child = spawn(nodeForWrangler(), [wranglerScript, ...args], {
     cwd: root,
     env: environment(),
@@ -81,7 +87,7 @@ function serve(port, key) {
     child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
   });
   stopWith(child, ended);
-  greet(port, key, child).catch((error) => {
+  greet(port, key, child, withConsole).catch((error) => {
     say(error instanceof Stop ? `\nerror: ${error.message}` : error.stack);
     signalGroup(child, 'SIGTERM');
     ended.then(() => process.exit(1));
@@ -110,7 +116,7 @@ function signalGroup(child, signal) {
 }
 
 /** Waits for the first response, checks that the key is accepted, and prints how to call the API. */
-async function greet(port, key, child) {
+async function greet(port, key, child, withConsole) {
   const base = `http://127.0.0.1:${port}/_/api/4`;
   const secret = devVars().CHEVERETO_TENANTS_API_REQUEST_SECRET;
   let status = await firstAnswer(base, key, secret, child);
@@ -123,6 +129,7 @@ async function greet(port, key, child) {
   }
   if (status !== 200) throw new Stop(`the server answered ${status} to a signed GET /tenants. Its log is above.`);
   console.log(instructions(base, secret));
+  if (withConsole) console.log(`The console is at http://127.0.0.1:${port}/console/.\n`);
 }
 
 async function firstAnswer(base, key, secret, child) {

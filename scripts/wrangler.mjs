@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureConsole } from './lib/console.mjs';
 import { environment, nodeForWrangler, wranglerScript } from './lib/environment.mjs';
 import { isMain, main, quiet, root, say, show } from './lib/run.mjs';
 import { checkSecretChange, secretCommand, secretNames } from './lib/secrets.mjs';
@@ -64,6 +65,7 @@ async function text(stream) {
 if (isMain(import.meta)) {
   await main(async () => {
     await ensure({ rust: false });
+    ensureConsole();
     const args = process.argv.slice(2);
     const command = secretCommand(args);
     return command === undefined ? wrangler(args, { stdin: 'inherit' }) : changeSecrets(args, command);

@@ -4,6 +4,7 @@
 //! until it has a response. docs/ARCHITECTURE.md explains the use of `web_sys` types, and `src/shim.js`.
 
 mod body;
+mod console;
 mod d1;
 mod env;
 pub mod failure;
@@ -60,6 +61,9 @@ async fn respond(
 ) -> Result<web_sys::Response, String> {
     let api = env::api(env);
     let head = Head::read(request, &api);
+    if let Some(file) = console::file(request, &head, &api, env.as_ref()).await? {
+        return Ok(file);
+    }
     let body = body::read(request, head.content_length()).await;
     let request = head.request(body.as_body());
     let admission = api.admit(&request, clock.unix_seconds(), &mut HostRandom);

@@ -68,6 +68,13 @@ impl Head {
         }
     }
 
+    /// Method, path and query, and the client's address as far as the core needs it.
+    pub(crate) fn asked(&self) -> (&str, &str, Option<&str>) {
+        let [method, url, _, client_address, ..] = self.lines();
+        let (_, target) = parts(url.unwrap_or_default());
+        (method.unwrap_or_default(), target, client_address)
+    }
+
     fn lines(&self) -> [Option<&str>; Self::LINES] {
         let mut lines = self.0.split('\n');
         let all = [(); Self::LINES].map(|()| lines.next().filter(|line| !line.is_empty()));

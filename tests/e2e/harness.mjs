@@ -15,6 +15,7 @@ import { Log, LogLevel, Miniflare } from 'miniflare'
 import { parse as parseToml } from 'smol-toml'
 import { bundle } from '../../scripts/lib/bundle.mjs'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
+import { withConsole } from '../../scripts/lib/console.mjs'
 import { splitStatements } from '../../scripts/lib/sql.mjs'
 import { atEnd } from '../lifetime.mjs'
 import { assertDescribed } from '../openapi/description.mjs'
@@ -101,12 +102,13 @@ export const run = (program, args, input = '', encoding = 'utf8') => new Promise
  * @param {boolean | string[]} [options.schema] whether to apply the migrations, or the statements to run instead
  * @param {{ manifest: object, compatibilityDate: string }} [options.worker] another Worker than the built one
  * @param {{ limit: number, period: 10 | 60 }} [options.limiter] the binding RATE_LIMITER
+ * @param {string} [options.assets] the folder of the console's files; by default there are none
  * @param {string} [options.front] the source of a module in front of the Worker's own, which it imports as './shim.mjs'
  * @param {boolean} [options.sites] whether there are databases of sites, whose class a module in front must export, too
  */
-export async function startApi({ vars = {}, persist, schema = true, front, worker, limiter, sites = !front && !worker } = {}) {
+export async function startApi({ vars = {}, persist, schema = true, front, worker, limiter, assets, sites = !front && !worker } = {}) {
   const own = persist ?? mkdtempSync(path.join(os.tmpdir(), 'tenants-e2e-'))
-  const config = parseToml(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8'))
+  const config = parseToml((assets ? withConsole : String)(readFileSync(path.join(ROOT, 'wrangler.toml'), 'utf8')))
   const secrets = { ...freshSecrets(), ...vars }
   const bindings = Object.fromEntries(Object.entries({ ...config.vars, ...secrets }).filter(([, v]) => v !== undefined))
   const keySecret = secrets.CHEVERETO_TENANTS_API_KEY_SECRET ?? ''
@@ -123,8 +125,10 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
           ...Object.fromEntries(Object.entries(bindings).map(([name, value]) => [name, { type: 'text', value }])),
           ...Object.fromEntries(config.d1_databases.map((d) => [d.binding, { type: 'd1', id: d.database_id }])),
           ...(sites && Object.fromEntries(config.durable_objects.bindings.map((d) => [d.name, { type: 'durable-object', worker: config.name, exportName: d.class_name }]))),
+          ...(assets && { [config.assets.binding]: { type: 'assets' } }),
           ...(limiter && { RATE_LIMITER: { type: 'rate-limit', namespace: '1001', simple: limiter } }),
         },
+        ...(assets && { assets: { directory: assets, runWorkerFirst: config.assets.run_worker_first, htmlHandling: config.assets.html_handling, hasUserWorker: true } }),
         ...(sites && { exports: Object.fromEntries(config.migrations[0].new_sqlite_classes.map((name) => [name, { type: 'durable-object', storage: 'sqlite' }])) }),
       },
       // Miniflare's own entry adds a CF-Connecting-IP to every request. This socket bypasses it, for requests without one.

@@ -152,6 +152,17 @@ impl Api {
             .map_or(true, |config| level >= config.log_level)
     }
 
+    /// Whether a host that has the console's files may send them to a client of this address: `TENANTS_CONSOLE` is true, and the address
+    /// may call. For any other client, the paths of the files are ones that no route has.
+    #[must_use]
+    pub fn shows_console(&self, client_address: Option<&str>) -> bool {
+        self.config().is_ok_and(|config| {
+            config.console
+                && (config.access.allow_list.is_empty()
+                    || client_address.is_some_and(|a| config.access.allow_list.contains(a)))
+        })
+    }
+
     /// Begins a run of the statistics, for a host's cron trigger. It counts as many tenants as are configured, a few in one transaction,
     /// so that requests do not wait for long.
     ///

@@ -50,6 +50,7 @@ pub const VARIABLES: &[&str] = &[
     "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST",
     "CHEVERETO_TENANT_ENFORCED",
     "TENANTS_AUDIT_DAYS",
+    "TENANTS_CONSOLE",
     "TENANTS_DEFAULT_CELL",
     "TENANTS_DEVELOPMENT",
     "TENANTS_IDEMPOTENCY_HOURS",
@@ -77,6 +78,8 @@ pub struct Config {
     pub(crate) idempotency_hours: u32,
     /// The days for which entries of the audit log are kept; `None` for ever.
     pub(crate) audit_days: Option<u32>,
+    /// Whether the console is served, and people may sign in to it (contract §20).
+    pub(crate) console: bool,
     /// Settings that override every tenant's own (contract §6).
     pub(crate) enforced: Variables,
     pub(crate) hostnames: Hostnames,
@@ -215,6 +218,12 @@ impl Config {
     #[must_use]
     pub fn needs_client_address(&self) -> bool {
         !self.access.allow_list.is_empty()
+    }
+
+    /// Whether the console is served, and people may sign in to it: `TENANTS_CONSOLE`.
+    #[must_use]
+    pub fn has_console(&self) -> bool {
+        self.console
     }
 
     /// Whether each site has a database of its own: `CHEVERETO_TENANTS_DB_ISOLATION_MODE` is `database`.

@@ -79,6 +79,7 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                     .parsed("TENANTS_RESERVED_HOSTNAMES", ReservedHostnames::parse)
                     .unwrap_or_default(),
             },
+            console: self.flag("TENANTS_CONSOLE"),
             proxy: self.proxy(),
             access: self.access(),
             sealer: self.sealer(),
@@ -284,13 +285,7 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
         });
         Proxy {
             allow_list: self.addresses("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST"),
-            development: self
-                .parsed("TENANTS_DEVELOPMENT", |text| match text {
-                    "true" => Ok(true),
-                    "false" => Ok(false),
-                    other => Err(format!("expected `true` or `false`; got {}", quote(other))),
-                })
-                .unwrap_or_default(),
+            development: self.flag("TENANTS_DEVELOPMENT"),
             entry_point: entry_point.unwrap_or_else(|| "websecure".into()),
             service: service.unwrap_or_else(|| "php".into()),
             port: port.unwrap_or(8080),
@@ -298,6 +293,16 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                 .or_else(|| AddressList::parse(CLOUDFLARE_RANGES).ok())
                 .unwrap_or_default(),
         }
+    }
+
+    /// Reads a switch, which is off without a value.
+    fn flag(&mut self, name: &'static str) -> bool {
+        self.parsed(name, |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(format!("expected `true` or `false`; got {}", quote(other))),
+        })
+        .unwrap_or_default()
     }
 
     fn whole(&mut self, name: &'static str) -> Option<u32> {

@@ -71,6 +71,7 @@ fn settings_of_traefiks_configuration_are_checked() {
         ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "localhost"),
         ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "cloudflare"),
         ("TENANTS_DEVELOPMENT", "yes"),
+        ("TENANTS_CONSOLE", "1"),
     ] {
         let errors = read(&[(name, bad)]).unwrap_err();
         assert_eq!(errors.len(), 1, "{name}={bad}");
