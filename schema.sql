@@ -272,10 +272,13 @@ CREATE TABLE site_databases (
   -- Each write of the site gets the next one, which is at least the time in seconds since 1970: a backup that is restored gives none again. The
   -- database keeps the newest one that it has seen, and refuses older ones.
   number INTEGER NOT NULL,
-  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3) -- 0: dropped, 1: to drop, 2: being installed, 3: installed
+  -- 0: dropped, 1: to drop, 2: being installed, 3: installed, 4: the registry's tables are copied into it, 5: it is copied into the registry's tables
+  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5)
 ) STRICT, WITHOUT ROWID;
 -- Finds the writes that were cut off.
 CREATE INDEX site_databases_cut_off ON site_databases (number) WHERE state IN (1, 2);
+-- Finds the sites to move.
+CREATE INDEX site_databases_moving ON site_databases (number) WHERE state > 3;
 CREATE TRIGGER site_database_created AFTER INSERT ON site_databases
 BEGIN
   UPDATE tenants SET site_state = 'installing' WHERE id = NEW.tenant_id AND cell_id IS NULL AND NEW.state = 2;

@@ -109,8 +109,8 @@ struct Envelope {
     /// `If-Match` of a read: its response must be one of these versions.
     if_match: Option<Match>,
     trial: Option<Trial>,
-    /// Each site has a database of its own.
-    sites_are_apart: bool,
+    /// The length of the tables' prefix, if each site has a database of its own.
+    sites_apart: Option<usize>,
 }
 
 impl Api {
@@ -260,7 +260,8 @@ impl Api {
         let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
         let config = &ready.config;
         let access = &config.access;
-        envelope.sites_are_apart = config.site.table_prefix.is_apart();
+        let prefix = &config.site.table_prefix;
+        envelope.sites_apart = prefix.is_apart().then(|| prefix.as_str().len());
         if let Some(path) = found
             && envelope.is_legacy
         {
@@ -459,10 +460,9 @@ fn idempotency(
 impl Exchange {
     fn new(pending: Pending, envelope: Envelope, failure: Option<Failure>) -> Self {
         Self(Box::new(Waiting {
-            pending: if envelope.sites_are_apart {
-                pending.apart()
-            } else {
-                pending
+            pending: match envelope.sites_apart {
+                Some(prefix) => pending.apart(prefix),
+                None => pending,
             },
             envelope,
             failure,
@@ -585,7 +585,7 @@ impl Envelope {
             used: None,
             if_match: None,
             trial: None,
-            sites_are_apart: false,
+            sites_apart: None,
         }
     }
 

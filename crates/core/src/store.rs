@@ -15,6 +15,7 @@ pub(crate) mod idempotency;
 pub(crate) mod key_use;
 pub(crate) mod keys;
 pub(crate) mod migrations;
+pub(crate) mod moves;
 pub(crate) mod plans;
 pub(crate) mod registry;
 pub(crate) mod routing;

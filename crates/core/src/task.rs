@@ -15,6 +15,7 @@ pub use crate::value::run::{Operator, Run};
 pub mod any;
 pub mod key_import;
 pub mod keys;
+pub mod moves;
 pub mod orphans;
 pub mod prepare;
 pub mod reseal;

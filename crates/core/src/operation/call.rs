@@ -306,9 +306,9 @@ impl Pending {
         Self { batch, ..self }
     }
 
-    /// The same, if each site has a database of its own.
-    pub(crate) fn apart(self) -> Self {
-        let batch = site_databases::asked(self.batch);
+    /// The same, if each site has a database of its own. `prefix` is the length of the tables' prefix.
+    pub(crate) fn apart(self, prefix: usize) -> Self {
+        let batch = site_databases::asked(self.batch, prefix);
         Self { batch, ..self }
     }
 

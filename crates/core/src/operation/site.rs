@@ -13,7 +13,8 @@ use crate::operation::wait::Asker;
 use crate::sql::{Batch, Results};
 use crate::store::idempotency::{Past, secret_place};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
-use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site};
+use crate::store::site_databases::Place;
+use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site, is_moved};
 use crate::store::work::PastJob;
 use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::TenantId;
@@ -186,6 +187,7 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             if !found.is_installed {
                 return Err(NOT_INSTALLED);
             }
+            let site = site.at(found.place)?;
             if is_trial {
                 return Ok(Next::run(Pending::new(site.user(&username), |results| {
                     results.row()?.map(|_| valid()).ok_or(NO_USER)
@@ -241,9 +243,11 @@ fn reset(
     sealer: Option<&Sealer>,
 ) -> Result<Response, ApiError> {
     let Some(mut row) = results.row()? else {
-        return match Obstacles::decode(results)?.past {
+        let found = Obstacles::decode(results)?;
+        return match found.past {
             // The same request was faster, so its password counts.
             Some(past) => reset_before(past, password, sealer, results),
+            None if found.place == Place::Moving => Err(is_moved()),
             None => Err(NO_USER),
         };
     };

@@ -37,6 +37,8 @@ pub(crate) enum Action {
     /// A backup was restored.
     RegistryRestore,
     TenantMove,
+    /// An operator has a site moved into a database of its own, or back.
+    TenantSiteMove,
     TenantHold,
     /// Somebody lifted a hold, or its time was over.
     TenantRelease,
@@ -50,7 +52,7 @@ pub(crate) enum Action {
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -68,6 +70,7 @@ impl Action {
         Self::TablesDrop,
         Self::RegistryRestore,
         Self::TenantMove,
+        Self::TenantSiteMove,
         Self::TenantHold,
         Self::TenantRelease,
         Self::CellCreate,
@@ -102,6 +105,7 @@ impl Action {
             Self::ApiKeyDelete => "key.deleted",
             Self::TablesDrop => "tenant.tables_dropped",
             Self::TenantMove => "tenant.moved",
+            Self::TenantSiteMove => "tenant.site_moved",
             Self::TenantHold => "tenant.held",
             Self::TenantRelease => "tenant.released",
             Self::CellCreate => "cell.created",
@@ -134,6 +138,7 @@ impl Action {
             Self::TablesDrop => "tenant.drop_tables",
             Self::RegistryRestore => "registry.restore",
             Self::TenantMove => "tenant.move",
+            Self::TenantSiteMove => "tenant.site_move",
             Self::TenantHold => "tenant.hold",
             Self::TenantRelease => "tenant.release",
             Self::CellCreate => "cell.create",

@@ -4,7 +4,11 @@
 //! work under that number, and the registry notes that it is done. A site's numbers only grow, and its database keeps the newest one in
 //! `site_mark`. Work under an older number fails as a whole, and work under the newest one is done once, however often and however late its
 //! batch comes. A database that was dropped keeps its mark, so nothing that is late can bring it back.
+//!
+//! A site may still have its tables in the registry, because it was installed before there were databases. It is found there, and works as
+//! it did, until it is moved (`store/moves.rs`).
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,22 +23,68 @@ use crate::value::id::TenantId;
 pub(crate) const INSTALLING: i64 = 2;
 /// The state of a site that is installed.
 pub(crate) const INSTALLED: i64 = 3;
+/// The state of a site whose tables in the registry are copied into its database. Until that is done, the tables are in force.
+pub(crate) const TO_DATABASE: i64 = 4;
+/// The state of a site whose database is copied into tables in the registry. Until that is done, the database is in force.
+pub(crate) const TO_TABLES: i64 = 5;
+
+/// The place of the tables of a site that is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The registry: it was installed before there were databases, or was moved back.
+    Registry,
+    /// A database of its own.
+    Database,
+    /// It is being moved from one to the other.
+    Moving,
+}
+
+impl Place {
+    /// The place by a site's state.
+    pub(crate) fn of(state: Option<i64>) -> Self {
+        match state {
+            Some(INSTALLED) => Self::Database,
+            Some(TO_DATABASE | TO_TABLES) => Self::Moving,
+            _ => Self::Registry,
+        }
+    }
+}
 
 /// How the registry's statements look for a site: its users have a table. [`site_schema::key`](crate::store::site_schema::key) is the
 /// argument.
 const HAS_TABLE: &str = "pragma_table_info(";
-/// How they look for it if it has a database of its own.
-const HAS_DATABASE: &str = "site_databases WHERE state = 3 AND tenant_id = (";
 
-/// Lets a batch look for sites that have a database each.
-pub(crate) fn asked(batch: Batch) -> Batch {
+/// Lets a batch look for sites that have a database each as well. `prefix` is the length of the tables' prefix.
+pub(crate) fn asked(batch: Batch, prefix: usize) -> Batch {
     batch.map(|text| {
         Some(if text.contains(HAS_TABLE) {
-            text.replace(HAS_TABLE, HAS_DATABASE).into()
+            in_both(&text, prefix).into()
         } else {
             text
         })
     })
+}
+
+/// Replaces each look for a table by one for either.
+fn in_both(text: &str, prefix: usize) -> String {
+    let mut parts = text.split(HAS_TABLE);
+    let mut replaced = String::from(parts.next().unwrap_or_default());
+    for part in parts {
+        let mut open = 1;
+        let end = part.find(|c| {
+            open += i32::from(c == '(') - i32::from(c == ')');
+            open == 0
+        });
+        let (name, rest) = part.split_at(end.unwrap_or(part.len()));
+        // The tenant's id is between the prefix and `_users`.
+        let (id, around) = (prefix + 1, prefix + 6);
+        replaced += &format!(
+            "(SELECT {name} AS site) AS p WHERE EXISTS (SELECT 1 FROM pragma_table_info(p.site)) OR EXISTS (SELECT 1 FROM site_databases \
+             WHERE state IN (3, 5) AND tenant_id = substr(p.site, {id}, length(p.site) - {around}))"
+        );
+        replaced += rest.strip_prefix(')').unwrap_or(rest);
+    }
+    replaced
 }
 
 /// Gives a caller's write of a site a number, if the key is valid, and the site is installed or not as `state` needs it. Returns a row if so. If
@@ -47,7 +97,8 @@ pub(crate) fn claim(writer: &Writer, id: &TenantId, state: i64) -> Sql {
             key!(now),
             "), ?6 FROM tenants WHERE id = ?5 AND cell_id IS NULL AND ",
             standing!(),
-            " AND (?6 = 3) = EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?5 AND state = 3)"
+            " AND iif(?6 = 3, EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?5 AND state = 3), \
+             NOT EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?5 AND state > 2))"
         ),
     )
     .values([id.as_str().into(), state.into()]);
@@ -122,16 +173,12 @@ pub(crate) fn cut_off(now: &Timestamp) -> Sql {
 }
 
 /// Finds the installed sites whose tenant is no longer there. The first column stands for a table's name.
-pub(crate) fn orphans() -> Sql {
-    Sql::new(
-        "SELECT tenant_id AS name, tenant_id AS id FROM site_databases WHERE state = 3 \
-         AND NOT EXISTS (SELECT 1 FROM tenants WHERE tenants.id = site_databases.tenant_id) ORDER BY tenant_id",
-    )
-}
+pub(crate) const ORPHANS: &str = "SELECT tenant_id AS name, tenant_id AS id FROM site_databases WHERE state IN (3, 5) \
+     AND NOT EXISTS (SELECT 1 FROM tenants WHERE tenants.id = site_databases.tenant_id)";
 
-/// Counts the sites that are being installed or are to be dropped.
+/// Counts the sites that are being installed, dropped or moved.
 pub(crate) fn under_way() -> Sql {
-    Sql::new("SELECT count(*) AS sites FROM site_databases WHERE state IN (1, 2)")
+    Sql::new("SELECT count(*) AS sites FROM site_databases WHERE state IN (1, 2, 4, 5)")
 }
 
 /// Reads a row of [`cut_off`].

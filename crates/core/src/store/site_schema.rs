@@ -20,6 +20,10 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// The rest of `CREATE TABLE` after the name: columns, constraints and options.
     definition: &'static str,
+    /// The columns, those of the primary key first.
+    pub(crate) columns: &'static [&'static str],
+    /// The number of columns of the primary key. In its order, a table has no two equal rows.
+    pub(crate) keys: usize,
     indexes: &'static [Index],
 }
 
@@ -53,11 +57,23 @@ pub(crate) const TABLES: &[Table] = &[
              is_admin INTEGER NOT NULL CHECK (is_admin IN (0, 1)), \
              is_manager INTEGER NOT NULL CHECK (is_manager IN (0, 1)), \
              created_at TEXT NOT NULL) STRICT",
+        columns: &[
+            "id",
+            "username",
+            "email",
+            "password_hash",
+            "is_admin",
+            "is_manager",
+            "created_at",
+        ],
+        keys: 1,
         indexes: &[],
     },
     Table {
         name: "settings",
         definition: "(name TEXT NOT NULL PRIMARY KEY, value TEXT) STRICT, WITHOUT ROWID",
+        columns: &["name", "value"],
+        keys: 1,
         indexes: &[],
     },
     // The site's own periodic jobs, one row a kind: the time of the last run, and its duration in seconds.
@@ -66,6 +82,8 @@ pub(crate) const TABLES: &[Table] = &[
         definition: "(name TEXT NOT NULL PRIMARY KEY, \
              last_ran_at TEXT NOT NULL, \
              duration_s INTEGER NOT NULL CHECK (duration_s >= 0)) STRICT, WITHOUT ROWID",
+        columns: &["name", "last_ran_at", "duration_s"],
+        keys: 1,
         indexes: &[],
     },
     // Storage for files besides the site's own disk.
@@ -75,11 +93,15 @@ pub(crate) const TABLES: &[Table] = &[
              name TEXT NOT NULL, \
              url TEXT NOT NULL, \
              is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT",
+        columns: &["id", "name", "url", "is_active"],
+        keys: 1,
         indexes: &[],
     },
     Table {
         name: CATEGORIES,
         definition: "(id INTEGER PRIMARY KEY, name TEXT NOT NULL, url_key TEXT NOT NULL UNIQUE) STRICT",
+        columns: &["id", "name", "url_key"],
+        keys: 1,
         indexes: &[],
     },
     // If `user_id` is NULL, the album is a guest's.
@@ -92,6 +114,16 @@ pub(crate) const TABLES: &[Table] = &[
              is_private INTEGER NOT NULL CHECK (is_private IN (0, 1)), \
              views INTEGER NOT NULL DEFAULT 0 CHECK (views >= 0), \
              created_at TEXT NOT NULL) STRICT",
+        columns: &[
+            "id",
+            "user_id",
+            "title",
+            "description",
+            "is_private",
+            "views",
+            "created_at",
+        ],
+        keys: 1,
         indexes: &[Index {
             name: "albums_by_user",
             columns: "(user_id)",
@@ -114,6 +146,23 @@ pub(crate) const TABLES: &[Table] = &[
              description TEXT, \
              views INTEGER NOT NULL DEFAULT 0 CHECK (views >= 0), \
              created_at TEXT NOT NULL) STRICT",
+        columns: &[
+            "id",
+            "user_id",
+            "album_id",
+            "category_id",
+            "storage_id",
+            "name",
+            "media_type",
+            "size_bytes",
+            "width_px",
+            "height_px",
+            "title",
+            "description",
+            "views",
+            "created_at",
+        ],
+        keys: 1,
         indexes: &[
             Index {
                 name: "files_by_album",
@@ -128,6 +177,8 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: TAGS,
         definition: "(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE) STRICT",
+        columns: &["id", "name"],
+        keys: 1,
         indexes: &[],
     },
     // The tags of files. It is not called `files_tags`: the `files_tags` of a tenant `a` would have the same name as the `tags` of a tenant
@@ -135,6 +186,8 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "tagged",
         definition: "(tag_id INTEGER NOT NULL, file_id INTEGER NOT NULL, PRIMARY KEY (tag_id, file_id)) STRICT, WITHOUT ROWID",
+        columns: &["tag_id", "file_id"],
+        keys: 2,
         indexes: &[],
     },
     // A user can like a file or an album once.
@@ -148,6 +201,8 @@ pub(crate) const TABLES: &[Table] = &[
              UNIQUE (file_id, user_id), \
              UNIQUE (album_id, user_id), \
              CHECK ((file_id IS NULL) <> (album_id IS NULL))) STRICT",
+        columns: &["id", "user_id", "file_id", "album_id", "created_at"],
+        keys: 1,
         indexes: &[],
     },
     Table {
@@ -157,6 +212,8 @@ pub(crate) const TABLES: &[Table] = &[
              title TEXT NOT NULL, \
              body TEXT NOT NULL, \
              is_active INTEGER NOT NULL CHECK (is_active IN (0, 1))) STRICT",
+        columns: &["id", "url_key", "title", "body", "is_active"],
+        keys: 1,
         indexes: &[],
     },
     // Other services that users may sign in with.
@@ -165,6 +222,8 @@ pub(crate) const TABLES: &[Table] = &[
         definition: "(id INTEGER PRIMARY KEY, \
              name TEXT NOT NULL UNIQUE, \
              is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT",
+        columns: &["id", "name", "is_enabled"],
+        keys: 1,
         indexes: &[],
     },
     // The accounts of users at those services.
@@ -174,34 +233,38 @@ pub(crate) const TABLES: &[Table] = &[
              subject TEXT NOT NULL, \
              user_id INTEGER NOT NULL, \
              PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID",
+        columns: &["provider_id", "subject", "user_id"],
+        keys: 2,
         indexes: &[],
     },
 ];
 
-/// The name by which the registry finds a tenant's site: that of the users' table, or the tenant's id if the site has a database of its own.
+/// The name by which the registry finds a tenant's site: that of the users' table in the registry.
 pub(crate) fn key(prefix: &TablePrefix, tenant: &TenantId) -> String {
-    if prefix.is_apart() {
-        tenant.folded()
-    } else {
-        TableNames::of(prefix, tenant).name(USERS).as_str().into()
-    }
+    let names = TableNames::in_registry(prefix, tenant);
+    names.name(USERS).as_str().into()
 }
 
 /// What comes before a tenant's id in lower case in the name of [`key`], and what comes after it.
 pub(crate) fn around_key(prefix: &TablePrefix) -> [Value; 2] {
-    if prefix.is_apart() {
-        ["".into(), "".into()]
-    } else {
-        [prefix.as_str().into(), format!("_{USERS}").into()]
-    }
+    [prefix.as_str().into(), format!("_{USERS}").into()]
 }
 
 /// The statements that create all of a tenant's tables. If a table exists already, its statement fails, or does nothing in a database of the
 /// tenant's own (`store/site_databases.rs`).
 pub(crate) fn create(names: &TableNames) -> impl Iterator<Item = Sql> {
+    create_all(names, names.are_apart())
+}
+
+/// The statements that create those of a tenant's tables that are missing.
+pub(crate) fn complete(names: &TableNames) -> impl Iterator<Item = Sql> {
+    create_all(names, true)
+}
+
+fn create_all(names: &TableNames, may_exist: bool) -> impl Iterator<Item = Sql> {
     TABLES.iter().flat_map(move |table| {
         let name = names.name(table.name);
-        let (create_table, create_index) = if names.are_apart() {
+        let (create_table, create_index) = if may_exist {
             ("CREATE TABLE IF NOT EXISTS ", "CREATE INDEX IF NOT EXISTS ")
         } else {
             ("CREATE TABLE ", "CREATE INDEX ")

@@ -8,7 +8,7 @@ use crate::sql::{Batch, Results, Sql, unexpected_result};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency::{Idempotency, Past, Remembered};
 use crate::store::registry;
-use crate::store::site_databases::{self, not_done};
+use crate::store::site_databases::{self, Place, not_done};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, standing};
 use crate::store::write::Writer;
@@ -26,8 +26,17 @@ pub(crate) struct Site {
     idempotency: Option<Idempotency>,
     id: TenantId,
     names: TableNames,
+    /// The names that its tables have if they are in the registry, though new sites have a database each.
+    in_registry: Option<TableNames>,
+    /// Whether new sites have a database each, so that this one may be moved.
+    may_move: bool,
     /// The name by which the registry finds it.
     key: String,
+}
+
+/// The refusal of a write of a site that is being moved (contract §19).
+pub(crate) fn is_moved() -> ApiError {
+    ApiError::Unavailable("the site is being moved".into())
 }
 
 /// The administrator of a new site. The password is hashed already.
@@ -51,6 +60,10 @@ impl Site {
             request_id: request_id.into(),
             idempotency: idempotency.cloned(),
             names: TableNames::of(prefix, &id),
+            may_move: prefix.is_apart(),
+            in_registry: prefix
+                .is_apart()
+                .then(|| TableNames::in_registry(prefix, &id)),
             key: site_schema::key(prefix, &id),
             id,
         }
@@ -127,6 +140,14 @@ impl Site {
             .bind(self.id.as_str())
             .sql(") AND username = ")
             .bind(username.as_str());
+        let update = if self.may_move {
+            update
+                .sql(" AND NOT EXISTS (SELECT 1 FROM site_databases WHERE state = 4 AND tenant_id = ")
+                .bind(self.id.as_str())
+                .sql(")")
+        } else {
+            update
+        };
         let update = match &self.idempotency {
             None => update,
             Some(idempotency) => idempotency.known(update.sql(" AND NOT ")),
@@ -164,6 +185,21 @@ impl Site {
     /// Whether the site has a database of its own. The functions whose names begin with `apart` are for such sites.
     pub(crate) fn is_apart(&self) -> bool {
         self.names.are_apart()
+    }
+
+    /// The site of an installed tenant, where its tables are.
+    ///
+    /// # Errors
+    /// 503 while it is moved.
+    pub(crate) fn at(mut self, place: Place) -> Result<Self, ApiError> {
+        if let Some(names) = self.in_registry.take() {
+            match place {
+                Place::Registry => self.names = names,
+                Place::Database => {}
+                Place::Moving => return Err(is_moved()),
+            }
+        }
+        Ok(self)
     }
 
     /// Gives a write of the site its number. The first result is a [`Claim`](site_databases::Claim); the last one is [`Obstacles`].
@@ -229,16 +265,16 @@ impl Site {
         site_databases::work(&self.id, number, drops)
     }
 
-    /// Deletes the tenant and drops all of its tables. Those in a database of their own are only marked: the last result is the number of that
-    /// work, if there is any.
+    /// Deletes the tenant and drops all of its tables, also those in the registry of a site that was installed before there were databases.
+    /// Those in a database of their own are only marked: the last result is the number of that work, if there is any.
     pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
         let remember = remember(writer, None, |sql| sql.sql("json_array() WHERE 1"));
         let mut all: Vec<Sql> = remember.into_iter().chain([delete]).collect();
+        let names = self.in_registry.as_ref().unwrap_or(&self.names);
+        all.extend(site_schema::drop(names));
         if self.is_apart() {
             all.push(site_databases::condemn(&self.id, writer.now()));
-        } else {
-            all.extend(site_schema::drop(&self.names));
         }
         let dropped = Some(audit::TABLES_DROPPED);
         self.entered(writer, Action::TenantDelete, dropped, all)
@@ -254,7 +290,8 @@ impl Site {
                 standing!(),
                 " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AS tenant_is_there, \
                  EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
-                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell"
+                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell, \
+                 (SELECT state FROM site_databases WHERE tenant_id = ?5) AS place"
             ),
         )
         .values([self.id.as_str().into(), self.key.as_str().into()]);
@@ -337,6 +374,8 @@ pub(crate) struct Obstacles {
     pub(crate) is_installed: bool,
     /// The site is on a cell, and not in this database.
     pub(crate) has_cell: bool,
+    /// The place of an installed site.
+    pub(crate) place: Place,
     pub(crate) past: Option<Past>,
 }
 
@@ -350,6 +389,7 @@ impl Obstacles {
         let tenant_is_there = row.boolean("tenant_is_there")?;
         let is_installed = row.boolean("is_installed")?;
         let has_cell = row.boolean("has_cell")?;
+        let place = Place::of(row.optional_integer("place")?);
         let past = past(&mut row)?;
         if !tenant_is_there && past.is_none() {
             return Err(ApiError::NotFound { what: "tenant" });
@@ -357,6 +397,7 @@ impl Obstacles {
         Ok(Self {
             is_installed,
             has_cell,
+            place,
             past,
         })
     }

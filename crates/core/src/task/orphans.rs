@@ -149,13 +149,12 @@ impl OrphanDrop {
         let Some(orphan) = self.rest.pop() else {
             return Step::Done(Ok(self.report));
         };
-        let names = TableNames::of(&self.prefix, &orphan.tenant);
+        let names = TableNames::in_registry(&self.prefix, &orphan.tenant);
         let entry = audit::tables_drop(&orphan.tenant, &self.run, &self.now);
-        self.batch = if self.prefix.is_apart() {
-            Batch::of([entry, site_databases::condemn(&orphan.tenant, &self.now)])
-        } else {
-            Batch::of(core::iter::once(entry).chain(site_schema::drop(&names)))
-        };
+        let condemn = self.prefix.is_apart();
+        let condemn = condemn.then(|| site_databases::condemn(&orphan.tenant, &self.now));
+        let drops = site_schema::drop(&names).chain(condemn);
+        self.batch = Batch::of(core::iter::once(entry).chain(drops));
         self.current = Some(orphan);
         Step::Run(self)
     }
@@ -193,13 +192,15 @@ impl Machine for OrphanDrop {
 
 /// Finds the tables with the prefix and the name of a table that tenants have, if there is no tenant with the id between the two.
 fn find(prefix: &TablePrefix) -> Sql {
-    if prefix.is_apart() {
-        return site_databases::orphans();
-    }
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
     // A list of plain words.
     let names = serde_json::to_string(&names).unwrap_or_default();
-    Sql::new(
+    let sql = if prefix.is_apart() {
+        Sql::new(site_databases::ORPHANS).sql(" UNION ALL ")
+    } else {
+        Sql::new("")
+    };
+    sql.sql(
         "SELECT name, id FROM (SELECT t.name AS name, \
          substr(t.name, length(?1) + 1, length(t.name) - length(?1) - length(part.value) - 1) AS id \
          FROM sqlite_master AS t JOIN json_each(?2) AS part ON substr(t.name, -length(part.value) - 1) = ?3 || part.value \
@@ -216,6 +217,7 @@ fn find(prefix: &TablePrefix) -> Sql {
 
 /// Reads the rows of [`find`]. A name that no tenant can have is somebody else's.
 fn read(prefix: &TablePrefix, results: &mut Results) -> Result<Vec<Orphan>, ApiError> {
+    let all = u64::try_from(TABLES.len()).unwrap_or(u64::MAX);
     let mut found: BTreeMap<String, Orphan> = BTreeMap::new();
     for row in results.rows()? {
         let mut row = Columns::new(row);
@@ -224,17 +226,23 @@ fn read(prefix: &TablePrefix, results: &mut Results) -> Result<Vec<Orphan>, ApiE
         let Ok(tenant) = TenantId::parse(&id) else {
             continue;
         };
-        let names = TableNames::of(prefix, &tenant);
-        if prefix.is_apart() {
-            let tables = u64::try_from(TABLES.len()).unwrap_or(u64::MAX);
-            found.insert(id, Orphan { tenant, tables });
+        let names = TableNames::in_registry(prefix, &tenant);
+        if prefix.is_apart() && name == id {
+            found.insert(
+                id,
+                Orphan {
+                    tenant,
+                    tables: all,
+                },
+            );
             continue;
         }
         if !TABLES.iter().any(|t| names.name(t.name).as_str() == name) {
             continue;
         }
         let orphan = found.entry(id).or_insert(Orphan { tenant, tables: 0 });
-        orphan.tables += 1;
+        // One that is being moved may be in both places.
+        orphan.tables = all.min(orphan.tables + 1);
     }
     Ok(found.into_values().collect())
 }

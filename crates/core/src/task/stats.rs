@@ -23,9 +23,11 @@ use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit;
 use crate::store::counters::COUNTERS;
-use crate::store::site_databases::{self as databases, dropped};
+use crate::store::site_databases::{self as databases, Place, dropped};
 use crate::store::site_schema as schema;
-use crate::store::{feed, idempotency, work};
+use crate::store::sites::is_moved;
+use crate::store::{feed, idempotency, moves, work};
+use crate::task::moves::{Moved, Moves};
 use crate::task::{TaskError, results, rows};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
@@ -78,12 +80,16 @@ pub struct Refresh {
     small: Vec<TenantId>,
     /// The tenants to count one by one: those that may take long, and those of slices that failed.
     alone: Vec<TenantId>,
+    /// The tenants whose site has a database of its own.
+    apart: Vec<TenantId>,
     /// The tenants that could not be counted. Some of them may be gone.
     uncounted: Vec<Failed>,
     /// The counters of sites that have a database of their own, to be stored.
     counted: Vec<(TenantId, String)>,
     /// The databases of sites to drop, with the numbers of the work.
     condemned: Vec<(TenantId, i64)>,
+    /// The site to move.
+    moves: Option<Moves>,
     report: Report,
 }
 
@@ -104,6 +110,8 @@ enum Stage {
     Dropped,
     /// It looks up which tenants of `uncounted` are gone.
     LookingUp,
+    /// It moves a site.
+    Moving,
 }
 
 impl Refresh {
@@ -128,18 +136,20 @@ impl Refresh {
                     work::sweep(at),
                     work::give_back(at),
                 ];
-                let cut_off = prefix.is_apart().then(|| databases::cut_off(now));
+                let of_databases = prefix.is_apart();
+                let of_databases =
+                    of_databases.then(|| [moves::take_up(now), databases::cut_off(now)]);
                 let mut all = Vec::from(sweeps);
                 all.extend(feed::prune(at));
                 all.extend(entries);
-                all.extend(cut_off);
+                all.extend(of_databases.into_iter().flatten());
                 all.push(choice);
                 Batch::of(all)
             }
             Which::One(_) | Which::All => Batch::one(choice),
         };
         let batch = if prefix.is_apart() {
-            databases::asked(batch)
+            databases::asked(batch, prefix.as_str().len())
         } else {
             batch
         };
@@ -153,9 +163,11 @@ impl Refresh {
             current: Vec::new(),
             small: Vec::new(),
             alone: Vec::new(),
+            apart: Vec::new(),
             uncounted: Vec::new(),
             counted: Vec::new(),
             condemned: Vec::new(),
+            moves: None,
             report: Report::default(),
         }
     }
@@ -166,7 +178,11 @@ impl Refresh {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let uncounted = self.uncounted.len() + self.report.failed.len();
         let done = self.report.counted + self.report.gone + count(uncounted);
-        let waiting = self.current.len() + self.counted.len() + self.alone.len() + self.small.len();
+        let waiting = self.current.len()
+            + self.counted.len()
+            + self.alone.len()
+            + self.small.len()
+            + self.apart.len();
         (done, done + count(waiting))
     }
 
@@ -182,26 +198,40 @@ impl Refresh {
             let id = row.text("id")?;
             let has_site = row.boolean("has_site")?;
             let is_small = row.optional_integer("is_small")? == Some(1);
+            let place = Place::of(row.optional_integer("place")?);
             if !has_site && is_one {
                 return Err(NO_SITE);
             }
-            if !has_site {
+            if place == Place::Moving && is_one {
+                return Err(is_moved());
+            }
+            // A site that is being moved waits for its next turn.
+            if !has_site || place == Place::Moving {
                 continue;
             }
             match TenantId::parse(&id) {
+                Ok(id) if place == Place::Database => self.apart.push(id),
                 Ok(id) if is_small => self.small.push(id),
                 Ok(id) => self.alone.push(id),
                 Err(reason) => self.report.failed.push(Failed { tenant: id, reason }),
             }
         }
         if self.prefix.is_apart() {
-            self.small.append(&mut self.alone);
             if matches!(self.which, Which::Oldest(_)) {
                 for row in results.last_rows()? {
                     let (tenant, number) = databases::read_cut_off(row)?;
                     match TenantId::parse(&tenant) {
                         Ok(id) => self.condemned.push((id, number)),
                         Err(reason) => self.report.failed.push(Failed { tenant, reason }),
+                    }
+                }
+                for row in results.last_rows()? {
+                    match Moves::begin(row, &self.prefix, &self.now) {
+                        Ok(moves) => self.moves = Some(moves),
+                        Err(error) => self.report.failed.push(Failed {
+                            tenant: "a site to move".into(),
+                            reason: TaskError::from(error).to_string(),
+                        }),
                     }
                 }
             }
@@ -257,7 +287,7 @@ impl Refresh {
                     }
                 }
             }
-            Err(failure) if current.len() == 1 || self.prefix.is_apart() => {
+            Err(failure) if current.len() == 1 || self.stage == Stage::Storing => {
                 self.uncounted.extend(current.iter().map(|id| Failed {
                     tenant: id.to_string(),
                     reason: failure.reason.clone(),
@@ -302,7 +332,7 @@ impl Refresh {
             };
             return Step::Run(self);
         }
-        if self.prefix.is_apart() {
+        if !self.apart.is_empty() || !self.counted.is_empty() {
             return self.next_apart();
         }
         self.current = if self.small.is_empty() {
@@ -325,35 +355,37 @@ impl Refresh {
     /// Counts sites that have a database each, one after the other, and stores the counters of a slice in one batch.
     fn next_apart(mut self) -> Step<Self> {
         let is_full = self.counted.len() >= self.slice;
-        self.batch = if let Some(id) = self.small.pop_if(|_| !is_full) {
+        self.batch = if let Some(id) = self.apart.pop_if(|_| !is_full) {
             self.stage = Stage::CountingApart;
             let names = TableNames::of(&self.prefix, &id);
             let counters = counters(Sql::new("SELECT (SELECT "), &names).sql(") AS stats");
             let batch = databases::read(&id, counters);
             self.current = [id].into();
             batch
-        } else if !self.counted.is_empty() {
+        } else {
             self.stage = Stage::Storing;
             let counted = mem::take(&mut self.counted);
             let now = &self.now;
             let batch = Batch::of(counted.iter().map(|(id, stats)| store(id, stats, now)));
             self.current = counted.into_iter().map(|(id, _)| id).collect();
             batch
-        } else {
-            return self.end();
         };
         Step::Run(self)
     }
 
-    /// Looks up what could not be counted, or ends.
+    /// Looks up what could not be counted, moves sites, or ends.
     fn end(mut self) -> Step<Self> {
         if self.uncounted.is_empty() {
-            return Step::Done(Ok(self.report));
+            if self.moves.is_none() {
+                return Step::Done(Ok(self.report));
+            }
+            self.stage = Stage::Moving;
+            return Step::Run(self);
         }
         self.stage = Stage::LookingUp;
         self.batch = Batch::one(look_up(&self.prefix, self.uncounted.iter().take(LOOKED_UP)));
         if self.prefix.is_apart() {
-            self.batch = databases::asked(self.batch);
+            self.batch = databases::asked(self.batch, self.prefix.as_str().len());
         }
         Step::Run(self)
     }
@@ -364,7 +396,10 @@ impl Machine for Refresh {
     type Output = Result<Report, TaskError>;
 
     fn effect(&self) -> Effect<'_> {
-        Effect::Batch(&self.batch)
+        match &self.moves {
+            Some(moves) if self.stage == Stage::Moving => Effect::Batch(moves.batch()),
+            _ => Effect::Batch(&self.batch),
+        }
     }
 
     fn resume(mut self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
@@ -379,6 +414,14 @@ impl Machine for Refresh {
                 Ok(())
             }
             Stage::LookingUp => self.sort_out(rows(outcome)),
+            Stage::Moving => {
+                match self.moves.take().map(|moves| moves.resume(rows(outcome))) {
+                    Some(Moved::More(moves)) => self.moves = Some(moves),
+                    Some(Moved::Failed(failed)) => self.report.failed.push(failed),
+                    Some(Moved::Enough) | None => {}
+                }
+                Ok(())
+            }
         };
         match taken {
             Ok(()) => self.next(),
@@ -455,7 +498,15 @@ fn choose(prefix: &TablePrefix, now: &Timestamp, which: &Which, min_age_s: u32) 
         let separated = if i == 0 { sql } else { sql.sql(" + ") };
         sql = separated.sql("(stats ->> ").bind(counter).sql(")");
     }
-    sql.sql(" <= ").bind(SMALL_ROWS).sql(", NULL) AS is_small")
+    let sql = sql
+        .sql(" <= ")
+        .bind(SMALL_ROWS)
+        .sql(", NULL) AS is_small, ");
+    if prefix.is_apart() {
+        sql.sql("(SELECT state FROM site_databases WHERE tenant_id = tenants.id) AS place")
+    } else {
+        sql.sql("NULL AS place")
+    }
 }
 
 /// Looks up tenants that could not be counted. A tenant without a site has no further turn.
@@ -521,7 +572,7 @@ const COUNTED: [(&str, &str, &str); 10] = [
 /// Counts one tenant. The statement returns a row unless the tenant is gone.
 fn count(prefix: &TablePrefix, id: &TenantId, now: &Timestamp) -> Sql {
     let sql = Sql::new("UPDATE tenants SET stats = (SELECT ");
-    counters(sql, &TableNames::of(prefix, id))
+    counters(sql, &TableNames::in_registry(prefix, id))
         .sql("), last_job_at = ")
         .bind(now.as_str())
         .sql(" WHERE id = ")

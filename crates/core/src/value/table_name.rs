@@ -110,6 +110,15 @@ impl TableNames {
         }
     }
 
+    /// The names in the registry, whatever the prefix says of new sites.
+    pub(crate) fn in_registry(prefix: &TablePrefix, tenant: &TenantId) -> Self {
+        let prefix = TablePrefix {
+            is_apart: false,
+            ..prefix.clone()
+        };
+        Self::of(&prefix, tenant)
+    }
+
     /// Whether the tables are in a database of their own.
     pub(crate) fn are_apart(&self) -> bool {
         self.is_apart

@@ -54,6 +54,7 @@ mod scopes;
 mod sealed_env;
 mod site;
 mod site_databases;
+mod site_moves;
 mod site_statements;
 mod slices;
 mod statements;

@@ -17,8 +17,8 @@ use crate::operation::call::{Next, Pending};
 use crate::sql::{Batch, Results};
 use crate::store::audit::Action;
 use crate::store::idempotency::Past;
-use crate::store::site_databases::{self, Claim, INSTALLED, INSTALLING};
-use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site};
+use crate::store::site_databases::{self, Claim, INSTALLED, INSTALLING, Place};
+use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site, is_moved};
 use crate::store::write::Writer;
 use crate::value::fault::{ApiError, CellConflict};
 use crate::value::user::{Email, Username};
@@ -56,8 +56,12 @@ impl Work {
                 let Obstacles {
                     is_installed,
                     has_cell,
+                    place,
                     past,
                 } = Obstacles::decode(results)?;
+                if past.is_none() && place == Place::Moving {
+                    return Err(is_moved());
+                }
                 return self.refuse(past, has_cell, is_installed, results);
             };
             let batch = self.batch(&site, &writer, claim.number);
