@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
     ListArgs, audit, backup, cell, completions, config, env, events, export, hold, import, init,
-    job, key, key_import, orphans, plan, restore, site, stats, status, tenant,
+    job, key, key_import, orphans, plan, restore, site, site_move, stats, status, tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -86,6 +86,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "init",
             "database:migrate",
+            "database:move",
             "status",
             "audit:list",
             "events",
@@ -169,6 +170,15 @@ pub enum Command {
         after_help = "Examples:\n  tenants database:migrate\n  tenants database:migrate --remote --verbose"
     )]
     DatabaseMigrate(init::MigrateArgs),
+
+    /// Move a tenant's site into a database of its own, or back
+    #[command(
+        name = "database:move",
+        after_help = "Examples:\n  tenants database:move --id acme\n  tenants database:move --id acme --to tables --remote\n\n\
+                      The cron trigger moves it, in slices. Meanwhile the site takes no writes. Run the\n\
+                      command again to see where the site is."
+    )]
+    DatabaseMove(site_move::MoveArgs),
 
     /// Show the state of the service, and what needs attention
     #[command(

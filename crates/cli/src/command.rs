@@ -35,6 +35,7 @@ pub mod orphans;
 pub mod plan;
 pub mod restore;
 pub mod site;
+pub mod site_move;
 pub mod stats;
 pub mod status;
 pub mod tenant;

@@ -68,6 +68,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::Init(args) => command::init::run(args, session, world),
         Command::DatabaseMigrate(args) => command::init::migrate(args, session, world),
         Command::Status(args) => command::status::run(args, session, world),
+        Command::DatabaseMove(args) => command::site_move::run(args, session, world),
         Command::Orphans(args) => command::orphans::run(args, session, world),
         Command::Backup(args) => command::backup::run(args, session, world),
         Command::Restore(args) => command::restore::run(args, session, world),

@@ -65,6 +65,24 @@ pub(crate) fn take_up(now: &Timestamp) -> Sql {
     .values([now.as_str().into()])
 }
 
+/// The values of a row's array. Their numbers are part of the text, since D1 binds a number as a real one, which is no place in an array.
+const PLACES: [&str; 14] = [
+    "value ->> 0",
+    "value ->> 1",
+    "value ->> 2",
+    "value ->> 3",
+    "value ->> 4",
+    "value ->> 5",
+    "value ->> 6",
+    "value ->> 7",
+    "value ->> 8",
+    "value ->> 9",
+    "value ->> 10",
+    "value ->> 11",
+    "value ->> 12",
+    "value ->> 13",
+];
+
 /// A move that a run has taken up.
 #[derive(Debug)]
 pub(crate) struct Move {
@@ -154,11 +172,9 @@ impl Move {
             .name(&self.target().name(table.name))
             .sql(" (");
         let mut sql = listed(sql, table.columns).sql(") SELECT ");
-        for i in 0..table.columns.len() {
+        for (i, (place, _)) in PLACES.into_iter().zip(table.columns).enumerate() {
             sql = if i == 0 { sql } else { sql.sql(", ") };
-            sql = sql
-                .sql("value ->> ")
-                .bind(i64::try_from(i).unwrap_or(i64::MAX));
+            sql = sql.sql(place);
         }
         let sql = sql.sql(" FROM json_each(").bind(part).sql(")");
         self.written(core::iter::once(sql))

@@ -312,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn the_columns_of_a_table_are_those_of_its_definition() {
+        for table in TABLES {
+            assert!(table.columns.len() <= 14, "store/moves.rs has as many");
+            for column in table.columns {
+                let text = alloc::format!("{column} ");
+                assert!(table.definition.contains(&text), "{}: {column}", table.name);
+            }
+            let types = [" INTEGER", " TEXT"];
+            let typed: usize = types
+                .iter()
+                .map(|t| table.definition.matches(t).count())
+                .sum();
+            assert_eq!(table.columns.len(), typed, "{}", table.name);
+        }
+    }
+
+    #[test]
     fn no_part_of_a_name_ends_in_another() {
         let parts = parts();
         assert!(parts.len() > TABLES.len());
