@@ -175,8 +175,8 @@ pub enum Command {
     #[command(
         name = "database:move",
         after_help = "Examples:\n  tenants database:move --id acme\n  tenants database:move --id acme --to tables --remote\n\n\
-                      The cron trigger moves it, in slices. Meanwhile the site takes no writes. Run the\n\
-                      command again to see where the site is."
+                      The cron trigger moves it, in slices. Meanwhile the site takes no writes.\n\
+                      Run the command again to see where the site is."
     )]
     DatabaseMove(site_move::MoveArgs),
 

@@ -221,7 +221,10 @@ fn fields(report: &Report, size: &Size) -> Vec<(String, String)> {
             ("audit log", format!("{} entries", registry.audit_entries)),
         ]);
         if let Some(sites) = registry.sites_under_way {
-            fields.push(("sites", format!("{sites} to be installed or dropped")));
+            fields.push((
+                "sites",
+                format!("{sites} to be installed, moved or dropped"),
+            ));
         }
     }
     fields.push(("database", bytes(size)));

@@ -416,7 +416,7 @@ mod tests {
             types.join(" "),
             "cell.created cell.deleted cell.updated job.cancelled job.created job.finished key.created key.deleted key.imported key.rotated \
              key.updated plan.created plan.deleted plan.updated tenant.created tenant.deleted tenant.held tenant.installed tenant.moved \
-             tenant.released tenant.tables_dropped tenant.updated tenant.user_password_reset"
+             tenant.released tenant.site_moved tenant.tables_dropped tenant.updated tenant.user_password_reset"
         );
         types.dedup();
         assert_eq!(types.len(), events.len());

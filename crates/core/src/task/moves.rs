@@ -3,7 +3,8 @@
 //! [`SiteMove`] marks a site. The cron trigger moves the sites that are marked, some steps in each run, since it alone reaches a site's database on every
 //! host ([`stats::Refresh`](crate::task::stats::Refresh)).
 
-use alloc::string::ToString as _;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use serde::Serialize;
@@ -15,7 +16,6 @@ use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::moves::{self, Move};
 use crate::store::site_databases;
 use crate::store::site_schema::TABLES;
-use crate::task::stats::Failed;
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
@@ -149,11 +149,11 @@ enum Stage {
 /// The end of a step of [`Moves`].
 pub(crate) enum Moved {
     /// There is another batch to run.
-    More(Moves),
+    More(Box<Moves>),
     /// The run has done its share.
     Enough,
     /// A site could not be moved further. The next run tries again.
-    Failed(Failed),
+    Failed(TenantId, String),
 }
 
 impl Moves {
@@ -162,7 +162,7 @@ impl Moves {
         row: Vec<Value>,
         prefix: &TablePrefix,
         now: &Timestamp,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Box<Self>, ApiError> {
         Self::of(row, prefix, now, BATCHES)
     }
 
@@ -171,14 +171,14 @@ impl Moves {
         prefix: &TablePrefix,
         now: &Timestamp,
         left: u32,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Box<Self>, ApiError> {
         let current = Move::decode(Columns::new(row), prefix)?;
         let (stage, batch) = if current.to_database {
             (Stage::Preparing, current.prepare())
         } else {
             (Stage::Closing, current.close())
         };
-        Ok(Self {
+        Ok(Box::new(Self {
             prefix: prefix.clone(),
             now: now.clone(),
             left,
@@ -187,7 +187,7 @@ impl Moves {
             table: 0,
             stage,
             batch,
-        })
+        }))
     }
 
     /// The batch to run.
@@ -196,9 +196,9 @@ impl Moves {
     }
 
     /// Goes on with the batch's rows.
-    pub(crate) fn resume(self, rows: Result<Vec<Rows>, Failure>) -> Moved {
-        let tenant = self.current.id.to_string();
-        let failed = |reason| Moved::Failed(Failed { tenant, reason });
+    pub(crate) fn resume(self: Box<Self>, rows: Result<Vec<Rows>, Failure>) -> Moved {
+        let tenant = self.current.id.clone();
+        let failed = |reason| Moved::Failed(tenant, reason);
         match rows {
             Ok(rows) => match self.next(rows) {
                 Ok(moved) => moved,
@@ -208,7 +208,7 @@ impl Moves {
         }
     }
 
-    fn next(mut self, rows: Vec<Rows>) -> Result<Moved, ApiError> {
+    fn next(mut self: Box<Self>, rows: Vec<Rows>) -> Result<Moved, ApiError> {
         let mut results = Results::new(rows, self.batch.statements().len())?;
         self.left -= 1;
         if self.left == 0 {

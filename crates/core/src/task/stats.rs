@@ -11,6 +11,7 @@
 //!
 //! SQL makes the sums and the object of all sixteen counters. No number passes through a host, so none beyond 2^53 is rounded.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -89,7 +90,7 @@ pub struct Refresh {
     /// The databases of sites to drop, with the numbers of the work.
     condemned: Vec<(TenantId, i64)>,
     /// The site to move.
-    moves: Option<Moves>,
+    moves: Option<Box<Moves>>,
     report: Report,
 }
 
@@ -117,7 +118,8 @@ enum Stage {
 impl Refresh {
     /// Begins. `now` becomes `last_job_at`. `slice` is the number of tenants that one batch counts; 0 means 1. A run takes one statement to
     /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted. That of the cron trigger takes eight more.
-    /// If each site has a database of its own, one more finds the writes that were cut off, and each of those takes two batches.
+    /// If each site has a database of its own, two more find the writes that were cut off and the site to move. Each of those writes takes two
+    /// batches, and moves take up to 80 in a run.
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
@@ -216,23 +218,21 @@ impl Refresh {
                 Err(reason) => self.report.failed.push(Failed { tenant: id, reason }),
             }
         }
-        if self.prefix.is_apart() {
-            if matches!(self.which, Which::Oldest(_)) {
-                for row in results.last_rows()? {
-                    let (tenant, number) = databases::read_cut_off(row)?;
-                    match TenantId::parse(&tenant) {
-                        Ok(id) => self.condemned.push((id, number)),
-                        Err(reason) => self.report.failed.push(Failed { tenant, reason }),
-                    }
+        if self.prefix.is_apart() && matches!(self.which, Which::Oldest(_)) {
+            for row in results.last_rows()? {
+                let (tenant, number) = databases::read_cut_off(row)?;
+                match TenantId::parse(&tenant) {
+                    Ok(id) => self.condemned.push((id, number)),
+                    Err(reason) => self.report.failed.push(Failed { tenant, reason }),
                 }
-                for row in results.last_rows()? {
-                    match Moves::begin(row, &self.prefix, &self.now) {
-                        Ok(moves) => self.moves = Some(moves),
-                        Err(error) => self.report.failed.push(Failed {
-                            tenant: "a site to move".into(),
-                            reason: TaskError::from(error).to_string(),
-                        }),
-                    }
+            }
+            for row in results.last_rows()? {
+                match Moves::begin(row, &self.prefix, &self.now) {
+                    Ok(moves) => self.moves = Some(moves),
+                    Err(error) => self.report.failed.push(Failed {
+                        tenant: "a site to move".into(),
+                        reason: TaskError::from(error).to_string(),
+                    }),
                 }
             }
         }
@@ -417,7 +417,10 @@ impl Machine for Refresh {
             Stage::Moving => {
                 match self.moves.take().map(|moves| moves.resume(rows(outcome))) {
                     Some(Moved::More(moves)) => self.moves = Some(moves),
-                    Some(Moved::Failed(failed)) => self.report.failed.push(failed),
+                    Some(Moved::Failed(id, reason)) => self.report.failed.push(Failed {
+                        tenant: id.to_string(),
+                        reason,
+                    }),
                     Some(Moved::Enough) | None => {}
                 }
                 Ok(())

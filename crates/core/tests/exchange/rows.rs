@@ -22,7 +22,7 @@ fn filled(ask: &Ask) -> Host {
 }
 
 /// Requests, each with the statement whose row the core reads and with the type of each column of that row: a text (`t`), a text or
-/// NULL (`T`), an integer (`i`), 0 or 1 (`b`), a standing (`s`), or never read (`_`).
+/// NULL (`T`), an integer (`i`), an integer or NULL (`I`), 0 or 1 (`b`), a standing (`s`), or never read (`_`).
 fn read_rows() -> Vec<(Ask, usize, &'static str)> {
     vec![
         (post("/auth/verify", ""), 0, "siTtbtT"),
@@ -66,7 +66,7 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         (
             patch("/tenants/b/user-password-reset", r#"{"username":"nobody"}"#),
             2,
-            "sbbb",
+            "sbbbI",
         ),
         (new_plan("q"), 0, "sbTTtt"),
         (new_plan("p"), 0, "sbTT__"),
@@ -184,8 +184,8 @@ fn a_missing_null_or_mistyped_column_is_a_500_and_the_log_names_it() {
                     (kind, &wrong),
                     ('_', _)
                         | ('t' | 'T', Value::Text(_))
-                        | ('T', Value::Null)
-                        | ('i', Value::Integer(_))
+                        | ('T' | 'I', Value::Null)
+                        | ('i' | 'I', Value::Integer(_))
                 );
                 let why = format!("{name} of {ask:?} is {wrong:?}");
                 let got = tampered(&ask, |rows| rows[statement][0][column] = wrong);
