@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { browse, noBrowser } from '../browser.mjs'
-import { report, scenarios } from './results.mjs'
+import { apart, assertApart, report, scenarios } from './results.mjs'
 
 const page = `<!doctype html><meta charset="utf-8"><script type="importmap">${JSON.stringify({
   imports: {
@@ -13,8 +13,9 @@ const page = `<!doctype html><meta charset="utf-8"><script type="importmap">${JS
 })}</script><script type="module" src="/tests/conformance/hosts/browser.mjs"></script>`
 
 test('the npm package in Chromium passes the conformance set', { skip: noBrowser() }, async () => {
-  // More than a thousand requests on SQLite as WebAssembly take half a minute, and longer beside other tests.
-  const { version, result, error } = await browse({ '/': ['text/html', page], '/scenarios': ['application/json', JSON.stringify(scenarios)] }, { timeoutMs: 240_000 })
+  // More than two thousand requests on SQLite as WebAssembly take a minute, and longer beside other tests.
+  const { version, result, ofApart, error } = await browse({ '/': ['text/html', page], '/scenarios': ['application/json', JSON.stringify([scenarios, apart])] }, { timeoutMs: 480_000 })
   assert.equal(error, undefined)
   report('chromium', { host: 'The npm package, in Chromium', version, database: '@sqlite.org/sqlite-wasm' }, result)
+  assertApart(ofApart)
 })

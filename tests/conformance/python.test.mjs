@@ -13,7 +13,7 @@ import { apart, assertApart, report, scenarios } from './results.mjs'
 const skip = noPython()
 
 /** Kills the program after this many milliseconds. */
-const LIFETIME = 180_000
+const LIFETIME = 600_000
 
 for (const world of ['exchange', 'service']) {
   test(`the world ${world} in Python passes the conformance set`, { skip }, async () => {

@@ -7,13 +7,15 @@ import { onPackage } from './package.mjs'
 const post = (value) => fetch('/result', { method: 'POST', body: JSON.stringify(value) })
 try {
   const sqlite3 = await sqlite3InitModule()
-  const scenarios = await (await fetch('/scenarios')).json()
+  const [scenarios, apart] = await (await fetch('/scenarios')).json()
+  const host = onPackage(async () => {
+    const db = new sqlite3.oo1.DB(':memory:')
+    return { database: sqliteWasm(db), close: () => db.close() }
+  })
   await post({
     version: /Chrome\/([\d.]+)/.exec(navigator.userAgent)[1],
-    result: await runAll(scenarios, onPackage(async () => {
-      const db = new sqlite3.oo1.DB(':memory:')
-      return { database: sqliteWasm(db), close: () => db.close() }
-    })),
+    result: await runAll(scenarios, host),
+    ofApart: await runAll(apart, host),
   })
 } catch (error) {
   await post({ error: String(error?.stack ?? error) })
