@@ -11,6 +11,7 @@ pub mod failure;
 mod limiter;
 mod log;
 mod metrics;
+mod outbound;
 pub mod parts;
 mod random;
 mod request;
@@ -116,6 +117,7 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
                     Outcome::Waited
                 }
             }
+            Effect::Fetch(request) => Outcome::Fetched(outbound::fetch(request).await),
         };
         let mut context = Context {
             unix_seconds: Clock::start().unix_seconds(),

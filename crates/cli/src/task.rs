@@ -38,6 +38,7 @@ where
     loop {
         let (outcome, is_batch_unknown) = match task.effect() {
             Effect::Wait(_) => (Outcome::CannotWait, false),
+            Effect::Fetch(_) => (Outcome::CannotFetch, false),
             Effect::Batch(batch) => match database.run_batch(batch) {
                 Ok(rows) => (Outcome::Batch(Ok(rows)), false),
                 Err(Error::Database(reason)) => (Outcome::Batch(Err(Failure::new(reason))), true),

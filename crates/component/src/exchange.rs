@@ -1,7 +1,7 @@
 //! The world `exchange`: a request in steps. The host runs the batches, and passes in the time and the randomness.
 
 use tenants_core::config::VARIABLES;
-use tenants_core::machine::{Context, Machine, Outcome as CoreOutcome, Step};
+use tenants_core::machine::{Context, Effect, Machine, Outcome as CoreOutcome, Step};
 use tenants_core::task::any::Task;
 use tenants_core::{Api, Exchange, Rest};
 
@@ -118,21 +118,27 @@ impl<M: Machine> Waiting<M> {
             };
             machine.resume(types::rows(outcome), context)
         };
-        (without_pause(step, now, &mut random), now, random)
+        (batches_only(step, now, &mut random), now, random)
     }
 }
 
-/// A host of this world runs batches and cannot wait, so a request that would is answered at once.
-fn without_pause<M: Machine>(step: Step<M>, now: i64, random: &mut GivenRandom) -> Step<M> {
-    match step {
-        Step::Run(machine) if machine.effect().batch().is_none() => {
-            let context = &mut Context {
-                unix_seconds: now,
-                random,
-            };
-            machine.resume(CoreOutcome::CannotWait, context)
-        }
-        step => step,
+/// A host of this world runs batches. It cannot wait, so a request that would is answered at once, and it has no network.
+fn batches_only<M: Machine>(mut step: Step<M>, now: i64, random: &mut GivenRandom) -> Step<M> {
+    loop {
+        let machine = match step {
+            Step::Run(machine) => machine,
+            done @ Step::Done(_) => return done,
+        };
+        let outcome = match machine.effect() {
+            Effect::Batch(_) => return Step::Run(machine),
+            Effect::Wait(_) => CoreOutcome::CannotWait,
+            Effect::Fetch(_) => CoreOutcome::CannotFetch,
+        };
+        let context = &mut Context {
+            unix_seconds: now,
+            random,
+        };
+        step = machine.resume(outcome, context);
     }
 }
 
@@ -173,7 +179,7 @@ fn reported(step: Step<Task>, now: i64, random: GivenRandom) -> Result<wit::Task
 }
 
 fn batch_of(machine: &impl Machine) -> Vec<types::Statement> {
-    // A pause never comes here: see `without_pause`.
+    // Another effect never comes here: see `batches_only`.
     machine
         .effect()
         .batch()

@@ -15,8 +15,8 @@ use crate::auth::{self, BoundRules, KeyHolder, Occasion, ProxyReader, Secrets};
 use crate::config::{Config, VariableError};
 use crate::crypto::fingerprint::Covered;
 use crate::log::LogEntry;
-use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
-use crate::operation::call::{Call, Next, Pending, Tail};
+use crate::machine::{Context, Effect, Failure, FetchRequest, Machine, Outcome, Step};
+use crate::operation::call::{Call, Fetched, Next, Pending, Tail};
 use crate::operation::traefik::Template;
 use crate::operation::{health, traefik};
 use crate::sql::Results;
@@ -74,19 +74,24 @@ const UNAVAILABLE: &str = "unavailable";
 pub struct Exchange(Box<Waiting>);
 
 struct Waiting {
-    pending: Pending,
+    awaited: Awaited,
     envelope: Envelope,
     /// The reason why the batch before this one failed.
     failure: Option<Failure>,
-    /// The time to let pass before the batch.
-    pause: Option<Pause>,
 }
 
-/// A pause before a batch.
-struct Pause {
-    milliseconds: u32,
-    /// The response if the host cannot wait.
-    otherwise: Response,
+/// What a request waits for.
+enum Awaited {
+    Batch(Pending),
+    /// A pause before a batch.
+    Pause {
+        milliseconds: u32,
+        then: Pending,
+        /// The response if the host cannot wait.
+        otherwise: Response,
+    },
+    /// The answer to a request of the service's own.
+    Fetch(Box<FetchRequest>, Fetched),
 }
 
 /// The parts of a response that do not depend on its operation.
@@ -459,14 +464,18 @@ fn idempotency(
 
 impl Exchange {
     fn new(pending: Pending, envelope: Envelope, failure: Option<Failure>) -> Self {
+        let pending = match envelope.sites_apart {
+            Some(prefix) => pending.apart(prefix),
+            None => pending,
+        };
+        Self::awaiting(Awaited::Batch(pending), envelope, failure)
+    }
+
+    fn awaiting(awaited: Awaited, envelope: Envelope, failure: Option<Failure>) -> Self {
         Self(Box::new(Waiting {
-            pending: match envelope.sites_apart {
-                Some(prefix) => pending.apart(prefix),
-                None => pending,
-            },
+            awaited,
             envelope,
             failure,
-            pause: None,
         }))
     }
 }
@@ -508,28 +517,34 @@ impl Machine for Exchange {
     type Output = Answer;
 
     fn effect(&self) -> Effect<'_> {
-        match &self.0.pause {
-            Some(pause) => Effect::Wait(pause.milliseconds),
-            None => Effect::Batch(self.0.pending.batch()),
+        match &self.0.awaited {
+            Awaited::Batch(pending) => Effect::Batch(pending.batch()),
+            Awaited::Pause { milliseconds, .. } => Effect::Wait(*milliseconds),
+            Awaited::Fetch(request, _) => Effect::Fetch(request),
         }
     }
 
     fn resume(self, outcome: Outcome, context: &mut Context<'_>) -> Step<Self> {
         let Waiting {
-            pending,
+            awaited,
             envelope,
             failure,
-            pause,
         } = *self.0;
-        let outcome = match (outcome, pause) {
-            (Outcome::Batch(outcome), None) => outcome,
-            (Outcome::Waited, Some(_)) => {
-                return Step::Run(Self::new(pending, envelope, failure));
+        let (pending, outcome) = match (outcome, awaited) {
+            (Outcome::Batch(outcome), Awaited::Batch(pending)) => (pending, outcome),
+            (Outcome::Waited, Awaited::Pause { then, .. }) => {
+                return Step::Run(Self::new(then, envelope, failure));
             }
-            (Outcome::CannotWait, Some(pause)) => {
-                return Step::Done(envelope.send(pause.otherwise, None));
+            (Outcome::CannotWait, Awaited::Pause { otherwise, .. }) => {
+                return Step::Done(envelope.send(otherwise, None));
             }
-            (Outcome::Batch(_), Some(_)) | (Outcome::Waited | Outcome::CannotWait, None) => {
+            (Outcome::Fetched(answer), Awaited::Fetch(_, go_on)) => {
+                return Self::go_on(go_on(Some(answer), context), envelope, failure);
+            }
+            (Outcome::CannotFetch, Awaited::Fetch(_, go_on)) => {
+                return Self::go_on(go_on(None, context), envelope, failure);
+            }
+            _ => {
                 let cause = "the host did not do what the request asked for";
                 let error = ApiError::Internal(Internal::Host(cause.into()));
                 return Step::Done(envelope.refuse(error, None));
@@ -561,7 +576,11 @@ fn failed_first(failure: Option<Failure>) -> Option<String> {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A batch holds values that callers sent, so only its texts are shown.
-        let statements = self.0.pending.batch().statements();
+        let pending = match &self.0.awaited {
+            Awaited::Batch(pending) | Awaited::Pause { then: pending, .. } => Some(pending),
+            Awaited::Fetch(..) => None,
+        };
+        let statements = pending.map_or(&[][..], |pending| pending.batch().statements());
         let texts: Vec<&str> = statements.iter().map(|s| s.text()).collect();
         f.debug_struct("Exchange")
             .field("envelope", &self.0.envelope)
@@ -662,12 +681,16 @@ impl Envelope {
                 then,
                 otherwise,
             } => {
-                let mut exchange = Exchange::new(then, self, None);
-                exchange.0.pause = Some(Pause {
+                let pause = Awaited::Pause {
                     milliseconds,
+                    then,
                     otherwise,
-                });
-                Step::Run(exchange)
+                };
+                Step::Run(Exchange::awaiting(pause, self, None))
+            }
+            Next::Fetch(request, go_on) => {
+                let fetch = Awaited::Fetch(request, go_on);
+                Step::Run(Exchange::awaiting(fetch, self, None))
             }
         }
     }

@@ -46,7 +46,10 @@ pub mod value;
 pub mod wire;
 
 pub use api::{Admission, Answer, Api, Exchange, Part, Rest};
-pub use machine::{Context, Effect, Failure, FailureKind, Host, Machine, Outcome, Step};
+pub use machine::{
+    Context, Effect, Failure, FailureKind, FetchFailure, FetchRequest, FetchedAnswer, Host,
+    Machine, Outcome, Step,
+};
 pub use store::counters::NAMES as COUNTERS;
 pub use value::random::{Random, RandomUnavailable};
 pub use value::version::VERSION;

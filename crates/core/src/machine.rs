@@ -12,6 +12,10 @@ use crate::sql::{Batch, Rows};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
 
+mod fetch;
+
+pub use fetch::{FetchFailure, FetchRequest, FetchedAnswer};
+
 /// Work that waits for the host.
 pub trait Machine: Sized {
     /// The result in the end.
@@ -40,15 +44,17 @@ pub enum Effect<'a> {
     Batch(&'a Batch),
     /// Let so many milliseconds pass. Only requests do that, those that wait for a cell (contract §15).
     Wait(u32),
+    /// Send the request, and read its answer.
+    Fetch(&'a FetchRequest),
 }
 
 impl<'a> Effect<'a> {
-    /// The batch to run, if the work is one. That of a task always is.
+    /// The batch to run, if the work is one.
     #[must_use]
     pub fn batch(self) -> Option<&'a Batch> {
         match self {
             Self::Batch(batch) => Some(batch),
-            Self::Wait(_) => None,
+            Self::Wait(_) | Self::Fetch(_) => None,
         }
     }
 }
@@ -62,6 +68,10 @@ pub enum Outcome {
     Waited,
     /// The host cannot wait. The request is answered at once, with a 202.
     CannotWait,
+    /// The answer to the request, or the reason why there is none.
+    Fetched(Result<FetchedAnswer, FetchFailure>),
+    /// The host has no network.
+    CannotFetch,
 }
 
 impl Outcome {
@@ -72,7 +82,9 @@ impl Outcome {
     pub(crate) fn of_batch(self) -> Result<Vec<Rows>, Failure> {
         match self {
             Self::Batch(result) => result,
-            Self::Waited | Self::CannotWait => Err(Failure::new("the host ran no batch")),
+            Self::Waited | Self::CannotWait | Self::Fetched(_) | Self::CannotFetch => {
+                Err(Failure::new("the host ran no batch"))
+            }
         }
     }
 }
@@ -157,6 +169,12 @@ pub trait Host {
         false
     }
 
+    /// Sends a request, and returns its answer or the reason why there is none. A host without a network leaves this as it is: `None`.
+    fn fetch(&mut self, request: &FetchRequest) -> Option<Result<FetchedAnswer, FetchFailure>> {
+        let _ = request;
+        None
+    }
+
     /// Seconds since 1970-01-01 00:00:00 UTC.
     fn unix_seconds(&mut self) -> i64;
 
@@ -184,6 +202,9 @@ pub fn drive_watched<M: Machine>(
             Effect::Batch(batch) => Outcome::Batch(host.run(batch)),
             Effect::Wait(milliseconds) if host.wait(milliseconds) => Outcome::Waited,
             Effect::Wait(_) => Outcome::CannotWait,
+            Effect::Fetch(request) => host
+                .fetch(request)
+                .map_or(Outcome::CannotFetch, Outcome::Fetched),
         };
         let unix_seconds = host.unix_seconds();
         let random = host.random();

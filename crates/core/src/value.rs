@@ -11,6 +11,7 @@ pub mod hostname;
 pub mod id;
 pub(crate) mod key_name;
 pub mod level;
+pub mod outbound;
 pub(crate) mod patch;
 pub mod random;
 pub mod run;

@@ -82,7 +82,7 @@ fn exchange(api: &Api, method: &str, path: &str, body: &str) -> Exchange {
 fn batch(exchange: &Exchange) -> &Batch {
     match exchange.effect() {
         Effect::Batch(batch) => batch,
-        Effect::Wait(_) => panic!("the request waits"),
+        Effect::Wait(_) | Effect::Fetch(_) => panic!("the request waits"),
     }
 }
 

@@ -1,6 +1,7 @@
 // The package's JavaScript around the wasm, which ./index.js or ./workerd.js passes to `start`. It moves bytes between the
 // platform's Request and Response, the core and a database. The core makes every decision.
 import * as bindings from './tenants_core_bg.js'
+import { checkedSender, sendBy } from './outbound.js'
 
 let module
 let memory = null
@@ -9,9 +10,13 @@ let generation = 0
 /** The request headers that the core reads. @type {string[]} */
 let headerNames = []
 
+/** Sends a request of the service's own, unless the host has a function for that: `undefined` on a platform without a network of its own. */
+let platformSender
+
 /** Keeps the compiled wasm and starts an instance of it. */
-export function start(compiled) {
+export function start(compiled, sender = checkedSender()) {
   module = compiled
+  platformSender = sender
   instantiate()
 }
 
@@ -68,15 +73,15 @@ const abandoned = onceCollected((handle) => bindings.abandon(handle))
 export class TenantsApi {
   #config
   #log
-  #siteDatabase
+  #host
   /** The configuration's handle, and the instance that issued it. The registry has a reference to this object, and releases the handle. */
   #api = { handle: 0, generation: 0 }
 
-  constructor(config, { log = logErrors, warn = (text) => console.warn(text), siteDatabase } = {}) {
+  constructor(config, { log = logErrors, warn = (text) => console.warn(text), siteDatabase, fetch } = {}) {
     // Copy: the caller may change its object later, and a restarted instance reads the configuration again.
     this.#config = config !== null && typeof config === 'object' ? { ...config } : config
     this.#log = log
-    this.#siteDatabase = siteDatabase
+    this.#host = { siteDatabase, send: fetch === undefined ? platformSender : (request) => sendBy(fetch, request) }
     this.#handle()
     forgotten?.register(this, this.#api)
     for (const text of bindings.unknownVariables(Object.keys(this.#config))) warn(text)
@@ -91,7 +96,7 @@ export class TenantsApi {
     })
     const begun = guarded(() => bindings.begin(
       this.#handle(), request.method, ...partsOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
-    const turn = await finished(begun, database, now, this.#siteDatabase)
+    const turn = await finished(begun, database, now, this.#host)
     if (turn.afterwards) await noteUse(turn.afterwards, database)
     const init = { status: turn.status, headers: turn.headers }
     if (turn.rest) return new Response(this.#listOf(turn.body, turn.rest, database, now), init)
@@ -131,7 +136,7 @@ export class TenantsApi {
   }
 
   async countStatistics(database, { now } = {}) {
-    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now, this.#siteDatabase))
+    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now, this.#host))
   }
 
   async createApiKey(database, { name, expiresAt, scopes, bound } = {}) {
@@ -162,7 +167,7 @@ export class TenantsApi {
 
   #handle() {
     if (this.#api.generation !== generation) {
-      const handle = guarded(() => bindings.configure(this.#config, this.#siteDatabase !== undefined))
+      const handle = guarded(() => bindings.configure(this.#config, this.#host.siteDatabase !== undefined))
       Object.assign(this.#api, { handle, generation })
     }
     return this.#api.handle
@@ -170,26 +175,32 @@ export class TenantsApi {
 }
 
 /** Runs batches until the core needs no more. Returns its last turn. */
-async function finished(begun, database, now, siteDatabase) {
+async function finished(begun, database, now, host) {
   let turn = JSON.parse(begun)
-  while (turn.statements || turn.wait !== undefined) turn = JSON.parse(await proceed(turn, database, now, siteDatabase))
+  while (turn.statements || turn.wait !== undefined || turn.fetch) turn = JSON.parse(await proceed(turn, database, now, host))
   return turn
 }
 
-/** Runs a batch, or lets the milliseconds `wait` pass: a request waits for the job of a tenant's cell. */
-async function proceed({ handle, site, statements, wait, issued = generation }, registry, now, siteDatabase) {
+/** Runs a batch, or sends a request of the service's own, or lets the milliseconds `wait` pass: a request waits for the job of a tenant's cell. */
+async function proceed({ handle, site, statements, wait, fetch, issued = generation }, registry, now, host) {
+  const began = Date.now()
   const waiting = { handle, generation: issued }
   abandoned?.register(waiting, { ...waiting }, waiting)
   let results
   let failure
   let isUnavailable = false
   try {
-    if (wait === undefined) {
-      const database = site === undefined ? registry : await siteDatabase(site)
+    if (fetch) {
+      const mayConnectTo = (address) => waiting.generation === generation && guarded(() => bindings.mayConnectTo(handle, address))
+      const answer = await host?.send?.(fetch, mayConnectTo)
+      results = answer && [Date.now() - began, ...answer]
+    } else if (wait === undefined) {
+      const database = site === undefined ? registry : await host.siteDatabase(site)
       results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
     } else await new Promise((resolve) => setTimeout(resolve, wait))
   } catch (error) {
     failure = String(error?.message ?? error)
+    if (fetch) results = [Date.now() - began]
     isUnavailable = error?.code === 'unavailable'
   }
   abandoned?.unregister(waiting)

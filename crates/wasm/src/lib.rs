@@ -15,15 +15,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::{Date, Reflect, Uint8Array};
+use js_sys::{Array, Date, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::{VARIABLES, unknown};
 use tenants_core::crypto::secret::Secret;
 use tenants_core::log::{self, LogEntry};
-use tenants_core::machine::{Context, Effect, Failure, Machine, Outcome, Step};
-use tenants_core::sql::{Batch, Rows, Statement};
+use tenants_core::machine::{
+    Context, Effect, Failure, FetchFailure, FetchRequest, FetchedAnswer, Machine, Outcome, Step,
+};
+use tenants_core::sql::{Batch, Statement};
 use tenants_core::task::TaskError;
 use tenants_core::task::any::{Order, Report, Task};
 use tenants_core::task::keys::KeyRow;
@@ -198,7 +200,8 @@ pub fn begin(
 }
 
 /// Goes on with the rows of a handle's batch, or after its pause, and ends the handle. `results` has a list of rows for each statement; a row is a list of
-/// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
+/// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. After a request of the service's own, `results` has the
+/// milliseconds that it took, and without a `failure` the answer's status and bytes; it is `undefined` if the host has no network. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
 pub fn resume(
@@ -209,10 +212,16 @@ pub fn resume(
     now_ms: f64,
 ) -> Option<String> {
     let waiting = WAITING.with_borrow_mut(|all| all.remove(&handle))?;
-    let rows: Result<Vec<Rows>, Failure> = match failure {
+    let rows = |failure: Option<String>| match failure {
         Some(reason) if is_unavailable => Err(Failure::unavailable(reason)),
         Some(reason) => Err(Failure::new(reason)),
         None => rows::read(results).map_err(Failure::new),
+    };
+    let outcome = |effect: Effect<'_>| match effect {
+        Effect::Batch(_) => Outcome::Batch(rows(failure.clone())),
+        Effect::Wait(_) => Outcome::Waited,
+        Effect::Fetch(_) if results.is_undefined() => Outcome::CannotFetch,
+        Effect::Fetch(_) => Outcome::Fetched(fetched(results, failure.clone())),
     };
     let mut random = HostRandom;
     let context = &mut Context {
@@ -221,23 +230,60 @@ pub fn resume(
     };
     Some(match waiting {
         Waiting::Request { exchange, began_ms } => {
-            let outcome = match exchange.effect() {
-                Effect::Batch(_) => Outcome::Batch(rows),
-                Effect::Wait(_) => Outcome::Waited,
-            };
+            let outcome = outcome(exchange.effect());
             answered(exchange.resume(outcome, context), began_ms)
         }
         Waiting::Rest {
             rest,
             log,
             began_ms,
-        } => match rest.part(rows) {
+        } => match rest.part(rows(failure)) {
             Ok(part) => continued(part, log, began_ms),
             Err(failed) => to_json(&Turn::BrokenOff {
                 log: raw(line(&failed.log, began_ms)),
             }),
         },
-        Waiting::Task(task) => reported(task.resume(Outcome::Batch(rows), context)),
+        Waiting::Task(task) => {
+            let outcome = outcome(task.effect());
+            reported(task.resume(outcome, context))
+        }
+    })
+}
+
+/// Reads the answer to a request of the service's own: `[milliseconds, status, bytes]`.
+fn fetched(results: &JsValue, failure: Option<String>) -> Result<FetchedAnswer, FetchFailure> {
+    let results: &Array = results.unchecked_ref();
+    let number = |at| results.get(at).as_f64().unwrap_or(0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number saturates"
+    )]
+    let (milliseconds, status) = (number(0) as u32, number(1) as u16);
+    match failure {
+        Some(reason) => Err(FetchFailure::new(reason, milliseconds)),
+        None => Ok(FetchedAnswer {
+            status,
+            body: Uint8Array::new(&results.get(2)).to_vec(),
+            milliseconds,
+        }),
+    }
+}
+
+/// Whether the request of the service's own that waits under a handle may connect to an address that its name resolved to.
+#[wasm_bindgen(js_name = mayConnectTo, skip_typescript)]
+#[must_use]
+pub fn may_connect_to(handle: u32, address: &str) -> bool {
+    WAITING.with_borrow(|all| {
+        let effect = match all.get(&handle) {
+            Some(Waiting::Request { exchange, .. }) => exchange.effect(),
+            Some(Waiting::Task(task)) => task.effect(),
+            Some(Waiting::Rest { .. }) | None => return false,
+        };
+        match (effect, address.parse()) {
+            (Effect::Fetch(request), Ok(address)) => request.url.may_connect_to(address),
+            _ => false,
+        }
     })
 }
 
@@ -314,6 +360,10 @@ enum Turn<'a> {
         /// Milliseconds.
         wait: u32,
     },
+    Fetch {
+        handle: u32,
+        fetch: Sent<'a>,
+    },
     Send {
         status: u16,
         headers: &'a [(&'static str, Cow<'static, str>)],
@@ -348,6 +398,32 @@ enum Turn<'a> {
         /// Whether the task may succeed in a moment.
         unavailable: bool,
     },
+}
+
+/// A request of the service's own.
+#[derive(Serialize)]
+struct Sent<'a> {
+    method: &'static str,
+    url: &'a str,
+    headers: &'a [(&'static str, String)],
+    body: &'a str,
+    /// The most bytes of the answer's body to read.
+    limit: u32,
+    /// Milliseconds.
+    timeout: u32,
+}
+
+impl<'a> From<&'a FetchRequest> for Sent<'a> {
+    fn from(request: &'a FetchRequest) -> Self {
+        Self {
+            method: request.method,
+            url: request.url.as_str(),
+            headers: &request.headers,
+            body: &request.body,
+            limit: request.limit_bytes,
+            timeout: request.timeout_ms,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -474,6 +550,10 @@ fn wait<M: Machine>(machine: M, keep: impl FnOnce(M) -> Waiting) -> String {
             statements: batch.statements(),
         },
         Effect::Wait(wait) => Turn::Wait { handle, wait },
+        Effect::Fetch(request) => Turn::Fetch {
+            handle,
+            fetch: request.into(),
+        },
     });
     WAITING.with_borrow_mut(|all| all.insert(handle, keep(machine)));
     text

@@ -64,6 +64,12 @@ export interface ApiOptions {
    * `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database`; without it, that value is refused.
    */
   siteDatabase?: (id: string) => Database | Promise<Database>;
+  /**
+   * Sends the service's own requests, such as those of webhooks. Redirects must not be followed (`redirect: 'manual'`). Without it, Node, Bun and Deno
+   * resolve the name, refuse private addresses, and connect to the very address that they checked; Cloudflare's runtime, which reaches no private network,
+   * uses its own `fetch`; and elsewhere nothing is sent. Nobody else resolves names for your function, so keep it from private networks.
+   */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
 }
 
 export interface FetchOptions {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::config::{Cells, Hostnames, Site};
 use crate::crypto::api_key::KeySecret;
-use crate::machine::{Context, Failure};
+use crate::machine::{Context, Failure, FetchFailure, FetchRequest, FetchedAnswer};
 use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
@@ -130,6 +130,9 @@ pub(crate) enum Next {
         then: Pending,
         otherwise: Response,
     },
+    /// Send a request of the service's own, and go on with its answer.
+    #[allow(dead_code, reason = "no operation sends one yet")]
+    Fetch(Box<FetchRequest>, Fetched),
     /// Run another batch. The failure, if there is one, is the first batch's.
     Run(Pending, Option<Failure>),
     /// Send this response, whose body goes on.
@@ -142,6 +145,15 @@ impl Next {
         Self::Run(pending, None)
     }
 }
+
+/// Takes the answer to a request of the service's own, or the reason why there is none. `None`: the host has no network.
+pub(crate) type Fetched = Box<
+    dyn FnOnce(
+            Option<Result<FetchedAnswer, FetchFailure>>,
+            &mut Context<'_>,
+        ) -> Result<Next, ApiError>
+        + Send,
+>;
 
 /// The rest of a body: its next part waits for a batch.
 pub(crate) struct Tail {

@@ -44,6 +44,7 @@ pub(crate) fn drive(
                 };
                 host.resumed_with(exchange, outcome)
             }
+            Effect::Fetch(_) => host.resumed_with(exchange, Outcome::CannotFetch),
         };
     }
 }

@@ -117,7 +117,7 @@ impl<M: Machine> WaitsForBatch for M {
     fn batch(&self) -> &Batch {
         match self.effect() {
             Effect::Batch(batch) => batch,
-            Effect::Wait(ms) => panic!("it waits {ms} ms"),
+            other => panic!("it waits for another thing: {other:?}"),
         }
     }
 }

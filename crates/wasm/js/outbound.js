@@ -1,0 +1,66 @@
+// HTTP requests of the service itself, such as those of webhooks: by the host's `fetch` option, or in Node, Bun and Deno by a connection to the very
+// address that was checked.
+
+/**
+ * Sends a request by a function like the platform's `fetch`, and reads the first bytes of the answer.
+ * @returns the status and the bytes
+ */
+export async function sendBy(fetch, { method, url, headers, body, limit, timeout }) {
+  const answer = await fetch(url, { method, headers, body: body === '' ? undefined : body, redirect: 'manual', signal: AbortSignal.timeout(timeout) })
+  const reader = answer.body?.getReader()
+  return [answer.status, await firstBytes(limit, reader && (async () => (await reader.read()).value), () => reader?.cancel().catch(() => {}))]
+}
+
+async function firstBytes(limit, next, stop) {
+  const bytes = new Uint8Array(limit)
+  let length = 0
+  for (let value; next && length < limit && (value = await next()) !== undefined;) {
+    const part = value.subarray(0, limit - length)
+    bytes.set(part, length)
+    length += part.length
+  }
+  if (length === limit) stop()
+  return bytes.subarray(0, length)
+}
+
+/**
+ * The default of Node and what is like it: resolves the name, judges its addresses, and connects to one of them by its number. So nothing resolves
+ * the name a second time. `mayConnectTo` is the core's judgement. `undefined` on a platform without Node's modules.
+ */
+export function checkedSender() {
+  const builtin = globalThis.process?.getBuiltinModule
+  const [dns, http, https] = ['node:dns/promises', 'node:http', 'node:https'].map((name) => builtin?.(name))
+  if (!dns || !http || !https) return undefined
+  return async ({ method, url, headers, body, limit, timeout }, mayConnectTo) => {
+    const signal = AbortSignal.timeout(timeout)
+    const { protocol, hostname, host, port, pathname, search } = new URL(url)
+    const name = hostname.replace(/^\[|\]$/g, '')
+    const found = await aborted(signal, dns.lookup(name, { all: true }))
+    const refused = found.find(({ address }) => !mayConnectTo(address))
+    if (refused || found.length === 0) throw new Error(`${name} resolves to ${refused?.address ?? 'nothing'}, which may not be called`)
+    const isSecure = protocol === 'https:'
+    const answer = await new Promise((resolve, reject) => {
+      const request = (isSecure ? https : http).request({
+        method, host: found[0].address, port: port || (isSecure ? 443 : 80), path: pathname + search, agent: false, signal,
+        headers: { ...Object.fromEntries(headers), host, 'content-length': new TextEncoder().encode(body).length },
+        ...(isSecure && found[0].address !== name && { servername: name }),
+      })
+      request.on('response', resolve).on('error', reject)
+      request.end(body)
+    })
+    const parts = answer[Symbol.asyncIterator]()
+    const bytes = await firstBytes(limit, async () => (await aborted(signal, parts.next())).value, () => {})
+    answer.destroy()
+    return [answer.statusCode, bytes]
+  }
+}
+
+/** Rejects if the signal comes first. */
+function aborted(signal, promise) {
+  return new Promise((resolve, reject) => {
+    const end = () => reject(signal.reason)
+    if (signal.aborted) end()
+    signal.addEventListener('abort', end, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', end))
+  })
+}
