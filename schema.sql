@@ -63,7 +63,10 @@ CREATE TABLE tenants (
   site_job_id TEXT,                -- cell_work.id of its last installation
   -- Why the site is off: a JSON object with an object `reason`, `message` and `until` for each kind (NULL: the tenant has no hold).
   holds TEXT CHECK (json_type(holds) = 'object'),
-  hold_until TEXT                  -- the first `until` of its holds (NULL: none has one)
+  hold_until TEXT,                 -- the first `until` of its holds (NULL: none has one)
+  suspend_at TEXT,                 -- when the cron trigger holds it for `non_payment` (NULL: never)
+  delete_at TEXT,                  -- when the cron trigger deletes it (NULL: never)
+  deletion_protection INTEGER NOT NULL DEFAULT 0 CHECK (deletion_protection IN (0, 1)) -- 1: nothing deletes it
 ) STRICT;
 
 -- These find tenants for a list that filters or sorts. Each ends with the id, which is a list's order among equals. The first one also finds
@@ -82,6 +85,17 @@ CREATE INDEX tenants_by_cell ON tenants (cell_id, id, hostname) WHERE cell_id IS
 -- Finds the tenants with holds, and those of which a hold ends.
 CREATE INDEX tenants_held ON tenants (id) WHERE holds IS NOT NULL;
 CREATE INDEX tenants_by_hold_until ON tenants (hold_until) WHERE hold_until IS NOT NULL;
+
+-- Finds the tenants to hold and to delete. A protected one waits until its protection is lifted.
+CREATE INDEX tenants_by_suspend_at ON tenants (suspend_at) WHERE suspend_at IS NOT NULL;
+CREATE INDEX tenants_by_delete_at ON tenants (delete_at) WHERE delete_at IS NOT NULL AND deletion_protection = 0;
+
+-- Whatever would delete a protected tenant fails as a whole, also if a Worker that does not know the column asks for it.
+CREATE TRIGGER tenant_protected BEFORE DELETE ON tenants
+WHEN OLD.deletion_protection = 1
+BEGIN
+  SELECT RAISE(ABORT, 'the tenant is protected from deletion');
+END;
 
 -- Finds the tenants to count next.
 CREATE INDEX tenants_by_stats_turn ON tenants (stats_turn_at) WHERE has_site = 1;
@@ -200,7 +214,8 @@ CREATE TABLE registry (
   -- The last sweep of the table `idempotency`: its time, and the last row that it looked at (NULL: the end of the table).
   swept_at TEXT,
   swept_key_id INTEGER,
-  swept_key TEXT
+  swept_key TEXT,
+  upkeep_at TEXT                   -- the last run of the cron trigger that did all its work, not only that of each minute
 ) STRICT;
 
 INSERT INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));

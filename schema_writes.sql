@@ -14,12 +14,13 @@
 -- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
 -- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`,
 -- and for the cell: `cell_fits`: there is such a cell, and it takes tenants. `site_is_elsewhere`: the tables of a deleted tenant with this id are
--- where the new tenant would not find them. `adopts_kept`: it finds them on its cell.
+-- where the new tenant would not find them. `adopts_kept`: it finds them on its cell. `ends`: a JSON object with those of `suspend_at`, `delete_at`
+-- and `deletion_protection` that the request sets (NULL: none).
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
   plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done,
-  cell_fits, site_is_elsewhere, adopts_kept, cell_id, idempotency_key, fingerprint, remembered_until, answer, secret
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  cell_fits, site_is_elsewhere, adopts_kept, cell_id, idempotency_key, fingerprint, remembered_until, answer, secret, ends
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
   AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
@@ -31,9 +32,10 @@ BEGIN
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
-    cell_id, site_state)
+    cell_id, site_state, suspend_at, delete_at, deletion_protection)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
-      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, iif(NEW.adopts_kept, 'installed', NULL));
+      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, iif(NEW.adopts_kept, 'installed', NULL),
+      NEW.ends ->> 'suspend_at', NEW.ends ->> 'delete_at', coalesce(NEW.ends ->> 'deletion_protection', 0));
 END;
 
 -- `labels_fit`: there are not too many of them. `labels` is all of them, after the change. `cell_is_fixed`: something is installed, so the
@@ -42,8 +44,8 @@ CREATE VIEW edit_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, id, hostname, is_enabled, sets_plan_id, plan_id,
   sets_limits, limits, sets_env, env, external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels,
   precondition_fails, is_trial, token, is_done, cell_fits, cell_is_fixed, sets_cell_id, cell_id, idempotency_key, fingerprint, remembered_until,
-  answer, secret
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  answer, secret, ends
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_tenant_done INSTEAD OF INSERT ON edit_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there AND NEW.external_id_is_taken IS NOT 1
   AND NEW.labels_fit IS NOT 0 AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
@@ -57,7 +59,10 @@ BEGIN
       || iif(NEW.sets_labels AND coalesce(NEW.labels, '{}') <> labels, ' labels', '')
       || iif(NEW.sets_limits AND NEW.limits IS NOT limits, ' limits', '')
       || iif(NEW.sets_env AND coalesce(NEW.env, env) IS NOT NULL, ' env', '')
-      || iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, ' cell_id', '')) FROM tenants WHERE id = NEW.id;
+      || iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, ' cell_id', '')
+      || iif(json_type(NEW.ends, '$.suspend_at') IS NOT NULL AND NEW.ends ->> 'suspend_at' IS NOT suspend_at, ' suspend_at', '')
+      || iif(json_type(NEW.ends, '$.delete_at') IS NOT NULL AND NEW.ends ->> 'delete_at' IS NOT delete_at, ' delete_at', '')
+      || iif(NEW.ends ->> 'deletion_protection' <> deletion_protection, ' deletion_protection', '')) FROM tenants WHERE id = NEW.id;
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
@@ -72,18 +77,24 @@ BEGIN
     -- A tenant that changes its cell has no site.
     has_site = iif(NEW.sets_cell_id AND NEW.cell_id IS NOT cell_id, 0, has_site),
     cell_id = iif(NEW.sets_cell_id, NEW.cell_id, cell_id),
+    suspend_at = iif(json_type(NEW.ends, '$.suspend_at') IS NOT NULL, NEW.ends ->> 'suspend_at', suspend_at),
+    delete_at = iif(json_type(NEW.ends, '$.delete_at') IS NOT NULL, NEW.ends ->> 'delete_at', delete_at),
+    deletion_protection = coalesce(NEW.ends ->> 'deletion_protection', deletion_protection),
     updated_at = NEW.now,
     revision = last_insert_rowid()
     WHERE id = NEW.id;
 END;
 
--- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL.
+-- `site_is_there`: the tables of the tenant exist, and stay. A Worker that is older than the column leaves it NULL, and so does one that is older
+-- than `is_protected`: the trigger `tenant_protected` refuses its deletion. A sweep inserts here as well, a row for each tenant that is past its
+-- `delete_at`. It has no caller.
 CREATE VIEW delete_tenant (
   key_id, request_id, now, key_stands, id_is_there, site_is_there, id, precondition_fails, is_trial, token, is_done, idempotency_key, fingerprint,
-  remembered_until, answer, secret
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  remembered_until, answer, secret, is_protected
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER delete_tenant_done INSTEAD OF INSERT ON delete_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+  AND NEW.is_protected IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
     VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.site_is_there, 'tables_kept', NULL));
@@ -132,7 +143,36 @@ BEGIN
     updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
 END;
 
--- Lifts the first 200 holds that are past their time, when the cron trigger sweeps. The next run goes on.
+-- A sweep inserts a row for each tenant that is past its `suspend_at`. A hold that is there keeps its reason and its message, and loses its end.
+CREATE VIEW suspend_tenant (request_id, now, id) AS SELECT NULL, NULL, NULL;
+CREATE TRIGGER suspend_tenant_done INSTEAD OF INSERT ON suspend_tenant
+BEGIN
+  INSERT INTO audit_log (action, subject, request_id, created_at, detail, changed)
+    VALUES ('tenant.hold', lower(NEW.id), NEW.request_id, NEW.now, 'non_payment', 'holds suspend_at');
+  UPDATE tenants SET
+    holds = json_set(coalesce(holds, '{}'), '$.non_payment', json_set(coalesce(holds -> 'non_payment',
+      json_object('reason', 'suspend_at ' || suspend_at, 'message', NULL)), '$.until', NULL)),
+    hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_remove(coalesce(holds, '{}'), '$.non_payment'))),
+    suspend_at = NULL, updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+
+-- The cron trigger inserts a row each minute. What is past its time is carried out, the first 200 of each kind: the next run goes on. `is_due`:
+-- the other work of the cron trigger is due as well.
+CREATE VIEW carry_out (now, is_due) AS SELECT NULL, NULL;
+CREATE TRIGGER carry_out_done INSTEAD OF INSERT ON carry_out
+BEGIN
+  INSERT INTO release_hold (request_id, now, key_stands, id_is_there, hold_is_there, id, kind)
+    SELECT 'cron-' || lower(hex(randomblob(8))), NEW.now, 1, 1, 1, t.id, h.key FROM tenants AS t, json_each(t.holds) AS h
+    WHERE t.hold_until <= NEW.now AND json_extract(h.value, '$.until') <= NEW.now ORDER BY t.hold_until LIMIT 200;
+  INSERT INTO suspend_tenant (request_id, now, id)
+    SELECT 'cron-' || lower(hex(randomblob(8))), NEW.now, id FROM tenants WHERE suspend_at <= NEW.now ORDER BY suspend_at LIMIT 200;
+  INSERT INTO delete_tenant (request_id, now, key_stands, id_is_there, site_is_there, id)
+    SELECT 'cron-' || lower(hex(randomblob(8))), NEW.now, 1, 1, cell_id IS NULL AND has_site = 1, id FROM tenants
+    WHERE delete_at <= NEW.now AND deletion_protection = 0 ORDER BY delete_at LIMIT 200;
+  UPDATE registry SET upkeep_at = NEW.now WHERE id = 1 AND NEW.is_due;
+END;
+
+-- Lifts holds when a Worker sweeps that is older than `carry_out`.
 CREATE TRIGGER holds_swept AFTER UPDATE OF swept_at ON registry BEGIN
   INSERT INTO release_hold (request_id, now, key_stands, id_is_there, hold_is_there, id, kind)
     SELECT 'cron-' || lower(hex(randomblob(8))), NEW.swept_at, 1, 1, 1, t.id, h.key FROM tenants AS t, json_each(t.holds) AS h

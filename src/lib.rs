@@ -127,7 +127,7 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
     }
 }
 
-/// Handles the cron trigger: counts the statistics of some tenants.
+/// Handles the cron trigger: carries out what is past its time, and counts the statistics of some tenants.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
     running::attributed(env.as_ref(), count_statistics(&env)).await;

@@ -89,7 +89,7 @@ test('all requests of the legacy documentation work in order, and both dialects 
   })
   assert.deepEqual(await type('GET "/api/4/_/tenants/tenant123'), { status: 200, json: made.json })
   const { tenant_id: id, is_enabled, ...rest } = made.json
-  assert.deepEqual((await api.expect(200, 'GET', '/tenants/tenant123')).json, { id, ...rest, is_enabled: is_enabled === 1, external_id: null, labels: {}, cell_id: null, site: { state: 'none', job_id: null }, served: is_enabled === 1, holds: {} })
+  assert.deepEqual((await api.expect(200, 'GET', '/tenants/tenant123')).json, { id, ...rest, is_enabled: is_enabled === 1, external_id: null, labels: {}, cell_id: null, site: { state: 'none', job_id: null }, served: is_enabled === 1, holds: {}, suspend_at: null, delete_at: null, deletion_protection: false })
 
   assert.deepEqual(await type('PATCH "/api/4/_/tenants/tenant123'), { status: 204, json: undefined })
   const { json: edited } = await type('GET "/api/4/_/tenants/tenant123')

@@ -141,7 +141,7 @@ test('a creation with only the required fields returns the whole tenant', async 
   assert.match(json.created_at, TIME)
   assert.ok(json.created_at >= from && json.created_at <= utc(new Date()), `${json.created_at} is now, in UTC`)
   const { created_at } = json
-  assert.deepEqual(json, { id, hostname, is_enabled: true, created_at, updated_at: created_at, plan_id: null, external_id: null, labels: {}, limits: {}, env: {}, stats: NO_STATS, last_job_at: null, cell_id: null, site: { state: 'none', job_id: null }, served: true, holds: {} })
+  assert.deepEqual(json, { id, hostname, is_enabled: true, created_at, updated_at: created_at, plan_id: null, external_id: null, labels: {}, limits: {}, env: {}, stats: NO_STATS, last_job_at: null, cell_id: null, site: { state: 'none', job_id: null }, served: true, holds: {}, suspend_at: null, delete_at: null, deletion_protection: false })
 })
 
 test('a creation with every field returns every field', async () => {
@@ -156,7 +156,7 @@ test('a creation with every field returns every field', async () => {
   const { created_at, updated_at } = json
   assert.deepEqual(json, {
     id, hostname: 'full.example.com', is_enabled: false, created_at, updated_at, plan_id: 'Gold_Plan', external_id: 'C-7', labels: { tier: 'gold' },
-    limits: { CHEVERETO_MAX_USERS: '2' }, env: { CUSTOM_VAR: 'value' }, stats: NO_STATS, last_job_at: null, cell_id: null, site: { state: 'none', job_id: null }, served: false, holds: {},
+    limits: { CHEVERETO_MAX_USERS: '2' }, env: { CUSTOM_VAR: 'value' }, stats: NO_STATS, last_job_at: null, cell_id: null, site: { state: 'none', job_id: null }, served: false, holds: {}, suspend_at: null, delete_at: null, deletion_protection: false,
   })
   assert.deepEqual((await api.expect(200, 'GET', `/tenants/${id}`)).json, json)
 })

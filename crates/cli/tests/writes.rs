@@ -149,6 +149,22 @@ fn the_version_alone_is_shown_for_the_next_write() {
 }
 
 #[test]
+fn times_and_protection_are_sent_as_the_options_say() {
+    let given = [
+        "edit",
+        "--id=a",
+        "--suspend-at=2027-01-31 04:00:00",
+        "--delete-at=",
+        "--deletion-protection=1",
+    ];
+    let (sent, body, run) = exchange(&given, (NO_CONTENT, ""));
+    assert_eq!(sent, "PATCH /_/api/4/tenants/a HTTP/1.1");
+    let expected =
+        r#"{"suspend_at":"2027-01-31 04:00:00","delete_at":null,"deletion_protection":true}"#;
+    assert_eq!((body.as_str(), run.code), (expected, 0), "{run:?}");
+}
+
+#[test]
 fn a_hold_has_what_the_options_say() {
     let given = [
         "hold",

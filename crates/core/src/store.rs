@@ -5,8 +5,10 @@
 
 pub(crate) mod answers;
 pub(crate) mod audit;
+pub(crate) mod cell_moves;
 pub(crate) mod cells;
 pub(crate) mod counters;
+pub(crate) mod ends;
 pub(crate) mod feed;
 pub(crate) mod find;
 pub(crate) mod history;

@@ -6,6 +6,8 @@ const keyed = (key, options) => ({ ...options, headers: { 'idempotency-key': key
 /** The tag of the tenant's version after the write with this number in the audit log. */
 const tag = (number) => `"0123456789abcdef.${number}-1"`
 const PAGE = 'https://status.example.com/?a=<b>&"c"'
+const LATE = '9999-12-30 00:00:00'
+const LATER = '9999-12-31 23:59:59'
 const none = { message: null, until: null }
 
 export default [
@@ -32,5 +34,19 @@ export default [
     refuse('another method', 405, 'method_not_allowed', 'GET', '/tenants/acme/holds/abuse', { answer: { allow: 'PUT, DELETE' } }),
     request('lift the last one', 204, 'DELETE', '/tenants/acme/holds/abuse', { headers: { 'if-match': tag(4) }, answer: { etag: tag(5) } }),
     request('it is served', 200, 'GET', '/tenants/acme', { json: { served: true, holds: {} }, answer: { etag: tag(5) } }),
+  ),
+  scenario('times and protection', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC },
+    request('create a tenant with its times', 201, 'POST', '/tenants', { body: { id: 'Acme', hostname: 'acme.example.com', is_enabled: true, suspend_at: LATE, delete_at: LATER, deletion_protection: true }, json: { served: true, suspend_at: LATE, delete_at: LATER, deletion_protection: true } }),
+    request('a PUT without them keeps them', 200, 'PUT', '/tenants/acme', { body: { hostname: 'acme.example.com', is_enabled: false }, json: { served: false, suspend_at: LATE, delete_at: LATER, deletion_protection: true } }),
+    request('remove one', 204, 'PATCH', '/tenants/acme', { body: { delete_at: null }, answer: { etag: tag(3) } }),
+    request('the list shows them', 200, 'GET', '/tenants?fields=id,suspend_at,delete_at,deletion_protection', { json: () => [{ id: 'Acme', suspend_at: LATE, delete_at: null, deletion_protection: true }] }),
+    request('the legacy dialect shows none', 200, 'GET', '/tenants/acme', { base: LEGACY, json: ({ suspend_at, delete_at, deletion_protection, ...rest }) => ({ ...rest, is_enabled: 0 }) }),
+    refuse('times that are past or none', 422, 'invalid', 'PATCH', '/tenants/acme', { body: { suspend_at: '2026-01-01 00:00:00', delete_at: 'soon', deletion_protection: null } }, ['/suspend_at', '/delete_at', '/deletion_protection']),
+    refuse('delete a protected tenant', 409, 'deletion_protected', 'DELETE', '/tenants/acme'),
+    refuse('delete it with its tables', 409, 'deletion_protected', 'DELETE', '/tenants/acme', { body: { drop_tables: true } }),
+    refuse('try to delete it', 409, 'deletion_protected', 'DELETE', '/tenants/acme?validate_only=true'),
+    refuse('delete it in the legacy dialect', 409, 'deletion_protected', 'DELETE', '/tenants/acme', { base: LEGACY }),
+    request('lift the protection', 204, 'PATCH', '/tenants/acme', { body: { deletion_protection: false }, answer: { etag: tag(4) } }),
+    request('delete it', 204, 'DELETE', '/tenants/acme'),
   ),
 ]

@@ -69,6 +69,26 @@ struct TenantSettings {
     #[arg(long = "cell_id", alias = "cell-id", value_name = "CELL")]
     cell_id: Option<String>,
 
+    /// When it is held for non_payment, in UTC; '' means never
+    #[arg(
+        long = "suspend-at",
+        alias = "suspend_at",
+        value_name = "YYYY-MM-DD HH:MM:SS"
+    )]
+    suspend_at: Option<String>,
+
+    /// When it is deleted, in UTC; '' means never
+    #[arg(
+        long = "delete-at",
+        alias = "delete_at",
+        value_name = "YYYY-MM-DD HH:MM:SS"
+    )]
+    delete_at: Option<String>,
+
+    /// Whether nothing deletes it
+    #[arg(long = "deletion-protection", alias = "deletion_protection", value_name = "1|0", value_parser = flag, action = clap::ArgAction::Set)]
+    deletion_protection: Option<bool>,
+
     #[command(flatten)]
     external_id: ExternalIdArg,
 
@@ -79,9 +99,13 @@ struct TenantSettings {
 impl TenantSettings {
     /// Returns the cell to send, if any: `null` for none.
     fn cell_id(&self) -> Option<Option<&str>> {
-        let text = self.cell_id.as_deref()?;
-        Some(Some(text).filter(|text| !text.is_empty()))
+        or_null(self.cell_id.as_deref())
     }
+}
+
+/// Returns the value of an option to send, if any: `null` for `''`.
+fn or_null(option: Option<&str>) -> Option<Option<&str>> {
+    option.map(|text| Some(text).filter(|text| !text.is_empty()))
 }
 
 /// The options of `get`.
@@ -238,6 +262,12 @@ struct Fields<'a> {
     limits: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspend_at: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_at: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_protection: Option<bool>,
 }
 
 /// Creates a tenant and shows it.
@@ -264,6 +294,9 @@ pub fn create(
         labels,
         limits,
         env,
+        suspend_at: or_null(args.settings.suspend_at.as_deref()),
+        delete_at: or_null(args.settings.delete_at.as_deref()),
+        deletion_protection: args.settings.deletion_protection,
     })?;
     let answer = session
         .client(world)?
@@ -358,6 +391,9 @@ pub fn edit(args: &EditArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         labels,
         limits,
         env,
+        suspend_at: or_null(args.settings.suspend_at.as_deref()),
+        delete_at: or_null(args.settings.delete_at.as_deref()),
+        deletion_protection: args.settings.deletion_protection,
     };
     let path = args.trial.path(&format!("/tenants/{}", args.id));
     let if_match = args.version.if_match.as_deref();

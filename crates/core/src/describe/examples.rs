@@ -82,7 +82,7 @@ fn tenant() -> Value {
     json!({
         "id": "acme", "hostname": "acme.example.com", "is_enabled": true, "created_at": MADE, "updated_at": MADE,
         "plan_id": "basic", "external_id": "C-1001", "labels": {"region": "eu"}, "limits": {"CHEVERETO_MAX_USERS": "5"},
-        "env": {"CHEVERETO_DEFAULT_LANGUAGE": "de"}, "stats": stats(), "last_job_at": null, "cell_id": null, "site": {"state": "none", "job_id": null}, "served": true, "holds": {}
+        "env": {"CHEVERETO_DEFAULT_LANGUAGE": "de"}, "stats": stats(), "last_job_at": null, "cell_id": null, "site": {"state": "none", "job_id": null}, "served": true, "holds": {}, "suspend_at": null, "delete_at": null, "deletion_protection": false
     })
 }
 

@@ -262,7 +262,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             name: "putTenant",
             tag: "Tenants",
             summary: "Make a tenant so",
-            description: "Creates the tenant, or makes it as the body says. `plan_id`, `limits`, `env`, `external_id` and `labels` that the body leaves out are reset; the cell and all other members stay. A PUT that changes nothing writes nothing. With `If-None-Match: *` it only creates.",
+            description: "Creates the tenant, or makes it as the body says. `plan_id`, `limits`, `env`, `external_id` and `labels` that the body leaves out are reset; the cell, the times, `deletion_protection` and all other members stay. A PUT that changes nothing writes nothing. With `If-None-Match: *` it only creates.",
             successes: put("Tenant", "NewTenant"),
             problems: &[Code::Conflict, Code::SiteExists, Code::CellConflict],
         },
@@ -295,8 +295,8 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 Dialect::Legacy => vec![empty(204, &[], "The tenant is deleted.")],
             },
             problems: match dialect {
-                Dialect::Current => &[Code::CellConflict, Code::JobFailed],
-                Dialect::Legacy => &[],
+                Dialect::Current => &[Code::DeletionProtected, Code::CellConflict, Code::JobFailed],
+                Dialect::Legacy => &[Code::DeletionProtected],
             },
         },
         Operation::PutHold => Told {

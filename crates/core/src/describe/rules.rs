@@ -137,6 +137,14 @@ pub(super) fn schema(rule: Rule, dialect: Dialect) -> Value {
             "type": ["string", "null"], "pattern": TIME,
             "description": "When the cron trigger lifts the hold, in the future; `null` for a hold without an end."
         }),
+        Rule::SuspendAt => json!({
+            "type": ["string", "null"], "pattern": TIME,
+            "description": "When the cron trigger puts a hold `non_payment` on the tenant, in the future; `null` for never."
+        }),
+        Rule::DeleteAt => json!({
+            "type": ["string", "null"], "pattern": TIME,
+            "description": "When the cron trigger deletes the tenant, in the future; `null` for never. Its tables stay. A tenant with `deletion_protection` stays until that is lifted."
+        }),
         // `describe/cells.rs` has those of cells.
         other => panic!("{other:?} has no schema in describe/rules.rs"),
     }

@@ -64,6 +64,10 @@ fn member(member: Member) -> Value {
             json!({"type": "boolean", "description": "Whether the tenant is enabled and has no hold."})
         }
         Member::Holds => reference("schemas", "Holds"),
+        Member::SuspendAt | Member::DeleteAt => time_or_null(),
+        Member::DeletionProtection => {
+            json!({"type": "boolean", "description": "Whether nothing deletes the tenant."})
+        }
         Member::Labels | Member::Limits | Member::Env => texts(),
         Member::Stats => reference("schemas", "Stats"),
         Member::LastJobAt => time_or_null(),
@@ -79,12 +83,19 @@ fn tenant(dialect: Dialect) -> BTreeMap<&'static str, Value> {
         let id = members.remove("id");
         members.extend(id.map(|id| ("tenant_id", id)));
         members.insert("is_enabled", json!({"enum": [1, 0]}));
-        members.remove("external_id");
-        members.remove("labels");
-        members.remove("cell_id");
-        members.remove("site");
-        members.remove("served");
-        members.remove("holds");
+        for current in [
+            "external_id",
+            "labels",
+            "cell_id",
+            "site",
+            "served",
+            "holds",
+            "suspend_at",
+            "delete_at",
+            "deletion_protection",
+        ] {
+            members.remove(current);
+        }
     }
     members
 }

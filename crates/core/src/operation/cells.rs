@@ -5,9 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::operation::call::{Call, Pending, absent, decode_all, valid};
+use crate::store::cell_moves::{self, Moved};
 use crate::store::cells::{self, Cell, CellPatch, Service};
 use crate::store::standing;
-use crate::store::tenants::{self, Moved};
 use crate::store::write::Written;
 use crate::value::fault::{ApiError, CellConflict, FieldError};
 use crate::value::id::{CellId, TenantId};
@@ -97,7 +97,7 @@ pub(crate) fn move_tenant(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(call, "tenant"));
     };
-    let batch = tenants::move_to(&call.writer()?, &id, &cell);
+    let batch = cell_moves::move_to(&call.writer()?, &id, &cell);
     Ok(Pending::write(batch, move |results| {
         let moved = Moved::decode(Written::read(results)?)?;
         if !moved.id_is_there {

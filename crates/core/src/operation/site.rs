@@ -337,6 +337,7 @@ fn judge_deletion(
         }
         None => Err(NO_TENANT),
         Some(_) if !found.holds => Err(ApiError::PreconditionFailed),
+        Some(_) if found.is_protected => Err(ApiError::DeletionProtected),
         // The tables are not in this database.
         Some(_) if found.has_cell => {
             let pending = asker.drop_tables(context.random)?;

@@ -12,18 +12,21 @@ use crate::auth::Caller;
 use crate::config::{Cells, Hostnames, ReusedId};
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Pending, absent, edited, valid, versioned};
+use crate::operation::keys::read_end;
 use crate::operation::list::{self, Asked, List};
 use crate::operation::site;
+use crate::operation::tenant_json::{to_json, to_json_of_new, write_all, write_member};
 use crate::settings::{Effective, Maps, Setting, Source, effective};
 use crate::sql::Batch;
-use crate::store::counters;
+use crate::store::ends::Ends;
 use crate::store::find;
 use crate::store::registry;
 use crate::store::standing::{self, Judged};
 use crate::store::tenants::{
     self, Created, EditObstacles, NewTenant, Obstacles, SettingsRow, SiteState, Tenant, TenantPatch,
 };
-use crate::store::write::{Shows, Written, was_there};
+use crate::store::write::{Shows, Written};
+use crate::value::clock::Timestamp;
 use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, CellConflict, FieldError, Internal};
 use crate::value::hostname::Hostname;
@@ -35,7 +38,7 @@ use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::dialect::Dialect;
 use crate::wire::filter::{Member, Order, TenantQuery};
 use crate::wire::http::Response;
-use crate::wire::json::{Object, object};
+use crate::wire::json::Object;
 use crate::wire::labels::{Labels, LabelsPatch, MAX_LABELS, MAX_LABELS_BYTES};
 use crate::wire::page::{Cursor, Page};
 use crate::wire::rule::Rule;
@@ -202,9 +205,10 @@ pub(crate) fn get(call: &mut Call<'_>) -> Pending {
 
 /// `POST /tenants`
 pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let now = call.caller.now();
     let mut fields = call.fields()?;
     let id = fields.required("id", Rule::TenantId, |v| v.parsed(TenantId::parse));
-    let (new, _) = read_new(fields, id, call.hostnames, call.cells)?;
+    let (new, _) = read_new(fields, id, call.hostnames, call.cells, now)?;
     let writer = call.writer()?;
     let (prefix, reused_id) = (&call.site.table_prefix, call.site.reused_id);
     let shows = Shows::Nothing;
@@ -247,6 +251,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                 SiteState::NONE
             },
             holds: None,
+            ends: new.ends.as_stored(),
         };
         version.statistics = tenant.site.marked(None);
         let body = to_json_of_new(&tenant, site_is_there, dialect);
@@ -259,7 +264,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 
 /// `PATCH /tenants/{id}`
 pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let patch = read_patch(call.fields()?, call.hostnames)?;
+    let patch = read_patch(call.fields()?, call.hostnames, call.caller.now())?;
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(call, "tenant"));
     };
@@ -305,7 +310,13 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     }
     let batch = tenants::delete(&call.writer()?, &id, &call.site.table_prefix);
     Ok(Pending::write(batch, |results| {
-        was_there(results, NOT_FOUND)?;
+        let mut row = Written::read(results)?;
+        let id_is_there = row.obstacle("id_is_there", true)?;
+        let is_protected = row.obstacle("is_protected", false)?;
+        row.needs(id_is_there, NOT_FOUND)?;
+        if is_protected {
+            return Err(ApiError::DeletionProtected);
+        }
         Ok(Response::empty(204))
     }))
 }
@@ -317,6 +328,7 @@ pub(crate) fn read_new(
     id: Option<TenantId>,
     hostnames: &Hostnames,
     cells: &Cells,
+    now: &Timestamp,
 ) -> Result<(NewTenant, Edit<CellId>), ApiError> {
     let hostname = fields.required("hostname", Rule::Hostname, |v| read_hostname(v, hostnames));
     let is_enabled = fields.required_switch("is_enabled");
@@ -325,16 +337,17 @@ pub(crate) fn read_new(
         v.nullable(Variables::read_limits)
     });
     let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
-    let (external_id, labels, cell_id) = match fields.dialect() {
+    let (external_id, labels, cell_id, ends) = match fields.dialect() {
         Dialect::Current => (
             fields.maybe("external_id", Rule::ExternalId, read_external_id),
             fields.maybe("labels", Rule::Labels, |v| v.nullable(Labels::read)),
             fields.maybe("cell_id", Rule::CellOfTenant, read_cell_id),
+            read_ends(&mut fields, now),
         ),
-        Dialect::Legacy => (Some(None), Some(None), Some(None)),
+        Dialect::Legacy => (Some(None), Some(None), Some(None), Some(Ends::KEPT)),
     };
-    let (id, hostname, is_enabled, plan_id, limits, env, external_id, labels, cell_id) = fields
-        .finish((
+    let (id, hostname, is_enabled, plan_id, limits, env, external_id, labels, cell_id, ends) =
+        fields.finish((
             id,
             hostname,
             is_enabled,
@@ -344,6 +357,7 @@ pub(crate) fn read_new(
             external_id,
             labels,
             cell_id,
+            ends,
         ))?;
     let new = NewTenant {
         id,
@@ -355,12 +369,17 @@ pub(crate) fn read_new(
         external_id: external_id.flatten(),
         labels: labels.flatten().unwrap_or_default(),
         cell_id: cell_id.clone().unwrap_or_else(|| cells.default.clone()),
+        ends,
     };
     Ok((new, Edit::of(cell_id)))
 }
 
 /// Reads the body of `PATCH /tenants/{id}`, which must have at least one field.
-fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPatch, ApiError> {
+fn read_patch(
+    mut fields: Fields<'_>,
+    hostnames: &Hostnames,
+    now: &Timestamp,
+) -> Result<TenantPatch, ApiError> {
     let hostname = fields.maybe("hostname", Rule::Hostname, |v| read_hostname(v, hostnames));
     let is_enabled = fields.maybe_switch("is_enabled");
     let plan_id = fields.maybe("plan_id", Rule::PlanOfTenant, read_plan_id);
@@ -368,24 +387,25 @@ fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPat
         v.nullable(Variables::read_limits)
     });
     let env = fields.maybe("env", Rule::Env, |v| v.nullable(Variables::read_env));
-    let (external_id, labels, cell_id) = match fields.dialect() {
+    let (external_id, labels, cell_id, ends) = match fields.dialect() {
         Dialect::Current => (
             fields.maybe("external_id", Rule::ExternalId, read_external_id),
             fields.maybe("labels", Rule::LabelsPatch, |v| {
                 v.nullable(LabelsPatch::read)
             }),
             fields.maybe("cell_id", Rule::CellOfTenant, read_cell_id),
+            read_ends(&mut fields, now),
         ),
-        Dialect::Legacy => (Some(None), Some(None), Some(None)),
+        Dialect::Legacy => (Some(None), Some(None), Some(None), Some(Ends::KEPT)),
     };
     fields.require_any(match fields.dialect() {
         Dialect::Current => {
-            "hostname, is_enabled, plan_id, external_id, labels, limits, env, cell_id"
+            "hostname, is_enabled, plan_id, external_id, labels, limits, env, cell_id, suspend_at, delete_at, deletion_protection"
         }
         Dialect::Legacy => "hostname, is_enabled, plan_id, limits, env",
     });
-    let (hostname, is_enabled, plan_id, limits, env, external_id, labels, cell_id) = fields
-        .finish((
+    let (hostname, is_enabled, plan_id, limits, env, external_id, labels, cell_id, ends) =
+        fields.finish((
             hostname,
             is_enabled,
             plan_id,
@@ -394,6 +414,7 @@ fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPat
             external_id,
             labels,
             cell_id,
+            ends,
         ))?;
     Ok(TenantPatch {
         hostname,
@@ -404,6 +425,20 @@ fn read_patch(mut fields: Fields<'_>, hostnames: &Hostnames) -> Result<TenantPat
         external_id: Edit::of(external_id),
         labels: Edit::of(labels),
         cell_id: Edit::of(cell_id),
+        ends,
+    })
+}
+
+/// Reads the times at which the cron trigger suspends and deletes a tenant, and its protection from deletion. `null` removes a time.
+fn read_ends(fields: &mut Fields<'_>, now: &Timestamp) -> Option<Ends> {
+    let time = |v: Json<'_>| v.nullable(|v| read_end(v, now));
+    let suspend_at = fields.maybe("suspend_at", Rule::SuspendAt, time);
+    let delete_at = fields.maybe("delete_at", Rule::DeleteAt, time);
+    let deletion_protection = fields.maybe("deletion_protection", Rule::Boolean, Json::boolean);
+    Some(Ends {
+        suspend_at: Edit::of(suspend_at?),
+        delete_at: Edit::of(delete_at?),
+        deletion_protection: deletion_protection?,
     })
 }
 
@@ -601,125 +636,5 @@ pub(crate) fn taken(pointer: &'static str, value: &str, holder: String) -> Field
     FieldError {
         holder: Some(holder),
         ..FieldError::field(pointer, format!("{} is taken", quote(value)))
-    }
-}
-
-/// A tenant that was created. `is_adopted`: it has the tables of a deleted one.
-pub(crate) fn to_json_of_new(tenant: &Tenant, is_adopted: bool, dialect: Dialect) -> String {
-    object(|out| {
-        let out = write_json(tenant, dialect, out);
-        match dialect {
-            Dialect::Current => write_site(tenant, is_adopted, out),
-            Dialect::Legacy => out,
-        }
-    })
-}
-
-pub(crate) fn to_json(tenant: &Tenant, dialect: Dialect) -> String {
-    object(|out| write_all(tenant, dialect, out))
-}
-
-fn write_all<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<'o> {
-    let out = write_json(tenant, dialect, out);
-    match dialect {
-        Dialect::Current => write_site(tenant, false, out),
-        Dialect::Legacy => out,
-    }
-}
-
-fn write_json<'o>(tenant: &Tenant, dialect: Dialect, out: Object<'o>) -> Object<'o> {
-    let (id, enabled, disabled) = match dialect {
-        Dialect::Current => ("id", "true", "false"),
-        Dialect::Legacy => ("tenant_id", "1", "0"),
-    };
-    let out = out
-        .text(id, &tenant.id)
-        .text("hostname", &tenant.hostname)
-        .raw(
-            "is_enabled",
-            if tenant.is_enabled { enabled } else { disabled },
-        )
-        .text("created_at", &tenant.created_at)
-        .text("updated_at", &tenant.updated_at)
-        .optional_text("plan_id", tenant.plan_id.as_deref());
-    let out = match dialect {
-        Dialect::Current => write_found(&tenant.labels, tenant.external_id.as_deref(), out),
-        Dialect::Legacy => out,
-    };
-    out.raw("limits", tenant.limits.as_str())
-        .raw("env", tenant.env.as_str())
-        .nested("stats", |out| write_stats(tenant, out))
-        .optional_text("last_job_at", tenant.last_job_at.as_deref())
-}
-
-/// Writes the last members, which only the current dialect has.
-fn write_site<'o>(tenant: &Tenant, is_adopted: bool, out: Object<'o>) -> Object<'o> {
-    out.optional_text("cell_id", tenant.cell_id.as_deref())
-        .nested("site", |out| write_state(&tenant.site, is_adopted, out))
-        .raw("served", boolean(is_served(tenant)))
-        .raw("holds", holds(tenant))
-}
-
-/// Whether the tenant is enabled and has no hold.
-fn is_served(tenant: &Tenant) -> bool {
-    tenant.is_enabled && tenant.holds.is_none()
-}
-
-fn holds(tenant: &Tenant) -> &str {
-    tenant.holds.as_deref().unwrap_or("{}")
-}
-
-fn boolean(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
-}
-
-fn write_state(site: &SiteState, is_adopted: bool, out: &mut String) {
-    let object = Object::begin(out)
-        .text("state", &site.state)
-        .optional_text("job_id", site.job_id.as_deref());
-    if is_adopted {
-        object.raw("adopted", "true").end();
-    } else {
-        object.end();
-    }
-}
-
-/// Writes the members that only the current dialect has.
-pub(crate) fn write_found<'o>(
-    labels: &Labels,
-    external_id: Option<&str>,
-    out: Object<'o>,
-) -> Object<'o> {
-    out.optional_text("external_id", external_id)
-        .raw("labels", &labels.to_json())
-}
-
-fn write_stats(tenant: &Tenant, out: &mut String) {
-    match &tenant.stats {
-        None => out.push_str(counters::ZERO),
-        Some(stats) => stats.write_json(out),
-    }
-}
-
-/// Writes one member of the current dialect's answer.
-fn write_member<'o>(tenant: &Tenant, member: Member, out: Object<'o>) -> Object<'o> {
-    let name = member.name();
-    match member {
-        Member::Id => out.text(name, &tenant.id),
-        Member::Hostname => out.text(name, &tenant.hostname),
-        Member::IsEnabled => out.raw(name, boolean(tenant.is_enabled)),
-        Member::CreatedAt => out.text(name, &tenant.created_at),
-        Member::UpdatedAt => out.text(name, &tenant.updated_at),
-        Member::PlanId => out.optional_text(name, tenant.plan_id.as_deref()),
-        Member::ExternalId => out.optional_text(name, tenant.external_id.as_deref()),
-        Member::Labels => out.raw(name, &tenant.labels.to_json()),
-        Member::Limits => out.raw(name, tenant.limits.as_str()),
-        Member::Env => out.raw(name, tenant.env.as_str()),
-        Member::Stats => out.nested(name, |out| write_stats(tenant, out)),
-        Member::LastJobAt => out.optional_text(name, tenant.last_job_at.as_deref()),
-        Member::CellId => out.optional_text(name, tenant.cell_id.as_deref()),
-        Member::Site => out.nested(name, |out| write_state(&tenant.site, false, out)),
-        Member::Served => out.raw(name, boolean(is_served(tenant))),
-        Member::Holds => out.raw(name, holds(tenant)),
     }
 }

@@ -394,6 +394,7 @@ mod tests {
                 "tenant.delete",
                 "tenant.drop_tables",
                 "tenant.hold",
+                "tenant.hold",
                 "tenant.install",
                 "tenant.install",
                 "tenant.move",

@@ -48,6 +48,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0020_fewer_indexes.sql",
     "0021_site_databases.sql",
     "0022_holds.sql",
+    "0023_ends.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -306,7 +306,7 @@ impl Site {
                 "SELECT ",
                 standing!(),
                 " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, \
-                 (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
+                 (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND deletion_protection = 1) AS is_protected, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
                  EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell, "
             ),
         )
@@ -410,6 +410,8 @@ pub(crate) struct Aftermath {
     pub(crate) is_done: bool,
     /// The tenant's id as it was created. `None` if there is no such tenant.
     pub(crate) tenant_id: Option<String>,
+    /// Nothing deletes the tenant.
+    pub(crate) is_protected: bool,
     pub(crate) is_installed: bool,
     /// The site is on a cell, and not in this database.
     pub(crate) has_cell: bool,
@@ -429,6 +431,7 @@ impl Aftermath {
         Ok(Self {
             is_done: row.boolean("is_done")?,
             tenant_id: row.optional_text("tenant_id")?,
+            is_protected: row.boolean("is_protected")?,
             is_installed: row.boolean("is_installed")?,
             has_cell: row.boolean("has_cell")?,
             holds: row.boolean("holds")?,

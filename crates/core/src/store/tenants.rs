@@ -10,6 +10,7 @@ use crate::crypto::seal::Sealer;
 use crate::sql::{Batch, Sql, unexpected_result};
 use crate::store::answers::Answers;
 use crate::store::counters::{self, Counters};
+use crate::store::ends::{Ends, StoredEnds};
 use crate::store::plans;
 use crate::store::registry::{is_stale, revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
@@ -21,8 +22,7 @@ use crate::store::write::{
     write_into,
 };
 use crate::value::external_id::ExternalId;
-use crate::value::fault::{ApiError, CellConflict, Internal};
-use crate::value::hold::HoldKind;
+use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
 use crate::value::id::{CellId, PlanId, TenantId};
 use crate::value::patch::Edit;
@@ -48,6 +48,7 @@ pub(crate) struct NewTenant {
     pub(crate) labels: Labels,
     /// The tenant's cell. Only the database knows whether it exists.
     pub(crate) cell_id: Option<CellId>,
+    pub(crate) ends: Ends,
 }
 
 /// Changes to a tenant. `limits` and `env` replace the stored maps as a whole, `labels` merges (RFC 7396).
@@ -61,6 +62,7 @@ pub(crate) struct TenantPatch {
     pub(crate) external_id: Edit<ExternalId>,
     pub(crate) labels: Edit<LabelsPatch>,
     pub(crate) cell_id: Edit<CellId>,
+    pub(crate) ends: Ends,
 }
 
 /// A tenant's row, decrypted.
@@ -83,6 +85,7 @@ pub(crate) struct Tenant {
     pub(crate) site: SiteState,
     /// A JSON object with a member for each hold. `None` if it has no hold.
     pub(crate) holds: Option<String>,
+    pub(crate) ends: StoredEnds,
 }
 
 /// What the registry knows of a tenant's site.
@@ -138,7 +141,7 @@ macro_rules! members {
         concat!(
             "t.id, t.hostname, t.is_enabled, t.created_at, t.updated_at, t.plan_id, t.external_id, t.labels, t.limits, ",
             $env,
-            ", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site, t.holds"
+            ", t.stats, t.last_job_at, t.cell_id, t.site_state, t.site_job_id, t.has_site, t.holds, t.suspend_at, t.delete_at, t.deletion_protection"
         )
     };
 }
@@ -357,7 +360,7 @@ impl Tenant {
         }
     }
 
-    /// `open` decrypts the column `env`. `may_end`: the row may end before `holds`, as one that an earlier version has remembered does.
+    /// `open` decrypts the column `env`. `may_end`: the row may end before `holds` or after it, as one that an earlier version has remembered does.
     fn decode_columns(
         row: &mut Judged,
         may_end: bool,
@@ -399,6 +402,11 @@ impl Tenant {
         } else {
             sealed::holds(TABLE, &id, row.optional_text("holds")?)?
         };
+        let ends = if may_end && row.is_empty() {
+            StoredEnds::default()
+        } else {
+            StoredEnds::decode(row)?
+        };
         Ok(Some(Self {
             hostname,
             is_enabled,
@@ -413,6 +421,7 @@ impl Tenant {
             last_job_at,
             site,
             holds,
+            ends,
             cell_id,
             id,
         }))
@@ -437,7 +446,7 @@ pub(crate) fn create(
         "create_tenant",
         "id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, \
          id, hostname, is_enabled, plan_id, limits, env, external_id_is_taken, external_id, labels, \
-         cell_fits, site_is_elsewhere, adopts_kept, cell_id",
+         cell_fits, site_is_elsewhere, adopts_kept, cell_id, ends",
         "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7), \
          ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
          ?16 IS NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?13, \
@@ -446,7 +455,7 @@ pub(crate) fn create(
          ?16 IS NULL OR EXISTS (SELECT 1 FROM cells WHERE id = ?16 AND is_accepting = 1), \
          EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND NOT (job_id IS NULL AND cell_id IS ?16 AND tenant_id = ?6 COLLATE BINARY)) \
          OR (?16 IS NOT NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12))), \
-         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16)",
+         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16), ?17",
         concat!(
             holder!("id_is_there", "tenants", "id = ?6"),
             " AS id_holder, ",
@@ -472,6 +481,7 @@ pub(crate) fn create(
         new.external_id.as_ref().map(ExternalId::as_str).into(),
         new.labels.to_json().into(),
         new.cell_id.as_ref().map(CellId::as_str).into(),
+        new.ends.to_json().into(),
     ];
     let read = || get(writer, &new.id);
     Ok(ANSWERS.batch(writer, new.id.as_str(), text, (shows, true), values, read))
@@ -499,7 +509,7 @@ pub(crate) fn edit(
         "id_is_there, hostname_is_taken, plan_is_there, \
          id, hostname, is_enabled, sets_plan_id, plan_id, sets_limits, limits, sets_env, env, \
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, \
-         cell_fits, cell_is_fixed, sets_cell_id, cell_id",
+         cell_fits, cell_is_fixed, sets_cell_id, cell_id, ends",
         concat!(
             "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7 AND id <> ?6), \
              ?10 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?10), \
@@ -513,7 +523,7 @@ pub(crate) fn edit(
              ?19 AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = ?6 AND t.cell_id IS NOT ?20 AND (t.site_state IS NOT NULL \
              OR EXISTS (SELECT 1 FROM pragma_table_info(?21)) OR EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6) \
              OR EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL))), \
-             ?19, (SELECT id FROM cells WHERE id = ?20)"
+             ?19, (SELECT id FROM cells WHERE id = ?20), ?22"
         ),
         concat!(
             "id_is_there, ",
@@ -552,6 +562,7 @@ pub(crate) fn edit(
         sets_cell_id.into(),
         cell_id.into(),
         site.into(),
+        patch.ends.to_json().into(),
     ];
     let read = || get(writer, id);
     Ok(ANSWERS.batch(writer, id.as_str(), text, (shows, false), values, read))
@@ -580,71 +591,15 @@ pub(crate) fn version(row: &mut Judged) -> Result<Option<Version>, ApiError> {
     }))
 }
 
-/// Gives an installed tenant another cell. The result is a [`Moved`].
-pub(crate) fn move_to(writer: &Writer, id: &TenantId, cell: &CellId) -> Batch {
-    let text = write_into!(
-        "move_tenant",
-        "id_is_there, cell_is_there, is_free, id, cell_id",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), \
-         EXISTS (SELECT 1 FROM cells WHERE id = ?7 AND (is_accepting = 1 OR id = (SELECT cell_id FROM tenants WHERE id = ?6))), \
-         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NOT NULL AND (is_enabled = 0 OR holds -> ?8 IS NOT NULL)) \
-         AND NOT EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL), ?6, (SELECT id FROM cells WHERE id = ?7)",
-        "id_is_there, cell_is_there, is_free, \
-         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id IS NULL) AS has_none, \
-         EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND is_enabled = 1 AND holds -> ?8 IS NULL) AS is_enabled"
-    );
-    let values = [
-        id.as_str().into(),
-        cell.as_str().into(),
-        HoldKind::Maintenance.as_str().into(),
-    ];
-    write(writer, text, values)
-}
-
-/// The result of [`move_to`].
-#[derive(Debug)]
-pub(crate) struct Moved {
-    pub(crate) id_is_there: bool,
-    /// There is the cell, and it takes tenants or has this one already.
-    pub(crate) cell_is_there: bool,
-    is_free: bool,
-    has_none: bool,
-    is_enabled: bool,
-}
-
-impl Moved {
-    /// Reads the row.
-    pub(crate) fn decode(mut row: Written) -> Result<Self, ApiError> {
-        Ok(Self {
-            id_is_there: row.obstacle("id_is_there", true)?,
-            cell_is_there: row.obstacle("cell_is_there", true)?,
-            is_free: row.obstacle("is_free", true)?,
-            has_none: row.obstacle("has_none", false)?,
-            is_enabled: row.obstacle("is_enabled", false)?,
-        })
-    }
-
-    /// The reason why the tenant stays.
-    pub(crate) fn obstacle(&self) -> Option<CellConflict> {
-        match self {
-            Self { is_free: true, .. } => None,
-            Self { has_none: true, .. } => Some(CellConflict::NoCell),
-            Self {
-                is_enabled: true, ..
-            } => Some(CellConflict::Enabled),
-            _ => Some(CellConflict::UnderWay),
-        }
-    }
-}
-
-/// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is a row of [`write::was_there`](crate::store::write::was_there).
+/// Deletes a tenant and keeps its tables. The audit entry says whether it had any. The result is whether it is there, and whether it is protected.
 pub(crate) fn delete(writer: &Writer, id: &TenantId, prefix: &TablePrefix) -> Batch {
     let site = site_schema::key(prefix, id);
     let text = write_into!(
         "delete_tenant",
-        "id_is_there, site_is_there, id",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM pragma_table_info(?7)), ?6",
-        "id_is_there"
+        "id_is_there, is_protected, site_is_there, id",
+        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND deletion_protection = 1), \
+         EXISTS (SELECT 1 FROM pragma_table_info(?7)), ?6",
+        "id_is_there, is_protected"
     );
     let text = WriteText {
         is_stale: Some(is_stale!("tenants")),
@@ -682,6 +637,7 @@ impl TenantPatch {
             external_id,
             labels,
             cell_id,
+            ends,
         } = self;
         hostname.is_none()
             && is_enabled.is_none()
@@ -691,6 +647,7 @@ impl TenantPatch {
             && external_id.keeps()
             && labels.keeps()
             && cell_id.keeps()
+            && ends.keep()
     }
 }
 

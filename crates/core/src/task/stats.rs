@@ -1,6 +1,7 @@
 //! Statistics (contract §5 and §8): counts a tenant's own tables, and keeps the result in the tenant's row.
 //!
-//! The first batch of [`Refresh`] chooses the tenants whose last turn is longest ago, and notes their turn in the same statement. So they
+//! A run of the cron trigger first carries out what is past its time ([`ends::carry_out`]), each minute, and goes on only every ten minutes. Then the
+//! first batch of [`Refresh`] chooses the tenants whose last turn is longest ago, and notes their turn in the same statement. So they
 //! come last in the next run, whatever happens now: a site that cannot be counted (a table is missing or broken) does not come first for
 //! ever. Only tenants that may have a site (`has_site`) are chosen. If one turns out to have none, it is not chosen again.
 //!
@@ -27,7 +28,7 @@ use crate::store::counters::COUNTERS;
 use crate::store::site_databases::{self as databases, Place, dropped};
 use crate::store::site_schema as schema;
 use crate::store::sites::is_moved;
-use crate::store::{feed, idempotency, moves, work};
+use crate::store::{ends, feed, idempotency, moves, work};
 use crate::task::moves::{Moved, Moves};
 use crate::task::{TaskError, results, rows};
 use crate::value::clock::Timestamp;
@@ -45,6 +46,9 @@ pub enum Which {
     /// At most so many tenants: first those that never had a turn, then those whose last turn is longest ago. No tenant whose last turn is
     /// less than `TENANTS_STATS_MIN_AGE` seconds ago.
     Oldest(u32),
+    /// Those of the cron trigger: what [`Self::Oldest`] is, every ten minutes. However often the trigger runs, it first carries out what is past its
+    /// time: the ends of holds, and tenants' `suspend_at` and `delete_at`.
+    Due(u32),
 }
 
 /// The result of a run.
@@ -75,6 +79,8 @@ pub struct Refresh {
     which: Which,
     slice: usize,
     batch: Batch,
+    /// The batch of the work that is not due each minute, which ends with the choice.
+    due: Option<Batch>,
     stage: Stage,
     current: Vec<TenantId>,
     /// The tenants to count in slices.
@@ -97,6 +103,8 @@ pub struct Refresh {
 /// The meaning of the current batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// It carries out what is past its time, and asks whether the rest is due.
+    CarryingOut,
     /// It chooses tenants.
     Choosing,
     /// It counts the tenants of `current`.
@@ -117,20 +125,21 @@ enum Stage {
 
 impl Refresh {
     /// Begins. `now` becomes `last_job_at`. `slice` is the number of tenants that one batch counts; 0 means 1. A run takes one statement to
-    /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted. That of the cron trigger takes eight more.
-    /// If each site has a database of its own, two more find the writes that were cut off and the site to move. Each of those writes takes two
-    /// batches, and moves take up to 80 in a run.
+    /// choose, at most two for each chosen tenant, and one for each 500 tenants that could not be counted. [`Which::Oldest`] takes eight more for
+    /// what has expired, and [`Which::Due`] one more. If each site has a database of its own, two more find the writes that were cut off and the site
+    /// to move. Each of those writes takes two batches, and moves take up to 80 in a run.
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
+        let is_paced = matches!(which, Which::Due(_));
         let which = match which {
-            Which::Oldest(limit) => Which::Oldest(limit.min(MOST_CHOSEN)),
+            Which::Oldest(limit) | Which::Due(limit) => Which::Oldest(limit.min(MOST_CHOSEN)),
             other => other,
         };
         let choice = choose(&prefix, now, &which, config.stats_min_age_s);
         let batch = match which {
             // The cron trigger also ends and deletes what is past its time.
-            Which::Oldest(_) => {
+            Which::Oldest(_) | Which::Due(_) => {
                 let at = now.as_str();
                 let entries = config.audit_days.map(|days| audit::sweep(now, days));
                 let sweeps = [
@@ -155,13 +164,20 @@ impl Refresh {
         } else {
             batch
         };
+        let (stage, batch, due) = if is_paced {
+            let first = Batch::one(ends::carry_out(now));
+            (Stage::CarryingOut, first, Some(batch))
+        } else {
+            (Stage::Choosing, batch, None)
+        };
         Self {
             prefix,
             now: now.clone(),
             which,
             slice: usize::try_from(slice.max(1)).unwrap_or(usize::MAX),
             batch,
-            stage: Stage::Choosing,
+            due,
+            stage,
             current: Vec::new(),
             small: Vec::new(),
             alone: Vec::new(),
@@ -404,6 +420,19 @@ impl Machine for Refresh {
 
     fn resume(mut self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
         let taken = match self.stage {
+            Stage::CarryingOut => {
+                let is_due = results(outcome, &self.batch)
+                    .and_then(|mut results| ends::is_due(&mut results));
+                return match (is_due, self.due.take()) {
+                    (Ok(true), Some(batch)) => {
+                        self.stage = Stage::Choosing;
+                        self.batch = batch;
+                        Step::Run(self)
+                    }
+                    (Ok(_), _) => Step::Done(Ok(self.report)),
+                    (Err(error), _) => Step::Done(Err(error.into())),
+                };
+            }
             Stage::Choosing => {
                 results(outcome, &self.batch).and_then(|mut results| self.take(&mut results))
             }
@@ -484,7 +513,7 @@ fn choose(prefix: &TablePrefix, now: &Timestamp, which: &Which, min_age_s: u32) 
         Which::All => sql.sql(concat!("has_site = 1 OR ", site!())),
         // Two walks along the index, each with its own end: never counted (`NULL`), then counted long ago, the oldest first. The index
         // covers only tenants that may have a site.
-        Which::Oldest(limit) => sql
+        Which::Oldest(limit) | Which::Due(limit) => sql
             .sql(
                 "id IN (SELECT id FROM (SELECT id FROM tenants WHERE has_site = 1 AND stats_turn_at IS NULL LIMIT ?4) \
                  UNION ALL SELECT id FROM (SELECT id FROM tenants WHERE has_site = 1 AND stats_turn_at <= datetime(?1, ?5) \

@@ -79,6 +79,8 @@ pub enum ApiError {
     AlreadyInstalled,
     /// The tables of a deleted tenant with this id still exist, and a new tenant must not get them (`TENANTS_REUSED_ID`).
     SiteExists(Vec<FieldError>),
+    /// The tenant is protected from deletion.
+    DeletionProtected,
     /// A cell or a job is in a state that does not allow the request.
     Cell(CellConflict),
     /// The cell could not do the job that the request waited for.

@@ -347,6 +347,7 @@ read!(A, B, C, D, E, F);
 read!(A, B, C, D, E, F, G);
 read!(A, B, C, D, E, F, G, H);
 read!(A, B, C, D, E, F, G, H, I);
+read!(A, B, C, D, E, F, G, H, I, J);
 
 /// Whether two values are the same string, however it is escaped, or the same text.
 fn same(one: &RawValue, other: &RawValue) -> bool {

@@ -85,11 +85,14 @@ pub(crate) enum Member {
     Site,
     Served,
     Holds,
+    SuspendAt,
+    DeleteAt,
+    DeletionProtection,
 }
 
 impl Member {
     /// Every member, in the order of the answer.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Id,
         Self::Hostname,
         Self::IsEnabled,
@@ -106,6 +109,9 @@ impl Member {
         Self::Site,
         Self::Served,
         Self::Holds,
+        Self::SuspendAt,
+        Self::DeleteAt,
+        Self::DeletionProtection,
     ];
 
     /// The member's name in the current dialect.
@@ -127,6 +133,9 @@ impl Member {
             Self::Site => "site",
             Self::Served => "served",
             Self::Holds => "holds",
+            Self::SuspendAt => "suspend_at",
+            Self::DeleteAt => "delete_at",
+            Self::DeletionProtection => "deletion_protection",
         }
     }
 }

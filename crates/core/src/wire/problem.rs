@@ -85,6 +85,7 @@ codes! {
     MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
     Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
     SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and `TENANTS_REUSED_ID` is `refuse`.";
+    DeletionProtected = 409 "deletion_protected", "Conflict": "The tenant has `deletion_protection`. Set it to `false` first.";
     CellInUse = 409 "cell_in_use", "Conflict": "The cell has tenants, tables of deleted tenants, or unfinished jobs.";
     CellConflict = 409 "cell_conflict", "Conflict": "The tenant's cell or an unfinished job of it does not allow the request.";
     JobUnderWay = 409 "job_under_way", "Conflict": "The tenant has an unfinished job.";
@@ -125,6 +126,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Self::Conflict(_) | Self::AlreadyInstalled => Code::Conflict,
             Self::SiteExists(_) => Code::SiteExists,
+            Self::DeletionProtected => Code::DeletionProtected,
             Self::Cell(conflict) => conflict.code(),
             Self::CursorGone => Code::CursorGone,
             Self::JobFailed { .. } => Code::JobFailed,
@@ -195,6 +197,7 @@ impl ApiError {
             }
             Self::AlreadyInstalled => "the tenant is installed already".into(),
             Self::SiteExists(_) => "a deleted tenant with this id has left its tables".into(),
+            Self::DeletionProtected => "the tenant is protected from deletion".into(),
             Self::Cell(conflict) => conflict.detail().into(),
             Self::CursorGone => {
                 "the cursor is of another time of the database; begin again without one".into()
@@ -251,6 +254,7 @@ impl ApiError {
             | Self::Conflict(_)
             | Self::AlreadyInstalled
             | Self::SiteExists(_)
+            | Self::DeletionProtected
             | Self::Cell(_)
             | Self::CursorGone => None,
         }

@@ -44,6 +44,10 @@ pub(crate) enum Rule {
     HoldMessage,
     /// The end of a hold, or `null`.
     HoldEnd,
+    /// When a tenant is suspended, or `null`.
+    SuspendAt,
+    /// When a tenant is deleted, or `null`.
+    DeleteAt,
     CellId,
     /// The cell of a tenant: a cell that takes tenants; `null` for none.
     CellOfTenant,

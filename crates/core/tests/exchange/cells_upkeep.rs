@@ -12,8 +12,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// Runs the cron trigger.
 fn cron(host: &mut Host) {
-    let task = host.api.begin_stats(host.now).unwrap();
-    host.complete(task);
+    host.cron();
 }
 
 /// Runs it twice, and compares what both leave.

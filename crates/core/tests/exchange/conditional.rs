@@ -254,7 +254,7 @@ fn the_tags_stand_for_these_members() {
     for (ask, expected) in [
         (
             get("/tenants/a"),
-            "cell_id created_at env external_id holds hostname id is_enabled labels last_job_at limits plan_id served site stats updated_at",
+            "cell_id created_at delete_at deletion_protection env external_id holds hostname id is_enabled labels last_job_at limits plan_id served site stats suspend_at updated_at",
         ),
         (
             get("/tenants/a").legacy(),

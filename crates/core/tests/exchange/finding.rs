@@ -365,7 +365,7 @@ fn a_link_keeps_every_parameter() {
 fn fields_shorten_the_answer_and_without_env_none_is_decrypted() {
     let mut host = host_with_five();
     let whole = host.expect(200, &get("/tenants")).body;
-    let all = "id,hostname,is_enabled,created_at,updated_at,plan_id,external_id,labels,limits,env,stats,last_job_at,cell_id,site,served,holds";
+    let all = "id,hostname,is_enabled,created_at,updated_at,plan_id,external_id,labels,limits,env,stats,last_job_at,cell_id,site,served,holds,suspend_at,delete_at,deletion_protection";
     let got = host.expect(200, &get(&format!("/tenants?fields={all}")));
     assert_eq!(got.body, whole, "all members are the whole answer");
     let got = host.expect(200, &get("/tenants?fields=hostname,id&id=a"));

@@ -204,11 +204,16 @@ fn a_response_that_an_earlier_version_remembered_has_no_hold() {
         .prefer("return=representation")
         .idempotency_key("k-1");
     let first = host.expect(200, &ask);
-    host.sql(
-        "UPDATE idempotency SET answer = json_remove(answer, '$[#-1]')",
-        &[],
-    );
-    assert_eq!(host.expect(200, &ask).body, first.body);
+    // One before the times and the protection, and then one before the holds.
+    for members in [3, 1] {
+        for _ in 0..members {
+            host.sql(
+                "UPDATE idempotency SET answer = json_remove(answer, '$[#-1]')",
+                &[],
+            );
+        }
+        assert_eq!(host.expect(200, &ask).body, first.body);
+    }
 }
 
 #[test]
@@ -303,6 +308,9 @@ fn the_cron_trigger_lifts_many_in_slices() {
          SELECT 't' || n, 't' || n, 1, '', '', 0, holds, hold_until FROM c, tenants WHERE id = 'a'",
         &[],
     );
+    // Only the work of each minute is due then.
+    host.now = END - 60;
+    cron(&mut host);
     host.now = END;
     let held = |host: &Host| host.one("SELECT count(*) FROM tenants WHERE holds IS NOT NULL");
     assert_eq!(held(&host), Value::Integer(250));

@@ -167,6 +167,7 @@ fn of_problem(json: &Json, status: u16, request_id: &str, installed: bool, legac
         "agent_conflict",
         "cell_conflict",
         "cell_in_use",
+        "deletion_protected",
         "job_not_waiting",
         "job_under_way",
         "lease_lost",

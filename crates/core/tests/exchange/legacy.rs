@@ -115,6 +115,9 @@ fn a_tenant_is_read_and_written_under_legacy_names() {
     assert_eq!(fields.remove("site"), Some(site));
     assert_eq!(fields.remove("served"), Some(json!(true)));
     assert_eq!(fields.remove("holds"), Some(json!({})));
+    assert_eq!(fields.remove("suspend_at"), Some(json!(null)));
+    assert_eq!(fields.remove("delete_at"), Some(json!(null)));
+    assert_eq!(fields.remove("deletion_protection"), Some(json!(false)));
     assert_eq!(
         fields.insert("is_enabled".into(), json!(1)),
         Some(json!(true))

@@ -26,6 +26,7 @@ mod conditional;
 mod costs;
 mod cuts;
 mod described;
+mod ends;
 mod events;
 mod failures;
 mod finding;

@@ -26,12 +26,12 @@ fn filled(ask: &Ask) -> Host {
 fn read_rows() -> Vec<(Ask, usize, &'static str)> {
     vec![
         (post("/auth/verify", ""), 0, "siTtbtT"),
-        (get("/tenants"), 0, "sTtbttTTtTTTTTTTbT"),
-        (get("/tenants?limit=1"), 0, "sTtbttTTtTTTTTTTbT"),
-        (get("/tenants/a"), 0, "sTtbttTTtTTTTTTTbTt"),
-        (head("/tenants/a"), 0, "sTtbttTTtTTTTTTTbTt"),
+        (get("/tenants"), 0, "sTtbttTTtTTTTTTTbTTTb"),
+        (get("/tenants?limit=1"), 0, "sTtbttTTtTTTTTTTbTTTb"),
+        (get("/tenants/a"), 0, "sTtbttTTtTTTTTTTbTTTbt"),
+        (head("/tenants/a"), 0, "sTtbttTTtTTTTTTTbTTTbt"),
         (get("/tenants?q=a&count=true"), 0, "s"),
-        (get("/tenants?q=a&count=true"), 1, "sTtbttTTtTTTTTTTbT"),
+        (get("/tenants?q=a&count=true"), 1, "sTtbttTTtTTTTTTTbTTTb"),
         (get("/tenants?q=a&count=true"), 2, "i"),
         (get("/tenants/a/settings"), 0, "sTbTTTTT"),
         (get("/tenants/_"), 0, "s"),
@@ -59,8 +59,8 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
             0,
             "sbbTTbbbb____",
         ),
-        (delete("/tenants/a"), 0, "sbb"),
-        (delete("/tenants/c"), 0, "sbb"),
+        (delete("/tenants/a"), 0, "sbbb"),
+        (delete("/tenants/c"), 0, "sbbb"),
         (install("a"), 17, "ttt"),
         (reset("b"), 0, "t"),
         (
@@ -119,6 +119,7 @@ fn a_mistyped_column_of_the_look_after_a_failure_is_a_500() {
             "standing",
             "is_done",
             "tenant_id",
+            "is_protected",
             "is_installed",
             "has_cell",
             "holds",
@@ -130,7 +131,7 @@ fn a_mistyped_column_of_the_look_after_a_failure_is_a_500() {
             let exchange = host.exchange(&ask);
             let look = host.ask_why(&ask, exchange, "the network");
             let mut rows = host.run(look.batch()).unwrap();
-            assert_eq!(rows[0][0].len(), 6);
+            assert_eq!(rows[0][0].len(), 7);
             rows[0][0][column] = Value::Integer(7);
             let got = host.finish_why(&ask, look, Ok(rows));
             assert_unexpected_rows(&got, name);

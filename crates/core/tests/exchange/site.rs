@@ -544,7 +544,7 @@ fn a_new_tenant_that_takes_over_tables_is_told_so_and_the_log_has_a_warning() {
     assert!(
         again
             .body
-            .ends_with(r#","last_job_at":null,"cell_id":null,"site":{"state":"installed","job_id":null,"adopted":true},"served":true,"holds":{}}"#),
+            .ends_with(r#","last_job_at":null,"cell_id":null,"site":{"state":"installed","job_id":null,"adopted":true},"served":true,"holds":{},"suspend_at":null,"delete_at":null,"deletion_protection":false}"#),
         "{}",
         again.body
     );

@@ -553,6 +553,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         &mut host,
         oldest,
     );
+    groups.push(crate::ends::work_of_each_minute(&mut host));
     // The cells of a few marks to prune, and the holds of a tenant.
     let few = [
         &site[..],

@@ -562,8 +562,8 @@ fn no_tenant_is_counted_again_within_the_minimum_age() {
     let mut host = with_tables(&ids(3));
     host.configure(&[("TENANTS_STATS_MIN_AGE", "")]);
     let counted = |host: &mut Host, now| {
-        let task = host.api.begin_stats(now).unwrap();
-        run(host, task).0.unwrap().counted
+        host.now = now;
+        host.cron().counted
     };
     assert_eq!(counted(&mut host, NOW), 3);
     assert_eq!(counted(&mut host, NOW + 3_599), 0);
@@ -719,8 +719,8 @@ fn a_malformed_stored_id_is_reported() {
 fn a_run_of_the_cron_trigger_counts_as_many_tenants_as_configured() {
     let mut host = with_tables(&ids(30));
     let counted = |host: &mut Host, now| {
-        let task = host.api.begin_stats(now).unwrap();
-        run(host, task).0.unwrap().counted
+        host.now = now;
+        host.cron().counted
     };
     assert_eq!(counted(&mut host, NOW), 20);
     host.configure(&[("TENANTS_STATS_PER_RUN", "7")]);

@@ -247,7 +247,7 @@ fn a_tenant_with_only_the_required_fields_is_created() {
     let body = r#"{"id":"Abc","hostname":"A.Example.COM","is_enabled":true}"#;
     let got = host.expect(201, &post("/tenants", body));
     let expected = format!(
-        r#"{{"id":"Abc","hostname":"a.example.com","is_enabled":true,"created_at":"{NOW_TEXT}","updated_at":"{NOW_TEXT}","plan_id":null,"external_id":null,"labels":{{}},"limits":{{}},"env":{{}},"stats":{NO_STATS},"last_job_at":null,"cell_id":null,"site":{{"state":"none","job_id":null}},"served":true,"holds":{{}}}}"#
+        r#"{{"id":"Abc","hostname":"a.example.com","is_enabled":true,"created_at":"{NOW_TEXT}","updated_at":"{NOW_TEXT}","plan_id":null,"external_id":null,"labels":{{}},"limits":{{}},"env":{{}},"stats":{NO_STATS},"last_job_at":null,"cell_id":null,"site":{{"state":"none","job_id":null}},"served":true,"holds":{{}},"suspend_at":null,"delete_at":null,"deletion_protection":false}}"#
     );
     assert_eq!(got.body, expected);
     assert_eq!(got.header("location"), Some("/_/api/4/tenants/Abc"));
@@ -265,7 +265,7 @@ fn a_tenant_with_all_fields_is_created() {
     let body = r#"{"env":{"B":"hidden é\n🐘","A":-0.50},"limits":{"Y":true,"X":1e3,"W":""},"plan_id":"bASIC","is_enabled":false,"hostname":"a.example.com","id":"a"}"#;
     let got = host.expect(201, &post("/tenants", body));
     let expected = format!(
-        r#"{{"id":"a","hostname":"a.example.com","is_enabled":false,"created_at":"{NOW_TEXT}","updated_at":"{NOW_TEXT}","plan_id":"Basic","external_id":null,"labels":{{}},"limits":{{"W":"","X":"1e3","Y":"true"}},"env":{{"A":"-0.50","B":"hidden é\n🐘"}},"stats":{NO_STATS},"last_job_at":null,"cell_id":null,"site":{{"state":"none","job_id":null}},"served":false,"holds":{{}}}}"#
+        r#"{{"id":"a","hostname":"a.example.com","is_enabled":false,"created_at":"{NOW_TEXT}","updated_at":"{NOW_TEXT}","plan_id":"Basic","external_id":null,"labels":{{}},"limits":{{"W":"","X":"1e3","Y":"true"}},"env":{{"A":"-0.50","B":"hidden é\n🐘"}},"stats":{NO_STATS},"last_job_at":null,"cell_id":null,"site":{{"state":"none","job_id":null}},"served":false,"holds":{{}},"suspend_at":null,"delete_at":null,"deletion_protection":false}}"#
     );
     assert_eq!(got.body, expected);
     assert_eq!(host.expect(200, &get("/tenants/a")).body, expected);

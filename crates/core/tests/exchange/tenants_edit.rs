@@ -119,7 +119,7 @@ fn a_patch_without_a_field_is_a_422() {
             "Unprocessable Content",
             "one field is not as expected",
             "invalid",
-            r#"[{"pointer":"","detail":"expected at least one of hostname, is_enabled, plan_id, external_id, labels, limits, env, cell_id"}]"#
+            r#"[{"pointer":"","detail":"expected at least one of hostname, is_enabled, plan_id, external_id, labels, limits, env, cell_id, suspend_at, delete_at, deletion_protection"}]"#
         )
     );
 }

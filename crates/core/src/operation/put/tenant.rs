@@ -10,7 +10,8 @@ use crate::auth::Caller;
 use crate::config::ReusedId;
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Pending};
-use crate::operation::tenants::{ADOPTED, NewObstacles, Values, read_new, to_json, to_json_of_new};
+use crate::operation::tenant_json::{to_json, to_json_of_new};
+use crate::operation::tenants::{ADOPTED, NewObstacles, Values, read_new};
 use crate::sql::{Batch, Sql};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
@@ -36,9 +37,10 @@ struct WantedTenant {
 
 /// `PUT /tenants/{id}`
 pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let now = call.caller.now();
     let mut fields = call.fields()?;
     let id = fields.in_path(TenantId::parse(call.id));
-    let (new, cell_id) = read_new(fields, id, call.hostnames, call.cells)?;
+    let (new, cell_id) = read_new(fields, id, call.hostnames, call.cells, now)?;
     let wanted = WantedTenant {
         new,
         cell_id,
@@ -87,6 +89,7 @@ impl WantedTenant {
                 Edit::Clear if has_cell(None) => Edit::Keep,
                 other => other.clone(),
             },
+            ends: new.ends.change_of(&stored.ends),
         }
     }
 }
