@@ -149,6 +149,41 @@ BEGIN
   DELETE FROM plan_labels WHERE plan_id = OLD.id;
 END;
 
+-- Hostnames of tenants besides their own: the site answers there too, or the visitor is sent to the tenant's own hostname.
+CREATE TABLE tenant_hostnames (
+  tenant_id TEXT NOT NULL COLLATE NOCASE CHECK (length(tenant_id) BETWEEN 1 AND 16 AND tenant_id NOT GLOB '*[^A-Za-z0-9_-]*'),
+  hostname TEXT NOT NULL CHECK (length(hostname) BETWEEN 1 AND 255 AND hostname NOT GLOB '*[^a-z0-9.-]*'),
+  kind TEXT NOT NULL CHECK (kind IN ('alias', 'redirect')),
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  PRIMARY KEY (tenant_id, hostname)
+) STRICT, WITHOUT ROWID;
+-- A hostname belongs to one tenant. The statements that write see to it, and name who has it.
+CREATE UNIQUE INDEX tenant_hostnames_taken ON tenant_hostnames (hostname);
+
+-- No tenant's own hostname may be another's further one. The statements of the service refuse that themselves and name the holder. These triggers stop
+-- a Worker that is older than the table: its whole batch fails.
+CREATE TRIGGER tenant_created_on_free_hostname BEFORE INSERT ON tenants
+WHEN EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname)
+BEGIN
+  SELECT RAISE(ABORT, 'the hostname is taken');
+END;
+CREATE TRIGGER tenant_moved_to_free_hostname BEFORE UPDATE OF hostname ON tenants
+WHEN NEW.hostname <> OLD.hostname AND EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND tenant_id <> NEW.id)
+BEGIN
+  SELECT RAISE(ABORT, 'the hostname is taken');
+END;
+-- A tenant may make a further hostname of its own its main one.
+CREATE TRIGGER tenant_hostname_promoted AFTER UPDATE OF hostname ON tenants
+WHEN NEW.hostname <> OLD.hostname
+BEGIN
+  DELETE FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname;
+END;
+CREATE TRIGGER tenant_hostnames_deleted AFTER DELETE ON tenants
+BEGIN
+  DELETE FROM tenant_hostnames WHERE tenant_id = OLD.id;
+END;
+
 -- The audit log: who did what to which subject, when, in which request. It never holds a body. An entry shares the transaction of its change.
 -- AUTOINCREMENT only ever counts up, so the newest id is also the revision of all tables above.
 CREATE TABLE audit_log (
@@ -378,6 +413,26 @@ BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
   UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1)
     WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE plan_id = NEW.id AND cell_id IS NOT NULL);
+END;
+
+-- A cell's site answers at its tenant's aliases, too.
+CREATE TRIGGER cell_hostname_added AFTER INSERT ON tenant_hostnames
+WHEN EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND cell_id IS NOT NULL)
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = NEW.tenant_id);
+END;
+CREATE TRIGGER cell_hostname_edited AFTER UPDATE ON tenant_hostnames
+WHEN NEW.kind <> OLD.kind AND EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND cell_id IS NOT NULL)
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = NEW.tenant_id);
+END;
+CREATE TRIGGER cell_hostname_deleted AFTER DELETE ON tenant_hostnames
+WHEN EXISTS (SELECT 1 FROM tenants WHERE id = OLD.tenant_id AND cell_id IS NOT NULL)
+BEGIN
+  UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = OLD.tenant_id);
 END;
 
 -- What a job's state says about its tenant's site. A site that refuses an installation is installed already.

@@ -179,6 +179,37 @@ CREATE TRIGGER holds_swept AFTER UPDATE OF swept_at ON registry BEGIN
     WHERE t.hold_until <= NEW.swept_at AND json_extract(h.value, '$.until') <= NEW.swept_at ORDER BY t.hold_until LIMIT 200;
 END;
 
+-- Further hostnames of a tenant. `has_room`: it has not too many. `is_same`: it has this one as this kind, so there is nothing to write. `is_new`: it
+-- does not have it yet.
+CREATE VIEW put_hostname (
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, has_room, is_same, is_new, id, hostname, kind, precondition_fails, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER put_hostname_done INSTEAD OF INSERT ON put_hostname
+WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.has_room AND NOT NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.is_new, 'hostname_added', 'hostname_changed'), 'hostnames');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at) SELECT id, NEW.hostname, NEW.kind, NEW.now, NEW.now FROM tenants WHERE id = NEW.id ON CONFLICT (tenant_id, hostname) DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at;
+END;
+CREATE TRIGGER put_hostname_same INSTEAD OF INSERT ON put_hostname
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
+END;
+
+CREATE VIEW delete_hostname (
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_there, id, hostname, precondition_fails, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_hostname_done INSTEAD OF INSERT ON delete_hostname
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.hostname_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, 'hostname_deleted', 'hostnames');
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+  DELETE FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname;
+END;
+
 CREATE VIEW create_plan (
   key_id, request_id, now, key_stands, id_is_there, id, name, description, limits, env, external_id_is_taken, external_id, labels, is_trial,
   token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret

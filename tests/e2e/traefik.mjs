@@ -159,14 +159,15 @@ export async function startTraefik({ api, headers = {}, edit }) {
     },
 
     /** Sends an HTTPS request to a hostname. Resolves with the status, and with the stand-in's response if the request reached it. */
-    ask: (hostname, where = '/', headers = {}) => new Promise((resolve, reject) => {
+    ask: (hostname, where = '/', headers = {}, method = 'GET') => new Promise((resolve, reject) => {
       const request = https.request({
-        host: '127.0.0.1', port, path: where, servername: hostname, headers: { Host: hostname, ...headers }, rejectUnauthorized: false, agent: false, timeout: 10_000,
+        host: '127.0.0.1', port, method, path: where, servername: hostname.split(':')[0], headers: { Host: hostname, ...headers }, rejectUnauthorized: false, agent: false, timeout: 10_000,
       }, (response) => {
         const chunks = []
         response.on('data', (c) => chunks.push(c)).on('error', reject).on('end', () => {
           const text = Buffer.concat(chunks).toString()
-          resolve({ status: response.statusCode, reached: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : undefined })
+          const { location } = response.headers
+          resolve({ status: response.statusCode, ...(location && { location }), reached: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : undefined })
         })
       })
       request.on('timeout', () => request.destroy(new Error(`${hostname}: no answer`))).on('error', reject).end()

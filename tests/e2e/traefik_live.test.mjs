@@ -107,6 +107,40 @@ describe('a real Traefik', () => {
     for (const stranger of ['nobody.example', 'x', 'star.example.com', 'at.example.com']) assert.equal((await traefik.ask(stranger)).status, 404, stranger)
   })
 
+  test('an alias shows the site, and a redirect leads there with the path and the query', { skip, timeout: 200_000 }, async () => {
+    const standIn = await startStandIn()
+    const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true' } })
+    const add = (id, hostname, kind) => api.expect(201, 'PUT', `/tenants/${id}/hostnames/${hostname}`, { body: { kind } })
+    const redirection = async (host, path, method) => {
+      const { status, location } = await traefik.ask(host, path, {}, method)
+      return [status, location]
+    }
+    await api.tenant({ id: 'On', hostname: 'on.example.com' })
+    await add('on', 'alias.example', 'alias')
+    await add('on', 'old.example', 'redirect')
+    for (let n = 0; n < 98; n++) await add('on', `${'a'.repeat(60)}.${'b'.repeat(60)}.n${n}.example`, n % 2 ? 'alias' : 'redirect')
+    const traefik = await startTraefik({ api })
+    const { routers } = await enabled(traefik)
+    assert.equal(Object.keys(routers).length, 2 + 50)
+    await traefik.until(200, 'on.example.com')
+    assert.deepEqual((await traefik.ask('alias.example', '/a%2Fb?c=d')).reached, { host: 'alias.example', path: '/a%2Fb?c=d', proto: 'https' })
+    assert.equal((await traefik.ask(`${'a'.repeat(60)}.${'b'.repeat(60)}.n97.example`)).status, 200)
+    const seen = standIn.seen.length
+    assert.deepEqual(await redirection('old.example', '/a%2Fb?c=d&e=%20'), [301, 'https://on.example.com/a%2Fb?c=d&e=%20'])
+    assert.deepEqual(await redirection('OLD.example', '/'), [301, 'https://on.example.com/'])
+    assert.deepEqual(await redirection('old.example:8443', '//evil.example/x'), [301, 'https://on.example.com:8443/evil.example/x'])
+    for (const method of ['POST', 'PUT', 'HEAD']) assert.deepEqual(await redirection('old.example', '/x?y', method), [308, 'https://on.example.com/x?y'], method)
+    assert.equal(standIn.seen.length, seen, 'a redirect does not reach PHP')
+    assert.notEqual((await redirection('old.example:x@evil.example', '/'))[0], 301)
+
+    await api.expect(200, 'PUT', '/tenants/on/hostnames/old.example', { body: { kind: 'alias' } })
+    await traefik.until(200, 'old.example')
+    await api.expect(204, 'DELETE', '/tenants/on/hostnames/alias.example')
+    await traefik.until(404, 'alias.example')
+    await api.expect(204, 'PATCH', '/tenants/on', { body: { is_enabled: false } })
+    await traefik.until(404, 'old.example')
+  })
+
   describe('headers whose names PHP reads as X-Forwarded-…', { skip: skip || missing('php', '--version') }, () => {
     // RFC 9110 allows these in a header's name, besides letters, digits and the dash. PHP turns each into an underscore.
     const characters = [..."!#$%&'*+.^_`|~"]

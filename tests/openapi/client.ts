@@ -71,6 +71,11 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   expect(ok(await client.GET('/_/api/4/tenants/{id}', tenant)).holds['maintenance']?.reason === 'a move', 'the hold')
   done(await client.DELETE('/_/api/4/tenants/{id}/holds/{kind}', held))
 
+  const alias = { params: { path: { ...tenant.params.path, hostname: 'alias.example.com' } } } as const
+  expect(ok(await client.PUT('/_/api/4/tenants/{id}/hostnames/{hostname}', { ...alias, body: { kind: 'alias' } })).kind === 'alias', 'the alias')
+  expect(ok(await client.GET('/_/api/4/tenants/{id}/hostnames', tenant))[0]?.hostname === 'alias.example.com', 'the list of hostnames')
+  done(await client.DELETE('/_/api/4/tenants/{id}/hostnames/{hostname}', alias))
+
   done(await client.PATCH('/_/api/4/tenants/{id}', { ...tenant, body: { plan_id: null, labels: { region: null } } }))
   done(await client.PATCH('/_/api/4/tenants-plans/{id}', { ...plan, body: { limits: null } }))
   const last = ok(await client.GET('/_/api/4/tenants/{id}', tenant))

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
-    ListArgs, audit, backup, cell, completions, config, env, events, export, hold, import, init,
-    job, key, key_import, orphans, plan, restore, site, site_move, stats, status, tenant,
+    ListArgs, audit, backup, cell, completions, config, env, events, export, hold, hostname,
+    import, init, job, key, key_import, orphans, plan, restore, site, site_move, stats, status,
+    tenant,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -40,7 +41,17 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Tenants",
         &[
-            "create", "get", "list", "edit", "delete", "hold", "release", "settings",
+            "create",
+            "get",
+            "list",
+            "edit",
+            "delete",
+            "hold",
+            "release",
+            "hostnames",
+            "hostname:add",
+            "hostname:delete",
+            "settings",
         ],
     ),
     (
@@ -417,6 +428,25 @@ pub enum Command {
     /// Lift a hold
     #[command(after_help = "Example:\n  tenants release --id acme --kind non_payment")]
     Release(hold::ReleaseArgs),
+
+    /// List the hostnames that a tenant has besides its own
+    #[command(after_help = "Example:\n  tenants hostnames --id acme")]
+    Hostnames(hostname::ListArgs),
+
+    /// Give a tenant another hostname, or change its kind
+    #[command(
+        name = "hostname:add",
+        after_help = "Examples:\n  tenants hostname:add --id acme --hostname photos.acme.example\n  \
+                      tenants hostname:add --id acme --hostname www.acme.example --kind redirect"
+    )]
+    HostnameAdd(hostname::AddArgs),
+
+    /// Take a hostname from a tenant
+    #[command(
+        name = "hostname:delete",
+        after_help = "Example:\n  tenants hostname:delete --id acme --hostname photos.acme.example"
+    )]
+    HostnameDelete(hostname::DeleteArgs),
 
     /// Make or change a cell, a Chevereto installation
     #[command(

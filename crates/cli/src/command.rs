@@ -26,6 +26,7 @@ pub mod env;
 pub mod events;
 pub mod export;
 pub mod hold;
+pub mod hostname;
 pub mod import;
 pub mod init;
 pub mod job;

@@ -36,6 +36,14 @@ const WRITES: &[(&[&str], &str)] = &[
         "DELETE /_/api/4/tenants/a/holds/abuse",
     ),
     (
+        &["hostname:add", "--id=a", "--hostname=B.example"],
+        "PUT /_/api/4/tenants/a/hostnames/b.example",
+    ),
+    (
+        &["hostname:delete", "--id=a", "--hostname=b.example"],
+        "DELETE /_/api/4/tenants/a/hostnames/b.example",
+    ),
+    (
         &[
             "install",
             "--id=a",
@@ -91,7 +99,7 @@ fn every_write_can_be_tried_and_says_so() {
 #[test]
 fn what_has_versions_can_be_changed_and_deleted_under_a_condition() {
     let has_versions = |line: &str| {
-        ["/tenants/a", "-plans/p", "/holds/abuse"]
+        ["/tenants/a", "-plans/p", "/holds/abuse", "/b.example"]
             .iter()
             .any(|end| line.ends_with(end))
     };
@@ -104,7 +112,9 @@ fn what_has_versions_can_be_changed_and_deleted_under_a_condition() {
                 continue;
             }
             conditional += 1;
-            let server = Server::new(&[(NO_CONTENT, "")]);
+            let shown = line.starts_with("PUT") && line.contains("/hostnames/");
+            let answer = if shown { (OK, "{}") } else { (NO_CONTENT, "") };
+            let server = Server::new(&[answer]);
             let run = Project::calling(&server).run(&args);
             assert_eq!(run.code, 0, "{args:?}: {run:?}");
             let request = server.request();
@@ -112,7 +122,7 @@ fn what_has_versions_can_be_changed_and_deleted_under_a_condition() {
             assert_eq!(header(&request, "if-match"), Some(value));
         }
     }
-    assert_eq!(conditional, 7 * 3);
+    assert_eq!(conditional, 9 * 3);
     for value in ["", "\"a\"\r\nx: y", "\"é\""] {
         let run = Project::new().run(&["delete", "--id=a", "--if-match", value]);
         assert_eq!(run.code, 2, "{value:?}");
@@ -183,4 +193,40 @@ fn a_hold_has_what_the_options_say() {
     let run = Project::new().run(&["release", "--id=a", "--kind=debt"]);
     assert_eq!(run.code, 2);
     assert!(run.errors.contains("non_payment"), "{run:?}");
+}
+
+#[test]
+fn hostnames_are_added_shown_and_listed() {
+    let one = r#"{"hostname":"b.example","kind":"redirect","created_at":"2026-08-18 23:16:57","updated_at":"2026-08-18 23:16:57"}"#;
+    let given = [
+        "hostname:add",
+        "--id=a",
+        "--hostname=b.example",
+        "--kind=redirect",
+    ];
+    let (sent, body, run) = exchange(&given, ("201 Created", one));
+    assert_eq!(sent, "PUT /_/api/4/tenants/a/hostnames/b.example HTTP/1.1");
+    assert_eq!((body.as_str(), run.code), (r#"{"kind":"redirect"}"#, 0));
+    assert!(run.output.contains("redirect"), "{run:?}");
+    let (_, body, _) = exchange(&given[..3], (OK, one));
+    assert_eq!(body, r#"{"kind":"alias"}"#);
+
+    let list = ["hostnames", "--id=a"];
+    let (sent, _, run) = exchange(&list, (OK, &format!("[{one}]")));
+    assert_eq!(sent, "GET /_/api/4/tenants/a/hostnames HTTP/1.1");
+    assert!(run.output.contains(" HOSTNAME "), "{run:?}");
+    assert!(run.output.contains("b.example"), "{run:?}");
+    let (_, _, run) = exchange(&list, (OK, "[]"));
+    assert_eq!(run.output, "no further hostnames\n");
+    for bad in [
+        &["hostname:add", "--id=a", "--hostname=b..example"][..],
+        &[
+            "hostname:add",
+            "--id=a",
+            "--hostname=b.example",
+            "--kind=copy",
+        ],
+    ] {
+        assert_eq!(Project::new().run(bad).code, 2, "{bad:?}");
+    }
 }

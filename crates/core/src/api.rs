@@ -385,7 +385,7 @@ impl Api {
             dialect: path.dialect,
             template: path.template,
             id: path.id,
-            kind: path.kind,
+            part: path.part,
             request_id: &envelope.request_id,
             query,
             is_head: envelope.is_head,

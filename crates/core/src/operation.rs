@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod health;
 pub(crate) mod holds;
+pub(crate) mod hostnames;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod list;

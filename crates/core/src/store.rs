@@ -13,6 +13,7 @@ pub(crate) mod feed;
 pub(crate) mod find;
 pub(crate) mod history;
 pub(crate) mod holds;
+pub(crate) mod hostnames;
 pub(crate) mod idempotency;
 pub(crate) mod key_use;
 pub(crate) mod keys;

@@ -8,6 +8,7 @@ pub(crate) mod external_id;
 pub(crate) mod fault;
 pub(crate) mod hold;
 pub mod hostname;
+pub(crate) mod hostname_kind;
 pub mod id;
 pub(crate) mod key_name;
 pub mod level;

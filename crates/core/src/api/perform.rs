@@ -2,7 +2,7 @@
 
 use crate::operation::call::{Call, Pending};
 use crate::operation::{
-    self, audit, cells, events, feed, holds, jobs, keys, plans, put, site, tenants,
+    self, audit, cells, events, feed, holds, hostnames, jobs, keys, plans, put, site, tenants,
 };
 use crate::value::fault::ApiError;
 use crate::wire::route::Operation;
@@ -34,6 +34,9 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::RotateKey => keys::rotate(call),
         Operation::PutHold => holds::put(call),
         Operation::ReleaseHold => holds::release(call),
+        Operation::ListHostnames => Ok(hostnames::list(call)),
+        Operation::PutHostname => hostnames::put(call),
+        Operation::DeleteHostname => hostnames::delete(call),
         Operation::MoveTenant => cells::move_tenant(call),
         Operation::ListCells => Ok(cells::list(call)),
         Operation::GetCell => Ok(cells::get(call)),

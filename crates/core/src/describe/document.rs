@@ -273,6 +273,12 @@ fn parameters(
             "description": "The kind of the hold. A tenant has at most one of each."
         }));
     }
+    if route.template.contains("{hostname}") {
+        all.push(json!({
+            "name": "hostname", "in": "path", "required": true, "schema": components.rule(Rule::Hostname, Dialect::Current),
+            "description": "The hostname. Case does not matter."
+        }));
+    }
     for parameter in &probed.parameters {
         let of_cells = cells::parameter(*parameter, route.operation);
         let other = of_cells

@@ -78,6 +78,10 @@ pub(super) fn stats() -> Value {
 
 pub(super) const MADE: &str = "2026-11-01 09:30:00";
 
+fn hostname(name: &str, kind: &str) -> Value {
+    json!({"hostname": name, "kind": kind, "created_at": MADE, "updated_at": MADE})
+}
+
 fn tenant() -> Value {
     json!({
         "id": "acme", "hostname": "acme.example.com", "is_enabled": true, "created_at": MADE, "updated_at": MADE,
@@ -242,6 +246,35 @@ fn current(operation: Operation) -> Vec<Example> {
                 .with("id", "acme")
                 .with("kind", "abuse")
                 .answer(not_found("hold")),
+        ],
+        Operation::ListHostnames => vec![
+            example("all", "The hostnames of a tenant", 200)
+                .with("id", "acme")
+                .answer(json!([hostname("photos.acme.example", "alias")])),
+        ],
+        Operation::PutHostname => vec![
+            example("alias", "The site answers at the customer's own domain, too", 201)
+                .with("id", "acme")
+                .with("hostname", "photos.acme.example")
+                .body(json!({"kind": "alias"}))
+                .answer(hostname("photos.acme.example", "alias")),
+            example("taken", "A hostname that is a tenant's own", 409)
+                .with("id", "acme")
+                .with("hostname", "acme.example.com")
+                .body(json!({"kind": "redirect"}))
+                .answer(problem(
+                    "Conflict", 409, "already taken: hostname", "conflict",
+                    json!([{"pointer": "/hostname", "detail": "`acme.example.com` is taken", "holder": "acme"}]),
+                )),
+        ],
+        Operation::DeleteHostname => vec![
+            example("deleted", "The customer leaves with the domain", 204)
+                .with("id", "acme")
+                .with("hostname", "photos.acme.example"),
+            example("missing", "A hostname that the tenant does not have", 404)
+                .with("id", "acme")
+                .with("hostname", "www.acme.example")
+                .answer(not_found("hostname")),
         ],
         Operation::InstallTenant => vec![
             example("installed", "A new site", 201)

@@ -315,6 +315,47 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             successes: vec![empty(204, &["ETag"], "The hold is lifted.")],
             problems: &[],
         },
+        Operation::ListHostnames => Told {
+            name: "listHostnames",
+            tag: "Tenants",
+            summary: "List the hostnames that a tenant has besides its own",
+            description: "In the order of their names. The `ETag` has the tenant's revision.",
+            successes: read("HostnameList", "The hostnames."),
+            problems: &[],
+        },
+        Operation::PutHostname => Told {
+            name: "putHostname",
+            tag: "Tenants",
+            summary: "Give a tenant another hostname, or change its kind",
+            description: "A hostname belongs to one tenant, as its own or as a further one: 409 names who has it. A PUT that changes nothing writes nothing.",
+            successes: vec![
+                success(
+                    200,
+                    "Hostname",
+                    &["ETag"],
+                    "The tenant had it, and it is as the body says.",
+                ),
+                success(
+                    201,
+                    "Hostname",
+                    &["Location", "ETag"],
+                    "The tenant did not have it.",
+                ),
+            ],
+            problems: &[Code::Conflict],
+        },
+        Operation::DeleteHostname => Told {
+            name: "deleteHostname",
+            tag: "Tenants",
+            summary: "Take a hostname from a tenant",
+            description: "404 if it does not have it. Its own hostname stays: PATCH of the tenant changes that.",
+            successes: vec![empty(
+                204,
+                &["ETag"],
+                "The tenant does not have it any more.",
+            )],
+            problems: &[],
+        },
         Operation::InstallTenant => Told {
             name: "installTenant",
             tag: "Sites",

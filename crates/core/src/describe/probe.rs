@@ -88,6 +88,7 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
             .full_template(dialect)
             .replace("{id}", "a")
             .replace("{kind}", "abuse")
+            .replace("{hostname}", "a.example")
     );
     let request = Request {
         method: route.method.name(),

@@ -9,6 +9,7 @@ use super::headers::reference;
 use crate::operation::holds::{MAX_MESSAGE, MAX_REASON};
 use crate::store::keys::MAX_OVERLAP_SECONDS;
 use crate::value::hostname::Hostname;
+use crate::value::hostname_kind::HostnameKind;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::scope::MAX_SCOPES;
 use crate::wire::dialect::Dialect;
@@ -144,6 +145,10 @@ pub(super) fn schema(rule: Rule, dialect: Dialect) -> Value {
         Rule::DeleteAt => json!({
             "type": ["string", "null"], "pattern": TIME,
             "description": "When the cron trigger deletes the tenant, in the future; `null` for never. Its tables stay. A tenant with `deletion_protection` stays until that is lifted."
+        }),
+        Rule::HostnameKind => json!({
+            "enum": HostnameKind::ALL.map(HostnameKind::as_str),
+            "description": "`alias`: the site answers there, too. `redirect`: visitors are sent to the tenant's own hostname."
         }),
         // `describe/cells.rs` has those of cells.
         other => panic!("{other:?} has no schema in describe/rules.rs"),

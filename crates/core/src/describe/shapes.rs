@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::headers::reference;
 use crate::store::counters::COUNTERS;
 use crate::value::hold::HoldKind;
+use crate::value::hostname_kind::HostnameKind;
 use crate::wire::dialect::Dialect;
 use crate::wire::filter::Member;
 use crate::wire::problem::Code;
@@ -283,6 +284,19 @@ pub(super) fn all() -> BTreeMap<String, Value> {
                 "description": "Why the site is off, by kind; empty if the tenant has no hold."
             })
         }),
+        (
+            "Hostname",
+            object([
+                ("hostname", text()),
+                (
+                    "kind",
+                    json!({"enum": HostnameKind::ALL.map(HostnameKind::as_str)}),
+                ),
+                ("created_at", time()),
+                ("updated_at", time()),
+            ]),
+        ),
+        ("HostnameList", list("Hostname")),
         ("Tenant", object(tenant(Dialect::Current))),
         ("NewTenant", new_tenant),
         ("ListedTenant", some_of_tenant),

@@ -32,8 +32,8 @@ pub(crate) struct Call<'a> {
     pub(crate) template: &'static str,
     /// The path's `{id}`, unchecked.
     pub(crate) id: &'a str,
-    /// The path's `{kind}`, unchecked.
-    pub(crate) kind: &'a str,
+    /// The path's `{kind}` or `{hostname}`, unchecked.
+    pub(crate) part: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
     /// Whether the response needs no body.

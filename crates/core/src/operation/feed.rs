@@ -159,6 +159,10 @@ fn write_tenant<'o>(tenant: &FeedTenant, out: Object<'o>) -> Object<'o> {
             // A hostname needs no escapes.
             out.push_str("[\"");
             out.push_str(&tenant.hostname);
+            for alias in &tenant.aliases {
+                out.push_str("\",\"");
+                out.push_str(alias);
+            }
             out.push_str("\"]");
         })
         .raw(

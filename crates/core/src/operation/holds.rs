@@ -24,7 +24,7 @@ pub(crate) const MAX_MESSAGE: usize = 500;
 
 /// `PUT /tenants/{id}/holds/{kind}`
 pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let kind = HoldKind::parse(call.kind);
+    let kind = HoldKind::parse(call.part);
     let now = call.caller.now();
     let mut fields = call.fields()?;
     let reason = fields.required("reason", Rule::HoldReason, |v| read_text(v, MAX_REASON));
@@ -58,7 +58,7 @@ pub(crate) fn release(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(call, "tenant"));
     };
-    let Ok(kind) = HoldKind::parse(call.kind) else {
+    let Ok(kind) = HoldKind::parse(call.part) else {
         return Ok(absent(call, "hold"));
     };
     let batch = holds::release(&call.writer()?, &id, kind);

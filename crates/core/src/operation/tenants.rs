@@ -453,18 +453,24 @@ fn read_drop_tables(fields: Option<Fields<'_>>) -> Result<bool, ApiError> {
 }
 
 fn read_hostname(value: Json<'_>, hostnames: &Hostnames) -> Checked<Hostname> {
-    value.parsed(|text| {
-        let hostname = Hostname::parse(text)?;
-        if hostname == hostnames.root {
-            return Err(format!(
-                "`{hostname}` is the root's own name; expected another"
-            ));
-        }
-        if hostnames.reserved.has(&hostname) {
-            return Err(format!("`{hostname}` is reserved; expected another"));
-        }
-        Ok(hostname)
-    })
+    value.parsed(|text| parse_hostname(text, hostnames))
+}
+
+/// Parses a hostname that a tenant may have.
+///
+/// # Errors
+/// A sentence, if it is none, or is the root's own or a reserved one.
+pub(crate) fn parse_hostname(text: &str, hostnames: &Hostnames) -> Result<Hostname, String> {
+    let hostname = Hostname::parse(text)?;
+    if hostname == hostnames.root {
+        return Err(format!(
+            "`{hostname}` is the root's own name; expected another"
+        ));
+    }
+    if hostnames.reserved.has(&hostname) {
+        return Err(format!("`{hostname}` is reserved; expected another"));
+    }
+    Ok(hostname)
 }
 
 /// Reads another system's identifier. `null` means none.

@@ -4,6 +4,7 @@
 //! cannot be a router is left out and named in the log, instead of taking the others with it. Nothing in the body can close a rule's
 //! backtick: names are identifiers and hostnames, and the settings are checked when the configuration is read.
 
+mod further;
 mod memory;
 
 use alloc::borrow::Cow;
@@ -18,8 +19,10 @@ use sha2::{Digest as _, Sha256};
 use crate::auth::ProxyReader;
 use crate::config::Proxy;
 use crate::operation::call::{Next, Pending};
+use crate::operation::traefik::further::Written;
 use crate::operation::traefik::memory::{Kept, Memory};
 use crate::store::cells::Service;
+use crate::store::routing::further::Further;
 use crate::store::routing::{self, Chunk, Route, Routes, State};
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::hostname::Hostname;
@@ -31,6 +34,9 @@ use crate::wire::parameter::Parameter;
 
 /// The body between the routers and the services.
 const BEFORE_SERVICES: &str = r#"},"services":{"#;
+
+/// The end of a rule.
+const AFTER_HOSTNAME: &str = "`)\"";
 
 /// The most left-out rows that a line of the log names.
 const MAX_NAMED: usize = 20;
@@ -92,7 +98,8 @@ impl Template {
     /// The routes of all tenants.
     fn render(&self, routes: &Routes) -> (String, Option<String>) {
         let services = self.services(&routes.services);
-        self.write(&self.whole, &services, &routes.held, &routes.chunks)
+        let others = (&routes.held, &routes.further);
+        self.write(&self.whole, &services, others, &routes.chunks)
     }
 
     /// The services of cells, by the numbers of their tenants' rows. Two services of one name and of two ports get two keys.
@@ -128,12 +135,11 @@ impl Template {
         &self,
         part: &Part,
         services: &Services,
-        held: &BTreeSet<String>,
+        (held, further): (&BTreeSet<String>, &Further),
         chunks: &[Chunk],
     ) -> (String, Option<String>) {
         const BEFORE_ID: &str = ",\"";
         const BEFORE_HOSTNAME: &str = "\":{\"rule\":\"Host(`";
-        const AFTER_HOSTNAME: &str = "`)\"";
         /// Of an id with its hostname, as they often are.
         const SHORT: usize = 16;
         let around = BEFORE_ID.len() + BEFORE_HOSTNAME.len() + AFTER_HOSTNAME.len();
@@ -142,6 +148,7 @@ impl Template {
         let tail = part.service.len() + services.text.len() + self.middlewares.len();
         let mut body = String::with_capacity(part.head.len() + texts + routers + tail);
         body.push_str(&part.head);
+        let mut further = Written::new(further, &self.root);
         let mut left_out = Vec::new();
         for route in chunks.iter().flat_map(Chunk::routes) {
             if !held.is_empty() && route.is_one_of(held) {
@@ -155,28 +162,18 @@ impl Template {
             });
             match checked {
                 Ok((id, hostname, router)) => {
-                    for part in [
-                        BEFORE_ID,
-                        id,
-                        BEFORE_HOSTNAME,
-                        hostname,
-                        AFTER_HOSTNAME,
-                        router,
-                    ] {
+                    for part in [BEFORE_ID, id, BEFORE_HOSTNAME, hostname] {
                         body.push_str(part);
                     }
+                    further.router((id, hostname), router, &mut body, &mut left_out);
                 }
                 Err(reason) => left_out.push(reason),
             }
         }
-        for part in [
-            BEFORE_SERVICES,
-            &part.service,
-            &services.text,
-            &self.middlewares,
-        ] {
+        for part in [BEFORE_SERVICES, &part.service, &services.text] {
             body.push_str(part);
         }
+        further.middlewares(&self.middlewares, &mut body);
         (body, note(&left_out))
     }
 }
@@ -386,7 +383,8 @@ fn read_cell(template: Arc<Template>, reader: &ProxyReader, cell: &CellId) -> Pe
         let (state, service) = routing::read_cell(results)?;
         let chunks = Chunk::decode_all(results)?;
         let part = template.part(service.as_ref());
-        let (body, note) = template.write(&part, &Services::default(), &BTreeSet::new(), &chunks);
+        let others = (&BTreeSet::new(), &Further::decode(results)?);
+        let (body, note) = template.write(&part, &Services::default(), others, &chunks);
         let tag = tag_of_cell(&part, &cell);
         Ok((answer(&tag, &state, body.into()), note))
     })
@@ -523,7 +521,7 @@ mod tests {
                 .write(
                     &settings.whole,
                     &Services::default(),
-                    &super::BTreeSet::new(),
+                    (&super::BTreeSet::new(), &super::Further::default()),
                     &[]
                 )
                 .0,

@@ -14,6 +14,7 @@ use crate::store::standing::{self, CellOf, cell_standing};
 use crate::store::{plans, sealed, tenants, work};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
+use crate::value::hostname_kind::HostnameKind;
 use crate::value::id::{CellId, TenantId};
 use crate::value::text::is_epoch;
 use crate::wire::variables::Variables;
@@ -244,10 +245,16 @@ fn rows(poll: &Poll) -> Sql {
     let (revision, id) = poll.place();
     Sql::new(
         "SELECT g.tenant_id, g.revision, g.is_gone, g.more, t.hostname, t.is_enabled AND t.holds IS NULL AS is_enabled, t.plan_id, t.limits, t.env, p.limits AS plan_limits, \
-         p.env AS plan_env, t.created_at, t.updated_at FROM (SELECT w.tenant_id, w.revision, w.is_gone, w.octets, \
+         p.env AS plan_env, t.created_at, t.updated_at, \
+         (SELECT group_concat(hostname, char(32)) FROM tenant_hostnames WHERE tenant_id = t.id AND kind = ",
+    )
+    .bind(HostnameKind::Alias.as_str())
+    .sql(
+        ") AS aliases FROM (SELECT w.tenant_id, w.revision, w.is_gone, w.octets, \
          sum(w.octets) OVER (ORDER BY w.revision, w.tenant_id) AS until, \
          count(*) OVER () - row_number() OVER (ORDER BY w.revision, w.tenant_id) AS more FROM (SELECT f.tenant_id, f.revision, f.is_gone, \
-         coalesce(length(t.limits), 0) + coalesce(length(t.env), 0) + coalesce(length(p.limits), 0) + coalesce(length(p.env), 0) AS octets \
+         coalesce(length(t.limits), 0) + coalesce(length(t.env), 0) + coalesce(length(p.limits), 0) + coalesce(length(p.env), 0) \
+         + coalesce((SELECT sum(length(hostname)) FROM tenant_hostnames WHERE tenant_id = t.id), 0) AS octets \
          FROM cell_feed AS f LEFT JOIN tenants AS t ON t.id = f.tenant_id AND f.is_gone = 0 \
          LEFT JOIN tenants_plans AS p ON p.id = t.plan_id WHERE f.cell_id = ",
     )
@@ -315,6 +322,8 @@ pub(crate) struct FeedRow {
 #[derive(Debug)]
 pub(crate) struct FeedTenant {
     pub(crate) hostname: String,
+    /// The hostnames besides its own at which its site answers.
+    pub(crate) aliases: Vec<String>,
     pub(crate) is_enabled: bool,
     pub(crate) plan_id: Option<String>,
     /// The plan's under the tenant's; empty if there is none.
@@ -385,6 +394,10 @@ impl FeedTenant {
             env: Variables::merged(plan_env, env),
             created_at: row.text("created_at")?,
             updated_at: row.text("updated_at")?,
+            aliases: row
+                .optional_text("aliases")?
+                .map(|text| text.split(' ').map(Into::into).collect())
+                .unwrap_or_default(),
         })
     }
 }

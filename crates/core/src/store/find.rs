@@ -179,8 +179,14 @@ impl Conditions {
             all.bind(id.as_str());
         }
         if let Some(hostname) = hostname {
-            all.filter("t.hostname = ", "+t.hostname = ");
+            all.filter(
+                "t.id IN (SELECT id FROM tenants WHERE hostname = ",
+                "+t.id IN (SELECT id FROM tenants WHERE hostname = ",
+            );
             all.bind(hostname.as_str());
+            all.text(" UNION ALL SELECT tenant_id FROM tenant_hostnames WHERE hostname = ");
+            all.bind(hostname.as_str());
+            all.text(")");
         }
         if !ids.is_empty() {
             let ids: Vec<&str> = ids.iter().map(TenantId::as_str).collect();

@@ -49,6 +49,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0021_site_databases.sql",
     "0022_holds.sql",
     "0023_ends.sql",
+    "0024_hostnames.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

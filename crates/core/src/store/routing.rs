@@ -1,6 +1,8 @@
 //! The texts that Traefik's configuration is made from: the ids and hostnames of the tenants that are routed, the services of cells, and the state
 //! of the registry.
 
+pub(crate) mod further;
+
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,6 +12,7 @@ use crate::sql::{Batch, Columns, Results, Sql, unexpected_result};
 use crate::store::audit::Action;
 use crate::store::cells::Service;
 use crate::store::registry::epoch;
+use crate::store::routing::further::Further;
 use crate::store::standing::{self, CellOf, Judged, allowed_caller, caller, cell_standing};
 use crate::value::fault::ApiError;
 use crate::value::hostname::Hostname;
@@ -186,13 +189,14 @@ pub(crate) fn tenants(reader: &ProxyReader) -> Batch {
             all!(caller!(), allowed_caller!(), "?5", "?6", "?7", "?8", "?9"),
         ),
     };
-    Batch::one(statement.values([
+    let all = statement.values([
         Action::EnvReseal.as_str().into(),
         "".into(),
         CHUNK_ROWS.into(),
         i64::try_from(LONGEST).unwrap_or(i64::MAX).into(),
         String::from(BREAK).into(),
-    ]))
+    ]);
+    Batch::of([all, further::all(reader)])
 }
 
 /// Reads the state, and the service of a cell.
@@ -229,7 +233,11 @@ pub(crate) fn tenants_of_cell(reader: &ProxyReader, cell: &CellId) -> Batch {
             ))
         }
     };
-    Batch::of([cell_state(reader, cell), chunks])
+    Batch::of([
+        cell_state(reader, cell),
+        chunks,
+        further::of_cell(reader, cell),
+    ])
 }
 
 /// The parts of [`tenants_of_cell`] before the chunks.
@@ -292,6 +300,7 @@ pub(crate) struct Routes {
     /// The ids of the tenants without a cell that have a hold, in lower case.
     pub(crate) held: BTreeSet<String>,
     pub(crate) chunks: Vec<Chunk>,
+    pub(crate) further: Further,
 }
 
 impl Routes {
@@ -321,6 +330,7 @@ impl Routes {
             services,
             held,
             chunks,
+            further: Further::decode(results)?,
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::sql::{Batch, Sql, unexpected_result};
 use crate::store::answers::Answers;
 use crate::store::counters::{self, Counters};
 use crate::store::ends::{Ends, StoredEnds};
+use crate::store::hostnames::{hostname_holder, is_taken};
 use crate::store::plans;
 use crate::store::registry::{is_stale, revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
@@ -447,7 +448,10 @@ pub(crate) fn create(
         "id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, \
          id, hostname, is_enabled, plan_id, limits, env, external_id_is_taken, external_id, labels, \
          cell_fits, site_is_elsewhere, adopts_kept, cell_id, ends",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7), \
+        concat!(
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), ",
+            is_taken!("", ""),
+            ", \
          ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
          ?16 IS NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?13, \
          ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, \
@@ -455,12 +459,13 @@ pub(crate) fn create(
          ?16 IS NULL OR EXISTS (SELECT 1 FROM cells WHERE id = ?16 AND is_accepting = 1), \
          EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND NOT (job_id IS NULL AND cell_id IS ?16 AND tenant_id = ?6 COLLATE BINARY)) \
          OR (?16 IS NOT NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12))), \
-         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16), ?17",
+         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16), ?17"
+        ),
         concat!(
             holder!("id_is_there", "tenants", "id = ?6"),
             " AS id_holder, ",
-            holder!("hostname_is_taken", "tenants", "hostname = ?7"),
-            " AS hostname_holder, ",
+            hostname_holder!(),
+            ", ",
             holder!("external_id_is_taken", "tenants", "external_id = ?14"),
             " AS external_id_holder, plan_is_there, cell_fits, site_is_elsewhere, site_is_there, now, plan_id, adopts_kept, \
              (SELECT id FROM cells WHERE id = ?16) AS cell, ",
@@ -511,8 +516,9 @@ pub(crate) fn edit(
          external_id_is_taken, labels_fit, sets_external_id, external_id, sets_labels, labels, \
          cell_fits, cell_is_fixed, sets_cell_id, cell_id, ends",
         concat!(
-            "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE hostname = ?7 AND id <> ?6), \
-             ?10 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?10), \
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), ",
+            is_taken!(" AND id <> ?6", " AND tenant_id <> ?6"),
+            ", ?10 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?10), \
              ?6, ?7, ?8, ?9, (SELECT id FROM tenants_plans WHERE id = ?10), ?11, ?12, ?13, ?14, \
              EXISTS (SELECT 1 FROM tenants WHERE external_id = ?16 AND id <> ?6), ",
             labels_fit!("tenants", "?18"),
@@ -527,8 +533,8 @@ pub(crate) fn edit(
         ),
         concat!(
             "id_is_there, ",
-            holder!("hostname_is_taken", "tenants", "hostname = ?7"),
-            " AS hostname_holder, ",
+            hostname_holder!(),
+            ", ",
             holder!("external_id_is_taken", "tenants", "external_id = ?16"),
             " AS external_id_holder, plan_is_there, cell_fits, labels_fit, cell_is_fixed, \
              (SELECT stats FROM tenants WHERE id = ?6) AS stats, \

@@ -42,8 +42,8 @@ pub(crate) enum BodyRule {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}` and a `{kind}` at the end stand for one segment each that is
-    /// not empty.
+    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}`, `{kind}` and `{hostname}` stand for one segment each that
+    /// is not empty.
     pub(crate) template: &'static str,
     /// The dialects that have the route, and how a caller proves itself in each.
     pub(crate) dialects: &'static [(Dialect, Scheme)],
@@ -85,6 +85,9 @@ pub(crate) enum Operation {
     RotateKey,
     PutHold,
     ReleaseHold,
+    ListHostnames,
+    PutHostname,
+    DeleteHostname,
     MoveTenant,
     ListCells,
     GetCell,
@@ -121,6 +124,8 @@ impl Operation {
             | Self::DeleteTenant
             | Self::PutHold
             | Self::ReleaseHold
+            | Self::PutHostname
+            | Self::DeleteHostname
             | Self::PutPlan
             | Self::EditPlan
             | Self::DeletePlan => (true, true),
@@ -137,7 +142,7 @@ impl Operation {
             | Self::DeleteCell
             | Self::CancelJob
             | Self::FinishJob => (true, false),
-            Self::GetTenant | Self::GetPlan => (false, true),
+            Self::GetTenant | Self::GetPlan | Self::ListHostnames => (false, true),
             Self::Health
             | Self::Describe
             | Self::VerifyKey
@@ -222,6 +227,9 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Post, "/keys/{id}/rotate", CURRENT, Operation::RotateKey, Needs::KEYS, BodyRule::Optional),
     route(Method::Put, "/tenants/{id}/holds/{kind}", CURRENT, Operation::PutHold, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants/{id}/holds/{kind}", CURRENT, Operation::ReleaseHold, Needs::TENANTS_WRITE, BodyRule::Refused),
+    route(Method::Get, "/tenants/{id}/hostnames", CURRENT, Operation::ListHostnames, Needs::TENANTS_READ, BodyRule::Ignored),
+    route(Method::Put, "/tenants/{id}/hostnames/{hostname}", CURRENT, Operation::PutHostname, Needs::TENANTS_WRITE, BodyRule::Required),
+    route(Method::Delete, "/tenants/{id}/hostnames/{hostname}", CURRENT, Operation::DeleteHostname, Needs::TENANTS_WRITE, BodyRule::Refused),
     route(Method::Post, "/tenants/{id}/move", CURRENT, Operation::MoveTenant, Needs::SITES, BodyRule::Required),
     route(Method::Get, "/cells", CURRENT, Operation::ListCells, Needs::CELLS, BodyRule::Ignored),
     route(Method::Get, "/cells/{id}", CURRENT, Operation::GetCell, Needs::CELLS, BodyRule::Ignored),
@@ -270,7 +278,7 @@ impl Route {
         self.operation == Operation::ReadFeed
             || self.operation.has_etag()
                 && matches!(self.method, Method::Get | Method::Put)
-                && self.operation != Operation::PutHold
+                && !matches!(self.operation, Operation::PutHold | Operation::PutHostname)
     }
 
     /// Whether the template is below a base path.
@@ -305,8 +313,8 @@ pub(crate) struct Path<'a> {
     pub(crate) template: &'static str,
     /// The segment in the place of `{id}`, unchecked; empty if the template has none.
     pub(crate) id: &'a str,
-    /// The segment in the place of `{kind}`, unchecked; empty if the template has none.
-    pub(crate) kind: &'a str,
+    /// The segment in the place of `{kind}` or `{hostname}`, unchecked; empty if the template has none.
+    pub(crate) part: &'a str,
 }
 
 impl<'a> Path<'a> {
@@ -317,13 +325,13 @@ impl<'a> Path<'a> {
             .find_map(|dialect| Some((dialect, path.strip_prefix(dialect.base_path())?)));
         let (dialect, rest) = below.unwrap_or((Dialect::Current, path));
         ROUTES.iter().find_map(|route| {
-            let (id, kind) = matched(route.template, rest)?;
+            let (id, part) = matched(route.template, rest)?;
             route.scheme(dialect)?;
             (route.is_below_base() == below.is_some()).then_some(Self {
                 dialect,
                 template: route.template,
                 id,
-                kind,
+                part,
             })
         })
     }
@@ -359,19 +367,21 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The segments in the places of a template's `{id}` and `{kind}` (empty if it has none), if the path fits the template.
+/// The segments in the places of a template's `{id}`, and of its `{kind}` or `{hostname}` (empty if it has none), if the path fits the template.
 fn matched<'a>(template: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
     let is_segment = |text: &str| !text.is_empty() && !text.contains('/');
-    if let Some(template) = template.strip_suffix("/{kind}") {
-        let (path, kind) = path.rsplit_once('/')?;
-        let (id, _) = matched(template, path)?;
-        return is_segment(kind).then_some((id, kind));
-    }
-    let Some((before, after)) = template.split_once("{id}") else {
+    let Some((before, last)) = template.rsplit_once('{') else {
         return (template == path).then_some(("", ""));
     };
-    let id = path.strip_prefix(before)?.strip_suffix(after)?;
-    is_segment(id).then_some((id, ""))
+    let (_, after) = last.split_once('}')?;
+    let path = path.strip_suffix(after)?;
+    if !before.contains('{') {
+        let id = path.strip_prefix(before)?;
+        return is_segment(id).then_some((id, ""));
+    }
+    let (path, part) = path.rsplit_once('/')?;
+    let (id, _) = matched(before.strip_suffix('/')?, path)?;
+    is_segment(part).then_some((id, part))
 }
 
 #[cfg(test)]
@@ -407,6 +417,12 @@ mod tests {
                 "/tenants/{id}/holds/{kind}",
                 "holds",
             ),
+            ("/tenants/a/hostnames", "/tenants/{id}/hostnames", "a"),
+            (
+                "/tenants/a/hostnames/a.example",
+                "/tenants/{id}/hostnames/{hostname}",
+                "a",
+            ),
             ("/tenants/install", "/tenants/{id}", "install"),
             ("/tenants-plans", "/tenants-plans", ""),
             ("/tenants-plans/p", "/tenants-plans/{id}", "p"),
@@ -439,6 +455,8 @@ mod tests {
             "/_/api/4/tenants/a/holds",
             "/_/api/4/tenants/a/holds/",
             "/_/api/4/tenants//holds/abuse",
+            "/_/api/4/tenants/a/hostnames/",
+            "/_/api/4/tenants//hostnames/a.example",
             "/_/api/4/tenants/a/holds/abuse/b",
             "/api/4/tenants/a/holds/abuse",
             "/_/api/4tenants",

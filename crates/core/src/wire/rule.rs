@@ -48,6 +48,8 @@ pub(crate) enum Rule {
     SuspendAt,
     /// When a tenant is deleted, or `null`.
     DeleteAt,
+    /// The kind of a further hostname.
+    HostnameKind,
     CellId,
     /// The cell of a tenant: a cell that takes tenants; `null` for none.
     CellOfTenant,

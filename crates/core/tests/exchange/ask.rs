@@ -149,6 +149,7 @@ impl Ask {
             || self.method == "PUT"
                 && self.target.starts_with("/_/api/4/tenants")
                 && !self.target.contains("/holds/")
+                && !self.target.contains("/hostnames/")
             || self.target.ends_with("/install")
             || self.target.ends_with("/user-password-reset")
     }

@@ -20,6 +20,8 @@ impl Dice {
     }
 }
 
+const ALIAS: &str = r#"{"kind":"alias"}"#;
+
 /// The writes of one tenant's life and of its plan's, each with the status of its success and the number of its audit entries. A hash takes tens of
 /// milliseconds, so only some tenants have a site.
 fn life(n: usize, has_site: bool) -> Vec<(u16, i64, Ask)> {
@@ -54,6 +56,22 @@ fn life(n: usize, has_site: bool) -> Vec<(u16, i64, Ask)> {
             patch(&plan, r#"{"labels":{"tier":"gold"},"limits":{"L":"1"}}"#),
         ),
         (204, 1, patch(&tenant, r#"{"labels":{"a":"b"}}"#)),
+        (
+            201,
+            1,
+            put(&format!("{tenant}/hostnames/w{n}.example"), ALIAS),
+        ),
+        (
+            200,
+            0,
+            put(&format!("{tenant}/hostnames/w{n}.example"), ALIAS),
+        ),
+        (
+            201,
+            1,
+            put(&format!("{tenant}/hostnames/v{n}.example"), ALIAS),
+        ),
+        (204, 1, delete(&format!("{tenant}/hostnames/v{n}.example"))),
         (200, 1, put_tenant.clone()),
         (200, 1, put_plan.clone()),
         // They are so already.

@@ -33,6 +33,7 @@ mod finding;
 mod health;
 mod holds;
 mod host;
+mod hostnames;
 mod idempotency;
 mod idempotency_jobs;
 mod if_match;

@@ -754,13 +754,11 @@ fn rows_like(right: &Rows, width: usize) -> BoxedStrategy<Rows> {
     if width == 0 {
         return Just(Rows::new()).boxed();
     }
-    let cells: Vec<_> = (0..width)
-        .map(|column| match right.first() {
-            Some(row) => prop_oneof![24 => Just(row[column].clone()), 1 => cell()].boxed(),
-            None => cell().boxed(),
-        })
-        .collect();
-    vec(cells, 0..=3).boxed()
+    let cells = (0..width).map(|column| match right.first() {
+        Some(row) => prop_oneof![24 => Just(row[column].clone()), 1 => cell()].boxed(),
+        None => cell().boxed(),
+    });
+    vec(cells.collect::<Vec<_>>(), 0..=3).boxed()
 }
 
 fn cell() -> impl Strategy<Value = Value> {
@@ -780,6 +778,7 @@ fn any_rows_are_answered() {
     let [successes, refusals, failures] = [const { Cell::new(0) }; 3];
     holds(400, answered(), |Answered { ask, results }| {
         let mut host = host.borrow_mut();
+        host.configure(&[]); // forgets the body of Traefik's poll before
         let exchange = host.exchange(&ask);
         let is_silent = results.iter().all(Vec::is_empty);
         let got = host.finish(&ask, exchange, Ok(results));
@@ -790,8 +789,8 @@ fn any_rows_are_answered() {
             _ => return Err(TestCaseError::fail(format!("{got:?}"))),
         };
         counter.set(counter.get() + 1);
-        prop_assert!(!is_silent || got.status >= 400, "{got:?}");
-        prop_assert!(!got.cause().contains("results of"), "{got:?}");
+        let is_wrong = is_silent && got.status < 400 || got.cause().contains("results of");
+        prop_assert!(!is_wrong, "{got:?}");
         Ok(())
     });
     // The values pass the first check of a row often enough, and the last.

@@ -61,6 +61,13 @@ pub(crate) fn example(route: &Served) -> Ask {
             put("/tenants/a/holds/abuse", r#"{"reason":"r"}"#)
         }
         ("DELETE", "/_/api/4/tenants/{id}/holds/{kind}") => delete("/tenants/on-eu/holds/admin"),
+        ("GET", "/_/api/4/tenants/{id}/hostnames") => get("/tenants/a/hostnames"),
+        ("PUT", "/_/api/4/tenants/{id}/hostnames/{hostname}") => {
+            put("/tenants/a/hostnames/new.example", r#"{"kind":"alias"}"#)
+        }
+        ("DELETE", "/_/api/4/tenants/{id}/hostnames/{hostname}") => {
+            delete("/tenants/on-eu/hostnames/alias.example")
+        }
         ("POST", "/_/api/4/tenants/{id}/move") => {
             post("/tenants/on-eu/move", r#"{"cell_id":"us"}"#)
         }

@@ -23,6 +23,7 @@ use crate::ask::{
 };
 use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
+use crate::hostnames::{add_hostname, requests_of_hostnames};
 use crate::put_statements::requests_of_puts;
 use crate::query_plans::{plan, walks};
 use crate::site_statements::groups_of_sites;
@@ -54,6 +55,7 @@ pub(crate) fn host_with_tables() -> Host {
     host.issue_scoped(&["keys"]);
     add_cells(&mut host);
     host.expect(204, &put("/tenants/on-eu/holds/admin", r#"{"reason":"r"}"#));
+    add_hostname(&mut host);
     host
 }
 
@@ -93,7 +95,7 @@ pub(crate) fn poll() -> Ask {
 }
 
 /// The poll of a cell's agent.
-fn poll_of_cell() -> Ask {
+pub(crate) fn poll_of_cell() -> Ask {
     get("/config/traefik?cell=eu")
         .no_signature()
         .from("198.51.100.7")
@@ -102,11 +104,13 @@ fn poll_of_cell() -> Ask {
 /// Every kind of request that reaches the database, by a name, and the walks of its plan. A walk through all tenants in the order of
 /// their ids is what Traefik asks for.
 pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
-    // The chunks of tenants, of which there are few, and the tenants with holds.
+    // The chunks of tenants, of which there are few, the tenants with holds, and the hostnames besides the tenants' own.
     const CHUNKS: &[&str] = &[
         "SCAN chunk LEFT-JOIN",
         "SCAN cells",
         "SCAN tenants USING INDEX tenants_held",
+        "SCAN f USING INDEX tenant_hostnames_taken",
+        "USE TEMP B-TREE FOR GROUP BY",
     ];
     // The members of one bound text.
     const IDS: &[&str] = &["SCAN json_each VIRTUAL TABLE INDEX 1:"];
@@ -375,27 +379,8 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
             &[],
         ),
         (
-            "GET /config/traefik by a developer",
-            developers_poll(),
-            CHUNKS,
-        ),
-        (
             "GET /config/traefik by a developer, with If-None-Match",
             developers_poll().if_none_match("*"),
-            &[],
-        ),
-        ("GET /config/traefik?cell=", poll_of_cell(), &[]),
-        (
-            "GET /config/traefik?cell= with If-None-Match: *",
-            poll_of_cell().if_none_match("*"),
-            &[],
-        ),
-        (
-            "GET /config/traefik?cell= by a developer",
-            get("/config/traefik?cell=eu")
-                .no_key()
-                .no_signature()
-                .from("::1"),
             &[],
         ),
         ("any request for a malformed id", get("/tenants/_"), &[]),
@@ -470,6 +455,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let all = requests()
         .into_iter()
         .chain(requests_of_puts())
+        .chain(requests_of_hostnames())
         .chain(requests_of_cells());
     for (name, ask, walks) in all {
         let mut host = host_with_tables();

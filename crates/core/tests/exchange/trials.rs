@@ -59,7 +59,7 @@ fn every_route_that_writes_can_be_tried_and_then_be_carried_out() {
         assert_ne!(host.dump(), before, "{ask:?} writes");
         routes += 1;
     }
-    assert_eq!(routes, 30);
+    assert_eq!(routes, 32);
     let more = [
         delete_with_tables("a"),
         install("on-eu"),
@@ -140,6 +140,15 @@ fn a_trial_has_the_error_of_the_real_request() {
         (404, put("/tenants/gone/holds/abuse", r#"{"reason":"r"}"#)),
         (404, delete("/tenants/gone/holds/abuse")),
         (404, delete("/tenants/a/holds/abuse")),
+        (
+            404,
+            put("/tenants/gone/hostnames/b.example", r#"{"kind":"alias"}"#),
+        ),
+        (
+            409,
+            put("/tenants/a/hostnames/a.example.com", r#"{"kind":"alias"}"#),
+        ),
+        (404, delete("/tenants/a/hostnames/b.example")),
         (409, post("/tenants/a/move", r#"{"cell_id":"eu"}"#)),
         (404, post("/tenants/gone/move", r#"{"cell_id":"eu"}"#)),
         (422, post("/tenants/on-eu/move", r#"{"cell_id":"gone"}"#)),
