@@ -362,9 +362,9 @@ mod tests {
             .lines()
             .filter(|line| !line.trim_start().starts_with("--"))
             .flat_map(|line| line.split('\'').skip(1).step_by(2))
-            // A path of JSON begins with a dollar.
+            // A path of JSON begins with a dollar, and a pattern with a star.
             .filter(|literal| {
-                literal.len() > 1 && literal.contains('.') && !literal.starts_with('$')
+                literal.len() > 1 && literal.contains('.') && !literal.starts_with(['$', '*'])
             })
             .collect();
         for action in &written {
@@ -399,6 +399,8 @@ mod tests {
                 "tenant.install",
                 "tenant.move",
                 "tenant.release",
+                "tenant.update",
+                "tenant.update",
                 "tenant.update",
                 "tenant.user_password_reset"
             ]

@@ -540,6 +540,8 @@ mod tests {
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/keys") => Needs::KEYS,
                 "/tenants/{id}/holds/{kind}" => Needs::TENANTS_WRITE,
+                t if t.starts_with("/tenants/{id}/hostnames") && reads => Needs::TENANTS_READ,
+                t if t.starts_with("/tenants/{id}/hostnames") => Needs::TENANTS_WRITE,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,
                 t if t.starts_with("/cells") => Needs::CELLS,
                 "/jobs/{id}/renew" | "/jobs/{id}/finish" => Needs::CELLS,
