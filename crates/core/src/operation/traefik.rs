@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::auth::ProxyReader;
 use crate::config::Proxy;
 use crate::operation::call::{Next, Pending};
-use crate::operation::traefik::further::Written;
+use crate::operation::traefik::further::{AFTER_HOSTNAME, Written};
 use crate::operation::traefik::memory::{Kept, Memory};
 use crate::store::cells::Service;
 use crate::store::routing::further::Further;
@@ -34,9 +34,6 @@ use crate::wire::parameter::Parameter;
 
 /// The body between the routers and the services.
 const BEFORE_SERVICES: &str = r#"},"services":{"#;
-
-/// The end of a rule.
-const AFTER_HOSTNAME: &str = "`)\"";
 
 /// The most left-out rows that a line of the log names.
 const MAX_NAMED: usize = 20;

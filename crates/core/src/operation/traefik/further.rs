@@ -6,13 +6,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::AFTER_HOSTNAME;
 use crate::store::routing::further::Further;
 use crate::value::hostname::Hostname;
 use crate::value::hostname_kind::HostnameKind;
 
 /// A request's URL, as Traefik's `redirectRegex` sees it. A `Host` whose port is no number does not match, so nobody can smuggle a name in.
 const REGEX: &str = "^([a-z]+)://[^/:]+(:[0-9]+)?(/.*)?$";
+
+/// The end of a rule.
+pub(super) const AFTER_HOSTNAME: &str = "`)\"";
 
 /// What the routers of one body have beside the tenants' own hostnames.
 pub(super) struct Written<'a> {

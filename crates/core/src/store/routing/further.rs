@@ -6,13 +6,15 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::BREAK;
 use crate::auth::ProxyReader;
 use crate::sql::{Columns, Results, Sql, unexpected_result};
 use crate::store::standing::{self, CellOf, allowed_caller, cell_standing};
 use crate::value::fault::ApiError;
 use crate::value::hostname_kind::HostnameKind;
 use crate::value::id::CellId;
+
+/// Ends each id and each hostname.
+const BREAK: char = '\n';
 
 /// SQLite joins the rows to texts, as it does those of tenants. The table's own conditions leave no hostname in it that is too long or has a break,
 /// so 5,000 rows, with [`BREAK`] (10) after each part, have 5,000 * (16 + 255 + 8 + 3) bytes = 1,410,000 bytes at the most.
