@@ -1,7 +1,8 @@
-// `npm run build`, and wrangler.toml's build command: worker-build makes WebAssembly and its JavaScript, in build/.
+// `npm run build`, and wrangler.toml's build command: worker-build makes WebAssembly and its JavaScript, in build/, and Vite makes the console.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildConsole } from './console.mjs';
 import { ensureConsole } from './lib/console.mjs';
 import { environment, tool } from './lib/environment.mjs';
 import { fingerprint } from './lib/inputs.mjs';
@@ -36,4 +37,10 @@ function outputsExist() {
   return ['shim.mjs', 'index.wasm'].every((name) => existsSync(join(root, 'build', 'worker', name)));
 }
 
-if (isMain(import.meta)) await main(build);
+if (isMain(import.meta)) {
+  await main(async () => {
+    await build();
+    // wrangler calls this for a server, too: the console that it serves is never older than its sources.
+    await buildConsole();
+  });
+}

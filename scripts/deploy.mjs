@@ -4,6 +4,7 @@ import { appendFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
+import { buildConsole } from './console.mjs';
 import { checkConsole } from './lib/console.mjs';
 import { checkExposure, checkSecretNames, readConfig } from './lib/exposure.mjs';
 import { Stop, isMain, main, root, say } from './lib/run.mjs';
@@ -37,6 +38,7 @@ async function deploy() {
   checkExposure(config);
   checkConsole(config);
   await build();
+  await buildConsole();
   if (values['dry-run']) return wrangler(['deploy', ...configFile, '--dry-run', '--outdir', join('.wrangler', 'dry-run')]);
   return deployTo(config, { run: wrangler, ask: quietWrangler, history: historyFile });
 }

@@ -25,6 +25,8 @@ async function ensurePackages() {
   await ensurePackagesOf(root, 'about half a minute');
   // The end-to-end tests check responses by the description. Its programs have a lock file of their own.
   await ensurePackagesOf(join(root, 'tests', 'openapi'), 'a few seconds');
+  // So has the console, whose types are made by a program that needs an older TypeScript.
+  await ensurePackagesOf(join(root, 'console'), 'a few seconds');
   if (nodeForWrangler() === undefined) {
     throw new Stop(
       `wrangler needs Node ${NODE_FOR_WRANGLER.join('.')} or later, this is ${process.version}, and npm has no Node for ${process.platform}-${process.arch} to put beside it.\n` +

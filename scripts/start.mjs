@@ -1,26 +1,29 @@
 // `npm start` runs the API on this machine: the same Worker as deployed, in workerd, with a local D1 database.
 
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
+import { buildConsole } from './console.mjs';
 import { consoleConfigFile, writeConsoleConfig } from './lib/console.mjs';
 import { completeDevVars, devVars } from './lib/dev-vars.mjs';
-import { developmentKey, keyFile, migrateLocally, newDevelopmentKey, sign } from './lib/development.mjs';
+import { consoleKeyFile, developmentKey, ensureConsoleKey, keyFile, migrateLocally, newDevelopmentKey, sign } from './lib/development.mjs';
 import { environment, nodeForWrangler, wranglerScript } from './lib/environment.mjs';
 import { Stop, isMain, main, root, say } from './lib/run.mjs';
 
 const DEFAULT_PORT = 8787;
 
-const help = `npm start -- [--port N] [--console]
+const help = `npm start -- [--port N] [--no-console]
 
-Starts the API on http://127.0.0.1:${DEFAULT_PORT}, with a local database, and prints a request that works.
+Starts the API on http://127.0.0.1:${DEFAULT_PORT}, with a local database and the console, and prints a request that works.
 The first start installs tools and compiles (five to ten minutes on two cores); later starts take seconds.
 The data stays in .wrangler/state, the secrets in .dev.vars and the key in .dev.key.local (git ignores all three).
 
-  --port N   the port to listen on (default: the variable PORT, otherwise the first free port from ${DEFAULT_PORT} up)
-  --console  serves the console, too
-  --help     prints this text
+  --port N      the port to listen on (default: the variable PORT, otherwise the first free port from ${DEFAULT_PORT} up)
+  --no-console  does not serve the console
+  --help        prints this text
 
 Ctrl-C stops it.`;
 
@@ -29,16 +32,18 @@ async function start() {
   if (values.help) return void console.log(help);
   const port = await choosePort(values.port ?? process.env.PORT);
   await build();
+  if (!values['no-console']) await buildConsole();
   const added = completeDevVars();
   if (added.length > 0) say(`Wrote ${added.join(', ')} to .dev.vars.`);
   await migrateLocally();
   const key = await developmentKey();
-  return serve(port, key, values.console);
+  if (!values['no-console']) await ensureConsoleKey();
+  return serve(port, key, !values['no-console']);
 }
 
 function options() {
   try {
-    return parseArgs({ options: { port: { type: 'string' }, console: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
+    return parseArgs({ options: { port: { type: 'string' }, 'no-console': { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
   } catch (error) {
     throw new Stop(`${error.message}\n\n${help}`, 2);
   }
@@ -125,11 +130,15 @@ async function greet(port, key, child, withConsole) {
     // The key belongs to another database, or the secrets have changed.
     say(`The API no longer accepts the key in ${keyFile}.`);
     key = await newDevelopmentKey();
+    if (withConsole) {
+      rmSync(consoleKeyFile, { force: true });
+      await ensureConsoleKey();
+    }
     status = await callTenants(base, key, secret);
   }
   if (status !== 200) throw new Stop(`the server answered ${status} to a signed GET /tenants. Its log is above.`);
   console.log(instructions(base, secret));
-  if (withConsole) console.log(`The console is at http://127.0.0.1:${port}/console/.\n`);
+  if (withConsole) console.log(`The console is at http://127.0.0.1:${port}/console/. A key for it is in ${relative(root, consoleKeyFile)}.\n`);
 }
 
 async function firstAnswer(base, key, secret, child) {

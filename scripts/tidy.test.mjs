@@ -55,7 +55,8 @@ test('the changelog has an entry for a release or for unreleased changes', () =>
 
 test('package.json pins the version of every npm package', () => {
   const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = JSON.parse(read('package.json'));
-  Object.assign(dependencies, JSON.parse(read('tests/openapi/package.json')).devDependencies);
+  const rooms = ['tests/openapi/package.json', 'console/package.json'].map((path) => JSON.parse(read(path)));
+  for (const room of rooms) Object.assign(dependencies, room.dependencies, room.devDependencies);
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
     assert.match(version, /^\d+\.\d+\.\d+[\w.-]*$/, name);
   }
@@ -63,7 +64,8 @@ test('package.json pins the version of every npm package', () => {
 
 test('package-lock.json names no registry, and lists the packages of every system', () => {
   const { packages } = JSON.parse(read('package-lock.json'));
-  for (const all of [packages, JSON.parse(read('tests/openapi/package-lock.json')).packages]) assert.deepEqual(Object.keys(all).filter((path) => all[path].resolved), []);
+  const rooms = ['tests/openapi/package-lock.json', 'console/package-lock.json'].map((path) => JSON.parse(read(path)).packages);
+  for (const all of [packages, ...rooms]) assert.deepEqual(Object.keys(all).filter((path) => all[path].resolved), []);
   // If a registry lags behind, npm leaves some systems' packages out of the lock, and then `npm ci` fails on every system.
   for (const [path, entry] of Object.entries(packages)) {
     for (const name of Object.keys(entry.optionalDependencies ?? {})) {

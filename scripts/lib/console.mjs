@@ -25,7 +25,7 @@ export function withConsole(text) {
 
 /** Writes the configuration of a local server with the console. */
 export function writeConsoleConfig() {
-  writeFileSync(consoleConfigFile, `# Written by \`npm start -- --console\`.\n${withConsole(readFileSync(join(root, 'wrangler.toml'), 'utf8'))}`);
+  writeFileSync(consoleConfigFile, `# Written by \`npm start\`.\n${withConsole(readFileSync(join(root, 'wrangler.toml'), 'utf8'))}`);
 }
 
 /** Throws if a configuration that is to be deployed switches the console on, and does not bind its files. */

@@ -45,6 +45,19 @@ export async function newDevelopmentKey() {
   return key;
 }
 
+/** Holds a bound key and its signing secret, for signing in to the local console. Git ignores the file. */
+export const consoleKeyFile = join(root, '.dev.console.local');
+
+/** Creates a bound key for the console, and writes it to its file, unless there is one. */
+export async function ensureConsoleKey() {
+  if (existsSync(consoleKeyFile)) return;
+  say('Creating a bound API key for the console…');
+  const answer = await tenantsOutput(['api:key:create', '--name', 'console', '--bound']);
+  if (!/^TENANTS_SIGNING_SECRET=/m.test(answer)) throw new Stop('`tenants api:key:create --bound` printed no signing secret');
+  writeFileSync(consoleKeyFile, `${answer.trim()}\n`, { mode: 0o600 });
+  chmodSync(consoleKeyFile, 0o600);
+}
+
 /** Signs a body: HMAC-SHA256 in hexadecimal. */
 export function sign(secret, body = '') {
   return createHmac('sha256', secret).update(body).digest('hex');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { agentBuild } from '../agent.mjs';
 import { build } from '../build.mjs';
 import { buildComponents } from '../component.mjs';
+import { buildConsole, checkConsoleTypes } from '../console.mjs';
 import { showHosts } from '../hosts.mjs';
 import { checkLicences } from '../licences.mjs';
 import { makePackage } from '../package.mjs';
@@ -64,6 +65,17 @@ export const steps = [
     about: 'the built Worker in workerd, over HTTP',
     helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl', 'python3-venv'],
     run: () => nodeTests('tests/e2e', () => true),
+  },
+  {
+    name: 'console',
+    about: 'the console: its types, its size, and its pages in headless Chromium before the built Worker',
+    helpers: ['chromium'],
+    run: async () => {
+      await build();
+      await buildConsole();
+      await checkConsoleTypes();
+      await nodeTests('console/tests', () => true);
+    },
   },
   {
     name: 'description',

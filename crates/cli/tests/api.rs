@@ -529,6 +529,7 @@ fn a_bound_key_signs_whole_requests_and_needs_no_request_secret() {
             key: API_KEY,
             headers: &[("idempotency-key", get("idempotency-key").unwrap())],
             body: body.as_bytes(),
+            nonce: None,
         },
         rest.split(';').next().unwrap().parse().unwrap(),
     );

@@ -83,6 +83,7 @@ impl Signer {
             key: key.text(),
             headers: &covered,
             body: sent.body,
+            nonce: None,
         };
         let signed = signed::sign(secret, &unsigned, unix_seconds()?);
         let mut headers = vec![

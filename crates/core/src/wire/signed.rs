@@ -27,6 +27,8 @@ pub struct Unsigned<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The body, empty if there is none.
     pub body: &'a [u8],
+    /// The signature's `nonce`, for a route that takes each one once: 1 to 128 visible ASCII characters, without `"` and `\`.
+    pub nonce: Option<&'a str>,
 }
 
 /// The headers to add to a request.
@@ -53,9 +55,11 @@ pub fn sign(secret: &SigningSecret, request: &Unsigned<'_>, created: i64) -> Sig
     components.extend(content_digest.as_deref().map(|it| ("content-digest", it)));
     components.extend(request.headers);
     let names: Vec<&str> = components.iter().map(|(name, _)| *name).collect();
+    let nonce = request.nonce.map(|nonce| format!(";nonce=\"{nonce}\""));
     let params = format!(
-        "{};created={created};alg=\"{ALGORITHM}\"",
-        serialized(&names)
+        "{};created={created}{};alg=\"{ALGORITHM}\"",
+        serialized(&names),
+        nonce.unwrap_or_default()
     );
     let signature = secret.sign(&Base::new(components, &params));
     SignatureHeaders {

@@ -162,6 +162,7 @@ fn the_cores_own_client_signs_so() {
             key: &client.key,
             headers: &[("idempotency-key", "k")],
             body: &edit.body,
+            nonce: None,
         },
         NOW,
     );

@@ -44,6 +44,7 @@ impl Bound {
                 key: &self.0,
                 headers: &[],
                 body: &ask.body,
+                nonce: None,
             },
             host.now,
         );

@@ -1,0 +1,60 @@
+// Who is signed in. The session's cookie is out of reach for scripts; here is only what the page has to know of it.
+
+import { createSignal } from 'solid-js'
+import { Refused, SESSION, call, hooks } from './client'
+import { sign } from './signer'
+import type { Session } from './types'
+
+/** `loading` at first; `out` without a session; `over` where one has ended while its page is open. */
+export type Standing = 'loading' | 'out' | 'in' | 'over'
+
+const [standing, setStanding] = createSignal<Standing>('loading')
+const [session, setSession] = createSignal<Session>()
+export { session, standing }
+
+hooks.csrfToken = () => session()?.csrf_token
+hooks.ended = () => setStanding((was) => (was === 'in' ? 'over' : was === 'over' ? 'over' : 'out'))
+hooks.refresh = async () => {
+  const body = await current()
+  setSession(body)
+  return body
+}
+
+async function current(): Promise<Session | undefined> {
+  try {
+    return (await call<Session>('GET', SESSION, { absolute: true })).body
+  } catch (error) {
+    if (error instanceof Refused && (error.problem.status === 401 || error.problem.status === 404)) return undefined
+    throw error
+  }
+}
+
+/** Looks for a session that an earlier page has begun. */
+export async function resume() {
+  const body = await current()
+  setSession(body)
+  setStanding(body ? 'in' : 'out')
+}
+
+/** Signs one request with what the two inputs hold, and empties the second at once. */
+export async function signIn(key: HTMLInputElement, secret: HTMLInputElement) {
+  const target = SESSION
+  const headers = await sign({ key: key.value.trim(), secret, method: 'POST', origin: location.origin, target })
+  const { body } = await call<Session>('POST', SESSION, { absolute: true, headers: { ...headers, 'X-API-Key': key.value.trim() }, idempotencyKey: '', retries: 0 })
+  key.value = ''
+  setSession(body)
+  setStanding('in')
+}
+
+export async function signOut() {
+  await call('DELETE', SESSION, { absolute: true, idempotencyKey: '' })
+  setSession(undefined)
+  setStanding('out')
+}
+
+/** Whether the session may do something, by its scopes (docs/API.md §13). */
+export function can(...scopes: string[]): boolean {
+  const held = session()?.scopes ?? []
+  const has = (scope: string) => held.includes('*') || held.includes(scope) || (scope.endsWith(':read') && held.includes(scope.replace(/:read$/, ':write')))
+  return scopes.every(has)
+}

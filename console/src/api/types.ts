@@ -1,0 +1,49 @@
+// The API's types, by the names that the pages use. `made/api.d.ts` is made of docs/openapi.json.
+
+import type { components } from '../made/api'
+
+type Schemas = components['schemas']
+
+export type Tenant = Schemas['Tenant']
+export type Plan = Schemas['Plan']
+export type ApiKey = Schemas['ApiKey']
+export type NewApiKey = Schemas['NewApiKey']
+export type AuditEntry = Schemas['AuditEntry']
+export type Cell = Schemas['Cell']
+export type Job = Schemas['Job']
+export type Event = Schemas['Event']
+export type Settings = Schemas['Settings']
+export type PasswordReset = Schemas['PasswordReset']
+export type Stats = Schemas['Stats']
+
+/** One error of a problem: at a member of the body, or at a parameter of the query. */
+export interface FieldError {
+  pointer?: string
+  parameter?: string
+  detail: string
+  holder?: string
+}
+
+/** RFC 9457, as the API has it. */
+export interface Problem {
+  status: number
+  code: string
+  title: string
+  detail: string
+  errors: FieldError[]
+  scope?: string[]
+  requestId?: string | undefined
+}
+
+/** A session of the console, as the routes of `/_/console/session` answer it. */
+export interface Session {
+  csrf_token: string
+  id: string
+  key: { id: number; name: string | null }
+  scopes: string[]
+  created_at: string
+  expires_at: string
+  idle_until: string
+}
+
+export type Texts = Record<string, string>

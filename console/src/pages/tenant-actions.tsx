@@ -1,0 +1,149 @@
+// The dialogs of a tenant's page: hold, install, reset a password, delete.
+
+import { Show, createEffect, createSignal, on } from 'solid-js'
+import { createStore } from 'solid-js/store'
+import { can } from '../api/session'
+import type { Job, PasswordReset, Tenant } from '../api/types'
+import { Button, Copyable, note } from '../parts/basics'
+import { ActionDialog, Dialog } from '../parts/dialog'
+import { Check, Select, TextInput, TimeInput } from '../parts/fields'
+import { HOLDS, type HoldKind } from '../parts/tenant-state'
+import { createWrite } from '../parts/write'
+import { go } from '../router'
+import { t } from '../texts'
+
+interface Common {
+  tenant: Tenant
+  isOpen: boolean
+  onClose: () => void
+}
+
+const pathOf = (tenant: Tenant) => `/tenants/${encodeURIComponent(tenant.id)}`
+
+export function HoldDialog(props: Common & { kind: HoldKind; onKind: (kind: HoldKind) => void; onDone: (text: string) => void }) {
+  const write = createWrite()
+  const [form, setForm] = createStore({ reason: '', message: '', until: '' })
+  createEffect(on(() => props.isOpen && props.kind, (kind) => {
+    if (!kind) return
+    const now = props.tenant.holds[kind]
+    if (now) setForm({ reason: now.reason, message: now.message ?? '', until: now.until ?? '' })
+  }))
+  async function put() {
+    const body = { reason: form.reason, message: form.message || null, until: form.until || null }
+    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${props.kind}`, { body })
+    if (!answer) return
+    setForm({ reason: '', message: '', until: '' })
+    props.onDone(t.tenant.held)
+  }
+  return (
+    <ActionDialog title={t.tenant.holdTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.tenant.putHold} isRunning={write.isRunning()} problem={write.problem()} onSubmit={put}>
+      <Select label={t.tenant.kind} value={props.kind} onInput={(kind) => props.onKind(kind as HoldKind)} options={HOLDS.map((kind) => [kind, t.hold[kind]])} error={write.at('/kind')} />
+      <TextInput label={t.tenant.reason} help={t.tenant.reasonHelp} value={form.reason} onInput={(text) => setForm('reason', text)} error={write.at('/reason')} isRequired />
+      <TextInput label={t.tenant.message} help={t.tenant.messageHelp} value={form.message} onInput={(text) => setForm('message', text)} error={write.at('/message')} rows={2} />
+      <TimeInput label={t.tenant.until} value={form.until} onInput={(text) => setForm('until', text)} error={write.at('/until')} />
+    </ActionDialog>
+  )
+}
+
+export function InstallDialog(props: Common & { onDone: (text: string) => void }) {
+  const write = createWrite()
+  const [form, setForm] = createStore({ username: '', email: '', password: '' })
+  async function install() {
+    const answer = await write.send('POST', `${pathOf(props.tenant)}/install`, { body: { ...form }, headers: { Prefer: 'wait=20' } })
+    if (!answer) return
+    setForm({ username: '', email: '', password: '' })
+    props.onDone(answer.status === 202 ? t.tenant.installing : t.tenant.installed)
+  }
+  return (
+    <ActionDialog title={t.tenant.installTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.tenant.install} isRunning={write.isRunning()} problem={write.problem()} onSubmit={install}>
+      <p class="help">{t.tenant.installHelp}</p>
+      <TextInput label={t.tenant.username} value={form.username} onInput={(text) => setForm('username', text)} error={write.at('/username')} isRequired />
+      <TextInput label={t.tenant.email} type="email" value={form.email} onInput={(text) => setForm('email', text)} error={write.at('/email')} isRequired />
+      <TextInput label={t.tenant.password} type="password" autocomplete="new-password" value={form.password} onInput={(text) => setForm('password', text)} error={write.at('/password')} isRequired />
+    </ActionDialog>
+  )
+}
+
+/** Resets a password, and shows the new one once. */
+export function ResetDialog(props: Common) {
+  const write = createWrite()
+  const [username, setUsername] = createSignal('')
+  const [made, setMade] = createSignal<PasswordReset>()
+  const [job, setJob] = createSignal<Job>()
+  async function reset() {
+    const answer = await write.send<PasswordReset | Job>('PATCH', `${pathOf(props.tenant)}/user-password-reset`, { body: { username: username() }, headers: { Prefer: 'wait=20' } })
+    if (!answer) return
+    if (answer.status === 202) setJob(answer.body as Job)
+    else setMade(answer.body as PasswordReset)
+  }
+  async function look() {
+    const answer = await write.send<Job>('GET', `/jobs/${encodeURIComponent(job()!.id)}`)
+    if (!answer) return
+    if (answer.body.result) setMade(answer.body.result)
+    else setJob(answer.body)
+  }
+  const close = () => {
+    setMade(undefined)
+    setJob(undefined)
+    setUsername('')
+    write.clear()
+    props.onClose()
+  }
+  return (
+    <Show
+      when={made() || job()}
+      fallback={
+        <ActionDialog title={t.tenant.resetTitle(props.tenant.id)} isOpen={props.isOpen} onClose={close} action={t.tenant.resetAction} isRunning={write.isRunning()} problem={write.problem()} onSubmit={reset}>
+          <p class="help">{t.tenant.resetHelp}</p>
+          <TextInput label={t.tenant.username} value={username()} onInput={setUsername} error={write.at('/username')} isRequired />
+        </ActionDialog>
+      }
+    >
+      <Dialog title={t.tenant.resetTitle(props.tenant.id)} isOpen={props.isOpen} onClose={close}>
+        <div class="stack">
+          <Show
+            when={made()}
+            fallback={
+              <>
+                <p>{t.tenant.jobState(t.jobState[job()!.state])}</p>
+                <Show when={job()!.error}>{(error) => <p>{error()}</p>}</Show>
+                <Button onClick={look} isBusy={write.isRunning()}>{t.tenant.lookAgain}</Button>
+              </>
+            }
+          >
+            {(result) => (
+              <>
+                <p>{t.shownOnce}</p>
+                <Copyable label={t.tenant.username} value={result().username} />
+                <Copyable label={t.tenant.password} value={result().password ?? ''} />
+              </>
+            )}
+          </Show>
+          <footer class="actions"><Button look="primary" onClick={close}>{t.done}</Button></footer>
+        </div>
+      </Dialog>
+    </Show>
+  )
+}
+
+export function DeleteDialog(props: Common & { etag: string | undefined; onStale: () => void }) {
+  const write = createWrite()
+  const [drop, setDrop] = createSignal(false)
+  async function remove() {
+    const answer = await write.send('DELETE', pathOf(props.tenant), { body: { drop_tables: drop() }, ifMatch: props.etag })
+    if (answer) {
+      note(t.tenant.deleted(props.tenant.id))
+      go(['tenants'])
+    } else if (write.problem()?.code === 'precondition_failed') {
+      props.onStale()
+    }
+  }
+  return (
+    <ActionDialog title={t.tenant.deleteTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={props.tenant.id}>
+      <p>{t.tenant.deleteHelp}</p>
+      <Show when={can('sites')}>
+        <Check label={t.tenant.dropTables} help={t.tenant.dropHelp} value={drop()} onInput={setDrop} error={write.at('/drop_tables')} />
+      </Show>
+    </ActionDialog>
+  )
+}

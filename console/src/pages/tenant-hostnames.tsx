@@ -1,0 +1,89 @@
+// A tenant's hostnames: its own, and (docs/API.md §18, if this API has it) its aliases and redirects.
+
+import { For, Show, createSignal } from 'solid-js'
+import { Refused, get } from '../api/client'
+import { can } from '../api/session'
+import type { Tenant } from '../api/types'
+import { Await, Badge, Button, Card, Copyable, ProblemBox, Table, note } from '../parts/basics'
+import { ActionDialog } from '../parts/dialog'
+import { Select, TextInput } from '../parts/fields'
+import { createLoad } from '../parts/load'
+import { createWrite } from '../parts/write'
+import { t } from '../texts'
+
+interface Hostname {
+  hostname: string
+  kind: 'primary' | 'alias' | 'redirect'
+  state?: string
+  verified_at?: string | null
+  proof?: { name: string; type?: string; value: string } | null
+}
+
+export function Hostnames(props: { tenant: Tenant }) {
+  const path = () => `/tenants/${encodeURIComponent(props.tenant.id)}/hostnames`
+  const loaded = createLoad(path, async (where, signal): Promise<{ isThere: boolean; names: Hostname[] }> => {
+    try {
+      return { isThere: true, names: (await get<Hostname[]>(where, signal)).body }
+    } catch (error) {
+      // An API without the route: a tenant has one hostname.
+      if (error instanceof Refused && error.problem.status === 404) return { isThere: false, names: [] }
+      throw error
+    }
+  })
+  const [isOpen, setOpen] = createSignal(false)
+  const [form, setForm] = createSignal({ hostname: '', kind: 'alias' })
+  const add = createWrite()
+  const write = createWrite()
+  async function put() {
+    const answer = await add.send('PUT', `${path()}/${encodeURIComponent(form().hostname.trim())}`, { body: { kind: form().kind } })
+    if (!answer) return
+    note(t.hostnames.added)
+    setForm({ hostname: '', kind: 'alias' })
+    setOpen(false)
+    loaded.reload()
+  }
+  async function remove(name: string) {
+    if (await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`)) loaded.reload()
+  }
+  async function verify(name: string) {
+    if (await write.send('POST', `${path()}/${encodeURIComponent(name)}/verify`)) loaded.reload()
+  }
+  return (
+    <Card title={t.hostnames.title} aside={<Show when={loaded.data()?.isThere && can('tenants:write')}><Button onClick={() => setOpen(true)}>{t.hostnames.add}</Button></Show>}>
+      <ProblemBox problem={write.problem()} />
+      <Await of={loaded}>
+        {(data) => (
+          <Table label={t.hostnames.title}>
+            <thead>
+              <tr><th scope="col">{t.tenants.hostname}</th><th scope="col">{t.hostnames.kind}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
+            </thead>
+            <tbody>
+              <tr><th scope="row"><code>{props.tenant.hostname}</code></th><td><Badge tone="info">{t.hostnames.kinds.primary}</Badge></td><td /></tr>
+              <For each={data().names.filter((name) => name.hostname !== props.tenant.hostname)}>
+                {(name) => (
+                  <tr>
+                    <th scope="row">
+                      <code>{name.hostname}</code>
+                      <Show when={name.proof}>{(proof) => <><p class="help">{t.hostnames.proof}</p><Copyable label={proof().name} value={proof().value} /></>}</Show>
+                    </th>
+                    <td><Badge>{t.hostnames.kinds[name.kind] ?? name.kind}</Badge> <Show when={name.state}>{(state) => <Badge tone={state() === 'proven' || state() === 'verified' ? 'good' : 'warn'}>{state()}</Badge>}</Show></td>
+                    <td class="row-actions">
+                      <Show when={can('tenants:write')}>
+                        <Show when={name.proof}><Button onClick={() => verify(name.hostname)}>{t.hostnames.verify}</Button></Show>
+                        <Button aria-label={`${t.delete} ${name.hostname}`} onClick={() => remove(name.hostname)}>{t.delete}</Button>
+                      </Show>
+                    </td>
+                  </tr>
+                )}
+              </For>
+            </tbody>
+          </Table>
+        )}
+      </Await>
+      <ActionDialog title={t.hostnames.add} isOpen={isOpen()} onClose={() => setOpen(false)} action={t.hostnames.add} isRunning={add.isRunning()} problem={add.problem()} onSubmit={put}>
+        <TextInput label={t.tenants.hostname} value={form().hostname} onInput={(hostname) => setForm({ ...form(), hostname })} error={add.at('/hostname')} isRequired mono />
+        <Select label={t.hostnames.kind} value={form().kind} onInput={(kind) => setForm({ ...form(), kind })} options={[['alias', t.hostnames.kinds.alias], ['redirect', t.hostnames.kinds.redirect]]} error={add.at('/kind')} />
+      </ActionDialog>
+    </Card>
+  )
+}

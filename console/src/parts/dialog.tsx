@@ -1,0 +1,99 @@
+// Dialogs. Kobalte keeps the focus inside, closes on Escape, and hides the rest from screen readers.
+
+import { Dialog as Kobalte } from '@kobalte/core/dialog'
+import { type JSX, Show, createComputed, createSignal, untrack } from 'solid-js'
+import type { Problem } from '../api/types'
+import { t } from '../texts'
+import { Button, ProblemBox } from './basics'
+import { TextInput } from './fields'
+
+interface DialogProps {
+  title: string
+  isOpen: boolean
+  onClose: () => void
+  children: JSX.Element
+  isWide?: boolean
+  /** It cannot be closed. */
+  isFixed?: boolean
+}
+
+export function Dialog(props: DialogProps) {
+  // The focus goes back to where it was. Kobalte knows that place only of a dialog that has its own button.
+  let before: Element | null = null
+  createComputed(() => {
+    if (props.isOpen) before = untrack(() => document.activeElement)
+  })
+  const giveBack = (event: Event) => {
+    event.preventDefault()
+    if (before instanceof HTMLElement && before.isConnected) before.focus()
+  }
+  return (
+    <Kobalte open={props.isOpen} onOpenChange={(isOpen) => !isOpen && !props.isFixed && props.onClose()}>
+      <Kobalte.Portal>
+        <Kobalte.Overlay class="overlay" />
+        <div class="dialog-place">
+          <Kobalte.Content class={`dialog ${props.isWide ? 'wide' : ''}`} onInteractOutside={(event) => event.preventDefault()} onCloseAutoFocus={giveBack}>
+            <header>
+              <Kobalte.Title as="h2">{props.title}</Kobalte.Title>
+              <Show when={!props.isFixed}>
+                <Kobalte.CloseButton class="button quiet" aria-label={t.close}>
+                  ✕
+                </Kobalte.CloseButton>
+              </Show>
+            </header>
+            {props.children}
+          </Kobalte.Content>
+        </div>
+      </Kobalte.Portal>
+    </Kobalte>
+  )
+}
+
+interface ActionProps {
+  title: string
+  isOpen: boolean
+  onClose: () => void
+  children?: JSX.Element
+  action: string
+  isDangerous?: boolean
+  isRunning: boolean
+  problem: Problem | undefined
+  onSubmit: () => void
+  /** What has to be typed first. */
+  typed?: string
+  isWide?: boolean
+}
+
+/** A dialog with a form, and a button that carries it out. */
+export function ActionDialog(props: ActionProps) {
+  return (
+    <Dialog title={props.title} isOpen={props.isOpen} onClose={props.onClose} isWide={props.isWide ?? false}>
+      <ActionForm {...props} />
+    </Dialog>
+  )
+}
+
+function ActionForm(props: ActionProps) {
+  const [typed, setTyped] = createSignal('')
+  const isReady = () => props.typed === undefined || typed() === props.typed
+  return (
+    <form
+      class="stack"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault()
+        if (isReady()) props.onSubmit()
+      }}
+    >
+      <ProblemBox problem={props.problem} />
+      {props.children}
+      <Show when={props.typed}>{(wanted) => <TextInput label={t.typeToConfirm(wanted())} value={typed()} onInput={setTyped} isRequired mono />}</Show>
+      <footer class="actions">
+        <Button onClick={props.onClose}>{t.cancel}</Button>
+        <Button type="submit" look={props.isDangerous ? 'danger' : 'primary'} isBusy={props.isRunning} disabled={!isReady()}>
+          {props.action}
+        </Button>
+      </footer>
+    </form>
+  )
+}

@@ -1,0 +1,46 @@
+// Routes are in the address's fragment (`#/tenants/acme`): the Worker answers unknown paths with 404.
+
+import { createSignal } from 'solid-js'
+
+export interface Route {
+  /** The parts of the path, decoded. */
+  path: string[]
+  query: URLSearchParams
+}
+
+function read(): Route {
+  const [path = '', query = ''] = location.hash.slice(1).split(/\?(.*)/s)
+  return { path: path.split('/').filter(Boolean).map(decoded), query: new URLSearchParams(query) }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+const [route, setRoute] = createSignal<Route>(read())
+addEventListener('hashchange', () => setRoute(read()))
+
+export { route }
+
+/** The address of a page: `href(['tenants', id])`. Parameters without a value are left out. */
+export function href(path: string[], query: Record<string, string | undefined> = {}): string {
+  const parameters = new URLSearchParams(Object.entries(query).filter((entry): entry is [string, string] => Boolean(entry[1])))
+  const text = parameters.toString()
+  return `#/${path.map(encodeURIComponent).join('/')}${text ? `?${text}` : ''}`
+}
+
+/** Opens a page. With `replace`, the page before is not in the browser's history. */
+export function go(path: string[], query: Record<string, string | undefined> = {}, { replace = false } = {}) {
+  const to = href(path, query)
+  if (to === location.hash) return
+  if (replace) {
+    history.replaceState(null, '', to)
+    setRoute(read())
+  } else {
+    location.hash = to
+  }
+}

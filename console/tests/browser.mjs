@@ -1,0 +1,43 @@
+// A real headless Chromium, driven by Playwright. Every page reports errors and what the Content-Security-Policy refused.
+
+import assert from 'node:assert/strict'
+import { chromium } from 'playwright-core'
+import { programPath } from '../../scripts/lib/system.mjs'
+import { QUIET, noBrowser } from '../../tests/browser.mjs'
+import { atEnd } from '../../tests/lifetime.mjs'
+
+export { noBrowser }
+
+// Here and not at the first use: what is begun within a test ends with that test.
+const browser = noBrowser() ? undefined : await chromium.launch({ executablePath: programPath('chromium'), args: QUIET.filter((word) => !word.startsWith('--headless')) })
+atEnd(() => browser?.close())
+
+/** Opens a window of its own: no cookies and no storage are shared. */
+export async function open(url, { width = 1280, height = 860, theme = 'light' } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce' })
+  const page = await context.newPage()
+  const complaints = []
+  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))
+  page.on('console', (message) => {
+    // Chromium writes a line for each response that is refused; the tests refuse on purpose.
+    if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
+  })
+  page.setDefaultTimeout(15_000)
+  await page.goto(url)
+  return { page, context, complaints, assertQuiet: () => assert.deepEqual(complaints, []), close: () => context.close() }
+}
+
+/** Signs in by the form. */
+export async function signIn(page, { api_key, signing_secret }) {
+  await page.getByLabel('API key').fill(api_key)
+  await page.getByLabel('Signing secret').fill(signing_secret)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('navigation', { name: 'Main' }).waitFor()
+}
+
+/** Opens a page of the console by its address. */
+export async function visit(page, where) {
+  await page.evaluate((to) => { location.hash = to }, where)
+  await page.locator('main h1').waitFor()
+  await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy="true"]'))
+}
