@@ -38,7 +38,7 @@ export const steps = [
   {
     name: 'clippy-wasm',
     about: 'clippy, the Worker, the npm package and the components as WebAssembly',
-    run: () => cargo(['clippy', '--locked', '-p', workerPackage, '-p', 'tenants-wasm', '-p', 'tenants-component', '--target', wasm, '--', '-D', 'warnings']),
+    run: () => cargo(['clippy', '--locked', '-p', workerPackage, '-p', 'tenants-wasm', '-p', 'tenants-signer', '-p', 'tenants-component', '--target', wasm, '--', '-D', 'warnings']),
   },
   {
     name: 'native',
