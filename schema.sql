@@ -198,7 +198,9 @@ CREATE TABLE audit_log (
   -- Of "tenant.delete": "tables_kept" or "tables_dropped" (NULL: there were none, or a Worker that is older than the column).
   -- Of the creation and the cancellation of a job: its kind. Of its end: its state.
   detail TEXT,
-  token TEXT,                      -- random, one for each write of the API (NULL: another author, or a Worker that is older than the column)
+  -- Random, one for each write of the API (NULL: another author, or a Worker that is older than the column). Of a write in a session of the console it
+  -- begins with the id of the session and a full stop.
+  token TEXT,
   -- Of an edit: the names of the members that it changed, with a space between them, and never their values (NULL: no edit, or an entry that is
   -- older than the column).
   changed TEXT
@@ -451,4 +453,29 @@ BEGIN
   UPDATE kept_sites SET job_id = NULL WHERE tenant_id = NEW.tenant_id AND job_id = NEW.id;
   -- The same request makes another job.
   DELETE FROM idempotency WHERE job_id = NEW.id AND NEW.state IN ('failed', 'cancelled');
+END;
+
+-- Sessions of people at the console (contract §20). A row stays after its session has ended, until the cron trigger deletes it, since no other session may begin
+-- with its nonce. It has the digest of the token that the browser has, and never the token.
+CREATE TABLE console_sessions (
+  id TEXT NOT NULL PRIMARY KEY,    -- the first 16 digits of the digest, which name the session
+  digest TEXT NOT NULL,            -- SHA-256 of the token in hex
+  key_id INTEGER NOT NULL,         -- api_keys.id of the key that the session stands for
+  key_digest TEXT NOT NULL,        -- api_keys.digest of that time: with another one, after a rotation, the session has ended
+  nonce TEXT NOT NULL,             -- of the signature with which it began
+  scopes TEXT NOT NULL,            -- as in api_keys: those of the key, or fewer
+  permits INTEGER NOT NULL,        -- as in api_keys
+  created_at TEXT NOT NULL,
+  last_used_at TEXT NOT NULL,      -- to the minute or so
+  idle_until TEXT NOT NULL,        -- first second in which the session is over, unless it is used
+  expires_at TEXT NOT NULL,        -- first second in which the session is over
+  ended_at TEXT                    -- when somebody ended it (NULL: nobody did)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX console_sessions_by_nonce ON console_sessions (key_id, nonce);
+CREATE INDEX console_sessions_by_expiry ON console_sessions (expires_at);
+
+-- A session lasts longer than any signature is good, so its nonce is no longer needed.
+CREATE TRIGGER console_sessions_swept AFTER UPDATE OF swept_at ON registry
+BEGIN
+  DELETE FROM console_sessions WHERE id IN (SELECT id FROM console_sessions WHERE expires_at <= NEW.swept_at ORDER BY expires_at LIMIT 500);
 END;

@@ -483,3 +483,29 @@ BEGIN
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE cell_work SET state = 'cancelled', finished_at = NEW.now, lease_until = NULL, input = NULL, wipe_at = NULL WHERE id = NEW.id;
 END;
+
+-- A session of the console. `nonce_is_used`: a session of the key began with this nonce. `key_is_current`: the caller has the present secret.
+CREATE VIEW create_session (
+  key_id, request_id, now, key_stands, nonce_is_used, key_is_current, id, digest, nonce, scopes, permits, expires_at, idle_until, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_session_done INSTEAD OF INSERT ON create_session WHEN NEW.key_stands AND NOT NEW.nonce_is_used AND NEW.key_is_current AND NOT NEW.is_done
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'session.create', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT INTO console_sessions (id, digest, key_id, key_digest, nonce, scopes, permits, created_at, last_used_at, idle_until, expires_at)
+    SELECT NEW.id, NEW.digest, NEW.key_id, digest, NEW.nonce, NEW.scopes, NEW.permits, NEW.now, NEW.now, NEW.idle_until, NEW.expires_at
+    FROM api_keys WHERE api_keys.id = NEW.key_id;
+END;
+
+CREATE VIEW end_session (
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER end_session_done INSTEAD OF INSERT ON end_session WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'session.delete', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  UPDATE console_sessions SET ended_at = NEW.now WHERE id = NEW.id;
+END;

@@ -8,7 +8,7 @@ use worker::web_sys;
 // One call reads the whole head, since each call from wasm to JavaScript costs about as much as reading a header. No method, URL or header
 // value has a line break. Headers that the route does not read are left out.
 #[wasm_bindgen(inline_js = "
-export function head(request, readsAddress) {
+export function head(request, readsAddress, hasConsole) {
   const { method, url, headers } = request
   const get = (name) => headers.get(name) ?? ''
   // An empty one is malformed, not absent.
@@ -20,15 +20,19 @@ export function head(request, readsAddress) {
   const signature = get('x-signature')
   // A bound key signs in another way, and its signature may cover any header.
   const input = signature === '' ? get('signature-input') : ''
+  // Only the cookie of a session of the console counts, and with it two headers more.
+  const cookies = hasConsole ? get('cookie') : ''
+  const cookie = cookies.includes('tenants_session=') ? cookies : ''
   const reads = input !== '' || method !== 'GET'
   return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
     signature}\\n${length === '0' && input === '' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
     reads ? some('idempotency-key') + '\\n' + get('prefer') : '\\n'}\\n${some('if-match')}\\n${
-    input === '' ? '\\n\\n' : `${input}\\n${get('signature')}\\n${get('content-digest')}`}`
+    input === '' ? '\\n\\n' : `${input}\\n${get('signature')}\\n${get('content-digest')}`}\\n${
+    hasConsole ? `${cookie}\\n${get('sec-fetch-site')}\\n${cookie === '' ? '' : get('x-csrf-token')}` : '\\n\\n'}`
 }
 ")]
 extern "C" {
-    fn head(request: &web_sys::Request, reads_address: bool) -> String;
+    fn head(request: &web_sys::Request, reads_address: bool, has_console: bool) -> String;
 }
 
 /// A request's head, one value a line. A line is empty if the request lacks the value.
@@ -42,6 +46,7 @@ impl Head {
         Self(head(
             request,
             api.config().is_ok_and(Config::needs_client_address),
+            api.config().is_ok_and(Config::has_console),
         ))
     }
 

@@ -92,7 +92,7 @@ test('GET /audit shows what was written, with filters and pages, to keys with th
   assert.deepEqual(edit, all[1])
   await api.sql("INSERT INTO audit_log (action, subject, request_id, created_at, operator) VALUES ('api_key.delete', '77', 'cli-1', '2026-01-01 00:00:00', 'me')")
   const { json: typed } = await api.expect(200, 'GET', '/audit?key_id=&action=api_key.delete')
-  assert.deepEqual(typed.map(({ id, ...entry }) => entry), [{ created_at: '2026-01-01 00:00:00', key_id: null, action: 'api_key.delete', subject_type: 'api_key', subject: '77', changed: [], request_id: 'cli-1' }])
+  assert.deepEqual(typed.map(({ id, ...entry }) => entry), [{ created_at: '2026-01-01 00:00:00', key_id: null, action: 'api_key.delete', subject_type: 'api_key', subject: '77', changed: [], request_id: 'cli-1', session_id: null }])
   const { headers } = await api.expect(200, 'GET', '/audit?limit=1')
   assert.match(headers.link, /^<\/_\/api\/4\/audit\?limit=1&after=1>; rel="next"$/)
   await api.refuse(422, 'invalid', 'GET', '/audit?subjects=a', {}, ['subjects'])

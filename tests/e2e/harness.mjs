@@ -312,7 +312,9 @@ const exchange = ({ method, url, headers, bytes, agent }) => new Promise((resolv
     response.on('end', () => {
       const text = Buffer.concat(chunks).toString()
       const type = response.headers['content-type'] ?? ''
-      resolve({ method, status: response.statusCode, headers: response.headers, text, json: /json$/.test(type) && text ? JSON.parse(text) : undefined })
+      // Node has a list of this one header, and the service sends one of each.
+      const headers = { ...response.headers, ...(response.headers['set-cookie'] && { 'set-cookie': response.headers['set-cookie'].join('\n') }) }
+      resolve({ method, status: response.statusCode, headers, text, json: /json$/.test(type) && text ? JSON.parse(text) : undefined })
     })
   })
   request.on('timeout', () => request.destroy(new Error(`${method} ${url}: no answer`)))

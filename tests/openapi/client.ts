@@ -5,7 +5,7 @@ import type { components, paths } from '../../build/openapi/description.d.ts'
 export interface Options {
   baseUrl: string
   /** Signs a body. It gets the path, since the dialects have different signatures. */
-  headersOf: (path: string, body: string) => Record<string, string>
+  headersOf: (path: string, body: string, method: string) => Record<string, string>
   /** Is told of each call, by its method and the path of the description. */
   called: (method: string, path: string) => void
 }
@@ -18,7 +18,7 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   client.use({
     async onRequest({ request, schemaPath }) {
       called(request.method, schemaPath)
-      for (const [name, value] of Object.entries(headersOf(schemaPath, await request.clone().text()))) request.headers.set(name, value)
+      for (const [name, value] of Object.entries(headersOf(schemaPath, await request.clone().text(), request.method))) request.headers.set(name, value)
       return request
     },
   })
@@ -115,6 +115,13 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   expect((await client.POST('/_/api/4/tenants/{id}/move', { ...celled, body: { cell_id: 'typed_cell' } })).response.status === 409, 'an enabled tenant')
   done(await client.DELETE('/_/api/4/tenants/{id}', celled))
   expect([204, 409].includes((await client.DELETE('/_/api/4/cells/{id}', cell)).response.status), 'the end of the cell')
+
+  const session = ok(await client.POST('/_/console/session', { body: { scopes: ['keys'] } }))
+  expect(session.csrf_token.length === 64 && session.scopes.length === 1, 'a session')
+  expect(ok(await client.GET('/_/console/sessions')).some(({ id, current }) => id === session.id && !current), 'the sessions')
+  expect(ok(await client.GET('/_/console/session')).key.name === 'console', 'the own session')
+  done(await client.DELETE('/_/console/sessions/{id}', { params: { path: { id: session.id } } }))
+  done(await client.DELETE('/_/console/session'))
 
   const older = { params: { path: { id: 'typed_older' } } }
   ok(await client.POST('/api/4/_/tenants-plans', { body: { plan_id: 'typed_older', name: 'Older' } }))

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { test } from 'node:test'
 import { startApi, TIME } from '../e2e/harness.mjs'
+import { boundKey, cookieOf, signIn } from '../e2e/signing.mjs'
 import { operations, resolve } from './description.mjs'
 
 /**
@@ -14,11 +15,14 @@ const ORDER = [
   'putCell', 'listCells', 'getCell', 'readCellTenants', 'storeCellStats', 'leaseJobs', 'listJobs', 'getJob', 'cancelJob', 'renewJob', 'finishJob', 'moveTenant', 'deleteCell',
   'getTraefikConfig', 'putHold', 'releaseHold', 'putHostname', 'listHostnames', 'deleteHostname', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
   'createKey', 'getKey', 'listKeys', 'editKey', 'rotateKey', 'deleteKey',
+  'signIn', 'getSession', 'listSessions', 'endSession', 'signOut',
   'legacyCreatePlan', 'legacyListPlans', 'legacyGetPlan', 'legacyCreateTenant', 'legacyGetTenant', 'legacyEditTenant', 'legacyEditPlan', 'legacyDeleteTenant', 'legacyDeletePlan',
 ]
 
 /** Members that differ from run to run. Their values must be of this form. */
-const VARYING = { request_id: /^[A-Za-z0-9._-]{1,64}$/, created_at: TIME, updated_at: TIME, last_used_at: TIME, password: /^[A-Za-z0-9_-]{16,128}$/, api_key: /^chv_2_[A-Za-z0-9_-]{64}$/, version: /^\d+\.\d+\.\d+/, schema: /^\d{4}_\w+\.sql$/, timestamp: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/ }
+const VARYING = { request_id: /^[A-Za-z0-9._-]{1,64}$/, created_at: TIME, updated_at: TIME, last_used_at: TIME, password: /^[A-Za-z0-9_-]{16,128}$/, api_key: /^chv_2_[A-Za-z0-9_-]{64}$/, version: /^\d+\.\d+\.\d+/, schema: /^\d{4}_\w+\.sql$/, csrf_token: /^[0-9a-f]{64}$/, expires_at: TIME, idle_until: TIME, timestamp: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/ }
+
+const SESSION_ID = /^[0-9a-f]{16}$/
 
 /** The examples of an operation. Parameters, body and response belong together by their name. */
 function examplesOf({ operation }) {
@@ -56,7 +60,8 @@ function compared(got, expected, sent) {
   if (Array.isArray(got)) return got.map((one, i) => compared(one, expected?.[i], sent))
   if (got === null || typeof got !== 'object') return got
   return Object.fromEntries(Object.entries(got).map(([name, value]) => {
-    const form = VARYING[name]
+    // The ids of sessions are random. Others of this form are not.
+    const form = name === 'id' && SESSION_ID.test(expected?.id) ? SESSION_ID : VARYING[name]
     if (!form || sent?.[name] !== undefined || typeof value !== 'string' || typeof expected?.[name] !== 'string') return [name, compared(value, expected?.[name], sent)]
     assert.match(value, form, name)
     assert.match(expected[name], form, name)
@@ -70,6 +75,8 @@ test('every example of the description is answered as it says', async () => {
     vars: {
       CHEVERETO_TENANTS_PUBLIC_KEY: Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url').toString('base64'),
       TENANTS_DEVELOPMENT: 'true',
+      TENANTS_CONSOLE: 'true',
+      TENANTS_PUBLIC_URL: 'https://tenants.example.com',
       CHEVERETO_PROXY_IP_ALLOW_LIST: '192.0.2.0/24',
     },
   })
@@ -77,10 +84,12 @@ test('every example of the description is answered as it says', async () => {
   await api.sql("UPDATE registry SET epoch = '5f1d2c3b4a596877'")
   assert.deepEqual(operations.map(({ operation }) => operation.operationId).filter((id) => !ORDER.includes(id)), [], 'operations that ORDER does not have')
   let sent = 0
+  let session
   for (const id of ORDER) {
     const found = operations.find(({ operation }) => operation.operationId === id)
     assert.ok(found, `ORDER has ${id}, and the description has not`)
-    const examples = examplesOf(found)
+    // A request without parameters and body, and a response without a body, have nothing to show.
+    const examples = id === 'signOut' ? [{ name: id, parameters: [], answers: [[204]] }] : examplesOf(found)
     // The example of the description would hold itself.
     assert.ok(examples.length > 0 || id === 'getDescription', `${id} has no example`)
     for (const { name, parameters, body, answers: [[status, expected]] } of examples) {
@@ -89,7 +98,13 @@ test('every example of the description is answered as it says', async () => {
       if (!security.ApiKey) options.key = null
       if (security.Ed25519) options.signature = sign(null, Buffer.from(body === undefined ? '' : JSON.stringify(body)), privateKey).toString('base64')
       else if (!security.Hmac) options.signature = null
-      const answer = await api.expect(status, found.method, targetOf(found.path, parameters), options)
+      let target = targetOf(found.path, parameters)
+      if (id === 'signIn') Object.assign(options, signIn(await boundKey(api), body, { origin: 'https://tenants.example.com' }))
+      else if (security.Session) options.headers = session.headers
+      // The session that the example names was another one.
+      if (id === 'endSession') target = `/_/console/sessions/${cookieOf(await api.expect(201, 'POST', '/_/console/session', signIn(await boundKey(api), undefined, { origin: 'https://tenants.example.com' }))).id}`
+      const answer = await api.expect(status, found.method, target, options)
+      if (id === 'signIn') session = cookieOf(answer)
       assert.deepEqual(compared(answer.json, expected, body), expected, `${id}: ${name}: ${answer.text}`)
       sent++
     }

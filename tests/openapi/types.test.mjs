@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import openapiTS, { astToString } from 'openapi-typescript'
 import { quiet, root } from '../../scripts/lib/run.mjs'
 import { LEGACY, startApi } from '../e2e/harness.mjs'
+import { PATH, boundKey, cookieOf, signIn, signInHeaders } from '../e2e/signing.mjs'
 import { description, folder, operations } from './description.mjs'
 
 test('a client with the types of the description compiles, and calls every route', async () => {
@@ -25,13 +26,15 @@ test('a client with the types of the description compiles, and calls every route
 
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const api = await startApi({
-    vars: { CHEVERETO_TENANTS_PUBLIC_KEY: Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url').toString('base64'), TENANTS_DEVELOPMENT: 'true', TENANTS_JOB_WAIT_SECONDS: '0' },
+    vars: { CHEVERETO_TENANTS_PUBLIC_KEY: Buffer.from(publicKey.export({ format: 'jwk' }).x, 'base64url').toString('base64'), TENANTS_DEVELOPMENT: 'true', TENANTS_CONSOLE: 'true', TENANTS_JOB_WAIT_SECONDS: '0' },
   })
   const { callEveryRoute, refused } = await import('./client.ts')
   const called = new Set()
+  const key = await boundKey(api)
+  const session = cookieOf(await api.expect(201, 'POST', PATH, signIn(key, undefined, { origin: api.url })))
   const tenant = await callEveryRoute({
     baseUrl: api.url,
-    headersOf: (where, body) => ({ 'X-API-Key': api.key, 'X-Signature': where.startsWith(LEGACY) ? sign(null, Buffer.from(body), privateKey).toString('base64') : api.sign(body) }),
+    headersOf: (where, body, method) => where === PATH ? (method === 'POST' ? { 'X-API-Key': key.key, ...signInHeaders(key, body, { origin: api.url }) } : session.headers) : ({ 'X-API-Key': api.key, 'X-Signature': where.startsWith(LEGACY) ? sign(null, Buffer.from(body), privateKey).toString('base64') : api.sign(body) }),
     called: (method, where) => called.add(`${method} ${where}`),
   })
   assert.equal(tenant.plan_id, null)

@@ -11,12 +11,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::auth::{self, BoundRules, KeyHolder, Occasion, ProxyReader, Secrets};
+use crate::auth::{self, BoundRules, Caller, KeyHolder, Occasion, ProxyReader, Secrets};
 use crate::config::{Config, VariableError};
 use crate::crypto::fingerprint::Covered;
 use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, FetchRequest, Machine, Outcome, Step};
-use crate::operation::call::{Call, Fetched, Next, Pending, Tail};
+use crate::operation::call::{Call, Console, Fetched, Next, Pending, Tail};
 use crate::operation::traefik::Template;
 use crate::operation::{health, traefik};
 use crate::sql::Results;
@@ -29,13 +29,14 @@ use crate::task::keys::{KeyCreation, KeyDeletion, KeyList};
 use crate::task::prepare::Preparation;
 use crate::task::stats::{Refresh, Which};
 use crate::value::clock::Timestamp;
-use crate::value::fault::{ApiError, Internal};
+use crate::value::fault::{ApiError, Internal, Unauthorized};
 use crate::value::level::Level;
 use crate::value::random::Random;
 use crate::value::run::Run;
 use crate::value::scope::Scopes;
 use crate::wire::body::RawBody;
 use crate::wire::conditional::Condition;
+use crate::wire::cookie::Cookie;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Method, Request, Response, request_id};
 use crate::wire::idempotency_key;
@@ -49,11 +50,13 @@ mod admission;
 mod answer;
 mod conditions;
 mod perform;
+mod proof;
 
 pub use admission::Admission;
 pub use answer::{Answer, Part, Rest};
 use conditions::{Match, Trial};
 use perform::perform;
+use proof::Proof;
 
 /// The API under one configuration.
 #[derive(Debug)]
@@ -116,6 +119,7 @@ struct Envelope {
     trial: Option<Trial>,
     /// The length of the tables' prefix, if each site has a database of its own.
     sites_apart: Option<usize>,
+    proof: Proof,
 }
 
 impl Api {
@@ -282,7 +286,9 @@ impl Api {
             return Err(ApiError::AddressRefused);
         }
         let path = found.ok_or(ApiError::NoRoute)?;
-        if envelope.is_legacy && envelope.legacy.is_none() {
+        if envelope.is_legacy && envelope.legacy.is_none()
+            || path.is_of_console() && !config.console
+        {
             return Err(ApiError::NoRoute);
         }
         envelope.route = Some(path.template);
@@ -349,27 +355,55 @@ impl Api {
             let pending = traefik::config(&ready.traefik, reader, query, known, unix_seconds)?;
             return Ok(Next::Run(pending, None));
         }
-        let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
-        let key_id = key.id();
-        envelope.key_id = Some(key_id);
-        let body = body?;
-        let secrets = Secrets {
-            request: access.request_secret.as_ref(),
-            verifying: access.verifying_keys.as_ref(),
+        let is_read = route.method == Method::Get;
+        let origin = access.public_url.as_deref().or(request.origin);
+        let cookie = Cookie::of(config.proxy.development, origin);
+        if scheme == Scheme::Session {
+            envelope.proof = Proof::Session;
+        }
+        let token = match config.console && route.takes_session(path.dialect) {
+            true => auth::session::token(headers, cookie)?,
+            false => None,
         };
-        // A caller that signs the whole request does so in either dialect.
-        let scheme = if headers.sign_the_request() {
-            Scheme::Request
+        let (caller, body, session) = if let Some(token) = token {
+            envelope.proof = Proof::Session;
+            let session = auth::session::claim(access.key_secret.as_ref(), headers, token)?;
+            envelope.key_id = Some(session.key_id());
+            auth::session::check_origin(&session, headers, is_read)?;
+            let caller = Caller::of_session(&session, occasion()?);
+            (caller, body?, Some(session))
         } else {
-            scheme
+            if scheme == Scheme::Session {
+                return Err(ApiError::Unauthorized(Unauthorized::SessionMissing));
+            }
+            let is_sign_in = scheme == Scheme::Request;
+            if is_sign_in {
+                envelope.proof = Proof::SignIn;
+            }
+            let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
+            envelope.key_id = Some(key.id());
+            if is_sign_in {
+                auth::session::check_sign_in(headers)?;
+            }
+            let body = body?;
+            let secrets = Secrets {
+                request: access.request_secret.as_ref(),
+                verifying: access.verifying_keys.as_ref(),
+            };
+            // A caller that signs the whole request does so in either dialect.
+            let scheme = if headers.sign_the_request() {
+                Scheme::Request
+            } else {
+                scheme
+            };
+            let caller = auth::verify(scheme, secrets, &key, bound, request, body, occasion()?)?;
+            (caller, body, None)
         };
-        let caller = auth::verify(scheme, secrets, &key, bound, request, body, occasion()?)?;
         envelope.used_by(&caller, &ready.uses);
         if route.body == BodyRule::Refused && !body.is_empty() {
             return Err(ApiError::BodyUnexpected);
         }
         let if_match = if_match()?;
-        let is_read = route.method == Method::Get;
         if is_read {
             envelope.if_match = if_match.clone().map(of_read);
         }
@@ -381,7 +415,6 @@ impl Api {
             is_asked.then_some(Trial::Asked)
         };
         let mut call = Call {
-            caller,
             dialect: path.dialect,
             template: path.template,
             id: path.id,
@@ -409,7 +442,7 @@ impl Api {
             idempotency: match headers.idempotency_key {
                 Some(value) if route.operation.remembers() && trial.is_none() => {
                     let covered = Covered {
-                        key_id,
+                        key_id: caller.key_id(),
                         key: "",
                         method: request.method,
                         target: request.target,
@@ -426,6 +459,12 @@ impl Api {
             env: EnvSealer {
                 sealer: config.sealer.as_ref(),
                 random,
+            },
+            caller,
+            console: Console {
+                cookie,
+                signature_input: headers.signature_input,
+                token: session,
             },
             key_secret: access.key_secret.as_ref(),
             unix_seconds,
@@ -467,6 +506,11 @@ impl Exchange {
         let pending = match envelope.sites_apart {
             Some(prefix) => pending.apart(prefix),
             None => pending,
+        };
+        let pending = if envelope.proof == Proof::Session {
+            pending.of_session()
+        } else {
+            pending
         };
         Self::awaiting(Awaited::Batch(pending), envelope, failure)
     }
@@ -605,6 +649,7 @@ impl Envelope {
             if_match: None,
             trial: None,
             sites_apart: None,
+            proof: Proof::Key,
         }
     }
 
@@ -624,7 +669,7 @@ impl Envelope {
     fn refuse(self, error: ApiError, note: Option<String>) -> Answer {
         let error = match &self.legacy {
             Some(legacy) => legacy.error(error),
-            None => error,
+            None => self.proof.error(error),
         };
         let mut response = error.respond(&self.request_id, self.is_legacy);
         if response.status == 401

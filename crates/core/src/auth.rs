@@ -9,12 +9,14 @@
 //! says how the request was signed.
 
 pub(crate) mod bound;
+pub(crate) mod session;
 
 use alloc::string::String;
 use core::ops::Deref;
 
 use crate::crypto::api_key::{ClaimedKey, KeyError, KeySecret, bound_digest};
 use crate::crypto::message::SigningSecret;
+use crate::crypto::session::{ID_LENGTH, SessionToken};
 use crate::crypto::signature::{RequestSecret, SignatureError};
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::value::address::AddressList;
@@ -29,6 +31,8 @@ use crate::wire::route::Scheme;
 pub(crate) struct KeyHolder {
     key_id: i64,
     digest: String,
+    /// Whether a session of the console stands for the key. Its token's digest is then in the place of the key's.
+    is_session: bool,
     occasion: Occasion,
 }
 
@@ -49,8 +53,14 @@ impl KeyHolder {
             } else {
                 digest
             },
+            is_session: false,
             occasion,
         }
+    }
+
+    /// The id of the session that stands for the key, if one does.
+    pub(crate) fn session_id(&self) -> Option<&str> {
+        self.digest.get(..ID_LENGTH).filter(|_| self.is_session)
     }
 
     /// The row id of the key.
@@ -58,7 +68,7 @@ impl KeyHolder {
         self.key_id
     }
 
-    /// The key's digest, as `api_keys` holds it.
+    /// The key's digest, as `api_keys` holds it, or that of the session's token.
     pub(crate) fn digest(&self) -> &str {
         &self.digest
     }
@@ -74,7 +84,7 @@ impl KeyHolder {
     }
 }
 
-/// The proof that a caller holds a key and signed the body.
+/// The proof that a caller holds a key and signed the body, or has a session of the console.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(KeyHolder);
 
@@ -87,6 +97,16 @@ impl Deref for Caller {
 }
 
 impl Caller {
+    /// The caller that a session stands for. The database decides whether the session is living.
+    pub(crate) fn of_session(token: &SessionToken, occasion: Occasion) -> Self {
+        Self(KeyHolder {
+            key_id: token.key_id(),
+            digest: token.digest().into(),
+            is_session: true,
+            occasion,
+        })
+    }
+
     /// Says that this request needs no scope, although its route does.
     pub(crate) fn need_nothing(&mut self) {
         self.0.occasion.needs = Needs::NOTHING;
@@ -190,9 +210,13 @@ pub(crate) fn verify(
             .verifying
             .ok_or(ApiError::NoRoute)?
             .verify(signature.ok_or(missing)?, body)?,
+        // Only the route that begins a session has this scheme of its own.
+        Scheme::Request if !request.headers.sign_the_request() => {
+            return Err(ApiError::BoundKeyRequired);
+        }
         Scheme::Request => verify_request(rules, key, request, body)?,
-        // These sign nothing, so they never become a caller.
-        Scheme::Open | Scheme::Proxy => return Err(ApiError::NoRoute),
+        // These sign nothing here.
+        Scheme::Open | Scheme::Proxy | Scheme::Session => return Err(ApiError::NoRoute),
     }
     let is_bound = scheme == Scheme::Request;
     Ok(Caller(KeyHolder::new(key, is_bound, occasion)))

@@ -6,5 +6,6 @@ pub mod hashing;
 pub mod message;
 pub mod seal;
 pub mod secret;
+pub(crate) mod session;
 pub mod signature;
 pub mod verifying_key;

@@ -16,6 +16,7 @@ mod headers;
 mod operations;
 mod probe;
 mod rules;
+mod sessions;
 mod shapes;
 
 use alloc::format;

@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod plans;
 pub(crate) mod put;
+pub(crate) mod sessions;
 pub(crate) mod site;
 pub(crate) mod tenant_json;
 pub(crate) mod tenants;

@@ -23,6 +23,7 @@ pub(crate) mod plans;
 pub(crate) mod registry;
 pub(crate) mod routing;
 pub(crate) mod sealed;
+pub(crate) mod sessions;
 pub(crate) mod site_databases;
 pub(crate) mod site_schema;
 pub(crate) mod sites;

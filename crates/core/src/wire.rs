@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod body;
 pub(crate) mod conditional;
 pub(crate) mod content_digest;
+pub(crate) mod cookie;
 pub(crate) mod dialect;
 pub(crate) mod events;
 pub(crate) mod filter;

@@ -6,11 +6,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Envelope, UNAVAILABLE};
+use super::{Envelope, Proof, UNAVAILABLE};
 use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, Host, Machine, Outcome, Step, drive};
 use crate::operation::call::Tail;
 use crate::sql::{Batch, Results, Rows};
+use crate::store::standing;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::Random;
 use crate::wire::http::{Response, request_id};
@@ -24,7 +25,7 @@ pub struct Answer {
     pub log: LogEntry,
     /// The rest of the body, if it has more than [`Response::body`].
     pub rest: Option<Rest>,
-    /// A write on which the response does not depend: that the key was used in this hour. A host that can runs it after it has sent the
+    /// A write on which the response does not depend: that the key was used in this hour, or the session in this minute. A host that can runs it after it has sent the
     /// response; others call [`Answer::settled`]. If it fails, the host logs that, and nothing else is lost.
     pub afterwards: Option<Batch>,
 }
@@ -100,7 +101,10 @@ impl Answer {
 }
 
 impl Rest {
-    pub(super) fn new(tail: Tail, envelope: Envelope) -> Self {
+    pub(super) fn new(mut tail: Tail, envelope: Envelope) -> Self {
+        if envelope.proof == Proof::Session {
+            tail.batch = standing::of_session(tail.batch);
+        }
         Self(Box::new(Opened { tail, envelope }))
     }
 

@@ -2,7 +2,8 @@
 
 use crate::operation::call::{Call, Pending};
 use crate::operation::{
-    self, audit, cells, events, feed, holds, hostnames, jobs, keys, plans, put, site, tenants,
+    self, audit, cells, events, feed, holds, hostnames, jobs, keys, plans, put, sessions, site,
+    tenants,
 };
 use crate::value::fault::ApiError;
 use crate::wire::route::Operation;
@@ -52,6 +53,11 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::FinishJob => jobs::finish(call),
         Operation::ListAudit => audit::list(call),
         Operation::ListEvents => events::list(call),
+        Operation::SignIn => sessions::begin(call),
+        Operation::ShowSession => sessions::show(call),
+        Operation::SignOut => sessions::sign_out(call),
+        Operation::ListSessions => Ok(sessions::list(call)),
+        Operation::EndSession => sessions::end(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)

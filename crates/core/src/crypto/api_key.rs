@@ -24,7 +24,7 @@ use crate::value::random::{Random, RandomUnavailable};
 use crate::value::text::hex_text;
 
 const RANDOM_BYTES: usize = 16;
-const MAC_BYTES: usize = 32;
+pub(super) const MAC_BYTES: usize = 32;
 /// The length of 48 bytes in base64url.
 const SECRET_LENGTH: usize = (RANDOM_BYTES + MAC_BYTES) * 4 / 3;
 /// The length of the text in a key of a Chevereto installation.
@@ -83,6 +83,22 @@ impl KeySecret {
         (derive(&self.current), self.previous.as_ref().map(derive))
     }
 
+    /// The MAC of a text for another purpose, under the current secret. No key's own MAC is of a text that begins with a purpose.
+    pub(super) fn vouch(&self, purpose: &[u8], text: &[u8]) -> [u8; MAC_BYTES] {
+        vouching(&self.current, purpose, text)
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Whether this is such a MAC, under the current secret or the previous one. Compares in constant time.
+    pub(super) fn has_vouched(&self, purpose: &[u8], text: &[u8], mac: &[u8]) -> bool {
+        [Some(&self.current), self.previous.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|secret| vouching(secret, purpose, text).verify_slice(mac).is_ok())
+    }
+
     /// The signing secret of a key that this service issued, if the key is bound (contract §13): HMAC-SHA256 in hexadecimal digits, under the
     /// secret that the key itself was issued under. No key's own MAC is of such a text.
     #[must_use]
@@ -109,14 +125,7 @@ impl KeySecret {
             .strip_prefix("chv_")
             .and_then(|rest| rest.split_once('_'))
             .ok_or(KeyError::Malformed)?;
-        let digits = id.as_bytes();
-        let id_ok = (1..=MAX_ID_DIGITS).contains(&digits.len())
-            && digits.iter().all(u8::is_ascii_digit)
-            && digits[0] != b'0';
-        if !id_ok {
-            return Err(KeyError::Malformed);
-        }
-        let number: i64 = id.parse().map_err(|_| KeyError::Malformed)?;
+        let number = row_id(id).ok_or(KeyError::Malformed)?;
         if secret.len() != SECRET_LENGTH {
             return self.verify_chevereto(number, key);
         }
@@ -172,6 +181,22 @@ impl KeySecret {
             Err(KeyError::Forged)
         }
     }
+}
+
+/// Reads the id of a key's row.
+pub(super) fn row_id(text: &str) -> Option<i64> {
+    let digits = text.as_bytes();
+    let ok = (1..=MAX_ID_DIGITS).contains(&digits.len())
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits[0] != b'0';
+    text.parse().ok().filter(|_| ok)
+}
+
+fn vouching(secret: &Hmac<Sha256>, purpose: &[u8], text: &[u8]) -> Hmac<Sha256> {
+    let mut mac = secret.clone();
+    mac.update(purpose);
+    mac.update(text);
+    mac
 }
 
 fn mac(secret: &Hmac<Sha256>, prefix: &str, random: &[u8]) -> Hmac<Sha256> {

@@ -41,7 +41,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
                 .with("limit", 1)
                 .answer(json!([{
                     "id": 2, "created_at": MADE, "key_id": 1, "action": "tenant.create", "subject_type": "tenant", "subject": "acme",
-                    "changed": [], "request_id": "8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90"
+                    "changed": [], "request_id": "8a6f0c2f5f9b4d3e9a1c7b2d4e6f8a90", "session_id": null
                 }])),
         ]
     })
@@ -121,6 +121,10 @@ pub(super) fn shapes() -> Vec<(&'static str, Value)> {
             }),
         ),
         ("request_id", text()),
+        (
+            "session_id",
+            json!({"type": ["string", "null"], "description": "The session of the console that wrote it; `null` if none did."}),
+        ),
     ]);
     vec![
         ("AuditEntry", entry),

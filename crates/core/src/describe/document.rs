@@ -12,11 +12,12 @@ use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, referenc
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
 use super::shapes::VALID;
-use super::{audit, cells, events, rules, shapes};
+use super::{audit, cells, events, rules, sessions, shapes};
 use crate::value::hold::HoldKind;
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
 use crate::wire::dialect::Dialect;
+use crate::wire::http::Method;
 use crate::wire::legacy::id_field;
 use crate::wire::parameter::Parameter;
 use crate::wire::problem::Code;
@@ -83,7 +84,8 @@ fn all_shapes() -> BTreeMap<String, Value> {
     let others = cells::shapes()
         .into_iter()
         .chain(audit::shapes())
-        .chain(events::shapes());
+        .chain(events::shapes())
+        .chain(sessions::shapes());
     let mut all = shapes::all();
     all.extend(others.map(|(name, shape)| (name.to_string(), shape)));
     all
@@ -93,6 +95,7 @@ fn all_told(operation: Operation, dialect: Dialect) -> Told {
     cells::told(operation)
         .or_else(|| audit::told(operation))
         .or_else(|| events::told(operation))
+        .or_else(|| sessions::told(operation))
         .unwrap_or_else(|| told(operation, dialect))
 }
 
@@ -113,13 +116,21 @@ fn security_schemes() -> Value {
         "MessageSignature": {
             "type": "apiKey", "in": "header", "name": "Signature",
             "description": "The signature of the whole request under the signing secret of a bound key: RFC 9421 with `hmac-sha256`, of `@method`, `@target-uri`, `x-api-key`, `content-digest` (RFC 9530) if there is a body, and those of `idempotency-key`, `if-match`, `if-none-match` and `prefer` that are sent. `Signature-Input` lists them, with `created`. A bound key takes no other signature, and other keys do not take this one."
+        },
+        "Session": {
+            "type": "apiKey", "in": "cookie", "name": "__Host-tenants_session",
+            "description": "The session that `signIn` begins, in place of a key and a signature. Each request needs `Sec-Fetch-Site: same-origin`, which a browser sends by itself, and each that is no GET or HEAD the session's `X-CSRF-Token`. A cookie beside a key or a signature is a 401. Without `TENANTS_CONSOLE` the cookie is ignored."
         }
     })
 }
 
 /// The ways to prove a caller, any of which will do. The scopes are those that the key needs.
-fn security(scheme: Scheme, scopes: &[&str]) -> Value {
+fn security(scheme: Scheme, scopes: &[&str], takes_session: bool) -> Value {
     match scheme {
+        Scheme::Session => json!([{"Session": scopes}]),
+        Scheme::Hmac if takes_session => {
+            json!([{"ApiKey": scopes, "Hmac": []}, {"ApiKey": scopes, "MessageSignature": []}, {"Session": scopes}])
+        }
         Scheme::Open => json!([]),
         Scheme::Proxy => {
             json!([{"ApiKey": scopes}, {"ApiKey": scopes, "MessageSignature": []}, {}])
@@ -151,6 +162,7 @@ fn operation(
     let examples = cells::examples(route.operation)
         .or_else(|| audit::examples(route.operation))
         .or_else(|| events::examples(route.operation))
+        .or_else(|| sessions::examples(route.operation))
         .unwrap_or_else(|| examples::of(route.operation, dialect));
     assert!(
         !examples.is_empty(),
@@ -179,7 +191,7 @@ fn operation(
     all.extend(problems);
     let mut made = json!({
         "operationId": name, "tags": [tag], "summary": summary,
-        "security": security(scheme, &route.needs.names()),
+        "security": security(scheme, &route.needs.names(), route.takes_session(dialect)),
         "responses": responses(dialect, &successes, of_replays, &all, &examples, is_write, components)
     });
     if !description.is_empty() {
@@ -209,6 +221,12 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
     }
     if !route.needs.names().is_empty() {
         codes.insert(Code::InsufficientScope);
+    }
+    if route.takes_session(dialect) {
+        codes.insert(Code::NotSameOrigin);
+        if route.method != Method::Get {
+            codes.insert(Code::CsrfTokenMismatch);
+        }
     }
     if dialect == Dialect::Legacy || route.template.contains("{id}") {
         codes.insert(Code::NotFound);
@@ -247,6 +265,7 @@ fn parameters(
     let mut all = Vec::new();
     if route.template.contains("{id}") {
         let (schema, about) = match route.template {
+            t if t.starts_with("/_/console/") => (sessions::id(), "The session's id."),
             t if t.starts_with("/jobs/") => (json!({"type": "string"}), "The job's id."),
             t if t.starts_with("/cells/") => (
                 components.rule(Rule::CellId, Dialect::Current),

@@ -26,9 +26,8 @@ enum Told {
 
 fn told(name: &str) -> Told {
     match name {
-        "x-api-key" | "x-signature" | "signature-input" | "signature" | "content-digest" => {
-            Told::Security
-        }
+        "x-api-key" | "x-signature" | "signature-input" | "signature" | "content-digest"
+        | "cookie" | "sec-fetch-site" | "x-csrf-token" => Told::Security,
         "content-type" | "content-encoding" => Told::Body,
         "x-request-id" => Told::Parameter(
             |_| true,
@@ -165,6 +164,10 @@ pub(super) fn of_responses(name: &str) -> Value {
             json!({"type": "integer", "minimum": 0}),
             "With `count=true`: the number of items on all pages.",
         ),
+        "Set-Cookie" => (
+            json!({"type": "string"}),
+            "The token of the session, or that the browser forgets it.",
+        ),
         "WWW-Authenticate" => (json!({"type": "string"}), "How to prove a caller."),
         "Date" => (
             json!({"type": "string"}),
@@ -192,6 +195,7 @@ pub(super) fn of_responses(name: &str) -> Value {
             | "X-Total-Count"
             | "Retry-After"
             | "Accept-Encoding"
+            | "Set-Cookie"
     ) {
         header["required"] = true.into();
     }

@@ -105,6 +105,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("Keys", "API keys, and what each may do."),
     ("Audit", "The log of all writes."),
     ("Events", "What happened, for those who follow it."),
+    ("Console", "Sessions of people at the console."),
     ("Proxy", "The routing of the tenants' hostnames."),
 ];
 

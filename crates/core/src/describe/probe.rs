@@ -6,15 +6,21 @@ use alloc::vec::Vec;
 
 use crate::api::Api;
 use crate::crypto::api_key::KeySecret;
+use crate::crypto::message::SigningSecret;
 use crate::crypto::secret::Secret;
+use crate::crypto::session::SessionToken;
 use crate::machine::Step;
 use crate::testing::Counter;
 use crate::wire::body::probe::{self, Seen};
+use crate::wire::cookie::Cookie;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::{Body, Headers, Request};
 use crate::wire::parameter::Parameter;
-use crate::wire::route::{BodyRule, Route};
+use crate::wire::route::{BodyRule, Route, Scheme};
+use crate::wire::signed::{self, Unsigned};
 
+const ORIGIN: &str = "https://tenants.example.com";
+const NOW: i64 = 1_790_000_000;
 const KEY_SECRET: &str = "the secret of the probe's keys";
 
 /// The bodies and queries of one route and dialect.
@@ -67,12 +73,12 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
         "CHEVERETO_TENANTS_API_KEY_SECRET" => Some(KEY_SECRET.into()),
         "CHEVERETO_TENANTS_API_REQUEST_SECRET" => Some(secret.into()),
         "CHEVERETO_TENANTS_PUBLIC_KEY" => Some(hex::encode(signing.verifying_key().as_bytes())),
+        "TENANTS_CONSOLE" => Some("true".into()),
         "CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST" => Some("192.0.2.1".into()),
         _ => None,
     });
-    let key = KeySecret::new(&Secret::new(KEY_SECRET.into()))
-        .issue(1, &mut Counter::default())
-        .unwrap();
+    let key_secret = KeySecret::new(&Secret::new(KEY_SECRET.into()));
+    let key = key_secret.issue(1, &mut Counter::default()).unwrap();
     let signature = match dialect {
         Dialect::Current => {
             crate::crypto::signature::RequestSecret::new(&Secret::new(secret.into())).sign(body)
@@ -82,6 +88,9 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
             base64::engine::general_purpose::STANDARD.encode(signing.sign(body).to_bytes())
         }
     };
+    let token = SessionToken::issue(&key_secret, 1, &mut Counter::default()).unwrap();
+    let cookie = Cookie::Host.set(token.text());
+    let csrf_token = token.csrf_token();
     let target = format!(
         "{}?{query}",
         route
@@ -90,20 +99,50 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
             .replace("{kind}", "abuse")
             .replace("{hostname}", "a.example")
     );
+    let message = signed::sign(
+        &SigningSecret::new(&key_secret.signing_secret_of_issued(&key)),
+        &Unsigned {
+            method: route.method.name(),
+            origin: ORIGIN,
+            target: &target,
+            key: key.text(),
+            headers: &[],
+            body,
+            nonce: Some("n"),
+        },
+        NOW,
+    );
+    let by_key = Headers {
+        api_key: Some(key.text()),
+        content_type: Some("application/json"),
+        ..Headers::default()
+    };
     let request = Request {
         method: route.method.name(),
         target: &target,
-        origin: None,
+        origin: Some(ORIGIN),
         client_address: Some("192.0.2.1"),
-        headers: Headers {
-            api_key: Some(key.text()),
-            signature: Some(&signature),
-            content_type: Some("application/json"),
-            ..Headers::default()
+        headers: match route.scheme(dialect) {
+            Some(Scheme::Request) => Headers {
+                signature_input: Some(&message.signature_input),
+                message_signature: Some(&message.signature),
+                content_digest: message.content_digest.as_deref(),
+                ..by_key
+            },
+            Some(Scheme::Session) => Headers {
+                cookie: Some(&cookie),
+                sec_fetch_site: Some("same-origin"),
+                csrf_token: Some(&csrf_token),
+                ..Headers::default()
+            },
+            _ => Headers {
+                signature: Some(&signature),
+                ..by_key
+            },
         },
         body: Body::Bytes(body),
     };
-    match api.begin(&request, 1_790_000_000, &mut Counter::default()) {
+    match api.begin(&request, NOW, &mut Counter::default()) {
         Step::Done(answer) => {
             let status = answer.response.status;
             assert!(

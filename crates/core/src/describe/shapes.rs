@@ -140,7 +140,7 @@ fn key() -> [(&'static str, Value); 7] {
     ]
 }
 
-fn scopes() -> Value {
+pub(super) fn scopes() -> Value {
     json!({"type": "array", "minItems": 1, "items": {"type": "string"}})
 }
 

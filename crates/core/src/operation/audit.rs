@@ -52,6 +52,7 @@ fn write_json(entry: &Entry, out: Object<'_>) {
         .text("subject", &entry.subject);
     push_changed(entry, out)
         .text("request_id", &entry.request_id)
+        .optional_text("session_id", entry.session_id.as_deref())
         .end();
 }
 

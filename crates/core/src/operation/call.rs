@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::config::{Cells, Hostnames, Site};
 use crate::crypto::api_key::KeySecret;
+use crate::crypto::session::SessionToken;
 use crate::machine::{Context, Failure, FetchFailure, FetchRequest, FetchedAnswer};
 use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::idempotency::Idempotency;
@@ -19,6 +20,7 @@ use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::wire::body::{Fields, RawBody};
 use crate::wire::conditional::{Condition, Version};
+use crate::wire::cookie::Cookie;
 use crate::wire::dialect::Dialect;
 use crate::wire::http::Response;
 use crate::wire::legacy;
@@ -49,6 +51,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: RawBody<'a>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) env: EnvSealer<'a>,
+    /// What only the console's own routes read.
+    pub(crate) console: Console<'a>,
     /// The secret under which keys are issued.
     pub(crate) key_secret: Option<&'a KeySecret>,
     /// The host's clock.
@@ -58,6 +62,16 @@ pub(crate) struct Call<'a> {
     pub(crate) cells: &'a Cells,
     /// `CHEVERETO_TENANT_ENFORCED`
     pub(crate) enforced: &'a Variables,
+}
+
+/// What only the console's own routes read of a request.
+#[derive(Debug)]
+pub(crate) struct Console<'a> {
+    pub(crate) cookie: Cookie,
+    /// `Signature-Input`, of the only request that begins a session.
+    pub(crate) signature_input: Option<&'a str>,
+    /// The token of the session that stands for the caller's key.
+    pub(crate) token: Option<SessionToken>,
 }
 
 impl<'a> Call<'a> {
@@ -321,6 +335,12 @@ impl Pending {
     /// The same, if each site has a database of its own. `prefix` is the length of the tables' prefix.
     pub(crate) fn apart(self, prefix: usize) -> Self {
         let batch = site_databases::asked(self.batch, prefix);
+        Self { batch, ..self }
+    }
+
+    /// The same, if a session stands for the caller's key.
+    pub(crate) fn of_session(self) -> Self {
+        let batch = standing::of_session(self.batch);
         Self { batch, ..self }
     }
 

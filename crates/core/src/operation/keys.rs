@@ -102,13 +102,17 @@ impl Creation {
     fn run(self, tries: u32) -> Pending {
         Pending::then(self.issuer.authority(None), move |results, context| {
             let mut authority = read(results)?;
+            let end = self.key.expires_at.as_deref();
+            // A session may have fewer scopes than its key, whose response must not be shown to it.
+            if self.issuer.writer.session_id().is_some() {
+                authority.covers(&self.key.scopes, self.key.is_bound, end)?;
+            }
             if let Some(past) = authority.past.take() {
                 results.replay(past.replayed_until);
                 return self
                     .replayed(past.answer, past.secret)
                     .map(|response| Next::Send(response, None));
             }
-            let end = self.key.expires_at.as_deref();
             authority.covers(&self.key.scopes, self.key.is_bound, end)?;
             let id = authority.next_id;
             let (issued, secret) = self.issuer.issue(id, context.random)?;
@@ -227,7 +231,8 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let error = FieldError::field("/overlap_seconds", detail);
         return Err(ApiError::Invalid([error].into()));
     }
-    if is_own {
+    // A session may have fewer scopes than its key, and must not get a key that has them all.
+    if is_own && call.caller.session_id().is_none() {
         call.caller.need_nothing();
     }
     let Some(id) = id else {
@@ -244,6 +249,9 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let first = issuer.authority(Some(id));
     Ok(Pending::then(first, move |results, context| {
         let mut authority = read(results)?;
+        if issuer.writer.session_id().is_some() {
+            covered(&authority)?;
+        }
         if let Some(mut past) = authority.past.take() {
             results.replay(past.replayed_until);
             let key = ShownKey::of_columns(id, &mut past.answer)?;
@@ -449,7 +457,7 @@ pub(crate) fn read_end(value: Json<'_>, now: &Timestamp) -> Checked<Timestamp> {
     })
 }
 
-fn read_scopes(value: Json<'_>) -> Checked<Scopes> {
+pub(crate) fn read_scopes(value: Json<'_>) -> Checked<Scopes> {
     let mut texts = alloc::vec::Vec::new();
     for (i, item) in value.items()?.into_iter().enumerate() {
         match item {

@@ -48,11 +48,14 @@ pub(crate) enum Action {
     JobCreate,
     JobFinish,
     JobCancel,
+    /// Somebody signed in to the console.
+    SessionCreate,
+    SessionDelete,
 }
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -79,6 +82,8 @@ impl Action {
         Self::JobCreate,
         Self::JobFinish,
         Self::JobCancel,
+        Self::SessionCreate,
+        Self::SessionDelete,
     ];
 
     /// The type of the subject: the name up to the full stop.
@@ -114,6 +119,8 @@ impl Action {
             Self::JobCreate => "job.created",
             Self::JobFinish => "job.finished",
             Self::JobCancel => "job.cancelled",
+            Self::SessionCreate => "session.created",
+            Self::SessionDelete => "session.deleted",
             Self::EnvReseal | Self::RegistryRestore => return None,
         })
     }
@@ -147,6 +154,8 @@ impl Action {
             Self::JobCreate => "job.create",
             Self::JobFinish => "job.finish",
             Self::JobCancel => "job.cancel",
+            Self::SessionCreate => "session.create",
+            Self::SessionDelete => "session.delete",
         }
     }
 }
@@ -389,6 +398,8 @@ mod tests {
                 "plan.create",
                 "plan.delete",
                 "plan.update",
+                "session.create",
+                "session.delete",
                 "tenant.create",
                 "tenant.delete",
                 "tenant.delete",
@@ -418,7 +429,7 @@ mod tests {
         assert_eq!(
             types.join(" "),
             "cell.created cell.deleted cell.updated job.cancelled job.created job.finished key.created key.deleted key.imported key.rotated \
-             key.updated plan.created plan.deleted plan.updated tenant.created tenant.deleted tenant.held tenant.installed tenant.moved \
+             key.updated plan.created plan.deleted plan.updated session.created session.deleted tenant.created tenant.deleted tenant.held tenant.installed tenant.moved \
              tenant.released tenant.site_moved tenant.tables_dropped tenant.updated tenant.user_password_reset"
         );
         types.dedup();

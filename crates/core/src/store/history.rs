@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     /// The names of the members that an edit changed, with a space between them.
     pub(crate) changed: Option<String>,
     pub(crate) request_id: String,
+    /// The session of the console that wrote it: what its token has before a full stop (`store/write.rs`).
+    pub(crate) session_id: Option<String>,
 }
 
 /// What the log has.
@@ -96,7 +98,8 @@ fn entries(caller: &Caller, filter: &AuditFilter, after: i64) -> Sql {
     let rows = standing::statement(
         caller,
         concat!(
-            "SELECT a.id, a.created_at, a.key_id, a.action, a.subject, a.changed, a.request_id FROM ",
+            "SELECT a.id, a.created_at, a.key_id, a.action, a.subject, a.changed, a.request_id, \
+             iif(instr(a.token, char(46)) > 0, substr(a.token, 1, instr(a.token, char(46)) - 1), NULL) AS session_id FROM ",
             allowed_caller!(),
             " AS k CROSS JOIN audit_log AS a ON a.id > "
         ),
@@ -198,6 +201,7 @@ impl Entry {
                 subject: row.text("subject")?,
                 changed: row.optional_text("changed")?,
                 request_id: row.text("request_id")?,
+                session_id: row.optional_text("session_id")?,
             });
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -102,7 +102,7 @@ pub(crate) fn authority(
 ) -> Batch {
     let sql = standing::statement(
         caller,
-        "SELECT k.standing, c.scopes AS own_scopes, c.is_bound AS own_is_bound, c.expires_at AS own_expires_at, \
+        "SELECT k.standing, k.scopes AS own_scopes, k.is_bound AS own_is_bound, k.expires_at AS own_expires_at, \
          coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?6), 0) + 1 AS next_id, ",
     )
     .values([id.into(), TABLE.into()]);
@@ -115,11 +115,11 @@ pub(crate) fn authority(
         }
     };
     Batch::one(sql.sql(concat!(
-        " AS remembered, t.id, t.name, t.scopes, t.is_bound, t.created_at, t.expires_at, t.last_used_at FROM ",
-        caller!(),
-        " AS k CROSS JOIN api_keys AS c ON c.id = ",
-        standing::key!(id),
-        " LEFT JOIN api_keys AS t ON t.id = ",
+        " AS remembered, t.id, t.name, t.scopes, t.is_bound, t.created_at, t.expires_at, t.last_used_at FROM (SELECT ",
+        standing_of_row!(),
+        " AS standing, scopes, is_bound, expires_at FROM api_keys WHERE ",
+        valid_key!(),
+        ") AS k LEFT JOIN api_keys AS t ON t.id = ",
         if_allowed!("?5"),
         " AND t.deleted_at IS NULL"
     )))
@@ -208,7 +208,7 @@ impl ShownKey {
     }
 }
 
-fn stored_scopes(id: &str, text: &str) -> Result<Scopes, ApiError> {
+pub(crate) fn stored_scopes(id: &str, text: &str) -> Result<Scopes, ApiError> {
     Scopes::of_stored(text).map_err(|reason| {
         ApiError::Internal(Internal::Stored {
             place: format!("{TABLE}/{id}/scopes"),

@@ -50,6 +50,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0022_holds.sql",
     "0023_ends.sql",
     "0024_hostnames.sql",
+    "0025_console_sessions.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

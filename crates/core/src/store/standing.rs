@@ -182,6 +182,50 @@ pub(crate) fn tried(batch: Batch) -> Batch {
     })
 }
 
+/// The condition that the session `s` of the key `k` is living.
+macro_rules! living_session {
+    () => {
+        concat!(
+            "s.ended_at IS NULL AND s.expires_at > ",
+            $crate::store::standing::key!(now),
+            " AND s.idle_until > ",
+            $crate::store::standing::key!(now),
+            " AND k.digest = s.key_digest AND k.deleted_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ",
+            $crate::store::standing::key!(now),
+            ")"
+        )
+    };
+}
+
+pub(crate) use living_session;
+
+/// Has the session's row stand for that of its key in each statement of a batch: the key's own values, with the scopes of the session. The value of
+/// [`key!`]`(digest)` is then that of the session's token. A statement that this leaves as it is finds no key, since no key has such a digest.
+pub(crate) fn of_session(batch: Batch) -> Batch {
+    const KEY: &str = concat!(" FROM api_keys WHERE ", valid_key!());
+    const SESSION: &str = concat!(
+        " FROM (SELECT k.id, k.name, k.is_bound, k.created_at, k.expires_at, s.scopes, s.permits FROM console_sessions AS s CROSS JOIN api_keys AS k \
+         WHERE s.id = substr(",
+        key!(digest),
+        ", 1, 16) AND s.digest = ",
+        key!(digest),
+        " AND s.key_id = ",
+        key!(id),
+        " AND k.id = ",
+        key!(id),
+        " AND ",
+        living_session!(),
+        ") WHERE 1"
+    );
+    batch.map(|text| {
+        Some(if text.contains(KEY) {
+            text.replace(KEY, SESSION).into()
+        } else {
+            text
+        })
+    })
+}
+
 /// Starts a statement of a caller.
 pub(crate) fn statement(holder: &KeyHolder, text: &'static str) -> Sql {
     Sql::new(text).values([

@@ -50,10 +50,15 @@ impl Writer {
         random
             .fill(&mut bytes)
             .map_err(|RandomUnavailable| ApiError::Internal(Internal::Random))?;
+        let mut token = URL_SAFE_NO_PAD.encode(bytes);
+        // So the entry says which session wrote it, whichever trigger writes the entry.
+        if let Some(session) = caller.session_id() {
+            token = [session, ".", &token].concat();
+        }
         Ok(Self {
             caller: caller.clone(),
             request_id: request_id.into(),
-            token: URL_SAFE_NO_PAD.encode(bytes),
+            token,
             idempotency: idempotency.cloned(),
             revisions: None,
         })

@@ -23,6 +23,19 @@ pub enum ApiError {
     },
     /// The key or the signature is not valid. The response never says which; the log does.
     Unauthorized(Unauthorized),
+    /// There is no living session, or none can begin. As above, the response never says why.
+    NotSignedIn {
+        /// The reason, for the log only.
+        why: Unauthorized,
+        /// Whether the request was to begin a session.
+        is_sign_in: bool,
+    },
+    /// The request was to begin a session, and its key is not bound.
+    BoundKeyRequired,
+    /// A request with the cookie of a session came from another origin than the console's, or from no page at all.
+    NotSameOrigin,
+    /// A write with the cookie of a session came without the session's `X-CSRF-Token`.
+    CsrfTokenMismatch,
     /// The host's rate limiter refused the key's request.
     TooManyRequests,
     /// A header that decides what a request does is not as expected.
@@ -166,6 +179,18 @@ pub enum Unauthorized {
     SignatureWrong,
     /// The signature of the whole request (RFC 9421) is not valid.
     Request(SignatureFault),
+    /// The key has a newer secret, and only that one begins a session.
+    KeyRotated,
+    /// No cookie of a session.
+    SessionMissing,
+    /// There are several cookies of sessions, or one without the form of a token.
+    SessionMalformed,
+    /// The MAC of the session's token is wrong.
+    SessionForged,
+    /// The cookie of a session came together with a key or a signature.
+    SessionWithKey,
+    /// The session has ended, or its key has.
+    SessionOver,
 }
 
 /// The reason why a signature of a whole request is not valid, for the log only.
@@ -205,6 +230,10 @@ pub enum SignatureFault {
     DigestWrong,
     /// The signature is not that of this request under this key's signing secret.
     Wrong,
+    /// The signature has no `nonce`, or one of another form, and the request begins a session.
+    NoNonce,
+    /// A session began with this nonce already.
+    NonceUsed,
 }
 
 /// A failure on our side. Each variant holds the details that the log needs.

@@ -61,11 +61,17 @@ pub struct Headers<'a> {
     pub message_signature: Option<&'a str>,
     /// `Content-Digest`
     pub content_digest: Option<&'a str>,
+    /// `Cookie`. Only a console reads it (`TENANTS_CONSOLE`), as the two after it.
+    pub cookie: Option<&'a str>,
+    /// `Sec-Fetch-Site`
+    pub sec_fetch_site: Option<&'a str>,
+    /// `X-CSRF-Token`
+    pub csrf_token: Option<&'a str>,
 }
 
 impl Headers<'_> {
     /// The number of the headers.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 15;
 }
 
 impl<'a> Headers<'a> {
@@ -84,6 +90,9 @@ impl<'a> Headers<'a> {
         "signature-input",
         "signature",
         "content-digest",
+        "cookie",
+        "sec-fetch-site",
+        "x-csrf-token",
     ];
 
     /// Takes the values of [`Headers::NAMES`].
@@ -102,6 +111,9 @@ impl<'a> Headers<'a> {
             signature_input,
             message_signature,
             content_digest,
+            cookie,
+            sec_fetch_site,
+            csrf_token,
         ] = values;
         Self {
             api_key,
@@ -116,6 +128,9 @@ impl<'a> Headers<'a> {
             signature_input,
             message_signature,
             content_digest,
+            cookie,
+            sec_fetch_site,
+            csrf_token,
         }
     }
 
@@ -125,6 +140,18 @@ impl<'a> Headers<'a> {
     pub fn sign_the_request(&self) -> bool {
         self.signature.is_none()
             && (self.signature_input.is_some() || self.message_signature.is_some())
+    }
+
+    /// Whether the request has a key, or a signature of any kind.
+    pub(crate) fn name_a_key(&self) -> bool {
+        [
+            self.api_key,
+            self.signature,
+            self.signature_input,
+            self.message_signature,
+        ]
+        .iter()
+        .any(Option::is_some)
     }
 
     /// The value of a header that a signature of the whole request may cover.

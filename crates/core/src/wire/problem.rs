@@ -77,7 +77,10 @@ codes! {
     BodyIncomplete = 400 "body_incomplete", "Bad Request": "The body broke off before its end.";
     MalformedJson = 400 "malformed_json", "Bad Request": "The body is not a JSON object in UTF-8 without a byte order mark, or has a name twice.";
     MalformedHeader = 400 "malformed_header", "Bad Request": "A header that decides what the request does is not as expected.";
-    Unauthorized = 401 "unauthorized", "Unauthorized": "The key or the signature is missing or not valid. Every such response has the same text.";
+    Unauthorized = 401 "unauthorized", "Unauthorized": "The key or the signature is missing or not valid, or there is no living session. Every such response of a kind has the same text.";
+    BoundKeyRequired = 403 "bound_key_required", "Forbidden": "Only a bound key begins a session: it signs the whole request.";
+    NotSameOrigin = 403 "not_same_origin", "Forbidden": "A request with the cookie of a session needs `Sec-Fetch-Site: same-origin`.";
+    CsrfTokenMismatch = 403 "csrf_token_mismatch", "Forbidden": "A write with the cookie of a session needs the session's `X-CSRF-Token`.";
     Forbidden = 403 "forbidden", "Forbidden": "The client's address is not on the list of those that may call.";
     InsufficientScope = 403 "insufficient_scope", "Forbidden": "The key lacks a scope that the route needs.";
     ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own, or it is not bound although the caller's own is.";
@@ -117,7 +120,10 @@ impl ApiError {
             Self::MalformedHeader { .. } => Code::MalformedHeader,
             Self::PreconditionFailed => Code::PreconditionFailed,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
-            Self::Unauthorized(_) => Code::Unauthorized,
+            Self::Unauthorized(_) | Self::NotSignedIn { .. } => Code::Unauthorized,
+            Self::BoundKeyRequired => Code::BoundKeyRequired,
+            Self::NotSameOrigin => Code::NotSameOrigin,
+            Self::CsrfTokenMismatch => Code::CsrfTokenMismatch,
             Self::TooManyRequests => Code::TooManyRequests,
             Self::AddressRefused => Code::Forbidden,
             Self::InsufficientScope { .. } => Code::InsufficientScope,
@@ -152,6 +158,21 @@ impl ApiError {
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {
                 "a valid X-API-Key, and a valid X-Signature of the raw body, are required".into()
+            }
+            Self::NotSignedIn { is_sign_in: false, .. } => {
+                "a living session is required: sign in".into()
+            }
+            Self::NotSignedIn { is_sign_in: true, .. } => {
+                "a valid X-API-Key of a bound key, with its present secret, and its signature of this request (RFC 9421) with a nonce that was not used before, are required".into()
+            }
+            Self::BoundKeyRequired => {
+                "only a bound key begins a session: it signs the whole request (RFC 9421) in place of an X-Signature".into()
+            }
+            Self::NotSameOrigin => {
+                "a request with the cookie of a session must come from a page of this origin (Sec-Fetch-Site: same-origin)".into()
+            }
+            Self::CsrfTokenMismatch => {
+                "a write with the cookie of a session must have the X-CSRF-Token of that session".into()
             }
             Self::PreconditionFailed => {
                 "the present version is none of those in If-Match; read it again".into()
@@ -225,7 +246,7 @@ impl ApiError {
     /// The cause for the log, or `None` if the status says it all.
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
-            Self::Unauthorized(why) => Some(why.cause()),
+            Self::Unauthorized(why) | Self::NotSignedIn { why, .. } => Some(why.cause()),
             Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
             Self::Misconfigured { detail } => Some(detail.clone()),
             Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
@@ -234,6 +255,9 @@ impl ApiError {
             Self::JobFailed { id, reason } => Some(format!("the job {id} failed: {reason}")),
             Self::Internal(internal) => Some(internal.cause()),
             Self::AddressRefused
+            | Self::BoundKeyRequired
+            | Self::NotSameOrigin
+            | Self::CsrfTokenMismatch
             | Self::InsufficientScope { .. }
             | Self::ExceedsOwnKey
             | Self::NoRoute
@@ -287,7 +311,9 @@ impl ApiError {
         let response = Response::json(status, body);
         let mut response = match self {
             Self::MethodNotAllowed { allow } => response.with("allow", allow.clone()),
-            Self::Unauthorized(_) => response.with("www-authenticate", CHALLENGE),
+            Self::Unauthorized(_) | Self::NotSignedIn { .. } => {
+                response.with("www-authenticate", CHALLENGE)
+            }
             // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
             Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
             Self::Unavailable(_) | Self::WriteLost(_) => {
@@ -314,6 +340,16 @@ impl Unauthorized {
             Self::SignatureMalformed => "X-Signature is malformed",
             Self::SignatureWrong => "X-Signature does not match this body",
             Self::Request(fault) => return fault.cause(),
+            Self::KeyRotated => "X-API-Key was rotated, and this is the secret before",
+            Self::SessionMissing => "the cookie of a session is missing",
+            Self::SessionMalformed => "the cookie of a session is malformed, or there are several",
+            Self::SessionForged => "the cookie of a session is forged",
+            Self::SessionWithKey => {
+                "the cookie of a session came together with an API key or a signature"
+            }
+            Self::SessionOver => {
+                "the session has ended, or its key was deleted, rotated or has expired"
+            }
         };
         cause.into()
     }
@@ -345,6 +381,8 @@ impl SignatureFault {
             Self::DigestMalformed => "Content-Digest is malformed",
             Self::DigestWrong => "Content-Digest does not match this body",
             Self::Wrong => "Signature does not match this request",
+            Self::NoNonce => "the signature has no nonce of 1 to 128 characters",
+            Self::NonceUsed => "a session began with the nonce of the signature already",
         };
         cause.into()
     }

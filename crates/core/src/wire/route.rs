@@ -17,9 +17,11 @@ pub(crate) enum Scheme {
     Hmac,
     /// `X-API-Key`, and `X-Signature` with an Ed25519 signature of the body.
     Ed25519,
-    /// `X-API-Key` of a bound key, and a signature of the whole request (RFC 9421). No row of the table has it: it takes the place of a route's
-    /// own scheme if the caller signs so.
+    /// `X-API-Key` of a bound key, and a signature of the whole request (RFC 9421). It takes the place of a route's own scheme if the caller signs
+    /// so. The only row that has it begins a session.
     Request,
+    /// The cookie of a session of the console (contract §20). It takes the place of a route's own scheme, too, if [`Route::takes_session`].
+    Session,
     /// Nothing: anybody may ask.
     Open,
     /// `X-API-Key` alone, from an address that may read the proxy's configuration (contract §2, "Traefik route").
@@ -103,6 +105,11 @@ pub(crate) enum Operation {
     FinishJob,
     ListAudit,
     ListEvents,
+    SignIn,
+    ShowSession,
+    SignOut,
+    ListSessions,
+    EndSession,
 }
 
 impl Operation {
@@ -141,7 +148,8 @@ impl Operation {
             | Self::PutCell
             | Self::DeleteCell
             | Self::CancelJob
-            | Self::FinishJob => (true, false),
+            | Self::FinishJob
+            | Self::EndSession => (true, false),
             Self::GetTenant | Self::GetPlan | Self::ListHostnames => (false, true),
             Self::Health
             | Self::Describe
@@ -161,7 +169,11 @@ impl Operation {
             | Self::GetJob
             | Self::RenewJob
             | Self::ListAudit
-            | Self::ListEvents => (false, false),
+            | Self::ListEvents
+            | Self::SignIn
+            | Self::ShowSession
+            | Self::SignOut
+            | Self::ListSessions => (false, false),
         }
     }
 }
@@ -176,6 +188,10 @@ const OPEN: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Open)];
 const SETTINGS: Needs = Needs::TENANTS_READ.and(Needs::PLANS_READ);
 
 const PROXY: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Proxy)];
+
+/// The only ways to begin a session, and to ask for one's own.
+const SIGN_IN: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Request)];
+const SESSION: &[(Dialect, Scheme)] = &[(Dialect::Current, Scheme::Session)];
 
 const fn route(
     method: Method,
@@ -246,6 +262,11 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Post, "/jobs/{id}/finish", CURRENT, Operation::FinishJob, Needs::CELLS, BodyRule::Required),
     route(Method::Get, "/audit", CURRENT, Operation::ListAudit, Needs::AUDIT, BodyRule::Ignored),
     route(Method::Get, "/events", CURRENT, Operation::ListEvents, Needs::EVENTS, BodyRule::Ignored),
+    route(Method::Post, "/_/console/session", SIGN_IN, Operation::SignIn, Needs::NOTHING, BodyRule::Optional),
+    route(Method::Get, "/_/console/session", SESSION, Operation::ShowSession, Needs::NOTHING, BodyRule::Ignored),
+    route(Method::Delete, "/_/console/session", SESSION, Operation::SignOut, Needs::NOTHING, BodyRule::Refused),
+    route(Method::Get, "/_/console/sessions", CURRENT, Operation::ListSessions, Needs::KEYS, BodyRule::Ignored),
+    route(Method::Delete, "/_/console/sessions/{id}", CURRENT, Operation::EndSession, Needs::KEYS, BodyRule::Refused),
 ];
 
 /// A route as documents and tests name it.
@@ -279,6 +300,22 @@ impl Route {
             || self.operation.has_etag()
                 && matches!(self.method, Method::Get | Method::Put)
                 && !matches!(self.operation, Operation::PutHold | Operation::PutHostname)
+    }
+
+    /// Whether the cookie of a session may stand for a key here: where a key signs in the current dialect, but for the routes of cells' agents. Other routes
+    /// ignore the cookie.
+    pub(crate) fn takes_session(&self, dialect: Dialect) -> bool {
+        let is_of_agents = matches!(
+            self.operation,
+            Operation::ReadFeed
+                | Operation::StoreStats
+                | Operation::LeaseJobs
+                | Operation::RenewJob
+                | Operation::FinishJob
+        );
+        dialect == Dialect::Current
+            && matches!(self.scheme(dialect), Some(Scheme::Hmac | Scheme::Session))
+            && !is_of_agents
     }
 
     /// Whether the template is below a base path.
@@ -334,6 +371,11 @@ impl<'a> Path<'a> {
                 part,
             })
         })
+    }
+
+    /// Whether the path exists only where there is a console.
+    pub(crate) fn is_of_console(self) -> bool {
+        self.template.starts_with("/_/console/")
     }
 
     /// The routes of this path, one a method.
@@ -533,7 +575,10 @@ mod tests {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
-                "/_/health" | "/openapi.json" | "/auth/verify" => Needs::NOTHING,
+                "/_/health" | "/openapi.json" | "/auth/verify" | "/_/console/session" => {
+                    Needs::NOTHING
+                }
+                t if t.starts_with("/_/console/sessions") => Needs::KEYS,
                 "/config/traefik" => Needs::TRAEFIK,
                 "/audit" => Needs::AUDIT,
                 "/events" => Needs::EVENTS,

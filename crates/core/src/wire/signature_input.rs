@@ -20,6 +20,8 @@ pub(crate) struct SignatureInput<'a> {
     pub(crate) expires: Option<i64>,
     /// The algorithm that it says it has.
     pub(crate) alg: Option<&'a str>,
+    /// A text that no other signature should have.
+    pub(crate) nonce: Option<&'a str>,
     /// The components and parameters as the signature base has them: serialized in the one way of RFC 9651 §4.1.
     pub(crate) params: String,
 }
@@ -42,6 +44,7 @@ impl<'a> SignatureInput<'a> {
             created: None,
             expires: None,
             alg: None,
+            nonce: None,
         };
         input.read_parameters(&mut cursor).map_err(malformed)?;
         if cursor.next_member().map_err(malformed)? {
@@ -51,7 +54,7 @@ impl<'a> SignatureInput<'a> {
     }
 
     /// Reads the parameters, and adds them to `params`. RFC 9421 §2.3 defines strings and integers only, so there are no others. Unknown ones,
-    /// and `keyid`, count in the signature and for nothing else.
+    /// and `keyid`, count in the signature and for nothing else. `nonce` counts where a session begins.
     fn read_parameters(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Malformed> {
         let mut names: Vec<&str> = Vec::new();
         while cursor.eat(';') {
@@ -67,6 +70,7 @@ impl<'a> SignatureInput<'a> {
                 match name {
                     "created" | "expires" => return Err(Malformed),
                     "alg" => self.alg = Some(text),
+                    "nonce" => self.nonce = Some(text),
                     _ => {}
                 }
                 self.params.push_str(&format!(";{name}=\"{text}\""));

@@ -23,6 +23,9 @@ pub(crate) struct Ask {
     pub(crate) signature_input: Option<String>,
     pub(crate) message_signature: Option<String>,
     pub(crate) content_digest: Option<String>,
+    pub(crate) cookie: Option<String>,
+    pub(crate) sec_fetch_site: Option<String>,
+    pub(crate) csrf_token: Option<String>,
 }
 
 /// A header. The host sets the right value unless a test says otherwise.
@@ -57,6 +60,9 @@ impl Ask {
             signature_input: None,
             message_signature: None,
             content_digest: None,
+            cookie: None,
+            sec_fetch_site: None,
+            csrf_token: None,
         }
     }
 
@@ -150,6 +156,7 @@ impl Ask {
                 && self.target.starts_with("/_/api/4/tenants")
                 && !self.target.contains("/holds/")
                 && !self.target.contains("/hostnames/")
+            || self.method == "POST" && self.target.starts_with("/_/console/session")
             || self.target.ends_with("/install")
             || self.target.ends_with("/user-password-reset")
     }

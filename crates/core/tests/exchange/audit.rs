@@ -189,9 +189,9 @@ fn entries_come_oldest_first_with_the_members_of_the_contract() {
         got.body,
         concat!(
             r#"[{"id":1,"created_at":"2026-01-01 00:00:00","key_id":1,"action":"tenant.create","subject_type":"tenant","subject":"shop","#,
-            r#""changed":[],"request_id":"r"},"#,
+            r#""changed":[],"request_id":"r","session_id":null},"#,
             r#"{"id":2,"created_at":"2026-02-01 00:00:00","key_id":1,"action":"tenant.update","subject_type":"tenant","subject":"shop","#,
-            r#""changed":["hostname","env"],"request_id":"r"}]"#
+            r#""changed":["hostname","env"],"request_id":"r","session_id":null}]"#
         )
     );
     let all = host.json(200, &get("/audit"));

@@ -11,9 +11,9 @@ use crate::cells_statements::requests_of_cells;
 use crate::host::{Host, WaitsForBatch as _};
 use crate::hostnames::requests_of_hostnames;
 use crate::put_statements::requests_of_puts;
+use crate::query_plans::creates_or_drops;
 use crate::statements::{
-    creates_or_drops, developers_poll, host_with_many_rows, host_with_tables, poll, requests,
-    statements_of,
+    developers_poll, host_with_many_rows, host_with_tables, poll, requests, statements_of,
 };
 
 /// Runs a statement and returns one of SQLite's counters for it.

@@ -361,6 +361,9 @@ impl Host {
                 signature_input: ask.signature_input.as_deref(),
                 message_signature: ask.message_signature.as_deref(),
                 content_digest: ask.content_digest.as_deref(),
+                cookie: ask.cookie.as_deref(),
+                sec_fetch_site: ask.sec_fetch_site.as_deref(),
+                csrf_token: ask.csrf_token.as_deref(),
             },
             body: if ask.too_large {
                 Body::TooLarge

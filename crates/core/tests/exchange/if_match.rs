@@ -1,7 +1,5 @@
 //! `If-Match` (contract §12): a write happens only if the resource has the revision that the caller knows.
 
-use tenants_core::served;
-
 use crate::ask::{
     Ask, delete, delete_with_tables, get, head, install, new_plan, new_tenant, new_tenant_on, patch,
 };
@@ -9,7 +7,7 @@ use crate::cells::host_with_cells;
 use crate::cells_jobs::drive;
 use crate::failures::filled;
 use crate::host::{Got, Host, WaitsForBatch as _};
-use crate::scopes::example;
+use crate::scopes::{asked_by_keys, example};
 use crate::statements::host_with_tables;
 
 const REPRESENTATION: &str = "return=representation";
@@ -250,7 +248,7 @@ fn a_read_with_another_tag_is_a_412() {
 /// Each route of the table with a tag that nothing has, and those without an `ETag` with `*`.
 #[test]
 fn no_route_ignores_it() {
-    for route in served() {
+    for route in asked_by_keys() {
         let ask = match route.path.as_str() {
             "/_/health" | "/_/api/4/openapi.json" => Ask::new("GET", &*route.path),
             _ => example(&route),

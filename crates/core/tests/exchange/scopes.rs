@@ -9,6 +9,7 @@ use crate::ask::{
 };
 use crate::cells_statements::requests_of_cells;
 use crate::host::{Got, Host, WaitsForBatch as _};
+use crate::session_statements::SESSION_ID;
 use crate::statements::{host_with_tables, poll};
 
 const SCOPES: [&str; 12] = [
@@ -56,6 +57,10 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("POST", "/_/api/4/keys/{id}/rotate") => post("/keys/2/rotate", ""),
         ("GET", "/_/api/4/audit") => get("/audit"),
         ("GET", "/_/api/4/events") => get("/events"),
+        ("GET", "/_/console/sessions") => Ask::new("GET", "/_/console/sessions"),
+        ("DELETE", "/_/console/sessions/{id}") => {
+            Ask::new("DELETE", format!("/_/console/sessions/{SESSION_ID}"))
+        }
         ("DELETE", "/_/api/4/tenants-plans/{id}") => delete("/tenants-plans/p"),
         ("PUT", "/_/api/4/tenants/{id}/holds/{kind}") => {
             put("/tenants/a/holds/abuse", r#"{"reason":"r"}"#)
@@ -97,15 +102,25 @@ pub(crate) fn example(route: &Served) -> Ask {
             None => panic!("{method} {path} needs an example"),
         },
     };
-    assert!(ask.target.starts_with("/_/api/4"), "{route:?}");
+    let bases = ["/_/api/4", "/_/console/"];
+    assert!(
+        bases.iter().any(|base| ask.target.starts_with(base)),
+        "{route:?}"
+    );
     ask
+}
+
+/// Every route that an ordinary key can ask. Only a session asks for itself, and only a bound key begins one (`sessions.rs`).
+pub(crate) fn asked_by_keys() -> impl Iterator<Item = Served> {
+    served()
+        .into_iter()
+        .filter(|route| route.path != "/_/console/session")
 }
 
 /// The scopes that a request needs: its route's, and one more if it drops tables.
 fn cases() -> Vec<(Ask, Vec<&'static str>)> {
-    let mut cases: Vec<(Ask, Vec<&'static str>)> = served()
-        .iter()
-        .filter_map(|route| Some((example_of(route)?, route.scopes.clone()?)))
+    let mut cases: Vec<(Ask, Vec<&'static str>)> = asked_by_keys()
+        .filter_map(|route| Some((example_of(&route)?, route.scopes.clone()?)))
         .collect();
     cases.push((delete_with_tables("a"), vec!["tenants:write", "sites"]));
     cases.push((head("/tenants"), vec!["tenants:read"]));

@@ -25,7 +25,8 @@ use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
 use crate::hostnames::{add_hostname, requests_of_hostnames};
 use crate::put_statements::requests_of_puts;
-use crate::query_plans::{plan, walks};
+use crate::query_plans::{creates_or_drops, plan, walks};
+use crate::session_statements::{add_session, groups_of_sessions};
 use crate::site_statements::groups_of_sites;
 
 const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/statements.sql");
@@ -45,6 +46,7 @@ pub(crate) fn host_with_tables() -> Host {
         ("TENANTS_DEVELOPMENT", "true"),
         ("TENANTS_STATS_MIN_AGE", "0"),
         ("TENANTS_JOB_WAIT_SECONDS", "0"),
+        ("TENANTS_CONSOLE", "true"),
         ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
     ]);
     host.expect(201, &new_plan("p"));
@@ -56,6 +58,7 @@ pub(crate) fn host_with_tables() -> Host {
     add_cells(&mut host);
     host.expect(204, &put("/tenants/on-eu/holds/admin", r#"{"reason":"r"}"#));
     add_hostname(&mut host);
+    add_session(&host);
     host
 }
 
@@ -616,6 +619,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let reseal = Group::of_task("the encryption under a new key", &mut host, reseal);
     groups.push((reseal, set(&slice)));
     groups.extend(groups_of_sites());
+    groups.extend(groups_of_sessions());
     groups
 }
 
@@ -659,11 +663,6 @@ impl Group {
         });
         rows.unwrap()
     }
-}
-
-/// SQLite has no index of its own table of tables: a statement that creates or drops one walks through it.
-pub(crate) fn creates_or_drops(text: &str) -> bool {
-    text.starts_with("CREATE ") || text.starts_with("DROP ")
 }
 
 /// The statements of all batches of a request that must reach its last one.
