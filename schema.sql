@@ -90,6 +90,35 @@ CREATE INDEX tenants_by_hold_until ON tenants (hold_until) WHERE hold_until IS N
 CREATE INDEX tenants_by_suspend_at ON tenants (suspend_at) WHERE suspend_at IS NOT NULL;
 CREATE INDEX tenants_by_delete_at ON tenants (delete_at) WHERE delete_at IS NOT NULL AND deletion_protection = 0;
 
+-- Tenants that were deleted without their tables, for as long as they can be brought back (TENANTS_RESTORE_DAYS). The columns are those of `tenants`.
+-- A newer deletion of the same id replaces the older one. Nothing else refers to a row: its plan and its cell may be gone.
+CREATE TABLE deleted_tenants (
+  id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
+  hostname TEXT NOT NULL,
+  is_enabled INTEGER NOT NULL,
+  plan_id TEXT,
+  limits TEXT,
+  env TEXT,                        -- encrypted for its place in `tenants`
+  stats TEXT,
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  last_job_at TEXT,
+  has_site INTEGER NOT NULL,
+  external_id TEXT,
+  labels TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  cell_id TEXT,
+  site_state TEXT,
+  site_job_id TEXT,
+  holds TEXT,
+  suspend_at TEXT,
+  delete_at TEXT,
+  deletion_protection INTEGER NOT NULL DEFAULT 0, -- always 0: a protected tenant is not deleted
+  hostnames TEXT NOT NULL DEFAULT '[]', -- its rows of `tenant_hostnames`, without its id: a JSON array of arrays
+  deleted_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX deleted_tenants_by_time ON deleted_tenants (deleted_at);
+
 -- Whatever would delete a protected tenant fails as a whole, also if a Worker that does not know the column asks for it.
 CREATE TRIGGER tenant_protected BEFORE DELETE ON tenants
 WHEN OLD.deletion_protection = 1
@@ -222,6 +251,13 @@ CREATE TRIGGER tenant_installed AFTER INSERT ON audit_log
 WHEN NEW.action = 'tenant.install'
 BEGIN
   UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject AND cell_id IS NULL;
+END;
+
+-- A tenant whose tables are gone cannot be brought back, nor can an earlier one of its id, which had the same tables.
+CREATE TRIGGER deleted_tenant_dropped AFTER INSERT ON audit_log
+WHEN NEW.detail = 'tables_dropped' OR NEW.action = 'tenant.drop_tables'
+BEGIN
+  DELETE FROM deleted_tenants WHERE id = NEW.subject;
 END;
 
 -- Requests with an `Idempotency-Key` that were carried out. Each row comes with the write of its request, in one transaction, and has no effect

@@ -78,6 +78,10 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
 
   done(await client.PATCH('/_/api/4/tenants/{id}', { ...tenant, body: { plan_id: null, labels: { region: null } } }))
   done(await client.PATCH('/_/api/4/tenants-plans/{id}', { ...plan, body: { limits: null } }))
+  done(await client.DELETE('/_/api/4/tenants/{id}', tenant))
+  expect(ok(await client.GET('/_/api/4/tenants', { params: { query: { deleted: true } } })).some((one) => one.id === tenant.params.path.id && one.deleted_at !== undefined), 'the deleted tenant')
+  const back = await client.POST('/_/api/4/tenants/{id}/restore', tenant)
+  expect(back.response.status === 200, 'the tenant is back')
   const last = ok(await client.GET('/_/api/4/tenants/{id}', tenant))
   done(await client.DELETE('/_/api/4/tenants/{id}', { ...tenant, body: { drop_tables: true } }))
   done(await client.DELETE('/_/api/4/tenants-plans/{id}', plan))

@@ -46,6 +46,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "list",
             "edit",
             "delete",
+            "undelete",
             "hold",
             "release",
             "hostnames",
@@ -416,6 +417,12 @@ pub enum Command {
         after_help = "Example:\n  tenants plan:delete --id basic"
     )]
     PlanDelete(plan::DeleteArgs),
+
+    /// Bring a deleted tenant back
+    #[command(
+        after_help = "Example:\n  tenants undelete --id acme\n\n`tenants list --deleted` shows those that can be brought back."
+    )]
+    Undelete(tenant::UndeleteArgs),
 
     /// Take a tenant's site off, and say why
     #[command(

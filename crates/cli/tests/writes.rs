@@ -175,6 +175,21 @@ fn times_and_protection_are_sent_as_the_options_say() {
 }
 
 #[test]
+fn a_deleted_tenant_is_brought_back() {
+    let (sent, body, run) = exchange(&["undelete", "--id=a"], ("200 OK", "{}"));
+    assert_eq!(sent, "POST /_/api/4/tenants/a/restore HTTP/1.1");
+    assert_eq!((body.as_str(), run.code), ("", 0), "{run:?}");
+    let (sent, _, run) = exchange(&["list", "--deleted", "--limit=5"], ("200 OK", "[]"));
+    assert!(
+        sent.starts_with("GET /_/api/4/tenants?deleted=true&limit="),
+        "{sent}"
+    );
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = Project::new().run(&["list", "--deleted", "--query=a"]);
+    assert_eq!(run.code, 2);
+}
+
+#[test]
 fn a_hold_has_what_the_options_say() {
     let given = [
         "hold",

@@ -60,6 +60,7 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_PASSWORD_PASSES",
     "TENANTS_PUBLIC_URL",
     "TENANTS_RESERVED_HOSTNAMES",
+    "TENANTS_RESTORE_DAYS",
     "TENANTS_REUSED_ID",
     "TENANTS_SIGNATURE_AGE_SECONDS",
     "TENANTS_STATS_MIN_AGE",
@@ -143,6 +144,8 @@ pub(crate) struct Site {
     pub(crate) hashing: Hashing,
     /// The fate of tables that a deleted tenant has left behind.
     pub(crate) reused_id: ReusedId,
+    /// The days for which a deleted tenant can be brought back. 0: it cannot.
+    pub(crate) restore_days: u32,
 }
 
 /// Tenants' sites on cells.

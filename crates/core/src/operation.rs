@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod cells;
+pub(crate) mod deleted;
 pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod health;

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod cell_moves;
 pub(crate) mod cells;
 pub(crate) mod counters;
+pub(crate) mod deleted;
 pub(crate) mod ends;
 pub(crate) mod feed;
 pub(crate) mod find;

@@ -46,6 +46,7 @@ struct Tables {
     plans: Sealed,
     answers: Sealed,
     jobs: Sealed,
+    deleted: Sealed,
 }
 
 #[derive(Serialize)]
@@ -80,6 +81,7 @@ impl From<Counts> for Tables {
             plans: counts.plans.into(),
             answers: counts.answers.into(),
             jobs: counts.jobs.into(),
+            deleted: counts.deleted.into(),
         }
     }
 }

@@ -184,6 +184,12 @@ pub struct ListArgs {
         "updated_at", "-updated_at", "created_at", "-created_at", "hostname", "-hostname",
     ])]
     sort: Option<String>,
+
+    /// Show the deleted ones that can be brought back
+    #[arg(long, conflicts_with_all = [
+        "id", "plan_id", "is_enabled", "hostname", "external_id", "label", "created_since", "updated_since", "query", "sort",
+    ])]
+    deleted: bool,
 }
 
 impl ListArgs {
@@ -199,6 +205,7 @@ impl ListArgs {
             ("updated_since", self.updated_since.as_deref()),
             ("q", self.query.as_deref()),
             ("sort", self.sort.as_deref()),
+            ("deleted", self.deleted.then_some("true")),
         ];
         let ids = self.id.iter().map(|id| ("id", id.as_str()));
         let labels = self.label.iter().map(|label| ("label", label.as_str()));
@@ -222,6 +229,17 @@ pub struct ChoiceArgs {
     /// Its identifier
     #[arg(long, value_parser = TenantId::parse)]
     pub id: TenantId,
+}
+
+/// The options of `undelete`.
+#[derive(Debug, Clone, Args)]
+pub struct UndeleteArgs {
+    /// Its identifier
+    #[arg(long, value_parser = TenantId::parse)]
+    pub id: TenantId,
+
+    #[command(flatten)]
+    trial: TrialArg,
 }
 
 /// The options of `delete`.
@@ -425,6 +443,21 @@ pub fn delete(
     let answer = job::call(if_match, Request::Delete(body), &path, &client, world)?;
     job::wait(&answer, &client, world)?;
     let done = format!("deleted tenant `{}`", args.id);
+    args.trial.say(&answer, &done, session, world)
+}
+
+/// Brings a deleted tenant back.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request.
+pub fn undelete(
+    args: &UndeleteArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let path = args.trial.path(&format!("/tenants/{}/restore", args.id));
+    let answer = session.client(world)?.call(Request::Post(b""), &path)?;
+    let done = format!("brought tenant `{}` back", args.id);
     args.trial.say(&answer, &done, session, world)
 }
 

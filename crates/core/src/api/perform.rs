@@ -2,17 +2,22 @@
 
 use crate::operation::call::{Call, Pending};
 use crate::operation::{
-    self, audit, cells, events, feed, holds, hostnames, jobs, keys, plans, put, sessions, site,
-    tenants,
+    self, audit, cells, deleted, events, feed, holds, hostnames, jobs, keys, plans, put, sessions,
+    site, tenants,
 };
 use crate::value::fault::ApiError;
+use crate::wire::filter::TenantQuery;
 use crate::wire::route::Operation;
 
 /// Carries out an operation, up to its first batch.
 pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pending, ApiError> {
     match operation {
         Operation::VerifyKey => Ok(operation::auth::verify(call)),
-        Operation::ListTenants => tenants::list(call),
+        Operation::ListTenants => match TenantQuery::read(call.query)? {
+            query if query.is_of_deleted => Ok(deleted::list(call, query.page)),
+            query => Ok(tenants::list(call, query)),
+        },
+        Operation::RestoreTenant => deleted::restore(call),
         Operation::CreateTenant => tenants::create(call),
         Operation::GetTenant => Ok(tenants::get(call)),
         Operation::GetSettings => Ok(tenants::settings(call)),

@@ -35,6 +35,11 @@ const MAX_STATS_PER_RUN: u32 = 499;
 /// The seconds before a tenant is counted again: an hour.
 const DEFAULT_STATS_MIN_AGE_S: u32 = 60 * 60;
 
+const DEFAULT_RESTORE_DAYS: u32 = 30;
+
+/// About a hundred years: SQLite's `datetime` still knows the time so long ago.
+const MAX_RESTORE_DAYS: u32 = 36_525;
+
 /// The hours for which a request with an `Idempotency-Key` is remembered: 3 days, a weekend long, and at most 30.
 const DEFAULT_IDEMPOTENCY_HOURS: u32 = 3 * 24;
 const MAX_IDEMPOTENCY_HOURS: u32 = 30 * 24;
@@ -101,6 +106,9 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                         )),
                     })
                     .unwrap_or_default(),
+                restore_days: self
+                    .whole_in("TENANTS_RESTORE_DAYS", 0..=MAX_RESTORE_DAYS)
+                    .unwrap_or(DEFAULT_RESTORE_DAYS),
             },
             cells: self.cells(),
             stats_per_run: self

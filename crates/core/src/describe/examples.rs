@@ -232,6 +232,11 @@ fn current(operation: Operation) -> Vec<Example> {
                 .with("id", "acme")
                 .body(json!({"drop_tables": true})),
         ],
+        Operation::RestoreTenant => vec![
+            example("missing", "A tenant that was never deleted", 404)
+                .with("id", "acme")
+                .answer(not_found("deleted tenant that can be brought back")),
+        ],
         Operation::PutHold => vec![
             example("held", "An invoice is not paid", 204)
                 .with("id", "acme")

@@ -300,6 +300,17 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 Dialect::Legacy => &[Code::DeletionProtected],
             },
         },
+        Operation::RestoreTenant => Told {
+            name: "restoreTenant",
+            tag: "Tenants",
+            summary: "Bring a deleted tenant back",
+            description: "It has everything that it had, but for a plan that is gone. `GET /tenants?deleted=true` lists those that can be brought back.",
+            successes: vec![
+                success(200, "Tenant", &["ETag"], "The tenant is back."),
+                empty(204, &["ETag"], "The tenant is back, and cannot be shown."),
+            ],
+            problems: &[Code::Conflict, Code::SiteExists],
+        },
         Operation::PutHold => Told {
             name: "putHold",
             tag: "Tenants",

@@ -250,6 +250,10 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Value {
             json!({"type": "boolean"}),
             "Whether `X-Total-Count` tells the number of tenants on all pages.",
         ),
+        Parameter::Deleted => of(
+            json!({"type": "boolean"}),
+            "Whether to list the deleted tenants that can be brought back, each with `deleted_at`. Only `limit` and `after` go with `true`.",
+        ),
         Parameter::Sort => of(
             json!({"enum": ["updated_at", "-updated_at", "created_at", "-created_at", "hostname", "-hostname"]}),
             "The order; with `-` it descends. Without it, the list is in the order of ids.",

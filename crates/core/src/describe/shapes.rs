@@ -162,6 +162,7 @@ pub(super) fn all() -> BTreeMap<String, Value> {
     let mut some_of_tenant = object(tenant(Dialect::Current));
     some_of_tenant["required"] = json!([]);
     some_of_tenant["description"] = "Without `fields`, it has all members.".into();
+    some_of_tenant["properties"]["deleted_at"] = time();
     let mut new_tenant = object(tenant(Dialect::Current));
     new_tenant["properties"]["site"] = json!({
         "type": "object", "required": ["state", "job_id"],

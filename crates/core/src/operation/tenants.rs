@@ -51,8 +51,7 @@ pub(crate) const ADOPTED: &str =
 const NOT_FOUND: ApiError = ApiError::NotFound { what: "tenant" };
 
 /// `GET /tenants`
-pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
-    let query = TenantQuery::read(call.query)?;
+pub(crate) fn list(call: &Call<'_>, query: TenantQuery) -> Pending {
     let asked = Asked {
         page: query.page.clone(),
         path: call.path("/tenants"),
@@ -64,7 +63,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
         query,
         sealer: call.env.sealer.cloned(),
     };
-    Ok(list::respond(list, asked))
+    list::respond(list, asked)
 }
 
 /// A list of tenants.
@@ -603,7 +602,7 @@ impl Created {
     }
 }
 
-fn site_exists(id: &TenantId) -> ApiError {
+pub(crate) fn site_exists(id: &TenantId) -> ApiError {
     let detail = format!(
         "{} still has the tables of a deleted tenant",
         quote(id.as_str())

@@ -37,6 +37,8 @@ pub(crate) enum Action {
     /// A backup was restored.
     RegistryRestore,
     TenantMove,
+    /// A deleted tenant was brought back.
+    TenantRestore,
     /// An operator has a site moved into a database of its own, or back.
     TenantSiteMove,
     TenantHold,
@@ -55,7 +57,7 @@ pub(crate) enum Action {
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -73,6 +75,7 @@ impl Action {
         Self::TablesDrop,
         Self::RegistryRestore,
         Self::TenantMove,
+        Self::TenantRestore,
         Self::TenantSiteMove,
         Self::TenantHold,
         Self::TenantRelease,
@@ -110,6 +113,7 @@ impl Action {
             Self::ApiKeyDelete => "key.deleted",
             Self::TablesDrop => "tenant.tables_dropped",
             Self::TenantMove => "tenant.moved",
+            Self::TenantRestore => "tenant.restored",
             Self::TenantSiteMove => "tenant.site_moved",
             Self::TenantHold => "tenant.held",
             Self::TenantRelease => "tenant.released",
@@ -145,6 +149,7 @@ impl Action {
             Self::TablesDrop => "tenant.drop_tables",
             Self::RegistryRestore => "registry.restore",
             Self::TenantMove => "tenant.move",
+            Self::TenantRestore => "tenant.restore",
             Self::TenantSiteMove => "tenant.site_move",
             Self::TenantHold => "tenant.hold",
             Self::TenantRelease => "tenant.release",
@@ -404,12 +409,14 @@ mod tests {
                 "tenant.delete",
                 "tenant.delete",
                 "tenant.drop_tables",
+                "tenant.drop_tables",
                 "tenant.hold",
                 "tenant.hold",
                 "tenant.install",
                 "tenant.install",
                 "tenant.move",
                 "tenant.release",
+                "tenant.restore",
                 "tenant.update",
                 "tenant.update",
                 "tenant.update",
@@ -430,7 +437,7 @@ mod tests {
             types.join(" "),
             "cell.created cell.deleted cell.updated job.cancelled job.created job.finished key.created key.deleted key.imported key.rotated \
              key.updated plan.created plan.deleted plan.updated session.created session.deleted tenant.created tenant.deleted tenant.held tenant.installed tenant.moved \
-             tenant.released tenant.site_moved tenant.tables_dropped tenant.updated tenant.user_password_reset"
+             tenant.released tenant.restored tenant.site_moved tenant.tables_dropped tenant.updated tenant.user_password_reset"
         );
         types.dedup();
         assert_eq!(types.len(), events.len());

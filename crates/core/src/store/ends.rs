@@ -3,6 +3,7 @@
 //! [`carry_out`] carries out what is past its time. The cron trigger runs it each minute: on a minute with nothing to do it reads no row of a tenant,
 //! and writes nothing.
 
+use alloc::format;
 use alloc::string::String;
 
 use crate::sql::{Results, Sql};
@@ -111,14 +112,23 @@ impl StoredEnds {
 /// How long the cron trigger waits between two runs that do all of its work: ten minutes, but for what two runs may be late.
 const UPKEEP: &str = "-570 seconds";
 
-/// Carries out what is past its time, up to 200 tenants for each of holds, `suspend_at` and `delete_at`. The trigger of the view does it. Returns whether the rest of the cron
+/// What the clock is moved by, to find the last time at which a tenant that cannot be brought back any more was deleted.
+pub(crate) fn before(days: u32) -> String {
+    format!("-{days} days")
+}
+
+/// Carries out what is past its time, up to 200 tenants for each of holds, `suspend_at` and `delete_at`, and wipes up to 200 that cannot be brought back any more. The trigger of the view does it. Returns whether the rest of the cron
 /// trigger's work is due: every ten minutes, however often the trigger runs.
-pub(crate) fn carry_out(now: &Timestamp) -> Sql {
+pub(crate) fn carry_out(now: &Timestamp, restore_days: u32) -> Sql {
     Sql::new(
-        "INSERT INTO carry_out (now, is_due) SELECT ?1, upkeep_at IS NULL OR upkeep_at NOT BETWEEN datetime(?1, ?2) AND ?1 \
-         FROM registry WHERE id = 1 RETURNING is_due",
+        "INSERT INTO carry_out (now, is_due, wiped_until) SELECT ?1, upkeep_at IS NULL OR upkeep_at NOT BETWEEN datetime(?1, ?2) AND ?1, \
+         datetime(?1, ?3) FROM registry WHERE id = 1 RETURNING is_due",
     )
-    .values([now.as_str().into(), UPKEEP.into()])
+    .values([
+        now.as_str().into(),
+        UPKEEP.into(),
+        before(restore_days).into(),
+    ])
 }
 
 /// Reads the row of [`carry_out`].

@@ -51,6 +51,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0023_ends.sql",
     "0024_hostnames.sql",
     "0025_console_sessions.sql",
+    "0026_restore.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -310,6 +310,16 @@ impl Tenant {
         })
     }
 
+    /// Reads the columns at the start of a row.
+    pub(crate) fn decode_next(
+        row: &mut Judged,
+        sealer: Option<&Sealer>,
+    ) -> Result<Option<Self>, ApiError> {
+        Self::decode_columns(row, false, |id, env| {
+            sealed::open_env(TABLE, id, env, sealer)
+        })
+    }
+
     /// Reads the row that a response shows.
     pub(crate) fn decode_shown(shown: Shown, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
         let Shown { mut row, env } = shown;

@@ -41,11 +41,19 @@ pub enum Table {
     Answers,
     /// `cell_work`: the inputs of jobs.
     Jobs,
+    /// `deleted_tenants`
+    Deleted,
 }
 
 impl Table {
     /// All tables, in the order of a run.
-    pub const ALL: [Self; 4] = [Self::Tenants, Self::Plans, Self::Answers, Self::Jobs];
+    pub const ALL: [Self; 5] = [
+        Self::Tenants,
+        Self::Plans,
+        Self::Answers,
+        Self::Jobs,
+        Self::Deleted,
+    ];
 
     /// The tables after this one.
     pub(crate) fn further(self) -> &'static [Self] {
@@ -61,6 +69,7 @@ impl Table {
             Self::Plans => "tenants_plans",
             Self::Answers => "idempotency",
             Self::Jobs => "cell_work",
+            Self::Deleted => "deleted_tenants",
         }
     }
 
@@ -76,6 +85,7 @@ impl Table {
             Self::Tenants | Self::Plans => sealed::env_place(self.name(), id),
             Self::Answers => idempotency::secret_place(id),
             Self::Jobs => work::input_place(id),
+            Self::Deleted => sealed::env_place(Self::Tenants.name(), id),
         }
     }
 
@@ -83,7 +93,9 @@ impl Table {
     pub(crate) fn placed<'a>(self, id: &'a str, column: &'a str) -> (Place<'a>, &'a str, &'a str) {
         match self {
             Self::Answers => sealed::placed(id, column),
-            Self::Tenants | Self::Plans | Self::Jobs => (self.place(id), column, ""),
+            Self::Tenants | Self::Plans | Self::Jobs | Self::Deleted => {
+                (self.place(id), column, "")
+            }
         }
     }
 }
@@ -118,6 +130,8 @@ pub struct Counts {
     pub answers: Count,
     /// The inputs of jobs.
     pub jobs: Count,
+    /// The deleted tenants that can be brought back.
+    pub deleted: Count,
 }
 
 impl Counts {
@@ -129,6 +143,7 @@ impl Counts {
             Table::Plans => self.plans,
             Table::Answers => self.answers,
             Table::Jobs => self.jobs,
+            Table::Deleted => self.deleted,
         }
     }
 
@@ -362,6 +377,7 @@ impl Reseal {
             Table::Plans => slice_of!("tenants_plans", "id", "env"),
             Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
             Table::Jobs => slice_of!("cell_work", "id", "input"),
+            Table::Deleted => slice_of!("deleted_tenants", "id", "env"),
         };
         Sql::new(text).values([
             after.into(),
@@ -474,6 +490,7 @@ fn write(table: Table, row: Resealed) -> Sql {
         Table::Plans => update!("tenants_plans", "id", "env"),
         Table::Answers => update!("idempotency", "fingerprint", "secret"),
         Table::Jobs => update!("cell_work", "id", "input"),
+        Table::Deleted => update!("deleted_tenants", "id", "env"),
     };
     Sql::new(text).values([row.env.into(), row.id.into(), row.mark.into()])
 }
@@ -502,7 +519,9 @@ fn counts(sealer: &Sealer) -> Sql {
         " UNION ALL ",
         count!("idempotency", "secret"),
         " UNION ALL ",
-        count!("cell_work", "input")
+        count!("cell_work", "input"),
+        " UNION ALL ",
+        count!("deleted_tenants", "env")
     );
     Sql::new(text).values([
         sealer.current_prefix().into(),
@@ -528,5 +547,6 @@ fn read_counts(results: &mut Results) -> Result<Counts, ApiError> {
         plans: count()?,
         answers: count()?,
         jobs: count()?,
+        deleted: count()?,
     })
 }

@@ -165,7 +165,7 @@ impl Refresh {
             batch
         };
         let (stage, batch, due) = if is_paced {
-            let first = Batch::one(ends::carry_out(now));
+            let first = Batch::one(ends::carry_out(now, config.site.restore_days));
             (Stage::CarryingOut, first, Some(batch))
         } else {
             (Stage::Choosing, batch, None)

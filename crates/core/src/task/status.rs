@@ -262,6 +262,7 @@ fn slice(table: Table, after: &str) -> Sql {
         Table::Plans => slice_of!("tenants_plans", "id", "env"),
         Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
         Table::Jobs => slice_of!("cell_work", "id", "input"),
+        Table::Deleted => slice_of!("deleted_tenants", "id", "env"),
     };
     Sql::new(text).values([after.into(), SLICE_ROWS.into()])
 }

@@ -151,6 +151,8 @@ pub(crate) struct TenantQuery {
     pub(crate) members: Option<Vec<Member>>,
     /// Whether to count the tenants of all pages.
     pub(crate) counts: bool,
+    /// Whether to list the deleted ones that can be brought back.
+    pub(crate) is_of_deleted: bool,
 }
 
 /// The plans to list: those for which everything holds that is set.
@@ -173,7 +175,15 @@ impl TenantQuery {
         let mut counts = None;
         let mut after = None;
         let mut limit = None;
+        let mut is_of_deleted = None;
+        let mut others = Vec::new();
         for (parameter, name, raw) in parameters(query) {
+            if !matches!(
+                parameter,
+                Some(Parameter::Limit | Parameter::After | Parameter::Deleted) | None
+            ) {
+                others.push(name);
+            }
             match parameter {
                 Some(Parameter::Limit) => limit = Some(raw),
                 Some(Parameter::After) => {
@@ -211,8 +221,19 @@ impl TenantQuery {
                 Some(p @ Parameter::Sort) => reader.once(p, raw, &mut sort, order),
                 Some(p @ Parameter::Fields) => reader.once(p, raw, &mut members, fields),
                 Some(p @ Parameter::Count) => reader.once(p, raw, &mut counts, boolean),
+                Some(p @ Parameter::Deleted) => reader.once(p, raw, &mut is_of_deleted, boolean),
                 _ => reader.unknown(name),
             }
+        }
+        let is_of_deleted = is_of_deleted.unwrap_or(false);
+        if is_of_deleted {
+            let alone = |name: &str| {
+                FieldError::parameter(
+                    String::from(name),
+                    "expected only `limit` and `after` with `deleted=true`",
+                )
+            };
+            reader.errors.extend(others.into_iter().map(alone));
         }
         let (order, descends) = sort.unwrap_or_default();
         let mut page = Page::all();
@@ -234,6 +255,7 @@ impl TenantQuery {
             descends,
             members,
             counts: counts.unwrap_or(false),
+            is_of_deleted,
         })
     }
 

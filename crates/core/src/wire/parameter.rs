@@ -45,6 +45,7 @@ parameters! {
     Fields = "fields",
     Count = "count",
     Sort = "sort",
+    Deleted = "deleted",
     Agent = "agent",
     AgentVersion = "agent_version",
     Tenant = "tenant",

@@ -90,6 +90,7 @@ pub(crate) enum Operation {
     ListHostnames,
     PutHostname,
     DeleteHostname,
+    RestoreTenant,
     MoveTenant,
     ListCells,
     GetCell,
@@ -144,6 +145,7 @@ impl Operation {
             | Self::EditKey
             | Self::DeleteKey
             | Self::RotateKey
+            | Self::RestoreTenant
             | Self::MoveTenant
             | Self::PutCell
             | Self::DeleteCell
@@ -241,6 +243,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Delete, "/keys/{id}", CURRENT, Operation::DeleteKey, Needs::KEYS, BodyRule::Refused),
     // A key may rotate itself without the scope, so the operation takes that need back.
     route(Method::Post, "/keys/{id}/rotate", CURRENT, Operation::RotateKey, Needs::KEYS, BodyRule::Optional),
+    route(Method::Post, "/tenants/{id}/restore", CURRENT, Operation::RestoreTenant, Needs::TENANTS_WRITE, BodyRule::Refused),
     route(Method::Put, "/tenants/{id}/holds/{kind}", CURRENT, Operation::PutHold, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants/{id}/holds/{kind}", CURRENT, Operation::ReleaseHold, Needs::TENANTS_WRITE, BodyRule::Refused),
     route(Method::Get, "/tenants/{id}/hostnames", CURRENT, Operation::ListHostnames, Needs::TENANTS_READ, BodyRule::Ignored),
@@ -584,9 +587,9 @@ mod tests {
                 "/events" => Needs::EVENTS,
                 "/tenants/{id}/settings" => SETTINGS,
                 t if t.starts_with("/keys") => Needs::KEYS,
-                "/tenants/{id}/holds/{kind}" => Needs::TENANTS_WRITE,
                 t if t.starts_with("/tenants/{id}/hostnames") && reads => Needs::TENANTS_READ,
                 t if t.starts_with("/tenants/{id}/hostnames") => Needs::TENANTS_WRITE,
+                "/tenants/{id}/holds/{kind}" | "/tenants/{id}/restore" => Needs::TENANTS_WRITE,
                 t if t.starts_with("/tenants/{id}/") => Needs::SITES,
                 t if t.starts_with("/cells") => Needs::CELLS,
                 "/jobs/{id}/renew" | "/jobs/{id}/finish" => Needs::CELLS,

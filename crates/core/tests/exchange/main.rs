@@ -49,6 +49,7 @@ mod put;
 mod put_statements;
 mod query_plans;
 mod reseal;
+mod restore;
 mod rotation;
 mod routing;
 mod rows;

@@ -140,6 +140,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
         },
         answers: NOTHING,
         jobs: NOTHING,
+        deleted: NOTHING,
     };
     assert_eq!(survey(&mut host), counts);
 
@@ -159,6 +160,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
                 },
                 answers: NOTHING,
                 jobs: NOTHING,
+                deleted: NOTHING,
             },
             resealed: 10,
             overtaken: 0,
@@ -519,6 +521,8 @@ fn every_encrypted_column_is_encrypted_again() {
     host.expect(201, &with_env("/tenants-plans", "p", "hidden"));
     host.expect(201, &crate::ask::install("t"));
     let reset = r#"{"username":"admin"}"#;
+    host.expect(201, &with_env("/tenants", "d", "hidden"));
+    host.expect(204, &crate::ask::delete("/tenants/d"));
     let generated = patch("/tenants/t/user-password-reset", reset).idempotency_key("k");
     host.expect(200, &generated);
     host.expect(201, &crate::ask::new_tenant_on("c", "eu"));
@@ -550,7 +554,7 @@ fn every_encrypted_column_is_encrypted_again() {
     let old = prefix(&host);
     assert_eq!(under(&host, &old), encrypted_columns());
     let report = reseal(&mut host);
-    assert_eq!((report.resealed, report.after.to_do()), (4, 0));
+    assert_eq!((report.resealed, report.after.to_do()), (5, 0));
     let new = prefix(&host);
     assert_ne!(new, old);
     assert_eq!(under(&host, &old), BTreeSet::new());

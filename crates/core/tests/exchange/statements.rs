@@ -59,6 +59,7 @@ pub(crate) fn host_with_tables() -> Host {
     host.expect(204, &put("/tenants/on-eu/holds/admin", r#"{"reason":"r"}"#));
     add_hostname(&mut host);
     add_session(&host);
+    crate::restore::add_deleted(&host);
     host
 }
 
@@ -235,16 +236,6 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
         (
             "DELETE /tenants/{id}, drop_tables",
             delete_with_tables("a"),
-            &[],
-        ),
-        (
-            "PUT /tenants/{id}/holds/{kind}",
-            put("/tenants/a/holds/abuse", r#"{"reason":"r"}"#),
-            &[],
-        ),
-        (
-            "DELETE /tenants/{id}/holds/{kind}, with an Idempotency-Key",
-            delete("/tenants/on-eu/holds/admin").idempotency_key("k-9"),
             &[],
         ),
         ("POST /tenants/{id}/install", install("not-yet"), &[]),
@@ -459,7 +450,8 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         .into_iter()
         .chain(requests_of_puts())
         .chain(requests_of_hostnames())
-        .chain(requests_of_cells());
+        .chain(requests_of_cells())
+        .chain(crate::restore::requests_of_holds());
     for (name, ask, walks) in all {
         let mut host = host_with_tables();
         let mut group = Group::new(name);
@@ -605,7 +597,12 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let config = host.api.config().unwrap();
     let survey = Survey::begin(config).unwrap();
     let reseal = Reseal::begin(config, &run(), &now, 90_000).unwrap();
-    let count = ["SCAN tenants", "SCAN tenants_plans", "SCAN cell_work"];
+    let count = [
+        "SCAN tenants",
+        "SCAN tenants_plans",
+        "SCAN cell_work",
+        "SCAN deleted_tenants",
+    ];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
     // The index has the remembered responses with a secret alone.
     let count = [
