@@ -22,7 +22,7 @@ export const QUIET = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disa
 
 /**
  * Serves the given pages, and the project's files that a page may need, and opens `start` in Chromium. Resolves with the value that the page posts to `/result`.
- * @param {Record<string, [type: string, text: string]>} pages
+ * @param {Record<string, [type: string, text: string, isFree?: boolean]>} pages a free page has no Content-Security-Policy
  */
 export async function browse(pages, { start = '/', timeoutMs = 60_000 } = {}) {
   const profile = mkdtempSync(path.join(os.tmpdir(), 'tenants-browser-'))
@@ -78,7 +78,8 @@ export function serve(pages, onResult) {
       return onResult(JSON.parse(Buffer.concat(chunks).toString()))
     }
     const headers = (type) => ({ 'Content-Type': type, 'Content-Security-Policy': "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'" })
-    if (pages[pathname]) return response.writeHead(200, headers(pages[pathname][0])).end(pages[pathname][1])
+    const [type, text, isFree] = pages[pathname] ?? []
+    if (text !== undefined) return response.writeHead(200, isFree ? { 'Content-Type': type } : headers(type)).end(text)
     const file = path.join(ROOT, path.normalize(pathname))
     const allowed = ['node_modules', 'tests', 'examples'].some((folder) => file.startsWith(path.join(ROOT, folder) + path.sep))
     try {

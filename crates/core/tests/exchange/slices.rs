@@ -8,6 +8,7 @@ use tenants_core::{Answer, Failure, Outcome, Step};
 
 use crate::ask::{Ask, get, head};
 use crate::host::{Host, WaitsForBatch as _, unpack};
+use crate::sessions::Console;
 
 const SLICE_ROWS: usize = 2_500;
 const SLICE_BYTES: usize = 2 * 1024 * 1024;
@@ -333,4 +334,27 @@ fn a_counted_list_has_its_count_before_its_first_slice() {
     assert_eq!(answer.response.header("x-total-count"), Some("2501"));
     let rest = answer.rest.take().unwrap();
     assert_eq!(rest.batch().statements().len(), 2);
+}
+
+/// The slices after the first one know the session, too. It may end between two of them.
+#[test]
+fn a_session_reads_a_whole_list_in_slices_until_it_ends() {
+    let mut host = Host::with(&[("TENANTS_CONSOLE", "true")]);
+    fill(&host, SLICE_ROWS + 10);
+    let console = Console::new(&mut host);
+    let ask = console.ask(get("/tenants?fields=id"));
+    let all = parts(&mut host, &ask);
+    assert_eq!(all.len(), 2);
+    assert_eq!(ids(&all.concat()).len(), SLICE_ROWS + 10);
+    let mut answer = opened(&mut host, &ask);
+    host.sql("UPDATE console_sessions SET ended_at = '2026'", &[]);
+    let rest = host.parts(answer.rest.take());
+    let failed = rest.into_iter().next().unwrap().unwrap_err();
+    assert_eq!(failed.response.status, 401);
+    assert_eq!(
+        failed.log.cause.as_deref(),
+        Some(
+            "the list broke off: the session has ended, or its key was deleted, rotated or has expired"
+        )
+    );
 }
