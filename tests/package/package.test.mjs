@@ -191,6 +191,19 @@ test('a key may have scopes, and a bound one signs whole requests at the URL tha
   assert.equal(other.status, 401)
   assert.ok(Math.abs(Date.parse(other.headers.get('date')) - Date.now()) < 60_000)
   assert.equal((await signed('http://localhost', undefined, '/_/api/4/tenants-plans')).status, 403)
+  // signRequest does the same, and covers a body and the headers that it must.
+  const send = (method, path, { body, headers = {}, secret = signingSecret } = {}) => {
+    const request = { method, url: `https://tenants.example.com${path}`, headers: { ...headers, ...(body && { 'Content-Type': 'application/json' }) }, body }
+    return api.fetch(new Request(request.url, { ...request, headers: { ...request.headers, ...core.signRequest({ key, signingSecret: secret, ...request }) } }), database)
+  }
+  assert.equal((await send('GET', '/_/api/4/tenants?limit=1&q=a%20b', { headers: { 'If-None-Match': '"a"' } })).status, 200)
+  assert.equal((await send('GET', '/_/api/4/tenants', { secret: '0'.repeat(64) })).status, 401)
+  // 403, and not 401: the signature is good, and the key may not write.
+  assert.equal((await send('POST', '/_/api/4/tenants', { body: '{"id": "a", "hostname": "a.example.com", "is_enabled": true}', headers: { 'Idempotency-Key': 'k' } })).status, 403)
+  assert.match(core.signRequest({ key, signingSecret, url: 'https://a.example/', nonce: 'n1' })['Signature-Input'], /;nonce="n1";/)
+  for (const [field, wrong] of Object.entries({ key: '', signingSecret: undefined, url: '/tenants', nonce: 'a"b' })) {
+    assert.throws(() => core.signRequest({ key, signingSecret, url: 'https://a.example/', [field]: wrong }), { name: 'TenantsError', code: 'invalid_argument', field })
+  }
   await assert.rejects(api.createApiKey(database, { scopes: ['tenants:red'] }), { code: 'invalid_argument', field: 'scopes' })
 })
 

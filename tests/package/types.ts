@@ -1,6 +1,6 @@
 // A test compiles this file but never runs it. It uses the package's types as a new user's program would.
 import { DatabaseSync } from 'node:sqlite'
-import { TenantsApi, prepareDatabase, sign, type ApiKey, type ApiKeyRow, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
+import { TenantsApi, prepareDatabase, sign, signRequest, type ApiKey, type ApiKeyRow, type Database, type LogEntry, type Rows, type Statement, type TenantsError } from 'tenants-core'
 import { betterSqlite3 } from 'tenants-core/better-sqlite3'
 import { bunSqlite } from 'tenants-core/bun-sqlite'
 import { d1 } from 'tenants-core/d1'
@@ -16,6 +16,7 @@ const key: ApiKey = await api.createApiKey(database, { name: 'a', expiresAt: '20
 const keys: ApiKeyRow[] = await api.listApiKeys(database)
 const deleted: number[] = await api.deleteApiKeys(database, { id: key.id })
 const signature: string = sign('secret', new Uint8Array())
+const headers: Record<string, string> = signRequest({ key: key.key, signingSecret: 'secret', url: new URL('http://localhost/'), headers: new Headers(), nonce: undefined })
 const own: Database = { batch: async (statements: Statement[]): Promise<Rows[]> => statements.map(() => [[1, 'a', null, 2n]]) }
 const adapters: ((db: never) => Database)[] = [betterSqlite3, bunSqlite, d1, sqliteWasm]
 
@@ -34,7 +35,9 @@ await api.fetch(new Request('http://localhost/'))
 await api.deleteApiKeys(database, { id: '1' })
 // @ts-expect-error: a secret must be a string
 sign(1)
+// @ts-expect-error: a request has a URL
+signRequest({ key: 'a', signingSecret: 'b' })
 // @ts-expect-error: a row must be an array of values
 const wrong: Database = { batch: () => [[{ a: 1 }]] }
 
-console.log(applied, response.status, key, keys, deleted, signature, own, adapters, wrong, lines)
+console.log(applied, response.status, key, keys, deleted, signature, headers, own, adapters, wrong, lines)

@@ -28,9 +28,7 @@ interface Form {
   env: Pair[]
 }
 
-type Timed = Tenant & { suspend_at?: string | null; delete_at?: string | null; deletion_protection?: boolean }
-
-const formOf = (tenant?: Timed): Form => ({
+const formOf = (tenant?: Tenant): Form => ({
   id: tenant?.id ?? '',
   hostname: tenant?.hostname ?? '',
   is_enabled: tenant?.is_enabled ?? true,
@@ -73,7 +71,7 @@ export function TenantForm(props: { id?: string }) {
   const id = props.id
   const loaded = createLoad(() => id ?? '', async (id, signal) => {
     if (!id) return { tenant: undefined, etag: undefined }
-    const { body, etag } = await get<Timed>(`/tenants/${encodeURIComponent(id)}`, signal)
+    const { body, etag } = await get<Tenant>(`/tenants/${encodeURIComponent(id)}`, signal)
     return { tenant: body, etag }
   })
   return (
@@ -83,12 +81,12 @@ export function TenantForm(props: { id?: string }) {
   )
 }
 
-function Fields(props: { tenant: Timed | undefined; etag: string | undefined }) {
+function Fields(props: { tenant: Tenant | undefined; etag: string | undefined }) {
   // The form keeps what it began with: data that is loaded again does not write over what somebody types.
   const isNew = props.tenant === undefined
   const [base, setBase] = createSignal({ form: formOf(props.tenant), etag: props.etag })
   const [form, setForm] = createStore<Form>(formOf(props.tenant))
-  const [theirs, setTheirs] = createSignal<{ tenant: Timed; etag: string | undefined }>()
+  const [theirs, setTheirs] = createSignal<{ tenant: Tenant; etag: string | undefined }>()
   const write = createWrite()
   const plans = createLoad(() => (can('plans:read') ? true : undefined), (_, signal) => all<Plan>('/tenants-plans', {}, { signal }))
   const cells = createLoad(() => (can('cells') ? true : undefined), (_, signal) => all<Cell>('/cells', {}, { signal }))
@@ -114,7 +112,7 @@ function Fields(props: { tenant: Timed | undefined; etag: string | undefined }) 
       return go(['tenants', form.id])
     }
     if (write.problem()?.code === 'precondition_failed') {
-      const now = await get<Timed>(`/tenants/${encodeURIComponent(form.id)}`)
+      const now = await get<Tenant>(`/tenants/${encodeURIComponent(form.id)}`)
       setTheirs({ tenant: now.body, etag: now.etag })
     }
   }

@@ -19,7 +19,7 @@ interface Hostname {
   proof?: { name: string; type?: string; value: string } | null
 }
 
-export function Hostnames(props: { tenant: Tenant }) {
+export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   const path = () => `/tenants/${encodeURIComponent(props.tenant.id)}/hostnames`
   const loaded = createLoad(path, async (where, signal): Promise<{ isThere: boolean; names: Hostname[] }> => {
     try {
@@ -34,19 +34,24 @@ export function Hostnames(props: { tenant: Tenant }) {
   const [form, setForm] = createSignal({ hostname: '', kind: 'alias' })
   const add = createWrite()
   const write = createWrite()
+  // A hostname is a write of the tenant: it has a new version.
+  const changed = () => {
+    loaded.reload()
+    props.onChange()
+  }
   async function put() {
     const answer = await add.send('PUT', `${path()}/${encodeURIComponent(form().hostname.trim())}`, { body: { kind: form().kind } })
     if (!answer) return
     note(t.hostnames.added)
     setForm({ hostname: '', kind: 'alias' })
     setOpen(false)
-    loaded.reload()
+    changed()
   }
   async function remove(name: string) {
-    if (await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`)) loaded.reload()
+    if (await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`)) changed()
   }
   async function verify(name: string) {
-    if (await write.send('POST', `${path()}/${encodeURIComponent(name)}/verify`)) loaded.reload()
+    if (await write.send('POST', `${path()}/${encodeURIComponent(name)}/verify`)) changed()
   }
   return (
     <Card title={t.hostnames.title} aside={<Show when={loaded.data()?.isThere && can('tenants:write')}><Button onClick={() => setOpen(true)}>{t.hostnames.add}</Button></Show>}>

@@ -124,7 +124,7 @@ function LivingTenant(props: { id: string }) {
               </Tabs.List>
               <Tabs.Content value="summary"><Summary of={data().tenant} /></Tabs.Content>
               <Tabs.Content value="settings"><EffectiveSettings id={data().tenant.id} version={data().etag} /></Tabs.Content>
-              <Tabs.Content value="hostnames"><Hostnames tenant={data().tenant} /></Tabs.Content>
+              <Tabs.Content value="hostnames"><Hostnames tenant={data().tenant} onChange={loaded.reload} /></Tabs.Content>
               <Tabs.Content value="history"><Timeline id={data().tenant.id} version={data().etag} /></Tabs.Content>
             </Tabs>
             <HoldDialog tenant={data().tenant} kind={holdKind()} onKind={setHoldKind} isOpen={open() === 'hold'} onClose={close} onDone={done} />
@@ -139,7 +139,6 @@ function LivingTenant(props: { id: string }) {
 }
 
 function Summary(props: { of: Tenant }) {
-  const more = () => props.of as Tenant & { suspend_at?: string | null; delete_at?: string | null; deletion_protection?: boolean }
   return (
     <div class="columns">
       <Card title={t.tenant.facts}>
@@ -150,9 +149,9 @@ function Summary(props: { of: Tenant }) {
           <Fact name={t.created}><Time of={props.of.created_at} /></Fact>
           <Fact name={t.tenants.updated}><Time of={props.of.updated_at} /></Fact>
           <Fact name={t.tenant.lastCron}><Time of={props.of.last_job_at} /></Fact>
-          <Show when={more().suspend_at}>{(time) => <Fact name={t.member.suspend_at}><Time of={time()} /></Fact>}</Show>
-          <Show when={more().delete_at}>{(time) => <Fact name={t.member.delete_at}><Time of={time()} /></Fact>}</Show>
-          <Show when={more().deletion_protection}><Fact name={t.member.deletion_protection}>{t.yes}</Fact></Show>
+          <Show when={props.of.suspend_at}>{(time) => <Fact name={t.member.suspend_at}><Time of={time()} /></Fact>}</Show>
+          <Show when={props.of.delete_at}>{(time) => <Fact name={t.member.delete_at}><Time of={time()} /></Fact>}</Show>
+          <Show when={props.of.deletion_protection}><Fact name={t.member.deletion_protection}>{t.yes}</Fact></Show>
         </Facts>
         <Show when={Object.keys(props.of.labels).length}>
           <div class="badges">

@@ -227,9 +227,28 @@ function reported({ report, failure, missing, unavailable }) {
 }
 
 export function sign(secret, body = '') {
-  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body instanceof ArrayBuffer ? new Uint8Array(body) : body
+  const bytes = bytesOf(body)
   return guarded(() => bindings.signBytes(secret, bytes))
 }
+
+/** The headers that a bound key's signature must cover where they are sent (docs/API.md §13). */
+const COVERED = ['idempotency-key', 'if-match', 'if-none-match', 'prefer']
+
+export function signRequest({ key, signingSecret, method = 'GET', url, headers, body = '', nonce }) {
+  for (const [name, value] of Object.entries({ key, signingSecret })) {
+    if (typeof value !== 'string' || value === '') throw failed('invalid_argument', `${name}: expected a text that is not empty`, name)
+  }
+  if (nonce !== undefined && !/^[!#-[\]-~]{1,128}$/.test(nonce)) throw failed('invalid_argument', 'nonce: expected 1 to 128 visible ASCII characters, without " and \\', 'nonce')
+  if (!URL.canParse(url)) throw failed('invalid_argument', 'url: expected a whole URL', 'url')
+  const { origin, pathname, search } = new URL(url)
+  const sent = new Headers(headers)
+  const lines = COVERED.filter((name) => sent.has(name)).map((name) => `${name}: ${sent.get(name)}`).join('\n')
+  const bytes = bytesOf(body)
+  const [input, signature, digest] = guarded(() => bindings.signParts(key, signingSecret, method, origin, pathname + search, lines, bytes, nonce, Date.now())).split('\n')
+  return { 'X-API-Key': key, 'Signature-Input': input, Signature: signature, ...(digest && { 'Content-Digest': digest }) }
+}
+
+const bytesOf = (body) => (typeof body === 'string' ? new TextEncoder().encode(body) : body instanceof ArrayBuffer ? new Uint8Array(body) : body)
 
 export async function prepareDatabase(database) {
   return reported(await finished(guarded(() => bindings.beginPreparation()), database))

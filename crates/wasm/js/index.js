@@ -4,4 +4,4 @@ import { base64 } from './wasm.js'
 
 start(new WebAssembly.Module(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))))
 
-export { TenantsApi, prepareDatabase, sign } from './api.js'
+export { TenantsApi, prepareDatabase, sign, signRequest } from './api.js'

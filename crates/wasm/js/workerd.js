@@ -5,4 +5,4 @@ import { sendBy } from './outbound.js'
 
 start(module, (request) => sendBy(fetch, request))
 
-export { TenantsApi, prepareDatabase, sign } from './api.js'
+export { TenantsApi, prepareDatabase, sign, signRequest } from './api.js'

@@ -10,6 +10,9 @@ pub mod key;
 mod rows;
 mod types;
 
+// The signer's function is exported as it is.
+pub use tenants_signer::sign_parts;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -179,4 +179,26 @@ export function prepareDatabase(database: Database): Promise<string[]>;
 
 /** Signs a body: the value of `X-Signature`. `secret` is `CHEVERETO_TENANTS_API_REQUEST_SECRET`; a text is signed in UTF-8, no body as the empty one. */
 export function sign(secret: string, body?: string | Uint8Array | ArrayBuffer): string;
+
+/** A request of a bound key. */
+export interface RequestToSign {
+  /** The value of `X-API-Key`. */
+  key: string;
+  signingSecret: string;
+  /** As it is sent, in upper case; `GET` without it. */
+  method?: string | undefined;
+  /** The whole URL, as it is sent. */
+  url: string | URL;
+  /** Those that are sent; the signature covers the ones that it must. */
+  headers?: ConstructorParameters<typeof Headers>[0];
+  body?: string | Uint8Array | ArrayBuffer | undefined;
+  /** For a route that takes each one once: 1 to 128 visible ASCII characters, without `"` and `\`. */
+  nonce?: string | undefined;
+}
+
+/**
+ * Signs a whole request with a bound key (RFC 9421). Returns the headers to add: `X-API-Key`, `Signature-Input`, `Signature` and, with a body, `Content-Digest`.
+ * They are good for some minutes. Throws a {@link TenantsError}, `invalid_argument`, with the argument's name.
+ */
+export function signRequest(request: RequestToSign): Record<string, string>;
 "#;
