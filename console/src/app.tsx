@@ -28,7 +28,7 @@ const places: { path: string; text: string; scopes: string[] }[] = [
   { path: 'tenants', text: t.nav.tenants, scopes: ['tenants:read'] },
   { path: 'plans', text: t.nav.plans, scopes: ['plans:read'] },
   { path: 'cells', text: t.nav.cells, scopes: ['cells'] },
-  { path: 'webhooks', text: t.nav.webhooks, scopes: ['events'] },
+  { path: 'webhooks', text: t.nav.webhooks, scopes: ['webhooks:read'] },
   { path: 'keys', text: t.nav.keys, scopes: ['keys'] },
   { path: 'audit', text: t.nav.audit, scopes: ['audit'] },
 ]

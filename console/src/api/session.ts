@@ -10,7 +10,9 @@ export type Standing = 'loading' | 'out' | 'in' | 'over'
 
 const [standing, setStanding] = createSignal<Standing>('loading')
 const [session, setSession] = createSignal<Session>()
-export { session, standing }
+/** Grows whenever somebody signs in. */
+const [signIns, setSignIns] = createSignal(0)
+export { session, signIns, standing }
 
 hooks.csrfToken = () => session()?.csrf_token
 hooks.ended = () => setStanding((was) => (was === 'in' ? 'over' : was === 'over' ? 'over' : 'out'))
@@ -44,6 +46,7 @@ export async function signIn(key: HTMLInputElement, secret: HTMLInputElement) {
   key.value = ''
   setSession(body)
   setStanding('in')
+  setSignIns((count) => count + 1)
 }
 
 export async function signOut() {

@@ -8,11 +8,13 @@ import type { ApiKey, NewApiKey } from '../api/types'
 import { Await, Badge, Button, Copyable, Page, Table, Time, note } from '../parts/basics'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, TextInput, TimeInput } from '../parts/fields'
+import { parsed } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { createWrite } from '../parts/write'
 import { t } from '../texts'
+import { Sessions } from './sessions'
 
-const SCOPES = ['tenants:read', 'tenants:write', 'plans:read', 'plans:write', 'sites', 'traefik', 'keys', 'audit', 'events', 'cells', '*']
+const SCOPES = ['tenants:read', 'tenants:write', 'plans:read', 'plans:write', 'sites', 'traefik', 'keys', 'audit', 'events', 'webhooks:read', 'webhooks:write', 'cells', '*']
 
 type Open = { kind: 'create' } | { kind: 'edit' | 'rotate' | 'delete'; key: ApiKey } | undefined
 
@@ -51,7 +53,7 @@ export function KeysPage() {
                     </td>
                     <td data-label={t.keys.scopes}><span class="badges"><For each={key.scopes}>{(scope) => <Badge tone={scope === '*' ? 'warn' : 'plain'}>{scope}</Badge>}</For></span></td>
                     <td data-label={t.created}><Time of={key.created_at} /></td>
-                    <td data-label={t.keys.used}><Time of={key.last_used_at} /></td>
+                    <td data-label={t.keys.used}>{isThisHour(key.last_used_at) ? t.keys.thisHour : <Time of={key.last_used_at} />}</td>
                     <td data-label={t.keys.expires}><Time of={key.expires_at} /></td>
                     <td class="row-actions">
                       <Button aria-label={`${t.edit} ${t.keyNumber(key.id)}`} onClick={() => setOpen({ kind: 'edit', key })}>{t.edit}</Button>
@@ -65,6 +67,7 @@ export function KeysPage() {
           </Table>
         )}
       </Await>
+      <Sessions />
       <Show when={open()?.kind === 'create'}><CreateDialog onClose={() => setOpen(undefined)} onDone={done} /></Show>
       <Show when={of(open(), 'edit')} keyed>{(key) => <EditDialog of={key} onClose={() => setOpen(undefined)} onDone={done} />}</Show>
       <Show when={of(open(), 'rotate')} keyed>{(key) => <RotateDialog of={key} onClose={() => setOpen(undefined)} onDone={done} />}</Show>
@@ -84,6 +87,9 @@ export function KeysPage() {
     </Page>
   )
 }
+
+/** The API knows the last use to the hour. */
+const isThisHour = (time: string | null) => time !== null && Date.now() - parsed(time).getTime() < 3_600_000
 
 const of = (open: Open, kind: 'edit' | 'rotate' | 'delete') => (open?.kind === kind ? open.key : undefined)
 

@@ -110,7 +110,7 @@ export function OverviewPage() {
       </Await>
       <Show when={can('sites')}><FailingJobs /></Show>
       <Show when={can('cells')}><Cells /></Show>
-      <Show when={can('webhooks') || can('events')}><FailingWebhooks /></Show>
+      <Show when={can('webhooks:read')}><FailingWebhooks /></Show>
     </Page>
   )
 }

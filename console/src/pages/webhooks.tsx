@@ -3,6 +3,7 @@
 import { For, Show, createSignal } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { Refused, get, query } from '../api/client'
+import { can } from '../api/session'
 import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time, note } from '../parts/basics'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput } from '../parts/fields'
@@ -12,28 +13,33 @@ import { href } from '../router'
 import { t } from '../texts'
 
 export interface Webhook {
-  id: string | number
+  id: string
   url: string
-  types: string[] | null
-  description?: string | null
-  is_enabled?: boolean
-  disabled_at?: string | null
-  failing_since?: string | null
-  behind?: number
-  created_at?: string
+  /** Empty: all. */
+  types: string[]
+  description: string | null
+  is_enabled: boolean
+  failing_since: string | null
+  /** The number of subjects with an event that was refused and is tried again. */
+  behind: number
+  created_at: string
+  /** Only of one that is new. */
   secret?: string
 }
 
-interface Delivery {
+interface Attempt {
+  outcome: 'accepted' | 'refused' | 'given_up'
+  status: number | null
+  milliseconds: number
+  answer: string
+}
+
+interface Delivery extends Attempt {
+  id: number
   event: string
-  type?: string
-  state?: string
-  attempted_at?: string
-  created_at?: string
-  status?: number | null
-  milliseconds?: number | null
-  response?: string | null
-  error?: string | null
+  type: string
+  subject: string
+  at: string
 }
 
 /** The webhooks, or undefined if the API has none. */
@@ -46,23 +52,26 @@ export async function webhooks(signal: AbortSignal): Promise<Webhook[] | undefin
   }
 }
 
-export const isOff = (webhook: Webhook) => webhook.is_enabled === false || Boolean(webhook.disabled_at)
-export const isFailing = (webhook: Webhook) => isOff(webhook) || Boolean(webhook.failing_since)
+export const isFailing = (webhook: Webhook) => !webhook.is_enabled || webhook.failing_since !== null
 
 export const WebhookState = (props: { of: Webhook }) => (
-  <Badge tone={isOff(props.of) ? 'bad' : props.of.failing_since ? 'warn' : 'good'}>{isOff(props.of) ? t.state.disabled : props.of.failing_since ? t.webhooks.failing : t.state.enabled}</Badge>
+  <span class="badges">
+    <Badge tone={!props.of.is_enabled ? 'bad' : props.of.failing_since ? 'warn' : 'good'}>{!props.of.is_enabled ? t.state.disabled : props.of.failing_since ? t.webhooks.failing : t.state.enabled}</Badge>
+    <Show when={props.of.behind > 0}><Badge tone="warn">{t.webhooks.behind(props.of.behind)}</Badge></Show>
+  </span>
 )
 
 export function WebhooksPage(props: { id?: string | undefined }) {
   return <Show when={props.id} fallback={<List />}>{(id) => <Deliveries id={id()} />}</Show>
 }
 
-type Open = { kind: 'create' } | { kind: 'edit' | 'delete'; webhook: Webhook } | undefined
+type Open = { kind: 'create' } | { kind: 'edit' | 'rotate' | 'delete'; webhook: Webhook } | undefined
 
 function List() {
   const loaded = createLoad(() => true, async (_, signal) => ({ list: await webhooks(signal) }))
   const [open, setOpen] = createSignal<Open>()
   const [made, setMade] = createSignal<string>()
+  const [tested, setTested] = createSignal<Attempt>()
   const write = createWrite()
   const done = (secret?: string) => {
     setOpen(undefined)
@@ -70,11 +79,12 @@ function List() {
     loaded.reload()
   }
   async function test(webhook: Webhook) {
-    if (await write.send('POST', `/webhooks/${encodeURIComponent(webhook.id)}/test`)) note(t.webhooks.tested)
+    const answer = await write.send<Attempt>('POST', `/webhooks/${encodeURIComponent(webhook.id)}/test`)
+    if (answer) setTested(answer.body)
   }
-  const of = (kind: 'edit' | 'delete') => { const now = open(); return now?.kind === kind ? now.webhook : undefined }
+  const of = (kind: 'edit' | 'rotate' | 'delete') => { const now = open(); return now?.kind === kind ? now.webhook : undefined }
   return (
-    <Page title={t.webhooks.title} lead={t.webhooks.lead} aside={<Show when={loaded.data()?.list}><Button look="primary" onClick={() => setOpen({ kind: 'create' })}>{t.webhooks.create}</Button></Show>}>
+    <Page title={t.webhooks.title} lead={t.webhooks.lead} aside={<Show when={loaded.data()?.list && can('webhooks:write')}><Button look="primary" onClick={() => setOpen({ kind: 'create' })}>{t.webhooks.create}</Button></Show>}>
       <ProblemBox problem={write.problem()} />
       <Await of={loaded}>
         {(data) => (
@@ -96,13 +106,16 @@ function List() {
                       {(webhook) => (
                         <tr>
                           <th scope="row" class="break"><a href={href(['webhooks', String(webhook.id)])}>{webhook.url}</a><Show when={webhook.description}><div class="faint small">{webhook.description}</div></Show></th>
-                          <td data-label={t.webhooks.types}><span class="badges"><For each={webhook.types ?? []} fallback={t.webhooks.all}>{(type) => <Badge>{type}</Badge>}</For></span></td>
+                          <td data-label={t.webhooks.types}><span class="badges"><For each={webhook.types} fallback={t.webhooks.all}>{(type) => <Badge>{type}</Badge>}</For></span></td>
                           <td data-label={t.tenants.state}><WebhookState of={webhook} /></td>
                           <td data-label={t.created}><Time of={webhook.created_at} /></td>
                           <td class="row-actions">
-                            <Button onClick={() => test(webhook)} isBusy={write.isRunning()}>{t.webhooks.test}</Button>
-                            <Button onClick={() => setOpen({ kind: 'edit', webhook })}>{t.edit}</Button>
-                            <Button look="danger" onClick={() => setOpen({ kind: 'delete', webhook })}>{t.delete}</Button>
+                            <Show when={can('webhooks:write')}>
+                              <Button aria-label={`${t.webhooks.test} ${webhook.url}`} onClick={() => test(webhook)} isBusy={write.isRunning()}>{t.webhooks.test}</Button>
+                              <Button aria-label={`${t.edit} ${webhook.url}`} onClick={() => setOpen({ kind: 'edit', webhook })}>{t.edit}</Button>
+                              <Button aria-label={`${t.keys.rotate} ${webhook.url}`} onClick={() => setOpen({ kind: 'rotate', webhook })}>{t.keys.rotate}</Button>
+                              <Button look="danger" aria-label={`${t.delete} ${webhook.url}`} onClick={() => setOpen({ kind: 'delete', webhook })}>{t.delete}</Button>
+                            </Show>
                           </td>
                         </tr>
                       )}
@@ -116,7 +129,19 @@ function List() {
       </Await>
       <Show when={open()?.kind === 'create'}><EditDialog onClose={() => setOpen(undefined)} onDone={done} /></Show>
       <Show when={of('edit')} keyed>{(webhook) => <EditDialog of={webhook} onClose={() => setOpen(undefined)} onDone={done} />}</Show>
+      <Show when={of('rotate')} keyed>{(webhook) => <RotateDialog of={webhook} onClose={() => setOpen(undefined)} onDone={done} />}</Show>
       <Show when={of('delete')} keyed>{(webhook) => <DeleteDialog of={webhook} onClose={() => setOpen(undefined)} onDone={done} />}</Show>
+      <Show when={tested()}>
+        {(attempt) => (
+          <Dialog title={t.webhooks.testTitle} isOpen onClose={() => setTested(undefined)}>
+            <div class="stack">
+              <p><Outcome of={attempt()} /> {t.webhooks.took(attempt().milliseconds)}</p>
+              <Show when={attempt().answer}>{(text) => <pre class="answer">{text()}</pre>}</Show>
+              <footer class="actions"><Button look="primary" onClick={() => setTested(undefined)}>{t.done}</Button></footer>
+            </div>
+          </Dialog>
+        )}
+      </Show>
       <Show when={made()}>
         {(secret) => (
           <Dialog title={t.webhooks.madeTitle} isOpen onClose={() => setMade(undefined)}>
@@ -135,8 +160,8 @@ function List() {
 function EditDialog(props: { of?: Webhook; onClose: () => void; onDone: (secret?: string) => void }) {
   const write = createWrite()
   const webhook = props.of
-  const wasOff = webhook ? isOff(webhook) : false
-  const [form, setForm] = createStore({ url: webhook?.url ?? '', types: webhook?.types?.join('\n') ?? '', description: webhook?.description ?? '', is_enabled: !wasOff, from: 'backlog' })
+  const wasOff = webhook ? !webhook.is_enabled : false
+  const [form, setForm] = createStore({ url: webhook?.url ?? '', types: webhook?.types.join('\n') ?? '', description: webhook?.description ?? '', is_enabled: !wasOff, from: 'backlog' })
   async function save() {
     const types = form.types.split(/[\s,]+/).filter(Boolean)
     const body: Record<string, unknown> = { url: form.url, types, description: form.description || null }
@@ -158,6 +183,24 @@ function EditDialog(props: { of?: Webhook; onClose: () => void; onDone: (secret?
     </ActionDialog>
   )
 }
+
+function RotateDialog(props: { of: Webhook; onClose: () => void; onDone: (secret?: string) => void }) {
+  const write = createWrite()
+  const [overlap, setOverlap] = createSignal('3600')
+  async function rotate() {
+    const seconds = Number(overlap())
+    const answer = await write.send<{ secret: string }>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() } })
+    if (answer) props.onDone(answer.body.secret)
+  }
+  return (
+    <ActionDialog title={t.webhooks.rotateTitle} isOpen onClose={props.onClose} action={t.keys.rotate} isRunning={write.isRunning()} problem={write.problem()} onSubmit={rotate}>
+      <p><code class="break">{props.of.url}</code></p>
+      <TextInput label={t.keys.overlap} help={t.keys.overlapHelp} value={overlap()} onInput={setOverlap} error={write.at('/overlap_seconds')} />
+    </ActionDialog>
+  )
+}
+
+const Outcome = (props: { of: Attempt }) => <Badge tone={props.of.outcome === 'accepted' ? 'good' : 'bad'}>{t.webhooks.outcome[props.of.outcome]} {props.of.status ?? ''}</Badge>
 
 function DeleteDialog(props: { of: Webhook; onClose: () => void; onDone: () => void }) {
   const write = createWrite()
@@ -194,18 +237,19 @@ function Deliveries(props: { id: string }) {
             <Show when={data().deliveries.length} fallback={<Empty title={t.webhooks.noDeliveries} />}>
               <Table label={t.webhooks.deliveries}>
                 <thead>
-                  <tr><th scope="col">{t.audit.time}</th><th scope="col">{t.webhooks.event}</th><th scope="col">{t.webhooks.status}</th><th scope="col" class="number">{t.webhooks.duration}</th><th scope="col">{t.webhooks.answer}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
+                  <tr><th scope="col">{t.audit.time}</th><th scope="col">{t.webhooks.event}</th><th scope="col">{t.audit.subject}</th><th scope="col">{t.webhooks.status}</th><th scope="col" class="number">{t.webhooks.duration}</th><th scope="col">{t.webhooks.answer}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
                 </thead>
                 <tbody>
                   <For each={data().deliveries}>
                     {(one) => (
                       <tr>
-                        <th scope="row"><Time of={one.attempted_at ?? one.created_at} /></th>
-                        <td><code>{one.type ?? one.event}</code></td>
-                        <td><Badge tone={(one.status ?? 0) >= 200 && (one.status ?? 0) < 300 ? 'good' : 'bad'}>{one.status ?? one.error ?? one.state}</Badge></td>
-                        <td class="number">{one.milliseconds ?? ''}</td>
-                        <td class="break small">{one.response ?? ''}</td>
-                        <td class="row-actions"><Button onClick={() => retry(one.event)} isBusy={write.isRunning()}>{t.retry}</Button></td>
+                        <th scope="row"><Time of={one.at} /></th>
+                        <td><code>{one.type}</code></td>
+                        <td>{one.subject}</td>
+                        <td><Outcome of={one} /></td>
+                        <td class="number">{one.milliseconds}</td>
+                        <td class="break small">{one.answer}</td>
+                        <td class="row-actions"><Show when={can('webhooks:write')}><Button aria-label={`${t.webhooks.again} ${one.type} ${one.subject}`} onClick={() => retry(one.event)} isBusy={write.isRunning()}>{t.webhooks.again}</Button></Show></td>
                       </tr>
                     )}
                   </For>

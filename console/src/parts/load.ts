@@ -2,6 +2,7 @@
 
 import { createEffect, createSignal, on, onCleanup } from 'solid-js'
 import { Lost, Refused } from '../api/client'
+import { signIns } from '../api/session'
 import type { Problem } from '../api/types'
 import { t } from '../texts'
 
@@ -37,6 +38,8 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
         .finally(() => own.signal.aborted || setLoading(false))
     }),
   )
+  // What failed because the session was over is loaded when there is one again.
+  createEffect(on(signIns, () => problem() && setRound((n) => n + 1), { defer: true }))
   onCleanup(() => running?.abort())
   return { data, problem, isLoading, reload: () => setRound((n) => n + 1), set: (value) => setData(() => value) }
 }

@@ -1,0 +1,85 @@
+// Plans: how many tenants each has, and what a change does to them before it is made.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { noBrowser, open, signIn, visit } from './browser.mjs'
+import { furnish, startConsole } from './server.mjs'
+
+const skip = noBrowser()
+const server = skip ? undefined : await startConsole()
+const window = skip ? undefined : await open(server.page)
+const page = window?.page
+if (!skip) {
+  await furnish(server)
+  await signIn(page, server.key)
+}
+
+test('the list has the number of tenants of each plan', { skip }, async () => {
+  await visit(page, '#/plans')
+  await page.waitForFunction(() => ![...document.querySelectorAll('td')].some((cell) => cell.textContent === '…'))
+  const numbers = Object.fromEntries(await page.locator('tbody tr').evaluateAll((rows) => rows.map((row) => [row.querySelector('th').textContent, row.querySelector('td').textContent.trim()])))
+  assert.deepEqual(numbers, { agency: '17', basic: '15', business: '17' })
+})
+
+test('a change shows first which tenants it reaches and what changes for them', { skip }, async () => {
+  await visit(page, '#/plans/business')
+  assert.ok(await page.getByRole('button', { name: 'Preview change' }).isDisabled())
+  await page.getByLabel('Limits, row 2: value').fill('60')
+  await page.getByRole('button', { name: 'Preview change' }).click()
+  const dialog = page.getByRole('dialog', { name: 'What changes with business' })
+  // atelier-nord has a limit of its own.
+  await dialog.getByText('This changes settings of 16 of 17 tenants.').waitFor()
+  await dialog.getByText('1 keep what they have').waitFor()
+  assert.equal(await dialog.locator('tbody tr').count(), 16)
+  assert.match(await dialog.getByRole('row').filter({ hasText: 'bluebird.example.com' }).textContent(), /CHEVERETO_MAX_USERS.*50.*60/)
+  assert.equal((await server.api.expect(200, 'GET', '/tenants-plans/business')).json.limits.CHEVERETO_MAX_USERS, '50', 'nothing is saved yet')
+  const sent = page.waitForRequest((request) => request.method() === 'PATCH')
+  await dialog.getByRole('button', { name: 'Apply change' }).click()
+  const request = await sent
+  assert.match(request.headers()['if-match'], /^"/)
+  assert.deepEqual(request.postDataJSON(), { limits: { CHEVERETO_MAX_FILES: '100000', CHEVERETO_MAX_USERS: '60' } })
+  await dialog.waitFor({ state: 'hidden' })
+  const settings = (await server.api.expect(200, 'GET', '/tenants/bluebird/settings')).json
+  assert.equal(settings.CHEVERETO_MAX_USERS.value, '60')
+})
+
+test('two edits in a row are not a conflict, and one of somebody else’s is', { skip }, async () => {
+  await visit(page, '#/plans/business')
+  const save = async (value) => {
+    await page.getByLabel('Limits, row 2: value').fill(value)
+    await page.getByRole('button', { name: 'Preview change' }).click()
+    await page.getByRole('button', { name: 'Apply change' }).click()
+  }
+  for (const value of ['61', '62']) {
+    await save(value)
+    await page.waitForFunction(() => !document.querySelector('[role=dialog]') && document.querySelector('.button.primary[type=submit]').disabled)
+  }
+  await server.api.expect(204, 'PATCH', '/tenants-plans/business', { body: { external_id: 'theirs' } })
+  await save('63')
+  const dialog = page.getByRole('dialog', { name: 'Somebody else has changed this' })
+  await dialog.getByRole('row').filter({ hasText: 'theirs' }).waitFor()
+  await dialog.getByRole('button', { name: 'Discard mine' }).click()
+  await dialog.waitFor({ state: 'hidden' })
+  assert.equal(await page.getByLabel('Limits, row 2: value').inputValue(), '62')
+  assert.equal(await page.getByLabel('External id').inputValue(), 'theirs')
+})
+
+test('a plan is created, and deleted when its id is typed', { skip }, async () => {
+  await visit(page, '#/plans/new')
+  await page.getByLabel('Id', { exact: true }).fill('spare')
+  await page.getByRole('button', { name: 'Add a row' }).first().click()
+  await page.getByLabel('Limits, row 1: name').fill('lower_case')
+  await page.getByLabel('Limits, row 1: value').fill('1')
+  await page.getByRole('button', { name: 'New plan' }).click()
+  await page.locator('.pairs .error').filter({ hasText: 'lower_case' }).waitFor()
+  await page.getByLabel('Limits, row 1: name').fill('CHEVERETO_MAX_USERS')
+  await page.getByRole('button', { name: 'New plan' }).click()
+  await page.getByRole('heading', { name: 'spare', level: 1, exact: true }).waitFor()
+  await page.getByRole('button', { name: 'Delete' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Delete the plan spare' })
+  await dialog.getByLabel('Type spare to confirm').fill('spare')
+  await dialog.getByRole('button', { name: 'Delete' }).click()
+  await page.getByRole('heading', { name: 'Plans', level: 1 }).waitFor()
+  await server.api.expect(404, 'GET', '/tenants-plans/spare')
+  window.assertQuiet()
+  await window.close()
+})
