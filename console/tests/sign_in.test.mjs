@@ -21,6 +21,17 @@ async function heapOf(context, page) {
 test('the secret is in no storage, no cookie, no request and no text of the heap after signing in', { skip }, async () => {
   const { page, context, assertQuiet, close } = await open(server.page)
   const secret = server.key.signing_secret
+  // Keeps the memory of each wasm instance that the page makes.
+  await page.addInitScript(() => {
+    globalThis.memories = []
+    const { instantiate } = WebAssembly
+    WebAssembly.instantiate = async (...all) => {
+      const instance = await instantiate.apply(WebAssembly, all)
+      globalThis.memories.push(instance.exports.memory)
+      return instance
+    }
+  })
+  await page.reload()
   const sent = []
   page.on('request', (request) => sent.push([request.url(), JSON.stringify(request.headers()), request.postData() ?? ''].join('\n')))
   // The search finds what is there: the marker is a text of the same kind.
@@ -39,6 +50,8 @@ test('the secret is in no storage, no cookie, no request and no text of the heap
   const [cookie] = state.cookies
   assert.deepEqual([state.cookies.length, cookie.httpOnly, cookie.sameSite], [1, true, 'Strict'])
   assert.deepEqual(await page.evaluate(() => [Object.keys(localStorage), Object.keys(sessionStorage)]), [[], []])
+  const memories = await page.evaluate(() => globalThis.memories.map(({ buffer }) => [buffer.byteLength > 65_536, new Uint8Array(buffer).every((byte) => byte === 0)]))
+  assert.deepEqual(memories, [[true, true]], 'the memory that signed is overwritten')
   // A new page of the same browser goes on with the session.
   await page.reload()
   await page.getByRole('heading', { name: 'Tenants', level: 1 }).waitFor()
@@ -103,6 +116,26 @@ test('a foreign origin can do nothing with the cookie', { skip }, async () => {
     foreign.close()
   }
   await server.api.expect(200, 'GET', `/tenants/${tenant.id}`)
+  await close()
+})
+
+test('another tab that signs in anew does not end the work in this one', { skip }, async () => {
+  const { page, context, assertQuiet, close } = await open(server.page)
+  await signIn(page, server.key)
+  await visit(page, '#/tenants/new')
+  const other = await context.newPage()
+  await other.goto(server.page)
+  await other.getByRole('button', { name: 'Sign out' }).click()
+  await signIn(other, server.key)
+  const { id, hostname } = server.api.fresh()
+  await page.getByLabel('Id', { exact: true }).fill(id)
+  await page.getByLabel('Hostname').fill(hostname)
+  await page.getByRole('button', { name: 'New tenant' }).click()
+  await page.getByRole('heading', { name: id, level: 1, exact: true }).waitFor()
+  // The audit log names the session.
+  const [entry] = (await server.api.expect(200, 'GET', `/audit?subject_type=tenant&subject=${id}`)).json
+  assert.match(entry.session_id, /^[0-9a-f]{16}$/)
+  assertQuiet()
   await close()
 })
 

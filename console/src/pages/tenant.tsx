@@ -15,6 +15,7 @@ import { t } from '../texts'
 import { Hostnames } from './tenant-hostnames'
 import { Timeline } from './tenant-timeline'
 import { DeleteDialog, HoldDialog, InstallDialog, ResetDialog } from './tenant-actions'
+import { DeletedTenant } from './tenant-deleted'
 
 interface Shown {
   tenant: Tenant
@@ -225,27 +226,5 @@ function EffectiveSettings(props: { id: string; version: string | undefined }) {
         )}
       </Await>
     </Card>
-  )
-}
-
-function DeletedTenant(props: { id: string }) {
-  const write = createWrite()
-  async function restore() {
-    const answer = await write.send('POST', `/tenants/${encodeURIComponent(props.id)}/restore`)
-    if (!answer) return
-    note(t.tenant.restored(props.id))
-    go(['tenants', props.id])
-  }
-  return (
-    <Page title={props.id} back={{ href: href(['tenants'], { deleted: 'true' }), text: t.tenants.deletedTitle }} lead={<Badge tone="bad">{t.state.deleted}</Badge>}>
-      <ProblemBox problem={write.problem()} />
-      <Card>
-        <p>{t.tenant.deletedHelp}</p>
-        <Show when={can('tenants:write')}>
-          <Button look="primary" onClick={restore} isBusy={write.isRunning()}>{t.tenant.restore}</Button>
-        </Show>
-      </Card>
-      <Show when={can('audit') || can('sites') || can('events')}><Timeline id={props.id} version={undefined} /></Show>
-    </Page>
   )
 }

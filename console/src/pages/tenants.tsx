@@ -33,13 +33,19 @@ export function TenantsPage() {
 
   const asked = createMemo(() => ({ ...filters(), after: after() }), undefined, { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) })
   const found = createLoad(asked, async (f, signal): Promise<Found> => {
+    // The list of deleted tenants has its own order, and no filters.
+    if (f.deleted) {
+      const { body, headers } = await get<Tenant[]>(`/tenants${query({ deleted: f.deleted, limit: PAGE, after: f.after })}`, signal)
+      return { tenants: body, next: nextOf(headers), total: undefined }
+    }
     const plan = f.plan_id === '-' ? { plan_id: [''] } : { plan_id: f.plan_id }
-    const { body, headers } = await get<Tenant[]>(`/tenants${query({ ...f, ...plan, fields: FIELDS, limit: PAGE, count: 'true' })}`, signal)
+    const { body, headers } = await get<Tenant[]>(`/tenants${query({ ...f, ...plan, deleted: undefined, fields: FIELDS, limit: PAGE, count: 'true' })}`, signal)
     const total = headers.get('X-Total-Count')
     return { tenants: body, next: nextOf(headers), total: total === null ? undefined : Number(total) }
   })
   const plans = createLoad(() => (can('plans:read') ? true : undefined), async (_, signal) => (await all<Plan>('/tenants-plans', {}, { signal })).map((plan) => plan.id))
 
+  const isDeleted = () => value('deleted') === 'true'
   const change = (name: string, to: string) => go(['tenants'], { ...filters(), [name]: to })
   const turn = (to: string | undefined) => go(['tenants'], { ...filters(), after: to })
   const forward = () => {
@@ -54,7 +60,7 @@ export function TenantsPage() {
 
   return (
     <Page
-      title={t.tenants.title}
+      title={isDeleted() ? t.tenants.deletedTitle : t.tenants.title}
       lead={<Show when={found.data()?.total !== undefined}>{t.tenants.total(count(found.data()!.total!))}</Show>}
       aside={
         <Show when={can('tenants:write')}>
@@ -63,10 +69,10 @@ export function TenantsPage() {
       }
     >
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-        <Search value={value('q')} onInput={(text) => change('q', text)} />
+        <Search value={value('q')} onInput={(text) => change('q', text)} isDisabled={isDeleted()} />
         <label>
           <span class="sr">{t.tenants.plan}</span>
-          <select onInput={(event) => change('plan_id', event.currentTarget.value)}>
+          <select disabled={isDeleted()} onInput={(event) => change('plan_id', event.currentTarget.value)}>
             <option value="" selected={!value('plan_id')}>{t.tenants.anyPlan}</option>
             <option value="-" selected={value('plan_id') === '-'}>{t.tenants.noPlan}</option>
             <For each={plans.data()}>{(id) => <option value={id} selected={value('plan_id') === id}>{id}</option>}</For>
@@ -74,17 +80,17 @@ export function TenantsPage() {
         </label>
         <label>
           <span class="sr">{t.tenants.state}</span>
-          <select onInput={(event) => { const [name, to] = event.currentTarget.value.split('='); go(['tenants'], { ...filters(), is_enabled: '', deleted: '', ...(name ? { [name]: to } : {}) }) }}>
+          <select onInput={(event) => { const [name, to] = event.currentTarget.value.split('='); go(['tenants'], name === 'deleted' ? { deleted: to } : { ...filters(), deleted: '', is_enabled: '', ...(name ? { [name]: to } : {}) }) }}>
             <option value="" selected={!value('is_enabled') && !value('deleted')}>{t.tenants.anyState}</option>
             <option value="is_enabled=true" selected={value('is_enabled') === 'true'}>{t.state.enabled}</option>
             <option value="is_enabled=false" selected={value('is_enabled') === 'false'}>{t.state.disabled}</option>
             <option value="deleted=true" selected={value('deleted') === 'true'}>{t.state.deleted}</option>
           </select>
         </label>
-        <Search value={value('label')} onInput={(text) => change('label', text)} label={t.tenants.label} placeholder={t.tenants.labelPlaceholder} class="narrow" />
+        <Search value={value('label')} onInput={(text) => change('label', text)} label={t.tenants.label} placeholder={t.tenants.labelPlaceholder} class="narrow" isDisabled={isDeleted()} />
         <label>
           <span class="sr">{t.tenants.sort}</span>
-          <select onInput={(event) => change('sort', event.currentTarget.value)}>
+          <select disabled={isDeleted()} onInput={(event) => change('sort', event.currentTarget.value)}>
             <For each={Object.entries(t.tenants.sorts)}>{([sort, text]) => <option value={sort} selected={value('sort') === sort}>{text}</option>}</For>
           </select>
         </label>
@@ -107,7 +113,7 @@ export function TenantsPage() {
                 </tr>
               </thead>
               <tbody>
-                <For each={data().tenants}>{(tenant) => <Row of={tenant} isDeleted={value('deleted') === 'true'} />}</For>
+                <For each={data().tenants}>{(tenant) => <Row of={tenant} isDeleted={isDeleted()} />}</For>
               </tbody>
             </Table>
           </Show>
@@ -145,7 +151,7 @@ const NoTenants = (props: { isFiltered: boolean }) => (
 )
 
 /** An input that waits for a pause in the typing. */
-function Search(props: { value: string; onInput: (text: string) => void; label?: string; placeholder?: string; class?: string }) {
+function Search(props: { value: string; onInput: (text: string) => void; label?: string; placeholder?: string; class?: string; isDisabled: boolean }) {
   let timer: number | undefined
   let input!: HTMLInputElement
   onCleanup(() => clearTimeout(timer))
@@ -161,7 +167,7 @@ function Search(props: { value: string; onInput: (text: string) => void; label?:
   return (
     <label class={`search ${props.class ?? ''}`}>
       <span class="sr">{props.label ?? t.tenants.search}</span>
-      <input ref={input} type="search" placeholder={props.placeholder ?? t.tenants.searchPlaceholder} onInput={later} spellcheck={false} autocomplete="off" />
+      <input ref={input} type="search" disabled={props.isDisabled} placeholder={props.placeholder ?? t.tenants.searchPlaceholder} onInput={later} spellcheck={false} autocomplete="off" />
     </label>
   )
 }

@@ -27,23 +27,23 @@ export function Button(props: ButtonProps) {
 
 /** A problem of the API in its own words. */
 export function ProblemBox(props: { problem: Problem | undefined; onRetry?: (() => void) | undefined }) {
-  const rest = () => props.problem?.errors.filter((error) => error.pointer === undefined || error.pointer === '') ?? []
   return (
     <Show when={props.problem}>
       {(problem) => (
         <div class="problem" role="alert">
           <strong>{problem().title}</strong>
           <p>{problem().detail}</p>
-          <Show when={problem().errors.length > rest().length}>
-            <p>{t.seeFields}</p>
+          <Show when={problem().errors.length}>
+            <ul>
+              <For each={problem().errors}>
+                {(error) => (
+                  <li>
+                    <code>{error.parameter ?? error.pointer?.slice(1)}</code> {error.detail} <Show when={error.holder}>{(holder) => t.heldBy(holder())}</Show>
+                  </li>
+                )}
+              </For>
+            </ul>
           </Show>
-          <For each={rest()}>
-            {(error) => (
-              <p>
-                <code>{error.parameter}</code> {error.detail}
-              </p>
-            )}
-          </For>
           <Show when={problem().scope}>{(scope) => <p>{t.missingScopes(scope().join(', '))}</p>}</Show>
           <Show when={problem().requestId}>
             {(id) => (
