@@ -65,7 +65,7 @@ async function taken(host, scenario, { name, request, expected }) {
     .replaceAll(`"request_id":"${id}"`, '"request_id":"<request-id>"')
     .replace(/"(version|schema)":"[^"]*"/g, '"$1":"<version>"')
     .replace(/"(id|job_id|lease)":"[0-9a-f]{32}"/g, '"$1":"<id>"')
-    .replace(/"(created_at|updated_at|last_job_at|last_used_at|idle_until|expires_at|started_at|finished_at|leased_until)":"20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d"/g, '"$1":"<time>"')
+    .replace(/"(created_at|updated_at|deleted_at|last_job_at|last_used_at|idle_until|expires_at|started_at|finished_at|leased_until)":"20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d"/g, '"$1":"<time>"')
   const body = expected.generated ? marked.replace(/"password":"[^"]*"/, '"password":"<password>"') : marked
   return { status: answer.status, headers, body }
 }
