@@ -136,6 +136,22 @@ BEGIN
   DELETE FROM deleted_tenants WHERE id = NEW.id;
 END;
 
+-- The first statement of the batch that erases a tenant: the rest deletes it with its tables. A deleted tenant is one again for that, under a name
+-- that nobody has, since every way to drop tables begins with a tenant. `is_refused`: it is done already, or not to be done.
+CREATE VIEW erase_tenant (key_stands, is_refused, now, id) AS SELECT NULL, NULL, NULL, NULL;
+CREATE TRIGGER erase_tenant_done INSTEAD OF INSERT ON erase_tenant
+WHEN NEW.key_stands AND NOT NEW.is_refused
+BEGIN
+  DELETE FROM idempotency WHERE secret IS NOT NULL AND lower(substr(secret, instr(secret, '@') + 1)) = 'tenants/' || lower(NEW.id);
+  DELETE FROM idempotency WHERE job_id IN (SELECT id FROM cell_work WHERE tenant_id = NEW.id);
+  UPDATE cell_work SET input = NULL WHERE tenant_id = NEW.id AND input IS NOT NULL;
+  INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, has_site, cell_id, site_state)
+    SELECT d.id, 'erased-' || lower(hex(randomblob(8))), 0, d.created_at, NEW.now, d.has_site, c.id, iif(c.id IS NULL, NULL, d.site_state)
+    FROM deleted_tenants AS d LEFT JOIN cells AS c ON c.id = d.cell_id
+    WHERE d.id = NEW.id AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
+  DELETE FROM deleted_tenants WHERE id = NEW.id;
+END;
+
 -- Holds of a tenant. `hold` is the object of one kind. `is_same`: the tenant has this hold, so there is nothing to write.
 CREATE VIEW put_hold (
   key_id, request_id, now, key_stands, id_is_there, is_same, id, kind, hold, precondition_fails, token, is_done, idempotency_key, fingerprint,

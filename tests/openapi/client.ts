@@ -82,6 +82,7 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   expect(ok(await client.GET('/_/api/4/tenants', { params: { query: { deleted: true } } })).some((one) => one.id === tenant.params.path.id && one.deleted_at !== undefined), 'the deleted tenant')
   const back = await client.POST('/_/api/4/tenants/{id}/restore', tenant)
   expect(back.response.status === 200, 'the tenant is back')
+  expect((await client.POST('/_/api/4/tenants/{id}/erase', { params: { path: { id: 'never' } } })).response.status === 404, 'nothing to erase')
   const last = ok(await client.GET('/_/api/4/tenants/{id}', tenant))
   done(await client.DELETE('/_/api/4/tenants/{id}', { ...tenant, body: { drop_tables: true } }))
   done(await client.DELETE('/_/api/4/tenants-plans/{id}', plan))

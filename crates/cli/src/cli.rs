@@ -47,6 +47,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "edit",
             "delete",
             "undelete",
+            "erase",
             "hold",
             "release",
             "hostnames",
@@ -423,6 +424,12 @@ pub enum Command {
         after_help = "Example:\n  tenants undelete --id acme\n\n`tenants list --deleted` shows those that can be brought back."
     )]
     Undelete(tenant::UndeleteArgs),
+
+    /// Wipe a tenant, living or deleted, with its tables
+    #[command(
+        after_help = "Example:\n  tenants erase --id acme\n\nNothing brings it back but a backup."
+    )]
+    Erase(tenant::EraseArgs),
 
     /// Take a tenant's site off, and say why
     #[command(

@@ -89,6 +89,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::Edit(args) => command::tenant::edit(args, session, world),
         Command::Delete(args) => command::tenant::delete(args, session, world),
         Command::Undelete(args) => command::tenant::undelete(args, session, world),
+        Command::Erase(args) => command::tenant::erase(args, session, world),
         Command::Hold(args) => command::hold::hold(args, session, world),
         Command::Release(args) => command::hold::release(args, session, world),
         Command::Hostnames(args) => command::hostname::list(args, session, world),

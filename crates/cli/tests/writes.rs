@@ -185,6 +185,9 @@ fn a_deleted_tenant_is_brought_back() {
         "{sent}"
     );
     assert_eq!(run.code, 0, "{run:?}");
+    let (sent, _, run) = exchange(&["erase", "--id=a"], ("200 OK", r#"{"erased":true}"#));
+    assert_eq!(sent, "POST /_/api/4/tenants/a/erase HTTP/1.1");
+    assert_eq!(run.code, 0, "{run:?}");
     let run = Project::new().run(&["list", "--deleted", "--query=a"]);
     assert_eq!(run.code, 2);
 }

@@ -17,6 +17,7 @@ use crate::crypto::fingerprint::Covered;
 use crate::log::LogEntry;
 use crate::machine::{Context, Effect, Failure, FetchRequest, Machine, Outcome, Step};
 use crate::operation::call::{Call, Console, Fetched, Next, Pending, Tail};
+use crate::operation::site::erased;
 use crate::operation::traefik::Template;
 use crate::operation::{health, traefik};
 use crate::sql::Results;
@@ -43,7 +44,8 @@ use crate::wire::idempotency_key;
 use crate::wire::legacy::Legacy;
 use crate::wire::openapi;
 use crate::wire::prefer::Preferences;
-use crate::wire::route::{BodyRule, Operation, Path, Scheme};
+
+use crate::wire::route::{BodyRule, ERASE, Operation, Path, Scheme};
 use crate::wire::trial;
 
 mod admission;
@@ -538,6 +540,12 @@ impl Exchange {
         let next = match envelope.trial {
             None => next,
             Some(trial) => trial.outcome(next),
+        };
+        let next = match next {
+            Ok(Next::Send(response, note)) if envelope.route == Some(ERASE) => {
+                Ok(Next::Send(erased(response), note))
+            }
+            next => next,
         };
         match next {
             Ok(next) => {

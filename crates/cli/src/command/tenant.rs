@@ -242,6 +242,17 @@ pub struct UndeleteArgs {
     trial: TrialArg,
 }
 
+/// The options of `erase`.
+#[derive(Debug, Clone, Args)]
+pub struct EraseArgs {
+    /// Its identifier
+    #[arg(long, value_parser = TenantId::parse)]
+    pub id: TenantId,
+
+    #[command(flatten)]
+    trial: TrialArg,
+}
+
 /// The options of `delete`.
 #[derive(Debug, Clone, Args)]
 pub struct DeleteArgs {
@@ -458,6 +469,22 @@ pub fn undelete(
     let path = args.trial.path(&format!("/tenants/{}/restore", args.id));
     let answer = session.client(world)?.call(Request::Post(b""), &path)?;
     let done = format!("brought tenant `{}` back", args.id);
+    args.trial.say(&answer, &done, session, world)
+}
+
+/// Wipes a tenant, living or deleted, with its tables.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request, or if a cell does not drop the tables.
+pub fn erase(args: &EraseArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+    let path = args.trial.path(&format!("/tenants/{}/erase", args.id));
+    let client = session.client(world)?;
+    let answer = job::call(None, Request::Post(b""), &path, &client, world)?;
+    job::wait(&answer, &client, world)?;
+    let done = format!(
+        "erased tenant `{}`, but for uploaded files and backups",
+        args.id
+    );
     args.trial.say(&answer, &done, session, world)
 }
 

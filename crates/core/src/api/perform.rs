@@ -17,6 +17,7 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
             query if query.is_of_deleted => Ok(deleted::list(call, query.page)),
             query => Ok(tenants::list(call, query)),
         },
+        Operation::EraseTenant => site::erase(call),
         Operation::RestoreTenant => deleted::restore(call),
         Operation::CreateTenant => tenants::create(call),
         Operation::GetTenant => Ok(tenants::get(call)),

@@ -237,6 +237,11 @@ fn current(operation: Operation) -> Vec<Example> {
                 .with("id", "acme")
                 .answer(not_found("deleted tenant that can be brought back")),
         ],
+        Operation::EraseTenant => vec![
+            example("missing", "A tenant that there never was", 404)
+                .with("id", "never")
+                .answer(not_found("tenant")),
+        ],
         Operation::PutHold => vec![
             example("held", "An invoice is not paid", 204)
                 .with("id", "acme")

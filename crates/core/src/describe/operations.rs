@@ -311,6 +311,22 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             ],
             problems: &[Code::Conflict, Code::SiteExists],
         },
+        Operation::EraseTenant => Told {
+            name: "eraseTenant",
+            tag: "Sites",
+            summary: "Wipe a tenant, living or deleted, with its tables",
+            description: "Its audit entries stay. The answer names what the service cannot reach.",
+            successes: vec![
+                success(
+                    200,
+                    "Erased",
+                    &["Preference-Applied"],
+                    "The tenant is gone, and its tables are.",
+                ),
+                accepted(),
+            ],
+            problems: &[Code::DeletionProtected, Code::CellConflict, Code::JobFailed],
+        },
         Operation::PutHold => Told {
             name: "putHold",
             tag: "Tenants",

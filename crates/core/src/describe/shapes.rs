@@ -298,6 +298,13 @@ pub(super) fn all() -> BTreeMap<String, Value> {
             ]),
         ),
         ("HostnameList", list("Hostname")),
+        (
+            "Erased",
+            object([
+                ("erased", json!({"const": true})),
+                ("not_reached", json!({"type": "array", "items": text()})),
+            ]),
+        ),
         ("Tenant", object(tenant(Dialect::Current))),
         ("NewTenant", new_tenant),
         ("ListedTenant", some_of_tenant),

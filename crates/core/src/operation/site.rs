@@ -289,6 +289,45 @@ fn stored(place: String, reason: String) -> ApiError {
 pub(crate) fn delete_with_tables(call: &mut Call<'_>, id: TenantId) -> Result<Pending, ApiError> {
     let site = site_of(call, id);
     let asker = Asker::of(call, site.id().clone());
+    delete(call, site, asker)
+}
+
+/// `POST /tenants/{id}/erase`: the same, of a deleted tenant, too, and everything encrypted is wiped.
+pub(crate) fn erase(call: &mut Call<'_>) -> Result<Pending, ApiError> {
+    let Ok(id) = TenantId::parse(call.id) else {
+        return Ok(absent(call, "tenant"));
+    };
+    let site = site_of(call, id).erasing();
+    let asker = Asker::of(call, site.id().clone()).erasing();
+    if call.is_trial {
+        let aftermath = site.aftermath(&call.writer()?);
+        return Ok(Pending::new(Batch::one(aftermath), |results| {
+            let found = Aftermath::decode(results)?;
+            match found.tenant_id {
+                None => Err(NO_TENANT),
+                Some(_) if found.is_protected => Err(ApiError::DeletionProtected),
+                Some(_) => Ok(valid()),
+            }
+        }));
+    }
+    delete(call, site, asker)
+}
+
+/// The response of [`erase`], once the tenant and its tables are gone, in place of the one without a body.
+pub(crate) fn erased(response: Response) -> Response {
+    const BODY: &str = r#"{"erased":true,"not_reached":["uploaded files","backups"]}"#;
+    if response.status != 204 {
+        return response;
+    }
+    let json = Response::json(200, String::from(BODY));
+    let headers = response
+        .headers
+        .into_iter()
+        .filter(|(name, _)| *name != "content-type");
+    headers.fold(json, |json, (name, value)| json.with(name, value))
+}
+
+fn delete(call: &mut Call<'_>, site: Site, asker: Asker) -> Result<Pending, ApiError> {
     let writer = call.writer()?;
     let aftermath = site.aftermath(&writer);
     if call.is_trial {

@@ -15,6 +15,7 @@ use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Next, Pending, replay, valid};
 use crate::operation::jobs::{self, Input};
 use crate::sql::{Batch, Results, unexpected_result};
+use crate::store::deleted;
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::work::{self, Asked, Job, Kind, NewJob, PastJob, State, input_place};
@@ -52,6 +53,8 @@ pub(crate) struct Asker {
     sealer: Option<Arc<Sealer>>,
     /// The revisions of which the tenant must have one, to be deleted. `None` if any will do.
     revisions: Option<String>,
+    /// Whether the deletion of the tenant wipes everything else of it, too.
+    erases: bool,
     wait_ms: u32,
     wishes: Wishes,
     /// The paths of jobs and of tenants.
@@ -129,10 +132,19 @@ impl Asker {
             id,
             sealer: call.env.sealer.cloned(),
             revisions: call.revisions(),
+            erases: false,
             wait_ms: wishes.wait_ms(call.cells.wait_s),
             wishes,
             jobs_path: call.path("/jobs"),
             tenants_path: call.path("/tenants"),
+        }
+    }
+
+    /// The same, for a deletion that wipes everything else of the tenant, too.
+    pub(crate) fn erasing(self) -> Self {
+        Self {
+            erases: true,
+            ..self
         }
     }
 
@@ -205,7 +217,16 @@ impl Asker {
         let job_id = new_id(random)?;
         let writer = self.writer(random)?;
         let batch = work::drop_tables(&writer, &self.id, &job_id, self.revisions.as_deref());
+        let erases = self.erases;
+        let batch = if erases {
+            batch.after(deleted::erase(&writer, &self.id))
+        } else {
+            batch
+        };
         Ok(Pending::write_then(batch, move |results, context| {
+            if erases {
+                results.skip()?;
+            }
             let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
                 Ok(asked) => asked,
                 Err(past) => return Ok(Next::run(self.drop_again(past))),

@@ -95,6 +95,15 @@ impl Batch {
         }
     }
 
+    /// The same statements after this one.
+    pub(crate) fn after(self, first: Sql) -> Self {
+        let statements = core::iter::once(first.into_statement()).chain(self.statements);
+        Self {
+            statements: statements.collect(),
+            ..self
+        }
+    }
+
     /// The same statements on another database.
     pub(crate) fn on(self, database: Database) -> Self {
         Self { database, ..self }

@@ -11,7 +11,7 @@ use crate::sql::{Batch, Sql, unexpected_result};
 use crate::store::ends::before;
 use crate::store::registry::revision_of;
 use crate::store::slice;
-use crate::store::standing::{self, allowed_caller, key};
+use crate::store::standing::{self, allowed_caller, key, standing};
 use crate::store::tenants::{self, ANSWERS};
 use crate::store::write::{Shows, WriteText, Writer, Written, holder, write_into};
 use crate::value::fault::ApiError;
@@ -39,6 +39,24 @@ pub(crate) fn list(caller: &Caller, page: &Page, days: u32) -> Batch {
     let source = begin..rows.len();
     let rows = slice::ordered(rows, source, "t.id", slice::bytes!("t."), page);
     Batch::of([standing::alone(caller), rows])
+}
+
+/// Begins the batch that erases a tenant: wipes what is encrypted, and makes a tenant of a deleted one, so that the rest can delete it with its tables.
+pub(crate) fn erase(writer: &Writer, id: &TenantId) -> Sql {
+    let sql = standing::statement(
+        writer,
+        concat!(
+            "INSERT INTO erase_tenant (key_stands, is_refused, now, id) SELECT ",
+            standing!(),
+            ", EXISTS (SELECT 1 FROM audit_log WHERE token = ?5) OR EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND deletion_protection = 1)"
+        ),
+    )
+    .values([writer.token().into(), id.as_str().into()]);
+    let sql = match writer.idempotency() {
+        None => sql,
+        Some(idempotency) => idempotency.known(sql.sql(" OR ")),
+    };
+    sql.sql(concat!(", ", key!(now), ", ?6"))
 }
 
 /// The hostnames that the deleted tenant `?6` had, its own and the further ones.

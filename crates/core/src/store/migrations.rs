@@ -52,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0024_hostnames.sql",
     "0025_console_sessions.sql",
     "0026_restore.sql",
+    "0027_erase.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

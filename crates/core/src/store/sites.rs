@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::sql::{Batch, Results, Sql, unexpected_result};
 use crate::store::audit::{self, Action, Author, Entry};
+use crate::store::deleted;
 use crate::store::idempotency::{Idempotency, Past, Remembered};
 use crate::store::registry;
 use crate::store::site_databases::{self, Place, not_done};
@@ -32,6 +33,8 @@ pub(crate) struct Site {
     may_move: bool,
     /// The name by which the registry finds it.
     key: String,
+    /// Whether its deletion wipes everything else of the tenant, too, which may be a deleted one.
+    erases: bool,
 }
 
 /// The refusal of a write of a site that is being moved (contract §19).
@@ -65,6 +68,7 @@ impl Site {
                 .is_apart()
                 .then(|| TableNames::in_registry(prefix, &id)),
             key: site_schema::key(prefix, &id),
+            erases: false,
             id,
         }
     }
@@ -277,7 +281,20 @@ impl Site {
             all.push(site_databases::condemn(&self.id, writer.now()));
         }
         let dropped = Some(audit::TABLES_DROPPED);
-        self.entered(writer, Action::TenantDelete, dropped, all)
+        let batch = self.entered(writer, Action::TenantDelete, dropped, all);
+        if self.erases {
+            batch.after(deleted::erase(writer, &self.id))
+        } else {
+            batch
+        }
+    }
+
+    /// The same site, whose deletion wipes everything else of the tenant, too.
+    pub(crate) fn erasing(self) -> Self {
+        Self {
+            erases: true,
+            ..self
+        }
     }
 
     /// Reads the obstacles that each of these can meet. The table is looked up by its name, since `sqlite_master` has no index and
@@ -300,17 +317,31 @@ impl Site {
 
     /// Reads, after a batch that failed, whether it was committed all the same, and the obstacles. The result is an [`Aftermath`].
     pub(crate) fn aftermath(&self, writer: &Writer) -> Sql {
-        let sql = standing::statement(
-            writer,
-            concat!(
-                "SELECT ",
-                standing!(),
-                " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, \
-                 (SELECT id FROM tenants WHERE id = ?5) AS tenant_id, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND deletion_protection = 1) AS is_protected, EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
-                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell, "
-            ),
-        )
-        .values([
+        macro_rules! found {
+            ($or_deleted:literal, $or_its_cell:literal) => {
+                concat!(
+                    "SELECT ",
+                    standing!(),
+                    " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, (SELECT id FROM tenants WHERE id = ?5",
+                    $or_deleted,
+                    ") AS tenant_id, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND deletion_protection = 1) AS is_protected, \
+                     EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
+                     EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL",
+                    $or_its_cell,
+                    ") AS has_cell, "
+                )
+            };
+        }
+        let text = if self.erases {
+            found!(
+                " UNION ALL SELECT id FROM deleted_tenants WHERE id = ?5 LIMIT 1",
+                " UNION ALL SELECT 1 FROM deleted_tenants AS d, cells AS c WHERE d.id = ?5 AND c.id = d.cell_id \
+                 AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?5)"
+            )
+        } else {
+            found!("", "")
+        };
+        let sql = standing::statement(writer, text).values([
             self.id.as_str().into(),
             self.key.as_str().into(),
             writer.token().into(),

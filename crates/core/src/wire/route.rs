@@ -91,6 +91,7 @@ pub(crate) enum Operation {
     PutHostname,
     DeleteHostname,
     RestoreTenant,
+    EraseTenant,
     MoveTenant,
     ListCells,
     GetCell,
@@ -146,6 +147,7 @@ impl Operation {
             | Self::DeleteKey
             | Self::RotateKey
             | Self::RestoreTenant
+            | Self::EraseTenant
             | Self::MoveTenant
             | Self::PutCell
             | Self::DeleteCell
@@ -214,6 +216,9 @@ const fn route(
     }
 }
 
+/// The path of an erasure, whose response has a body wherever a deletion's has none.
+pub(crate) const ERASE: &str = "/tenants/{id}/erase";
+
 /// Every route. The rows of a path are adjacent, in the order in which `Allow` lists their methods.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
@@ -244,6 +249,7 @@ pub(crate) static ROUTES: &[Route] = &[
     // A key may rotate itself without the scope, so the operation takes that need back.
     route(Method::Post, "/keys/{id}/rotate", CURRENT, Operation::RotateKey, Needs::KEYS, BodyRule::Optional),
     route(Method::Post, "/tenants/{id}/restore", CURRENT, Operation::RestoreTenant, Needs::TENANTS_WRITE, BodyRule::Refused),
+    route(Method::Post, ERASE, CURRENT, Operation::EraseTenant, Needs::SITES, BodyRule::Refused),
     route(Method::Put, "/tenants/{id}/holds/{kind}", CURRENT, Operation::PutHold, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants/{id}/holds/{kind}", CURRENT, Operation::ReleaseHold, Needs::TENANTS_WRITE, BodyRule::Refused),
     route(Method::Get, "/tenants/{id}/hostnames", CURRENT, Operation::ListHostnames, Needs::TENANTS_READ, BodyRule::Ignored),

@@ -27,6 +27,7 @@ mod costs;
 mod cuts;
 mod described;
 mod ends;
+mod erase;
 mod events;
 mod failures;
 mod finding;

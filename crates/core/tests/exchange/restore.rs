@@ -58,15 +58,10 @@ pub(crate) fn requests_of_holds() -> Vec<(&'static str, Ask, &'static [&'static 
             &[],
         ),
         (
-            "GET /tenants?deleted=true, a page",
-            get("/tenants?deleted=true&limit=1&after=a"),
-            &[],
-        ),
-        (
-            "POST /tenants/{id}/restore",
-            restore("deleted"),
+            "POST /tenants/{id}/erase",
+            post("/tenants/a/erase", ""),
             &[
-                "SCAN h VIRTUAL TABLE INDEX 1:",
+                "SCAN idempotency USING INDEX idempotency_by_secret",
                 "SCAN json_each VIRTUAL TABLE INDEX 1:",
             ],
         ),

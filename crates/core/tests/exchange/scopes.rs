@@ -65,6 +65,7 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("PUT", "/_/api/4/tenants/{id}/holds/{kind}") => {
             put("/tenants/a/holds/abuse", r#"{"reason":"r"}"#)
         }
+        ("POST", "/_/api/4/tenants/{id}/erase") => post("/tenants/a/erase", ""),
         ("POST", "/_/api/4/tenants/{id}/restore") => post("/tenants/deleted/restore", ""),
         ("DELETE", "/_/api/4/tenants/{id}/holds/{kind}") => delete("/tenants/on-eu/holds/admin"),
         ("GET", "/_/api/4/tenants/{id}/hostnames") => get("/tenants/a/hostnames"),

@@ -57,7 +57,7 @@ fn every_route_that_writes_can_be_tried_and_then_be_carried_out() {
         assert_ne!(host.dump(), before, "{ask:?} writes");
         routes += 1;
     }
-    assert_eq!(routes, 34);
+    assert_eq!(routes, 35);
     let more = [
         delete_with_tables("a"),
         install("on-eu"),

@@ -1,0 +1,189 @@
+//! `POST /tenants/{id}/erase` (contract §16): everything of a tenant goes, wherever its tables are.
+
+use serde_json::json;
+use tenants_core::sql::Value;
+
+use crate::ask::{Ask, delete, get, install, new_tenant_on, patch, post, reset};
+use crate::cells::host_with_cells;
+use crate::cells_jobs::with_end;
+use crate::host::{Got, Host, WaitsForBatch as _};
+use crate::site_databases::apart;
+
+fn erase(id: &str) -> Ask {
+    post(&format!("/tenants/{id}/erase"), "")
+}
+
+/// Sends a request and runs all batches that it needs.
+fn send(host: &mut Host, ask: &Ask) -> Got {
+    let exchange = host.first(ask);
+    host.finish_with(ask, exchange, |host, batch| host.run(batch))
+}
+
+fn assert_erased(got: &Got) {
+    assert_eq!(got.status, 200, "{got:?}");
+    assert_eq!(
+        got.json(),
+        json!({"erased": true, "not_reached": ["uploaded files", "backups"]})
+    );
+}
+
+/// A tenant `a` with an `env`, a site and remembered secrets, and another one.
+fn fill(host: &mut Host, cell: Option<&str>) {
+    let cell = cell.map_or(String::new(), |cell| format!(r#","cell_id":"{cell}""#));
+    let body = format!(
+        r#"{{"id":"a","hostname":"a.example.com","is_enabled":true,"env":{{"A":"hidden"}}{cell}}}"#
+    );
+    assert_eq!(send(host, &post("/tenants", body)).status, 201);
+    let shown = patch("/tenants/a", r#"{"labels":{"x":"y"}}"#)
+        .prefer("return=representation")
+        .idempotency_key("k-a");
+    assert_eq!(send(host, &shown).status, 200);
+    let other = r#"{"id":"b","hostname":"b.example.com","is_enabled":true,"env":{"A":"hidden"}}"#;
+    assert_eq!(send(host, &post("/tenants", other)).status, 201);
+    let shown = patch("/tenants/b", r#"{"labels":{"x":"y"}}"#)
+        .prefer("return=representation")
+        .idempotency_key("k-b");
+    assert_eq!(send(host, &shown).status, 200);
+}
+
+/// Nothing of `a` is left but its audit entries, and all of `b`.
+fn assert_gone(host: &mut Host) {
+    assert_eq!(send(host, &get("/tenants/a")).status, 404);
+    for (what, left) in [
+        ("SELECT count(*) FROM tenants", 1),
+        ("SELECT count(*) FROM deleted_tenants", 0),
+        (
+            "SELECT count(*) FROM idempotency WHERE secret IS NOT NULL",
+            1,
+        ),
+        ("SELECT count(*) FROM cell_work WHERE input IS NOT NULL", 0),
+        ("SELECT count(*) FROM kept_sites", 0),
+        ("SELECT count(*) FROM site_databases WHERE state > 0", 0),
+        (
+            "SELECT count(*) FROM sqlite_master WHERE name GLOB 'chv_a_*'",
+            0,
+        ),
+    ] {
+        assert_eq!(host.one(what), Value::Integer(left), "{what}");
+    }
+    let entries = host.one("SELECT count(*) > 1 FROM audit_log WHERE subject = 'a'");
+    assert_eq!(entries, Value::Integer(1));
+    assert_eq!(send(host, &erase("a")).status, 404);
+    assert_eq!(send(host, &post("/tenants/a/restore", "")).status, 404);
+}
+
+#[test]
+fn a_tenant_goes_with_its_tables_living_or_deleted() {
+    for is_apart in [false, true] {
+        for is_deleted in [false, true] {
+            let mut host = if is_apart { apart() } else { Host::new() };
+            fill(&mut host, None);
+            assert_eq!(send(&mut host, &install("a")).status, 201);
+            if is_deleted {
+                assert_eq!(send(&mut host, &delete("/tenants/a")).status, 204);
+            }
+            let trial = send(&mut host, &post("/tenants/a/erase?validate_only=true", ""));
+            assert_eq!(trial.json(), json!({"valid": true}));
+            assert_erased(&send(&mut host, &erase("A")));
+            assert_gone(&mut host);
+        }
+    }
+}
+
+#[test]
+fn a_tenant_without_a_site_goes_too() {
+    let mut host = Host::new();
+    fill(&mut host, None);
+    assert_eq!(send(&mut host, &delete("/tenants/a")).status, 204);
+    assert_erased(&send(&mut host, &erase("a")));
+    assert_gone(&mut host);
+}
+
+#[test]
+fn a_cell_drops_the_tables_by_a_job() {
+    for is_deleted in [false, true] {
+        let mut host = host_with_cells();
+        fill(&mut host, Some("eu"));
+        assert_eq!(with_end(&mut host, &install("a"), "done").status, 201);
+        let reset = reset("a").idempotency_key("k-r");
+        assert_eq!(with_end(&mut host, &reset, "done").status, 200);
+        if is_deleted {
+            host.expect(204, &delete("/tenants/a"));
+        }
+        let got = with_end(&mut host, &erase("a"), "done");
+        assert_erased(&got);
+        assert_gone(&mut host);
+    }
+}
+
+#[test]
+fn a_protected_tenant_and_one_that_there_never_was_stay_as_they_are() {
+    for cell in [None, Some("eu")] {
+        let mut host = host_with_cells();
+        fill(&mut host, cell);
+        host.expect(204, &patch("/tenants/a", r#"{"deletion_protection":true}"#));
+        let before = host.dump();
+        for ask in [erase("a"), post("/tenants/a/erase?validate_only=true", "")] {
+            let got = host.ask(&ask);
+            assert_eq!(got.status, 409, "{got:?}");
+            assert_eq!(got.json()["code"], "deletion_protected");
+        }
+        assert_eq!(host.ask(&erase("never")).status, 404);
+        assert_eq!(host.dump(), before);
+    }
+}
+
+#[test]
+fn the_same_request_again_is_answered_as_before() {
+    let mut host = Host::new();
+    fill(&mut host, None);
+    host.expect(201, &install("a"));
+    let keyed = erase("a").idempotency_key("k-1");
+    assert_erased(&send(&mut host, &keyed));
+    let before = host.dump();
+    let again = host.ask(&keyed);
+    assert_erased(&again);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(host.dump(), before);
+}
+
+/// A failure before or after each commit, and the same request again: nothing is half-done.
+#[test]
+fn a_cut_leaves_all_or_nothing() {
+    for is_deleted in [false, true] {
+        for commits in [false, true] {
+            let mut host = Host::new();
+            fill(&mut host, None);
+            host.expect(201, &install("a"));
+            if is_deleted {
+                host.expect(204, &delete("/tenants/a"));
+            }
+            let before = host.dump();
+            let exchange = host.first(&erase("a"));
+            if commits {
+                host.run(exchange.batch()).unwrap();
+            }
+            drop(exchange);
+            if commits {
+                assert_gone(&mut host);
+            } else {
+                assert_eq!(host.dump(), before);
+                assert_erased(&send(&mut host, &erase("a")));
+                assert_gone(&mut host);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cells_tenants_of_others_stay() {
+    let mut host = host_with_cells();
+    fill(&mut host, Some("eu"));
+    host.expect(201, &new_tenant_on("c", "eu"));
+    assert_eq!(with_end(&mut host, &install("c"), "done").status, 201);
+    with_end(&mut host, &erase("a"), "done");
+    assert_eq!(
+        host.json(200, &get("/tenants/c"))["site"]["state"],
+        "installed"
+    );
+}
