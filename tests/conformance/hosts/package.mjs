@@ -24,6 +24,8 @@ export const onPackage = (open) => async (scenario) => {
     run: (statements) => database.batch(statements),
     async send({ method, target, headers, client_address: clientAddress }, bytes) {
       const request = new Request(`http://tenants.test${target}`, { method, headers, body: bytes })
+      // A page may not set the cookie or `Sec-Fetch-Site` of a Request, and its headers drop them. Headers by themselves do not.
+      if (Object.keys(headers).some((name) => !request.headers.has(name))) Object.defineProperty(request, 'headers', { value: new Headers(headers) })
       const response = await api.fetch(request, database, { clientAddress })
       return { status: response.status, header: (name) => response.headers.get(name), body: await response.text() }
     },
