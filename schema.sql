@@ -185,20 +185,27 @@ CREATE TABLE tenant_hostnames (
   kind TEXT NOT NULL CHECK (kind IN ('alias', 'redirect')),
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,
+  proof TEXT,                      -- the value of the TXT record that shows the owner (NULL: none was asked for)
+  claimed_until TEXT,              -- the end of a claim that waits for its record, and that keeps nobody out (NULL: the tenant has the hostname)
+  missing_since TEXT,              -- since when the record of a hostname that the tenant has is not found (NULL: it is found, or none was asked for)
+  check_at TEXT,                   -- when to look the record up next (NULL: never)
   PRIMARY KEY (tenant_id, hostname)
 ) STRICT, WITHOUT ROWID;
 -- A hostname belongs to one tenant. The statements that write see to it, and name who has it.
-CREATE UNIQUE INDEX tenant_hostnames_taken ON tenant_hostnames (hostname);
+CREATE UNIQUE INDEX tenant_hostnames_taken ON tenant_hostnames (hostname) WHERE claimed_until IS NULL;
+-- Find the claims that end, and the records to look up next.
+CREATE INDEX tenant_hostnames_claimed ON tenant_hostnames (claimed_until) WHERE claimed_until IS NOT NULL;
+CREATE INDEX tenant_hostnames_to_check ON tenant_hostnames (check_at) WHERE check_at IS NOT NULL;
 
 -- No tenant's own hostname may be another's further one. The statements of the service refuse that themselves and name the holder. These triggers stop
 -- a Worker that is older than the table: its whole batch fails.
 CREATE TRIGGER tenant_created_on_free_hostname BEFORE INSERT ON tenants
-WHEN EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname)
+WHEN EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND claimed_until IS NULL)
 BEGIN
   SELECT RAISE(ABORT, 'the hostname is taken');
 END;
 CREATE TRIGGER tenant_moved_to_free_hostname BEFORE UPDATE OF hostname ON tenants
-WHEN NEW.hostname <> OLD.hostname AND EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND tenant_id <> NEW.id)
+WHEN NEW.hostname <> OLD.hostname AND EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND tenant_id <> NEW.id AND claimed_until IS NULL)
 BEGIN
   SELECT RAISE(ABORT, 'the hostname is taken');
 END;
@@ -461,7 +468,7 @@ BEGIN
   UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = NEW.tenant_id);
 END;
 CREATE TRIGGER cell_hostname_edited AFTER UPDATE ON tenant_hostnames
-WHEN NEW.kind <> OLD.kind AND EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND cell_id IS NOT NULL)
+WHEN (NEW.kind, NEW.claimed_until IS NULL) IS NOT (OLD.kind, OLD.claimed_until IS NULL) AND EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND cell_id IS NOT NULL)
 BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
   UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = NEW.tenant_id);

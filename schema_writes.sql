@@ -105,7 +105,7 @@ BEGIN
     cell_id, site_state, site_job_id, holds, suspend_at, delete_at, hostnames, deleted_at)
     SELECT id, hostname, is_enabled, plan_id, limits, env, stats, created_at, updated_at, last_job_at, has_site, external_id, labels, revision,
       cell_id, site_state, site_job_id, holds, suspend_at, delete_at,
-      (SELECT json_group_array(json_array(hostname, kind, created_at, updated_at)) FROM tenant_hostnames WHERE tenant_id = NEW.id), NEW.now
+      (SELECT json_group_array(json_array(hostname, kind, created_at, updated_at, proof, missing_since)) FROM tenant_hostnames WHERE tenant_id = NEW.id AND claimed_until IS NULL), NEW.now
     FROM tenants WHERE id = NEW.id;
   DELETE FROM tenants WHERE id = NEW.id;
 END;
@@ -131,8 +131,7 @@ BEGIN
         iif(w.finished_at IS NULL, 'installing', iif(w.state IN ('done', 'refused'), 'installed', iif(w.attempts = 0, w.site_before, 'failed'))))))),
       d.site_job_id, d.holds, (SELECT min(json_extract(value, '$.until')) FROM json_each(d.holds)), d.suspend_at, iif(d.delete_at > NEW.now, d.delete_at, NULL)
     FROM deleted_tenants AS d LEFT JOIN cells AS c ON c.id = d.cell_id LEFT JOIN cell_work AS w ON w.id = d.site_job_id WHERE d.id = NEW.id;
-  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at)
-    SELECT d.id, h.value ->> 0, h.value ->> 1, h.value ->> 2, h.value ->> 3 FROM deleted_tenants AS d, json_each(d.hostnames) AS h WHERE d.id = NEW.id;
+  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at, proof, missing_since, check_at) SELECT d.id, h.value ->> 0, h.value ->> 1, h.value ->> 2, h.value ->> 3, h.value ->> 4, h.value ->> 5, iif(h.value ->> 4 IS NULL, NULL, NEW.now) FROM deleted_tenants AS d, json_each(d.hostnames) AS h WHERE d.id = NEW.id;
   DELETE FROM deleted_tenants WHERE id = NEW.id;
 END;
 
@@ -229,17 +228,17 @@ CREATE TRIGGER holds_swept AFTER UPDATE OF swept_at ON registry BEGIN
 END;
 
 -- Further hostnames of a tenant. `has_room`: it has not too many. `is_same`: it has this one as this kind, so there is nothing to write. `is_new`: it
--- does not have it yet.
+-- does not have it yet. `proof` and `claimed_until` make a claim of it (NULL: the tenant gets it at once).
 CREATE VIEW put_hostname (
-  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, has_room, is_same, is_new, id, hostname, kind, precondition_fails, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, has_room, is_same, is_new, id, hostname, kind, precondition_fails, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret, proof, claimed_until
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER put_hostname_done INSTEAD OF INSERT ON put_hostname
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.has_room AND NOT NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.is_new, 'hostname_added', 'hostname_changed'), 'hostnames');
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
-  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at) SELECT id, NEW.hostname, NEW.kind, NEW.now, NEW.now FROM tenants WHERE id = NEW.id ON CONFLICT (tenant_id, hostname) DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at;
+  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at, proof, claimed_until, check_at) SELECT id, NEW.hostname, NEW.kind, NEW.now, NEW.now, NEW.proof, NEW.claimed_until, iif(NEW.proof IS NULL, NULL, NEW.now) FROM tenants WHERE id = NEW.id ON CONFLICT (tenant_id, hostname) DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at, proof = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL, NULL, proof), check_at = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL, NULL, check_at), claimed_until = iif(excluded.proof IS NULL, NULL, claimed_until);
 END;
 CREATE TRIGGER put_hostname_same INSTEAD OF INSERT ON put_hostname
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
@@ -257,6 +256,25 @@ BEGIN
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
   DELETE FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname;
+END;
+
+-- What a look-up of a hostname's record has found. Only a change is written: a claim that is proven, unless somebody has the hostname by now, and a record
+-- that is gone or back. The hostname itself stays either way. The cron trigger inserts here as well, without a caller.
+CREATE VIEW check_hostname (
+  key_id, request_id, now, key_stands, id_is_there, id, hostname, proof, is_found, token, is_done
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER check_hostname_done INSTEAD OF INSERT ON check_hostname
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1 AND NOT EXISTS (SELECT 1 FROM tenants WHERE hostname = NEW.hostname) AND NOT EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND claimed_until IS NULL AND tenant_id <> NEW.id) AND EXISTS (SELECT 1 FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname AND proof = NEW.proof AND (claimed_until IS NOT NULL AND NEW.is_found OR claimed_until IS NULL AND NEW.is_found <> (missing_since IS NULL)))
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) SELECT NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(claimed_until IS NOT NULL, 'hostname_proven', iif(NEW.is_found, 'proof_found', 'proof_missing')), 'hostnames' FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname AND proof = NEW.proof;
+  UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE tenant_hostnames SET updated_at = NEW.now, missing_since = iif(NEW.is_found, NULL, NEW.now), claimed_until = NULL WHERE tenant_id = NEW.id AND hostname = NEW.hostname AND proof = NEW.proof;
+END;
+
+-- Ends the first 200 claims that are past their time.
+CREATE TRIGGER claims_ended INSTEAD OF INSERT ON carry_out
+BEGIN
+  INSERT INTO delete_hostname (request_id, now, key_stands, id_is_there, hostname_is_there, id, hostname) SELECT 'cron-' || lower(hex(randomblob(8))), NEW.now, 1, 1, 1, tenant_id, hostname FROM tenant_hostnames WHERE claimed_until <= NEW.now ORDER BY claimed_until LIMIT 200;
 END;
 
 CREATE VIEW create_plan (

@@ -131,6 +131,7 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
     running::attributed(env.as_ref(), count_statistics(&env)).await;
+    running::attributed(env.as_ref(), look_up_proofs(&env)).await;
 }
 
 async fn count_statistics(env: &Env) {
@@ -142,6 +143,21 @@ async fn count_statistics(env: &Env) {
     };
     let entry = TaskEntry::of_stats(outcome);
     if api.logs(entry.level()) {
+        log::write(entry.level(), &entry.line(clock.elapsed_ms()));
+    }
+}
+
+/// Looks up the records that show the owners of hostnames.
+async fn look_up_proofs(env: &Env) {
+    let clock = Clock::start();
+    let api = env::api(env);
+    let outcome = match api.begin_proofs(clock.unix_seconds()) {
+        Ok(proofs) => drive(Step::Run(proofs), &Database::of(env)).await,
+        Err(error) => Err(error),
+    };
+    if let Some(entry) = TaskEntry::of_proofs(outcome)
+        && api.logs(entry.level())
+    {
         log::write(entry.level(), &entry.line(clock.elapsed_ms()));
     }
 }

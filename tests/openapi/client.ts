@@ -74,6 +74,7 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   const alias = { params: { path: { ...tenant.params.path, hostname: 'alias.example.com' } } } as const
   expect(ok(await client.PUT('/_/api/4/tenants/{id}/hostnames/{hostname}', { ...alias, body: { kind: 'alias' } })).kind === 'alias', 'the alias')
   expect(ok(await client.GET('/_/api/4/tenants/{id}/hostnames', tenant))[0]?.hostname === 'alias.example.com', 'the list of hostnames')
+  expect(ok(await client.POST('/_/api/4/tenants/{id}/hostnames/{hostname}/verify', alias)).proof === null, 'no proof was asked for')
   done(await client.DELETE('/_/api/4/tenants/{id}/hostnames/{hostname}', alias))
 
   done(await client.PATCH('/_/api/4/tenants/{id}', { ...tenant, body: { plan_id: null, labels: { region: null } } }))

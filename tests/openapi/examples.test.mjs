@@ -13,7 +13,7 @@ import { operations, resolve } from './description.mjs'
 const ORDER = [
   'getHealth', 'getDescription', 'verifyKey', 'createPlan', 'listPlans', 'getPlan', 'putPlan', 'createTenant', 'putTenant', 'getTenant', 'listTenants', 'getTenantSettings', 'listAuditEntries', 'listEvents',
   'putCell', 'listCells', 'getCell', 'readCellTenants', 'storeCellStats', 'leaseJobs', 'listJobs', 'getJob', 'cancelJob', 'renewJob', 'finishJob', 'moveTenant', 'deleteCell',
-  'getTraefikConfig', 'eraseTenant', 'restoreTenant', 'putHold', 'releaseHold', 'putHostname', 'listHostnames', 'deleteHostname', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
+  'getTraefikConfig', 'eraseTenant', 'restoreTenant', 'putHold', 'releaseHold', 'putHostname', 'listHostnames', 'verifyHostname', 'deleteHostname', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
   'createKey', 'getKey', 'listKeys', 'editKey', 'rotateKey', 'deleteKey',
   'signIn', 'getSession', 'listSessions', 'endSession', 'signOut',
   'legacyCreatePlan', 'legacyListPlans', 'legacyGetPlan', 'legacyCreateTenant', 'legacyGetTenant', 'legacyEditTenant', 'legacyEditPlan', 'legacyDeleteTenant', 'legacyDeletePlan',

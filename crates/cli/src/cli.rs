@@ -52,6 +52,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "release",
             "hostnames",
             "hostname:add",
+            "hostname:verify",
             "hostname:delete",
             "settings",
         ],
@@ -454,6 +455,13 @@ pub enum Command {
                       tenants hostname:add --id acme --hostname www.acme.example --kind redirect"
     )]
     HostnameAdd(hostname::AddArgs),
+
+    /// Look up the record that shows a hostname's owner
+    #[command(
+        name = "hostname:verify",
+        after_help = "Example:\n  tenants hostname:verify --id acme --hostname photos.acme.example"
+    )]
+    HostnameVerify(hostname::VerifyArgs),
 
     /// Take a hostname from a tenant
     #[command(

@@ -94,6 +94,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::Release(args) => command::hold::release(args, session, world),
         Command::Hostnames(args) => command::hostname::list(args, session, world),
         Command::HostnameAdd(args) => command::hostname::add(args, session, world),
+        Command::HostnameVerify(args) => command::hostname::verify(args, session, world),
         Command::HostnameDelete(args) => command::hostname::delete(args, session, world),
         Command::Install(args) => command::site::install(args, session, world),
         Command::UserPasswordReset(args) => command::site::reset(args, session, world),

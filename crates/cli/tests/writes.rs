@@ -40,6 +40,10 @@ const WRITES: &[(&[&str], &str)] = &[
         "PUT /_/api/4/tenants/a/hostnames/b.example",
     ),
     (
+        &["hostname:verify", "--id=a", "--hostname=b.example"],
+        "POST /_/api/4/tenants/a/hostnames/b.example/verify",
+    ),
+    (
         &["hostname:delete", "--id=a", "--hostname=b.example"],
         "DELETE /_/api/4/tenants/a/hostnames/b.example",
     ),

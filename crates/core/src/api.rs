@@ -28,6 +28,7 @@ use crate::task::TaskError;
 use crate::task::any::{Order, Task};
 use crate::task::keys::{KeyCreation, KeyDeletion, KeyList};
 use crate::task::prepare::Preparation;
+use crate::task::proofs::Proofs;
 use crate::task::stats::{Refresh, Which};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal, Unauthorized};
@@ -186,6 +187,17 @@ impl Api {
             Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
         let which = Which::Due(config.stats_per_run);
         Ok(Refresh::begin(config, &now, which, SLICE))
+    }
+
+    /// Begins the look-up of the records that show the owners of hostnames, for a host's cron trigger.
+    ///
+    /// # Errors
+    /// If the configuration is invalid, or the clock is outside the years 0000 to 9999.
+    pub fn begin_proofs(&self, unix_seconds: i64) -> Result<Proofs, TaskError> {
+        let config = self.config().map_err(misconfigured)?;
+        let now =
+            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        Ok(Proofs::begin(config, &now))
     }
 
     /// Begins a task of any kind. Its audit entries, if it writes any, have a new request id and no key.

@@ -18,6 +18,7 @@ use crate::value::address::AddressList;
 use crate::value::hostname::{Hostname, ReservedHostnames};
 use crate::value::id::CellId;
 use crate::value::level::Level;
+use crate::value::outbound::OutboundUrl;
 use crate::value::table_name::TablePrefix;
 use crate::wire::variables::Variables;
 
@@ -53,6 +54,8 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_CONSOLE",
     "TENANTS_DEFAULT_CELL",
     "TENANTS_DEVELOPMENT",
+    "TENANTS_DOH_URL",
+    "TENANTS_HOSTNAME_PROOF",
     "TENANTS_IDEMPOTENCY_HOURS",
     "TENANTS_JOB_WAIT_SECONDS",
     "TENANTS_LOG_LEVEL",
@@ -112,13 +115,17 @@ pub(crate) struct Access {
     pub(crate) signature_age_s: u32,
 }
 
-/// Hostnames that no tenant may have.
+/// Hostnames that no tenant may have, and what shows that one is a tenant's.
 #[derive(Debug, Clone)]
 pub(crate) struct Hostnames {
     /// The root's own.
     pub(crate) root: Hostname,
     /// The operator's choice.
     pub(crate) reserved: ReservedHostnames,
+    /// Whether a further hostname is a claim until its owner has shown it.
+    pub(crate) asks_proof: bool,
+    /// The resolver that looks the records up.
+    pub(crate) resolver: Option<OutboundUrl>,
 }
 
 /// Traefik: who may read its configuration, and the settings in it.

@@ -123,6 +123,17 @@ impl TaskEntry {
         }
     }
 
+    /// The entry of the look-up of hostnames' records. `None` if it has nothing to tell.
+    #[must_use]
+    pub fn of_proofs(outcome: Result<Report, TaskError>) -> Option<Self> {
+        let is_silent = |report: &Report| report.counted == 0 && report.failed.is_empty();
+        let is_told = !outcome.as_ref().is_ok_and(is_silent);
+        is_told.then_some(Self {
+            job: "proofs",
+            outcome,
+        })
+    }
+
     /// The level: an error if the run did nothing that it should have done.
     #[must_use]
     pub fn level(&self) -> Level {

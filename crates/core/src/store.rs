@@ -21,6 +21,7 @@ pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod moves;
 pub(crate) mod plans;
+pub(crate) mod proofs;
 pub(crate) mod registry;
 pub(crate) mod routing;
 pub(crate) mod sealed;

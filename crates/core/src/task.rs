@@ -18,6 +18,7 @@ pub mod keys;
 pub mod moves;
 pub mod orphans;
 pub mod prepare;
+pub mod proofs;
 pub mod reseal;
 pub mod restored;
 pub mod stats;

@@ -6,6 +6,7 @@ pub(crate) mod conditional;
 pub(crate) mod content_digest;
 pub(crate) mod cookie;
 pub(crate) mod dialect;
+pub(crate) mod dns;
 pub(crate) mod events;
 pub(crate) mod filter;
 pub mod http;

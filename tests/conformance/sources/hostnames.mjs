@@ -6,7 +6,8 @@ const keyed = (key, options) => ({ ...options, headers: { 'idempotency-key': key
 /** The tag of the tenant's hostnames after the write with this number in the audit log. */
 const tag = (number) => `"0123456789abcdef.${number}-1"`
 const alias = { kind: 'alias' }
-const named = (hostname, kind) => (answer) => ({ ...answer, hostname, kind })
+const members = { claimed_until: null, proof: null, proof_missing_since: null }
+const named = (hostname, kind) => (answer) => ({ ...answer, hostname, kind, ...members })
 const taken = (hostname, holder, method, path, options) =>
   request(`${method} ${path}: ${hostname} is taken`, 409, method, path, { ...options, json: { code: 'conflict', errors: [{ pointer: '/hostname', detail: `\`${hostname}\` is taken`, holder }] } })
 
@@ -34,6 +35,9 @@ export default [
     refuse('an unknown kind and no hostname', 422, 'invalid', 'PUT', '/tenants/acme/hostnames/a..b', { body: { kind: 'copy', x: 1 } }, ['/kind', '/x']),
     refuse('no hostname', 422, 'invalid', 'PUT', '/tenants/acme/hostnames/a..b', { body: alias }, ['/hostname']),
     refuse("the root's own", 422, 'invalid', 'PUT', '/tenants/acme/hostnames/localhost', { body: alias }, ['/hostname']),
+    request('no proof is asked for', 200, 'POST', '/tenants/acme/hostnames/www.acme.example/verify', { json: named('www.acme.example', 'alias') }),
+    refuse('verify what it does not have', 404, 'not_found', 'POST', '/tenants/other/hostnames/www.acme.example/verify'),
+    refuse('a body of verify', 400, 'body_unexpected', 'POST', '/tenants/acme/hostnames/www.acme.example/verify', { body: {} }),
     refuse('an unknown tenant', 404, 'not_found', 'PUT', '/tenants/gone/hostnames/b.example', { body: alias }),
     refuse('a hostname that it does not have', 404, 'not_found', 'DELETE', '/tenants/acme/hostnames/b.example'),
     refuse('its own', 404, 'not_found', 'DELETE', '/tenants/acme/hostnames/acme.example.com'),

@@ -1,4 +1,4 @@
-//! `hostnames`, `hostname:add` and `hostname:delete`: a tenant's hostnames besides its own, through the API.
+//! `hostnames`, `hostname:add`, `hostname:verify` and `hostname:delete`: a tenant's hostnames besides its own, through the API.
 
 use clap::Args;
 use serde::Serialize;
@@ -18,6 +18,8 @@ const KINDS: [&str; 2] = ["alias", "redirect"];
 const COLUMNS: &[(&str, &str)] = &[
     ("HOSTNAME", "/hostname"),
     ("KIND", "/kind"),
+    ("CLAIMED UNTIL", "/claimed_until"),
+    ("PROOF MISSING SINCE", "/proof_missing_since"),
     ("CREATED", "/created_at"),
     ("UPDATED", "/updated_at"),
 ];
@@ -45,6 +47,16 @@ pub struct AddArgs {
 
     #[command(flatten)]
     version: VersionArg,
+
+    #[command(flatten)]
+    trial: TrialArg,
+}
+
+/// The options of `hostname:verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    choice: Choice,
 
     #[command(flatten)]
     trial: TrialArg,
@@ -115,6 +127,20 @@ pub fn add(args: &AddArgs, session: &Session<'_>, world: &mut World<'_>) -> Resu
     let answer = session
         .client(world)?
         .call_if(if_match, Request::Put(&body, None), &path)?;
+    session.show(&answer.body, world)
+}
+
+/// Looks up the record that shows a hostname's owner, and shows the hostname.
+///
+/// # Errors
+/// Fails if the API cannot be reached or refuses the request, or if the record is not there.
+pub fn verify(
+    args: &VerifyArgs,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    let path = args.trial.path(&format!("{}/verify", args.choice.path()));
+    let answer = session.client(world)?.call(Request::Post(b""), &path)?;
     session.show(&answer.body, world)
 }
 

@@ -44,6 +44,7 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::ListHostnames => Ok(hostnames::list(call)),
         Operation::PutHostname => hostnames::put(call),
         Operation::DeleteHostname => hostnames::delete(call),
+        Operation::VerifyHostname => hostnames::verify(call),
         Operation::MoveTenant => cells::move_tenant(call),
         Operation::ListCells => Ok(cells::list(call)),
         Operation::GetCell => Ok(cells::get(call)),

@@ -22,9 +22,13 @@ use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
 use crate::value::hostname::{Hostname, ReservedHostnames};
 use crate::value::id::CellId;
 use crate::value::level::Level;
+use crate::value::outbound::OutboundUrl;
 use crate::value::table_name::TablePrefix;
 use crate::value::text::{quote, traefik_name};
 use crate::wire::variables::Variables;
+
+/// Answers in JSON (<https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/>).
+const DEFAULT_RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 
 /// The tenants that one run of the cron trigger counts. D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is past its time, one to choose tenants, at most two for
 /// each tenant, and one to look up those that could not be counted: 8 + 1 + 2 * 20 + 1 = 50.
@@ -83,6 +87,17 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
                 reserved: self
                     .parsed("TENANTS_RESERVED_HOSTNAMES", ReservedHostnames::parse)
                     .unwrap_or_default(),
+                asks_proof: self
+                    .parsed("TENANTS_HOSTNAME_PROOF", |text| match text {
+                        "none" => Ok(false),
+                        "txt" => Ok(true),
+                        other => Err(format!("expected `none` or `txt`; got {}", quote(other))),
+                    })
+                    .unwrap_or_default(),
+                // The operator's own machine may resolve names.
+                resolver: self
+                    .parsed("TENANTS_DOH_URL", |text| OutboundUrl::parse(text, true))
+                    .or_else(|| OutboundUrl::parse(DEFAULT_RESOLVER, false).ok()),
             },
             console: self.flag("TENANTS_CONSOLE"),
             proxy: self.proxy(),

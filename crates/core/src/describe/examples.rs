@@ -79,7 +79,7 @@ pub(super) fn stats() -> Value {
 pub(super) const MADE: &str = "2026-11-01 09:30:00";
 
 fn hostname(name: &str, kind: &str) -> Value {
-    json!({"hostname": name, "kind": kind, "created_at": MADE, "updated_at": MADE})
+    json!({"hostname": name, "kind": kind, "created_at": MADE, "updated_at": MADE, "claimed_until": null, "proof": null, "proof_missing_since": null})
 }
 
 fn tenant() -> Value {
@@ -276,6 +276,12 @@ fn current(operation: Operation) -> Vec<Example> {
                     "Conflict", 409, "already taken: hostname", "conflict",
                     json!([{"pointer": "/hostname", "detail": "`acme.example.com` is taken", "holder": "acme"}]),
                 )),
+        ],
+        Operation::VerifyHostname => vec![
+            example("unasked", "A hostname for which no proof was asked", 200)
+                .with("id", "acme")
+                .with("hostname", "photos.acme.example")
+                .answer(hostname("photos.acme.example", "alias")),
         ],
         Operation::DeleteHostname => vec![
             example("deleted", "The customer leaves with the domain", 204)

@@ -384,6 +384,14 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             )],
             problems: &[],
         },
+        Operation::VerifyHostname => Told {
+            name: "verifyHostname",
+            tag: "Tenants",
+            summary: "Look up the record that shows a hostname's owner",
+            description: "If it is found, the tenant has the hostname that it has claimed. 409 if it is not found, or if another tenant was sooner. A hostname that the tenant has already stays, and `proof_missing_since` says whether its record is there.",
+            successes: vec![success(200, "Hostname", &[], "The hostname.")],
+            problems: &[Code::Conflict, Code::ProofMissing, Code::LookupFailed],
+        },
         Operation::InstallTenant => Told {
             name: "installTenant",
             tag: "Sites",

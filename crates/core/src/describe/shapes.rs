@@ -295,6 +295,18 @@ pub(super) fn all() -> BTreeMap<String, Value> {
                 ),
                 ("created_at", time()),
                 ("updated_at", time()),
+                (
+                    "claimed_until",
+                    json!({"anyOf": [time(), {"type": "null"}], "description": "When the claim ends unless the owner is shown; `null` if the tenant has the hostname."}),
+                ),
+                (
+                    "proof",
+                    json!({"anyOf": [object([("name", text()), ("type", json!({"const": "TXT"})), ("value", text())]), {"type": "null"}], "description": "The record that shows the owner; `null` if none was asked for."}),
+                ),
+                (
+                    "proof_missing_since",
+                    json!({"anyOf": [time(), {"type": "null"}], "description": "Since when the record of a hostname that the tenant has is not found."}),
+                ),
             ]),
         ),
         ("HostnameList", list("Hostname")),

@@ -145,7 +145,6 @@ pub(crate) enum Next {
         otherwise: Response,
     },
     /// Send a request of the service's own, and go on with its answer.
-    #[allow(dead_code, reason = "no operation sends one yet")]
     Fetch(Box<FetchRequest>, Fetched),
     /// Run another batch. The failure, if there is one, is the first batch's.
     Run(Pending, Option<Failure>),

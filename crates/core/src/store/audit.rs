@@ -420,6 +420,7 @@ mod tests {
                 "tenant.update",
                 "tenant.update",
                 "tenant.update",
+                "tenant.update",
                 "tenant.user_password_reset"
             ]
         );

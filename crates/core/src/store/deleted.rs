@@ -81,7 +81,7 @@ pub(crate) fn restore(writer: &Writer, id: &TenantId, days: u32) -> Batch {
                  EXISTS (SELECT 1 FROM ",
                 names!(),
                 " AS n WHERE EXISTS (SELECT 1 FROM tenants WHERE hostname = n.name) \
-                 OR EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = n.name)), EXISTS (SELECT 1 FROM tenants WHERE external_id = (SELECT external_id FROM deleted_tenants WHERE id = ?6)), \
+                 OR EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = n.name AND claimed_until IS NULL)), EXISTS (SELECT 1 FROM tenants WHERE external_id = (SELECT external_id FROM deleted_tenants WHERE id = ?6)), \
                  EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 \
                  AND (job_id IS NOT NULL OR cell_id IS NOT (SELECT cell_id FROM deleted_tenants WHERE id = ?6))), ?6"
             ),
@@ -89,7 +89,7 @@ pub(crate) fn restore(writer: &Writer, id: &TenantId, days: u32) -> Batch {
                 "id_is_there, ",
                 holder!("id_is_taken", "tenants", "id = ?6"),
                 " AS id_holder, iif(hostname_is_taken, (SELECT json_group_array(json_array(name, holder)) FROM (SELECT n.name, coalesce(\
-                 (SELECT id FROM tenants WHERE hostname = n.name), (SELECT tenant_id FROM tenant_hostnames WHERE hostname = n.name)) AS holder FROM ",
+                 (SELECT id FROM tenants WHERE hostname = n.name), (SELECT tenant_id FROM tenant_hostnames WHERE hostname = n.name AND claimed_until IS NULL)) AS holder FROM ",
                 names!(),
                 " AS n) WHERE holder IS NOT NULL), NULL) AS hostname_holders, ",
                 holder!(

@@ -246,7 +246,7 @@ fn rows(poll: &Poll) -> Sql {
     Sql::new(
         "SELECT g.tenant_id, g.revision, g.is_gone, g.more, t.hostname, t.is_enabled AND t.holds IS NULL AS is_enabled, t.plan_id, t.limits, t.env, p.limits AS plan_limits, \
          p.env AS plan_env, t.created_at, t.updated_at, \
-         (SELECT group_concat(hostname, char(32)) FROM tenant_hostnames WHERE tenant_id = t.id AND kind = ",
+         (SELECT group_concat(hostname, char(32)) FROM tenant_hostnames WHERE tenant_id = t.id AND claimed_until IS NULL AND kind = ",
     )
     .bind(HostnameKind::Alias.as_str())
     .sql(

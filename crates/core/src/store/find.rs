@@ -186,7 +186,7 @@ impl Conditions {
             all.bind(hostname.as_str());
             all.text(" UNION ALL SELECT tenant_id FROM tenant_hostnames WHERE hostname = ");
             all.bind(hostname.as_str());
-            all.text(")");
+            all.text(" AND claimed_until IS NULL)");
         }
         if !ids.is_empty() {
             let ids: Vec<&str> = ids.iter().map(TenantId::as_str).collect();

@@ -53,6 +53,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0025_console_sessions.sql",
     "0026_restore.sql",
     "0027_erase.sql",
+    "0028_hostname_proofs.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -94,6 +94,13 @@ pub enum ApiError {
     SiteExists(Vec<FieldError>),
     /// The tenant is protected from deletion.
     DeletionProtected,
+    /// The record that shows the owner of a hostname is not there.
+    ProofMissing {
+        /// The record's name.
+        record: String,
+    },
+    /// Nobody knows whether the record is there. Holds the reason, for the log.
+    LookupFailed(String),
     /// A cell or a job is in a state that does not allow the request.
     Cell(CellConflict),
     /// The cell could not do the job that the request waited for.

@@ -89,6 +89,7 @@ codes! {
     Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
     SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and `TENANTS_REUSED_ID` is `refuse`.";
     DeletionProtected = 409 "deletion_protected", "Conflict": "The tenant has `deletion_protection`. Set it to `false` first.";
+    ProofMissing = 409 "proof_missing", "Conflict": "The record that shows the owner of the hostname is not there.";
     CellInUse = 409 "cell_in_use", "Conflict": "The cell has tenants, tables of deleted tenants, or unfinished jobs.";
     CellConflict = 409 "cell_conflict", "Conflict": "The tenant's cell or an unfinished job of it does not allow the request.";
     JobUnderWay = 409 "job_under_way", "Conflict": "The tenant has an unfinished job.";
@@ -104,6 +105,7 @@ codes! {
     TooManyRequests = 429 "too_many_requests", "Too Many Requests": "The key sends too many requests. `Retry-After` says when to try again.";
     Internal = 500 "internal", "Internal Server Error": "Something failed in the service. Its log has the cause under the request's id.";
     JobFailed = 502 "job_failed", "Bad Gateway": "The cell could not do the job that the request waited for.";
+    LookupFailed = 503 "lookup_failed", "Service Unavailable": "The resolver did not say whether the record is there. `Retry-After` says when to try again.";
     NotConfigured = 503 "not_configured", "Service Unavailable": "A variable that the operation needs is missing or cannot be read. The log names it.";
     Unavailable = 503 "unavailable", "Service Unavailable": "The database is busy or out of reach. `Retry-After` says when to try again.";
     NotReady = 503 "not_ready", "Service Unavailable": "The database failed, or lacks a migration.";
@@ -133,6 +135,8 @@ impl ApiError {
             Self::Conflict(_) | Self::AlreadyInstalled => Code::Conflict,
             Self::SiteExists(_) => Code::SiteExists,
             Self::DeletionProtected => Code::DeletionProtected,
+            Self::ProofMissing { .. } => Code::ProofMissing,
+            Self::LookupFailed(_) => Code::LookupFailed,
             Self::Cell(conflict) => conflict.code(),
             Self::CursorGone => Code::CursorGone,
             Self::JobFailed { .. } => Code::JobFailed,
@@ -219,6 +223,10 @@ impl ApiError {
             Self::AlreadyInstalled => "the tenant is installed already".into(),
             Self::SiteExists(_) => "a deleted tenant with this id has left its tables".into(),
             Self::DeletionProtected => "the tenant is protected from deletion".into(),
+            Self::ProofMissing { record } => {
+                format!("there is no TXT record {} with the value of the proof", quote(record)).into()
+            }
+            Self::LookupFailed(_) => "the record could not be looked up; try again in a moment".into(),
             Self::Cell(conflict) => conflict.detail().into(),
             Self::CursorGone => {
                 "the cursor is of another time of the database; begin again without one".into()
@@ -249,6 +257,9 @@ impl ApiError {
             Self::Unauthorized(why) | Self::NotSignedIn { why, .. } => Some(why.cause()),
             Self::NotConfigured { variable } => Some(format!("{variable} is not configured")),
             Self::Misconfigured { detail } => Some(detail.clone()),
+            Self::LookupFailed(reason) => {
+                Some(format!("the record could not be looked up: {reason}"))
+            }
             Self::Unavailable(reason) => Some(format!("the database is unavailable: {reason}")),
             Self::WriteLost(reasons) => Some(reasons.clone()),
             Self::NotReady(why) => Some(why.cause()),
@@ -279,6 +290,7 @@ impl ApiError {
             | Self::AlreadyInstalled
             | Self::SiteExists(_)
             | Self::DeletionProtected
+            | Self::ProofMissing { .. }
             | Self::Cell(_)
             | Self::CursorGone => None,
         }
@@ -316,7 +328,7 @@ impl ApiError {
             }
             // RFC 9110 §15.5.16 asks for it in the response to an unsupported coding.
             Self::ContentEncoding { .. } => response.with("accept-encoding", "identity"),
-            Self::Unavailable(_) | Self::WriteLost(_) => {
+            Self::Unavailable(_) | Self::WriteLost(_) | Self::LookupFailed(_) => {
                 response.with("retry-after", RETRY_AFTER_SECONDS)
             }
             Self::TooManyRequests => response.with("retry-after", LIMIT_SECONDS),

@@ -92,6 +92,7 @@ pub(crate) enum Operation {
     DeleteHostname,
     RestoreTenant,
     EraseTenant,
+    VerifyHostname,
     MoveTenant,
     ListCells,
     GetCell,
@@ -172,6 +173,7 @@ impl Operation {
             | Self::ListJobs
             | Self::GetJob
             | Self::RenewJob
+            | Self::VerifyHostname
             | Self::ListAudit
             | Self::ListEvents
             | Self::SignIn
@@ -255,6 +257,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/tenants/{id}/hostnames", CURRENT, Operation::ListHostnames, Needs::TENANTS_READ, BodyRule::Ignored),
     route(Method::Put, "/tenants/{id}/hostnames/{hostname}", CURRENT, Operation::PutHostname, Needs::TENANTS_WRITE, BodyRule::Required),
     route(Method::Delete, "/tenants/{id}/hostnames/{hostname}", CURRENT, Operation::DeleteHostname, Needs::TENANTS_WRITE, BodyRule::Refused),
+    route(Method::Post, "/tenants/{id}/hostnames/{hostname}/verify", CURRENT, Operation::VerifyHostname, Needs::TENANTS_WRITE, BodyRule::Refused),
     route(Method::Post, "/tenants/{id}/move", CURRENT, Operation::MoveTenant, Needs::SITES, BodyRule::Required),
     route(Method::Get, "/cells", CURRENT, Operation::ListCells, Needs::CELLS, BodyRule::Ignored),
     route(Method::Get, "/cells/{id}", CURRENT, Operation::GetCell, Needs::CELLS, BodyRule::Ignored),
@@ -472,6 +475,11 @@ mod tests {
             (
                 "/tenants/a/hostnames/a.example",
                 "/tenants/{id}/hostnames/{hostname}",
+                "a",
+            ),
+            (
+                "/tenants/a/hostnames/a.example/verify",
+                "/tenants/{id}/hostnames/{hostname}/verify",
                 "a",
             ),
             ("/tenants/install", "/tenants/{id}", "install"),

@@ -41,7 +41,7 @@ pub(crate) fn requests_of_hostnames() -> Vec<(&'static str, Ask, &'static [&'sta
                 "SCAN chunk LEFT-JOIN",
                 "SCAN cells",
                 "SCAN tenants USING INDEX tenants_held",
-                "SCAN f",
+                "SCAN f USING INDEX tenant_hostnames_taken",
                 "USE TEMP B-TREE FOR GROUP BY",
             ],
         ),
@@ -111,7 +111,7 @@ fn a_tenant_has_further_hostnames_until_they_are_taken_from_it() {
     host.now += 1;
     let got = host.expect(201, &add("A", "Www.A.example", REDIRECT));
     let (first, second) = ("2026-08-18 23:16:58", "2026-08-18 23:16:59");
-    let expected = json!({"hostname": "www.a.example", "kind": "redirect", "created_at": first, "updated_at": first});
+    let expected = json!({"hostname": "www.a.example", "kind": "redirect", "created_at": first, "updated_at": first, "claimed_until": null, "proof": null, "proof_missing_since": null});
     assert_eq!(got.json(), expected);
     let after = host.expect(200, &get("/tenants/a/hostnames"));
     assert_eq!(after.json(), json!([expected]));
@@ -124,7 +124,7 @@ fn a_tenant_has_further_hostnames_until_they_are_taken_from_it() {
 
     host.now += 1;
     let got = host.expect(200, &add("a", "www.a.example", ALIAS));
-    let expected = json!({"hostname": "www.a.example", "kind": "alias", "created_at": first, "updated_at": second});
+    let expected = json!({"hostname": "www.a.example", "kind": "alias", "created_at": first, "updated_at": second, "claimed_until": null, "proof": null, "proof_missing_since": null});
     assert_eq!(got.json(), expected);
     host.expect(201, &add("a", "a.a.example", ALIAS));
     assert_eq!(

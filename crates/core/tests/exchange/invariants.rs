@@ -171,6 +171,7 @@ fn of_problem(json: &Json, status: u16, request_id: &str, installed: bool, legac
         "job_not_waiting",
         "job_under_way",
         "lease_lost",
+        "proof_missing",
         // An `Idempotency-Key` is no field of the body, and no parameter.
         "idempotency_key_reused",
     ];
@@ -228,6 +229,7 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
         "/cells/{id}/stats",
         "/cells/{id}/jobs/lease",
         "/jobs/{id}/renew",
+        "/tenants/{id}/hostnames/{hostname}/verify",
     ];
     let is_silent = got.log.route.is_some_and(|route| silent.contains(&route));
     let writes = matches!(ask.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE");

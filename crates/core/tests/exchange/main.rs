@@ -34,6 +34,7 @@ mod finding;
 mod health;
 mod holds;
 mod host;
+mod hostname_proofs;
 mod hostnames;
 mod idempotency;
 mod idempotency_jobs;

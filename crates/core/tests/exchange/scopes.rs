@@ -75,6 +75,9 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("DELETE", "/_/api/4/tenants/{id}/hostnames/{hostname}") => {
             delete("/tenants/on-eu/hostnames/alias.example")
         }
+        ("POST", "/_/api/4/tenants/{id}/hostnames/{hostname}/verify") => {
+            post("/tenants/on-eu/hostnames/alias.example/verify", "")
+        }
         ("POST", "/_/api/4/tenants/{id}/move") => {
             post("/tenants/on-eu/move", r#"{"cell_id":"us"}"#)
         }

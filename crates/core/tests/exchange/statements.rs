@@ -23,6 +23,7 @@ use crate::ask::{
 };
 use crate::cells_statements::{add_cells, requests_of_cells};
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
+use crate::hostname_proofs::groups_of_proofs;
 use crate::hostnames::{add_hostname, requests_of_hostnames};
 use crate::put_statements::requests_of_puts;
 use crate::query_plans::{creates_or_drops, plan, walks};
@@ -615,6 +616,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     let slice = [&count[..], &["USE TEMP B-TREE FOR ORDER BY"]].concat();
     let reseal = Group::of_task("the encryption under a new key", &mut host, reseal);
     groups.push((reseal, set(&slice)));
+    groups.extend(groups_of_proofs());
     groups.extend(groups_of_sites());
     groups.extend(groups_of_sessions());
     groups

@@ -24,6 +24,9 @@ const SELECT: &str = "SELECT group_concat(h.route, char(10)) AS hostnames FROM (
 /// A table of one row, or of none if the reader may not read, comes before.
 const ROWS: &str = " AS k CROSS JOIN tenant_hostnames AS f";
 
+/// A claim is not routed.
+const PROVEN: &str = " WHERE f.claimed_until IS NULL";
+
 const GROUPS: &str = ") AS h GROUP BY h.part";
 
 /// Reads the hostnames of all tenants.
@@ -32,7 +35,7 @@ pub(super) fn all(reader: &ProxyReader) -> Sql {
         ProxyReader::Developer => Sql::new(SELECT).sql("(SELECT 1)"),
         ProxyReader::Holder(holder) => standing::statement(holder, SELECT).sql(allowed_caller!()),
     };
-    sql.sql(ROWS).sql(GROUPS)
+    sql.sql(ROWS).sql(PROVEN).sql(GROUPS)
 }
 
 /// Reads the hostnames of the tenants of a cell.
@@ -47,6 +50,7 @@ pub(super) fn of_cell(reader: &ProxyReader, cell: &CellId) -> Sql {
     sql.sql(ROWS)
         .sql(" CROSS JOIN tenants AS t ON t.id = f.tenant_id AND t.cell_id = ")
         .bind(cell.as_str())
+        .sql(PROVEN)
         .sql(GROUPS)
 }
 
