@@ -44,7 +44,8 @@ test('no file names a path of the machine on which it was written', () => {
 });
 
 test('no file has more than 800 lines', () => {
-  const isMade = (path) => path === 'docs/openapi.json';
+  // Tests write these.
+  const isMade = (path) => ['docs/openapi.json', 'crates/core/tests/exchange/statements.sql'].includes(path);
   const long = texts.filter((path) => !isLock(path) && !isMade(path) && !path.startsWith('tests/vectors/')).filter((path) => read(path).split('\n').length > 801);
   assert.deepEqual(long, []);
 });
