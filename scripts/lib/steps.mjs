@@ -63,7 +63,7 @@ export const steps = [
   {
     name: 'e2e',
     about: 'the built Worker in workerd, over HTTP',
-    helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl', 'python3-venv'],
+    helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl', 'python3-venv', 'dnsmasq'],
     run: () => nodeTests('tests/e2e', () => true),
   },
   {

@@ -6,11 +6,11 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { quiet, say } from './run.mjs';
 
-/** Maps a program or library to its Debian packages. Those of the two servers start no service. */
+/** Maps a program or library to its Debian packages. Those of the servers start no service. */
 const packages = {
   chromium: 'chromium', chromedriver: 'chromium-driver', curl: 'curl', openssl: 'openssl', php: 'php-cli', phpseclib3: 'php-phpseclib3',
   'php-redis': 'php-redis', 'php-mysql': 'php-mysql', 'redis-server': 'redis-tools', mariadbd: 'mariadb-server-core mariadb-client-core',
-  'ssh-keygen': 'openssh-client', fish: 'fish', zsh: 'zsh', 'python3-venv': 'python3-venv',
+  'ssh-keygen': 'openssh-client', fish: 'fish', dnsmasq: 'dnsmasq-base', zsh: 'zsh', 'python3-venv': 'python3-venv',
 };
 
 /** Maps a PHP library to one of its files, relative to PHP's include path. */
@@ -58,7 +58,7 @@ function isThere(name) {
  */
 export function programPath(name) {
   const others = { chromium: ['chromium-browser', 'google-chrome', 'google-chrome-stable'], 'redis-server': ['redis-check-rdb'] }[name] ?? [];
-  const servers = name === 'mariadbd' ? ['/usr/sbin'] : [];
+  const servers = ['mariadbd', 'dnsmasq'].includes(name) ? ['/usr/sbin'] : [];
   for (const candidate of [name, ...others]) {
     for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...servers]) {
       const path = join(folder, candidate);

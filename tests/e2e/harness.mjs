@@ -26,7 +26,7 @@ export const LEGACY = '/api/4/_'
 export const BODY_LIMIT = 64 * 1024
 export const TIME = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
 /** The codes of a 409 that is about a cell or a job, and not about a field. */
-const OF_CELLS = ['deletion_protected', 'agent_conflict', 'cell_conflict', 'cell_in_use', 'job_not_waiting', 'job_under_way', 'lease_lost']
+const OF_CELLS = ['deletion_protected', 'agent_conflict', 'cell_conflict', 'cell_in_use', 'job_not_waiting', 'job_under_way', 'lease_lost', 'proof_missing']
 export const NO_STATS = {
   tags: 0, files: 0, pages: 0, users: 0, admins: 0, albums: 0, managers: 0, storages: 0, cron_time: 0, categories: 0,
   file_likes: 0, file_views: 0, album_likes: 0, album_views: 0, storage_used: 0, login_providers: 0,
