@@ -88,9 +88,21 @@ fn life(n: usize, has_site: bool) -> Vec<(u16, i64, Ask)> {
             1,
             patch(&reset, r#"{"username":"Admin","password":"hidden two"}"#),
         ));
-        life.push((204, 1, delete_with_tables(&format!("T{n}"))));
-    } else {
-        life.push((204, 1, delete(&tenant)));
+    }
+    let hold = format!("{tenant}/holds/abuse");
+    life.extend([
+        (204, 1, put(&hold, r#"{"reason":"r"}"#)),
+        (204, 0, put(&hold, r#"{"reason":"r"}"#)),
+        (204, 1, delete(&hold)),
+        (204, 1, delete(&tenant)),
+        (200, 1, post(&format!("{tenant}/restore"), "")),
+    ]);
+    // A tenant ends in one of four ways.
+    let erase = || (200, 1, post(&format!("{tenant}/erase"), ""));
+    match (has_site, n % 2) {
+        (_, 1) => life.push(erase()),
+        (true, _) => life.push((204, 1, delete_with_tables(&format!("T{n}")))),
+        (false, _) => life.extend([(204, 1, delete(&tenant)), erase()]),
     }
     life.push((204, 1, delete(&plan)));
     life
