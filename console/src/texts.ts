@@ -189,7 +189,9 @@ export const t = {
     kind: 'Kind',
     kinds: { primary: 'its own', alias: 'alias', redirect: 'redirect' },
     proof: 'Its owner adds this TXT record to show that the name is theirs:',
-    verify: 'Verify now',
+    verify: 'Verify',
+    claimed: 'claimed, not routed yet',
+    missing: 'its record is gone',
   },
   plans: {
     title: 'Plans',

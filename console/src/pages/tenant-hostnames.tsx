@@ -13,10 +13,12 @@ import { t } from '../texts'
 
 interface Hostname {
   hostname: string
-  kind: 'primary' | 'alias' | 'redirect'
-  state?: string
-  verified_at?: string | null
-  proof?: { name: string; type?: string; value: string } | null
+  kind: 'alias' | 'redirect'
+  /** Until when it is only claimed. */
+  claimed_until?: string | null
+  proof?: { name: string; type: string; value: string } | null
+  /** Since when the record of one that was proven is gone. */
+  proof_missing_since?: string | null
 }
 
 export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
@@ -69,12 +71,18 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
                   <tr>
                     <th scope="row">
                       <code>{name.hostname}</code>
-                      <Show when={name.proof}>{(proof) => <><p class="help">{t.hostnames.proof}</p><Copyable label={proof().name} value={proof().value} /></>}</Show>
+                      <Show when={name.claimed_until || name.proof_missing_since ? name.proof : undefined}>{(proof) => <><p class="help">{t.hostnames.proof}</p><Copyable label={`${proof().name} ${proof().type}`} value={proof().value} /></>}</Show>
                     </th>
-                    <td><Badge>{t.hostnames.kinds[name.kind] ?? name.kind}</Badge> <Show when={name.state}>{(state) => <Badge tone={state() === 'proven' || state() === 'verified' ? 'good' : 'warn'}>{state()}</Badge>}</Show></td>
+                    <td>
+                      <span class="badges">
+                        <Badge>{t.hostnames.kinds[name.kind] ?? name.kind}</Badge>
+                        <Show when={name.claimed_until}>{(until) => <Badge tone="warn" title={`${until()} UTC`}>{t.hostnames.claimed}</Badge>}</Show>
+                        <Show when={name.proof_missing_since}>{(since) => <Badge tone="bad" title={`${since()} UTC`}>{t.hostnames.missing}</Badge>}</Show>
+                      </span>
+                    </td>
                     <td class="row-actions">
                       <Show when={can('tenants:write')}>
-                        <Show when={name.proof}><Button onClick={() => verify(name.hostname)}>{t.hostnames.verify}</Button></Show>
+                        <Show when={name.claimed_until}><Button aria-label={`${t.hostnames.verify} ${name.hostname}`} onClick={() => verify(name.hostname)}>{t.hostnames.verify}</Button></Show>
                         <Button aria-label={`${t.delete} ${name.hostname}`} onClick={() => remove(name.hostname)}>{t.delete}</Button>
                       </Show>
                     </td>
