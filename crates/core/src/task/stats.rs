@@ -81,6 +81,8 @@ pub struct Refresh {
     batch: Batch,
     /// The batch of the work that is not due each minute, which ends with the choice.
     due: Option<Batch>,
+    /// Whether that batch comes after another one.
+    is_paced: bool,
     stage: Stage,
     current: Vec<TenantId>,
     /// The tenants to count in slices.
@@ -147,13 +149,12 @@ impl Refresh {
                     work::sweep(at),
                     work::give_back(at),
                 ];
-                let of_databases = prefix.is_apart();
-                let of_databases =
-                    of_databases.then(|| [moves::take_up(now), databases::cut_off(now)]);
                 let mut all = Vec::from(sweeps);
                 all.extend(feed::prune(at));
                 all.extend(entries);
-                all.extend(of_databases.into_iter().flatten());
+                if !is_paced {
+                    all.extend(of_databases(&prefix, now));
+                }
                 all.push(choice);
                 Batch::of(all)
             }
@@ -165,7 +166,8 @@ impl Refresh {
             batch
         };
         let (stage, batch, due) = if is_paced {
-            let first = Batch::one(ends::carry_out(now, config.site.restore_days));
+            let first = [ends::carry_out(now, config.site.restore_days)];
+            let first = Batch::of(first.into_iter().chain(of_databases(&prefix, now)));
             (Stage::CarryingOut, first, Some(batch))
         } else {
             (Stage::Choosing, batch, None)
@@ -177,6 +179,7 @@ impl Refresh {
             slice: usize::try_from(slice.max(1)).unwrap_or(usize::MAX),
             batch,
             due,
+            is_paced,
             stage,
             current: Vec::new(),
             small: Vec::new(),
@@ -234,22 +237,31 @@ impl Refresh {
                 Err(reason) => self.report.failed.push(Failed { tenant: id, reason }),
             }
         }
-        if self.prefix.is_apart() && matches!(self.which, Which::Oldest(_)) {
-            for row in results.last_rows()? {
-                let (tenant, number) = databases::read_cut_off(row)?;
-                match TenantId::parse(&tenant) {
-                    Ok(id) => self.condemned.push((id, number)),
-                    Err(reason) => self.report.failed.push(Failed { tenant, reason }),
-                }
+        if !self.is_paced && matches!(self.which, Which::Oldest(_)) {
+            self.take_databases(results)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the writes of sites' databases that were cut off, and the site to move.
+    fn take_databases(&mut self, results: &mut Results) -> Result<(), ApiError> {
+        if !self.prefix.is_apart() {
+            return Ok(());
+        }
+        for row in results.last_rows()? {
+            let (tenant, number) = databases::read_cut_off(row)?;
+            match TenantId::parse(&tenant) {
+                Ok(id) => self.condemned.push((id, number)),
+                Err(reason) => self.report.failed.push(Failed { tenant, reason }),
             }
-            for row in results.last_rows()? {
-                match Moves::begin(row, &self.prefix, &self.now) {
-                    Ok(moves) => self.moves = Some(moves),
-                    Err(error) => self.report.failed.push(Failed {
-                        tenant: "a site to move".into(),
-                        reason: TaskError::from(error).to_string(),
-                    }),
-                }
+        }
+        for row in results.last_rows()? {
+            match Moves::begin(row, &self.prefix, &self.now) {
+                Ok(moves) => self.moves = Some(moves),
+                Err(error) => self.report.failed.push(Failed {
+                    tenant: "a site to move".into(),
+                    reason: TaskError::from(error).to_string(),
+                }),
             }
         }
         Ok(())
@@ -421,15 +433,17 @@ impl Machine for Refresh {
     fn resume(mut self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
         let taken = match self.stage {
             Stage::CarryingOut => {
-                let is_due = results(outcome, &self.batch)
-                    .and_then(|mut results| ends::is_due(&mut results));
+                let is_due = results(outcome, &self.batch).and_then(|mut results| {
+                    self.take_databases(&mut results)?;
+                    ends::is_due(&mut results)
+                });
                 return match (is_due, self.due.take()) {
                     (Ok(true), Some(batch)) => {
                         self.stage = Stage::Choosing;
                         self.batch = batch;
                         Step::Run(self)
                     }
-                    (Ok(_), _) => Step::Done(Ok(self.report)),
+                    (Ok(_), _) => self.next(),
                     (Err(error), _) => Step::Done(Err(error.into())),
                 };
             }
@@ -460,6 +474,13 @@ impl Machine for Refresh {
             Err(error) => Step::Done(Err(error.into())),
         }
     }
+}
+
+/// The statements that find the site to move and the writes of sites' databases that were cut off, if sites have databases.
+fn of_databases(prefix: &TablePrefix, now: &Timestamp) -> impl Iterator<Item = Sql> {
+    let found = prefix.is_apart();
+    let found = found.then(|| [moves::take_up(now), databases::cut_off(now)]);
+    found.into_iter().flatten()
 }
 
 const NO_TENANT: ApiError = ApiError::NotFound { what: "tenant" };

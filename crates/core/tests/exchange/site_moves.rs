@@ -535,3 +535,26 @@ fn a_copy_that_differs_never_comes_into_force() {
     assert!(reason.contains("rows that the old one lacks"), "{reason}");
     assert_in_force(&mut host, &before);
 }
+
+#[test]
+fn a_move_goes_on_each_minute_though_the_statistics_wait() {
+    let mut host = older_site(3);
+    for is_ordered in [false, true] {
+        if is_ordered {
+            order(&mut host, true).unwrap();
+        }
+        host.now += 60;
+        let now = Timestamp::from_unix(host.now).unwrap();
+        let mut task = Refresh::begin(host.api.config().unwrap(), &now, Which::Due(9), 1);
+        let report = loop {
+            let rows = host.run(task.batch());
+            match host.resume(task, rows).unwrap() {
+                TaskStep::Run(next) => task = next,
+                TaskStep::Done(report) => break report,
+            }
+        };
+        assert_eq!(report.counted, u64::from(!is_ordered));
+        assert_eq!(report.failed, []);
+    }
+    assert_eq!(place(&mut host).unwrap(), Place::Database);
+}
