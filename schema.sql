@@ -522,3 +522,58 @@ CREATE TRIGGER console_sessions_swept AFTER UPDATE OF swept_at ON registry
 BEGIN
   DELETE FROM console_sessions WHERE id IN (SELECT id FROM console_sessions WHERE expires_at <= NEW.swept_at ORDER BY expires_at LIMIT 500);
 END;
+
+-- Webhooks: receivers of events. The events themselves are entries of the audit log.
+CREATE TABLE webhooks (
+  id TEXT NOT NULL PRIMARY KEY,    -- 32 hexadecimal digits
+  url TEXT NOT NULL,
+  types TEXT NOT NULL,             -- JSON list of types of events and of families such as "tenant.*" (empty: all)
+  description TEXT,
+  is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1)),
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  -- audit_log.id of the last entry that was looked at. What the receiver has not accepted up to there is in `webhook_behind`.
+  cursor INTEGER NOT NULL,
+  failing_since TEXT,              -- the first refusal since the receiver accepted anything (NULL: none)
+  lease TEXT,                      -- random, of the run that sends now (NULL: none does)
+  lease_until TEXT,                -- another run may begin then
+  served_at TEXT                   -- the beginning of the last run
+) STRICT;
+CREATE UNIQUE INDEX webhooks_by_lease ON webhooks (lease) WHERE lease IS NOT NULL;
+
+-- The secrets that sign, the newest one and the one before it while that is still valid.
+CREATE TABLE webhook_secrets (
+  id TEXT NOT NULL PRIMARY KEY,    -- 32 hexadecimal digits
+  webhook_id TEXT NOT NULL,        -- webhooks.id
+  secret TEXT NOT NULL,            -- encrypted "whsec_…"
+  valid_until TEXT                 -- NULL: the newest one
+) STRICT;
+CREATE INDEX webhook_secrets_by_webhook ON webhook_secrets (webhook_id);
+
+-- The subjects with an event that a receiver has not accepted yet, the oldest such event of each. Later events of the subject wait for it.
+CREATE TABLE webhook_behind (
+  webhook_id TEXT NOT NULL,
+  subject_type TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  entry_id INTEGER NOT NULL,       -- audit_log.id
+  attempts INTEGER NOT NULL,
+  next_at TEXT NOT NULL,           -- when to try again
+  PRIMARY KEY (webhook_id, subject_type, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX webhook_behind_due ON webhook_behind (webhook_id, next_at);
+
+-- Each attempt of the last 30 days.
+CREATE TABLE webhook_deliveries (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  webhook_id TEXT NOT NULL,
+  entry_id INTEGER NOT NULL,       -- audit_log.id
+  type TEXT NOT NULL,              -- of the event
+  subject TEXT NOT NULL,
+  at TEXT NOT NULL,
+  outcome INTEGER NOT NULL CHECK (outcome IN (0, 1, 2)), -- 0: refused, 1: accepted, 2: refused and given up
+  status INTEGER,                  -- of the answer (NULL: there was none)
+  milliseconds INTEGER NOT NULL,
+  answer TEXT NOT NULL             -- the beginning of the answer, or why there was none
+) STRICT;
+CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id, id);
+CREATE INDEX webhook_deliveries_given_up ON webhook_deliveries (id) WHERE outcome = 2;

@@ -575,4 +575,107 @@ BEGIN
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE console_sessions SET ended_at = NEW.now WHERE id = NEW.id;
+-- Webhooks. `has_room`: there are not too many of them. `sealed` is the encrypted secret. A new one begins after its own creation.
+CREATE VIEW create_webhook (
+  key_id, request_id, now, key_stands, has_room, id, url, types, description, secret_id, sealed, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER create_webhook_done INSTEAD OF INSERT ON create_webhook
+WHEN NEW.key_stands AND NEW.has_room AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'webhook.create', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO webhooks (id, url, types, description, is_enabled, created_at, updated_at, cursor)
+    VALUES (NEW.id, NEW.url, NEW.types, NEW.description, 1, NEW.now, NEW.now, last_insert_rowid());
+  INSERT INTO webhook_secrets (id, webhook_id, secret) VALUES (NEW.secret_id, NEW.id, NEW.sealed);
+END;
+
+-- `url`, `types` and `is_enabled` keep their value if they are NULL. One that is enabled again begins with what comes from now on (`from_now`), or sends
+-- all that it has not sent.
+CREATE VIEW edit_webhook (
+  key_id, request_id, now, key_stands, id_is_there, id, url, types, sets_description, description, is_enabled, from_now, token, is_done,
+  idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER edit_webhook_done INSTEAD OF INSERT ON edit_webhook
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
+    SELECT NEW.key_id, 'webhook.update', NEW.id, NEW.request_id, NEW.now, NEW.token, trim(
+      iif(NEW.url <> url, ' url', '') || iif(NEW.types <> types, ' types', '')
+      || iif(NEW.sets_description AND NEW.description IS NOT description, ' description', '')
+      || iif(NEW.is_enabled <> is_enabled, ' is_enabled', '')) FROM webhooks WHERE id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM webhook_behind WHERE webhook_id = NEW.id AND NEW.is_enabled = 1 AND NEW.from_now = 1
+    AND (SELECT is_enabled FROM webhooks WHERE id = NEW.id) = 0;
+  UPDATE webhook_behind SET attempts = 0, next_at = NEW.now WHERE webhook_id = NEW.id AND NEW.is_enabled = 1
+    AND (SELECT is_enabled FROM webhooks WHERE id = NEW.id) = 0;
+  UPDATE webhooks SET
+    url = coalesce(NEW.url, url),
+    types = coalesce(NEW.types, types),
+    description = iif(NEW.sets_description, NEW.description, description),
+    cursor = iif(NEW.is_enabled = 1 AND is_enabled = 0 AND NEW.from_now = 1, last_insert_rowid(), cursor),
+    failing_since = iif(NEW.is_enabled = 1 AND is_enabled = 0, NULL, failing_since),
+    is_enabled = coalesce(NEW.is_enabled, is_enabled),
+    updated_at = NEW.now
+    WHERE id = NEW.id;
+END;
+
+-- Its deliveries stay until they are 30 days old.
+CREATE VIEW delete_webhook (
+  key_id, request_id, now, key_stands, id_is_there, id, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER delete_webhook_done INSTEAD OF INSERT ON delete_webhook
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'webhook.delete', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM webhook_secrets WHERE webhook_id = NEW.id;
+  DELETE FROM webhook_behind WHERE webhook_id = NEW.id;
+  DELETE FROM webhooks WHERE id = NEW.id;
+END;
+
+-- Gives a webhook another secret. The one before signs as well until `previous_until`, but no earlier one.
+CREATE VIEW rotate_webhook (
+  key_id, request_id, now, key_stands, id_is_there, id, secret_id, sealed, previous_until, token, is_done, idempotency_key, fingerprint,
+  remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER rotate_webhook_done INSTEAD OF INSERT ON rotate_webhook
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'webhook.rotate', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  DELETE FROM webhook_secrets WHERE webhook_id = NEW.id AND (valid_until IS NOT NULL OR NEW.previous_until IS NULL);
+  UPDATE webhook_secrets SET valid_until = NEW.previous_until WHERE webhook_id = NEW.id;
+  INSERT INTO webhook_secrets (id, webhook_id, secret) VALUES (NEW.secret_id, NEW.id, NEW.sealed);
+END;
+
+-- Sends an event again, and after it the later ones of its subject. An event that no run has come to is sent anyway.
+CREATE VIEW retry_webhook (
+  key_id, request_id, now, key_stands, id_is_there, event_is_there, id, entry_id, token, is_done, idempotency_key, fingerprint, remembered_until,
+  answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TRIGGER retry_webhook_done INSTEAD OF INSERT ON retry_webhook
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.event_is_there AND NEW.is_done IS NOT 1
+BEGIN
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
+    VALUES (NEW.key_id, 'webhook.retry', NEW.id, NEW.request_id, NEW.now, NEW.token);
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT INTO webhook_behind (webhook_id, subject_type, subject, entry_id, attempts, next_at)
+    SELECT w.id, substr(a.action, 1, instr(a.action, '.') - 1), a.subject, a.id, 0, NEW.now FROM webhooks AS w, audit_log AS a
+    WHERE w.id = NEW.id AND a.id = NEW.entry_id AND a.id <= w.cursor
+    ON CONFLICT (webhook_id, subject_type, subject) DO UPDATE SET attempts = iif(entry_id = min(entry_id, excluded.entry_id), attempts, 0),
+      entry_id = min(entry_id, excluded.entry_id), next_at = excluded.next_at;
 END;

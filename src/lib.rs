@@ -19,9 +19,11 @@ mod response;
 pub mod running;
 pub mod sites;
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use tenants_core::log::{Level, LogEntry, TaskEntry};
+use tenants_core::log::{DeliveryEntry, Level, LogEntry, TaskEntry};
+use tenants_core::task::deliver::Delivery;
 use tenants_core::{Api, Context, Effect, Machine, Outcome, Step};
 use worker::{
     Context as FetchContext, Delay, Env, ScheduleContext, ScheduledEvent, event, web_sys,
@@ -73,6 +75,12 @@ async fn respond(
     } else {
         admission.refused()
     };
+    if let Some(delivery) =
+        api.delivery_after(&answer.log, Clock::start().unix_seconds(), &mut HostRandom)
+    {
+        let (api, database) = (Rc::clone(&api), Database::of(env));
+        ctx.wait_until(async move { deliver(&api, delivery, &database).await });
+    }
     if let Some(batch) = answer.afterwards.take() {
         let database = Database::of(env);
         ctx.wait_until(async move {
@@ -127,24 +135,59 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
     }
 }
 
-/// Handles the cron trigger: carries out what is past its time, and counts the statistics of some tenants.
+/// Handles the cron trigger: carries out what is past its time, and counts the statistics of some tenants, or sends the events that webhooks wait for.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
-    running::attributed(env.as_ref(), count_statistics(&env)).await;
+    let work = async {
+        // On the free plan, a run that counts may need all queries of a call.
+        if !count_statistics(&env).await {
+            send_events(&env).await;
+        }
+    };
+    running::attributed(env.as_ref(), work).await;
     running::attributed(env.as_ref(), look_up_proofs(&env)).await;
 }
 
-async fn count_statistics(env: &Env) {
+async fn send_events(env: &Env) {
+    let api = env::api(env);
+    match api.begin_delivery(Clock::start().unix_seconds(), &mut HostRandom) {
+        Ok(delivery) => deliver(&api, delivery, &Database::of(env)).await,
+        Err(error) => write_delivery(&api, Clock::start(), &DeliveryEntry::new(Err(error))),
+    }
+}
+
+/// Runs a delivery of events to its end.
+async fn deliver(api: &Api, delivery: Delivery, database: &Database) {
+    let clock = Clock::start();
+    let outcome = drive(Step::Run(delivery), database).await;
+    if let Ok(report) = &outcome {
+        api.delivered(report, clock.unix_seconds());
+    }
+    write_delivery(api, clock, &DeliveryEntry::new(outcome));
+}
+
+fn write_delivery(api: &Api, clock: Clock, entry: &DeliveryEntry) {
+    if !entry.is_silent() && api.logs(entry.level()) {
+        log::write(entry.level(), &entry.line(clock.elapsed_ms()));
+    }
+}
+
+/// Returns whether it counted.
+async fn count_statistics(env: &Env) -> bool {
     let clock = Clock::start();
     let api = env::api(env);
     let outcome = match api.begin_stats(clock.unix_seconds()) {
         Ok(refresh) => drive(Step::Run(refresh), &Database::of(env)).await,
         Err(error) => Err(error),
     };
+    let counted = outcome
+        .as_ref()
+        .is_ok_and(|report| report.counted > 0 || !report.failed.is_empty());
     let entry = TaskEntry::of_stats(outcome);
     if api.logs(entry.level()) {
         log::write(entry.level(), &entry.line(clock.elapsed_ms()));
     }
+    counted
 }
 
 /// Looks up the records that show the owners of hostnames.

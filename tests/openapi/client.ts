@@ -129,6 +129,18 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   done(await client.DELETE('/_/console/sessions/{id}', { params: { path: { id: session.id } } }))
   done(await client.DELETE('/_/console/session'))
 
+  const hook = ok(await client.POST('/_/api/4/webhooks', { body: { url: 'https://hooks.example.com/', types: ['tenant.*'] } }))
+  const ofHook = { params: { path: { id: hook.id } } }
+  expect(hook.secret.startsWith('whsec_') && ok(await client.GET('/_/api/4/webhooks')).some(({ id }) => id === hook.id), 'the webhook')
+  expect(ok(await client.GET('/_/api/4/webhooks/{id}', ofHook)).behind === 0, 'nothing is behind')
+  done(await client.PATCH('/_/api/4/webhooks/{id}', { ...ofHook, body: { is_enabled: false } }))
+  expect(ok(await client.POST('/_/api/4/webhooks/{id}/rotate', ofHook)).previous_until === null, 'another secret')
+  expect(ok(await client.GET('/_/api/4/webhooks/{id}/deliveries', ofHook)).length === 0, 'no deliveries')
+  const absent = { params: { path: { id: hook.id, event: '0000000000000000.1' } } }
+  expect((await client.POST('/_/api/4/webhooks/{id}/deliveries/{event}/retry', absent)).response.status === 404, 'no such event')
+  done(await client.DELETE('/_/api/4/webhooks/{id}', ofHook))
+  expect((await client.POST('/_/api/4/webhooks/{id}/test', ofHook)).response.status === 404, 'the webhook is gone')
+
   const older = { params: { path: { id: 'typed_older' } } }
   ok(await client.POST('/api/4/_/tenants-plans', { body: { plan_id: 'typed_older', name: 'Older' } }))
   expect(ok(await client.GET('/api/4/_/tenants-plans')).some(({ plan_id }) => plan_id === 'typed_older'), 'the legacy plans')

@@ -14,6 +14,7 @@ const ORDER = [
   'getHealth', 'getDescription', 'verifyKey', 'createPlan', 'listPlans', 'getPlan', 'putPlan', 'createTenant', 'putTenant', 'getTenant', 'listTenants', 'getTenantSettings', 'listAuditEntries', 'listEvents',
   'putCell', 'listCells', 'getCell', 'readCellTenants', 'storeCellStats', 'leaseJobs', 'listJobs', 'getJob', 'cancelJob', 'renewJob', 'finishJob', 'moveTenant', 'deleteCell',
   'getTraefikConfig', 'eraseTenant', 'restoreTenant', 'putHold', 'releaseHold', 'putHostname', 'listHostnames', 'verifyHostname', 'deleteHostname', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
+  'createWebhook', 'listWebhooks', 'getWebhook', 'editWebhook', 'rotateWebhook', 'testWebhook', 'listWebhookDeliveries', 'retryWebhookDelivery', 'deleteWebhook',
   'createKey', 'getKey', 'listKeys', 'editKey', 'rotateKey', 'deleteKey',
   'signIn', 'getSession', 'listSessions', 'endSession', 'signOut',
   'legacyCreatePlan', 'legacyListPlans', 'legacyGetPlan', 'legacyCreateTenant', 'legacyGetTenant', 'legacyEditTenant', 'legacyEditPlan', 'legacyDeleteTenant', 'legacyDeletePlan',

@@ -10,6 +10,7 @@ use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::AtomicI64;
 
 use crate::auth::{self, BoundRules, Caller, KeyHolder, Occasion, ProxyReader, Secrets};
 use crate::config::{Config, VariableError};
@@ -52,6 +53,7 @@ use crate::wire::trial;
 mod admission;
 mod answer;
 mod conditions;
+mod deliver;
 mod perform;
 mod proof;
 
@@ -71,6 +73,8 @@ struct Ready {
     config: Config,
     traefik: Arc<Template>,
     uses: Arc<KeyUses>,
+    /// Until when writes start no run of the deliveries.
+    quiet_until: AtomicI64,
 }
 
 /// The id of a request if the host has no randomness for one.
@@ -142,6 +146,7 @@ impl Api {
         Self(config.map(|config| Ready {
             traefik: Arc::new(Template::new(&config.hostnames.root, &config.proxy)),
             uses: Arc::default(),
+            quiet_until: AtomicI64::new(0),
             config,
         }))
     }
@@ -231,6 +236,7 @@ impl Api {
                 KeyDeletion::begin(&choice, &Run::new(run_id), &now).into()
             }
             Order::CountStats => self.begin_stats(unix_seconds)?.into(),
+            Order::Deliver => self.begin_delivery(unix_seconds, random)?.into(),
             Order::Prepare => Preparation::begin().into(),
         })
     }
@@ -485,6 +491,7 @@ impl Api {
             hostnames: &config.hostnames,
             site: &config.site,
             cells: &config.cells,
+            development: config.proxy.development,
             enforced: &config.enforced,
         };
         let pending = perform(route.operation, &mut call)?;

@@ -9,3 +9,4 @@ pub mod secret;
 pub(crate) mod session;
 pub mod signature;
 pub mod verifying_key;
+pub(crate) mod webhook;

@@ -18,6 +18,7 @@ mod probe;
 mod rules;
 mod sessions;
 mod shapes;
+mod webhooks;
 
 use alloc::format;
 use alloc::string::{String, ToString as _};

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::config::UnknownVariable;
 use crate::task::TaskError;
+use crate::task::deliver;
 use crate::task::stats::{Failed, Report};
 pub use crate::value::level::Level;
 use crate::value::version::VERSION;
@@ -164,6 +165,59 @@ impl TaskEntry {
             cause: self.outcome.as_ref().err().map(|error| error.to_string()),
         };
         json(&line)
+    }
+}
+
+/// The entry of a run of the deliveries.
+#[derive(Debug)]
+pub struct DeliveryEntry(Result<deliver::Report, TaskError>);
+
+#[derive(Serialize)]
+struct DeliveryLine<'a> {
+    level: Level,
+    job: &'static str,
+    duration_ms: i64,
+    #[serde(flatten)]
+    report: Option<&'a deliver::Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+}
+
+impl DeliveryEntry {
+    /// The entry of a run.
+    #[must_use]
+    pub fn new(outcome: Result<deliver::Report, TaskError>) -> Self {
+        Self(outcome)
+    }
+
+    /// Whether the run sent nothing, so that there is nothing to log.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_ok_and(|report| report.accepted + report.refused == 0)
+    }
+
+    /// The level: a warning if a receiver refused something, an error if the run failed.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match &self.0 {
+            Ok(report) if report.refused == 0 => Level::Info,
+            Ok(_) => Level::Warn,
+            Err(_) => Level::Error,
+        }
+    }
+
+    /// The line: JSON without a line break. `duration_ms` is the host's measure of the run.
+    #[must_use]
+    pub fn line(&self, duration_ms: i64) -> String {
+        json(&DeliveryLine {
+            level: self.level(),
+            job: "deliver",
+            duration_ms,
+            report: self.0.as_ref().ok(),
+            cause: self.0.as_ref().err().map(|error| error.to_string()),
+        })
     }
 }
 

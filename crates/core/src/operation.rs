@@ -21,3 +21,4 @@ pub(crate) mod tenant_json;
 pub(crate) mod tenants;
 pub(crate) mod traefik;
 pub(crate) mod wait;
+pub(crate) mod webhooks;

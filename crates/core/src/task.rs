@@ -13,6 +13,7 @@ use crate::value::fault::ApiError;
 pub use crate::value::run::{Operator, Run};
 
 pub mod any;
+pub mod deliver;
 pub mod key_import;
 pub mod keys;
 pub mod moves;

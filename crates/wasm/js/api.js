@@ -139,6 +139,12 @@ export class TenantsApi {
     return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now, this.#host))
   }
 
+  async deliverWebhooks(database, { now } = {}) {
+    const { given_up: givenUp, is_cut: isCut, ...report } = reported(await finished(
+      guarded(() => bindings.beginDelivery(this.#handle(), now ?? Date.now())), database, now, this.#host))
+    return { ...report, givenUp, isCut }
+  }
+
   async createApiKey(database, { name, expiresAt, scopes, bound } = {}) {
     const { signing_secret: signingSecret, ...made } = reported(await finished(guarded(() => (
       bindings.createKey(this.#handle(), name, expiresAt, scopes, bound === true, Date.now()))), database))

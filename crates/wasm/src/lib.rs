@@ -31,6 +31,7 @@ use tenants_core::machine::{
 use tenants_core::sql::{Batch, Statement};
 use tenants_core::task::TaskError;
 use tenants_core::task::any::{Order, Report, Task};
+use tenants_core::task::deliver;
 use tenants_core::task::keys::KeyRow;
 use tenants_core::task::prepare::Preparation;
 use tenants_core::task::stats;
@@ -330,6 +331,16 @@ pub fn begin_stats(api: u32, now_ms: f64) -> String {
     begin_task(api, Order::CountStats, now_ms)
 }
 
+/// Begins to send the events that webhooks wait for, as the Worker's cron trigger does. Returns a [`Turn`] in JSON.
+///
+/// # Panics
+/// If there is no such configuration.
+#[wasm_bindgen(js_name = beginDelivery, skip_typescript)]
+#[must_use]
+pub fn begin_delivery(api: u32, now_ms: f64) -> String {
+    begin_task(api, Order::Deliver, now_ms)
+}
+
 /// Begins to apply the migrations that a database lacks. Returns a [`Turn`] in JSON.
 #[wasm_bindgen(js_name = beginPreparation, skip_typescript)]
 #[must_use]
@@ -441,6 +452,7 @@ enum TaskReport<'a> {
     Keys(&'a [KeyRow]),
     Deleted(&'a [i64]),
     Stats(&'a stats::Report),
+    Delivery(&'a deliver::Report),
     Applied(&'a [&'static str]),
 }
 
@@ -528,6 +540,7 @@ fn reported(step: Step<Task>) -> String {
                 Report::KeyList(rows) => TaskReport::Keys(rows),
                 Report::KeyDeletion(ids) => TaskReport::Deleted(ids),
                 Report::Stats(report) => TaskReport::Stats(report),
+                Report::Delivery(report) => TaskReport::Delivery(report),
                 Report::Preparation(names) => TaskReport::Applied(names),
             },
         }),

@@ -98,6 +98,11 @@ export class TenantsApi {
    */
   countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
   /**
+   * Sends the events that webhooks wait for, at most 30 of them. Call it every minute, as the Worker's cron trigger does, and after a write if you like:
+   * runs that overlap do not send the same event. Rejects with a {@link TenantsError} (`task_failed`).
+   */
+  deliverWebhooks(database: Database, options?: { now?: number }): Promise<DeliveryReport>;
+  /**
    * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`,
    * `unavailable` (the database is busy; try again) or `task_failed` (the database failed, or the platform has no randomness).
    */
@@ -119,6 +124,20 @@ export interface StatisticsReport {
   gone: number;
   /** The tenants that could not be counted, and why. */
   failed: { tenant: string; reason: string }[];
+}
+
+/** What came of a run of the deliveries. */
+export interface DeliveryReport {
+  /** Whether there is an enabled webhook. */
+  enabled: boolean;
+  /** The numbers of events that receivers accepted and refused, and of those that were given up. */
+  accepted: number;
+  refused: number;
+  givenUp: number;
+  /** The number of webhooks that were disabled. */
+  disabled: number;
+  /** Whether the run ended at its bounds: call it again. */
+  isCut: boolean;
 }
 
 /** A new API key. */

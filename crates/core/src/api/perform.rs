@@ -3,7 +3,7 @@
 use crate::operation::call::{Call, Pending};
 use crate::operation::{
     self, audit, cells, deleted, events, feed, holds, hostnames, jobs, keys, plans, put, sessions,
-    site, tenants,
+    site, tenants, webhooks,
 };
 use crate::value::fault::ApiError;
 use crate::wire::filter::TenantQuery;
@@ -65,6 +65,15 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::SignOut => sessions::sign_out(call),
         Operation::ListSessions => Ok(sessions::list(call)),
         Operation::EndSession => sessions::end(call),
+        Operation::ListWebhooks => Ok(webhooks::list(call)),
+        Operation::CreateWebhook => webhooks::create(call),
+        Operation::GetWebhook => Ok(webhooks::get(call)),
+        Operation::EditWebhook => webhooks::edit(call),
+        Operation::DeleteWebhook => webhooks::delete(call),
+        Operation::RotateWebhook => webhooks::rotate(call),
+        Operation::TestWebhook => webhooks::test(call),
+        Operation::ListDeliveries => webhooks::deliveries(call),
+        Operation::RetryDelivery => webhooks::retry(call),
         // Their schemes have no caller, so `dispatch` answers them before.
         Operation::Health | Operation::Describe | Operation::TraefikConfig => {
             Err(ApiError::NoRoute)

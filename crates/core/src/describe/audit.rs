@@ -77,7 +77,7 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Option<Va
             "Entries of the subject with this id, in any case.".into(),
         ),
         Parameter::Action => (
-            json!({"enum": Action::ALL.map(Action::as_str)}),
+            json!({"enum": Vec::from(Action::ALL.map(Action::as_str))}),
             "Entries of this action.".into(),
         ),
         Parameter::KeyId => (

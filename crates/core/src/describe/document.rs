@@ -12,7 +12,7 @@ use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, referenc
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
 use super::shapes::VALID;
-use super::{audit, cells, events, rules, sessions, shapes};
+use super::{audit, cells, events, rules, sessions, shapes, webhooks};
 use crate::value::hold::HoldKind;
 use crate::value::version::VERSION;
 use crate::wire::body::probe::Seen;
@@ -70,6 +70,7 @@ pub(super) fn make() -> Value {
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
+        "webhooks": webhooks::messages(),
         "components": {
             "schemas": components.schemas,
             "responses": components.responses,
@@ -85,7 +86,8 @@ fn all_shapes() -> BTreeMap<String, Value> {
         .into_iter()
         .chain(audit::shapes())
         .chain(events::shapes())
-        .chain(sessions::shapes());
+        .chain(sessions::shapes())
+        .chain(webhooks::shapes());
     let mut all = shapes::all();
     all.extend(others.map(|(name, shape)| (name.to_string(), shape)));
     all
@@ -96,6 +98,7 @@ fn all_told(operation: Operation, dialect: Dialect) -> Told {
         .or_else(|| audit::told(operation))
         .or_else(|| events::told(operation))
         .or_else(|| sessions::told(operation))
+        .or_else(|| webhooks::told(operation))
         .unwrap_or_else(|| told(operation, dialect))
 }
 
@@ -163,6 +166,7 @@ fn operation(
         .or_else(|| audit::examples(route.operation))
         .or_else(|| events::examples(route.operation))
         .or_else(|| sessions::examples(route.operation))
+        .or_else(|| webhooks::examples(route.operation))
         .unwrap_or_else(|| examples::of(route.operation, dialect));
     assert!(
         !examples.is_empty(),
@@ -267,6 +271,7 @@ fn parameters(
         let (schema, about) = match route.template {
             t if t.starts_with("/_/console/") => (sessions::id(), "The session's id."),
             t if t.starts_with("/jobs/") => (json!({"type": "string"}), "The job's id."),
+            t if t.starts_with("/webhooks/") => (json!({"type": "string"}), "The webhook's id."),
             t if t.starts_with("/cells/") => (
                 components.rule(Rule::CellId, Dialect::Current),
                 "The cell's id.",
@@ -298,11 +303,18 @@ fn parameters(
             "description": "The hostname. Case does not matter."
         }));
     }
+    if route.template.contains("{event}") {
+        all.push(json!({
+            "name": "event", "in": "path", "required": true, "schema": {"type": "string"},
+            "description": "The event's id, as the deliveries and GET `/events` have it."
+        }));
+    }
     for parameter in &probed.parameters {
         let of_cells = cells::parameter(*parameter, route.operation);
         let other = of_cells
             .or_else(|| audit::parameter(*parameter, route.operation))
-            .or_else(|| events::parameter(*parameter, route.operation));
+            .or_else(|| events::parameter(*parameter, route.operation))
+            .or_else(|| webhooks::parameter(*parameter, route.operation));
         all.push(other.unwrap_or_else(|| rules::parameter(*parameter, route.operation)));
     }
     components.rule(Rule::Hostname, Dialect::Current);
@@ -468,9 +480,10 @@ fn named_answers(examples: &[Example], status: u16) -> Map<String, Value> {
 impl Components {
     fn rule(&mut self, rule: Rule, dialect: Dialect) -> Value {
         let name = rules::name(rule, dialect);
-        self.schemas
-            .entry(name.clone())
-            .or_insert_with(|| cells::rule(rule).unwrap_or_else(|| rules::schema(rule, dialect)));
+        self.schemas.entry(name.clone()).or_insert_with(|| {
+            let other = cells::rule(rule).or_else(|| webhooks::schema(rule));
+            other.unwrap_or_else(|| rules::schema(rule, dialect))
+        });
         reference("schemas", &name)
     }
 

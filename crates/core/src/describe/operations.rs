@@ -106,6 +106,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("Audit", "The log of all writes."),
     ("Events", "What happened, for those who follow it."),
     ("Console", "Sessions of people at the console."),
+    ("Webhooks", "The receivers that events are sent to."),
     ("Proxy", "The routing of the tenants' hostnames."),
 ];
 

@@ -98,6 +98,7 @@ fn send(route: &Route, dialect: Dialect, query: &str, body: &[u8]) -> serde_json
             .replace("{id}", "a")
             .replace("{kind}", "abuse")
             .replace("{hostname}", "a.example")
+            .replace("{event}", "a")
     );
     let message = signed::sign(
         &SigningSecret::new(&key_secret.signing_secret_of_issued(&key)),

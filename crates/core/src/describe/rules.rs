@@ -99,7 +99,7 @@ pub(super) fn schema(rule: Rule, dialect: Dialect) -> Value {
         }),
         Rule::Scopes => json!({
             "type": "array", "minItems": 1, "maxItems": MAX_SCOPES,
-            "items": {"type": "string", "pattern": "^([*]|(tenants|plans):(read|write)|sites|traefik|audit|events|keys|cells|cell:[A-Za-z0-9][A-Za-z0-9_-]{0,63})$"},
+            "items": {"type": "string", "pattern": "^([*]|(tenants|plans):(read|write)|sites|traefik|audit|events|keys|cells|webhooks:(read|write)|cell:[A-Za-z0-9][A-Za-z0-9_-]{0,63})$"},
             "description": "What the key may do; `*` is everything."
         }),
         Rule::KeyEnd => json!({

@@ -5,6 +5,7 @@ use alloc::string::ToString as _;
 
 use crate::operation::call::{Call, Pending};
 use crate::store::audit::{Action, subject_type};
+use crate::store::event::push_changed;
 use crate::store::history::{self, Entry};
 use crate::value::fault::ApiError;
 use crate::wire::audit::AuditQuery;
@@ -54,24 +55,4 @@ fn write_json(entry: &Entry, out: Object<'_>) {
         .text("request_id", &entry.request_id)
         .optional_text("session_id", entry.session_id.as_deref())
         .end();
-}
-
-/// Adds the names of the members that an edit changed.
-pub(crate) fn push_changed<'a>(entry: &Entry, out: Object<'a>) -> Object<'a> {
-    match &entry.changed {
-        Some(names) => out.nested("changed", |out| {
-            out.push('[');
-            for (i, name) in names.split_ascii_whitespace().enumerate() {
-                // The schema's triggers write the names: letters and `_`.
-                let comma = if i > 0 { "," } else { "" };
-                for part in [comma, "\"", name, "\""] {
-                    out.push_str(part);
-                }
-            }
-            out.push(']');
-        }),
-        // An edit has the names, unless the entry is older than they are.
-        None if entry.action.ends_with(".update") => out.raw("changed", "null"),
-        None => out.raw("changed", "[]"),
-    }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Call<'a> {
     pub(crate) template: &'static str,
     /// The path's `{id}`, unchecked.
     pub(crate) id: &'a str,
-    /// The path's `{kind}` or `{hostname}`, unchecked.
+    /// The path's `{kind}`, `{hostname}` or `{event}`, unchecked.
     pub(crate) part: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) query: &'a str,
@@ -60,6 +60,8 @@ pub(crate) struct Call<'a> {
     pub(crate) hostnames: &'a Hostnames,
     pub(crate) site: &'a Site,
     pub(crate) cells: &'a Cells,
+    /// Whether this is a developer's machine.
+    pub(crate) development: bool,
     /// `CHEVERETO_TENANT_ENFORCED`
     pub(crate) enforced: &'a Variables,
 }

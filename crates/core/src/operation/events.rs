@@ -1,12 +1,11 @@
 //! `/events` (contract §17): the audit log's entries as events, the oldest first. There is no second table of them.
 
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::operation::audit::push_changed;
 use crate::operation::call::{Call, Pending};
 use crate::store::audit::Action;
+use crate::store::event::{self, push_event};
 use crate::store::history::{self, Entry, Span};
 use crate::value::fault::ApiError;
 use crate::wire::events::{After, EventQuery};
@@ -60,19 +59,6 @@ fn knows(span: &Span, after: &After) -> bool {
 }
 
 fn write_json(entry: &Entry, epoch: &str, out: Object<'_>) {
-    let id = format!("{epoch}.{}", entry.id);
-    // A newer version's action, which this one does not know, is better than an event that is never shown.
-    let known = Action::ALL.into_iter().find(|a| a.as_str() == entry.action);
-    let name = known.and_then(Action::event).unwrap_or(&entry.action);
-    let timestamp = entry.created_at.replace(' ', "T") + "Z";
-    out.text("id", &id)
-        .text("type", name)
-        .text("timestamp", &timestamp)
-        .nested("data", |out: &mut String| {
-            let data = Object::begin(out)
-                .text("id", &entry.subject)
-                .text("revision", &id);
-            push_changed(entry, data).end();
-        })
-        .end();
+    let out = out.text("id", &event::id(epoch, entry.id));
+    push_event(entry, epoch, out).end();
 }

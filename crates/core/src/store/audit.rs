@@ -53,11 +53,19 @@ pub(crate) enum Action {
     /// Somebody signed in to the console.
     SessionCreate,
     SessionDelete,
+    WebhookCreate,
+    WebhookUpdate,
+    WebhookDelete,
+    WebhookRotate,
+    /// Somebody asked to send an event again.
+    WebhookRetry,
+    /// Its receiver accepted nothing for three days.
+    WebhookDisable,
 }
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::TenantCreate,
         Self::TenantUpdate,
         Self::TenantDelete,
@@ -87,6 +95,12 @@ impl Action {
         Self::JobCancel,
         Self::SessionCreate,
         Self::SessionDelete,
+        Self::WebhookCreate,
+        Self::WebhookUpdate,
+        Self::WebhookDelete,
+        Self::WebhookRotate,
+        Self::WebhookRetry,
+        Self::WebhookDisable,
     ];
 
     /// The type of the subject: the name up to the full stop.
@@ -125,6 +139,12 @@ impl Action {
             Self::JobCancel => "job.cancelled",
             Self::SessionCreate => "session.created",
             Self::SessionDelete => "session.deleted",
+            Self::WebhookCreate => "webhook.created",
+            Self::WebhookUpdate => "webhook.updated",
+            Self::WebhookDelete => "webhook.deleted",
+            Self::WebhookRotate => "webhook.rotated",
+            Self::WebhookRetry => "webhook.retried",
+            Self::WebhookDisable => "webhook.disabled",
             Self::EnvReseal | Self::RegistryRestore => return None,
         })
     }
@@ -161,6 +181,12 @@ impl Action {
             Self::JobCancel => "job.cancel",
             Self::SessionCreate => "session.create",
             Self::SessionDelete => "session.delete",
+            Self::WebhookCreate => "webhook.create",
+            Self::WebhookUpdate => "webhook.update",
+            Self::WebhookDelete => "webhook.delete",
+            Self::WebhookRotate => "webhook.rotate",
+            Self::WebhookRetry => "webhook.retry",
+            Self::WebhookDisable => "webhook.disable",
         }
     }
 }
@@ -341,20 +367,27 @@ pub(crate) fn entered(
 /// The most entries that one run of the cron trigger looks at.
 const SWEPT_ROWS: i64 = 2000;
 
+/// For how many days an entry that is old enough to be deleted waits for webhooks.
+const WAITED_DAYS: u64 = 30;
+
 /// Deletes entries that are older than so many days, the oldest first, up to the first one that is not: an entry whose clock was ahead keeps those
 /// after it, so that the numbers of the entries have no gap, and a cursor of `GET /events` can tell whether it missed one. The newest entry stays, since its id is the revision of the registry; a
-/// re-encryption leaves that revision, so the newest one that is none stays, too.
+/// re-encryption leaves that revision, so the newest one that is none stays, too. An entry waits for the enabled webhooks whose receivers have not accepted it, for
+/// [`WAITED_DAYS`] at the most.
 pub(crate) fn sweep(now: &Timestamp, days: u32) -> Sql {
     Sql::new(
         "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) \
          AND id < (SELECT min(iif(created_at < datetime(?2, ?3), 9e18, id)) FROM (SELECT id, created_at FROM audit_log ORDER BY id LIMIT ?1)) \
-         AND id < (SELECT max(id) FROM audit_log WHERE action <> ?4)",
+         AND id < (SELECT max(id) FROM audit_log WHERE action <> ?4) \
+         AND (id <= (SELECT coalesce(min(min(w.cursor, coalesce((SELECT min(b.entry_id) - 1 FROM webhook_behind AS b WHERE b.webhook_id = w.id), w.cursor))), 9e18) \
+         FROM webhooks AS w WHERE w.is_enabled) OR created_at < datetime(?2, ?5))",
     )
     .values([
         SWEPT_ROWS.into(),
         now.as_str().into(),
         format!("-{days} days").into(),
         Action::EnvReseal.as_str().into(),
+        format!("-{} days", u64::from(days) + WAITED_DAYS).into(),
     ])
 }
 
@@ -421,7 +454,12 @@ mod tests {
                 "tenant.update",
                 "tenant.update",
                 "tenant.update",
-                "tenant.user_password_reset"
+                "tenant.user_password_reset",
+                "webhook.create",
+                "webhook.delete",
+                "webhook.retry",
+                "webhook.rotate",
+                "webhook.update"
             ]
         );
     }
@@ -438,7 +476,8 @@ mod tests {
             types.join(" "),
             "cell.created cell.deleted cell.updated job.cancelled job.created job.finished key.created key.deleted key.imported key.rotated \
              key.updated plan.created plan.deleted plan.updated session.created session.deleted tenant.created tenant.deleted tenant.held tenant.installed tenant.moved \
-             tenant.released tenant.restored tenant.site_moved tenant.tables_dropped tenant.updated tenant.user_password_reset"
+             tenant.released tenant.restored tenant.site_moved tenant.tables_dropped tenant.updated tenant.user_password_reset webhook.created \
+             webhook.deleted webhook.disabled webhook.retried webhook.rotated webhook.updated"
         );
         types.dedup();
         assert_eq!(types.len(), events.len());

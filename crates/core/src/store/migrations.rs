@@ -54,6 +54,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0026_restore.sql",
     "0027_erase.sql",
     "0028_hostname_proofs.sql",
+    "0029_webhooks.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::task::TaskError;
+use crate::task::deliver::{self, Delivery};
 use crate::task::keys::{
     CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
 };
@@ -33,6 +34,8 @@ pub enum Order {
     DeleteKeys(KeyChoice),
     /// Count the statistics of the tenants whose turn it is.
     CountStats,
+    /// Send the events that webhooks wait for.
+    Deliver,
     /// Apply the migrations that the database lacks.
     Prepare,
 }
@@ -48,6 +51,8 @@ pub enum Task {
     KeyDeletion(KeyDeletion),
     /// Counts statistics.
     Stats(Box<Refresh>),
+    /// Sends events to webhooks.
+    Delivery(Delivery),
     /// Applies migrations.
     Preparation(Preparation),
 }
@@ -63,6 +68,8 @@ pub enum Report {
     KeyDeletion(Vec<i64>),
     /// The tenants that were counted, and those that could not be.
     Stats(stats::Report),
+    /// What receivers of webhooks accepted and refused.
+    Delivery(deliver::Report),
     /// The names of the migrations that were applied.
     Preparation(Vec<&'static str>),
 }
@@ -91,6 +98,12 @@ impl From<Refresh> for Task {
     }
 }
 
+impl From<Delivery> for Task {
+    fn from(task: Delivery) -> Self {
+        Self::Delivery(task)
+    }
+}
+
 impl From<Preparation> for Task {
     fn from(task: Preparation) -> Self {
         Self::Preparation(task)
@@ -106,6 +119,7 @@ impl Machine for Task {
             Self::KeyList(task) => task.effect(),
             Self::KeyDeletion(task) => task.effect(),
             Self::Stats(task) => task.effect(),
+            Self::Delivery(task) => task.effect(),
             Self::Preparation(task) => task.effect(),
         }
     }
@@ -116,6 +130,7 @@ impl Machine for Task {
             Self::KeyList(task) => lift(task.resume(outcome, context), Report::KeyList),
             Self::KeyDeletion(task) => lift(task.resume(outcome, context), Report::KeyDeletion),
             Self::Stats(task) => lift(task.resume(outcome, context), Report::Stats),
+            Self::Delivery(task) => lift(task.resume(outcome, context), Report::Delivery),
             Self::Preparation(task) => lift(task.resume(outcome, context), Report::Preparation),
         }
     }

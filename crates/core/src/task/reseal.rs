@@ -18,6 +18,7 @@ use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency;
 use crate::store::sealed;
+use crate::store::webhooks;
 use crate::store::work;
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
@@ -43,16 +44,19 @@ pub enum Table {
     Jobs,
     /// `deleted_tenants`
     Deleted,
+    /// `webhook_secrets`: what signs messages.
+    Webhooks,
 }
 
 impl Table {
     /// All tables, in the order of a run.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Tenants,
         Self::Plans,
         Self::Answers,
         Self::Jobs,
         Self::Deleted,
+        Self::Webhooks,
     ];
 
     /// The tables after this one.
@@ -70,6 +74,7 @@ impl Table {
             Self::Answers => "idempotency",
             Self::Jobs => "cell_work",
             Self::Deleted => "deleted_tenants",
+            Self::Webhooks => "webhook_secrets",
         }
     }
 
@@ -86,6 +91,7 @@ impl Table {
             Self::Answers => idempotency::secret_place(id),
             Self::Jobs => work::input_place(id),
             Self::Deleted => sealed::env_place(Self::Tenants.name(), id),
+            Self::Webhooks => webhooks::secret_place(id),
         }
     }
 
@@ -93,7 +99,7 @@ impl Table {
     pub(crate) fn placed<'a>(self, id: &'a str, column: &'a str) -> (Place<'a>, &'a str, &'a str) {
         match self {
             Self::Answers => sealed::placed(id, column),
-            Self::Tenants | Self::Plans | Self::Jobs | Self::Deleted => {
+            Self::Tenants | Self::Plans | Self::Jobs | Self::Deleted | Self::Webhooks => {
                 (self.place(id), column, "")
             }
         }
@@ -132,6 +138,8 @@ pub struct Counts {
     pub jobs: Count,
     /// The deleted tenants that can be brought back.
     pub deleted: Count,
+    /// The secrets of webhooks.
+    pub webhooks: Count,
 }
 
 impl Counts {
@@ -144,6 +152,7 @@ impl Counts {
             Table::Answers => self.answers,
             Table::Jobs => self.jobs,
             Table::Deleted => self.deleted,
+            Table::Webhooks => self.webhooks,
         }
     }
 
@@ -378,6 +387,7 @@ impl Reseal {
             Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
             Table::Jobs => slice_of!("cell_work", "id", "input"),
             Table::Deleted => slice_of!("deleted_tenants", "id", "env"),
+            Table::Webhooks => slice_of!("webhook_secrets", "id", "secret"),
         };
         Sql::new(text).values([
             after.into(),
@@ -491,6 +501,7 @@ fn write(table: Table, row: Resealed) -> Sql {
         Table::Answers => update!("idempotency", "fingerprint", "secret"),
         Table::Jobs => update!("cell_work", "id", "input"),
         Table::Deleted => update!("deleted_tenants", "id", "env"),
+        Table::Webhooks => update!("webhook_secrets", "id", "secret"),
     };
     Sql::new(text).values([row.env.into(), row.id.into(), row.mark.into()])
 }
@@ -521,7 +532,9 @@ fn counts(sealer: &Sealer) -> Sql {
         " UNION ALL ",
         count!("cell_work", "input"),
         " UNION ALL ",
-        count!("deleted_tenants", "env")
+        count!("deleted_tenants", "env"),
+        " UNION ALL ",
+        count!("webhook_secrets", "secret")
     );
     Sql::new(text).values([
         sealer.current_prefix().into(),
@@ -548,5 +561,6 @@ fn read_counts(results: &mut Results) -> Result<Counts, ApiError> {
         answers: count()?,
         jobs: count()?,
         deleted: count()?,
+        webhooks: count()?,
     })
 }

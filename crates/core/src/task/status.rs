@@ -79,10 +79,25 @@ pub struct Registry {
     pub late_statistics: i64,
     /// The entries of the audit log.
     pub audit_entries: i64,
+    /// The webhooks.
+    pub webhooks: Webhooks,
     /// The sites that are being installed or are to be dropped. `None` unless each site has a database of its own.
     pub sites_under_way: Option<i64>,
     /// The rows whose `env` does not decrypt. `None` without `CHEVERETO_ENCRYPTION_KEY`.
     pub unreadable: Option<Vec<Unreadable>>,
+}
+
+/// The numbers of webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Webhooks {
+    /// All of them.
+    pub all: i64,
+    /// Those that are disabled.
+    pub disabled: i64,
+    /// The subjects, of all webhooks, with an event that was refused and is tried again.
+    pub behind: i64,
+    /// The events that were given up in the last 30 days.
+    pub given_up: i64,
 }
 
 /// Reads the state of the service.
@@ -216,7 +231,9 @@ fn numbers(now: &Timestamp, late_before: &Timestamp) -> Sql {
          (SELECT count(*) FROM tenants_plans) AS plans, \
          (SELECT count(*) FROM api_keys WHERE deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)) AS valid_keys, \
          (SELECT count(*) FROM tenants WHERE has_site = 1 AND coalesce(last_job_at, created_at) < ?2) AS late_statistics, \
-         (SELECT count(*) FROM audit_log) AS audit_entries",
+         (SELECT count(*) FROM audit_log) AS audit_entries, (SELECT count(*) FROM webhooks) AS webhooks, \
+         (SELECT count(*) FROM webhooks WHERE NOT is_enabled) AS webhooks_disabled, (SELECT count(*) FROM webhook_behind) AS events_behind, \
+         (SELECT count(*) FROM webhook_deliveries WHERE outcome = 2) AS events_given_up",
     )
     .values([now.as_str().into(), late_before.as_str().into()])
 }
@@ -230,6 +247,12 @@ fn read_numbers(results: &mut Results) -> Result<Registry, ApiError> {
         keys: row.integer("valid_keys")?,
         late_statistics: row.integer("late_statistics")?,
         audit_entries: row.integer("audit_entries")?,
+        webhooks: Webhooks {
+            all: row.integer("webhooks")?,
+            disabled: row.integer("webhooks_disabled")?,
+            behind: row.integer("events_behind")?,
+            given_up: row.integer("events_given_up")?,
+        },
         expiring: KeyRow::decode_all(results)?,
         sites_under_way: None,
         unreadable: None,
@@ -263,6 +286,7 @@ fn slice(table: Table, after: &str) -> Sql {
         Table::Answers => slice_of!("idempotency", "fingerprint", "secret"),
         Table::Jobs => slice_of!("cell_work", "id", "input"),
         Table::Deleted => slice_of!("deleted_tenants", "id", "env"),
+        Table::Webhooks => slice_of!("webhook_secrets", "id", "secret"),
     };
     Sql::new(text).values([after.into(), SLICE_ROWS.into()])
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::value::text::quote;
 
 /// The scopes with a bit, by their names. The bits are stored, and never change.
-const NAMED: [(&str, Needs, Needs); 10] = [
+const NAMED: [(&str, Needs, Needs); 12] = [
     ("tenants:read", Needs::TENANTS_READ, Needs::TENANTS_READ),
     // The answer to a write shows the resource, so whoever may write may read.
     (
@@ -30,6 +30,12 @@ const NAMED: [(&str, Needs, Needs); 10] = [
     ("events", Needs::EVENTS, Needs::EVENTS),
     ("keys", Needs::KEYS, Needs::KEYS),
     ("cells", Needs::CELLS, Needs::CELLS),
+    ("webhooks:read", Needs::WEBHOOKS_READ, Needs::WEBHOOKS_READ),
+    (
+        "webhooks:write",
+        Needs::WEBHOOKS_WRITE,
+        Needs::WEBHOOKS_WRITE.and(Needs::WEBHOOKS_READ),
+    ),
 ];
 
 /// Every scope.
@@ -61,6 +67,8 @@ impl Needs {
     pub(crate) const EVENTS: Self = Self(1 << 7);
     pub(crate) const KEYS: Self = Self(1 << 8);
     pub(crate) const CELLS: Self = Self(1 << 9);
+    pub(crate) const WEBHOOKS_READ: Self = Self(1 << 10);
+    pub(crate) const WEBHOOKS_WRITE: Self = Self(1 << 11);
 
     /// Both.
     #[must_use]
@@ -214,6 +222,7 @@ mod tests {
             let expected = match name {
                 "tenants:write" => ["tenants:read", name].into(),
                 "plans:write" => ["plans:read", name].into(),
+                "webhooks:write" => ["webhooks:read", name].into(),
                 _ => Vec::from([name]),
             };
             assert_eq!(contained, expected, "{name}");

@@ -44,8 +44,8 @@ pub(crate) enum BodyRule {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}`, `{kind}` and `{hostname}` stand for one segment each that
-    /// is not empty.
+    /// The path below the base path, or the whole path if it begins with `/_/`. `{id}`, `{kind}`, `{hostname}` and `{event}` stand for one segment
+    /// each that is not empty.
     pub(crate) template: &'static str,
     /// The dialects that have the route, and how a caller proves itself in each.
     pub(crate) dialects: &'static [(Dialect, Scheme)],
@@ -113,6 +113,15 @@ pub(crate) enum Operation {
     SignOut,
     ListSessions,
     EndSession,
+    ListWebhooks,
+    CreateWebhook,
+    GetWebhook,
+    EditWebhook,
+    DeleteWebhook,
+    RotateWebhook,
+    TestWebhook,
+    ListDeliveries,
+    RetryDelivery,
 }
 
 impl Operation {
@@ -154,7 +163,12 @@ impl Operation {
             | Self::DeleteCell
             | Self::CancelJob
             | Self::FinishJob
-            | Self::EndSession => (true, false),
+            | Self::EndSession
+            | Self::CreateWebhook
+            | Self::EditWebhook
+            | Self::DeleteWebhook
+            | Self::RotateWebhook
+            | Self::RetryDelivery => (true, false),
             Self::GetTenant | Self::GetPlan | Self::ListHostnames => (false, true),
             Self::Health
             | Self::Describe
@@ -179,7 +193,11 @@ impl Operation {
             | Self::SignIn
             | Self::ShowSession
             | Self::SignOut
-            | Self::ListSessions => (false, false),
+            | Self::ListSessions
+            | Self::ListWebhooks
+            | Self::GetWebhook
+            | Self::TestWebhook
+            | Self::ListDeliveries => (false, false),
         }
     }
 }
@@ -279,6 +297,15 @@ pub(crate) static ROUTES: &[Route] = &[
     route(Method::Delete, "/_/console/session", SESSION, Operation::SignOut, Needs::NOTHING, BodyRule::Refused),
     route(Method::Get, "/_/console/sessions", CURRENT, Operation::ListSessions, Needs::KEYS, BodyRule::Ignored),
     route(Method::Delete, "/_/console/sessions/{id}", CURRENT, Operation::EndSession, Needs::KEYS, BodyRule::Refused),
+    route(Method::Get, "/webhooks", CURRENT, Operation::ListWebhooks, Needs::WEBHOOKS_READ, BodyRule::Ignored),
+    route(Method::Post, "/webhooks", CURRENT, Operation::CreateWebhook, Needs::WEBHOOKS_WRITE, BodyRule::Required),
+    route(Method::Get, "/webhooks/{id}", CURRENT, Operation::GetWebhook, Needs::WEBHOOKS_READ, BodyRule::Ignored),
+    route(Method::Patch, "/webhooks/{id}", CURRENT, Operation::EditWebhook, Needs::WEBHOOKS_WRITE, BodyRule::Required),
+    route(Method::Delete, "/webhooks/{id}", CURRENT, Operation::DeleteWebhook, Needs::WEBHOOKS_WRITE, BodyRule::Refused),
+    route(Method::Post, "/webhooks/{id}/rotate", CURRENT, Operation::RotateWebhook, Needs::WEBHOOKS_WRITE, BodyRule::Optional),
+    route(Method::Post, "/webhooks/{id}/test", CURRENT, Operation::TestWebhook, Needs::WEBHOOKS_WRITE, BodyRule::Refused),
+    route(Method::Get, "/webhooks/{id}/deliveries", CURRENT, Operation::ListDeliveries, Needs::WEBHOOKS_READ, BodyRule::Ignored),
+    route(Method::Post, "/webhooks/{id}/deliveries/{event}/retry", CURRENT, Operation::RetryDelivery, Needs::WEBHOOKS_WRITE, BodyRule::Refused),
 ];
 
 /// A route as documents and tests name it.
@@ -362,7 +389,7 @@ pub(crate) struct Path<'a> {
     pub(crate) template: &'static str,
     /// The segment in the place of `{id}`, unchecked; empty if the template has none.
     pub(crate) id: &'a str,
-    /// The segment in the place of `{kind}` or `{hostname}`, unchecked; empty if the template has none.
+    /// The segment in the place of `{kind}`, `{hostname}` or `{event}`, unchecked; empty if the template has none.
     pub(crate) part: &'a str,
 }
 
@@ -421,7 +448,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The segments in the places of a template's `{id}`, and of its `{kind}` or `{hostname}` (empty if it has none), if the path fits the template.
+/// The segments in the places of a template's `{id}`, and of its `{kind}`, `{hostname}` or `{event}` (empty if it has none), if the path fits the template.
 fn matched<'a>(template: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
     let is_segment = |text: &str| !text.is_empty() && !text.contains('/');
     let Some((before, last)) = template.rsplit_once('{') else {
@@ -600,6 +627,8 @@ mod tests {
                 "/audit" => Needs::AUDIT,
                 "/events" => Needs::EVENTS,
                 "/tenants/{id}/settings" => SETTINGS,
+                t if t.starts_with("/webhooks") && reads => Needs::WEBHOOKS_READ,
+                t if t.starts_with("/webhooks") => Needs::WEBHOOKS_WRITE,
                 t if t.starts_with("/keys") => Needs::KEYS,
                 t if t.starts_with("/tenants/{id}/hostnames") && reads => Needs::TENANTS_READ,
                 t if t.starts_with("/tenants/{id}/hostnames") => Needs::TENANTS_WRITE,

@@ -67,6 +67,14 @@ pub(crate) enum Rule {
     EndState,
     /// Why a job failed, or `null`.
     JobError,
+    /// The address of a webhook's receiver.
+    WebhookUrl,
+    /// The types of events that a webhook wants, or `null` for all.
+    EventTypes,
+    /// What a webhook is for, or `null`.
+    WebhookDescription,
+    /// Where a webhook begins that is enabled again.
+    BacklogOrNow,
     /// The counters of tenants.
     StatsOfTenants,
 }

@@ -75,3 +75,4 @@ mod traefik_cells;
 mod traefik_memory;
 mod trials;
 mod vectors;
+mod webhooks;

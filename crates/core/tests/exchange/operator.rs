@@ -5,7 +5,7 @@ use tenants_core::sql::Value;
 use tenants_core::task::orphans::{Orphan, OrphanDrop, OrphanList, Report as Dropped, Which};
 use tenants_core::task::prepare::MIGRATIONS;
 use tenants_core::task::reseal::Unreadable;
-use tenants_core::task::status::{Registry, Report, SchemaState, Status};
+use tenants_core::task::status::{Registry, Report, SchemaState, Status, Webhooks};
 use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
@@ -42,6 +42,7 @@ fn the_status_of_a_new_service_has_one_key_and_nothing_else() {
                 expiring: Vec::new(),
                 late_statistics: 0,
                 audit_entries: 0,
+                webhooks: Webhooks::default(),
                 sites_under_way: None,
                 unreadable: Some(Vec::new()),
             })

@@ -141,6 +141,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
         answers: NOTHING,
         jobs: NOTHING,
         deleted: NOTHING,
+        webhooks: NOTHING,
     };
     assert_eq!(survey(&mut host), counts);
 
@@ -161,6 +162,7 @@ fn rows_under_the_previous_key_are_encrypted_under_the_current_one_and_nothing_e
                 answers: NOTHING,
                 jobs: NOTHING,
                 deleted: NOTHING,
+                webhooks: NOTHING,
             },
             resealed: 10,
             overtaken: 0,
@@ -528,6 +530,7 @@ fn every_encrypted_column_is_encrypted_again() {
     host.expect(201, &crate::ask::new_tenant_on("c", "eu"));
     let job = crate::cells_jobs::drive(&mut host, &crate::ask::install("c"), |_, _| false);
     assert_eq!(job.status, 202);
+    crate::webhooks::add_webhook(&mut host);
     rotate(&mut host, NEWER, OLDER);
     let under = |host: &Host, prefix: &str| -> BTreeSet<(String, String)> {
         let texts = host.sql(
@@ -554,7 +557,7 @@ fn every_encrypted_column_is_encrypted_again() {
     let old = prefix(&host);
     assert_eq!(under(&host, &old), encrypted_columns());
     let report = reseal(&mut host);
-    assert_eq!((report.resealed, report.after.to_do()), (5, 0));
+    assert_eq!((report.resealed, report.after.to_do()), (6, 0));
     let new = prefix(&host);
     assert_ne!(new, old);
     assert_eq!(under(&host, &old), BTreeSet::new());

@@ -11,8 +11,9 @@ use crate::cells_statements::requests_of_cells;
 use crate::host::{Got, Host, WaitsForBatch as _};
 use crate::session_statements::SESSION_ID;
 use crate::statements::{host_with_tables, poll};
+use crate::webhooks::WEBHOOK;
 
-const SCOPES: [&str; 12] = [
+const SCOPES: [&str; 14] = [
     "tenants:read",
     "tenants:write",
     "plans:read",
@@ -23,6 +24,8 @@ const SCOPES: [&str; 12] = [
     "events",
     "keys",
     "cells",
+    "webhooks:read",
+    "webhooks:write",
     "cell:eu",
     "*",
 ];
@@ -57,6 +60,18 @@ pub(crate) fn example(route: &Served) -> Ask {
         ("POST", "/_/api/4/keys/{id}/rotate") => post("/keys/2/rotate", ""),
         ("GET", "/_/api/4/audit") => get("/audit"),
         ("GET", "/_/api/4/events") => get("/events"),
+        ("POST", "/_/api/4/webhooks") => post(
+            "/webhooks",
+            r#"{"url":"https://hooks.example.com/","types":["tenant.*"]}"#,
+        ),
+        ("PATCH", "/_/api/4/webhooks/{id}") => {
+            patch(&format!("/webhooks/{WEBHOOK}"), r#"{"is_enabled":false}"#)
+        }
+        (method, path) if path.starts_with("/_/api/4/webhooks") => Ask::new(
+            method,
+            path.replace("{id}", WEBHOOK)
+                .replace("{event}", "fedcba9876543210.1"),
+        ),
         ("GET", "/_/console/sessions") => Ask::new("GET", "/_/console/sessions"),
         ("DELETE", "/_/console/sessions/{id}") => {
             Ask::new("DELETE", format!("/_/console/sessions/{SESSION_ID}"))

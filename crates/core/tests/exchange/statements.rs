@@ -61,6 +61,7 @@ pub(crate) fn host_with_tables() -> Host {
     add_hostname(&mut host);
     add_session(&host);
     crate::restore::add_deleted(&host);
+    crate::webhooks::add_webhook(&mut host);
     host
 }
 
@@ -570,6 +571,10 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         "SCAN tenants USING COVERING INDEX sqlite_autoindex_tenants_2",
         "SCAN tenants USING INDEX tenants_by_stats_turn",
         "SCAN tenants_plans USING COVERING INDEX sqlite_autoindex_tenants_plans_1",
+        "SCAN webhook_behind USING COVERING INDEX webhook_behind_due",
+        "SCAN webhook_deliveries USING COVERING INDEX webhook_deliveries_given_up",
+        "SCAN webhooks",
+        "SCAN webhooks USING COVERING INDEX sqlite_autoindex_webhooks_1",
         "USE TEMP B-TREE FOR ORDER BY",
     ];
     groups.push((status, set(&walked)));
