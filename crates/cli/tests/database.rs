@@ -586,7 +586,7 @@ fn counted(row: &str, keys: &str, bytes: u64) -> String {
     )
 }
 
-const HEALTHY: &str = r#"{"tenants": 12, "enabled": 11, "plans": 2, "valid_keys": 3, "late_statistics": 0, "audit_entries": 340}"#;
+const HEALTHY: &str = r#"{"tenants": 12, "enabled": 11, "plans": 2, "valid_keys": 3, "late_statistics": 0, "audit_entries": 340, "webhooks": 0, "webhooks_disabled": 0, "events_behind": 0, "events_given_up": 0}"#;
 
 #[test]
 fn the_status_shows_what_it_counted_and_exits_with_0_if_nothing_needs_attention() {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use tenants_core::VERSION;
 use tenants_core::task::reseal::Unreadable;
-use tenants_core::task::status::{Registry, Report, SchemaState, Status};
+use tenants_core::task::status::{Registry, Report, SchemaState, Status, Webhooks};
 
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
@@ -75,6 +75,9 @@ struct Shown<'a> {
     late_statistics: Option<i64>,
     unreadable: Option<Vec<Place<'a>>>,
     audit_entries: Option<i64>,
+    /// Absent without webhooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhooks: Option<Webhooks>,
     /// Absent unless each site has a database of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     sites_under_way: Option<i64>,
@@ -189,6 +192,7 @@ fn shown<'a>(report: &'a Report, size: &Size, attention: &'a [Attention]) -> Sho
         late_statistics: registry.map(|r| r.late_statistics),
         unreadable: registry.and_then(|r| r.unreadable.as_ref()).map(places),
         audit_entries: registry.map(|r| r.audit_entries),
+        webhooks: registry.map(|r| r.webhooks).filter(|w| w.all > 0),
         sites_under_way: registry.and_then(|r| r.sites_under_way),
         database_bytes: size.bytes,
         database_limit_bytes: size.limit,
@@ -220,6 +224,20 @@ fn fields(report: &Report, size: &Size) -> Vec<(String, String)> {
             ("env", env(registry.unreadable.as_deref())),
             ("audit log", format!("{} entries", registry.audit_entries)),
         ]);
+        let Webhooks {
+            all,
+            disabled,
+            behind,
+            given_up,
+        } = registry.webhooks;
+        if all > 0 {
+            fields.push((
+                "webhooks",
+                format!(
+                    "{all}, {disabled} disabled; {behind} events behind, {given_up} given up in 30 days"
+                ),
+            ));
+        }
         if let Some(sites) = registry.sites_under_way {
             fields.push((
                 "sites",
