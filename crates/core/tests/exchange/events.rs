@@ -111,12 +111,12 @@ fn pages_follow_each_other_and_a_type_keeps_up_with_the_log() {
         (4..=5, "env.reseal"),
         (6..=6, "tenant.delete"),
         // Of a newer version.
-        (7..=7, "tenant.restore"),
+        (7..=7, "tenant.thaw"),
         (8..=8, "registry.restore"),
     ] {
         add(&host, numbers, 0, action);
     }
-    let all = "tenant.created tenant.created tenant.created tenant.deleted tenant.restore";
+    let all = "tenant.created tenant.created tenant.created tenant.deleted tenant.thaw";
     for limit in ["", "limit=1", "limit=2", "limit=4", "limit=1000"] {
         let (mut shown, mut path) = (Vec::new(), format!("/events?{limit}"));
         loop {
@@ -144,7 +144,7 @@ fn pages_follow_each_other_and_a_type_keeps_up_with_the_log() {
         "the end of the log"
     );
     let (events, _) = page(&mut host, &format!("/events?after={EPOCH}.6"));
-    assert_eq!(types(&events), "tenant.restore");
+    assert_eq!(types(&events), "tenant.thaw");
 }
 
 #[test]

@@ -608,6 +608,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         "SCAN tenants_plans",
         "SCAN cell_work",
         "SCAN deleted_tenants",
+        "SCAN webhook_secrets",
     ];
     let survey = Group::of_task("the count of encrypted rows", &mut host, survey);
     // The index has the remembered responses with a secret alone.
