@@ -453,7 +453,8 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         .chain(requests_of_puts())
         .chain(requests_of_hostnames())
         .chain(requests_of_cells())
-        .chain(crate::restore::requests_of_holds());
+        .chain(crate::restore::requests_of_holds())
+        .chain(crate::webhooks::requests());
     for (name, ask, walks) in all {
         let mut host = host_with_tables();
         let mut group = Group::new(name);

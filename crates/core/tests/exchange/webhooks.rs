@@ -5,7 +5,7 @@ use tenants_core::machine::{FetchFailure, FetchRequest, FetchedAnswer, Outcome, 
 use tenants_core::task::deliver::{DISABLED_AFTER_S, Delivery, MOST_REQUESTS, PAUSES_S, Report};
 use tenants_core::{Context, Effect, Machine};
 
-use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
+use crate::ask::{Ask, delete, get, new_plan, new_tenant, patch, post};
 use crate::host::{Host, outcome};
 
 const URL: &str = "https://hooks.example.com/tenants";
@@ -147,6 +147,39 @@ pub(crate) fn add_webhook(host: &mut Host) {
     ] {
         host.sql(text, &[WEBHOOK.into(), id.as_str().into()]);
     }
+}
+
+/// A request of each route but the one that sends, with the walks of its plan.
+pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
+    let at = |below: &str| format!("/webhooks/{WEBHOOK}{below}");
+    let made = r#"{"url":"https://hooks.example.com/"}"#;
+    vec![
+        ("GET /webhooks", get("/webhooks"), &[]),
+        ("GET /webhooks/{id}", get(&at("")), &[]),
+        // It counts them: there are 32 at the most.
+        (
+            "POST /webhooks",
+            post("/webhooks", made),
+            &["SCAN webhooks USING COVERING INDEX sqlite_autoindex_webhooks_1"],
+        ),
+        (
+            "PATCH /webhooks/{id}",
+            patch(&at(""), r#"{"is_enabled":true,"from":"now"}"#),
+            &[],
+        ),
+        ("DELETE /webhooks/{id}", delete(&at("")), &[]),
+        ("POST /webhooks/{id}/rotate", post(&at("/rotate"), ""), &[]),
+        (
+            "GET /webhooks/{id}/deliveries",
+            get(&at("/deliveries")),
+            &[],
+        ),
+        (
+            "POST /webhooks/{id}/deliveries/{event}/retry",
+            post(&at("/deliveries/fedcba9876543210.1/retry"), ""),
+            &[],
+        ),
+    ]
 }
 
 /// The outcomes of all attempts, the oldest first.
