@@ -38,7 +38,7 @@ test('the status counts and finds what needs attention, and the tables of delete
     { tenants: 1, enabled: 1, plans: 1, keys: 1, expiring: [], late: 0, unreadable: [], entries: 9, attention: [] })
   assert.equal((await status(0, {})).unreadable, null)
   const other = await status(1, { CHEVERETO_ENCRYPTION_KEY: freshSecrets().CHEVERETO_ENCRYPTION_KEY })
-  assert.deepEqual([other.attention, other.unreadable.length], [['env'], 2])
+  assert.deepEqual([other.attention, other.unreadable.length], [['env'], 3])
 
   assert.deepEqual(JSON.parse((await orphans(0, '--format', 'json')).output), [{ tenant: 'gone', tables: 13 }])
   await orphans(1, '--drop', '--id', 'kept')

@@ -26,6 +26,7 @@ appendFileSync(${JSON.stringify(record)}, JSON.stringify([process.argv, process.
 process.exit(spawnSync(process.execPath, [${JSON.stringify(wranglerScript)}, ...process.argv.slice(2)], { stdio: 'inherit' }).status)
 `)
 const rotating = { CHEVERETO_ENCRYPTION_KEY: newer, CHEVERETO_ENCRYPTION_KEY_PREVIOUS: older, WRANGLER_BIN: recorder }
+const NONE = { current: 0, previous: 0, other: 0 }
 const reseal = (...more) => ['env:reseal', '--persist-to', folder, ...more]
 const json = (run) => JSON.parse(run.output)
 
@@ -44,9 +45,9 @@ test('env:reseal re-encrypts every row under the current key, even if it is kill
   await before.stop()
 
   const counted = await expectTenants(0, reseal('--dry-run', '--format', 'json'), { vars: rotating })
-  assert.deepEqual(json(counted), { tenants: { current: 0, previous: 5, other: 0 }, plans: { current: 0, previous: 1, other: 0 }, answers: { current: 0, previous: 0, other: 0 }, jobs: { current: 0, previous: 0, other: 0 } })
+  assert.deepEqual(json(counted), { tenants: { current: 0, previous: 5, other: 0 }, plans: { current: 0, previous: 1, other: 0 }, answers: NONE, jobs: NONE, deleted: NONE, webhooks: NONE })
   const shown = await expectTenants(0, reseal('-n'), { vars: rotating })
-  assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n *idempotency +0 +0 +0\n *cell_work +0 +0 +0\n$/)
+  assert.match(shown.output, /^ *TABLE +CURRENT KEY +PREVIOUS KEY +NEITHER\n[─ ]+\n *tenants +0 +5 +0\n *tenants_plans +0 +1 +0\n *idempotency +0 +0 +0\n *cell_work +0 +0 +0\n *deleted_tenants +0 +0 +0\n *webhook_secrets +0 +0 +0\n$/)
 
   // Kill the run when some rows are re-encrypted and others are not.
   const killed = await tenants(reseal(), { vars: rotating, onErrors: (text, kill) => /encrypting again: [1-9]/.test(text) && kill() })
@@ -60,7 +61,7 @@ test('env:reseal re-encrypts every row under the current key, even if it is kill
   assert.match(run.errors, new RegExp(`encrypting again: ${left} of ${left}\n$`))
 
   const again = json(await expectTenants(0, reseal('--format', 'json', '--quiet'), { vars: rotating }))
-  const all = { tenants: { current: 5, previous: 0, other: 0 }, plans: { current: 1, previous: 0, other: 0 }, answers: { current: 0, previous: 0, other: 0 }, jobs: { current: 0, previous: 0, other: 0 } }
+  const all = { tenants: { current: 5, previous: 0, other: 0 }, plans: { current: 1, previous: 0, other: 0 }, answers: NONE, jobs: NONE, deleted: NONE, webhooks: NONE }
   assert.deepEqual(again, { resealed: 0, overtaken: 0, unreadable: [], before: all, after: all })
 
   const later = await startApi({ persist, schema: false, vars: { ...secrets, CHEVERETO_ENCRYPTION_KEY: newer } })

@@ -167,8 +167,10 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
     /** Runs one statement and returns its rows. */
     sql: async (text, ...params) => (await db.prepare(text).bind(...params).all()).results,
 
-    /** Runs the cron trigger once, as the platform does. */
+    /** Runs the cron trigger once, as the platform does. Each run counts, though runs in service do so every ten minutes. */
     async scheduled() {
+      // Earlier schemas have no such column.
+      if ((await api.sql("SELECT 1 FROM pragma_table_info('registry') WHERE name = 'upkeep_at'")).length > 0) await api.sql('UPDATE registry SET upkeep_at = NULL')
       const [cron] = config.triggers.crons
       const { outcome } = await (await miniflare.getWorker()).scheduled({ cron })
       assert.equal(outcome, 'ok')

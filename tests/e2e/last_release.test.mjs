@@ -178,8 +178,6 @@ async function useEveryRoute(api, at, added = {}) {
 async function countSites(api) {
   const installed = await sites(api)
   for (const id of installed) await api.sql(`INSERT INTO "chv_${id}_tags" (name) VALUES (hex(randomblob(8)))`)
-  // The new Worker counts every ten minutes. The column is not there before the migrations.
-  if ((await api.sql("SELECT 1 FROM pragma_table_info('registry') WHERE name = 'upkeep_at'")).length > 0) await api.sql('UPDATE registry SET upkeep_at = NULL')
   const { level, counted, failed } = await api.cron()
   assert.deepEqual([level, counted, failed], ['info', installed.length, 0])
   for (const { id, stats, last_job_at } of await get(api, '/tenants')) {

@@ -47,6 +47,7 @@ struct Tables {
     answers: Sealed,
     jobs: Sealed,
     deleted: Sealed,
+    webhooks: Sealed,
 }
 
 #[derive(Serialize)]
@@ -82,6 +83,7 @@ impl From<Counts> for Tables {
             answers: counts.answers.into(),
             jobs: counts.jobs.into(),
             deleted: counts.deleted.into(),
+            webhooks: counts.webhooks.into(),
         }
     }
 }

@@ -161,7 +161,15 @@ fn a_script_has_the_values_of_a_batch_in_place_of_its_placeholders() {
     let rows = last_rows(&database, &counts);
     assert_eq!(
         rows,
-        [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]].map(|row| row.map(Value::Integer))
+        [
+            [1, 0, 0],
+            [0, 0, 0],
+            [0, 0, 0],
+            [0, 0, 0],
+            [0, 0, 0],
+            [0, 0, 0]
+        ]
+        .map(|row| row.map(Value::Integer))
     );
     let task = next(task, rows);
     let slice = script(batch(&task));
