@@ -165,7 +165,7 @@ fn answered(step: Step<Exchange>, now: i64, random: GivenRandom) -> wit::Step {
 
 fn reported(step: Step<Task>, now: i64, random: GivenRandom) -> Result<wit::TaskStep, TaskError> {
     Ok(match step {
-        Step::Done(report) => wit::TaskStep::Done(task_result(report?)),
+        Step::Done(report) => wit::TaskStep::Done(task_result(report?)?),
         Step::Run(machine) => wit::TaskStep::Run(wit::PendingTask {
             batch: batch_of(&machine),
             site: site_of(&machine),

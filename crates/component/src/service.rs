@@ -58,7 +58,7 @@ impl bindings::Guest for World {
 
 fn done(api: &Api, task: Task) -> Result<TaskResult, TaskError> {
     let task = api.begin_task(task.try_into()?, clock::now(), &mut Imported)?;
-    Ok(task_result(drive(Step::Run(task), &mut Imports(Imported))?))
+    task_result(drive(Step::Run(task), &mut Imports(Imported))?)
 }
 
 fn under(

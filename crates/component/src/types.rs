@@ -245,8 +245,11 @@ impl From<task::TaskError> for TaskError {
 }
 
 /// The result of a task, for the host.
-pub(crate) fn task_result(report: Report) -> TaskResult {
-    match report {
+///
+/// # Errors
+/// If it is that of a task that no order of the interface begins.
+pub(crate) fn task_result(report: Report) -> Result<TaskResult, TaskError> {
+    Ok(match report {
         Report::KeyCreation(created) => TaskResult::Created(ApiKey {
             id: created.id,
             text: created.key.text().into(),
@@ -281,7 +284,11 @@ pub(crate) fn task_result(report: Report) -> TaskResult {
                 })
                 .collect(),
         }),
-    }
+        Report::Delivery(_) => {
+            let why = "the component sends no webhooks, since it cannot send requests";
+            return Err(TaskError::Failed(why.into()));
+        }
+    })
 }
 
 /// Random bytes from the host. Each byte is used once.

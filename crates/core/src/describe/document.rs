@@ -480,6 +480,10 @@ fn named_answers(examples: &[Example], status: u16) -> Map<String, Value> {
 impl Components {
     fn rule(&mut self, rule: Rule, dialect: Dialect) -> Value {
         let name = rules::name(rule, dialect);
+        assert!(
+            !all_shapes().contains_key(&name),
+            "describe/shapes.rs and a rule both have {name}"
+        );
         self.schemas.entry(name.clone()).or_insert_with(|| {
             let other = cells::rule(rule).or_else(|| webhooks::schema(rule));
             other.unwrap_or_else(|| rules::schema(rule, dialect))

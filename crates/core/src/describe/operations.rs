@@ -360,13 +360,13 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             successes: vec![
                 success(
                     200,
-                    "Hostname",
+                    "TenantHostname",
                     &["ETag"],
                     "The tenant had it, and it is as the body says.",
                 ),
                 success(
                     201,
-                    "Hostname",
+                    "TenantHostname",
                     &["Location", "ETag"],
                     "The tenant did not have it.",
                 ),
@@ -390,7 +390,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             tag: "Tenants",
             summary: "Look up the record that shows a hostname's owner",
             description: "If it is found, the tenant has the hostname that it has claimed. 409 if it is not found, or if another tenant was sooner. A hostname that the tenant has already stays, and `proof_missing_since` says whether its record is there.",
-            successes: vec![success(200, "Hostname", &[], "The hostname.")],
+            successes: vec![success(200, "TenantHostname", &[], "The hostname.")],
             problems: &[Code::Conflict, Code::ProofMissing, Code::LookupFailed],
         },
         Operation::InstallTenant => Told {

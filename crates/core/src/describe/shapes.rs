@@ -286,7 +286,7 @@ pub(super) fn all() -> BTreeMap<String, Value> {
             })
         }),
         (
-            "Hostname",
+            "TenantHostname",
             object([
                 ("hostname", text()),
                 (
@@ -309,7 +309,7 @@ pub(super) fn all() -> BTreeMap<String, Value> {
                 ),
             ]),
         ),
-        ("HostnameList", list("Hostname")),
+        ("HostnameList", list("TenantHostname")),
         (
             "Erased",
             object([

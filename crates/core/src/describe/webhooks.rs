@@ -141,7 +141,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
                     "Unprocessable Content",
                     422,
                     "1 field is not as expected",
-                    "validation_failed",
+                    "invalid",
                     json!([{"pointer": "/url", "detail": "expected the URL of a public address; got `https://10.0.0.1/hooks`"}]),
                 )),
         ],
