@@ -25,7 +25,7 @@ async function run(document, ...args) {
   after(() => rmSync(own, { recursive: true, force: true }))
   writeFileSync(path.join(own, 'openapi.json'), JSON.stringify(document))
   const api = await startApi({
-    vars: {
+    vars: { TENANTS_CONSOLE: 'true',
       CHEVERETO_TENANTS_PUBLIC_KEY: raw(publicKey, 'x').toString('base64'), TENANTS_DEVELOPMENT: 'true', TENANTS_LOG_LEVEL: 'error',
       // No cell leases a job here, so waiting for one would be in vain.
       TENANTS_JOB_WAIT_SECONDS: '0',

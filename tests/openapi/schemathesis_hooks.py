@@ -64,8 +64,8 @@ def before_call(context, case, kwargs):
             for name, value in stats.items():
                 if (isinstance(value, float) and value.is_integer()) or (isinstance(value, int) and value >= 2**64):
                     stats[name] = min(int(value), 2**64 - 1)
-    # A key and a hold end in the future.
-    for part, name in (("/keys", "expires_at"), ("/holds/", "until")):
+    # A key and a hold end in the future, and a tenant is suspended and deleted then.
+    for part, name in (("/keys", "expires_at"), ("/holds/", "until"), ("/tenants", "suspend_at"), ("/tenants", "delete_at")):
         end = body.get(name) if isinstance(body, dict) and part in case.operation.path else None
         if isinstance(end, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", end):
             body[name] = "2999" + end[4:].replace("02-29", "02-28")
@@ -82,7 +82,14 @@ def before_call(context, case, kwargs):
     put = (case.path_parameters or {}).get("id")
     if case.method == "PUT" and isinstance(put, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", put):
         case.path_parameters["id"] = put[:16]
+    # A webhook's URL is that of a public address.
+    url = body.get("url") if isinstance(body, dict) and "/webhooks" in case.operation.path else None
+    if isinstance(url, str) and len(url) <= 2048 and re.fullmatch(r"https?://[^@#\\\x00- ]+", url):
+        body["url"] = "https://hooks.example.com/hooks"
     query = case.query
+    # The list of deleted tenants takes no filters.
+    if isinstance(query, dict) and query.get("deleted") == "true" and set(query) - {"deleted", "limit", "after"}:
+        del query["deleted"]
     # A trial reads no Idempotency-Key, not even to refuse a malformed one.
     if name is not None and isinstance(query, dict) and query.get("validate_only") == "true":
         del query["validate_only"]

@@ -140,7 +140,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
                 .answer(problem(
                     "Unprocessable Content",
                     422,
-                    "1 field is not as expected",
+                    "one field is not as expected",
                     "invalid",
                     json!([{"pointer": "/url", "detail": "expected the URL of a public address; got `https://10.0.0.1/hooks`"}]),
                 )),

@@ -454,7 +454,13 @@ impl Host {
         machine: M,
         result: Result<Vec<Rows>, String>,
     ) -> Step<M> {
-        self.resumed_with(machine, outcome(result))
+        match self.resumed_with(machine, outcome(result)) {
+            // Tests that have a network resume by themselves.
+            Step::Run(m) if matches!(m.effect(), Effect::Fetch(_)) => {
+                self.resumed_with(m, Outcome::CannotFetch)
+            }
+            step => step,
+        }
     }
 
     /// Resumes a machine with the outcome of its effect.
@@ -463,13 +469,7 @@ impl Host {
             unix_seconds: self.now,
             random: self.random.as_mut(),
         };
-        // Only the tests of webhooks have a network, and they resume by themselves.
-        match machine.resume(outcome, &mut context) {
-            Step::Run(m) if matches!(m.effect(), Effect::Fetch(_)) => {
-                m.resume(Outcome::CannotFetch, &mut context)
-            }
-            step => step,
-        }
+        machine.resume(outcome, &mut context)
     }
 
     /// Runs a task's batch, which must succeed, and resumes the task.
