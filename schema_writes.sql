@@ -575,6 +575,8 @@ BEGIN
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE console_sessions SET ended_at = NEW.now WHERE id = NEW.id;
+END;
+
 -- Webhooks. `has_room`: there are not too many of them. `sealed` is the encrypted secret. A new one begins after its own creation.
 CREATE VIEW create_webhook (
   key_id, request_id, now, key_stands, has_room, id, url, types, description, secret_id, sealed, token, is_done, idempotency_key, fingerprint,
