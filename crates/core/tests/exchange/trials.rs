@@ -61,7 +61,7 @@ fn every_route_that_writes_can_be_tried_and_then_be_carried_out() {
         assert_eq!(host.dump() == before, stays, "{ask:?} writes");
         routes += 1;
     }
-    assert_eq!(routes, 36);
+    assert_eq!(routes, 42);
     let more = [
         delete_with_tables("a"),
         install("on-eu"),
