@@ -86,6 +86,9 @@ def before_call(context, case, kwargs):
     url = body.get("url") if isinstance(body, dict) and "/webhooks" in case.operation.path else None
     if isinstance(url, str) and len(url) <= 2048 and re.fullmatch(r"https?://[^@#\\\x00- ]+", url):
         body["url"] = "https://hooks.example.com/hooks"
+    # `from` says where a webhook that is enabled begins.
+    if "/webhooks" in case.operation.path and isinstance(body, dict) and "from" in body and body.get("is_enabled") in (None, False):
+        body["is_enabled"] = True
     query = case.query
     # The list of deleted tenants takes no filters.
     if isinstance(query, dict) and query.get("deleted") == "true" and set(query) - {"deleted", "limit", "after"}:

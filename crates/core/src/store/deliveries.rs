@@ -266,11 +266,11 @@ impl Record<'_> {
     }
 
     fn of_attempts(&self) -> [Sql; 4] {
-        let deliveries = Sql::new(concat!(
+        let deliveries = Sql::new(
             "INSERT INTO webhook_deliveries (webhook_id, entry_id, subject, outcome, type, status, milliseconds, answer, at) \
              SELECT w.id, value ->> 2, value ->> 1, value ->> 3, value ->> 5, value ->> 6, value ->> 7, value ->> 8, ?3 \
-             FROM webhooks AS w, json_each(?2) WHERE w.lease = ?1 AND value ->> 3 < 3"
-        ))
+             FROM webhooks AS w, json_each(?2) WHERE w.lease = ?1 AND value ->> 3 < 3",
+        )
         .values([
             self.lease.into(),
             self.attempts.into(),
