@@ -10,7 +10,7 @@ const none = Object.fromEntries(Object.keys(freshSecrets()).map((name) => [name,
 /** The running instances by configuration. To start an instance takes longer than a scenario, so scenarios share them. */
 const running = new Map()
 
-const TABLES = ['api_keys', 'tenants', 'tenants_plans', 'audit_log', 'idempotency', 'cell_work', 'cells', 'cell_feed', 'kept_sites', 'feed_days', 'console_sessions', 'webhooks', 'webhook_secrets', 'webhook_behind', 'webhook_deliveries', 'sqlite_sequence']
+const TABLES = ['tenant_hostnames', 'api_keys', 'tenants', 'tenants_plans', 'audit_log', 'idempotency', 'cell_work', 'cells', 'cell_feed', 'kept_sites', 'feed_days', 'console_sessions', 'webhooks', 'webhook_secrets', 'webhook_behind', 'webhook_deliveries', 'deleted_tenants', 'sqlite_sequence']
 
 async function instance(config) {
   const name = JSON.stringify(config)

@@ -523,18 +523,21 @@ fn counts(sealer: &Sealer) -> Sql {
             )
         };
     }
+    // D1 takes no more than five terms in one compound SELECT.
     let text = concat!(
+        "SELECT * FROM (",
         count!("tenants", "env"),
         " UNION ALL ",
         count!("tenants_plans", "env"),
         " UNION ALL ",
         count!("idempotency", "secret"),
-        " UNION ALL ",
+        ") UNION ALL SELECT * FROM (",
         count!("cell_work", "input"),
         " UNION ALL ",
         count!("deleted_tenants", "env"),
         " UNION ALL ",
-        count!("webhook_secrets", "secret")
+        count!("webhook_secrets", "secret"),
+        ")"
     );
     Sql::new(text).values([
         sealer.current_prefix().into(),
