@@ -89,6 +89,8 @@ def before_call(context, case, kwargs):
     # `from` says where a webhook that is enabled begins.
     if "/webhooks" in case.operation.path and isinstance(body, dict) and "from" in body and body.get("is_enabled") in (None, False):
         body["is_enabled"] = True
+    if case.method == "PATCH" and "/webhooks" in case.operation.path and isinstance(body, dict) and body.get("is_enabled") is True:
+        body.setdefault("from", "now")
     query = case.query
     # The list of deleted tenants takes no filters.
     if isinstance(query, dict) and query.get("deleted") == "true" and set(query) - {"deleted", "limit", "after"}:
