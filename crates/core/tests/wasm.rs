@@ -94,6 +94,12 @@ fn resume(exchange: Exchange, rows: Result<Vec<Rows>, String>) -> Step<Exchange>
     exchange.resume(Outcome::Batch(rows.map_err(Failure::new)), &mut context)
 }
 
+/// The rows of the first batch of a request, which a test of the native core has written with SQLite.
+fn rows(request: &str) -> Result<Vec<Rows>, String> {
+    let made: serde_json::Value = serde_json::from_str(include_str!("wasm_rows.json")).unwrap();
+    rows_from_json(&made[request].to_string())
+}
+
 fn answer(step: Step<Exchange>) -> Answer {
     match step {
         Step::Done(answer) => answer,
@@ -218,9 +224,7 @@ fn a_tenant_is_created_with_one_batch() {
     assert_eq!(batch[0][1][5], "Abc");
     assert_eq!(batch[0][1][6], "a.example.com");
     assert!(!batch.to_string().contains('é'), "the env is encrypted");
-    let rows =
-        rows_from_json(r#"[[[1,0,null,null,null,1,1,0,0,"2026-08-18 23:16:57",null,0,null,"r"]]]"#);
-    let answer = answer(resume(exchange, rows));
+    let answer = answer(resume(exchange, rows("create")));
     assert_eq!(answer.response.status, 201);
     assert_eq!(
         answer.response.header("location"),
@@ -253,7 +257,7 @@ fn a_password_is_hashed_to_the_same_text_as_natively() {
         let path = "/_/api/4/tenants/a/user-password-reset";
         let exchange = exchange(&api, "PATCH", path, &body.to_string());
         // The first batch says that the key is valid, that there is such a tenant, and that it is installed.
-        let Step::Run(exchange) = resume(exchange, rows_from_json("[[[1,1,1,0]]]")) else {
+        let Step::Run(exchange) = resume(exchange, rows("reset")) else {
             panic!("there is no second batch")
         };
         let batch = batch(&exchange).to_json();
@@ -265,12 +269,7 @@ fn a_password_is_hashed_to_the_same_text_as_natively() {
 fn a_tenant_is_read_with_integers_beyond_2_to_the_53() {
     let api = api();
     let exchange = exchange(&api, "GET", "/_/api/4/tenants/a", "");
-    let stats = r#"{"tags":0,"files":0,"pages":0,"users":0,"admins":0,"albums":0,"managers":0,"storages":0,"cron_time":0,"categories":0,"file_likes":0,"file_views":9007199254740993,"album_likes":0,"album_views":0,"storage_used":0,"login_providers":0}"#;
-    let row = serde_json::json!([[[
-        1, "a", "a", 0, "t", "t", null, null, "{}", null, null, stats, null, null, null, null, 0,
-        null, "r"
-    ]]]);
-    let answer = answer(resume(exchange, rows_from_json(&row.to_string())));
+    let answer = answer(resume(exchange, rows("read")));
     assert_eq!(answer.response.status, 200, "{answer:?}");
     assert!(answer.response.body.contains("9007199254740993"));
 }

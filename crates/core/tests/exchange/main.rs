@@ -75,4 +75,5 @@ mod traefik_cells;
 mod traefik_memory;
 mod trials;
 mod vectors;
+mod wasm_rows;
 mod webhooks;
