@@ -10,7 +10,8 @@ const none = Object.fromEntries(Object.keys(freshSecrets()).map((name) => [name,
 /** The running instances by configuration. To start an instance takes longer than a scenario, so scenarios share them. */
 const running = new Map()
 
-const TABLES = ['tenant_hostnames', 'api_keys', 'tenants', 'tenants_plans', 'audit_log', 'idempotency', 'cell_work', 'cells', 'cell_feed', 'kept_sites', 'feed_days', 'console_sessions', 'webhooks', 'webhook_secrets', 'webhook_behind', 'webhook_deliveries', 'deleted_tenants', 'sqlite_sequence']
+/** Tables that stay as they are: the registry's own row, the clock of feeds, the numbers of sites, and what belongs to the platform. */
+const KEPT = ['registry', 'feed_clock', 'site_databases', 'd1_migrations']
 
 async function instance(config) {
   const name = JSON.stringify(config)
@@ -19,7 +20,9 @@ async function instance(config) {
   // Empty the database: drop the tenants' own tables, delete all rows, and restart the ids.
   const own = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'chv\\_%' ESCAPE '\\'")
   for (const { name: table } of own) await api.sql(`DROP TABLE "${table}"`)
-  for (const table of TABLES) await api.sql(`DELETE FROM ${table}`)
+  const all = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'")
+  // The deletion of tenants leaves marks in other tables, so it comes first.
+  for (const table of ['tenants', ...all.map(({ name }) => name)]) if (!KEPT.includes(table)) await api.sql(`DELETE FROM ${table}`)
   // A site keeps its newest number, so its row stays, too.
   await api.sql('UPDATE site_databases SET state = 0')
   return api

@@ -46,6 +46,18 @@ export const TextInput = (props: TextProps) => (
   </TextField>
 )
 
+/** The help and the error of an input, which names them as its description by `id`. */
+const Notes = (props: Pick<Common, 'help' | 'error'> & { id: string }) => (
+  <div id={props.id}>
+    <Show when={props.help}>
+      <div class="help">{props.help}</div>
+    </Show>
+    <Show when={props.error}>
+      <div class="error">{props.error}</div>
+    </Show>
+  </div>
+)
+
 export function Select(props: Common & { value: string; onInput: (value: string) => void; options: [value: string, text: string][] }) {
   const id = createUniqueId()
   return (
@@ -54,14 +66,7 @@ export function Select(props: Common & { value: string; onInput: (value: string)
       <select id={id} aria-invalid={props.error ? 'true' : undefined} aria-describedby={`${id}-help`} onInput={(event) => props.onInput(event.currentTarget.value)}>
         <For each={props.options}>{([value, text]) => <option value={value} selected={value === props.value}>{text}</option>}</For>
       </select>
-      <div id={`${id}-help`}>
-        <Show when={props.help}>
-          <div class="help">{props.help}</div>
-        </Show>
-        <Show when={props.error}>
-          <div class="error">{props.error}</div>
-        </Show>
-      </div>
+      <Notes id={`${id}-help`} help={props.help} error={props.error} />
     </div>
   )
 }
@@ -72,14 +77,7 @@ export function Check(props: Common & { value: boolean; onInput: (value: boolean
     <div class="field check">
       <input id={id} type="checkbox" checked={props.value} aria-describedby={`${id}-help`} onChange={(event) => props.onInput(event.currentTarget.checked)} />
       <label for={id}>{props.label}</label>
-      <div id={`${id}-help`}>
-        <Show when={props.help}>
-          <div class="help">{props.help}</div>
-        </Show>
-        <Show when={props.error}>
-          <div class="error">{props.error}</div>
-        </Show>
-      </div>
+      <Notes id={`${id}-help`} help={props.help} error={props.error} />
     </div>
   )
 }
@@ -125,14 +123,7 @@ export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onIn
         )}
       </For>
       <Button onClick={add}>{t.addRow}</Button>
-      <div id={`${id}-help`}>
-        <Show when={props.help}>
-          <div class="help">{props.help}</div>
-        </Show>
-        <Show when={props.error}>
-          <div class="error">{props.error}</div>
-        </Show>
-      </div>
+      <Notes id={`${id}-help`} help={props.help} error={props.error} />
     </fieldset>
   )
 }

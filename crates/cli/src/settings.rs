@@ -101,6 +101,21 @@ pub struct Needs {
     pub site_databases: bool,
 }
 
+impl Needs {
+    /// The variables that say where sites' tables are, of `wrangler_toml` or the project's.
+    #[must_use]
+    pub fn of_sites(wrangler_toml: Option<PathBuf>) -> Self {
+        Self {
+            plain: &[
+                "CHEVERETO_DB_TABLE_PREFIX",
+                "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
+            ],
+            wrangler_toml,
+            ..Self::default()
+        }
+    }
+}
+
 impl<'a> Settings<'a> {
     /// Creates the settings, and reads the file of `--vars-file` if there is one.
     ///

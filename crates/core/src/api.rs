@@ -46,7 +46,6 @@ use crate::wire::idempotency_key;
 use crate::wire::legacy::Legacy;
 use crate::wire::openapi;
 use crate::wire::prefer::Preferences;
-
 use crate::wire::route::{BodyRule, ERASE, Operation, Path, Scheme};
 use crate::wire::trial;
 
@@ -188,8 +187,7 @@ impl Api {
     pub fn begin_stats(&self, unix_seconds: i64) -> Result<Refresh, TaskError> {
         const SLICE: u32 = 8;
         let config = self.config().map_err(misconfigured)?;
-        let now =
-            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let now = Timestamp::of_clock(unix_seconds)?;
         let which = Which::Due(config.stats_per_run);
         Ok(Refresh::begin(config, &now, which, SLICE))
     }
@@ -200,8 +198,7 @@ impl Api {
     /// If the configuration is invalid, or the clock is outside the years 0000 to 9999.
     pub fn begin_proofs(&self, unix_seconds: i64) -> Result<Proofs, TaskError> {
         let config = self.config().map_err(misconfigured)?;
-        let now =
-            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let now = Timestamp::of_clock(unix_seconds)?;
         Ok(Proofs::begin(config, &now))
     }
 
@@ -229,8 +226,7 @@ impl Api {
                 .into(),
             Order::ListKeys => KeyList::all().into(),
             Order::DeleteKeys(choice) => {
-                let now = Timestamp::from_unix(unix_seconds)
-                    .map_err(|_| ApiError::Internal(Internal::Clock))?;
+                let now = Timestamp::of_clock(unix_seconds)?;
                 let run_id =
                     request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
                 KeyDeletion::begin(&choice, &Run::new(run_id), &now).into()
@@ -318,12 +314,11 @@ impl Api {
                     allow: path.allow(),
                 })?;
 
-        let occasion = || match Timestamp::from_unix(unix_seconds) {
-            Ok(now) => Ok(Occasion {
+        let occasion = || {
+            Timestamp::of_clock(unix_seconds).map(|now| Occasion {
                 now,
                 needs: route.needs,
-            }),
-            Err(_) => Err(ApiError::Internal(Internal::Clock)),
+            })
         };
         let headers = &request.headers;
         let bound = BoundRules {
@@ -517,8 +512,7 @@ fn idempotency(
         return Ok(None);
     };
     let expires_at = unix_seconds.saturating_add(i64::from(config.idempotency_hours) * 60 * 60);
-    let expires_at =
-        Timestamp::from_unix(expires_at).map_err(|_| ApiError::Internal(Internal::Clock))?;
+    let expires_at = Timestamp::of_clock(expires_at)?;
     Ok(Some(Idempotency::new(fingerprints, covered, expires_at)))
 }
 

@@ -41,13 +41,8 @@ pub struct OrphansArgs {
 pub fn run(args: &OrphansArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     const COLUMNS: &[(&str, &str)] = &[("TENANT", "/tenant"), ("TABLES", "/tables")];
     let needs = Needs {
-        plain: &[
-            "CHEVERETO_DB_TABLE_PREFIX",
-            "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
-        ],
         site_databases: true,
-        wrangler_toml: args.database.config.clone(),
-        ..Needs::default()
+        ..Needs::of_sites(args.database.config.clone())
     };
     let config = session.settings.config(&needs, !args.database.remote)?;
     let database = Database::open(&session.settings, &args.database)?;

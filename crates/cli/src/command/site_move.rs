@@ -48,13 +48,8 @@ struct Shown<'a> {
 /// Fails if the database fails, if sites have no databases of their own in this configuration, or if the tenant has no site.
 pub fn run(args: &MoveArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let needs = Needs {
-        plain: &[
-            "CHEVERETO_DB_TABLE_PREFIX",
-            "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
-        ],
         site_databases: true,
-        wrangler_toml: args.database.config.clone(),
-        ..Needs::default()
+        ..Needs::of_sites(args.database.config.clone())
     };
     let config = session.settings.config(&needs, !args.database.remote)?;
     if !config.has_site_databases() {

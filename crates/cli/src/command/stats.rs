@@ -73,14 +73,7 @@ fn count(
     session: &Session<'_>,
     world: &mut World<'_>,
 ) -> Result<Report, Error> {
-    let needs = Needs {
-        plain: &[
-            "CHEVERETO_DB_TABLE_PREFIX",
-            "CHEVERETO_TENANTS_DB_ISOLATION_MODE",
-        ],
-        wrangler_toml: args.database.config.clone(),
-        ..Needs::default()
-    };
+    let needs = Needs::of_sites(args.database.config.clone());
     let config = session.settings.config(&needs, !args.database.remote)?;
     let database = Database::open(&session.settings, &args.database)?;
     let now = now(world)?;

@@ -240,10 +240,9 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     };
     let previous_until = match overlap {
         0 => None,
-        seconds => Some(
-            Timestamp::from_unix(call.unix_seconds.saturating_add(seconds.into()))
-                .map_err(|_| ApiError::Internal(Internal::Clock))?,
-        ),
+        seconds => Some(Timestamp::of_clock(
+            call.unix_seconds.saturating_add(seconds.into()),
+        )?),
     };
     let issuer = Issuer::of(call)?;
     let first = issuer.authority(Some(id));

@@ -47,10 +47,7 @@ pub(crate) fn begin(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let key_id = call.caller.key_id();
     let token = issue(secret, key_id, call)?;
     let now = call.caller.now().clone();
-    let after = |seconds: i64| {
-        Timestamp::from_unix(call.unix_seconds.saturating_add(seconds))
-            .map_err(|_| ApiError::Internal(Internal::Clock))
-    };
+    let after = |seconds: i64| Timestamp::of_clock(call.unix_seconds.saturating_add(seconds));
     let end = after(SESSION_SECONDS)?;
     let idle_until = after(IDLE_SECONDS)?;
     let cookie = call.console.cookie;
@@ -142,8 +139,7 @@ fn within(own: &Scopes, wanted: &Scopes) -> Result<(), ApiError> {
 /// `GET /_/console/session`
 pub(crate) fn show(call: &Call<'_>) -> Result<Pending, ApiError> {
     let token = own_token(call)?.clone();
-    let idle_until = Timestamp::from_unix(call.unix_seconds.saturating_add(IDLE_SECONDS))
-        .map_err(|_| ApiError::Internal(Internal::Clock))?;
+    let idle_until = Timestamp::of_clock(call.unix_seconds.saturating_add(IDLE_SECONDS))?;
     let now = call.caller.now().clone();
     Ok(Pending::new(sessions::own(&call.caller), move |results| {
         let row = standing::judged_read(results)?;

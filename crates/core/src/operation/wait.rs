@@ -227,7 +227,10 @@ impl Asker {
             if erases {
                 results.skip()?;
             }
-            let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
+            let asked = match Asked::decode(
+                results,
+                Timestamp::of_clock(context.unix_seconds)?.as_str(),
+            )? {
                 Ok(asked) => asked,
                 Err(past) => return Ok(Next::run(self.drop_again(past))),
             };
@@ -279,7 +282,10 @@ impl Asker {
         };
         let batch = work::create(&self.writer(random)?, &self.id, &new, secret);
         Ok(Pending::write_then(batch, move |results, context| {
-            let asked = match Asked::decode(results, now(context.unix_seconds)?.as_str())? {
+            let asked = match Asked::decode(
+                results,
+                Timestamp::of_clock(context.unix_seconds)?.as_str(),
+            )? {
                 Ok(asked) => asked,
                 Err(past) => return Ok(Next::run(self.ask_again(past, work))),
             };
@@ -394,7 +400,7 @@ fn dropped(job: &Job) -> Result<Response, ApiError> {
 
 /// Reads a job. `None` if it is gone, or if it failed or was cancelled, so that the request that it was made for is judged anew.
 fn alive(results: &mut Results, unix_seconds: i64) -> Result<Option<Job>, ApiError> {
-    let now = now(unix_seconds)?;
+    let now = Timestamp::of_clock(unix_seconds)?;
     let job = match results.row()? {
         Some(mut row) => Job::decode(&mut row, now.as_str())?,
         None => None,
@@ -434,7 +440,7 @@ impl Watch {
     fn look(self) -> Pending {
         let batch = Batch::one(work::look(&self.job_id));
         Pending::then(batch, move |results, context| {
-            let now = now(context.unix_seconds)?;
+            let now = Timestamp::of_clock(context.unix_seconds)?;
             let job = match results.row()? {
                 Some(mut row) => Job::decode(&mut row, now.as_str())?,
                 None => None,
@@ -490,10 +496,6 @@ fn new_id(random: &mut dyn Random) -> Result<String, ApiError> {
         .fill(&mut bytes)
         .map_err(|_| ApiError::Internal(Internal::Random))?;
     Ok(hex_text(&bytes))
-}
-
-fn now(unix_seconds: i64) -> Result<Timestamp, ApiError> {
-    Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))
 }
 
 #[cfg(test)]

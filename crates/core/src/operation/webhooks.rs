@@ -222,10 +222,9 @@ pub(crate) fn rotate(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     }
     let until = match overlap.unwrap_or_default() {
         0 => None,
-        seconds => Some(
-            Timestamp::from_unix(call.unix_seconds.saturating_add(seconds.into()))
-                .map_err(|_| ApiError::Internal(Internal::Clock))?,
-        ),
+        seconds => Some(Timestamp::of_clock(
+            call.unix_seconds.saturating_add(seconds.into()),
+        )?),
     };
     let id = String::from(call.id);
     let issuer = Issuer::of(call)?;

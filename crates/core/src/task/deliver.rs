@@ -167,15 +167,11 @@ impl Delivery {
     }
 }
 
-fn time(unix_seconds: i64) -> Result<Timestamp, ApiError> {
-    Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))
-}
-
 impl State {
     /// Takes the next webhook, and reads its first events.
     fn take(&mut self) -> Result<(), ApiError> {
-        let now = time(self.now)?;
-        let until = time(self.now.saturating_add(LEASE_SECONDS))?;
+        let now = Timestamp::of_clock(self.now)?;
+        let until = Timestamp::of_clock(self.now.saturating_add(LEASE_SECONDS))?;
         let reads = self.reads(&now);
         let take = [
             deliveries::forget(&now),
@@ -360,7 +356,7 @@ impl State {
         };
         let pause = i64::from(*pause);
         let longer = pause * i64::from(chance) / 2560;
-        let next_at = time(self.now.saturating_add(pause + longer))?;
+        let next_at = Timestamp::of_clock(self.now.saturating_add(pause + longer))?;
         self.held
             .push((event.subject_type.clone(), event.subject.clone()));
         self.note(Came::Refused, Some(next_at), result)
@@ -391,8 +387,8 @@ impl State {
 
     /// The batch that writes what came of the requests, and reads the next events.
     fn record(&mut self) -> Result<(), ApiError> {
-        let now = time(self.now)?;
-        let until = time(self.now.saturating_add(LEASE_SECONDS))?;
+        let now = Timestamp::of_clock(self.now)?;
+        let until = Timestamp::of_clock(self.now.saturating_add(LEASE_SECONDS))?;
         let is_over = self.is_over();
         let Some(webhook) = &mut self.webhook else {
             return Ok(());
@@ -408,7 +404,7 @@ impl State {
             webhook.taken.failing_since = None;
         }
         let since = webhook.taken.failing_since.as_deref();
-        let limit = time(self.now.saturating_sub(DISABLED_AFTER_S))?;
+        let limit = Timestamp::of_clock(self.now.saturating_sub(DISABLED_AFTER_S))?;
         let is_dead = self.refused && since.is_some_and(|since| since <= limit.as_str());
         let attempts = format!("[{}]", mem::take(&mut self.attempts).join(","));
         let actions = event::types_to_json(&webhook.actions);

@@ -92,8 +92,7 @@ impl KeyCreation {
         let secret = config.key_secret().ok_or(ApiError::NotConfigured {
             variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
         })?;
-        let now =
-            Timestamp::from_unix(unix_seconds).map_err(|_| ApiError::Internal(Internal::Clock))?;
+        let now = Timestamp::of_clock(unix_seconds)?;
         let request_id =
             request_id(None, random).map_err(|_| ApiError::Internal(Internal::Random))?;
         Ok(Self {
@@ -227,9 +226,7 @@ impl KeyRotation {
         let secret = config.key_secret().ok_or(ApiError::NotConfigured {
             variable: "CHEVERETO_TENANTS_API_KEY_SECRET",
         })?;
-        let at = |seconds: i64| {
-            Timestamp::from_unix(seconds).map_err(|_| ApiError::Internal(Internal::Clock))
-        };
+        let at = |seconds: i64| Timestamp::of_clock(seconds);
         let until = unix_seconds.saturating_add(overlap_seconds.min(MAX_OVERLAP_SECONDS).into());
         Ok(Self {
             secret: secret.clone(),

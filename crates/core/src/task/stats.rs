@@ -81,8 +81,6 @@ pub struct Refresh {
     batch: Batch,
     /// The batch of the work that is not due each minute, which ends with the choice.
     due: Option<Batch>,
-    /// Whether that batch comes after another one.
-    is_paced: bool,
     stage: Stage,
     current: Vec<TenantId>,
     /// The tenants to count in slices.
@@ -133,11 +131,12 @@ impl Refresh {
     #[must_use]
     pub fn begin(config: &Config, now: &Timestamp, which: Which, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
-        let is_paced = matches!(which, Which::Due(_));
         let which = match which {
-            Which::Oldest(limit) | Which::Due(limit) => Which::Oldest(limit.min(MOST_CHOSEN)),
+            Which::Oldest(limit) => Which::Oldest(limit.min(MOST_CHOSEN)),
+            Which::Due(limit) => Which::Due(limit.min(MOST_CHOSEN)),
             other => other,
         };
+        let is_paced = matches!(which, Which::Due(_));
         let choice = choose(&prefix, now, &which, config.stats_min_age_s);
         let batch = match which {
             // The cron trigger also ends and deletes what is past its time.
@@ -179,7 +178,6 @@ impl Refresh {
             slice: usize::try_from(slice.max(1)).unwrap_or(usize::MAX),
             batch,
             due,
-            is_paced,
             stage,
             current: Vec::new(),
             small: Vec::new(),
@@ -237,7 +235,8 @@ impl Refresh {
                 Err(reason) => self.report.failed.push(Failed { tenant: id, reason }),
             }
         }
-        if !self.is_paced && matches!(self.which, Which::Oldest(_)) {
+        // A run of [`Which::Due`] has taken them before.
+        if matches!(self.which, Which::Oldest(_)) {
             self.take_databases(results)?;
         }
         Ok(())

@@ -23,7 +23,7 @@ use crate::store::site_databases;
 use crate::task::reseal::{Table, Unreadable};
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
-use crate::value::fault::{ApiError, Internal};
+use crate::value::fault::ApiError;
 
 /// Keys are named if they expire within this time.
 const EXPIRING_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -127,10 +127,7 @@ impl Status {
     /// # Errors
     /// If the clock is outside the years 0000 to 9999.
     pub fn begin(config: &Config, unix_seconds: i64) -> Result<Self, TaskError> {
-        let at = |seconds: i64| {
-            Timestamp::from_unix(unix_seconds.saturating_add(seconds))
-                .map_err(|_| ApiError::Internal(Internal::Clock))
-        };
+        let at = |seconds: i64| Timestamp::of_clock(unix_seconds.saturating_add(seconds));
         let late = LATE_SECONDS + i64::from(config.stats_min_age_s);
         Ok(Self {
             sealer: config.sealer.clone(),

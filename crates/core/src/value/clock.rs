@@ -9,6 +9,8 @@ use core::fmt;
 use serde::Serialize;
 use time::{Date, OffsetDateTime, Time};
 
+use crate::value::fault::{ApiError, Internal};
+
 /// The length of `YYYY-MM-DD HH:MM:SS`.
 const TEXT_LENGTH: usize = 19;
 
@@ -48,6 +50,14 @@ impl Timestamp {
             text.extend([number / 10, number % 10].map(digit));
         }
         Ok(Self(text))
+    }
+
+    /// Converts a reading of the host's clock.
+    ///
+    /// # Errors
+    /// 500 if the time is outside the years 0000 to 9999.
+    pub(crate) fn of_clock(seconds: i64) -> Result<Self, ApiError> {
+        Self::from_unix(seconds).map_err(|_| ApiError::Internal(Internal::Clock))
     }
 
     /// Parses `YYYY-MM-DD HH:MM:SS`. The date and the time must exist.

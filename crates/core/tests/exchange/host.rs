@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
+use rusqlite::limits::Limit::SQLITE_LIMIT_COMPOUND_SELECT;
 use rusqlite::{Connection, MAIN_DB};
 use serde_json::Value as Json;
 use tenants_core::crypto::message::SigningSecret;
@@ -167,6 +168,7 @@ fn new_database() -> Connection {
     db.deserialize_read_exact(MAIN_DB, first.as_slice(), first.len(), false)
         .unwrap();
     db.pragma_update(None, "foreign_keys", true).unwrap();
+    db.set_limit(SQLITE_LIMIT_COMPOUND_SELECT, 5).unwrap();
     db
 }
 

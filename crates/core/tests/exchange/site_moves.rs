@@ -119,6 +119,27 @@ fn newer_site(files: i64) -> Host {
     host
 }
 
+/// The two moves: whether it is one into a database, and the place.
+const MOVES: [(bool, Place); 2] = [(true, Place::Database), (false, Place::Tables)];
+
+/// A host with a site at the place from which it is to be moved.
+fn site_to_move(to_database: bool, files: i64) -> Host {
+    if to_database {
+        older_site(files)
+    } else {
+        newer_site(files)
+    }
+}
+
+/// The rows of such a site.
+fn rows_to_move(host: &Host, to_database: bool) -> Vec<Rows> {
+    if to_database {
+        in_registry(host)
+    } else {
+        in_database(host)
+    }
+}
+
 /// Sends a request and runs all batches that it needs, on any database.
 fn send(host: &mut Host, ask: &Ask) -> Got {
     let exchange = host.first(ask);
@@ -151,14 +172,8 @@ fn cron_task(host: &mut Host, count: u32) -> Refresh {
 }
 
 fn cron(host: &mut Host) -> Report {
-    let mut task = cron_task(host, 0);
-    loop {
-        let rows = host.run(task.batch());
-        match host.resume(task, rows).unwrap() {
-            TaskStep::Run(next) => task = next,
-            TaskStep::Done(report) => return report,
-        }
-    }
+    let task = cron_task(host, 0);
+    host.complete(task)
 }
 
 /// Runs the cron trigger until a site is in a place. Returns how often.
@@ -283,14 +298,8 @@ fn a_site_that_was_installed_before_works_as_it_did() {
     // New sites have a database each. Both are counted.
     assert_eq!(send(&mut host, &new_tenant("b")).status, 201);
     assert_eq!(send(&mut host, &install("b")).status, 201);
-    let mut task = cron_task(&mut host, 9);
-    let report = loop {
-        let rows = host.run(task.batch());
-        match host.resume(task, rows).unwrap() {
-            TaskStep::Run(next) => task = next,
-            TaskStep::Done(report) => break report,
-        }
-    };
+    let task = cron_task(&mut host, 9);
+    let report = host.complete(task);
     assert_eq!((report.counted, report.failed), (2, vec![]));
     assert_eq!(
         host.sql("SELECT stats ->> 'files' FROM tenants ORDER BY id", &[]),
@@ -339,12 +348,8 @@ fn only_an_installed_site_of_a_living_tenant_moves() {
 
 #[test]
 fn a_site_that_is_moved_takes_no_writes() {
-    for to_database in [true, false] {
-        let mut host = if to_database {
-            older_site(3)
-        } else {
-            newer_site(3)
-        };
+    for (to_database, to) in MOVES {
+        let mut host = site_to_move(to_database, 3);
         // This one has been judged before the move begins.
         let (early, earlier) = (reset("a"), reset("a").idempotency_key("k-1"));
         let [early_exchange, earlier_exchange] = [&early, &earlier].map(|ask| {
@@ -371,14 +376,7 @@ fn a_site_that_is_moved_takes_no_writes() {
         let now = Timestamp::from_unix(host.now).unwrap();
         let one = Refresh::begin(host.api.config().unwrap(), &now, Which::One(a()), 1);
         assert!(host.step(one).unwrap_err().is_unavailable());
-        moved(
-            &mut host,
-            if to_database {
-                Place::Database
-            } else {
-                Place::Tables
-            },
-        );
+        moved(&mut host, to);
         assert_eq!(send(&mut host, &reset("a")).status, 200);
     }
 }
@@ -408,24 +406,11 @@ fn cut(host: &mut Host, to: Place, at: usize) -> bool {
 
 #[test]
 fn a_move_that_is_cut_off_after_any_batch_goes_on() {
-    for to_database in [true, false] {
-        let to = if to_database {
-            Place::Database
-        } else {
-            Place::Tables
-        };
+    for (to_database, to) in MOVES {
         let mut cuts = 0;
         for at in 0.. {
-            let mut host = if to_database {
-                older_site(5)
-            } else {
-                newer_site(5)
-            };
-            let before = if to_database {
-                in_registry(&host)
-            } else {
-                in_database(&host)
-            };
+            let mut host = site_to_move(to_database, 5);
+            let before = rows_to_move(&host, to_database);
             order(&mut host, to_database).unwrap();
             if !cut(&mut host, to, at) {
                 break;
@@ -451,24 +436,11 @@ fn a_move_that_is_cut_off_after_any_batch_goes_on() {
 
 #[test]
 fn a_late_batch_of_a_run_that_was_given_up_changes_nothing() {
-    for to_database in [true, false] {
-        let to = if to_database {
-            Place::Database
-        } else {
-            Place::Tables
-        };
+    for (to_database, to) in MOVES {
         let mut late = 0;
         'cuts: for at in 1..60 {
-            let mut host = if to_database {
-                older_site(5)
-            } else {
-                newer_site(5)
-            };
-            let before = if to_database {
-                in_registry(&host)
-            } else {
-                in_database(&host)
-            };
+            let mut host = site_to_move(to_database, 5);
+            let before = rows_to_move(&host, to_database);
             order(&mut host, to_database).unwrap();
             let mut task = cron_task(&mut host, 0);
             for _ in 0..at {
@@ -493,19 +465,10 @@ fn a_late_batch_of_a_run_that_was_given_up_changes_nothing() {
 
 #[test]
 fn a_site_that_is_dropped_while_it_moves_is_gone_at_both_places() {
-    for to_database in [true, false] {
+    for (to_database, to) in MOVES {
         for at in [1, 3, 9, 20] {
-            let mut host = if to_database {
-                older_site(5)
-            } else {
-                newer_site(5)
-            };
+            let mut host = site_to_move(to_database, 5);
             order(&mut host, to_database).unwrap();
-            let to = if to_database {
-                Place::Database
-            } else {
-                Place::Tables
-            };
             cut(&mut host, to, at);
             assert_eq!(send(&mut host, &delete_with_tables("a")).status, 204);
             host.now += 180;
@@ -545,14 +508,8 @@ fn a_move_goes_on_each_minute_though_the_statistics_wait() {
         }
         host.now += 60;
         let now = Timestamp::from_unix(host.now).unwrap();
-        let mut task = Refresh::begin(host.api.config().unwrap(), &now, Which::Due(9), 1);
-        let report = loop {
-            let rows = host.run(task.batch());
-            match host.resume(task, rows).unwrap() {
-                TaskStep::Run(next) => task = next,
-                TaskStep::Done(report) => break report,
-            }
-        };
+        let task = Refresh::begin(host.api.config().unwrap(), &now, Which::Due(9), 1);
+        let report = host.complete(task);
         assert_eq!(report.counted, u64::from(!is_ordered));
         assert_eq!(report.failed, []);
     }
