@@ -273,15 +273,19 @@ CREATE TABLE idempotency (
   key_id INTEGER NOT NULL,         -- api_keys.id of the caller
   key TEXT NOT NULL,               -- the header, without quotes
   fingerprint TEXT NOT NULL,       -- HMAC-SHA256 of the request, in hex: the same key with another request is refused
-  answer TEXT NOT NULL,            -- JSON list of the values of the response that only the database knew
+  answer TEXT NOT NULL,            -- JSON list of the values of the response that only the database knew; empty: the request was only begun
   secret TEXT,                     -- a secret that was generated for the response, encrypted (NULL: there is none)
   expires_at TEXT NOT NULL,
   job_id TEXT,                     -- cell_work.id of the job that the request waits for (NULL: it waits for none)
+  tenant_id TEXT,                  -- the tenant whose site it wrote, in lower case (NULL: it wrote none)
   PRIMARY KEY (key_id, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Finds the rows to forget when a job has failed.
 CREATE INDEX idempotency_by_job ON idempotency (job_id) WHERE job_id IS NOT NULL;
+
+-- Finds what an erasure of the tenant wipes.
+CREATE INDEX idempotency_by_tenant ON idempotency (tenant_id) WHERE tenant_id IS NOT NULL;
 
 -- Finds the secrets to encrypt again. The fingerprint covers the caller and the key, so it names one row.
 CREATE UNIQUE INDEX idempotency_by_secret ON idempotency (fingerprint) WHERE secret IS NOT NULL;

@@ -142,6 +142,7 @@ CREATE TRIGGER erase_tenant_done INSTEAD OF INSERT ON erase_tenant
 WHEN NEW.key_stands AND NOT NEW.is_refused
 BEGIN
   DELETE FROM idempotency WHERE secret IS NOT NULL AND lower(substr(secret, instr(secret, '@') + 1)) = 'tenants/' || lower(NEW.id);
+  DELETE FROM idempotency WHERE tenant_id = lower(NEW.id);
   DELETE FROM idempotency WHERE job_id IN (SELECT id FROM cell_work WHERE tenant_id = NEW.id);
   UPDATE cell_work SET input = NULL WHERE tenant_id = NEW.id AND input IS NOT NULL;
   INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, has_site, cell_id, site_state)

@@ -211,6 +211,7 @@ pub(crate) fn reset_password(call: &mut Call<'_>) -> Result<Pending, ApiError> {
                     password_hash: hash,
                     secret,
                     sealer,
+                    hashing,
                 };
                 return Ok(work.begin(site, writer));
             }
@@ -266,11 +267,19 @@ fn reset_before(
     let Some((fingerprint, secret)) = past.secret else {
         return Ok(has_password(&username, password));
     };
-    let text = open_secret(&fingerprint, &secret, sealer)?;
-    let place = || format!("{}", secret_place(&fingerprint));
-    let generated = Password::parse(Secret::new(text.as_str().into()))
-        .map_err(|reason| stored(place(), reason))?;
+    let generated = open_password(&fingerprint, &secret, sealer)?;
     Ok(has_password(&username, &generated))
+}
+
+/// The password that was generated for a request, and is remembered.
+fn open_password(
+    fingerprint: &str,
+    secret: &str,
+    sealer: Option<&Sealer>,
+) -> Result<Password, ApiError> {
+    let text = open_secret(fingerprint, secret, sealer)?;
+    let place = || format!("{}", secret_place(fingerprint));
+    Password::parse(Secret::new(text.as_str().into())).map_err(|reason| stored(place(), reason))
 }
 
 fn has_password(username: &str, password: &Password) -> Response {

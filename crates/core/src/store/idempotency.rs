@@ -16,6 +16,7 @@ use crate::store::registry;
 use crate::store::standing::{self, Judged, key, standing};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
+use crate::value::id::TenantId;
 
 const TABLE: &str = "idempotency";
 
@@ -83,9 +84,9 @@ impl Idempotency {
         rows(sql.sql(")"), key).sql(")")
     }
 
-    /// Adds a condition to a caller's statement: whether anything is remembered. `key` is the placeholder of the key.
+    /// Adds a condition to a caller's statement: whether a response is remembered. `key` is the placeholder of the key.
     pub(crate) fn is_known(sql: Sql, key: usize) -> Sql {
-        rows(sql.sql("EXISTS (SELECT 1"), key).sql(")")
+        rows(sql.sql("EXISTS (SELECT 1"), key).sql(" AND length(answer) > 0)")
     }
 
     /// Adds a condition to a statement of this request's caller: whether the request's key is known.
@@ -139,22 +140,35 @@ impl Idempotency {
         &self,
         holder: &KeyHolder,
         token: &str,
-        secret: Remembered,
+        secret: Remembered<'_>,
         answer: impl FnOnce(Sql) -> Sql,
     ) -> Sql {
-        let (text, secret) = match secret {
-            Remembered::Text(text) => (remember_into!("?6"), text),
-            Remembered::EnvOf(resource) => (
-                remember_into!("env || ?6"),
-                Some(format!("{PLACED}{resource}")),
-            ),
+        let sql = match secret {
+            Remembered::OfSite { tenant, secret } => {
+                Sql::new(remember_into!("tenant_id, secret, ", "lower(?7), ?6, "))
+                    .values(self.values(holder, secret))
+                    .values([tenant.as_str().into()])
+            }
+            Remembered::EnvOf(resource) => Sql::new(remember_into!("secret, ", "env || ?6, "))
+                .values(self.values(holder, Some(format!("{PLACED}{resource}")))),
         };
-        let sql = Sql::new(text).values(self.values(holder, secret));
         let sql = answer(sql)
             .sql(" AND EXISTS (SELECT 1 FROM audit_log WHERE token = ")
             .bind(token)
             .sql(") AND NOT ");
         Self::is_known(sql, 2)
+    }
+
+    /// Remembers the secret of a write of a tenant's site that the statement before it has begun, without an answer, so that the same request
+    /// writes the same secret if this one is cut off. A secret that is there stays.
+    pub(crate) fn begin(&self, holder: &KeyHolder, tenant: &TenantId, secret: &str) -> Sql {
+        let sql = Sql::new(remember_into!(
+            "tenant_id, secret, ",
+            "lower(?7), ?6, ?8 WHERE changes() > 0 AND NOT EXISTS (SELECT 1"
+        ))
+        .values(self.values(holder, Some(secret.into())))
+        .values([tenant.as_str(), ""].map(Value::from));
+        rows(sql, 2).sql(")")
     }
 
     /// What the statements of [`Self::remember`] and [`Self::remember_job`] bind first, from `?1` on. `?3` is the time, for [`Self::is_known`].
@@ -216,22 +230,26 @@ fn rows(sql: Sql, key: usize) -> Sql {
 /// The states of a job that are not remembered: the same request makes another job. (The trigger `cell_work_ended` has them, too.)
 const FORGOTTEN: [&str; 2] = ["failed", "cancelled"];
 
-/// The statement that remembers a response, up to its values. The parameter is the expression of its secret.
+/// The statement that remembers a response, up to its values. The parameters are the columns before `answer`, and their values.
 macro_rules! remember_into {
-    ($secret:literal) => {
+    ($columns:literal, $values:literal) => {
         concat!(
-            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer) SELECT ?1, ?2, ?4, ?5, ",
-            $secret,
-            ", "
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, ",
+            $columns,
+            "answer) SELECT ?1, ?2, ?4, ?5, ",
+            $values
         )
     };
 }
 use remember_into;
 
 /// The secret of a response.
-pub(crate) enum Remembered {
-    /// A text that is encrypted for [`Idempotency::secret_place`], or none.
-    Text(Option<String>),
+pub(crate) enum Remembered<'a> {
+    /// The password of a user of a tenant's site, encrypted for [`Idempotency::secret_place`], or none. An erasure of the tenant finds the row.
+    OfSite {
+        tenant: &'a TenantId,
+        secret: Option<String>,
+    },
     /// The column `env` of this resource (`<table>/<id>`), as it is after the write: the response shows it. Only the database knows the text,
     /// which stays encrypted for the resource's own place. So the place follows it.
     EnvOf(String),
@@ -258,6 +276,8 @@ pub(crate) struct Past {
     pub(crate) job_id: Option<String>,
     /// The secret of the response, encrypted for the place of this fingerprint.
     pub(crate) secret: Option<(String, String)>,
+    /// It was begun and is not done, as far as is known: there is a secret and no answer.
+    pub(crate) is_begun: bool,
     /// Until when it is remembered. `None` if it was an earlier try of the very same request.
     pub(crate) replayed_until: Option<Timestamp>,
 }
@@ -291,7 +311,9 @@ impl Past {
         let fingerprint = row.text("fingerprint")?;
         let expires_at = row.text("expires_at")?;
         let secret = row.optional_text("secret")?;
-        let answer = values(&row.text("answer")?)?;
+        let answer = row.text("answer")?;
+        let is_begun = answer.is_empty();
+        let answer = values(if is_begun { "[]" } else { &answer })?;
         let job_id = row.optional_text("job_id")?;
         let is_own = row.boolean("is_own")?;
         let expires_at = Timestamp::parse(&expires_at).map_err(|_| {
@@ -304,6 +326,7 @@ impl Past {
             answer,
             job_id,
             secret: secret.map(|secret| (fingerprint, secret)),
+            is_begun,
             replayed_until: (!is_own).then_some(expires_at),
         })
     }

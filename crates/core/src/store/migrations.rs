@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0027_erase.sql",
     "0028_hostname_proofs.sql",
     "0029_webhooks.sql",
+    "0030_remembered_sites.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

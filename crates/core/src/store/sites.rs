@@ -95,7 +95,7 @@ impl Site {
             .sql(") RETURNING username, email, (SELECT id FROM tenants WHERE id = ")
             .bind(self.id.as_str())
             .sql(") AS tenant_id");
-        let remember = remember(writer, None, |sql| {
+        let remember = self.remember(writer, None, |sql| {
             sql.sql("json_array(id) FROM tenants WHERE id = ")
                 .bind(self.id.as_str())
         });
@@ -157,7 +157,7 @@ impl Site {
             Some(idempotency) => idempotency.known(update.sql(" AND NOT ")),
         };
         let update = update.sql(" RETURNING username");
-        let remember = remember(writer, secret, |sql| {
+        let remember = self.remember(writer, secret, |sql| {
             sql.sql("json_array(username) FROM ")
                 .name(&self.names.name(site_schema::USERS))
                 .sql(" WHERE username = ")
@@ -207,9 +207,12 @@ impl Site {
     }
 
     /// Gives a write of the site its number. The first result is a [`Claim`](site_databases::Claim); the last one is [`Obstacles`].
-    pub(crate) fn apart_claim(&self, writer: &Writer, state: i64) -> Batch {
+    pub(crate) fn apart_claim(&self, writer: &Writer, state: i64, secret: Option<&str>) -> Batch {
         let claim = site_databases::claim(writer, &self.id, state);
-        Batch::of([claim, self.obstacles()])
+        let begin = (writer.idempotency().zip(secret))
+            .map(|(idempotency, secret)| idempotency.begin(writer, &self.id, secret));
+        let all = [claim].into_iter().chain(begin);
+        Batch::of(all.chain([self.obstacles()]))
     }
 
     /// Creates the tables and the administrator. An installation that was cut off may have made them, too: nobody knows its users.
@@ -254,7 +257,7 @@ impl Site {
             subject: self.id.as_str(),
             now: writer.now(),
         });
-        let remember = remember(writer, secret, |sql| {
+        let remember = self.remember(writer, secret, |sql| {
             sql.sql("json_array(").bind(answer).sql(") WHERE 1")
         });
         let mut all = Vec::from([finish, entry]);
@@ -273,7 +276,7 @@ impl Site {
     /// Those in a database of their own are only marked: the last result is the number of that work, if there is any.
     pub(crate) fn delete(&self, writer: &Writer) -> Batch {
         let delete = Sql::new("DELETE FROM tenants WHERE id = ").bind(self.id.as_str());
-        let remember = remember(writer, None, |sql| sql.sql("json_array() WHERE 1"));
+        let remember = self.remember(writer, None, |sql| sql.sql("json_array() WHERE 1"));
         let mut all: Vec<Sql> = remember.into_iter().chain([delete]).collect();
         let names = self.in_registry.as_ref().unwrap_or(&self.names);
         all.extend(site_schema::drop(names));
@@ -369,6 +372,21 @@ impl Site {
             .sql(" AS remembered")
     }
 
+    /// The statement that remembers a response, if the request has an `Idempotency-Key`.
+    fn remember(
+        &self,
+        writer: &Writer,
+        secret: Option<String>,
+        answer: impl FnOnce(Sql) -> Sql,
+    ) -> Option<Sql> {
+        let idempotency = writer.idempotency()?;
+        let secret = Remembered::OfSite {
+            tenant: &self.id,
+            secret,
+        };
+        Some(idempotency.remember(writer, writer.token(), secret, answer))
+    }
+
     fn entered(
         &self,
         writer: &Writer,
@@ -380,18 +398,7 @@ impl Site {
     }
 }
 
-/// The statement that remembers a response, if the request has an `Idempotency-Key`.
-fn remember(
-    writer: &Writer,
-    secret: Option<String>,
-    answer: impl FnOnce(Sql) -> Sql,
-) -> Option<Sql> {
-    let idempotency = writer.idempotency()?;
-    let secret = Remembered::Text(secret);
-    Some(idempotency.remember(writer, writer.token(), secret, answer))
-}
-
-/// Reads the column of what is remembered, which the row has if the request has an `Idempotency-Key`.
+/// Reads the column of what is remembered, which the row has if the request has an `Idempotency-Key`. It may be begun only.
 fn past(row: &mut Judged) -> Result<Option<Past>, ApiError> {
     if row.is_empty() {
         return Ok(None);
@@ -408,6 +415,8 @@ pub(crate) struct Obstacles {
     /// The place of an installed site.
     pub(crate) place: Place,
     pub(crate) past: Option<Past>,
+    /// The same request, begun before: the fingerprint and the secret, encrypted for its place.
+    pub(crate) begun: Option<(String, String)>,
 }
 
 impl Obstacles {
@@ -421,7 +430,10 @@ impl Obstacles {
         let is_installed = row.boolean("is_installed")?;
         let has_cell = row.boolean("has_cell")?;
         let place = Place::of(row.optional_integer("place")?);
-        let past = past(&mut row)?;
+        let (past, begun) = match past(&mut row)? {
+            Some(past) if past.is_begun => (None, past.secret),
+            past => (past, None),
+        };
         if !tenant_is_there && past.is_none() {
             return Err(ApiError::NotFound { what: "tenant" });
         }
@@ -430,6 +442,7 @@ impl Obstacles {
             has_cell,
             place,
             past,
+            begun,
         })
     }
 }
@@ -466,7 +479,7 @@ impl Aftermath {
             is_installed: row.boolean("is_installed")?,
             has_cell: row.boolean("has_cell")?,
             holds: row.boolean("holds")?,
-            past: past(&mut row)?,
+            past: past(&mut row)?.filter(|past| !past.is_begun),
         })
     }
 }

@@ -79,6 +79,9 @@ fn a_tenant_goes_with_its_tables_living_or_deleted() {
             let mut host = if is_apart { apart() } else { Host::new() };
             fill(&mut host, None);
             assert_eq!(send(&mut host, &install("a")).status, 201);
+            let generated = patch("/tenants/a/user-password-reset", r#"{"username":"admin"}"#);
+            let generated = generated.idempotency_key("k-g");
+            assert_eq!(send(&mut host, &generated).status, 200);
             if is_deleted {
                 assert_eq!(send(&mut host, &delete("/tenants/a")).status, 204);
             }

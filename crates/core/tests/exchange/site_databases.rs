@@ -15,7 +15,7 @@ use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_tenant, new_tenant_on, patch, post, put,
     reset,
 };
-use crate::host::{Got, Host, NOW, TaskStep, WaitsForBatch as _};
+use crate::host::{Got, Host, NOW, SECRETS, TaskStep, WaitsForBatch as _};
 
 const APART: (&str, &str) = ("CHEVERETO_TENANTS_DB_ISOLATION_MODE", "database");
 
@@ -322,12 +322,56 @@ fn the_same_request_again_completes_what_was_cut_off() {
 
 /// Whether the user of the site `a` has this password.
 fn is_password(host: &Host, password: &str) -> bool {
-    let hash = &users(host)[0][1];
+    is_password_of(&users(host), password)
+}
+
+fn is_password_of(users: &Rows, password: &str) -> bool {
+    let hash = &users[0][1];
     let Value::Text(hash) = hash else {
         panic!("{hash:?}")
     };
     let hash = PasswordHash::new(hash).unwrap();
     (Argon2::default().verify_password(password.as_bytes(), &hash)).is_ok()
+}
+
+/// Contract §19: the same request writes the password again that it may have written before.
+#[test]
+fn a_password_that_was_generated_for_a_request_that_was_cut_off_is_the_one_that_is_answered() {
+    const OTHER: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+    let ask = patch("/tenants/a/user-password-reset", r#"{"username":"admin"}"#);
+    let ask = ask.idempotency_key("k-1");
+    for is_rotated in [false, true] {
+        let mut written = 0;
+        'cuts: for at in 0.. {
+            for after in [false, true] {
+                let mut host = ready(&[new_tenant("a"), install("a")]);
+                let before = users(&host);
+                if !cut(&mut host, &ask, at, after) {
+                    break 'cuts;
+                }
+                let left = users(&host);
+                if is_rotated {
+                    host.configure(&[
+                        ("CHEVERETO_ENCRYPTION_KEY", OTHER),
+                        ("CHEVERETO_ENCRYPTION_KEY_PREVIOUS", SECRETS[2].1),
+                    ]);
+                }
+                let got = expect(&mut host, 200, &ask);
+                let password = got.json()["password"].as_str().unwrap().to_owned();
+                assert!(is_password(&host, &password));
+                if left != before {
+                    written += 1;
+                    assert!(is_password_of(&left, &password), "{at}, {after}");
+                }
+                assert_eq!(expect(&mut host, 200, &ask).body, got.body);
+                let begun = "SELECT count(*) FROM idempotency WHERE answer = ''";
+                assert_eq!(host.one(begun), 0.into());
+                assert_at_rest(&host);
+            }
+        }
+        // After the site's part, and before and after the last batch.
+        assert_eq!(written, 3);
+    }
 }
 
 #[test]

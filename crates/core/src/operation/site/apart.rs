@@ -8,15 +8,17 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::{
-    NO_TENANT, NO_USER, NOT_INSTALLED, has_password, installed, installed_before, reset_before,
+    NO_TENANT, NO_USER, NOT_INSTALLED, has_password, installed, installed_before, open_password,
+    reset_before,
 };
-use crate::crypto::hashing::Password;
+use crate::crypto::hashing::{Hashing, Password};
 use crate::crypto::seal::Sealer;
-use crate::machine::Failure;
+use crate::machine::{Context, Failure};
 use crate::operation::call::{Next, Pending};
 use crate::sql::{Batch, Results};
 use crate::store::audit::Action;
 use crate::store::idempotency::Past;
+use crate::store::sealed::seal_text;
 use crate::store::site_databases::{self, Claim, INSTALLED, INSTALLING, Place};
 use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site, is_moved};
 use crate::store::write::Writer;
@@ -40,36 +42,73 @@ pub(super) enum Work {
         /// The password, encrypted, if it was generated and is remembered.
         secret: Option<String>,
         sealer: Option<Arc<Sealer>>,
+        hashing: Hashing,
     },
 }
 
 impl Work {
     /// Writes the site.
-    pub(super) fn begin(self, site: Site, writer: Writer) -> Next {
-        let state = match self {
-            Self::Install { .. } => INSTALLING,
-            Self::Reset { .. } => INSTALLED,
+    pub(super) fn begin(mut self, site: Site, writer: Writer) -> Next {
+        let (state, secret) = match &self {
+            Self::Install { .. } => (INSTALLING, None),
+            Self::Reset { secret, .. } => (INSTALLED, secret.as_deref()),
         };
-        let batch = site.apart_claim(&writer, state);
-        let pending = Pending::write_then(batch, move |results, _| {
+        let batch = site.apart_claim(&writer, state, secret);
+        let pending = Pending::write_then(batch, move |results, context| {
             let Some(claim) = Claim::decode(results)? else {
                 let Obstacles {
                     is_installed,
                     has_cell,
                     place,
                     past,
+                    begun: _,
                 } = Obstacles::decode(results)?;
                 if past.is_none() && place == Place::Moving {
                     return Err(is_moved());
                 }
                 return self.refuse(past, has_cell, is_installed, results);
             };
+            self.take_up(&writer, results, context)?;
             let batch = self.batch(&site, &writer, claim.number);
             Ok(Next::run(Pending::write_then(batch, move |results, _| {
                 self.finish(site, writer, claim, results)
             })))
         });
         Next::run(pending)
+    }
+
+    /// Takes the password that the same request has generated before, if it was cut off, since its site may have that one already.
+    fn take_up(
+        &mut self,
+        writer: &Writer,
+        results: &mut Results,
+        context: &mut Context<'_>,
+    ) -> Result<(), ApiError> {
+        let Self::Reset {
+            password,
+            password_hash,
+            secret: Some(secret),
+            sealer: Some(sealer),
+            hashing,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        let Some(idempotency) = writer.idempotency() else {
+            return Ok(());
+        };
+        match Obstacles::decode(results)?.begun {
+            Some((fingerprint, begun)) if begun != *secret => {
+                *password = open_password(&fingerprint, &begun, Some(sealer))?;
+                *password_hash = hashing.hash(password, context.random)?;
+                // The request may have another fingerprint now, by which its row is found.
+                let place = idempotency.secret_place();
+                *secret = seal_text(place, password.text(), sealer, context.random)?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The site's part.
