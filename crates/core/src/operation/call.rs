@@ -463,18 +463,28 @@ pub(crate) fn versioned(
     response.with("etag", etag)
 }
 
-/// The response to a PATCH that was carried out: 204, or 200 with the resource for a caller that prefers that (contract §12). The write has happened. So if
-/// the resource cannot be shown, the response is the 204, and the note says why.
+/// The response to a PATCH that was carried out: 204, or 200 with the resource for a caller that prefers that (contract §12).
 pub(crate) fn edited(
     version: Option<&Version>,
     shown: Result<Option<String>, ApiError>,
 ) -> (Response, Option<String>) {
+    let (response, note) = written(version, shown);
+    let response = if response.status == 200 {
+        response.with("preference-applied", prefer::RETURNS_REPRESENTATION)
+    } else {
+        response
+    };
+    (response, note)
+}
+
+/// The response to a write that was carried out: 200 with the resource, or 204 if there is none to show. If the resource cannot be shown, the write has
+/// happened all the same: the response is the 204, and the note says why.
+pub(crate) fn written(
+    version: Option<&Version>,
+    shown: Result<Option<String>, ApiError>,
+) -> (Response, Option<String>) {
     let (response, note) = match shown {
-        Ok(Some(body)) => {
-            let response = Response::json(200, body);
-            let response = response.with("preference-applied", prefer::RETURNS_REPRESENTATION);
-            (response, None)
-        }
+        Ok(Some(body)) => (Response::json(200, body), None),
         Ok(None) => (Response::empty(204), None),
         Err(error) => {
             let cause = error.cause().unwrap_or_default();

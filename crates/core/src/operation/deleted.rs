@@ -1,6 +1,5 @@
 //! Deleted tenants (contract §16): `GET /tenants?deleted=true` and `POST /tenants/{id}/restore`.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,7 +7,7 @@ use core::ops::Range;
 
 use crate::auth::Caller;
 use crate::crypto::seal::Sealer;
-use crate::operation::call::{Call, Pending, absent, valid};
+use crate::operation::call::{Call, Pending, absent, valid, written};
 use crate::operation::list::{self, Asked, List};
 use crate::operation::tenant_json::{to_json, write_all};
 use crate::operation::tenants::{site_exists, taken};
@@ -20,7 +19,6 @@ use crate::store::write::Written;
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::TenantId;
 use crate::wire::dialect::Dialect;
-use crate::wire::http::Response;
 use crate::wire::json::Object;
 use crate::wire::page::{Cursor, Page};
 
@@ -133,26 +131,8 @@ pub(crate) fn restore(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let version = tenants::version(&mut row)?;
         let shown = row.shown(results, true).and_then(|shown| {
             let tenant = shown.map(|shown| Tenant::decode_shown(shown, sealer.as_deref()));
-            tenant.transpose()
+            Ok(tenant.transpose()?.map(|t| to_json(&t, Dialect::Current)))
         });
-        // The tenant is back, even if it cannot be shown.
-        let (response, note) = match shown {
-            Ok(Some(tenant)) => (
-                Response::json(200, to_json(&tenant, Dialect::Current)),
-                None,
-            ),
-            Ok(None) => (Response::empty(204), None),
-            Err(error) => {
-                let cause = error.cause().unwrap_or_default();
-                (
-                    Response::empty(204),
-                    Some(format!("the tenant cannot be shown: {cause}")),
-                )
-            }
-        };
-        Ok(match version {
-            Some(version) => (response.with("etag", version.etag()), note),
-            None => (response, note),
-        })
+        Ok(written(version.as_ref(), shown))
     }))
 }
