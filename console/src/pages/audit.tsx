@@ -6,6 +6,7 @@ import { can } from '../api/session'
 import type { AuditEntry } from '../api/types'
 import { Button, Empty, Loading, Page, ProblemBox, Table, Time } from '../parts/basics'
 import { Select, TextInput } from '../parts/fields'
+import { createFilter } from '../parts/filter'
 import { written } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { go, href, route } from '../router'
@@ -40,7 +41,7 @@ export function AuditPage() {
       <ProblemBox problem={loaded.problem()} onRetry={loaded.reload} />
       <Show when={loaded.data()} fallback={<Show when={!loaded.problem()}><Loading /></Show>}>
         {(data) => (
-          <Show when={data().entries.length} fallback={<Empty title={t.audit.empty} />}>
+          <Show when={data().entries.length} fallback={<Empty title={t.audit.empty} isBusy={loaded.isLoading()} />}>
             <Table label={t.audit.title} isBusy={loaded.isLoading()} class="cards-on-phone">
               <thead>
                 <tr>
@@ -68,7 +69,6 @@ export function AuditPage() {
 }
 
 function Row(props: { of: AuditEntry }) {
-  const session = () => (props.of as { session_id?: string | null }).session_id
   const isLink = () => (props.of.subject_type === 'tenant' && can('tenants:read') ? 'tenants' : props.of.subject_type === 'plan' && can('plans:read') ? 'plans' : undefined)
   return (
     <tr>
@@ -76,7 +76,7 @@ function Row(props: { of: AuditEntry }) {
       <td data-label={t.audit.action}><code>{props.of.action}</code></td>
       <td data-label={t.audit.subject} class="break"><Show when={isLink()} fallback={props.of.subject}>{(place) => <a href={href([place(), props.of.subject])}>{props.of.subject}</a>}</Show></td>
       <td data-label={t.audit.members}>{props.of.changed?.join(', ') || <span class="faint">{t.none}</span>}</td>
-      <td data-label={t.audit.who}>{props.of.key_id === null ? t.audit.operator : t.keyNumber(props.of.key_id)}<Show when={session()}>{(id) => <span class="faint"> · {t.audit.session(id())}</span>}</Show></td>
+      <td data-label={t.audit.who}><span><span class="nowrap">{props.of.key_id === null ? t.audit.operator : t.keyNumber(props.of.key_id)}</span><Show when={props.of.session_id}>{(id) => <span class="faint"> · {t.audit.session(id())}</span>}</Show></span></td>
       <td data-label={t.audit.requestId} class="break faint small"><code>{props.of.request_id}</code></td>
     </tr>
   )
@@ -84,12 +84,10 @@ function Row(props: { of: AuditEntry }) {
 
 /** A text whose filter is applied after a pause in the typing. */
 function Lazy(props: { label: string; value: string; onInput: (text: string) => void; placeholder?: string }) {
-  const [text, setText] = createSignal(props.value)
-  let timer: number | undefined
-  const later = (now: string) => {
-    setText(now)
-    clearTimeout(timer)
-    timer = window.setTimeout(() => props.onInput(now.trim()), 300)
-  }
-  return <TextInput label={props.label} value={text()} onInput={later} placeholder={props.placeholder ?? ''} />
+  const filter = createFilter(() => props.value, (text) => props.onInput(text))
+  return (
+    <div {...filter.around}>
+      <TextInput label={props.label} value={filter.text()} onInput={filter.type} placeholder={props.placeholder ?? ''} />
+    </div>
+  )
 }

@@ -1,10 +1,11 @@
 // The table of tenants: pages, filters and search are the API's, so that it is as quick with many as with few.
 
-import { For, Show, createEffect, createMemo, createSignal, on, onCleanup } from 'solid-js'
+import { For, Show, createEffect, createMemo, createSignal, on } from 'solid-js'
 import { all, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
-import type { Plan, Tenant } from '../api/types'
+import type { ListedTenant, Plan, Tenant } from '../api/types'
 import { Button, Empty, Page, ProblemBox, Table, Time, Loading } from '../parts/basics'
+import { createFilter } from '../parts/filter'
 import { bytes, count } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { Site, State } from '../parts/tenant-state'
@@ -14,8 +15,10 @@ import { t } from '../texts'
 const FIELDS = 'id,hostname,is_enabled,plan_id,served,holds,site,stats,created_at,updated_at'
 const PAGE = 50
 
+type Listed = Tenant & Pick<ListedTenant, 'deleted_at'>
+
 interface Found {
-  tenants: Tenant[]
+  tenants: Listed[]
   next: string | undefined
   total: number | undefined
 }
@@ -35,11 +38,11 @@ export function TenantsPage() {
   const found = createLoad(asked, async (f, signal): Promise<Found> => {
     // The list of deleted tenants has its own order, and no filters.
     if (f.deleted) {
-      const { body, headers } = await get<Tenant[]>(`/tenants${query({ deleted: f.deleted, limit: PAGE, after: f.after })}`, signal)
+      const { body, headers } = await get<Listed[]>(`/tenants${query({ deleted: f.deleted, limit: PAGE, after: f.after })}`, signal)
       return { tenants: body, next: nextOf(headers), total: undefined }
     }
     const plan = f.plan_id === '-' ? { plan_id: [''] } : { plan_id: f.plan_id }
-    const { body, headers } = await get<Tenant[]>(`/tenants${query({ ...f, ...plan, deleted: undefined, fields: FIELDS, limit: PAGE, count: 'true' })}`, signal)
+    const { body, headers } = await get<Listed[]>(`/tenants${query({ ...f, ...plan, deleted: undefined, fields: FIELDS, limit: PAGE, count: 'true' })}`, signal)
     const total = headers.get('X-Total-Count')
     return { tenants: body, next: nextOf(headers), total: total === null ? undefined : Number(total) }
   })
@@ -98,7 +101,7 @@ export function TenantsPage() {
       <ProblemBox problem={found.problem()} onRetry={found.reload} />
       <Show when={found.data()} fallback={<Show when={!found.problem()}><Loading /></Show>}>
         {(data) => (
-          <Show when={data().tenants.length > 0} fallback={<NoTenants isFiltered={FILTERS.some((name) => name !== 'sort' && value(name))} />}>
+          <Show when={data().tenants.length > 0} fallback={<NoTenants isBusy={found.isLoading()} isFiltered={FILTERS.some((name) => name !== 'sort' && value(name))} />}>
             <Table label={t.tenants.title} isBusy={found.isLoading()} class="cards-on-phone">
               <thead>
                 <tr>
@@ -127,7 +130,7 @@ export function TenantsPage() {
   )
 }
 
-const Row = (props: { of: Tenant; isDeleted: boolean }) => (
+const Row = (props: { of: Listed; isDeleted: boolean }) => (
   <tr>
     <th scope="row">
       <a href={href(['tenants', props.of.id], props.isDeleted ? { deleted: 'true' } : {})} class="row-link">{props.of.id}</a>
@@ -138,12 +141,12 @@ const Row = (props: { of: Tenant; isDeleted: boolean }) => (
     <td data-label={t.tenants.plan}><Show when={props.of.plan_id} fallback={<span class="faint">{t.none}</span>}>{(id) => <Show when={can('plans:read')} fallback={id()}><a href={href(['plans', id()])}>{id()}</a></Show>}</Show></td>
     <td data-label={t.tenants.storage} class="number">{bytes(props.of.stats?.storage_used ?? 0)}</td>
     <td data-label={t.tenants.files} class="number secondary">{count(props.of.stats?.files ?? 0)}</td>
-    <td class="secondary" data-label={t.tenants.updated}><Time of={(props.of as { deleted_at?: string }).deleted_at ?? props.of.updated_at} /></td>
+    <td class="secondary" data-label={t.tenants.updated}><Time of={props.of.deleted_at ?? props.of.updated_at} /></td>
   </tr>
 )
 
-const NoTenants = (props: { isFiltered: boolean }) => (
-  <Empty title={props.isFiltered ? t.tenants.nothingFound : t.tenants.empty}>
+const NoTenants = (props: { isFiltered: boolean; isBusy: boolean }) => (
+  <Empty isBusy={props.isBusy} title={props.isFiltered ? t.tenants.nothingFound : t.tenants.empty}>
     <Show when={props.isFiltered} fallback={<p>{t.tenants.emptyHelp}</p>}>
       <a href={href(['tenants'])}>{t.tenants.clear}</a>
     </Show>
@@ -152,22 +155,11 @@ const NoTenants = (props: { isFiltered: boolean }) => (
 
 /** An input that waits for a pause in the typing. */
 function Search(props: { value: string; onInput: (text: string) => void; label?: string; placeholder?: string; class?: string; isDisabled: boolean }) {
-  let timer: number | undefined
-  let input!: HTMLInputElement
-  onCleanup(() => clearTimeout(timer))
-  // The address changes the input (a link, the browser's Back), but not while somebody types in it.
-  createEffect(() => {
-    const now = props.value
-    if (document.activeElement !== input) input.value = now
-  })
-  const later = () => {
-    clearTimeout(timer)
-    timer = window.setTimeout(() => props.onInput(input.value.trim()), 250)
-  }
+  const filter = createFilter(() => props.value, (text) => props.onInput(text))
   return (
-    <label class={`search ${props.class ?? ''}`}>
+    <label class={`search ${props.class ?? ''}`} {...filter.around}>
       <span class="sr">{props.label ?? t.tenants.search}</span>
-      <input ref={input} type="search" disabled={props.isDisabled} placeholder={props.placeholder ?? t.tenants.searchPlaceholder} onInput={later} spellcheck={false} autocomplete="off" />
+      <input type="search" value={filter.text()} disabled={props.isDisabled} placeholder={props.placeholder ?? t.tenants.searchPlaceholder} onInput={(event) => filter.type(event.currentTarget.value)} spellcheck={false} autocomplete="off" />
     </label>
   )
 }
