@@ -2,7 +2,7 @@
 
 import { For, type JSX, Match, Show, Switch, createEffect, createMemo, createSignal, lazy, on, onMount } from 'solid-js'
 import { can, resume, session, signOut, standing } from './api/session'
-import { Button, Loading, Notes, ProblemBox } from './parts/basics'
+import { Button, Loading, Notes, Page, ProblemBox } from './parts/basics'
 import { Dialog } from './parts/dialog'
 import { asProblem } from './parts/load'
 import { AuditPage } from './pages/audit'
@@ -70,22 +70,12 @@ export function App() {
 function Shell() {
   const place = () => route().path[0] ?? ''
   let main: HTMLElement | undefined
+  let side: HTMLElement | undefined
   createEffect(() => {
     if (place() === '' && shown()[0]) go([shown()[0]!.path], {}, { replace: true })
   })
-  // A screen reader hears of the new page, and the keyboard goes on in it.
-  createEffect(
-    on(
-      () => route().path.join('/'),
-      () => queueMicrotask(() => {
-        const title = main?.querySelector('h1')
-        document.title = `${title?.textContent ?? t.title} – ${t.title}`
-        title?.focus({ preventScroll: true })
-        scrollTo(0, 0)
-      }),
-      { defer: true },
-    ),
-  )
+  // Where the navigation is a row that scrolls, the present place is in sight.
+  createEffect(on(place, () => queueMicrotask(() => side?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }))))
   return (
     <div class="shell">
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main?.querySelector('h1')?.focus() }}>{t.skip}</a>
@@ -95,7 +85,7 @@ function Shell() {
         </a>
         <Who />
       </header>
-      <nav class="side" aria-label={t.nav.label}>
+      <nav class="side" aria-label={t.nav.label} ref={side}>
         <ul>
           <For each={shown()}>
             {(item) => (
@@ -147,11 +137,7 @@ function Here() {
   return <>{page()}</>
 }
 
-const NoPage = () => (
-  <div class="empty">
-    <h1 tabIndex={-1}>{t.noPage}</h1>
-  </div>
-)
+const NoPage = () => <Page title={t.noPage}>{null}</Page>
 
 function Who() {
   const [problem, setProblem] = createSignal<Problem>()

@@ -1,6 +1,6 @@
 // The small parts that all pages are made of.
 
-import { For, type JSX, Show, createSignal, onCleanup, splitProps } from 'solid-js'
+import { For, type JSX, Show, createEffect, createSignal, onCleanup, onMount, splitProps } from 'solid-js'
 import type { Problem } from '../api/types'
 import { t } from '../texts'
 import { ago } from './format'
@@ -17,9 +17,14 @@ export const Badge = (props: { tone?: Tone; children: JSX.Element; title?: strin
 type ButtonProps = JSX.ButtonHTMLAttributes<HTMLButtonElement> & { look?: 'primary' | 'danger' | 'quiet'; isBusy?: boolean }
 
 export function Button(props: ButtonProps) {
-  const [own, rest] = splitProps(props, ['look', 'isBusy', 'children', 'class'])
+  const [own, rest] = splitProps(props, ['look', 'isBusy', 'children', 'class', 'onClick'])
+  // A busy button is not `disabled`: the browser would take the focus from it.
+  const click = (event: MouseEvent) => {
+    if (own.isBusy) event.preventDefault()
+    else if (typeof own.onClick === 'function') (own.onClick as (event: MouseEvent) => void)(event)
+  }
   return (
-    <button type="button" class={`button ${own.look ?? ''} ${own.class ?? ''}`} aria-busy={own.isBusy ? 'true' : undefined} {...rest} disabled={rest.disabled || own.isBusy}>
+    <button type="button" class={`button ${own.look ?? ''} ${own.class ?? ''}`} aria-busy={own.isBusy ? 'true' : undefined} aria-disabled={own.isBusy ? 'true' : undefined} {...rest} onClick={click}>
       {own.children}
     </button>
   )
@@ -79,8 +84,8 @@ export const Loading = () => (
   </div>
 )
 
-export const Empty = (props: { title: string; children?: JSX.Element }) => (
-  <div class="empty">
+export const Empty = (props: { title: string; children?: JSX.Element; isBusy?: boolean }) => (
+  <div class="empty" aria-busy={props.isBusy ? 'true' : undefined}>
     <p>
       <strong>{props.title}</strong>
     </p>
@@ -99,21 +104,30 @@ export const Time = (props: { of: string | null | undefined }) => (
   </Show>
 )
 
-export const Page = (props: { title: string; aside?: JSX.Element; lead?: JSX.Element; children: JSX.Element; back?: { href: string; text: string } }) => (
-  <>
-    <header class="page-head">
-      <div>
-        <Show when={props.back}>{(back) => <a class="back" href={back().href}>← {back().text}</a>}</Show>
-        <h1 tabIndex={-1}>{props.title}</h1>
-        <Show when={props.lead}>
-          <div class="lead">{props.lead}</div>
-        </Show>
-      </div>
-      <div class="actions">{props.aside}</div>
-    </header>
-    {props.children}
-  </>
-)
+export function Page(props: { title: string; aside?: JSX.Element; lead?: JSX.Element; children: JSX.Element; back?: { href: string; text: string } }) {
+  let title!: HTMLHeadingElement
+  createEffect(() => (document.title = `${props.title} – ${t.title}`))
+  // A screen reader hears of the new page, and the keyboard goes on in it.
+  onMount(() => {
+    title.focus({ preventScroll: true })
+    scrollTo(0, 0)
+  })
+  return (
+    <>
+      <header class="page-head">
+        <div>
+          <Show when={props.back}>{(back) => <a class="back" href={back().href}>← {back().text}</a>}</Show>
+          <h1 tabIndex={-1} ref={title}>{props.title}</h1>
+          <Show when={props.lead}>
+            <div class="lead">{props.lead}</div>
+          </Show>
+        </div>
+        <div class="actions">{props.aside}</div>
+      </header>
+      {props.children}
+    </>
+  )
+}
 
 export const Card = (props: { title?: string; aside?: JSX.Element; children: JSX.Element; class?: string }) => (
   <section class={`card ${props.class ?? ''}`}>

@@ -6,6 +6,7 @@ import type { Problem } from '../api/types'
 import { t } from '../texts'
 import { Button, ProblemBox } from './basics'
 import { TextInput } from './fields'
+import { focusAgain } from './focus'
 
 interface DialogProps {
   title: string
@@ -17,15 +18,20 @@ interface DialogProps {
   isFixed?: boolean
 }
 
+/** What had the focus before the first of the dialogs that are open, or follow each other. */
+let place: Element | null = null
+
 export function Dialog(props: DialogProps) {
   // The focus goes back to where it was. Kobalte knows that place only of a dialog that has its own button.
-  let before: Element | null = null
   createComputed(() => {
-    if (props.isOpen) before = untrack(() => document.activeElement)
+    if (!props.isOpen) return
+    const now = untrack(() => document.activeElement)
+    if (now?.closest('main')) place = now
   })
   const giveBack = (event: Event) => {
     event.preventDefault()
-    if (before instanceof HTMLElement && before.isConnected) before.focus()
+    // The next dialog may be open by now.
+    if (!document.querySelector('[role=dialog]')) focusAgain(place)
   }
   return (
     <Kobalte open={props.isOpen} onOpenChange={(isOpen) => !isOpen && !props.isFixed && props.onClose()}>

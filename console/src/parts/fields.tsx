@@ -108,6 +108,11 @@ export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onIn
     props.onInput([...props.pairs, ['', '']])
     queueMicrotask(() => [...(box?.querySelectorAll<HTMLInputElement>('.pair input:first-child') ?? [])].at(-1)?.focus())
   }
+  const remove = (index: number) => {
+    props.onInput(props.pairs.filter((_, at) => at !== index))
+    // The focus was on a button that is gone, or stands for the next row.
+    box?.querySelector<HTMLElement>(':scope > .button')?.focus()
+  }
   return (
     <fieldset class="field pairs" ref={box} aria-describedby={`${id}-help`}>
       <legend>{props.label}</legend>
@@ -116,7 +121,7 @@ export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onIn
           <div class="pair">
             <input class="mono" aria-label={t.nameOf(props.label, index + 1)} placeholder={props.namePlaceholder ?? t.name} value={props.pairs[index]?.[0] ?? ''} onInput={(event) => change(index, 0, event.currentTarget.value)} spellcheck={false} autocomplete="off" />
             <input class="mono" aria-label={t.valueOf(props.label, index + 1)} placeholder={t.value} value={props.pairs[index]?.[1] ?? ''} onInput={(event) => change(index, 1, event.currentTarget.value)} spellcheck={false} autocomplete="off" />
-            <Button look="quiet" aria-label={t.removeRow(props.pairs[index]?.[0] || String(index + 1))} onClick={() => props.onInput(props.pairs.filter((_, at) => at !== index))}>
+            <Button look="quiet" aria-label={t.removeRow(props.pairs[index]?.[0] || String(index + 1))} onClick={() => remove(index)}>
               ✕
             </Button>
           </div>

@@ -5,6 +5,7 @@ import { Lost, Refused } from '../api/client'
 import { signIns } from '../api/session'
 import type { Problem } from '../api/types'
 import { t } from '../texts'
+import { keepFocus } from './focus'
 
 export interface Loaded<T> {
   data: () => T | undefined
@@ -21,6 +22,7 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
   const [isLoading, setLoading] = createSignal(true)
   const [round, setRound] = createSignal(0)
   let running: AbortController | undefined
+  const show = (value: T) => keepFocus(() => setData(() => value))
   createEffect(
     on([source, round], ([value]) => {
       running?.abort()
@@ -28,10 +30,10 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
       const own = new AbortController()
       running = own
       setLoading(true)
-      load(value, own.signal, (part) => own.signal.aborted || setData(() => part))
+      load(value, own.signal, (part) => own.signal.aborted || show(part))
         .then((found) => {
           if (own.signal.aborted) return
-          setData(() => found)
+          show(found)
           setProblem(undefined)
         })
         .catch((error: unknown) => own.signal.aborted || setProblem(asProblem(error)))
@@ -41,7 +43,7 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
   // What failed because the session was over is loaded when there is one again.
   createEffect(on(signIns, () => problem() && setRound((n) => n + 1), { defer: true }))
   onCleanup(() => running?.abort())
-  return { data, problem, isLoading, reload: () => setRound((n) => n + 1), set: (value) => setData(() => value) }
+  return { data, problem, isLoading, reload: () => setRound((n) => n + 1), set: show }
 }
 
 /** What to show of an error: the API's own problem, or that the connection was lost. */
