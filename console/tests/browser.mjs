@@ -22,9 +22,26 @@ export async function open(url, { width = 1280, height = 860, theme = 'light' } 
     // Chromium writes a line for each response that is refused; the tests refuse on purpose.
     if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
   })
+  page.on('request', (request) => complaints.push(...faultsOf(request, new URL(url).origin)))
   page.setDefaultTimeout(15_000)
   await page.goto(url)
   return { page, context, complaints, assertQuiet: () => assert.deepEqual(complaints, []), close: () => context.close() }
+}
+
+/** What is wrong with a request: the console speaks this API and nothing else, retries its writes safely, and edits the version that it has shown. */
+export function faultsOf(request, origin) {
+  const { protocol, origin: to, pathname } = new URL(request.url())
+  if (protocol === 'data:') return []
+  const method = request.method()
+  const headers = request.headers()
+  const faults = []
+  if (to !== origin || !/^\/(console\/|_\/api\/4\/|_\/console\/sessions?(\/|$))/.test(pathname)) faults.push('is none of the API’s')
+  const isWrite = !['GET', 'HEAD'].includes(method)
+  // Routes of sessions remember no key.
+  if (isWrite && pathname.startsWith('/_/api/') && !headers['idempotency-key']) faults.push('has no Idempotency-Key')
+  const isEdit = isWrite && (/^\/_\/api\/4\/tenants\/[^/]+\/holds\//.test(pathname) || (['PATCH', 'DELETE'].includes(method) && /^\/_\/api\/4\/tenants(-plans)?\/[^/]+$/.test(pathname)))
+  if (isEdit && !headers['if-match']) faults.push('has no If-Match')
+  return faults.map((fault) => `${method} ${request.url()} ${fault}`)
 }
 
 /** Signs in by the form. */
@@ -37,7 +54,12 @@ export async function signIn(page, { api_key, signing_secret }) {
 
 /** Opens a page of the console by its address. */
 export async function visit(page, where) {
-  await page.evaluate((to) => { location.hash = to }, where)
+  // The page hears of its new address a moment later.
+  await page.evaluate((to) => new Promise((resolve) => {
+    if (location.hash === to) return resolve()
+    addEventListener('hashchange', () => resolve(), { once: true })
+    location.hash = to
+  }), where)
   await page.locator('main h1').waitFor()
   await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy="true"]'))
 }

@@ -48,6 +48,36 @@ test('the table is searched, filtered, ordered and turned by the API', { skip },
   await page.waitForFunction(() => document.querySelector('tbody tr a')?.textContent === 'lumen')
 })
 
+test('a filter that is still being typed is forgotten with the page, or with another address of it', { skip }, async () => {
+  const search = page.getByRole('searchbox', { name: 'Search' })
+  const address = () => page.evaluate(() => location.hash)
+  await visit(page, '#/tenants')
+  await search.fill('blue')
+  await visit(page, '#/tenants?sort=-created_at')
+  await page.waitForTimeout(500)
+  assert.equal(await address(), '#/tenants?sort=-created_at')
+  assert.equal(await search.inputValue(), '', 'the input shows what the list has')
+  await search.fill('blue')
+  await visit(page, '#/plans')
+  await page.waitForTimeout(500)
+  assert.equal(await address(), '#/plans')
+  // Another filter of the form does not lose it.
+  await visit(page, '#/tenants')
+  await search.fill('blue')
+  await page.getByLabel('Plan').focus()
+  await page.getByLabel('Plan').selectOption('business')
+  await page.waitForFunction(() => location.hash === '#/tenants?q=blue&plan_id=business')
+  // Who types on while the list is read loses nothing.
+  await search.press('End')
+  await search.pressSequentially('bird', { delay: 120 })
+  await search.press('Enter')
+  await page.waitForFunction(() => location.hash === '#/tenants?q=bluebird&plan_id=business')
+  assert.equal(await search.inputValue(), 'bluebird')
+  // The browser's way back.
+  await page.goBack()
+  await page.waitForFunction(() => document.querySelector('[role=search] input').value !== 'bluebird')
+})
+
 test('a tenant is created; what is wrong is said at its field', { skip }, async () => {
   await visit(page, '#/tenants/new')
   await page.getByLabel('Id', { exact: true }).fill('new one')
@@ -157,6 +187,39 @@ test('disable, enable, hold with a reason, lift', { skip }, async () => {
   assert.equal((await server.api.expect(200, 'GET', '/tenants/fjord')).json.served, true)
 })
 
+test('a hold that somebody else has put meanwhile is shown beside one’s own', { skip }, async () => {
+  await visit(page, '#/tenants/harbour')
+  await page.getByRole('button', { name: 'Hold…' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Hold harbour' })
+  await dialog.getByLabel('Reason').fill('mine')
+  await server.api.expect(204, 'PUT', '/tenants/harbour/holds/maintenance', { body: { reason: 'theirs', until: '2031-01-01 00:00:00' } })
+  await dialog.getByRole('button', { name: 'Put hold' }).click()
+  const conflict = page.getByRole('dialog', { name: 'Somebody else has changed this' })
+  const cells = async (name) => conflict.getByRole('row').filter({ hasText: name }).getByRole('cell').allTextContents()
+  await conflict.waitFor()
+  assert.deepEqual(await cells('Reason'), ['none', 'mine', 'theirs'])
+  assert.deepEqual(await cells('Until'), ['none', 'none', '2031-01-01 00:00:00'])
+  await conflict.getByRole('button', { name: 'Keep mine and go on' }).click()
+  assert.equal(await dialog.getByLabel('Reason').inputValue(), 'mine')
+  // An edit of something else is no conflict of the hold.
+  await server.api.expect(204, 'PATCH', '/tenants/harbour', { body: { external_id: 'meanwhile' } })
+  await dialog.getByRole('button', { name: 'Put hold' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  const { json } = await server.api.expect(200, 'GET', '/tenants/harbour')
+  assert.deepEqual(json.holds, { maintenance: { reason: 'mine', message: null, until: null } })
+  assert.equal(json.external_id, 'meanwhile')
+  // Nobody lifts a hold that they have not seen.
+  await page.locator('.banner').getByText('mine').waitFor()
+  await settled()
+  await server.api.expect(204, 'PUT', '/tenants/harbour/holds/maintenance', { body: { reason: 'until the police calls' } })
+  await page.getByRole('button', { name: 'Lift' }).click()
+  await page.locator('.banner').getByText('until the police calls').waitFor()
+  await page.getByRole('alert').waitFor()
+  await settled()
+  await page.getByRole('button', { name: 'Lift' }).click()
+  await page.locator('.banner').waitFor({ state: 'detached' })
+})
+
 test('install a site, and reset a password that is shown once', { skip }, async () => {
   await server.api.tenant({ id: 'site', hostname: 'site.example.com' })
   await visit(page, '#/tenants/site')
@@ -201,6 +264,23 @@ test('the history has audit entries and jobs in one line, the newest first', { s
   assert.deepEqual([...lines].sort(), ['Installation: waiting', 'Tenant: create'])
   await visit(page, '#/tenants/fjord?tab=history')
   assert.equal(await page.locator('.timeline strong').first().textContent(), 'Tenant: release')
+  // Each entry names its event.
+  const { json: events } = await server.api.expect(200, 'GET', '/events')
+  const of = events.filter((event) => event.type.startsWith('tenant.') && event.data.id === 'fjord').map((event) => event.type)
+  const shown = (await page.locator('.timeline p').allTextContents()).map((text) => text.match(/event (\S+)/)[1])
+  assert.ok(of.includes('tenant.held'))
+  assert.deepEqual([...shown].sort(), of.sort())
+})
+
+test('a key that may read events and no audit entries sees the events in the history', { skip }, async () => {
+  const other = await open(server.page)
+  await signIn(other.page, await server.boundKey(['tenants:read', 'events'], 'listener'))
+  await visit(other.page, '#/tenants/fjord?tab=history')
+  const kinds = new Set(await other.page.locator('.timeline .badge').allTextContents())
+  assert.deepEqual([...kinds], ['event'])
+  assert.deepEqual(await other.page.locator('.timeline strong').first().textContent(), 'Tenant: released')
+  other.assertQuiet()
+  await other.close()
 })
 
 test('further hostnames: added, refused at the field, taken away', { skip }, async () => {
@@ -260,6 +340,37 @@ test('a tenant is deleted when its id is typed, and not before', { skip }, async
   await button.click()
   await note('Tenant twice is deleted')
   await server.api.expect(404, 'GET', '/tenants/twice')
+})
+
+test('a deleted tenant is erased when its id is typed, and is gone for good', { skip }, async () => {
+  await server.api.tenant({ id: 'wiped', hostname: 'wiped.example.com' })
+  await server.api.expect(204, 'DELETE', '/tenants/wiped')
+  await visit(page, '#/tenants?deleted=true')
+  await page.getByRole('link', { name: 'wiped' }).click()
+  await page.getByRole('button', { name: 'Erase' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Erase wiped' })
+  const button = dialog.getByRole('button', { name: 'Erase' })
+  assert.ok(await button.isDisabled())
+  await dialog.getByLabel('Type wiped to confirm').fill('wipe')
+  assert.ok(await button.isDisabled())
+  await page.keyboard.press('Enter')
+  assert.ok((await server.api.expect(200, 'GET', '/tenants?deleted=true')).json.some((tenant) => tenant.id === 'wiped'), 'Enter erases nothing before the id is typed')
+  await dialog.getByLabel('Type wiped to confirm').fill('wiped')
+  await button.click()
+  await note('Tenant wiped is erased')
+  await heading('Deleted tenants')
+  await page.getByRole('link', { name: 'wiped' }).waitFor({ state: 'detached' })
+  await server.api.expect(404, 'POST', '/tenants/wiped/restore')
+  // A key without `sites` has no such button.
+  await server.api.tenant({ id: 'kept', hostname: 'kept.example.com' })
+  await server.api.expect(204, 'DELETE', '/tenants/kept')
+  const other = await open(server.page)
+  await signIn(other.page, await server.boundKey(['tenants:write'], 'no sites'))
+  await visit(other.page, '#/tenants/kept?deleted=true')
+  await other.page.getByRole('button', { name: 'Restore' }).waitFor()
+  assert.equal(await other.page.getByRole('button', { name: 'Erase' }).count(), 0)
+  other.assertQuiet()
+  await other.close()
 })
 
 test('a deleted tenant is restored with all that it had', { skip }, async () => {

@@ -2,9 +2,11 @@
 
 import { Show, createEffect, createSignal, on } from 'solid-js'
 import { createStore } from 'solid-js/store'
+import { get } from '../api/client'
 import { can } from '../api/session'
 import type { Job, PasswordReset, Tenant } from '../api/types'
 import { Button, Copyable, note } from '../parts/basics'
+import { Conflict, type Difference } from '../parts/conflict'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput, TimeInput } from '../parts/fields'
 import { HOLDS, type HoldKind } from '../parts/tenant-state'
@@ -20,28 +22,57 @@ interface Common {
 
 const pathOf = (tenant: Tenant) => `/tenants/${encodeURIComponent(tenant.id)}`
 
-export function HoldDialog(props: Common & { kind: HoldKind; onKind: (kind: HoldKind) => void; onDone: (text: string) => void }) {
+type Hold = NonNullable<Tenant['holds'][HoldKind]>
+
+const sameHold = (a: Hold | undefined, b: Hold | undefined) => a?.reason === b?.reason && a?.message === b?.message && a?.until === b?.until
+
+export function HoldDialog(props: Common & { etag: string | undefined; kind: HoldKind; onKind: (kind: HoldKind) => void; onDone: (text: string, etag?: string) => void }) {
   const write = createWrite()
   const [form, setForm] = createStore({ reason: '', message: '', until: '' })
+  const fill = (hold: Hold | undefined) => setForm({ reason: hold?.reason ?? '', message: hold?.message ?? '', until: hold?.until ?? '' })
+  // The version that the dialog began with, and the one of somebody else.
+  let base: { hold: Hold | undefined; etag: string | undefined } = { hold: undefined, etag: undefined }
+  const [theirs, setTheirs] = createSignal<typeof base>()
   createEffect(on(() => props.isOpen && props.kind, (kind) => {
     if (!kind) return
-    const now = props.tenant.holds[kind]
-    if (now) setForm({ reason: now.reason, message: now.message ?? '', until: now.until ?? '' })
+    base = { hold: props.tenant.holds[kind], etag: props.etag }
+    if (base.hold) fill(base.hold)
   }))
-  async function put() {
-    const body = { reason: form.reason, message: form.message || null, until: form.until || null }
-    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${props.kind}`, { body })
-    if (!answer) return
-    setForm({ reason: '', message: '', until: '' })
-    props.onDone(t.tenant.held)
+  const mine = (): Hold => ({ reason: form.reason, message: form.message || null, until: form.until || null })
+  async function put(isSecond = false): Promise<void> {
+    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${props.kind}`, { body: mine(), ifMatch: base.etag })
+    if (answer) {
+      fill(undefined)
+      props.onDone(t.tenant.held, answer.etag)
+    } else if (write.problem()?.code === 'precondition_failed') {
+      const now = await get<Tenant>(pathOf(props.tenant))
+      const found = { hold: now.body.holds[props.kind], etag: now.etag }
+      if (!sameHold(found.hold, base.hold)) return void setTheirs(found)
+      // Something else of the tenant has changed: nobody has touched this hold.
+      base = found
+      if (!isSecond) return put(true)
+    }
+  }
+  const differences = (): Difference[] =>
+    (['reason', 'message', 'until'] as const)
+      .map((member) => ({ name: t.tenant[member], was: base.hold?.[member], mine: mine()[member], theirs: theirs()?.hold?.[member] }))
+      .filter((one) => (one.mine ?? null) !== (one.theirs ?? null))
+  function goOn(isMine: boolean) {
+    base = theirs()!
+    if (!isMine) fill(base.hold)
+    write.clear()
+    setTheirs(undefined)
   }
   return (
-    <ActionDialog title={t.tenant.holdTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.tenant.putHold} isRunning={write.isRunning()} problem={write.problem()} onSubmit={put}>
-      <Select label={t.tenant.kind} value={props.kind} onInput={(kind) => props.onKind(kind as HoldKind)} options={HOLDS.map((kind) => [kind, t.hold[kind]])} error={write.at('/kind')} />
-      <TextInput label={t.tenant.reason} help={t.tenant.reasonHelp} value={form.reason} onInput={(text) => setForm('reason', text)} error={write.at('/reason')} isRequired />
-      <TextInput label={t.tenant.message} help={t.tenant.messageHelp} value={form.message} onInput={(text) => setForm('message', text)} error={write.at('/message')} rows={2} />
-      <TimeInput label={t.tenant.until} value={form.until} onInput={(text) => setForm('until', text)} error={write.at('/until')} />
-    </ActionDialog>
+    <>
+      <ActionDialog title={t.tenant.holdTitle(props.tenant.id)} isOpen={props.isOpen && !theirs()} onClose={props.onClose} action={t.tenant.putHold} isRunning={write.isRunning()} problem={write.problem()} onSubmit={() => put()}>
+        <Select label={t.tenant.kind} value={props.kind} onInput={(kind) => props.onKind(kind as HoldKind)} options={HOLDS.map((kind) => [kind, t.hold[kind]])} error={write.at('/kind')} />
+        <TextInput label={t.tenant.reason} help={t.tenant.reasonHelp} value={form.reason} onInput={(text) => setForm('reason', text)} error={write.at('/reason')} isRequired />
+        <TextInput label={t.tenant.message} help={t.tenant.messageHelp} value={form.message} onInput={(text) => setForm('message', text)} error={write.at('/message')} rows={2} />
+        <TimeInput label={t.tenant.until} value={form.until} onInput={(text) => setForm('until', text)} error={write.at('/until')} />
+      </ActionDialog>
+      <Conflict isOpen={props.isOpen && theirs() !== undefined} differences={differences()} onMerge={() => goOn(true)} onTakeTheirs={() => goOn(false)} onClose={() => goOn(true)} />
+    </>
   )
 }
 

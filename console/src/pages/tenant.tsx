@@ -44,20 +44,24 @@ function LivingTenant(props: { id: string }) {
   const write = createWrite()
   const tenant = () => loaded.data()?.tenant
   const close = () => setOpen(undefined)
-  const done = (text: string) => {
+  const done = (text: string, etag?: string) => {
     note(text)
     close()
+    // The next write may come before the tenant is read again.
+    if (etag) loaded.set({ tenant: loaded.data()!.tenant, etag })
     loaded.reload()
   }
   async function enable(is_enabled: boolean) {
     const answer = await write.send('PATCH', path(), { body: { is_enabled }, ifMatch: loaded.data()?.etag })
-    if (answer) done(is_enabled ? t.tenant.enabled : t.tenant.disabled)
-    // Somebody else has changed it: show how it is now, and let the person decide again.
-    else if (write.problem()?.code === 'precondition_failed') loaded.reload()
+    if (answer) done(is_enabled ? t.tenant.enabled : t.tenant.disabled, answer.etag)
+    else showNow()
   }
+  /** If somebody else has changed it, shows how it is now, and lets the person decide again. */
+  const showNow = () => write.problem()?.code === 'precondition_failed' && loaded.reload()
   async function release(kind: string) {
-    const answer = await write.send('DELETE', `${path()}/holds/${kind}`)
-    if (answer) done(t.tenant.released(t.hold[kind as HoldKind] ?? kind))
+    const answer = await write.send('DELETE', `${path()}/holds/${kind}`, { ifMatch: loaded.data()?.etag })
+    if (answer) done(t.tenant.released(t.hold[kind as HoldKind] ?? kind), answer.etag)
+    else showNow()
   }
   const tab = () => route().query.get('tab') ?? 'summary'
 
@@ -128,7 +132,7 @@ function LivingTenant(props: { id: string }) {
               <Tabs.Content value="hostnames"><Hostnames tenant={data().tenant} onChange={loaded.reload} /></Tabs.Content>
               <Tabs.Content value="history"><Timeline id={data().tenant.id} version={data().etag} /></Tabs.Content>
             </Tabs>
-            <HoldDialog tenant={data().tenant} kind={holdKind()} onKind={setHoldKind} isOpen={open() === 'hold'} onClose={close} onDone={done} />
+            <HoldDialog tenant={data().tenant} etag={data().etag} kind={holdKind()} onKind={setHoldKind} isOpen={open() === 'hold'} onClose={close} onDone={done} />
             <InstallDialog tenant={data().tenant} isOpen={open() === 'install'} onClose={close} onDone={done} />
             <ResetDialog tenant={data().tenant} isOpen={open() === 'reset'} onClose={close} />
             <DeleteDialog tenant={data().tenant} etag={data().etag} isOpen={open() === 'delete'} onClose={close} onStale={loaded.reload} />
@@ -182,14 +186,14 @@ const Figure = (props: { name: string; value: string }) => (
 export const Maps = (props: { title: string; of: Record<string, string> | null }) => (
   <Card title={props.title}>
     <Show when={Object.keys(props.of ?? {}).length} fallback={<p class="faint">{t.nothingSet}</p>}>
-      <Table label={props.title}>
+      <Table label={props.title} class="cards-on-phone">
         <thead class="sr">
           <tr><th scope="col">{t.name}</th><th scope="col">{t.value}</th></tr>
         </thead>
         <tbody>
           <For each={Object.entries(props.of ?? {})}>
             {([name, value]) => (
-              <tr><th scope="row"><code>{name}</code></th><td class="break"><code>{value}</code></td></tr>
+              <tr><th scope="row"><code>{name}</code></th><td data-label={t.value} class="break"><code>{value}</code></td></tr>
             )}
           </For>
         </tbody>
@@ -206,7 +210,7 @@ function EffectiveSettings(props: { id: string; version: string | undefined }) {
       <Await of={loaded}>
         {(settings) => (
           <Show when={Object.keys(settings()).length} fallback={<Empty title={t.nothingSet} />}>
-            <Table label={t.tenant.settings}>
+            <Table label={t.tenant.settings} class="cards-on-phone">
               <thead>
                 <tr><th scope="col">{t.name}</th><th scope="col">{t.value}</th><th scope="col">{t.tenant.source}</th></tr>
               </thead>
@@ -215,8 +219,8 @@ function EffectiveSettings(props: { id: string; version: string | undefined }) {
                   {([name, setting]) => (
                     <tr>
                       <th scope="row"><code>{name}</code></th>
-                      <td class="break">{setting.value === null ? <span class="faint">{t.tenant.hidden}</span> : <code>{setting.value}</code>}</td>
-                      <td><Badge tone={setting.source === 'enforced' ? 'warn' : setting.source.startsWith('tenant') ? 'info' : 'plain'}>{t.source[setting.source]}</Badge></td>
+                      <td data-label={t.value} class="break">{setting.value === null ? <span class="faint">{t.tenant.hidden}</span> : <code>{setting.value}</code>}</td>
+                      <td data-label={t.tenant.source}><Badge tone={setting.source === 'enforced' ? 'warn' : setting.source.startsWith('tenant') ? 'info' : 'plain'}>{t.source[setting.source]}</Badge></td>
                     </tr>
                   )}
                 </For>
