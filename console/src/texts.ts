@@ -73,7 +73,7 @@ export const t = {
   source: { enforced: 'enforced by the operator', tenant_env: 'tenant’s env', plan_env: 'plan’s env', tenant_limits: 'tenant’s limits', plan_limits: 'plan’s limits' },
   jobKind: { install: 'Installation', password_reset: 'Password reset', drop: 'Dropping of tables' },
   jobState: { waiting: 'waiting', running: 'running', done: 'done', refused: 'refused', failed: 'failed', cancelled: 'cancelled' },
-  stats: { files: 'files', albums: 'albums', users: 'users', tags: 'tags', file_views: 'file views', file_likes: 'file likes' },
+  stats: { files: 'Files', albums: 'Albums', users: 'Users', tags: 'Tags', file_views: 'File views', file_likes: 'File likes' },
   member: {
     id: 'Id',
     hostname: 'Hostname',
@@ -349,7 +349,8 @@ export const t = {
   overview: {
     title: 'Overview',
     reading: (count: string) => `Reading tenants: ${count} so far…`,
-    held: 'held',
+    served: 'Served',
+    held: 'Held',
     growth: 'Tenants over time',
     growthLabel: (count: string) => `Tenants over time, by when those of today were created: ${count} now`,
     month: 'Month',

@@ -5,6 +5,8 @@ import type { components } from '../made/api'
 type Schemas = components['schemas']
 
 export type Tenant = Schemas['Tenant']
+/** A tenant of a list, which may have fewer members, or `deleted_at`. */
+export type ListedTenant = Schemas['ListedTenant']
 export type Plan = Schemas['Plan']
 export type ApiKey = Schemas['ApiKey']
 export type NewApiKey = Schemas['NewApiKey']
@@ -15,6 +17,14 @@ export type Event = Schemas['Event']
 export type Settings = Schemas['Settings']
 export type PasswordReset = Schemas['PasswordReset']
 export type Stats = Schemas['Stats']
+export type Session = Schemas['Session']
+export type ListedSession = Schemas['ListedSession']
+export type TenantHostname = Schemas['TenantHostname']
+export type Webhook = Schemas['Webhook']
+export type NewWebhook = Schemas['NewWebhook']
+export type WebhookSecret = Schemas['WebhookSecret']
+export type WebhookTest = Schemas['WebhookTest']
+export type Delivery = Schemas['Delivery']
 
 /** One error of a problem: at a member of the body, or at a parameter of the query. */
 export interface FieldError {
@@ -33,17 +43,6 @@ export interface Problem {
   errors: FieldError[]
   scope?: string[]
   requestId?: string | undefined
-}
-
-/** A session of the console, as the routes of `/_/console/session` answer it. */
-export interface Session {
-  csrf_token: string
-  id: string
-  key: { id: number; name: string | null }
-  scopes: string[]
-  created_at: string
-  expires_at: string
-  idle_until: string
 }
 
 export type Texts = Record<string, string>

@@ -62,7 +62,7 @@ export function CellsPage() {
                         <td data-label={t.cells.tenants} class="number">{count(cell.tenants)}</td>
                         <td data-label={t.cells.behind} class="number">{cell.behind > 0 ? <Badge tone="warn">{count(cell.behind)}</Badge> : 0}</td>
                         <td data-label={t.cells.waiting} class="number">{count(cell.jobs_waiting)}</td>
-                        <td data-label={t.cells.lastSeen}><Time of={cell.last_seen_at} /> <span class="faint small">{cell.agent_version}</span></td>
+                        <td data-label={t.cells.lastSeen}><span><Time of={cell.last_seen_at} /> <span class="faint small">{cell.agent_version}</span></span></td>
                         <td data-label={t.cells.service}>{cell.service ? <code>{cell.service.name}:{cell.service.port}</code> : <span class="faint">{t.cells.defaultService}</span>}</td>
                         <td class="row-actions">
                           <Button aria-label={`${t.edit} ${cell.id}`} onClick={() => setOpen({ kind: 'edit', cell })}>{t.edit}</Button>
@@ -164,7 +164,7 @@ export const JobTable = (props: { jobs: Job[]; onCancel?: (job: Job) => void }) 
             <td data-label={t.jobs.cell}>{job.cell_id}</td>
             <td data-label={t.tenants.state}><Badge tone={toneOf[job.state]}>{t.jobState[job.state]}</Badge></td>
             <td data-label={t.created}><Time of={job.created_at} /></td>
-            <td data-label={t.jobs.error} class="break">{job.error ?? ''}</td>
+            <td data-label={t.jobs.error} class="break">{job.error ?? <span class="faint">{t.none}</span>}</td>
             <Show when={props.onCancel}>
               <td class="row-actions"><Show when={job.state === 'waiting'}><Button aria-label={`${t.jobs.cancel} ${job.id}`} onClick={() => props.onCancel?.(job)}>{t.jobs.cancel}</Button></Show></td>
             </Show>

@@ -49,7 +49,7 @@ export function KeysPage() {
                   <tr>
                     <th scope="row" class="number-id">{key.id}</th>
                     <td data-label={t.keys.name}>
-                      {key.name ?? <span class="faint">{t.none}</span>} <Show when={key.bound}><Badge tone="info">{t.keys.bound}</Badge></Show> <Show when={key.id === session()?.key.id}><Badge tone="good">{t.keys.yours}</Badge></Show>
+                      <span>{key.name ?? <span class="faint">{t.none}</span>} <Show when={key.bound}><Badge tone="info">{t.keys.bound}</Badge></Show> <Show when={key.id === session()?.key.id}><Badge tone="good">{t.keys.yours}</Badge></Show></span>
                     </td>
                     <td data-label={t.keys.scopes}><span class="badges"><For each={key.scopes}>{(scope) => <Badge tone={scope === '*' ? 'warn' : 'plain'}>{scope}</Badge>}</For></span></td>
                     <td data-label={t.created}><Time of={key.created_at} /></td>

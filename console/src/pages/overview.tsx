@@ -69,7 +69,7 @@ export function OverviewPage() {
           <>
             <ul class="tiles">
               <Tile name={t.nav.tenants} value={count(data().tenants)} />
-              <Tile name={t.state.served} value={count(data().served)} />
+              <Tile name={t.overview.served} value={count(data().served)} />
               <Tile name={t.overview.held} value={count(data().held)} />
               <Tile name={t.tenants.storage} value={bytes(data().storage)} />
               <Tile name={t.tenants.files} value={count(data().files)} />

@@ -201,7 +201,7 @@ function Reached(props: { of: Found }) {
       </p>
       <Show when={props.of.reach.length > reached().length && props.of.isComplete}><p class="help">{t.plans.keepOwn(count(props.of.reach.length - reached().length))}</p></Show>
       <Show when={reached().length > 0}>
-        <Table label={t.plans.reachLabel} class="bounded">
+        <Table label={t.plans.reachLabel} class="bounded cards-on-phone">
           <thead>
             <tr><th scope="col">{t.tenants.id}</th><th scope="col">{t.tenants.hostname}</th><th scope="col">{t.plans.changes}</th></tr>
           </thead>
@@ -210,8 +210,8 @@ function Reached(props: { of: Found }) {
               {(one) => (
                 <tr>
                   <th scope="row">{one.id}</th>
-                  <td class="break">{one.hostname}</td>
-                  <td><For each={one.changes}>{(change) => <ChangeLine of={change} />}</For></td>
+                  <td data-label={t.tenants.hostname} class="break">{one.hostname}</td>
+                  <td data-label={t.plans.changes} class="break"><div><For each={one.changes}>{(change) => <ChangeLine of={change} />}</For></div></td>
                 </tr>
               )}
             </For>

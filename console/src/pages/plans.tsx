@@ -16,9 +16,12 @@ export async function tenantsOf(plan: string, signal?: AbortSignal): Promise<num
   return Number(headers.get('X-Total-Count') ?? 0)
 }
 
+const countOf = (tenants: number | null | undefined) => (tenants === undefined ? '…' : tenants === null ? '?' : count(tenants))
+
 export function PlansPage() {
   const loaded = createLoad(() => true, (_, signal) => all<Plan>('/tenants-plans', {}, { signal }))
-  const [counts, setCounts] = createSignal<Record<string, number>>({})
+  /** `null`: it could not be read. */
+  const [counts, setCounts] = createSignal<Record<string, number | null>>({})
   createEffect(() => {
     const plans = loaded.data()
     if (!plans || !can('tenants:read')) return
@@ -27,8 +30,8 @@ export function PlansPage() {
     const next = async (): Promise<void> => {
       const id = waiting.shift()
       if (id === undefined) return
-      const found = await tenantsOf(id).catch(() => undefined)
-      if (found !== undefined) setCounts((all) => ({ ...all, [id]: found }))
+      const found = await tenantsOf(id).catch(() => null)
+      setCounts((all) => ({ ...all, [id]: found }))
       return next()
     }
     for (let lane = 0; lane < 4; lane += 1) void next()
@@ -42,7 +45,7 @@ export function PlansPage() {
               <thead>
                 <tr>
                   <th scope="col">{t.plans.id}</th>
-                  <th scope="col" class="number">{t.plans.tenants}</th>
+                  <Show when={can('tenants:read')}><th scope="col" class="number">{t.plans.tenants}</th></Show>
                   <th scope="col" class="number">{t.member.limits}</th>
                   <th scope="col" class="number">{t.member.env}</th>
                   <th scope="col">{t.member.external_id}</th>
@@ -54,11 +57,11 @@ export function PlansPage() {
                   {(plan) => (
                     <tr>
                       <th scope="row"><a class="row-link" href={href(['plans', plan.id])}>{plan.id}</a></th>
-                      <td class="number" data-label={t.plans.tenants}>
-                        <Show when={counts()[plan.id] !== undefined} fallback={<span class="faint">…</span>}>
-                          <a href={href(['tenants'], { plan_id: plan.id })}>{count(counts()[plan.id]!)}</a>
-                        </Show>
-                      </td>
+                      <Show when={can('tenants:read')}>
+                        <td class="number" data-label={t.plans.tenants} aria-busy={counts()[plan.id] === undefined ? 'true' : undefined}>
+                          <a href={href(['tenants'], { plan_id: plan.id })}>{countOf(counts()[plan.id])}</a>
+                        </td>
+                      </Show>
                       <td class="number" data-label={t.member.limits}>{Object.keys(plan.limits ?? {}).length}</td>
                       <td class="number" data-label={t.member.env}>{Object.keys(plan.env ?? {}).length}</td>
                       <td data-label={t.member.external_id}>{plan.external_id ?? <span class="faint">{t.none}</span>}</td>

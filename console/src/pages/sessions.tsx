@@ -2,23 +2,18 @@
 
 import { For, Show } from 'solid-js'
 import { call, prefix } from '../api/client'
-import type { Session } from '../api/types'
+import type { ListedSession } from '../api/types'
 import { Await, Badge, Button, Card, ProblemBox, Table, Time, note } from '../parts/basics'
 import { createLoad } from '../parts/load'
 import { createWrite } from '../parts/write'
 import { t } from '../texts'
 
-interface Living extends Pick<Session, 'id' | 'key' | 'scopes' | 'created_at' | 'expires_at'> {
-  last_used_at: string
-  current: boolean
-}
-
 const SESSIONS = `${prefix}/_/console/sessions`
 
 export function Sessions() {
-  const loaded = createLoad(() => true, async (_, signal) => (await call<Living[]>('GET', SESSIONS, { absolute: true, signal })).body)
+  const loaded = createLoad(() => true, async (_, signal) => (await call<ListedSession[]>('GET', SESSIONS, { absolute: true, signal })).body)
   const write = createWrite()
-  async function end(session: Living) {
+  async function end(session: ListedSession) {
     // These routes remember no Idempotency-Key: to end a session twice is to end it.
     if (!(await write.send('DELETE', `${SESSIONS}/${encodeURIComponent(session.id)}`, { absolute: true, idempotencyKey: '' }))) return
     note(t.sessions.ended)
@@ -45,7 +40,7 @@ export function Sessions() {
                 {(session) => (
                   <tr>
                     <th scope="row"><code>{session.id}</code></th>
-                    <td data-label={t.sessions.key}>{session.key.name ?? t.keyNumber(session.key.id)} <Show when={session.current}><Badge tone="good">{t.sessions.current}</Badge></Show></td>
+                    <td data-label={t.sessions.key}><span>{session.key.name ?? t.keyNumber(session.key.id)} <Show when={session.current}><Badge tone="good">{t.sessions.current}</Badge></Show></span></td>
                     <td data-label={t.sessions.began}><Time of={session.created_at} /></td>
                     <td data-label={t.keys.used}><Time of={session.last_used_at} /></td>
                     <td data-label={t.keys.expires}><Time of={session.expires_at} /></td>

@@ -3,7 +3,7 @@
 import { For, Show, createSignal } from 'solid-js'
 import { Refused, get } from '../api/client'
 import { can } from '../api/session'
-import type { Tenant } from '../api/types'
+import type { Tenant, TenantHostname } from '../api/types'
 import { Await, Badge, Button, Card, Copyable, ProblemBox, Table, note } from '../parts/basics'
 import { ActionDialog } from '../parts/dialog'
 import { Select, TextInput } from '../parts/fields'
@@ -11,21 +11,11 @@ import { createLoad } from '../parts/load'
 import { createWrite } from '../parts/write'
 import { t } from '../texts'
 
-interface Hostname {
-  hostname: string
-  kind: 'alias' | 'redirect'
-  /** Until when it is only claimed. */
-  claimed_until?: string | null
-  proof?: { name: string; type: string; value: string } | null
-  /** Since when the record of one that was proven is gone. */
-  proof_missing_since?: string | null
-}
-
 export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   const path = () => `/tenants/${encodeURIComponent(props.tenant.id)}/hostnames`
-  const loaded = createLoad(path, async (where, signal): Promise<{ isThere: boolean; names: Hostname[] }> => {
+  const loaded = createLoad(path, async (where, signal): Promise<{ isThere: boolean; names: TenantHostname[] }> => {
     try {
-      return { isThere: true, names: (await get<Hostname[]>(where, signal)).body }
+      return { isThere: true, names: (await get<TenantHostname[]>(where, signal)).body }
     } catch (error) {
       // An API without the route: a tenant has one hostname.
       if (error instanceof Refused && error.problem.status === 404) return { isThere: false, names: [] }
@@ -60,12 +50,12 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
       <ProblemBox problem={write.problem()} />
       <Await of={loaded}>
         {(data) => (
-          <Table label={t.hostnames.title}>
+          <Table label={t.hostnames.title} class="cards-on-phone">
             <thead>
               <tr><th scope="col">{t.tenants.hostname}</th><th scope="col">{t.hostnames.kind}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
             </thead>
             <tbody>
-              <tr><th scope="row"><code>{props.tenant.hostname}</code></th><td><Badge tone="info">{t.hostnames.kinds.primary}</Badge></td><td /></tr>
+              <tr><th scope="row"><code>{props.tenant.hostname}</code></th><td data-label={t.hostnames.kind}><Badge tone="info">{t.hostnames.kinds.primary}</Badge></td><td /></tr>
               <For each={data().names.filter((name) => name.hostname !== props.tenant.hostname)}>
                 {(name) => (
                   <tr>
@@ -73,7 +63,7 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
                       <code>{name.hostname}</code>
                       <Show when={name.claimed_until || name.proof_missing_since ? name.proof : undefined}>{(proof) => <><p class="help">{t.hostnames.proof}</p><Copyable label={`${proof().name} ${proof().type}`} value={proof().value} /></>}</Show>
                     </th>
-                    <td>
+                    <td data-label={t.hostnames.kind}>
                       <span class="badges">
                         <Badge>{t.hostnames.kinds[name.kind] ?? name.kind}</Badge>
                         <Show when={name.claimed_until}>{(until) => <Badge tone="warn" title={`${until()} UTC`}>{t.hostnames.claimed}</Badge>}</Show>

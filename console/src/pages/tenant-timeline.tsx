@@ -7,6 +7,7 @@ import type { AuditEntry, Event, Job } from '../api/types'
 import { Await, Badge, Card, Empty, Time, type Tone } from '../parts/basics'
 import { createLoad } from '../parts/load'
 import { t } from '../texts'
+import { eventOf } from './event-of'
 
 interface Line {
   time: string
@@ -65,24 +66,15 @@ function nothing(error: unknown): Line[] {
 const toneOf = (action: string): Tone => (/delet|drop/.test(action) ? 'bad' : /hold|held|disabl/.test(action) ? 'warn' : /creat|install|restor|releas/.test(action) ? 'good' : 'plain')
 
 function ofAudit(entry: AuditEntry): Line {
-  const session = (entry as { session_id?: string | null }).session_id
   const who = entry.key_id === null ? t.audit.operator : t.keyNumber(entry.key_id)
   const changed = entry.changed?.length ? t.audit.changed(entry.changed.join(', ')) : ''
   return {
     time: entry.created_at,
     title: t.action(entry.action),
-    detail: [changed, who, session ? t.audit.session(session) : '', t.audit.event(eventOf(entry.action)), t.audit.request(entry.request_id)].filter(Boolean).join(' · '),
+    detail: [changed, who, entry.session_id ? t.audit.session(entry.session_id) : '', t.audit.event(eventOf(entry.action)), t.audit.request(entry.request_id)].filter(Boolean).join(' · '),
     kind: 'audit',
     tone: toneOf(entry.action),
   }
-}
-
-const PAST: Record<string, string> = { create: 'created', update: 'updated', edit: 'updated', delete: 'deleted', hold: 'held', release: 'released', restore: 'restored', install: 'installed', move: 'moved', drop_tables: 'tables_dropped' }
-
-/** The type of the event that an audit entry is. */
-function eventOf(action: string): string {
-  const [subject = '', verb = ''] = action.split('.')
-  return `${subject}.${PAST[verb] ?? verb}`
 }
 
 async function events(subject: string, signal: AbortSignal): Promise<Line[]> {

@@ -4,6 +4,7 @@ import { For, Show, createSignal } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { Refused, get, query } from '../api/client'
 import { can } from '../api/session'
+import type { Delivery, NewWebhook, Webhook, WebhookSecret, WebhookTest } from '../api/types'
 import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time, note } from '../parts/basics'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput } from '../parts/fields'
@@ -12,35 +13,8 @@ import { createWrite } from '../parts/write'
 import { href } from '../router'
 import { t } from '../texts'
 
-export interface Webhook {
-  id: string
-  url: string
-  /** Empty: all. */
-  types: string[]
-  description: string | null
-  is_enabled: boolean
-  failing_since: string | null
-  /** The number of subjects with an event that was refused and is tried again. */
-  behind: number
-  created_at: string
-  /** Only of one that is new. */
-  secret?: string
-}
-
-interface Attempt {
-  outcome: 'accepted' | 'refused' | 'given_up'
-  status: number | null
-  milliseconds: number
-  answer: string
-}
-
-interface Delivery extends Attempt {
-  id: number
-  event: string
-  type: string
-  subject: string
-  at: string
-}
+/** A delivery, or a test of one. */
+type Attempt = Pick<Delivery, 'outcome' | 'status' | 'milliseconds' | 'answer'>
 
 /** The webhooks, or undefined if the API has none. */
 export async function webhooks(signal: AbortSignal): Promise<Webhook[] | undefined> {
@@ -79,7 +53,7 @@ function List() {
     loaded.reload()
   }
   async function test(webhook: Webhook) {
-    const answer = await write.send<Attempt>('POST', `/webhooks/${encodeURIComponent(webhook.id)}/test`)
+    const answer = await write.send<WebhookTest>('POST', `/webhooks/${encodeURIComponent(webhook.id)}/test`)
     if (answer) setTested(answer.body)
   }
   const of = (kind: 'edit' | 'rotate' | 'delete') => { const now = open(); return now?.kind === kind ? now.webhook : undefined }
@@ -166,10 +140,10 @@ function EditDialog(props: { of?: Webhook; onClose: () => void; onDone: (secret?
     const types = form.types.split(/[\s,]+/).filter(Boolean)
     const body: Record<string, unknown> = { url: form.url, types, description: form.description || null }
     if (webhook && form.is_enabled !== !wasOff) Object.assign(body, { is_enabled: form.is_enabled, ...(form.is_enabled ? { from: form.from } : {}) })
-    const answer = webhook ? await write.send('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body }) : await write.send<Webhook>('POST', '/webhooks', { body })
+    const answer = webhook ? await write.send<undefined>('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body }) : await write.send<NewWebhook>('POST', '/webhooks', { body })
     if (!answer) return
     note(t.saved)
-    props.onDone((answer.body as Webhook | undefined)?.secret)
+    props.onDone(answer.body?.secret)
   }
   return (
     <ActionDialog title={webhook ? t.webhooks.editTitle : t.webhooks.create} isOpen onClose={props.onClose} action={webhook ? t.save : t.webhooks.create} isRunning={write.isRunning()} problem={write.problem()} onSubmit={save}>
@@ -189,7 +163,7 @@ function RotateDialog(props: { of: Webhook; onClose: () => void; onDone: (secret
   const [overlap, setOverlap] = createSignal('3600')
   async function rotate() {
     const seconds = Number(overlap())
-    const answer = await write.send<{ secret: string }>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() } })
+    const answer = await write.send<WebhookSecret>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() } })
     if (answer) props.onDone(answer.body.secret)
   }
   return (
@@ -235,7 +209,7 @@ function Deliveries(props: { id: string }) {
         {(data) => (
           <Card>
             <Show when={data().deliveries.length} fallback={<Empty title={t.webhooks.noDeliveries} />}>
-              <Table label={t.webhooks.deliveries}>
+              <Table label={t.webhooks.deliveries} class="cards-on-phone">
                 <thead>
                   <tr><th scope="col">{t.audit.time}</th><th scope="col">{t.webhooks.event}</th><th scope="col">{t.audit.subject}</th><th scope="col">{t.webhooks.status}</th><th scope="col" class="number">{t.webhooks.duration}</th><th scope="col">{t.webhooks.answer}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
                 </thead>
@@ -244,11 +218,11 @@ function Deliveries(props: { id: string }) {
                     {(one) => (
                       <tr>
                         <th scope="row"><Time of={one.at} /></th>
-                        <td><code>{one.type}</code></td>
-                        <td>{one.subject}</td>
-                        <td><Outcome of={one} /></td>
-                        <td class="number">{one.milliseconds}</td>
-                        <td class="break small">{one.answer}</td>
+                        <td data-label={t.webhooks.event}><code>{one.type}</code></td>
+                        <td data-label={t.audit.subject}>{one.subject}</td>
+                        <td data-label={t.webhooks.status}><Outcome of={one} /></td>
+                        <td data-label={t.webhooks.duration} class="number">{one.milliseconds}</td>
+                        <td data-label={t.webhooks.answer} class="break">{one.answer}</td>
                         <td class="row-actions"><Show when={can('webhooks:write')}><Button aria-label={`${t.webhooks.again} ${one.type} ${one.subject}`} onClick={() => retry(one.event)} isBusy={write.isRunning()}>{t.webhooks.again}</Button></Show></td>
                       </tr>
                     )}

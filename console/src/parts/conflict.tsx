@@ -17,7 +17,7 @@ export const Conflict = (props: { isOpen: boolean; differences: Difference[]; on
     <div class="stack">
       <p>{t.conflict.lead}</p>
       <Show when={props.differences.length > 0} fallback={<p>{t.conflict.same}</p>}>
-        <Table label={t.conflict.title}>
+        <Table label={t.conflict.title} class="cards-on-phone">
           <thead>
             <tr>
               <th scope="col">{t.conflict.member}</th>
@@ -31,9 +31,9 @@ export const Conflict = (props: { isOpen: boolean; differences: Difference[]; on
               {(one) => (
                 <tr>
                   <th scope="row">{one.name}</th>
-                  <td><Value of={one.was} /></td>
-                  <td><Value of={one.mine} /></td>
-                  <td><Value of={one.theirs} /></td>
+                  <td data-label={t.conflict.was} class="break"><Value of={one.was} /></td>
+                  <td data-label={t.conflict.mine} class="break"><Value of={one.mine} /></td>
+                  <td data-label={t.conflict.theirs} class="break"><Value of={one.theirs} /></td>
                 </tr>
               )}
             </For>
@@ -50,12 +50,14 @@ export const Conflict = (props: { isOpen: boolean; differences: Difference[]; on
 
 const Value = (props: { of: unknown }) => (
   <Show when={typeof props.of === 'object' && props.of !== null} fallback={<code>{props.of === null || props.of === undefined ? t.none : String(props.of)}</code>}>
-    <For each={Object.entries(props.of as object)} fallback={<span class="faint">{t.none}</span>}>
-      {([name, value]) => (
-        <div>
-          <code>{name}={String(value)}</code>
-        </div>
-      )}
-    </For>
+    <div>
+      <For each={Object.entries(props.of as object)} fallback={<span class="faint">{t.none}</span>}>
+        {([name, value]) => (
+          <div>
+            <code>{name}={String(value)}</code>
+          </div>
+        )}
+      </For>
+    </div>
   </Show>
 )

@@ -18,7 +18,7 @@ export const State = (props: { of: Pick<Tenant, 'is_enabled' | 'served' | 'holds
     </Show>
     <For each={Object.entries(props.of.holds ?? {})}>
       {([kind, hold]) => (
-        <Badge tone={kind === 'abuse' ? 'bad' : 'warn'} title={(hold as { reason?: string }).reason ?? ''}>
+        <Badge tone={kind === 'abuse' ? 'bad' : 'warn'} title={hold?.reason}>
           {t.hold[kind as HoldKind] ?? kind}
         </Badge>
       )}
