@@ -28,7 +28,7 @@ export async function open(url, { width = 1280, height = 860, theme = 'light' } 
   return { page, context, complaints, assertQuiet: () => assert.deepEqual(complaints, []), close: () => context.close() }
 }
 
-/** What is wrong with a request: the console speaks this API and nothing else, retries its writes safely, and edits the version that it has shown. */
+/** The faults of a request. The console speaks this API and nothing else, retries its writes safely, and edits the version that it has shown. */
 export function faultsOf(request, origin) {
   const { protocol, origin: to, pathname } = new URL(request.url())
   if (protocol === 'data:') return []

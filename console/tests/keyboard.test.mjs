@@ -8,7 +8,7 @@ const skip = noBrowser()
 const server = skip ? undefined : await startConsole()
 if (!skip) await furnish(server)
 
-/** What has the focus: its name, and whether a ring shows it. */
+/** The name of the element that has the focus, and whether a ring shows it. */
 const focused = (page) => page.evaluate(() => {
   const element = document.activeElement
   const label = element.labels?.[0]?.textContent ?? element.textContent

@@ -7,7 +7,7 @@ import { built } from '../../tests/e2e/cli.mjs'
 import { ROOT } from '../../tests/e2e/harness.mjs'
 import { atEnd } from '../../tests/lifetime.mjs'
 
-/** What the commands change, or find the project by. Everything else is linked. */
+/** The commands change these, or find the project by them. Everything else is linked. */
 const COPIED = ['scripts', 'package.json', 'wrangler.toml']
 /** Hidden files that are no state of the developer's. */
 const TOOLS = ['.tools', '.cargo', '.npmrc']

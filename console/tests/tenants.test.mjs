@@ -67,7 +67,7 @@ test('a filter that is still being typed is forgotten with the page, or with ano
   await page.getByLabel('Plan').focus()
   await page.getByLabel('Plan').selectOption('business')
   await page.waitForFunction(() => location.hash === '#/tenants?q=blue&plan_id=business')
-  // Who types on while the list is read loses nothing.
+  // Somebody who types on while the list is read loses nothing.
   await search.press('End')
   await search.pressSequentially('bird', { delay: 120 })
   await search.press('Enter')

@@ -7,7 +7,7 @@ import ts from 'typescript'
 import { ROOT } from '../../tests/e2e/harness.mjs'
 
 const folder = path.join(ROOT, 'console', 'src')
-/** What people read or hear of an element. */
+/** People read or hear these attributes. */
 const ATTRIBUTES = ['aria-label', 'title', 'label', 'placeholder', 'alt', 'help', 'lead', 'action', 'text']
 /** Forms of values, which are the same in every language. */
 const FORMS = ['YYYY-MM-DD HH:MM:SS', 'CHEVERETO_…', 'tenant.create', 'https://', 'chv_…']

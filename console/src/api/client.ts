@@ -2,7 +2,7 @@
 
 import type { Problem, Session } from './types'
 
-/** What is before `/console/` in this page's address: empty, unless a proxy adds a path. */
+/** The path before `/console/` in this page's address: empty, unless a proxy adds one. */
 export const prefix = location.pathname.replace(/\/console\/.*$/s, '')
 export const API = `${prefix}/_/api/4`
 export const SESSION = `${prefix}/_/console/session`
@@ -36,7 +36,7 @@ export interface Options {
   absolute?: boolean
 }
 
-/** What the rest of the console tells this module. */
+/** The rest of the console sets these. */
 export const hooks: { csrfToken: () => string | undefined; refresh: () => Promise<Session | undefined>; ended: () => void } = {
   csrfToken: () => undefined,
   refresh: async () => undefined,

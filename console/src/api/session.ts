@@ -1,4 +1,4 @@
-// Who is signed in. The session's cookie is out of reach for scripts; here is only what the page has to know of it.
+// The session of the person who is signed in. Its cookie is out of reach for scripts; here is only what the page has to know of it.
 
 import { createSignal } from 'solid-js'
 import { Refused, SESSION, call, hooks } from './client'

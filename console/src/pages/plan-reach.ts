@@ -29,7 +29,7 @@ export function changedNames(before: Maps, after: Maps): string[] {
   return [...names].filter((name) => before.limits?.[name] !== after.limits?.[name] || before.env?.[name] !== after.env?.[name]).sort()
 }
 
-/** What an edit changes for each of a plan's tenants. `enforced` has the names that the operator enforces for all. */
+/** The changes that an edit makes for each of a plan's tenants. `enforced` has the names that the operator enforces for all. */
 export function reach(tenants: Own[], before: Maps, after: Maps, enforced: Set<string> = new Set()): Reach[] {
   const names = changedNames(before, after).filter((name) => !enforced.has(name))
   return tenants.map((tenant) => {

@@ -12,7 +12,7 @@ export interface Filter {
   around: { onKeyDown: (event: KeyboardEvent) => void; onFocusOut: (event: FocusEvent) => void }
 }
 
-/** `value` is the filter in the page's address, and `apply` writes it there. What is not applied yet is forgotten when the address changes otherwise, or the page goes away. */
+/** `value` is the filter in the page's address, and `apply` writes it there. A text that is not applied yet is forgotten when the address changes otherwise, or the page goes away. */
 export function createFilter(value: () => string, apply: (text: string) => void): Filter {
   const [text, setText] = createSignal(value())
   let timer: number | undefined

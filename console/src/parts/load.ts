@@ -40,13 +40,13 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
         .finally(() => own.signal.aborted || setLoading(false))
     }),
   )
-  // What failed because the session was over is loaded when there is one again.
+  // A load that failed because the session was over runs again when there is a new one.
   createEffect(on(signIns, () => problem() && setRound((n) => n + 1), { defer: true }))
   onCleanup(() => running?.abort())
   return { data, problem, isLoading, reload: () => setRound((n) => n + 1), set: show }
 }
 
-/** What to show of an error: the API's own problem, or that the connection was lost. */
+/** The problem to show for an error: the API's own, or that the connection was lost. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Refused) return error.problem
   if (error instanceof Lost) return { status: 0, code: 'lost', title: t.lost.title, detail: t.lost.detail, errors: [] }
