@@ -21,6 +21,8 @@ test('a key is made, shown once, rotated and deleted', { skip }, async () => {
   const create = page.getByRole('dialog', { name: 'New key' })
   await create.getByRole('button', { name: 'New key' }).click()
   await create.locator('.error').filter({ hasText: /scope|empty|one/i }).first().waitFor()
+  const described = await create.getByRole('group', { name: 'Scopes' }).getAttribute('aria-describedby')
+  assert.match(await page.locator(`[id="${described}"]`).textContent(), /./, 'the error belongs to the scopes')
   await create.getByLabel('Name').fill('billing')
   await create.getByLabel('tenants:write').check()
   await create.getByLabel('plans:read').check()

@@ -1,6 +1,6 @@
 // Calls the API. A write carries an Idempotency-Key, so asking again after a lost answer does nothing twice.
 
-import type { Problem, Session } from './types'
+import type { Problem, SentProblem, Session } from './types'
 
 /** The path before `/console/` in this page's address: empty, unless a proxy adds one. */
 export const prefix = location.pathname.replace(/\/console\/.*$/s, '')
@@ -115,7 +115,7 @@ function etagOf(headers: Headers): string | undefined {
 }
 
 function problemOf(response: Response, body: unknown): Problem {
-  const given = (typeof body === 'object' && body !== null ? body : {}) as Partial<Problem>
+  const given = (typeof body === 'object' && body !== null ? body : {}) as Partial<SentProblem>
   return {
     status: response.status,
     code: given.code ?? 'unexpected',

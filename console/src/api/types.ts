@@ -26,6 +26,9 @@ export type WebhookSecret = Schemas['WebhookSecret']
 export type WebhookTest = Schemas['WebhookTest']
 export type Delivery = Schemas['Delivery']
 
+/** A problem as the API sends it (RFC 9457). */
+export type SentProblem = Schemas['Problem']
+
 /** One error of a problem: at a member of the body, or at a parameter of the query. */
 export interface FieldError {
   pointer?: string
@@ -34,7 +37,7 @@ export interface FieldError {
   holder?: string
 }
 
-/** RFC 9457, as the API has it. */
+/** A problem to show: the API's, or one of the page's own. */
 export interface Problem {
   status: number
   code: string

@@ -110,12 +110,12 @@ function CreateDialog(props: DialogProps) {
   return (
     <ActionDialog title={t.keys.create} isOpen onClose={props.onClose} action={t.keys.create} isRunning={write.isRunning()} problem={write.problem()} onSubmit={create}>
       <TextInput label={t.keys.name} value={form.name} onInput={(text) => setForm('name', text)} error={write.at('/name')} />
-      <fieldset class="field">
+      <fieldset class="field" aria-describedby="key-scopes-error">
         <legend>{t.keys.scopes}</legend>
         <div class="check-grid">
           <For each={SCOPES.filter((scope) => can(scope))}>{(scope) => <Check label={t.scope[scope] ?? scope} value={form.scopes.includes(scope)} onInput={(isOn) => toggle(scope, isOn)} />}</For>
         </div>
-        <Show when={write.at('/scopes')}><div class="error">{write.at('/scopes')}</div></Show>
+        <div id="key-scopes-error" class="error">{write.at('/scopes')}</div>
       </fieldset>
       <Show when={can('cells')}><TextInput label={t.keys.cell} help={t.keys.cellHelp} value={form.cell} onInput={(text) => setForm('cell', text)} mono /></Show>
       <TimeInput label={t.keys.expires} value={form.expires_at} onInput={(text) => setForm('expires_at', text)} error={write.at('/expires_at')} />

@@ -75,7 +75,7 @@ export function Check(props: Common & { value: boolean; onInput: (value: boolean
   const id = createUniqueId()
   return (
     <div class="field check">
-      <input id={id} type="checkbox" checked={props.value} aria-describedby={`${id}-help`} onChange={(event) => props.onInput(event.currentTarget.checked)} />
+      <input id={id} type="checkbox" checked={props.value} aria-invalid={props.error ? 'true' : undefined} aria-describedby={`${id}-help`} onChange={(event) => props.onInput(event.currentTarget.checked)} />
       <label for={id}>{props.label}</label>
       <Notes id={`${id}-help`} help={props.help} error={props.error} />
     </div>
