@@ -1,6 +1,7 @@
 //! The client of the API: signs requests and reads responses.
 //!
-//! The signature of an ordinary key covers only the body (contract §1), and that of a bound key the whole request (§13). The client never follows redirects, which would send the key elsewhere.
+//! The signature of an ordinary key covers only the body (contract §1), and that of a bound key the whole request (§13). The client never follows
+//! redirects, which would send the key elsewhere.
 
 use std::io::ErrorKind;
 use std::path::Path;

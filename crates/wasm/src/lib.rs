@@ -156,8 +156,10 @@ pub fn release(api: u32) {
 
 /// Begins a request under a configuration.
 ///
-/// `origin` and `target` are the two parts of the request's URL. `headers` has a line for each of [`header_names`]: empty if the request does not have the header, otherwise `=` and its value. `body` is
-/// `undefined` if it is longer than [`body_limit_bytes`], and `null` if it broke off before its end. `now_ms` is a time as `Date.now()` returns it. Returns a [`Turn`] in JSON.
+/// `origin` and `target` are the two parts of the request's URL. `headers` has a line for each of [`header_names`]: empty if the request does not
+/// have the header, otherwise `=` and its value. `body` is
+/// `undefined` if it is longer than [`body_limit_bytes`], and `null` if it broke off before its end. `now_ms` is a time as `Date.now()` returns it.
+/// Returns a [`Turn`] in JSON.
 ///
 /// # Panics
 /// If there is no such configuration, or if `headers` has another number of lines.
@@ -205,7 +207,8 @@ pub fn begin(
 
 /// Goes on with the rows of a handle's batch, or after its pause, and ends the handle. `results` has a list of rows for each statement; a row is a list of
 /// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. After a request of the service's own, `results` has the
-/// milliseconds that it took, and without a `failure` the answer's status and bytes; it is `undefined` if the host has no network. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
+/// milliseconds that it took, and without a `failure` the answer's status and bytes; it is `undefined` if the host has no network. Returns a [`Turn`]
+/// in JSON, or `undefined` if nothing waits under the handle.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
 pub fn resume(

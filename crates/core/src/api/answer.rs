@@ -25,8 +25,8 @@ pub struct Answer {
     pub log: LogEntry,
     /// The rest of the body, if it has more than [`Response::body`].
     pub rest: Option<Rest>,
-    /// A write on which the response does not depend: that the key was used in this hour, or the session in this minute. A host that can runs it after it has sent the
-    /// response; others call [`Answer::settled`]. If it fails, the host logs that, and nothing else is lost.
+    /// A write on which the response does not depend: that the key was used in this hour, or the session in this minute. A host that can runs it
+    /// after it has sent the response; others call [`Answer::settled`]. If it fails, the host logs that, and nothing else is lost.
     pub afterwards: Option<Batch>,
 }
 

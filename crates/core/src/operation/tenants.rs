@@ -320,8 +320,8 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     }))
 }
 
-/// Reads the body of `POST /tenants` or of a PUT after its id, and the cell that it names. `null` for `plan_id`, `limits` or `env` counts as absent, and so does `""`
-/// for `plan_id` (contract §10).
+/// Reads the body of `POST /tenants` or of a PUT after its id, and the cell that it names. `null` for `plan_id`, `limits` or `env` counts as absent,
+/// and so does `""` for `plan_id` (contract §10).
 pub(crate) fn read_new(
     mut fields: Fields<'_>,
     id: Option<TenantId>,

@@ -371,9 +371,9 @@ const SWEPT_ROWS: i64 = 2000;
 const WAITED_DAYS: u64 = 30;
 
 /// Deletes entries that are older than so many days, the oldest first, up to the first one that is not: an entry whose clock was ahead keeps those
-/// after it, so that the numbers of the entries have no gap, and a cursor of `GET /events` can tell whether it missed one. The newest entry stays, since its id is the revision of the registry; a
-/// re-encryption leaves that revision, so the newest one that is none stays, too. An entry waits for the enabled webhooks whose receivers have not accepted it, for
-/// [`WAITED_DAYS`] at the most.
+/// after it, so that the numbers of the entries have no gap, and a cursor of `GET /events` can tell whether it missed one. The newest entry stays,
+/// since its id is the revision of the registry; a re-encryption leaves that revision, so the newest one that is none stays, too. An entry waits for
+/// the enabled webhooks whose receivers have not accepted it, for [`WAITED_DAYS`] at the most.
 pub(crate) fn sweep(now: &Timestamp, days: u32) -> Sql {
     Sql::new(
         "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) \

@@ -117,8 +117,9 @@ pub(crate) fn before(days: u32) -> String {
     format!("-{days} days")
 }
 
-/// Carries out what is past its time, up to 200 tenants for each of holds, `suspend_at` and `delete_at`, and wipes up to 200 that cannot be brought back any more. The trigger of the view does it. Returns whether the rest of the cron
-/// trigger's work is due: every ten minutes, however often the trigger runs.
+/// Carries out what is past its time, up to 200 tenants for each of holds, `suspend_at` and `delete_at`, and wipes up to 200 that cannot be brought
+/// back any more. The trigger of the view does it. Returns whether the rest of the cron trigger's work is due: every ten minutes, however often the
+/// trigger runs.
 pub(crate) fn carry_out(now: &Timestamp, restore_days: u32) -> Sql {
     Sql::new(
         "INSERT INTO carry_out (now, is_due, wiped_until) SELECT ?1, upkeep_at IS NULL OR upkeep_at NOT BETWEEN datetime(?1, ?2) AND ?1, \

@@ -103,8 +103,9 @@ impl Idempotency {
         self.recall(sql.sql(", "), key, None).sql(" AS remembered")
     }
 
-    /// Remembers the response to a request that changes nothing, and shows the `env` of this resource (`<table>/<id>`). Returns a row if it was remembered. `answer` is
-    /// the expression of the other values and the rows that they come from, up to the id; the row must have one of the revisions, a list in JSON.
+    /// Remembers the response to a request that changes nothing, and shows the `env` of this resource (`<table>/<id>`). Returns a row if it was
+    /// remembered. `answer` is the expression of the other values and the rows that they come from, up to the id; the row must have one of the
+    /// revisions, a list in JSON.
     pub(crate) fn remember_unchanged(
         &self,
         holder: &KeyHolder,

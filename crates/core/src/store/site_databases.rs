@@ -3,7 +3,8 @@
 //! The registry and a site's database are two transactions. So a write of a site has three: the registry gives it a number, the site does the
 //! work under that number, and the registry notes that it is done. A site's numbers only grow, and its database keeps the newest one in
 //! `site_mark`. Work under an older number fails as a whole, and work under the newest one is done once, however often and however late its
-//! batch comes. `version` is that of its tables, of which there has been one so far. A database that was dropped keeps its mark, so nothing that is late can bring it back.
+//! batch comes. `version` is that of its tables, of which there has been one so far. A database that was dropped keeps its mark, so nothing that is
+//! late can bring it back.
 //!
 //! A site may still have its tables in the registry, because it was installed before there were databases. It is found there, and works as
 //! it did, until it is moved (`store/moves.rs`).

@@ -385,8 +385,8 @@ fn a_site_that_cannot_be_counted_stops_no_other_and_loses_its_turn() {
     let (report, statements) = run(&mut host, task);
     let report = report.unwrap();
     assert_eq!(report.counted, 9);
-    // Seven statements end and delete what is past its time, and one chooses. Two slices, of 8 and of 4 tenants, fail, and each tenant is counted again alone. One statement looks up
-    // whether those that could not be counted are gone.
+    // Seven statements end and delete what is past its time, and one chooses. Two slices, of 8 and of 4 tenants, fail, and each tenant is counted
+    // again alone. One statement looks up whether those that could not be counted are gone.
     assert_eq!(statements, 8 + 2 * 12 + 1);
     let mut failed: Vec<(&str, bool)> = report
         .failed
