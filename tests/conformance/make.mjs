@@ -9,7 +9,7 @@ import { bytesOf, signed } from './compare.mjs'
 import { folder, startWorker, stopWorkers } from './worker.mjs'
 
 /** The response headers to record if they are present, besides those that every response has. */
-const TAKEN = ['accept-encoding', 'allow', 'deprecation', 'etag', 'idempotency-replayed', 'link', 'location', 'preference-applied', 'www-authenticate', 'x-total-count']
+const TAKEN = ['accept-encoding', 'allow', 'content-security-policy', 'deprecation', 'etag', 'idempotency-replayed', 'link', 'location', 'preference-applied', 'www-authenticate', 'x-total-count']
 
 await build()
 const sources = readdirSync(path.join(folder, 'sources')).filter((name) => name.endsWith('.mjs') && name !== 'source.mjs').sort()

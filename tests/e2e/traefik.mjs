@@ -158,7 +158,7 @@ export async function startTraefik({ api, headers = {}, edit }) {
       return { routers: ours(raw.routers), services: ours(raw.services), middlewares: ours(raw.middlewares) }
     },
 
-    /** Sends an HTTPS request to a hostname. Resolves with the status, and with the stand-in's response if the request reached it. */
+    /** Sends an HTTPS request to a hostname. Resolves with the status, and with the stand-in's response if the request reached it, or the page of a held tenant. */
     ask: (hostname, where = '/', headers = {}, method = 'GET') => new Promise((resolve, reject) => {
       const request = https.request({
         host: '127.0.0.1', port, method, path: where, servername: hostname.split(':')[0], headers: { Host: hostname, ...headers }, rejectUnauthorized: false, agent: false, timeout: 10_000,
@@ -167,7 +167,8 @@ export async function startTraefik({ api, headers = {}, edit }) {
         response.on('data', (c) => chunks.push(c)).on('error', reject).on('end', () => {
           const text = Buffer.concat(chunks).toString()
           const { location } = response.headers
-          resolve({ status: response.statusCode, ...(location && { location }), reached: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : undefined })
+          const isPage = response.headers['content-type']?.startsWith('text/html')
+          resolve({ status: response.statusCode, ...(location && { location }), ...(isPage && { page: { text, headers: response.headers } }), reached: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : undefined })
         })
       })
       request.on('timeout', () => request.destroy(new Error(`${hostname}: no answer`))).on('error', reject).end()

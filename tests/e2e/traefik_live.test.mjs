@@ -141,6 +141,54 @@ describe('a real Traefik', () => {
     await traefik.until(404, 'old.example')
   })
 
+  test('a held tenant shows its page within two polls, and its site again when the last hold is lifted', { skip, timeout: 200_000 }, async () => {
+    const standIn = await startStandIn()
+    const api = await startApi({ vars: { ...vars(standIn.port), TENANTS_DEVELOPMENT: 'true' } })
+    const hold = (kind, body) => api.expect(204, 'PUT', `/tenants/on/holds/${kind}`, { body: { reason: 'of the operator', ...body } })
+    const lift = (kind) => api.expect(204, 'DELETE', `/tenants/on/holds/${kind}`)
+    await api.tenant({ id: 'On', hostname: 'on.example.com' })
+    await api.tenant({ id: 'other', hostname: 'other.example.com' })
+    for (const [hostname, kind] of [['alias.example', 'alias'], ['old.example', 'redirect']]) await api.expect(201, 'PUT', `/tenants/on/hostnames/${hostname}`, { body: { kind } })
+    const traefik = await startTraefik({ api })
+    await traefik.until(200, 'on.example.com')
+    const shows = async (status, hostname) => {
+      const { page, needed } = await traefik.until(status, hostname)
+      assert.ok(needed <= 2, `${hostname}: ${status} only after ${needed} polls of ${POLL_SECONDS} s`)
+      return page
+    }
+
+    await hold('maintenance', { message: 'Moving <house>', until: '9999-12-31 00:00:00' })
+    const { text, headers } = await shows(503, 'on.example.com')
+    await enabled(traefik)
+    assert.match(text, /<h1>Down for maintenance<\/h1><p>Moving &lt;house&gt;<\/p>/)
+    assert.doesNotMatch(text, /of the operator|<script|on\.example/)
+    assert.match(headers['content-security-policy'], /^default-src 'none'; /)
+    assert.equal(headers['cache-control'], 'no-store')
+    assert.ok(Number(headers['retry-after']) > 0)
+    const seen = standIn.seen.length
+    // Whatever visitors ask for, by any method, and under an alias. A redirect leads there.
+    for (const [hostname, where, method] of [['alias.example', '/', 'GET'], ['ON.example.com', '/a%2Fb?c=<d>', 'GET'], ['on.example.com', '/upload', 'POST'], ['on.example.com', '/', 'OPTIONS']]) {
+      const answer = await traefik.ask(hostname, where.replaceAll('<', '%3C').replaceAll('>', '%3E'), {}, method)
+      assert.deepEqual([answer.status, answer.page?.text], [503, text], `${method} ${hostname}${where}`)
+    }
+    assert.equal((await traefik.ask('old.example', '/x')).location, 'https://on.example.com/x')
+    assert.equal(standIn.seen.length, seen, 'no request reaches the site')
+    assert.equal((await traefik.ask('other.example.com')).status, 200)
+
+    await hold('non_payment')
+    await shows(402, 'on.example.com')
+    await lift('maintenance')
+    // It is held still.
+    await twoPolls(api, 200)
+    assert.equal((await traefik.ask('on.example.com')).status, 402)
+    await lift('non_payment')
+    await shows(200, 'on.example.com')
+    await shows(200, 'alias.example')
+    await hold('abuse')
+    await shows(403, 'on.example.com')
+    await enabled(traefik)
+  })
+
   describe('headers whose names PHP reads as X-Forwarded-…', { skip: skip || missing('php', '--version') }, () => {
     // RFC 9110 allows these in a header's name, besides letters, digits and the dash. PHP turns each into an underscore.
     const characters = [..."!#$%&'*+.^_`|~"]

@@ -26,6 +26,8 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   const plan = { params: { path: { id: 'typed_plan' } } }
 
   const health = ok(await client.GET('/_/health'))
+  const page = await client.GET('/_/held/{id}', { params: { path: { id: 'nobody' } }, parseAs: 'text' })
+  expect(page.response.status === 404 && typeof page.error === 'string', 'the page of a tenant without a hold')
   const document = ok(await client.GET('/_/api/4/openapi.json'))
   expect(document.openapi === '3.1.1' && health.version.length > 0, 'health and description')
   const check = ok(await client.POST('/_/api/4/auth/verify'))

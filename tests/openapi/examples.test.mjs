@@ -13,7 +13,7 @@ import { operations, resolve } from './description.mjs'
 const ORDER = [
   'getHealth', 'getDescription', 'verifyKey', 'createPlan', 'listPlans', 'getPlan', 'putPlan', 'createTenant', 'putTenant', 'getTenant', 'listTenants', 'getTenantSettings', 'listAuditEntries', 'listEvents',
   'putCell', 'listCells', 'getCell', 'readCellTenants', 'storeCellStats', 'leaseJobs', 'listJobs', 'getJob', 'cancelJob', 'renewJob', 'finishJob', 'moveTenant', 'deleteCell',
-  'getTraefikConfig', 'eraseTenant', 'restoreTenant', 'putHold', 'releaseHold', 'putHostname', 'listHostnames', 'verifyHostname', 'deleteHostname', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
+  'getTraefikConfig', 'getHeldPage', 'eraseTenant', 'restoreTenant', 'putHold', 'releaseHold', 'putHostname', 'listHostnames', 'verifyHostname', 'deleteHostname', 'installTenant', 'resetUserPassword', 'editTenant', 'editPlan', 'deleteTenant', 'deletePlan',
   'createWebhook', 'listWebhooks', 'getWebhook', 'editWebhook', 'rotateWebhook', 'testWebhook', 'listWebhookDeliveries', 'retryWebhookDelivery', 'deleteWebhook',
   'createKey', 'getKey', 'listKeys', 'editKey', 'rotateKey', 'deleteKey',
   'signIn', 'getSession', 'listSessions', 'endSession', 'signOut',
@@ -106,7 +106,9 @@ test('every example of the description is answered as it says', async () => {
       if (id === 'endSession') target = `/_/console/sessions/${cookieOf(await api.expect(201, 'POST', '/_/console/session', signIn(await boundKey(api), undefined, { origin: 'https://tenants.example.com' }))).id}`
       const answer = await api.expect(status, found.method, target, options)
       if (id === 'signIn') session = cookieOf(answer)
-      assert.deepEqual(compared(answer.json, expected, body), expected, `${id}: ${name}: ${answer.text}`)
+      // The example of a page is its beginning.
+      if (id === 'getHeldPage') assert.ok(answer.text.startsWith(expected), answer.text)
+      else assert.deepEqual(compared(answer.json, expected, body), expected, `${id}: ${name}: ${answer.text}`)
       sent++
     }
   }

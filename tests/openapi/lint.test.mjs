@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { description, file, folder } from './description.mjs'
+import { description, file, folder, operations } from './description.mjs'
 
 const program = path.join(folder, 'node_modules', '@redocly', 'cli', 'bin', 'cli.js')
 
@@ -22,6 +22,11 @@ test('the linter finds nothing in the description', () => {
   const { status, problems, stderr } = lint(file)
   assert.deepEqual(problems.map(({ ruleId, message }) => `${ruleId}: ${message}`), [])
   assert.equal(status, 0, stderr)
+})
+
+test('every operation has a response that is a success, but for the page of a held tenant', () => {
+  const without = operations.filter(({ operation }) => Object.keys(operation.responses).every((status) => !status.startsWith('2')))
+  assert.deepEqual(without.map(({ operation }) => operation.operationId), ['getHeldPage'])
 })
 
 test('the linter finds an example that is not as its schema says', () => {

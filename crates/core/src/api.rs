@@ -20,7 +20,7 @@ use crate::machine::{Context, Effect, Failure, FetchRequest, Machine, Outcome, S
 use crate::operation::call::{Call, Console, Fetched, Next, Pending, Tail};
 use crate::operation::site::erased;
 use crate::operation::traefik::Template;
-use crate::operation::{health, traefik};
+use crate::operation::{health, held, traefik};
 use crate::sql::Results;
 use crate::store::idempotency::Idempotency;
 use crate::store::key_use::{KeyUses, Use};
@@ -46,7 +46,7 @@ use crate::wire::idempotency_key;
 use crate::wire::legacy::Legacy;
 use crate::wire::openapi;
 use crate::wire::prefer::Preferences;
-use crate::wire::route::{BodyRule, ERASE, Operation, Path, Scheme};
+use crate::wire::route::{BodyRule, ERASE, HELD, Operation, Path, Scheme};
 use crate::wire::trial;
 
 mod admission;
@@ -293,6 +293,12 @@ impl Api {
             // A caller whose address is refused gets a legacy response, too.
             envelope.legacy = access.verifying_keys.as_ref().map(|_| Legacy::of(path));
         }
+        if let Some(path) = found
+            && path.template == HELD
+        {
+            envelope.route = Some(HELD);
+            return Ok(held::page(path.id, unix_seconds));
+        }
         if !access.allow_list.is_empty()
             && !request
                 .client_address
@@ -367,7 +373,13 @@ impl Api {
             }
             envelope.if_match = if_match()?.map(of_read);
             let known = headers.if_none_match;
-            let pending = traefik::config(&ready.traefik, reader, query, known, unix_seconds)?;
+            let pending = traefik::config(
+                &ready.traefik,
+                reader,
+                query,
+                known,
+                (request.origin, unix_seconds),
+            )?;
             return Ok(Next::Run(pending, None));
         }
         let is_read = route.method == Method::Get;

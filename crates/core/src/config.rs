@@ -3,6 +3,7 @@
 //! This module reads and renders nothing. Errors name every invalid variable at once, and nothing runs on a configuration with an
 //! error in it. An empty value counts as absent.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -55,6 +56,7 @@ pub const VARIABLES: &[&str] = &[
     "TENANTS_DEFAULT_CELL",
     "TENANTS_DEVELOPMENT",
     "TENANTS_DOH_URL",
+    "TENANTS_HELD_URL",
     "TENANTS_HOSTNAME_PROOF",
     "TENANTS_IDEMPOTENCY_HOURS",
     "TENANTS_JOB_WAIT_SECONDS",
@@ -140,6 +142,35 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     /// The addresses that requests to tenants may come from.
     pub(crate) ranges: AddressList,
+    /// Where the pages of held tenants are. `None`: where the configuration is read.
+    pub(crate) held: Option<HeldPages>,
+}
+
+/// Where the pages of held tenants are: at `<server><path>/<id>`. Neither needs escaping in JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldPages {
+    /// Scheme and host, and the port if it has one.
+    pub(crate) server: String,
+    /// Empty, or it begins with a slash. It ends with none.
+    pub(crate) path: String,
+}
+
+impl HeldPages {
+    /// The service's own pages, if this is a URL that it is called by.
+    pub(crate) fn own(url: &str) -> Option<Self> {
+        Self::below(&format!("{}/_/held", reader::public_url(url).ok()?))
+    }
+
+    /// The pages below a URL.
+    fn below(url: &str) -> Option<Self> {
+        let host = url.find("://")? + 3;
+        let end = url[host..].find('/').map_or(url.len(), |at| host + at);
+        let (server, path) = url.split_at(end);
+        Some(Self {
+            server: server.into(),
+            path: path.into(),
+        })
+    }
 }
 
 /// Tenants' own sites.

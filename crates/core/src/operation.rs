@@ -8,6 +8,7 @@ pub(crate) mod deleted;
 pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod health;
+pub(crate) mod held;
 pub(crate) mod holds;
 pub(crate) mod hostnames;
 pub(crate) mod jobs;

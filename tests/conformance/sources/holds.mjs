@@ -10,6 +10,9 @@ const LATE = '9999-12-30 00:00:00'
 const LATER = '9999-12-31 23:59:59'
 const none = { message: null, until: null }
 
+/** A visitor, who has no key and may come from anywhere. */
+const visit = (name, status, id = 'acme', { method = 'GET' } = {}) => request(name, status, method, `/_/held/${id}`, { base: '', key: null, signature: null, address: '198.51.100.7', answer: { 'content-type': 'text/html; charset=utf-8' } })
+
 export default [
   scenario('holds', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC },
     tenant('Acme'),
@@ -34,6 +37,20 @@ export default [
     refuse('another method', 405, 'method_not_allowed', 'GET', '/tenants/acme/holds/abuse', { answer: { allow: 'PUT, DELETE' } }),
     request('lift the last one', 204, 'DELETE', '/tenants/acme/holds/abuse', { headers: { 'if-match': tag(4) }, answer: { etag: tag(5) } }),
     request('it is served', 200, 'GET', '/tenants/acme', { json: { served: true, holds: {} }, answer: { etag: tag(5) } }),
+  ),
+  scenario('the page of a held tenant', { CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.0/24' },
+    request('create a tenant', 201, 'POST', '/tenants', { address: '192.0.2.1', body: { id: 'Acme', hostname: 'acme.example.com', is_enabled: true } }),
+    visit('a tenant that is not held', 404),
+    visit('an unknown tenant', 404, 'nobody'),
+    visit('an id that no tenant can have', 404, '%3Cb%3E'),
+    request('hold it for maintenance', 204, 'PUT', '/tenants/acme/holds/maintenance', { address: '192.0.2.1', body: { reason: 'r', message: 'moving <b> & "things"' } }),
+    visit('its page', 503),
+    visit('its page by another method', 503, 'ACME?x=%3Cb%3E', { method: 'POST' }),
+    visit('its page by HEAD', 503, 'acme', { method: 'HEAD' }),
+    request('hold it for another reason, too', 204, 'PUT', '/tenants/acme/holds/non_payment', { address: '192.0.2.1', body: { reason: 'r' } }),
+    visit('the page of the more important hold', 402),
+    request('hold it for abuse', 204, 'PUT', '/tenants/acme/holds/abuse', { address: '192.0.2.1', body: { reason: 'r' } }),
+    visit('the page of the most important hold', 403),
   ),
   scenario('times and protection', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC },
     request('create a tenant with its times', 201, 'POST', '/tenants', { body: { id: 'Acme', hostname: 'acme.example.com', is_enabled: true, suspend_at: LATE, delete_at: LATER, deletion_protection: true }, json: { served: true, suspend_at: LATE, delete_at: LATER, deletion_protection: true } }),

@@ -39,6 +39,19 @@ export default [
     refuse('another parameter', 422, 'invalid', 'GET', '/config/traefik?cel=eu', { address: '192.0.2.7', pointers: ['cel'] }),
     read('read with a key from an address that is not listed', { address: '192.0.2.8', key: KEYS.good, code: 'not_found' }, 404),
   ),
+  scenario('Traefik, with held tenants', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7', TENANTS_HELD_URL: 'https://pages.example.com/held/' },
+    tenant('A'), tenant('b'),
+    request('hold one', 204, 'PUT', '/tenants/a/holds/abuse', { body: { reason: 'r' } }),
+    poll('its router leads to its page', '', {
+      json: (got) => ({
+        http: {
+          routers: { ...got.http.routers, A: { rule: 'Host(`a.example.com`)', service: 'held:pages', entryPoints: ['websecure'], middlewares: ['allow-range', 'held:A'] } },
+          services: { ...got.http.services, 'held:pages': { loadBalancer: { servers: [{ url: 'https://pages.example.com' }], passHostHeader: false } } },
+          middlewares: { ...got.http.middlewares, 'held:A': { replacePath: { path: '/held/A' } } },
+        },
+      }),
+    }),
+  ),
   scenario('Traefik, with cells', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7' },
     request('make a cell with a service', 201, 'PUT', '/cells/Eu', { body: { service: { name: 'php-eu', port: 9000 } } }),
     request('make a cell without a service', 201, 'PUT', '/cells/us', { body: {} }),

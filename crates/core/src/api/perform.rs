@@ -75,8 +75,9 @@ pub(super) fn perform(operation: Operation, call: &mut Call<'_>) -> Result<Pendi
         Operation::ListDeliveries => webhooks::deliveries(call),
         Operation::RetryDelivery => webhooks::retry(call),
         // Their schemes have no caller, so `dispatch` answers them before.
-        Operation::Health | Operation::Describe | Operation::TraefikConfig => {
-            Err(ApiError::NoRoute)
-        }
+        Operation::Health
+        | Operation::Describe
+        | Operation::HeldPage
+        | Operation::TraefikConfig => Err(ApiError::NoRoute),
     }
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Access, Cells, Config, Hostnames, Proxy, ReusedId, Site, VariableError};
+use super::{Access, Cells, Config, HeldPages, Hostnames, Proxy, ReusedId, Site, VariableError};
 use crate::crypto::api_key::KeySecret;
 use crate::crypto::fingerprint::Fingerprints;
 use crate::crypto::hashing::Hashing;
@@ -30,8 +30,8 @@ use crate::wire::variables::Variables;
 /// Answers in JSON (<https://developers.cloudflare.com/1.1.1.1/encryption/dns-over-https/make-api-requests/dns-json/>).
 const DEFAULT_RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 
-/// The tenants that one run of the cron trigger counts. D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is past its time, one to choose tenants, at most two for
-/// each tenant, and one to look up those that could not be counted: 8 + 1 + 2 * 20 + 1 = 50.
+/// The tenants that one run of the cron trigger counts. D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is
+/// past its time, one to choose tenants, at most two for each tenant, and one to look up those that could not be counted: 8 + 1 + 2 * 20 + 1 = 50.
 const DEFAULT_STATS_PER_RUN: u32 = 20;
 /// The most that the variable may say. A run counts 490 at most (`MOST_CHOSEN` in `task/stats.rs`).
 const MAX_STATS_PER_RUN: u32 = 499;
@@ -315,6 +315,15 @@ impl<F: FnMut(&'static str) -> Option<String>> Reader<F> {
             ranges: ranges
                 .or_else(|| AddressList::parse(CLOUDFLARE_RANGES).ok())
                 .unwrap_or_default(),
+            held: self.held_pages(),
+        }
+    }
+
+    fn held_pages(&mut self) -> Option<HeldPages> {
+        match self.parsed("TENANTS_HELD_URL", public_url) {
+            Some(url) => HeldPages::below(&url),
+            // A fault in this one is reported where it is read for its own purpose.
+            None => HeldPages::own(&self.value("TENANTS_PUBLIC_URL")?),
         }
     }
 
@@ -390,7 +399,7 @@ fn some_addresses(text: &str) -> Result<AddressList, String> {
 }
 
 /// Parses the address that clients call. Returns it without a slash at its end.
-fn public_url(text: &str) -> Result<String, String> {
+pub(super) fn public_url(text: &str) -> Result<String, String> {
     let expected = |what: &str| {
         format!(
             "expected a URL such as https://tenants.example.com, {what}; got {}",

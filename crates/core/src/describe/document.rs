@@ -11,7 +11,7 @@ use super::examples::{self, Example};
 use super::headers::{self, OF_ALL, OF_LEGACY, OF_REPLAYS, of_responses, reference};
 use super::operations::{Success, TAGS, Told, told};
 use super::probe::{self, Probed};
-use super::shapes::VALID;
+use super::shapes::{PAGE, VALID};
 use super::{audit, cells, events, rules, sessions, shapes, webhooks};
 use crate::value::hold::HoldKind;
 use crate::value::version::VERSION;
@@ -213,6 +213,10 @@ fn operation(
 
 /// The problems that follow from a route's row in the table, and from the parameters that it reads.
 fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed) -> BTreeSet<Code> {
+    if route.operation == Operation::HeldPage {
+        // Everything else is a page.
+        return BTreeSet::from([Code::Internal, Code::NotConfigured]);
+    }
     let mut codes = BTreeSet::from([Code::Forbidden, Code::Internal, Code::NotConfigured]);
     if scheme != Scheme::Open {
         codes.extend([
@@ -442,7 +446,12 @@ fn responses(
             if !named.is_empty() {
                 media["examples"] = named.into();
             }
-            response["content"] = json!({"application/json": media});
+            let media_type = if *shape == PAGE {
+                "text/html"
+            } else {
+                "application/json"
+            };
+            response["content"] = json!({media_type: media});
         }
         all.insert(status.to_string(), response);
     }
@@ -458,7 +467,17 @@ fn responses(
         } else {
             response["content"]["application/problem+json"]["examples"] = named.into();
         }
-        all.insert(status.to_string(), response);
+        match all.get_mut(&status.to_string()) {
+            // A page of the same status, which has the words.
+            Some(page) => {
+                let media = components.problem(dialect, status, &codes)["content"].take();
+                page["content"]["application/problem+json"] =
+                    media["application/problem+json"].clone();
+            }
+            None => {
+                all.insert(status.to_string(), response);
+            }
+        }
     }
     all.into()
 }

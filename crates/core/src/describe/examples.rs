@@ -125,6 +125,11 @@ fn current(operation: Operation) -> Vec<Example> {
             example("ready", "A service that is ready", 200)
                 .answer(json!({"version": "0.1.0", "schema": "0004_sites.sql"})),
         ],
+        Operation::HeldPage => vec![
+            example("not_held", "A tenant without a hold", 404)
+                .with("id", "acme")
+                .answer(json!("<!doctype html><html lang=\"en\">")),
+        ],
         // The response is this document, which cannot hold itself.
         Operation::Describe => vec![example("description", "This description", 200)],
         Operation::VerifyKey => vec![

@@ -168,6 +168,10 @@ pub(super) fn of_responses(name: &str) -> Value {
             json!({"type": "string"}),
             "The token of the session, or that the browser forgets it.",
         ),
+        "Content-Security-Policy" => (
+            json!({"type": "string"}),
+            "Nothing but the page's own style.",
+        ),
         "WWW-Authenticate" => (json!({"type": "string"}), "How to prove a caller."),
         "Date" => (
             json!({"type": "string"}),
@@ -175,7 +179,7 @@ pub(super) fn of_responses(name: &str) -> Value {
         ),
         "Retry-After" => (
             json!({"type": "integer", "minimum": 0}),
-            "The seconds to wait. Only with `code: \"unavailable\"` or `\"too_many_requests\"`.",
+            "The seconds to wait: with `code: \"unavailable\"` or `\"too_many_requests\"`, and on the page of a tenant whose holds all end.",
         ),
         "Accept-Encoding" => (
             json!({"const": "identity"}),

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::shapes::PAGE;
 use crate::wire::dialect::Dialect;
 use crate::wire::problem::Code;
 use crate::wire::route::Operation;
@@ -53,6 +54,16 @@ pub(super) fn empty(
         headers,
         description,
     }
+}
+
+/// A page for people, which is no problem, whatever its status.
+fn page(status: u16, description: &'static str) -> Success {
+    success(
+        status,
+        PAGE,
+        &["Content-Security-Policy", "Retry-After"],
+        description,
+    )
 }
 
 /// The successes of a read of one resource.
@@ -124,6 +135,19 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
                 "The service can serve requests.",
             )],
             problems: &[Code::NotReady, Code::Unavailable],
+        },
+        Operation::HeldPage => Told {
+            name: "getHeldPage",
+            tag: "Proxy",
+            summary: "Read the page of a held tenant",
+            description: "Traefik sends the visitors of a tenant here that a hold keeps off, whatever their method. The page has the hold's `message` and no script. The status is that of the first kind of `abuse`, `admin`, `non_payment` and `maintenance`.",
+            successes: vec![
+                page(402, "`non_payment`."),
+                page(403, "`abuse` or `admin`."),
+                page(404, "There is no such tenant, or it has no hold."),
+                page(503, "`maintenance`, or the holds cannot be read."),
+            ],
+            problems: &[],
         },
         Operation::Describe => Told {
             name: "getDescription",

@@ -17,6 +17,9 @@ use crate::wire::problem::Code;
 /// The schema of the response to a trial.
 pub(super) const VALID: &str = "Valid";
 
+/// The text of a page, the only body that is no JSON.
+pub(super) const PAGE: &str = "Page";
+
 /// An object that has all of these members. The service may add others later.
 pub(super) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let members: BTreeMap<&str, Value> = members.into_iter().collect();
@@ -234,6 +237,7 @@ pub(super) fn all() -> BTreeMap<String, Value> {
             object(COUNTERS.iter().map(|(name, _)| (*name, counter()))),
         ),
         ("Health", object([("version", text()), ("schema", text())])),
+        (PAGE, text()),
         (VALID, {
             let mut valid = object([("valid", json!({"const": true}))]);
             valid["additionalProperties"] = false.into();

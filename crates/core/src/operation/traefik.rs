@@ -5,10 +5,11 @@
 //! backtick: names are identifiers and hostnames, and the settings are checked when the configuration is read.
 
 mod further;
+mod held;
 mod memory;
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
@@ -17,12 +18,14 @@ use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::ProxyReader;
-use crate::config::Proxy;
+use crate::config::{HeldPages, Proxy};
 use crate::operation::call::{Next, Pending};
 use crate::operation::traefik::further::{AFTER_HOSTNAME, Written};
+use crate::operation::traefik::held::Pages;
 use crate::operation::traefik::memory::{Kept, Memory};
 use crate::store::cells::Service;
 use crate::store::routing::further::Further;
+use crate::store::routing::held::{Held, HeldAt};
 use crate::store::routing::{self, Chunk, Route, Routes, State};
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::hostname::Hostname;
@@ -48,6 +51,8 @@ pub(crate) struct Template {
     service: Service,
     /// The body after the services.
     middlewares: String,
+    /// The pages of held tenants, if the configuration says where they are.
+    pages: Option<Pages>,
     whole: Part,
     memory: Memory,
 }
@@ -79,6 +84,8 @@ impl Template {
             name: proxy.service.clone(),
             port: proxy.port,
         };
+        let pages = proxy.held.as_ref();
+        let pages = pages.map(|pages| Pages::new(pages, &proxy.entry_point));
         let middlewares = format!(
             r#"}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":[{ranges}]}}}}}}}}}}"#
         );
@@ -88,14 +95,15 @@ impl Template {
             whole: Part::new(root, &proxy.entry_point, &service, &middlewares),
             service,
             middlewares,
+            pages,
             memory: Memory::default(),
         }
     }
 
     /// The routes of all tenants.
-    fn render(&self, routes: &Routes) -> (String, Option<String>) {
+    fn render(&self, routes: &Routes, pages: Option<&Pages>) -> (String, Option<String>) {
         let services = self.services(&routes.services);
-        let others = (&routes.held, &routes.further);
+        let others = (&routes.held, pages, &routes.further);
         self.write(&self.whole, &services, others, &routes.chunks)
     }
 
@@ -132,7 +140,7 @@ impl Template {
         &self,
         part: &Part,
         services: &Services,
-        (held, further): (&BTreeSet<String>, &Further),
+        (held, pages, further): (&Held, Option<&Pages>, &Further),
         chunks: &[Chunk],
     ) -> (String, Option<String>) {
         const BEFORE_ID: &str = ",\"";
@@ -147,10 +155,18 @@ impl Template {
         body.push_str(&part.head);
         let mut further = Written::new(further, &self.root);
         let mut left_out = Vec::new();
+        let mut has_pages = false;
         for route in chunks.iter().flat_map(Chunk::routes) {
-            if !held.is_empty() && route.is_one_of(held) {
-                continue;
-            }
+            let at = match route {
+                Route::Row { id, .. } => held.of(id),
+                Route::Unfit(_) => None,
+            };
+            let pages = match (at, pages) {
+                (Some(_), Some(pages)) => Some(pages),
+                // Nothing else would tell its visitors.
+                (Some(HeldAt::NoCell), None) => continue,
+                _ => None,
+            };
             let checked = checked(&route, &self.root).and_then(|(id, hostname, number)| {
                 let router = number.map_or(Some(&part.router), |number| services.router(number));
                 let router = router
@@ -162,13 +178,22 @@ impl Template {
                     for part in [BEFORE_ID, id, BEFORE_HOSTNAME, hostname] {
                         body.push_str(part);
                     }
-                    further.router((id, hostname), router, &mut body, &mut left_out);
+                    let own = pages.map(|pages| pages.router(id));
+                    let own = own.as_ref().unwrap_or(router);
+                    further.router((id, hostname), (own, router), &mut body, &mut left_out);
+                    if let Some(pages) = pages {
+                        has_pages = true;
+                        further.middleware(&pages.middleware(id));
+                    }
                 }
                 Err(reason) => left_out.push(reason),
             }
         }
         for part in [BEFORE_SERVICES, &part.service, &services.text] {
             body.push_str(part);
+        }
+        if let Some(pages) = pages.filter(|_| has_pages) {
+            body.push_str(pages.service());
         }
         further.middlewares(&self.middlewares, &mut body);
         (body, note(&left_out))
@@ -248,7 +273,31 @@ fn etag(tag: &str, State { epoch, revision }: &State) -> String {
     format!("\"{tag}-{epoch}-{revision}\"")
 }
 
-/// Plans the response. `unix_seconds` is the host's clock.
+/// The configuration as one reader sees it.
+struct View {
+    template: Arc<Template>,
+    /// The pages of held tenants, where the configuration says, or where the reader has found this service.
+    pages: Option<Pages>,
+}
+
+impl View {
+    fn of(template: &Arc<Template>, origin: Option<&str>) -> Arc<Self> {
+        let own = || Some(Pages::new(&HeldPages::own(origin?)?, &template.entry_point));
+        Arc::new(Self {
+            template: Arc::clone(template),
+            pages: template.pages.clone().or_else(own),
+        })
+    }
+
+    fn tag(&self, part: &Part) -> String {
+        match &self.pages {
+            None => part.tag.clone(),
+            Some(pages) => pages.tag(&part.tag),
+        }
+    }
+}
+
+/// Plans the response. `origin` is the address at which the reader asks, and `unix_seconds` is the host's clock.
 ///
 /// If the reader or the memory knows a state, the first batch reads the present one and no tenant. It is also the last one unless there was a
 /// write. Almost every poll ends there.
@@ -260,67 +309,66 @@ pub(crate) fn config(
     reader: ProxyReader,
     query: &str,
     if_none_match: Option<&str>,
-    unix_seconds: i64,
+    (origin, unix_seconds): (Option<&str>, i64),
 ) -> Result<Pending, ApiError> {
-    let template = Arc::clone(template);
+    let view = View::of(template, origin);
     Ok(match read_query(query)? {
-        None => whole(template, reader, if_none_match, unix_seconds),
-        Some(cell) => of_cell(template, reader, cell, if_none_match),
+        None => whole(view, reader, if_none_match, unix_seconds),
+        Some(cell) => of_cell(view, reader, cell, if_none_match),
     })
 }
 
 fn whole(
-    template: Arc<Template>,
+    view: Arc<View>,
     reader: ProxyReader,
     if_none_match: Option<&str>,
     unix_seconds: i64,
 ) -> Pending {
-    let known = Known::of(if_none_match, &template.whole.tag);
-    let kept = template.memory.get(unix_seconds);
+    let tag = view.tag(&view.template.whole);
+    let known = Known::of(if_none_match, &tag);
+    let kept = view.template.memory.get(&tag, unix_seconds);
     if known.is_empty() && kept.is_none() {
-        return read_tenants(template, &reader, known, unix_seconds);
+        return read_tenants(view, tag, &reader, known, unix_seconds);
     }
     Pending::then(routing::state(&reader), move |results, _| {
         let state = routing::read_state(results)?;
         if known.has(&state) {
-            return Ok(Next::Send(unchanged(&template.whole.tag, &state), None));
+            return Ok(Next::Send(unchanged(&tag, &state), None));
         }
         Ok(match kept.filter(|kept| kept.state == state) {
-            Some(kept) => Next::Send(
-                answer(
-                    &template.whole.tag,
-                    &state,
-                    ResponseBody::Kept(Arc::clone(&kept.body)),
-                ),
-                kept.note.clone(),
-            ),
-            None => Next::run(read_tenants(template, &reader, known, unix_seconds)),
+            Some(kept) => {
+                let body = ResponseBody::Kept(Arc::clone(&kept.body));
+                Next::Send(answer(&tag, &state, body), kept.note.clone())
+            }
+            None => Next::run(read_tenants(view, tag, &reader, known, unix_seconds)),
         })
     })
 }
 
 /// Reads all tenants, and keeps the body that they make.
 fn read_tenants(
-    template: Arc<Template>,
+    view: Arc<View>,
+    tag: String,
     reader: &ProxyReader,
     known: Known,
     unix_seconds: i64,
 ) -> Pending {
     Pending::with_note(routing::tenants(reader), move |results| {
         let routes = Routes::decode(results)?;
-        let (body, note) = template.render(&routes);
+        let (body, note) = view.template.render(&routes, view.pages.as_ref());
         let state = &routes.state;
         let body = Arc::new(body);
-        template.memory.keep(Kept {
+        view.template.memory.keep(Kept {
+            tag: tag.clone(),
             state: state.clone(),
             body: Arc::clone(&body),
             note: note.clone(),
             unix_seconds,
         });
         let response = if known.has(state) {
-            unchanged(&template.whole.tag, state)
+            unchanged(&tag, state)
         } else {
-            answer(&template.whole.tag, state, ResponseBody::Kept(body))
+            answer(&tag, state, ResponseBody::Kept(body))
         };
         Ok((response, note))
     })
@@ -351,45 +399,46 @@ fn read_query(query: &str) -> Result<Option<CellId>, ApiError> {
 
 /// Plans the response for one cell. Its agent asks once a minute and sends `If-None-Match`, so no body is kept.
 fn of_cell(
-    template: Arc<Template>,
+    view: Arc<View>,
     reader: ProxyReader,
     cell: CellId,
     if_none_match: Option<&str>,
 ) -> Pending {
     if if_none_match.is_none() {
-        return read_cell(template, &reader, &cell);
+        return read_cell(view, &reader, &cell);
     }
     let header = if_none_match.map(String::from);
     Pending::then(routing::state_of_cell(&reader, &cell), move |results, _| {
         let (state, service) = routing::read_cell(results)?;
-        let tag = tag_of_cell(&template.part(service.as_ref()), &cell);
+        let tag = tag_of_cell(&view, &view.template.part(service.as_ref()), &cell);
         let known = Known::of(header.as_deref(), &tag);
         Ok(if known.has(&state) {
             Next::Send(unchanged(&tag, &state), None)
         } else {
-            Next::run(read_cell(template, &reader, &cell))
+            Next::run(read_cell(view, &reader, &cell))
         })
     })
 }
 
 /// Reads the tenants of a cell.
-fn read_cell(template: Arc<Template>, reader: &ProxyReader, cell: &CellId) -> Pending {
+fn read_cell(view: Arc<View>, reader: &ProxyReader, cell: &CellId) -> Pending {
     let batch = routing::tenants_of_cell(reader, cell);
     let cell = cell.clone();
     Pending::with_note(batch, move |results| {
         let (state, service) = routing::read_cell(results)?;
         let chunks = Chunk::decode_all(results)?;
-        let part = template.part(service.as_ref());
-        let others = (&BTreeSet::new(), &Further::decode(results)?);
-        let (body, note) = template.write(&part, &Services::default(), others, &chunks);
-        let tag = tag_of_cell(&part, &cell);
+        let part = view.template.part(service.as_ref());
+        let (held, further) = (Held::decode(results)?, Further::decode(results)?);
+        let others = (&held, view.pages.as_ref(), &further);
+        let (body, note) = (view.template).write(&part, &Services::default(), others, &chunks);
+        let tag = tag_of_cell(&view, &part, &cell);
         Ok((answer(&tag, &state, body.into()), note))
     })
 }
 
 /// The tag of a cell's part. The parts of two cells have the same state, and may have the same service.
-fn tag_of_cell(part: &Part, cell: &CellId) -> String {
-    format!("{}.{}", part.tag, cell.folded())
+fn tag_of_cell(view: &View, part: &Part, cell: &CellId) -> String {
+    format!("{}.{}", view.tag(part), cell.folded())
 }
 
 /// The note that names the rows that were left out.
@@ -509,6 +558,7 @@ mod tests {
                 service: "php".into(),
                 port: 8080,
                 ranges: ranges.clone(),
+                held: None,
             };
             Template::new(&Hostname::localhost(), &proxy)
         };
@@ -518,7 +568,7 @@ mod tests {
                 .write(
                     &settings.whole,
                     &Services::default(),
-                    (&super::BTreeSet::new(), &super::Further::default()),
+                    (&super::Held::default(), None, &super::Further::default()),
                     &[]
                 )
                 .0,

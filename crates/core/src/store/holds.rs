@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 
-use crate::sql::Batch;
+use crate::sql::{Batch, Sql, Value};
 use crate::store::registry::{is_stale, revision_of};
 use crate::store::tenants::state_of_site;
 use crate::store::write::{WriteText, Writer, write, write_into};
@@ -31,6 +31,14 @@ const ANSWER: &str = concat!(
     state_of_site!(""),
     ")) FROM tenants WHERE id = ?6)"
 );
+
+/// Reads the holds of a tenant, a row for each: its kind, its `message` and its `until`.
+pub(crate) fn of(id: &TenantId) -> Batch {
+    let sql = Sql::new(
+        "SELECT h.key AS kind, h.value ->> ?2 AS message, h.value ->> ?3 AS until FROM tenants AS t, json_each(t.holds) AS h WHERE t.id = ?1",
+    );
+    Batch::one(sql.values([id.as_str(), "message", "until"].map(Value::from)))
+}
 
 /// Puts a hold on a tenant. `hold` is its JSON object. The result is whether the tenant is there, and the new version.
 pub(crate) fn put(writer: &Writer, id: &TenantId, kind: HoldKind, hold: String) -> Batch {

@@ -2,8 +2,8 @@
 //! of the registry.
 
 pub(crate) mod further;
+pub(crate) mod held;
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,6 +13,7 @@ use crate::store::audit::Action;
 use crate::store::cells::Service;
 use crate::store::registry::epoch;
 use crate::store::routing::further::Further;
+use crate::store::routing::held::Held;
 use crate::store::standing::{self, CellOf, Judged, allowed_caller, caller, cell_standing};
 use crate::value::fault::ApiError;
 use crate::value::hostname::Hostname;
@@ -137,7 +138,7 @@ macro_rules! all {
             state!(
                 $from,
                 $reseal,
-                ", c.number, c.routes, iif(c.number = 0, (SELECT json_group_array(json_array(rowid, service_name, service_port)) FROM cells WHERE service_name IS NOT NULL), NULL) AS services, iif(c.number = 0, (SELECT json_group_array(lower(id)) FROM tenants WHERE holds IS NOT NULL AND cell_id IS NULL), NULL) AS held"
+                ", c.number, c.routes, iif(c.number = 0, (SELECT json_group_array(json_array(rowid, service_name, service_port)) FROM cells WHERE service_name IS NOT NULL), NULL) AS services"
             ),
             " LEFT JOIN (",
             chunks!($start),
@@ -196,7 +197,7 @@ pub(crate) fn tenants(reader: &ProxyReader) -> Batch {
         i64::try_from(LONGEST).unwrap_or(i64::MAX).into(),
         String::from(BREAK).into(),
     ]);
-    Batch::of([all, further::all(reader)])
+    Batch::of([all, held::all(reader), further::all(reader)])
 }
 
 /// Reads the state, and the service of a cell.
@@ -236,6 +237,7 @@ pub(crate) fn tenants_of_cell(reader: &ProxyReader, cell: &CellId) -> Batch {
     Batch::of([
         cell_state(reader, cell),
         chunks,
+        held::of_cell(reader, cell),
         further::of_cell(reader, cell),
     ])
 }
@@ -297,8 +299,7 @@ pub(crate) type Services = Vec<(i64, Option<Service>)>;
 pub(crate) struct Routes {
     pub(crate) state: State,
     pub(crate) services: Services,
-    /// The ids of the tenants without a cell that have a hold, in lower case.
-    pub(crate) held: BTreeSet<String>,
+    pub(crate) held: Held,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) further: Further,
 }
@@ -307,7 +308,6 @@ impl Routes {
     /// Reads the rows.
     pub(crate) fn decode(results: &mut Results) -> Result<Self, ApiError> {
         let mut found: Option<(State, Services)> = None;
-        let mut held = BTreeSet::new();
         let mut chunks = Vec::new();
         for row in results.rows()? {
             let mut row = standing::judge(Columns::new(row))?;
@@ -315,10 +315,6 @@ impl Routes {
             Chunk::decode(&mut row)?.place(&mut chunks);
             let services = row.optional_text("services")?;
             let services = services.map_or(Ok(Vec::new()), |text| read_services(&text))?;
-            if let Some(text) = row.optional_text("held")? {
-                held = serde_json::from_str(&text)
-                    .map_err(|_| unexpected_result("column held: expected ids".into()))?;
-            }
             match &mut found {
                 None => found = Some((state, services)),
                 Some((_, before)) => before.extend(services),
@@ -328,7 +324,7 @@ impl Routes {
         Ok(Self {
             state,
             services,
-            held,
+            held: Held::decode(results)?,
             chunks,
             further: Further::decode(results)?,
         })
@@ -363,16 +359,6 @@ pub(crate) enum Route<'a> {
     },
     /// Its columns are too long or empty, or one of them has a line break. They come shortened, in a JSON array.
     Unfit(&'a str),
-}
-
-impl Route<'_> {
-    /// Whether it is the route of one of these ids, which are in lower case.
-    pub(crate) fn is_one_of(&self, ids: &BTreeSet<String>) -> bool {
-        match self {
-            Self::Row { id, .. } => ids.contains(&id.to_ascii_lowercase()),
-            Self::Unfit(_) => false,
-        }
-    }
 }
 
 impl Chunk {

@@ -74,6 +74,18 @@ impl Timestamp {
         &self.0
     }
 
+    /// The seconds since 1970.
+    pub(crate) fn to_unix(&self) -> i64 {
+        const FIRST_DAY: i32 = 2_440_588;
+        // A timestamp's text can be read.
+        let Some(date) = read(&self.0) else {
+            return 0;
+        };
+        let part = |at: usize| self.0[at..at + 2].parse().unwrap_or(0);
+        let hours = i64::from(date.to_julian_day() - FIRST_DAY) * 24 + part(11);
+        (hours * 60 + part(14)) * 60 + part(17)
+    }
+
     /// The time as HTTP writes it (RFC 9110 §5.6.7): `Tue, 18 Aug 2026 23:16:57 GMT`.
     pub(crate) fn to_http_date(&self) -> String {
         // A timestamp's text can be read.
@@ -123,6 +135,13 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
+
+    #[test]
+    fn a_time_is_counted_in_seconds() {
+        for seconds in [0, 86_399, 951_782_400, 1_787_095_017, 253_402_300_799, -1] {
+            assert_eq!(Timestamp::from_unix(seconds).unwrap().to_unix(), seconds);
+        }
+    }
 
     #[test]
     fn a_clock_reading_is_written_in_the_contracts_format() {

@@ -314,6 +314,15 @@ impl Response {
         }
     }
 
+    /// A response with a page for people.
+    pub(crate) fn html(status: u16, body: impl Into<ResponseBody>) -> Self {
+        Self {
+            status,
+            headers: [("content-type", Cow::Borrowed("text/html; charset=utf-8"))].into(),
+            body: body.into(),
+        }
+    }
+
     /// A response with a JSON body.
     pub(crate) fn json(status: u16, body: impl Into<ResponseBody>) -> Self {
         Self {

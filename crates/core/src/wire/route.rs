@@ -62,6 +62,7 @@ pub(crate) struct Route {
 pub(crate) enum Operation {
     Health,
     Describe,
+    HeldPage,
     VerifyKey,
     TraefikConfig,
     ListTenants,
@@ -172,6 +173,7 @@ impl Operation {
             Self::GetTenant | Self::GetPlan | Self::ListHostnames => (false, true),
             Self::Health
             | Self::Describe
+            | Self::HeldPage
             | Self::VerifyKey
             | Self::TraefikConfig
             | Self::ListTenants
@@ -239,10 +241,14 @@ const fn route(
 /// The path of an erasure, whose response has a body wherever a deletion's has none.
 pub(crate) const ERASE: &str = "/tenants/{id}/erase";
 
+/// The path of the page of a held tenant. Its visitors do not know of the API, so any method and any address will do.
+pub(crate) const HELD: &str = "/_/held/{id}";
+
 /// Every route. The rows of a path are adjacent, in the order in which `Allow` lists their methods.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
     route(Method::Get, "/_/health", OPEN, Operation::Health, Needs::NOTHING, BodyRule::Ignored),
+    route(Method::Get, HELD, OPEN, Operation::HeldPage, Needs::NOTHING, BodyRule::Ignored),
     route(Method::Get, "/openapi.json", OPEN, Operation::Describe, Needs::NOTHING, BodyRule::Ignored),
     route(Method::Post, "/auth/verify", CURRENT, Operation::VerifyKey, Needs::NOTHING, BodyRule::Refused),
     route(Method::Get, "/config/traefik", PROXY, Operation::TraefikConfig, Needs::TRAEFIK, BodyRule::Ignored),
@@ -467,7 +473,7 @@ fn matched<'a>(template: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyRule, Operation, Path, ROUTES, SETTINGS, Scheme};
+    use super::{BodyRule, HELD, Operation, Path, ROUTES, SETTINGS, Scheme};
     use crate::value::scope::Needs;
     use crate::wire::dialect::Dialect;
     use crate::wire::http::Method;
@@ -619,7 +625,7 @@ mod tests {
         for route in ROUTES {
             let reads = route.method == Method::Get;
             let expected = match route.template {
-                "/_/health" | "/openapi.json" | "/auth/verify" | "/_/console/session" => {
+                "/_/health" | HELD | "/openapi.json" | "/auth/verify" | "/_/console/session" => {
                     Needs::NOTHING
                 }
                 t if t.starts_with("/_/console/sessions") => Needs::KEYS,

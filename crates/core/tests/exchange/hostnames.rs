@@ -40,7 +40,7 @@ pub(crate) fn requests_of_hostnames() -> Vec<(&'static str, Ask, &'static [&'sta
             &[
                 "SCAN chunk LEFT-JOIN",
                 "SCAN cells",
-                "SCAN tenants USING INDEX tenants_held",
+                "SCAN t USING INDEX tenants_held",
                 "SCAN f USING INDEX tenant_hostnames_taken",
                 "USE TEMP B-TREE FOR GROUP BY",
             ],

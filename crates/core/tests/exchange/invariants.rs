@@ -83,7 +83,9 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
         assert_eq!(**name, name.to_ascii_lowercase());
         assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
     }
+    let is_page = got.log.route == Some("/_/held/{id}");
     let content_type = match status {
+        _ if is_page => Some("text/html; charset=utf-8"),
         204 | 304 => None,
         200..=299 => Some("application/json"),
         _ => Some("application/problem+json"),
@@ -98,7 +100,7 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
 
     if matches!(status, 204 | 304) || ask.method == "HEAD" {
         assert_eq!(body, "");
-    } else {
+    } else if !is_page {
         let json: Json = serde_json::from_str(body).expect(body);
         if status >= 400 {
             let installed = status == 409 && got.log.route == Some("/tenants/{id}/install");
@@ -125,7 +127,10 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
             .is_some_and(|c| c.starts_with(UNSHOWN));
     // The log of Traefik's configuration may name rows that were left out.
     let names_rows = ["/config/traefik", "/cells/{id}/tenants"].map(Some);
-    if !names_rows.contains(&got.log.route) || status != 200 {
+    if is_page {
+        // A page's status is that of the tenant's hold.
+        assert!(got.log.cause.is_none() || status == 503, "{line}");
+    } else if !names_rows.contains(&got.log.route) || status != 200 {
         assert_eq!(
             got.log.cause.is_some(),
             failed || adopted || unshown || matches!(status, 401 | 500 | 502 | 503),

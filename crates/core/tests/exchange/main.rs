@@ -32,6 +32,7 @@ mod events;
 mod failures;
 mod finding;
 mod health;
+mod held;
 mod holds;
 mod host;
 mod hostname_proofs;

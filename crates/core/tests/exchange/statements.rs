@@ -114,7 +114,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
     const CHUNKS: &[&str] = &[
         "SCAN chunk LEFT-JOIN",
         "SCAN cells",
-        "SCAN tenants USING INDEX tenants_held",
+        "SCAN t USING INDEX tenants_held",
         "SCAN f USING INDEX tenant_hostnames_taken",
         "USE TEMP B-TREE FOR GROUP BY",
     ];

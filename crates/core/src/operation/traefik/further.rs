@@ -20,7 +20,7 @@ pub(super) const AFTER_HOSTNAME: &str = "`)\"";
 pub(super) struct Written<'a> {
     further: &'a Further,
     root: &'a Hostname,
-    /// The middlewares of redirects, each after a comma.
+    /// The middlewares of redirects and of held tenants, each after a comma.
     middlewares: String,
 }
 
@@ -33,12 +33,17 @@ impl<'a> Written<'a> {
         }
     }
 
-    /// Adds the rest of a tenant's rule after its own hostname, the rest of its `router`, and the routers of its redirects. A hostname that is the
-    /// root's by now is left out, and named.
+    /// Adds a middleware, which comes after a comma.
+    pub(super) fn middleware(&mut self, text: &str) {
+        self.middlewares.push_str(text);
+    }
+
+    /// Adds the rest of a tenant's rule after its own hostname, the rest of its own `router`, and the routers of its redirects, which begin as `other` does.
+    /// A hostname that is the root's by now is left out, and named.
     pub(super) fn router(
         &mut self,
         (id, hostname): (&str, &str),
-        router: &str,
+        (router, other): (&str, &str),
         body: &mut String,
         left_out: &mut Vec<String>,
     ) {
@@ -65,7 +70,7 @@ impl<'a> Written<'a> {
             return;
         }
         // INVARIANT: a router ends with its list of middlewares. No id has a colon, so no name meets another one.
-        let start = router.strip_suffix("]}").unwrap_or(router);
+        let start = other.strip_suffix("]}").unwrap_or(other);
         for (name, kind) in all {
             if *kind == HostnameKind::Redirect
                 && Hostname::is_canonical(name)

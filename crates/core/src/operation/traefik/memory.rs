@@ -24,6 +24,8 @@ const MAX_AGE_SECONDS: i64 = 60;
 /// A body, and the state that it shows.
 #[derive(Debug)]
 pub(crate) struct Kept {
+    /// The tag of what does not come from the database.
+    pub(crate) tag: String,
     pub(crate) state: State,
     pub(crate) body: Arc<String>,
     /// The note that names the rows that the body leaves out.
@@ -37,12 +39,12 @@ pub(crate) struct Kept {
 pub(crate) struct Memory(Mutex<Option<Arc<Kept>>>);
 
 impl Memory {
-    /// The kept body, if it is not too old. It does not wait for another thread: without a body, the tenants are read.
-    pub(crate) fn get(&self, unix_seconds: i64) -> Option<Arc<Kept>> {
+    /// The kept body, if it has this tag and is not too old. It does not wait for another thread: without a body, the tenants are read.
+    pub(crate) fn get(&self, tag: &str, unix_seconds: i64) -> Option<Arc<Kept>> {
         let kept = self.0.try_lock()?.clone()?;
         // A clock that was set back makes a body useless, too.
         let age = unix_seconds.checked_sub(kept.unix_seconds)?;
-        (0..MAX_AGE_SECONDS).contains(&age).then_some(kept)
+        ((0..MAX_AGE_SECONDS).contains(&age) && kept.tag == tag).then_some(kept)
     }
 
     /// Keeps a body in place of the one before it, unless it is too long.
@@ -67,6 +69,7 @@ mod tests {
 
     fn kept(bytes: usize, unix_seconds: i64) -> Kept {
         Kept {
+            tag: "t".into(),
             state: State {
                 epoch: "e".into(),
                 revision: 1,
@@ -80,7 +83,7 @@ mod tests {
     #[test]
     fn a_body_is_kept_for_a_minute_unless_it_is_too_long() {
         let memory = Memory::default();
-        assert!(memory.get(0).is_none());
+        assert!(memory.get("t", 0).is_none());
         memory.keep(kept(MAX_BYTES, 1000));
         for (now, is_there) in [
             (999, false),
@@ -89,10 +92,12 @@ mod tests {
             (1060, false),
             (i64::MIN, false),
         ] {
-            assert_eq!(memory.get(now).is_some(), is_there, "{now}");
+            assert_eq!(memory.get("t", now).is_some(), is_there, "{now}");
         }
+        memory.keep(kept(1, 1000));
+        assert!(memory.get("t", 1000).is_some() && memory.get("u", 1000).is_none());
         // The body before it would be out of date.
         memory.keep(kept(MAX_BYTES + 1, 1000));
-        assert!(memory.get(1000).is_none());
+        assert!(memory.get("t", 1000).is_none());
     }
 }
