@@ -1,5 +1,7 @@
 // Runs `tenants` against the built Worker: every command that uses the API, and its effect on the database.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { expectTenants, tenants as runTenants } from './cli.mjs'
 import { startApi } from './harness.mjs'
@@ -124,6 +126,32 @@ test('events shows what happened as JSON lines, and goes on from the last one', 
   assert.deepEqual((await lines(['--after', created.id])).map(({ type, data }) => [type, data.changed]), [['tenant.updated', ['env']]])
   await refused(['events', '--type', 'nothing'])
   assert.match((await refused(['events', '--follow', '--after', '0000000000000000.1'])).errors, /status 410/)
+})
+
+test('a webhook is made, tried, changed and deleted', async () => {
+  const got = []
+  const receiver = createServer((request, response) => request.on('data', (part) => got.push(JSON.parse(part).type)).on('end', () => response.writeHead(got.length > 1 ? 500 : 200).end())).listen(0, '127.0.0.1')
+  await once(receiver, 'listening')
+  try {
+    const { id, secret } = await json(['webhook:create', '--receiver', `http://127.0.0.1:${receiver.address().port}/`, '--type', 'plan.*', '--description', 'e2e'])
+    assert.match(secret, /^whsec_/)
+    assert.deepEqual((await json(['webhook:list'])).map((one) => [one.id, one.types, one.secret]), [[id, ['plan.*'], undefined]])
+    assert.equal((await json(['webhook:test', '--id', id])).outcome, 'accepted')
+    assert.match((await refused(['webhook:test', '--id', id])).output, /outcome +refused/)
+    assert.deepEqual(got, ['webhook.test', 'webhook.test'])
+    assert.match((await json(['webhook:rotate', '--id', id, '--overlap', '60'])).secret, /^whsec_/)
+    await tenants(['webhook:edit', '--id', id, '--type', '', '--is_enabled', '0'])
+    assert.deepEqual(await json(['webhook:get', '--id', id]).then(({ types, is_enabled, description }) => [types, is_enabled, description]), [[], false, 'e2e'])
+    await refused(['webhook:edit', '--id', id, '--is_enabled', '1'])
+    await tenants(['webhook:edit', '--id', id, '--is_enabled', '1', '--from', 'now'])
+    assert.deepEqual(await json(['webhook:deliveries', '--id', id]), [])
+    await refused(['webhook:retry', '--id', id, '--event', '0123456789abcdef.1'])
+    await tenants(['webhook:delete', '--id', id])
+    await refused(['webhook:get', '--id', id])
+  } finally {
+    receiver.closeAllConnections()
+    receiver.close()
+  }
 })
 
 test('events --follow shows an event soon after its write', async () => {

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::command::{
     ListArgs, audit, backup, cell, completions, config, env, events, export, hold, hostname,
     import, init, job, key, key_import, orphans, plan, restore, site, site_move, stats, status,
-    tenant,
+    tenant, webhook,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -81,6 +81,20 @@ const GROUPS: &[(&str, &[&str])] = &[
             "job:list",
             "job:get",
             "job:cancel",
+        ],
+    ),
+    (
+        "Webhooks",
+        &[
+            "webhook:create",
+            "webhook:list",
+            "webhook:get",
+            "webhook:edit",
+            "webhook:delete",
+            "webhook:rotate",
+            "webhook:test",
+            "webhook:deliveries",
+            "webhook:retry",
         ],
     ),
     ("Moving in and out", &["import", "export"]),
@@ -470,6 +484,70 @@ pub enum Command {
     )]
     HostnameDelete(hostname::DeleteArgs),
 
+    /// Send events to a receiver from now on
+    #[command(
+        name = "webhook:create",
+        after_help = "Examples:\n  tenants webhook:create --receiver https://example.com/hooks\n  \
+                      tenants webhook:create --receiver https://example.com/ --type plan.deleted\n\n\
+                      The secret, with which the receiver verifies messages, is shown only now."
+    )]
+    WebhookCreate(webhook::CreateArgs),
+
+    /// List the webhooks
+    #[command(name = "webhook:list", after_help = "Example:\n  tenants webhook:list")]
+    WebhookList,
+
+    /// Show a webhook
+    #[command(
+        name = "webhook:get",
+        after_help = "Example:\n  tenants webhook:get --id $id"
+    )]
+    WebhookGet(webhook::ChoiceArgs),
+
+    /// Change a webhook
+    #[command(
+        name = "webhook:edit",
+        after_help = "Examples:\n  tenants webhook:edit --id $id --is_enabled 0\n  \
+                      tenants webhook:edit --id $id --is_enabled 1 --from backlog"
+    )]
+    WebhookEdit(webhook::EditArgs),
+
+    /// Delete a webhook
+    #[command(
+        name = "webhook:delete",
+        after_help = "Example:\n  tenants webhook:delete --id $id"
+    )]
+    WebhookDelete(webhook::DeleteArgs),
+
+    /// Give a webhook a new secret
+    #[command(
+        name = "webhook:rotate",
+        after_help = "Example:\n  tenants webhook:rotate --id $id --overlap 3600\n\n\
+                      During the overlap messages have a signature under each of the two secrets."
+    )]
+    WebhookRotate(webhook::RotateArgs),
+
+    /// Send a receiver an event at once
+    #[command(
+        name = "webhook:test",
+        after_help = "Example:\n  tenants webhook:test --id $id"
+    )]
+    WebhookTest(webhook::ChoiceArgs),
+
+    /// List what was sent to a receiver, and what it answered
+    #[command(
+        name = "webhook:deliveries",
+        after_help = "Example:\n  tenants webhook:deliveries --id $id --limit 20"
+    )]
+    WebhookDeliveries(webhook::DeliveriesArgs),
+
+    /// Send an event again
+    #[command(
+        name = "webhook:retry",
+        after_help = "Example:\n  tenants webhook:retry --id $id --event 5f1d2c3b4a596877.42"
+    )]
+    WebhookRetry(webhook::RetryArgs),
+
     /// Make or change a cell, a Chevereto installation
     #[command(
         name = "cell:create",
@@ -556,4 +634,29 @@ pub enum Command {
                       tenants completions zsh > \"${fpath[1]}/_tenants\"\n  \
                       tenants completions fish > ~/.config/fish/completions/tenants.fish")]
     Completions(completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    /// Clap would give the value to both.
+    #[test]
+    fn no_command_has_an_option_of_the_program() {
+        let command = Cli::command();
+        let longs = |command: &clap::Command| -> BTreeSet<String> {
+            let all = command.get_arguments().filter_map(clap::Arg::get_long);
+            all.map(String::from).collect()
+        };
+        let global = longs(&command);
+        assert!(global.contains("url"));
+        for one in command.get_subcommands() {
+            let both: Vec<_> = longs(one).intersection(&global).cloned().collect();
+            assert!(both.is_empty(), "{}: {both:?}", one.get_name());
+        }
+    }
 }

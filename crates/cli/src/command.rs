@@ -40,6 +40,15 @@ pub mod site_move;
 pub mod stats;
 pub mod status;
 pub mod tenant;
+pub mod webhook;
+
+/// Reads the rows of a list that the API answers at once.
+fn rows(answer: &Answer) -> Result<Vec<Box<RawValue>>, Error> {
+    serde_json::from_str(&answer.body).map_err(|_| Error::Strange {
+        detail: "the list is not a JSON array".into(),
+        request_id: String::new(),
+    })
+}
 
 /// The options of a list command.
 #[derive(Debug, Clone, Default, Args)]
@@ -89,7 +98,10 @@ impl List<'_> {
     /// Returns the value of `--after` that continues after the last row. A time has a space, so a sorted list's is in quotes.
     fn after(&self, rows: &[Box<RawValue>]) -> Option<String> {
         let row: serde_json::Value = serde_json::from_str(rows.last()?.get()).ok()?;
-        let text = |name: &str| Some(printable(row.get(name)?.as_str()?));
+        let text = |name: &str| match row.get(name)? {
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            other => Some(printable(other.as_str()?)),
+        };
         let id = text("id")?;
         match self.order {
             None => Some(id),

@@ -1,5 +1,5 @@
 //! Every command of Chevereto's own program exists here with its options, every command has an example, and the program accepts every
-//! example of `--help` and of docs/CLI.md.
+//! example of `--help`, of docs/CLI.md and of docs/CLI_DATABASE.md.
 #![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 mod common;
@@ -141,7 +141,10 @@ fn every_command_has_an_example_and_every_example_parses() {
 
 #[test]
 fn the_page_has_every_command_and_its_examples_parse() {
-    let page = include_str!("../../../docs/CLI.md");
+    let page = concat!(
+        include_str!("../../../docs/CLI.md"),
+        include_str!("../../../docs/CLI_DATABASE.md")
+    );
     let headings: BTreeSet<&str> = page
         .lines()
         .filter_map(|line| line.strip_prefix("### "))

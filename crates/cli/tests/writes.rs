@@ -77,6 +77,23 @@ const WRITES: &[(&[&str], &str)] = &[
     (&["cell:create", "--id=eu"], "PUT /_/api/4/cells/eu"),
     (&["cell:delete", "--id=eu"], "DELETE /_/api/4/cells/eu"),
     (&["job:cancel", "--id=7"], "POST /_/api/4/jobs/7/cancel"),
+    (
+        &["webhook:create", "--receiver=https://a.example"],
+        "POST /_/api/4/webhooks",
+    ),
+    (
+        &["webhook:edit", "--id=7", "--is_enabled=0"],
+        "PATCH /_/api/4/webhooks/7",
+    ),
+    (&["webhook:delete", "--id=7"], "DELETE /_/api/4/webhooks/7"),
+    (
+        &["webhook:rotate", "--id=7"],
+        "POST /_/api/4/webhooks/7/rotate",
+    ),
+    (
+        &["webhook:retry", "--id=7", "--event=e.1"],
+        "POST /_/api/4/webhooks/7/deliveries/e.1/retry",
+    ),
 ];
 
 #[test]
@@ -215,6 +232,75 @@ fn a_hold_has_what_the_options_say() {
     let run = Project::new().run(&["release", "--id=a", "--kind=debt"]);
     assert_eq!(run.code, 2);
     assert!(run.errors.contains("non_payment"), "{run:?}");
+}
+
+#[test]
+fn webhooks_are_made_changed_listed_and_tried() {
+    let one = r#"{"id":"0f1e","url":"https://a.example/hooks","types":["tenant.*"],"description":null,"is_enabled":true,"failing_since":null,"behind":2,"created_at":"2026-08-18 23:16:57","updated_at":"2026-08-18 23:16:57","secret":"whsec_abc"}"#;
+    let create = [
+        "webhook:create",
+        "--receiver=https://a.example/hooks",
+        "--type=tenant.*",
+        "--type=plan.deleted",
+    ];
+    let (sent, body, run) = exchange(&create, ("201 Created", one));
+    assert_eq!(sent, "POST /_/api/4/webhooks HTTP/1.1");
+    let expected = r#"{"url":"https://a.example/hooks","types":["tenant.*","plan.deleted"]}"#;
+    assert_eq!((body.as_str(), run.code), (expected, 0), "{run:?}");
+    assert!(run.output.contains("whsec_abc"), "{run:?}");
+    assert!(run.errors.contains("not shown again"), "{run:?}");
+
+    for (given, expected) in [
+        (&["--type="][..], r#"{"types":[]}"#),
+        (&["--description="], r#"{"description":null}"#),
+        (
+            &["--is_enabled=1", "--from=backlog"],
+            r#"{"is_enabled":true,"from":"backlog"}"#,
+        ),
+    ] {
+        let edit = [&["webhook:edit", "--id=0f1e"][..], given].concat();
+        let (sent, body, run) = exchange(&edit, (NO_CONTENT, ""));
+        assert_eq!(sent, "PATCH /_/api/4/webhooks/0f1e HTTP/1.1");
+        assert_eq!((body.as_str(), run.code), (expected, 0), "{run:?}");
+        assert_eq!(run.output, "edited webhook `0f1e`\n");
+    }
+    for bad in [
+        &["webhook:edit", "--id=7"][..],
+        &["webhook:edit", "--id=7", "--from=now"],
+        &["webhook:edit", "--id=7", "--is_enabled=1", "--from=start"],
+        &["webhook:rotate", "--id=7", "--overlap=604801"],
+        &["webhook:create"],
+    ] {
+        assert_eq!(Project::new().run(bad).code, 2, "{bad:?}");
+    }
+    let (_, body, _) = exchange(&["webhook:rotate", "--id=7", "--overlap=60"], (OK, "{}"));
+    assert_eq!(body, r#"{"overlap_seconds":60}"#);
+
+    let (sent, _, run) = exchange(&["webhook:list"], (OK, &format!("[{one}]")));
+    assert_eq!(sent, "GET /_/api/4/webhooks HTTP/1.1");
+    assert!(
+        run.output.contains("https://a.example/hooks") && !run.output.contains("whsec"),
+        "{run:?}"
+    );
+    let (sent, _, _) = exchange(&["webhook:get", "--id=a/b?c"], (OK, one));
+    assert_eq!(sent, "GET /_/api/4/webhooks/a%2Fb%3Fc HTTP/1.1");
+
+    let delivery = r#"[{"id":41,"event":"e.1","type":"tenant.created","subject":"a","at":"2026-08-18 23:16:57","outcome":"refused","status":500,"milliseconds":7,"answer":"no"}]"#;
+    let next = "200 OK\ncontent-type: application/json\nlink: </_/api/4/webhooks/7/deliveries?after=41&limit=1>; rel=\"next\"";
+    let deliveries = ["webhook:deliveries", "--id=7", "--limit=1"];
+    let (sent, _, run) = exchange(&deliveries, (next, delivery));
+    assert_eq!(sent, "GET /_/api/4/webhooks/7/deliveries?limit=1 HTTP/1.1");
+    assert!(run.output.contains("refused"), "{run:?}");
+    assert!(run.errors.contains("continue with --after 41"), "{run:?}");
+
+    for (outcome, code) in [("accepted", 0), ("refused", 1)] {
+        let answer =
+            format!(r#"{{"outcome":"{outcome}","status":200,"milliseconds":3,"answer":""}}"#);
+        let (sent, _, run) = exchange(&["webhook:test", "--id=7"], (OK, &answer));
+        assert_eq!(sent, "POST /_/api/4/webhooks/7/test HTTP/1.1");
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.output.contains(outcome), "{run:?}");
+    }
 }
 
 #[test]

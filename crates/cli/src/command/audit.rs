@@ -1,9 +1,9 @@
 //! `audit:list`: what was written to the registry, by whom and when, through the API.
 
 use clap::Args;
-use serde_json::value::RawValue;
 use tenants_client::{Request, query_value};
 
+use super::rows;
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -78,10 +78,5 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         }
     }
     let answer = session.client(world)?.call(Request::Get, &path)?;
-    let rows: Vec<Box<RawValue>> =
-        serde_json::from_str(&answer.body).map_err(|_| Error::Strange {
-            detail: "the list is not a JSON array".into(),
-            request_id: String::new(),
-        })?;
-    session.show_list(&rows, COLUMNS, "entries", world)
+    session.show_list(&rows(&answer)?, COLUMNS, "entries", world)
 }

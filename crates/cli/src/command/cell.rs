@@ -5,7 +5,7 @@ use serde::Serialize;
 use tenants_client::Request;
 use tenants_core::value::id::CellId;
 
-use super::{TrialArg, body};
+use super::{TrialArg, body, rows};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -112,12 +112,7 @@ pub fn create(
 /// Fails if the API cannot be reached or refuses the request.
 pub fn list(session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let answer = session.client(world)?.call(Request::Get, "/cells")?;
-    let rows: Vec<Box<serde_json::value::RawValue>> =
-        serde_json::from_str(&answer.body).map_err(|_| Error::Strange {
-            detail: "the list is not a JSON array".into(),
-            request_id: String::new(),
-        })?;
-    session.show_list(&rows, COLUMNS, "cells", world)
+    session.show_list(&rows(&answer)?, COLUMNS, "cells", world)
 }
 
 /// Shows a cell.

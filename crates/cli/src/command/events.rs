@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::value::RawValue;
 use tenants_client::{Request, query_value};
 
+use super::rows;
 use crate::error::{Error, Exit};
 use crate::output::World;
 use crate::session::Session;
@@ -47,8 +47,7 @@ pub fn run(args: &EventsArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     }
     let mut answer = client.call(Request::Get, &path)?;
     loop {
-        let events: Vec<Box<RawValue>> = serde_json::from_str(&answer.body)
-            .map_err(|_| strange("the list is not a JSON array"))?;
+        let events = rows(&answer)?;
         for event in &events {
             world.print(event.get())?;
         }

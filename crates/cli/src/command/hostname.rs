@@ -2,12 +2,11 @@
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tenants_client::Request;
 use tenants_core::value::hostname::Hostname;
 use tenants_core::value::id::TenantId;
 
-use super::{EtagArg, TrialArg, VersionArg, body};
+use super::{EtagArg, TrialArg, VersionArg, body, rows};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -108,12 +107,7 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
     if args.etag.etag {
         return args.etag.show(&answer, session, world);
     }
-    let rows: Vec<Box<RawValue>> =
-        serde_json::from_str(&answer.body).map_err(|_| Error::Strange {
-            detail: "the list is not a JSON array".into(),
-            request_id: String::new(),
-        })?;
-    session.show_list(&rows, COLUMNS, "further hostnames", world)
+    session.show_list(&rows(&answer)?, COLUMNS, "further hostnames", world)
 }
 
 /// Gives a tenant a hostname, or changes its kind, and shows it.

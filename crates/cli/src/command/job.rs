@@ -93,9 +93,7 @@ pub fn list(args: &ListArgs, session: &Session<'_>, world: &mut World<'_>) -> Re
         }
     }
     let answer = session.client(world)?.call(Request::Get, &path)?;
-    let rows: Vec<Box<RawValue>> =
-        serde_json::from_str(&answer.body).map_err(|_| strange("the list is not a JSON array"))?;
-    session.show_list(&rows, COLUMNS, "jobs", world)
+    session.show_list(&super::rows(&answer)?, COLUMNS, "jobs", world)
 }
 
 /// Shows a job.

@@ -489,7 +489,7 @@ pub fn erase(args: &EraseArgs, session: &Session<'_>, world: &mut World<'_>) -> 
 }
 
 /// Parses `1` or `0`, as Chevereto's own program does, or `true` or `false`.
-fn flag(text: &str) -> Result<bool, String> {
+pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
