@@ -144,7 +144,10 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             successes: vec![
                 page(402, "`non_payment`."),
                 page(403, "`abuse` or `admin`."),
-                page(404, "There is no such tenant, or it has no hold."),
+                page(
+                    404,
+                    "There is no such tenant, it is disabled, or it has no hold.",
+                ),
                 page(503, "`maintenance`, or the holds cannot be read."),
             ],
             problems: &[],

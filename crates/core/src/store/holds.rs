@@ -32,10 +32,10 @@ const ANSWER: &str = concat!(
     ")) FROM tenants WHERE id = ?6)"
 );
 
-/// Reads the holds of a tenant, a row for each: its kind, its `message` and its `until`.
+/// Reads the holds of an enabled tenant, a row for each: its kind, its `message` and its `until`.
 pub(crate) fn of(id: &TenantId) -> Batch {
     let sql = Sql::new(
-        "SELECT h.key AS kind, h.value ->> ?2 AS message, h.value ->> ?3 AS until FROM tenants AS t, json_each(t.holds) AS h WHERE t.id = ?1",
+        "SELECT h.key AS kind, h.value ->> ?2 AS message, h.value ->> ?3 AS until FROM tenants AS t, json_each(t.holds) AS h WHERE t.id = ?1 AND t.is_enabled = 1",
     );
     Batch::one(sql.values([id.as_str(), "message", "until"].map(Value::from)))
 }

@@ -48,8 +48,9 @@ pub(crate) fn requests_of_hostnames() -> Vec<(&'static str, Ask, &'static [&'sta
         (
             "GET /config/traefik?cell=",
             poll_of_cell(),
-            // The hostnames besides the tenants' own, of which there are few.
+            // The tenants with holds, and the hostnames besides the tenants' own, of which there are few.
             &[
+                "SCAN t USING INDEX tenants_held",
                 "SCAN f USING INDEX tenant_hostnames_taken",
                 "USE TEMP B-TREE FOR GROUP BY",
             ],
@@ -61,6 +62,7 @@ pub(crate) fn requests_of_hostnames() -> Vec<(&'static str, Ask, &'static [&'sta
                 .no_signature()
                 .from("::1"),
             &[
+                "SCAN t USING INDEX tenants_held",
                 "SCAN f USING INDEX tenant_hostnames_taken",
                 "USE TEMP B-TREE FOR GROUP BY",
             ],
