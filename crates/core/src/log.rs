@@ -11,6 +11,7 @@ use crate::task::deliver;
 use crate::task::stats::{Failed, Report};
 pub use crate::value::level::Level;
 use crate::value::version::VERSION;
+use crate::wire::route::HELD;
 
 /// The cause of a request whose client went away before the end of a long list. Only the host knows.
 pub const LEFT: &str = "the client went away before the end of the list";
@@ -60,6 +61,8 @@ impl LogEntry {
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.status, &self.cause) {
+            // The page's status tells visitors about their site, and nothing about the service.
+            (_, None) if self.route == Some(HELD) => Level::Info,
             (500.., _) => Level::Error,
             (401 | 403, _) | (_, Some(_)) => Level::Warn,
             _ => Level::Info,

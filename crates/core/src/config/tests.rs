@@ -72,6 +72,15 @@ fn settings_of_traefiks_configuration_are_checked() {
         ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "cloudflare"),
         ("TENANTS_DEVELOPMENT", "yes"),
         ("TENANTS_CONSOLE", "1"),
+        ("TENANTS_HELD_URL", "pages.example.com"),
+        ("TENANTS_HELD_URL", "ftp://pages.example.com"),
+        ("TENANTS_HELD_URL", "https://"),
+        ("TENANTS_HELD_URL", "https:///held"),
+        ("TENANTS_HELD_URL", "https://me@pages.example.com"),
+        ("TENANTS_HELD_URL", "https://pages.example.com/?id="),
+        ("TENANTS_HELD_URL", "https://pages.example.com/#held"),
+        ("TENANTS_HELD_URL", "https://pages.example.com/a b"),
+        ("TENANTS_HELD_URL", "https://pages.example.com/\"}"),
     ] {
         let errors = read(&[(name, bad)]).unwrap_err();
         assert_eq!(errors.len(), 1, "{name}={bad}");

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+use tenants_core::log::Level;
+use tenants_core::sql::Value;
 
 use crate::ask::{Ask, delete, get, new_tenant, new_tenant_on, patch, post, put};
 use crate::cells::host_with_cells;
-use crate::host::{Got, Host};
+use crate::host::{Got, Host, WaitsForBatch as _};
 
 const PAGES: &str = "https://registry.example.com/_/held";
 
@@ -39,8 +44,16 @@ fn host() -> Host {
 fn assert_page(got: &Got) {
     assert_eq!(got.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(got.header("cache-control"), Some("no-store"));
+    let (_, style) = got.body.split_once("<style>").unwrap();
+    let (style, _) = style.split_once("</style>").unwrap();
+    let digest = STANDARD.encode(Sha256::digest(style));
     let policy = got.header("content-security-policy").unwrap();
-    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"));
+    assert_eq!(
+        policy,
+        format!(
+            "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+    );
     assert!(
         !got.body.contains("<script") && !got.body.contains("private"),
         "{}",
@@ -66,6 +79,8 @@ fn the_first_kind_of_hold_decides_what_visitors_see() {
         assert!(got.body.contains(&format!("<p>because of {kind}</p>")));
         assert_eq!(got.header("retry-after"), None);
         assert_eq!(got.log.route, Some("/_/held/{id}"));
+        // Visitors of a held tenant are no fault of the service, and no refused caller.
+        assert_eq!(got.log.level(), Level::Info, "{kind}");
     }
     // Lifting one of two keeps it held.
     for (kind, status) in [("abuse", 403), ("admin", 402), ("non_payment", 503)] {
@@ -96,7 +111,16 @@ fn a_page_has_nothing_of_the_request_and_a_message_is_only_a_text() {
     let unheld = host.ask(&visit("c"));
     assert_eq!(unheld.status, 404);
     assert_page(&unheld);
-    for id in ["nobody", "%3Cscript%3E", "<script>", &"x".repeat(3000)] {
+    // Nor one that is disabled, which is off for another reason.
+    host.expect(204, &patch("/tenants/b", r#"{"is_enabled":false}"#));
+    assert_eq!(
+        host.json(200, &get("/tenants/b"))["holds"]
+            .as_object()
+            .unwrap()
+            .len(),
+        1
+    );
+    for id in ["b", "nobody", "%3Cscript%3E", "<script>", &"x".repeat(3000)] {
         let got = host.ask(&visit(id));
         assert_eq!((got.status, &got.body), (404, &unheld.body), "{id}");
     }
@@ -169,6 +193,7 @@ fn visitors_get_a_page_even_if_the_holds_cannot_be_read() {
     assert_eq!(got.status, 503);
     assert_page(&got);
     assert!(got.cause().contains("column kind"));
+    assert_eq!(got.log.level(), Level::Error);
     let exchange = host.first(&visit("a"));
     let got = host.finish_with(&visit("a"), exchange, |_, _| Err("disk I/O error".into()));
     assert_eq!(got.status, 503);
@@ -314,13 +339,18 @@ fn a_held_tenant_of_a_cell_has_a_page_too_and_a_disabled_one_its_site() {
     for query in ["", "?cell=eu"] {
         let served = host.expect(200, &poll(query)).json();
         host.expect(204, &local(hold("a", "non_payment", "")));
+        // Chevereto answers for a disabled tenant, held or not.
+        host.expect(204, &local(hold("b", "non_payment", "")));
         let held = host.expect(200, &poll(query)).json();
         assert_eq!(
             held["http"]["routers"]["a"]["service"], "held:pages",
             "{query}"
         );
         assert_eq!(held["http"]["routers"]["b"], served["http"]["routers"]["b"]);
-        host.expect(204, &local(delete("/tenants/a/holds/non_payment")));
+        for id in ["a", "b"] {
+            let path = format!("/tenants/{id}/holds/non_payment");
+            host.expect(204, &local(delete(&path)));
+        }
         assert_eq!(host.expect(200, &poll(query)).json(), served);
     }
     // Without an address of the pages Chevereto itself answers.
@@ -333,4 +363,42 @@ fn a_held_tenant_of_a_cell_has_a_page_too_and_a_disabled_one_its_site() {
     assert_eq!(host.ask(&visit("a")).status, 404);
     host.expect(200, &local(post("/tenants/a/restore", "")));
     assert_eq!(host.ask(&visit("a")).status, 402);
+}
+
+/// A value of D1 has 2,000,000 bytes at the most. 10,000 ids of a registry are as long as they can be.
+#[test]
+fn ten_thousand_held_tenants_fit_the_limits_of_d1() {
+    const COUNT: usize = 10_000;
+    let mut host = with_pages(Host::new(), PAGES);
+    host.sql(
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?1) \
+         INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, holds) \
+         SELECT printf('Tenant_%09d', n), 'h' || n || '.example.com', 1, '', '', '{\"admin\":{\"reason\":\"r\"}}' FROM c",
+        &[10_000.into()],
+    );
+    // A row that no write of the API makes takes no other with it.
+    host.sql(
+        "INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, holds) \
+         VALUES (?1, 'long.example.com', 1, '', '', '{\"admin\":{}}')",
+        &["i".repeat(1_999_000).into()],
+    );
+    let exchange = host.exchange(&poll(""));
+    let rows = host.run(exchange.batch()).unwrap();
+    let texts = rows.iter().flatten().flatten().map(|value| match value {
+        Value::Text(text) => text.len(),
+        _ => 0,
+    });
+    let longest = texts.max().unwrap();
+    assert!(longest < 500_000, "{longest} bytes");
+    let got = host.finish(&poll(""), exchange, Ok(rows));
+    assert!(got.cause().contains("tenants/") && got.cause().contains("is too long"));
+    let http = &got.json()["http"];
+    assert_eq!(http["routers"].as_object().unwrap().len(), 1 + COUNT);
+    assert_eq!(http["middlewares"].as_object().unwrap().len(), 1 + COUNT);
+    assert_eq!(
+        http["routers"]["Tenant_000010000"]["middlewares"],
+        json!(["allow-range", "held:Tenant_000010000"])
+    );
+    let visited = host.ask(&visit("tenant_000010000"));
+    assert_eq!(visited.status, 403);
 }
