@@ -245,10 +245,11 @@ fn a_read_with_another_tag_is_a_412() {
     assert_failed(&host.refuse(412, &description.if_match(format!("W/{tag}"))));
 }
 
-/// Each route of the table with a tag that nothing has, and those without an `ETag` with `*`.
+/// Each route of the table with a tag that nothing has, and those without an `ETag` with `*`. Visitors of a held tenant get its page whatever
+/// they send (`held.rs`).
 #[test]
 fn no_route_ignores_it() {
-    for route in asked_by_keys() {
+    for route in asked_by_keys().filter(|route| route.path != "/_/held/{id}") {
         let ask = match route.path.as_str() {
             "/_/health" | "/_/api/4/openapi.json" => Ask::new("GET", &*route.path),
             _ => example(&route),
