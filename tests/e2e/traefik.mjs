@@ -159,7 +159,7 @@ export async function startTraefik({ api, headers = {}, edit }) {
     },
 
     /** Sends an HTTPS request to a hostname. Resolves with the status, and with the stand-in's response if the request reached it, or the page of a held tenant. */
-    ask: (hostname, where = '/', headers = {}, method = 'GET') => new Promise((resolve, reject) => {
+    ask: (hostname, where = '/', headers = {}, method = 'GET', body) => new Promise((resolve, reject) => {
       const request = https.request({
         host: '127.0.0.1', port, method, path: where, servername: hostname.split(':')[0], headers: { Host: hostname, ...headers }, rejectUnauthorized: false, agent: false, timeout: 10_000,
       }, (response) => {
@@ -171,7 +171,7 @@ export async function startTraefik({ api, headers = {}, edit }) {
           resolve({ status: response.statusCode, ...(location && { location }), ...(isPage && { page: { text, headers: response.headers } }), reached: response.headers['x-stand-in'] === 'yes' ? JSON.parse(text) : undefined })
         })
       })
-      request.on('timeout', () => request.destroy(new Error(`${hostname}: no answer`))).on('error', reject).end()
+      request.on('timeout', () => request.destroy(new Error(`${hostname}: no answer`))).on('error', reject).end(body)
     }),
 
     /** Waits until the hostname responds with this status. Also returns how many polls the API answered with 200 meanwhile. */

@@ -171,6 +171,13 @@ describe('a real Traefik', () => {
       const answer = await traefik.ask(hostname, where.replaceAll('<', '%3C').replaceAll('>', '%3E'), {}, method)
       assert.deepEqual([answer.status, answer.page?.text], [503, text], `${method} ${hostname}${where}`)
     }
+    // An upload is longer than any request of the API may be.
+    for (const headers of [{}, { 'Transfer-Encoding': 'chunked' }, { 'If-Match': 'x', 'Idempotency-Key': '', Prefer: ';', Cookie: 'a=b' }]) {
+      const answer = await traefik.ask('on.example.com', '/upload', { 'Content-Type': 'multipart/form-data; boundary=x', ...headers }, 'POST', Buffer.alloc(200 << 10, 'x'))
+      assert.deepEqual([answer.status, answer.page?.text], [503, text], `an upload, ${JSON.stringify(headers)}`)
+    }
+    const head = await traefik.ask('on.example.com', '/', {}, 'HEAD')
+    assert.deepEqual([head.status, head.page.text, head.page.headers['content-security-policy']], [503, '', headers['content-security-policy']])
     assert.equal((await traefik.ask('old.example', '/x')).location, 'https://on.example.com/x')
     assert.equal(standIn.seen.length, seen, 'no request reaches the site')
     assert.equal((await traefik.ask('other.example.com')).status, 200)
