@@ -97,11 +97,12 @@ impl Request {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let separator = if name == "cookie" { "; " } else { ", " };
         self.headers
             .iter()
             .filter(|header| header.name.eq_ignore_ascii_case(name))
             .map(|header| Cow::Borrowed(header.value.as_str()))
-            .reduce(|all, next| Cow::Owned(format!("{all}, {next}")))
+            .reduce(|all, next| Cow::Owned([&all, separator, &next].concat()))
     }
 }
 
@@ -388,6 +389,8 @@ mod tests {
                 header("Host", "a"),
                 header("x-api-key", "two"),
                 header("X-SIGNATURE", "three"),
+                header("Cookie", "a=1"),
+                header("cookie", "b=2"),
             ],
             body: Body::Bytes(Vec::new()),
         };
@@ -395,6 +398,7 @@ mod tests {
             assert_eq!(asked.headers.api_key, Some("one, two"));
             assert_eq!(asked.headers.signature, Some("three"));
             assert_eq!(asked.headers.request_id, None);
+            assert_eq!(asked.headers.cookie, Some("a=1; b=2"));
         });
     }
 

@@ -26,6 +26,7 @@ use crate::crypto::signature::RequestSecret;
 use crate::crypto::verifying_key::VerifyingKeys;
 use crate::machine::{Effect, Machine as _, Step};
 use crate::sql::{MAX_BOUND_VALUES, Value};
+use crate::store::audit::Action;
 use crate::testing::Counter;
 use crate::value::address::AddressList;
 use crate::value::clock::Timestamp;
@@ -33,16 +34,25 @@ use crate::value::external_id::ExternalId;
 use crate::value::fault::{ApiError, FieldError, Place as At};
 use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
+use crate::wire::audit::AuditQuery;
 use crate::wire::body::{Json, members};
 use crate::wire::conditional::{Condition, Tag};
 use crate::wire::content_digest;
+use crate::wire::events::{After, EventQuery};
 use crate::wire::filter::{Order, PlanFilter, TenantQuery};
 use crate::wire::http::{Body, Headers, Request};
+use crate::wire::idempotency_key as idempotency;
 use crate::wire::page::{Cursor, Page};
 use crate::wire::prefer::{Preferences, Returns};
 use crate::wire::route::{self, Route};
 use crate::wire::signature_input::SignatureInput;
 use crate::wire::variables::{MAX_ENTRIES, Variables};
+
+mod network;
+mod session;
+
+pub use network::{dns, outbound};
+pub use session::session;
 
 /// A property: it panics if it does not hold for these bytes.
 pub type Property = fn(&[u8]);
@@ -51,13 +61,17 @@ pub type Property = fn(&[u8]);
 pub const ALL: &[(&str, Property)] = &[
     ("body", body),
     ("condition", condition),
+    ("dns", dns),
     ("hostname", hostname),
+    ("idempotency_key", idempotency_key),
     ("key", key),
+    ("outbound", outbound),
     ("prefer", prefer),
     ("public_key", public_key),
     ("query", query),
     ("request", request),
     ("sealed", sealed),
+    ("session", session),
     ("signature", signature),
     ("value", value),
     ("variables", variables),
@@ -217,10 +231,27 @@ pub fn prefer(data: &[u8]) {
     assert_eq!(Preferences::read(&all.join(",")), read, "{header}");
 }
 
+/// A header `Idempotency-Key`. One that is accepted is the same with quotes and without, and a repeated one is refused.
+pub fn idempotency_key(data: &[u8]) {
+    let header = text(data);
+    match idempotency::read(&header) {
+        Ok(key) => {
+            assert!((1..=255).contains(&key.len()), "{key}");
+            assert!(key.bytes().all(|b| b.is_ascii_graphic()), "{key}");
+            let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
+            assert_eq!(idempotency::read(&quoted).as_ref(), Ok(&key), "{header}");
+            let twice = format!("{header}, {header}");
+            assert!(idempotency::read(&twice).is_err(), "{twice}");
+        }
+        Err(error) => assert!(matches!(error, ApiError::MalformedHeader { .. })),
+    }
+}
+
 /// A query of a list. If it is accepted, the link to the next page keeps everything that it asks for; if it is not, each error names a
 /// parameter of the query.
 pub fn query(data: &[u8]) {
     let query = text(data);
+    history(&query);
     match TenantQuery::read(&query) {
         Ok(read) => {
             let last = Cursor {
@@ -258,6 +289,38 @@ pub fn query(data: &[u8]) {
             assert_eq!(PlanFilter::read(&next, &mut page), Ok(read), "{next}");
         }
         Err(error) => check_parameters(error, &query),
+    }
+}
+
+/// A query of the audit log or of the events, whose cursors are numbers. The next page asks for the same, from elsewhere.
+fn history(query: &str) {
+    let actions = Action::ALL.map(|action| (action.as_str(), action.subject_type()));
+    match AuditQuery::read(query, &actions) {
+        Ok(read) => {
+            let next = format!("after={}&limit={}{}", read.after, read.limit, read.kept);
+            assert_eq!(AuditQuery::read(&next, &actions), Ok(read), "{next}");
+        }
+        Err(error) => check_parameters(error, query),
+    }
+    let types: Vec<_> = Action::ALL
+        .into_iter()
+        .filter_map(|action| Some((action.event()?, action.as_str())))
+        .collect();
+    match EventQuery::read(query, &types) {
+        Ok(read) => {
+            let after = match &read.after {
+                After::Nothing => String::new(),
+                After::Now => "after=now&".into(),
+                After::Event(epoch, number) => {
+                    assert!(epoch.len() == 16 && query.contains(&**epoch));
+                    format!("after={epoch}.{number}&")
+                }
+            };
+            assert!((0..1 << 53).contains(&read.after.number()));
+            let next = format!("{after}limit={}{}", read.limit, read.kept);
+            assert_eq!(EventQuery::read(&next, &types), Ok(read), "{next}");
+        }
+        Err(error) => check_parameters(error, query),
     }
 }
 

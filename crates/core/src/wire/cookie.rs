@@ -57,15 +57,18 @@ impl Cookie {
         format!("{}=; Path=/; Max-Age=0{}", self.name(), self.attributes())
     }
 
-    /// Finds the token in a `Cookie`. Hosts may join several headers of that name by commas, and no cookie of ours has one.
+    /// Finds the token in a `Cookie`. Only a semicolon separates cookies, and only a space or a tab may be before a name. Any site under the same
+    /// registrable domain may set a cookie whose value has a comma, or whose name begins with a space of Unicode. To split or trim there would
+    /// find our name in such a cookie, although a browser keeps the prefix `__Host-` for this host alone.
     ///
     /// # Errors
     /// If it comes twice.
     pub(crate) fn find(self, header: Option<&str>) -> Result<Option<&str>, Twice> {
         let mut tokens = header
             .unwrap_or_default()
-            .split([';', ','])
-            .filter_map(|pair| pair.trim().strip_prefix(self.name())?.strip_prefix('='));
+            .split(';')
+            .map(|pair| pair.trim_matches([' ', '\t']))
+            .filter_map(|pair| pair.strip_prefix(self.name())?.strip_prefix('='));
         match (tokens.next(), tokens.next()) {
             (_, Some(_)) => Err(Twice),
             (found, None) => Ok(found),
@@ -93,7 +96,7 @@ mod tests {
         for (header, token) in [
             ("__Host-tenants_session=a", Some("a")),
             ("x=1; __Host-tenants_session=a=b; y", Some("a=b")),
-            ("x=1, __Host-tenants_session=", Some("")),
+            ("x=1;\t__Host-tenants_session=", Some("")),
             ("tenants_session=a", None),
             ("x__Host-tenants_session=a", None),
             ("__Host-tenants_session2=a", None),
@@ -108,6 +111,24 @@ mod tests {
         assert_eq!(find(twice), Err(Twice));
         let loopback = Cookie::Loopback.find(Some("__Host-tenants_session=a; tenants_session=b"));
         assert_eq!(loopback, Ok(Some("b")));
+    }
+
+    #[test]
+    fn a_cookie_that_another_site_may_set_is_never_the_sessions_own() {
+        // A site under the same registrable domain may set each of these: their names lack the prefix, or have characters before it.
+        for header in [
+            "x=1,__Host-tenants_session=a",
+            "x=1, __Host-tenants_session=a",
+            "\u{2000}__Host-tenants_session=a",
+            "\u{a0}__Host-tenants_session=a",
+            "\u{85}__Host-tenants_session=a",
+            "\u{b}__Host-tenants_session=a",
+        ] {
+            assert_eq!(Cookie::Host.find(Some(header)), Ok(None), "{header:?}");
+            let both = alloc::format!("__Host-tenants_session=b; {header}");
+            let found = Cookie::Host.find(Some(&both));
+            assert!(found.is_ok(), "{both:?}");
+        }
     }
 
     #[test]

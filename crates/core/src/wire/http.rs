@@ -76,7 +76,7 @@ impl Headers<'_> {
 
 impl<'a> Headers<'a> {
     /// The names of the headers in lower case, in the order of [`Headers::from_values`]. A host takes each from its request once. A header
-    /// that comes several times has its values joined by `, ` (RFC 9110 §5.3).
+    /// that comes several times has its values joined by `, ` (RFC 9110 §5.3), and `cookie` by `; ` (RFC 9113 §8.2.3).
     pub const NAMES: [&'static str; Headers::COUNT] = [
         "x-api-key",
         "x-signature",
