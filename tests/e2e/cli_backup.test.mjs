@@ -24,8 +24,7 @@ function project(name) {
   return { folder, persist: path.join(folder, '.wrangler/state/v3'), vars: { TENANTS_PROJECT: folder, WRANGLER_BIN: wranglerScript } }
 }
 
-// The ETag of Traefik's configuration follows the address of the pages of held tenants, which would be that of each server.
-const start = ({ persist }) => startApi({ persist, schema: false, vars: { ...secrets, TENANTS_DEVELOPMENT: 'true', TENANTS_HELD_URL: 'https://pages.example.com' } })
+const start = ({ persist }) => startApi({ persist, schema: false, vars: { ...secrets, TENANTS_DEVELOPMENT: 'true' } })
 const wrangler = ({ folder }, ...args) =>
   execFileSync(nodeForWrangler(), [wranglerScript, ...args], { cwd: folder, env: environment({ CI: 'true' }), encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 const json = ({ output }) => JSON.parse(output)

@@ -12,7 +12,7 @@ const taken = (hostname, holder, method, path, options) =>
   request(`${method} ${path}: ${hostname} is taken`, 409, method, path, { ...options, json: { code: 'conflict', errors: [{ pointer: '/hostname', detail: `\`${hostname}\` is taken`, holder }] } })
 
 export default [
-  scenario('hostnames', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC, TENANTS_DEVELOPMENT: 'true', TENANTS_HELD_URL: 'https://pages.example.com/held' },
+  scenario('hostnames', { CHEVERETO_TENANTS_PUBLIC_KEY: LEGACY_PUBLIC, TENANTS_DEVELOPMENT: 'true' },
     tenant('Acme'), tenant('other'),
     request('none', 200, 'GET', '/tenants/acme/hostnames', { json: () => [], answer: { etag: tag(1) } }),
     request('an alias', 201, 'PUT', '/tenants/acme/hostnames/Photos.acme.example', { body: alias, json: named('photos.acme.example', 'alias'), answer: { etag: tag(3) } }),

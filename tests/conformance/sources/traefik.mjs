@@ -15,11 +15,11 @@ const withServices = (got, tenants, services) => ({
   },
 })
 
-/** Otherwise the pages would be where each host is called, and the ETag would follow. */
+/** Otherwise the pages of held tenants would be where each host is called. */
 const PAGES = { TENANTS_HELD_URL: 'https://pages.example.com/held/' }
 
 export default [
-  scenario('Traefik, in development', { ...PAGES, TENANTS_DEVELOPMENT: 'true', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com', CHEVERETO_SERVICE_NAME: 'fpm', CHEVERETO_SERVICE_PORT: '81', CHEVERETO_PROXY_ENTRYPOINT: 'web', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, Cloudflare' },
+  scenario('Traefik, in development', { TENANTS_DEVELOPMENT: 'true', CHEVERETO_INTERNAL_HOSTNAME: 'root.example.com', CHEVERETO_SERVICE_NAME: 'fpm', CHEVERETO_SERVICE_PORT: '81', CHEVERETO_PROXY_ENTRYPOINT: 'web', CHEVERETO_PROXY_IP_ALLOW_LIST: '10.0.0.0/8, Cloudflare' },
     read('without tenants only the root is routed', routers('*')),
     tenant('b'), tenant('A'), tenant('off', false),
     read('only enabled tenants are routed', routers('*', 'A', 'b')),
@@ -34,7 +34,7 @@ export default [
     sql("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) VALUES ('number', '127.1', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"),
     read('a bad row does not affect the others', routers('*', 'A', 'b')),
   ),
-  scenario('Traefik, deployed', { ...PAGES, CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7, 198.51.100.0/24' },
+  scenario('Traefik, deployed', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7, 198.51.100.0/24' },
     read('read from loopback', { address: '127.0.0.1' , code: 'not_found' }, 404),
     read('read from a listed address with a key', { address: '192.0.2.7', key: KEYS.good }),
     read('read from a listed address without a key', { address: '198.51.100.9', code: 'unauthorized' }, 401),
@@ -55,7 +55,7 @@ export default [
       }),
     }),
   ),
-  scenario('Traefik, with cells', { ...PAGES, CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7' },
+  scenario('Traefik, with cells', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7' },
     request('make a cell with a service', 201, 'PUT', '/cells/Eu', { body: { service: { name: 'php-eu', port: 9000 } } }),
     request('make a cell without a service', 201, 'PUT', '/cells/us', { body: {} }),
     tenant('a'), onCell('b', 'eu', true), onCell('c', 'eu', false), onCell('d', 'us', true),

@@ -7,6 +7,7 @@
 mod further;
 mod held;
 mod memory;
+mod version;
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -18,15 +19,16 @@ use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::ProxyReader;
-use crate::config::{HeldPages, Proxy};
+use crate::config::Proxy;
 use crate::operation::call::{Next, Pending};
 use crate::operation::traefik::further::{AFTER_HOSTNAME, Written};
 use crate::operation::traefik::held::Pages;
 use crate::operation::traefik::memory::{Kept, Memory};
+use crate::operation::traefik::version::{Known, Tags, Version};
 use crate::store::cells::Service;
 use crate::store::routing::further::Further;
 use crate::store::routing::held::{Held, HeldAt};
-use crate::store::routing::{self, Chunk, Route, Routes, State};
+use crate::store::routing::{self, Chunk, Route, Routes};
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::hostname::Hostname;
 use crate::value::id::{CellId, TenantId};
@@ -51,10 +53,18 @@ pub(crate) struct Template {
     service: Service,
     /// The body after the services.
     middlewares: String,
-    /// The pages of held tenants, if the configuration says where they are.
-    pages: Option<Pages>,
+    held: Arc<held::Settings>,
     whole: Part,
     memory: Memory,
+}
+
+/// A body.
+struct Rendered {
+    body: String,
+    /// Whether a tenant is held, so that the body depends on where the pages are.
+    has_held: bool,
+    /// Names the rows that are left out.
+    note: Option<String>,
 }
 
 /// The body without the tenants, with one service for the root and for tenants.
@@ -66,7 +76,7 @@ struct Part {
     router: String,
     /// The service.
     service: String,
-    /// A digest of the parts above and the middlewares.
+    /// A digest of the parts above and the middlewares. It has the release, since another one may write other routers from the same rows.
     tag: String,
 }
 
@@ -84,8 +94,10 @@ impl Template {
             name: proxy.service.clone(),
             port: proxy.port,
         };
-        let pages = proxy.held.as_ref();
-        let pages = pages.map(|pages| Pages::new(pages, &proxy.entry_point));
+        let held = held::Settings {
+            pages: proxy.held.clone(),
+            entry_point: proxy.entry_point.clone(),
+        };
         let middlewares = format!(
             r#"}},"middlewares":{{"allow-range":{{"ipAllowList":{{"sourceRange":[{ranges}]}}}}}}}}}}"#
         );
@@ -95,13 +107,13 @@ impl Template {
             whole: Part::new(root, &proxy.entry_point, &service, &middlewares),
             service,
             middlewares,
-            pages,
+            held: Arc::new(held),
             memory: Memory::default(),
         }
     }
 
     /// The routes of all tenants.
-    fn render(&self, routes: &Routes, pages: Option<&Pages>) -> (String, Option<String>) {
+    fn render(&self, routes: &Routes, pages: Option<&Pages>) -> Rendered {
         let services = self.services(&routes.services);
         let others = (&routes.held, pages, &routes.further);
         self.write(&self.whole, &services, others, &routes.chunks)
@@ -135,14 +147,13 @@ impl Template {
         services
     }
 
-    /// Writes the body, and the note that names the rows that are left out.
     fn write(
         &self,
         part: &Part,
         services: &Services,
         (held, pages, further): (&Held, Option<&Pages>, &Further),
         chunks: &[Chunk],
-    ) -> (String, Option<String>) {
+    ) -> Rendered {
         const BEFORE_ID: &str = ",\"";
         const BEFORE_HOSTNAME: &str = "\":{\"rule\":\"Host(`";
         /// Of an id with its hostname, as they often are.
@@ -155,12 +166,13 @@ impl Template {
         body.push_str(&part.head);
         let mut further = Written::new(further, &self.root);
         let mut left_out = Vec::new();
-        let mut has_pages = false;
+        let mut has_held = false;
         for route in chunks.iter().flat_map(Chunk::routes) {
             let at = match route {
                 Route::Row { id, .. } => held.of(id),
                 Route::Unfit(_) => None,
             };
+            has_held |= at.is_some();
             let pages = match (at, pages) {
                 (Some(_), Some(pages)) => Some(pages),
                 // Nothing else would tell its visitors.
@@ -182,7 +194,6 @@ impl Template {
                     let own = own.as_ref().unwrap_or(router);
                     further.router((id, hostname), (own, router), &mut body, &mut left_out);
                     if let Some(pages) = pages {
-                        has_pages = true;
                         further.middleware(&pages.middleware(id));
                     }
                 }
@@ -192,11 +203,15 @@ impl Template {
         for part in [BEFORE_SERVICES, &part.service, &services.text] {
             body.push_str(part);
         }
-        if let Some(pages) = pages.filter(|_| has_pages) {
+        if let Some(pages) = pages.filter(|_| has_held) {
             body.push_str(pages.service());
         }
         further.middlewares(&self.middlewares, &mut body);
-        (body, note(&left_out))
+        Rendered {
+            body,
+            has_held,
+            note: note(&left_out),
+        }
     }
 }
 
@@ -220,7 +235,7 @@ impl Part {
         let router = router_text(entry_point, &service.name);
         let head = format!(r#"{{"http":{{"routers":{{"*":{{"rule":"Host(`{root}`)"{router}"#);
         let service = service_text(&service.name, service);
-        let mut digest = Sha256::new();
+        let mut digest = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
         for text in [&head, BEFORE_SERVICES, &service, middlewares] {
             digest.update(text);
         }
@@ -261,38 +276,26 @@ impl Services {
     }
 }
 
-fn answer(tag: &str, state: &State, body: ResponseBody) -> Response {
-    Response::json(200, body).with("etag", etag(tag, state))
+fn answer(version: &Version, body: ResponseBody) -> Response {
+    Response::json(200, body).with("etag", version.etag())
 }
 
-fn unchanged(tag: &str, state: &State) -> Response {
-    Response::empty(304).with("etag", etag(tag, state))
-}
-
-fn etag(tag: &str, State { epoch, revision }: &State) -> String {
-    format!("\"{tag}-{epoch}-{revision}\"")
+fn unchanged(version: &Version) -> Response {
+    Response::empty(304).with("etag", version.etag())
 }
 
 /// The configuration as one reader sees it.
 struct View {
     template: Arc<Template>,
-    /// The pages of held tenants, where the configuration says, or where the reader has found this service.
-    pages: Option<Pages>,
+    reader: held::Reader,
 }
 
 impl View {
-    fn of(template: &Arc<Template>, origin: Option<&str>) -> Arc<Self> {
-        let own = || Some(Pages::new(&HeldPages::own(origin?)?, &template.entry_point));
-        Arc::new(Self {
-            template: Arc::clone(template),
-            pages: template.pages.clone().or_else(own),
-        })
-    }
-
-    fn tag(&self, part: &Part) -> String {
-        match &self.pages {
-            None => part.tag.clone(),
-            Some(pages) => pages.tag(&part.tag),
+    /// The tags of a part of the configuration.
+    fn tags(&self, plain: String) -> Tags {
+        Tags {
+            plain,
+            reader: self.reader.clone(),
         }
     }
 }
@@ -311,7 +314,13 @@ pub(crate) fn config(
     if_none_match: Option<&str>,
     (origin, unix_seconds): (Option<&str>, i64),
 ) -> Result<Pending, ApiError> {
-    let view = View::of(template, origin);
+    let view = View {
+        template: Arc::clone(template),
+        reader: held::Reader {
+            settings: Arc::clone(&template.held),
+            origin: origin.map(String::from),
+        },
+    };
     Ok(match read_query(query)? {
         None => whole(view, reader, if_none_match, unix_seconds),
         Some(cell) => of_cell(view, reader, cell, if_none_match),
@@ -319,56 +328,65 @@ pub(crate) fn config(
 }
 
 fn whole(
-    view: Arc<View>,
+    view: View,
     reader: ProxyReader,
     if_none_match: Option<&str>,
     unix_seconds: i64,
 ) -> Pending {
-    let tag = view.tag(&view.template.whole);
-    let known = Known::of(if_none_match, &tag);
-    let kept = view.template.memory.get(&tag, unix_seconds);
-    if known.is_empty() && kept.is_none() {
-        return read_tenants(view, tag, &reader, known, unix_seconds);
+    let tags = view.tags(view.template.whole.tag.clone());
+    let known = Known::of(if_none_match, &tags);
+    let kept = view.template.memory.get(&tags, unix_seconds);
+    if known.versions().is_empty() && kept.is_none() {
+        return read_tenants(view, tags, &reader, known, unix_seconds);
     }
     Pending::then(routing::state(&reader), move |results, _| {
         let state = routing::read_state(results)?;
-        if known.has(&state) {
-            return Ok(Next::Send(unchanged(&tag, &state), None));
+        if let Some(version) = known.at(&state) {
+            return Ok(Next::Send(unchanged(version), None));
         }
-        Ok(match kept.filter(|kept| kept.state == state) {
+        Ok(match kept.filter(|kept| kept.version.state == state) {
+            Some(kept) if known.has(&kept.version) => {
+                Next::Send(unchanged(&kept.version), kept.note.clone())
+            }
             Some(kept) => {
                 let body = ResponseBody::Kept(Arc::clone(&kept.body));
-                Next::Send(answer(&tag, &state, body), kept.note.clone())
+                Next::Send(answer(&kept.version, body), kept.note.clone())
             }
-            None => Next::run(read_tenants(view, tag, &reader, known, unix_seconds)),
+            None => Next::run(read_tenants(view, tags, &reader, known, unix_seconds)),
         })
     })
 }
 
 /// Reads all tenants, and keeps the body that they make.
 fn read_tenants(
-    view: Arc<View>,
-    tag: String,
+    view: View,
+    tags: Tags,
     reader: &ProxyReader,
     known: Known,
     unix_seconds: i64,
 ) -> Pending {
     Pending::with_note(routing::tenants(reader), move |results| {
         let routes = Routes::decode(results)?;
-        let (body, note) = view.template.render(&routes, view.pages.as_ref());
-        let state = &routes.state;
+        let Rendered {
+            body,
+            has_held,
+            note,
+        } = view.template.render(&routes, view.reader.pages().as_ref());
+        let version = Version {
+            tag: tags.of_body(has_held),
+            state: routes.state,
+        };
         let body = Arc::new(body);
         view.template.memory.keep(Kept {
-            tag: tag.clone(),
-            state: state.clone(),
+            version: version.clone(),
             body: Arc::clone(&body),
             note: note.clone(),
             unix_seconds,
         });
-        let response = if known.has(state) {
-            unchanged(&tag, state)
+        let response = if known.has(&version) {
+            unchanged(&version)
         } else {
-            answer(&tag, state, ResponseBody::Kept(body))
+            answer(&version, ResponseBody::Kept(body))
         };
         Ok((response, note))
     })
@@ -398,30 +416,24 @@ fn read_query(query: &str) -> Result<Option<CellId>, ApiError> {
 }
 
 /// Plans the response for one cell. Its agent asks once a minute and sends `If-None-Match`, so no body is kept.
-fn of_cell(
-    view: Arc<View>,
-    reader: ProxyReader,
-    cell: CellId,
-    if_none_match: Option<&str>,
-) -> Pending {
+fn of_cell(view: View, reader: ProxyReader, cell: CellId, if_none_match: Option<&str>) -> Pending {
     if if_none_match.is_none() {
-        return read_cell(view, &reader, &cell);
+        return read_cell(view, &reader, &cell, Known::Versions(Vec::new()));
     }
     let header = if_none_match.map(String::from);
     Pending::then(routing::state_of_cell(&reader, &cell), move |results, _| {
         let (state, service) = routing::read_cell(results)?;
-        let tag = tag_of_cell(&view, &view.template.part(service.as_ref()), &cell);
-        let known = Known::of(header.as_deref(), &tag);
-        Ok(if known.has(&state) {
-            Next::Send(unchanged(&tag, &state), None)
-        } else {
-            Next::run(read_cell(view, &reader, &cell))
+        let tags = tags_of_cell(&view, &view.template.part(service.as_ref()), &cell);
+        let known = Known::of(header.as_deref(), &tags);
+        Ok(match known.at(&state) {
+            Some(version) => Next::Send(unchanged(version), None),
+            None => Next::run(read_cell(view, &reader, &cell, known)),
         })
     })
 }
 
 /// Reads the tenants of a cell.
-fn read_cell(view: Arc<View>, reader: &ProxyReader, cell: &CellId) -> Pending {
+fn read_cell(view: View, reader: &ProxyReader, cell: &CellId, known: Known) -> Pending {
     let batch = routing::tenants_of_cell(reader, cell);
     let cell = cell.clone();
     Pending::with_note(batch, move |results| {
@@ -429,16 +441,30 @@ fn read_cell(view: Arc<View>, reader: &ProxyReader, cell: &CellId) -> Pending {
         let chunks = Chunk::decode_all(results)?;
         let part = view.template.part(service.as_ref());
         let (held, further) = (Held::decode(results)?, Further::decode(results)?);
-        let others = (&held, view.pages.as_ref(), &further);
-        let (body, note) = (view.template).write(&part, &Services::default(), others, &chunks);
-        let tag = tag_of_cell(&view, &part, &cell);
-        Ok((answer(&tag, &state, body.into()), note))
+        let pages = view.reader.pages();
+        let others = (&held, pages.as_ref(), &further);
+        let services = Services::default();
+        let Rendered {
+            body,
+            has_held,
+            note,
+        } = (view.template).write(&part, &services, others, &chunks);
+        let version = Version {
+            tag: tags_of_cell(&view, &part, &cell).of_body(has_held),
+            state,
+        };
+        let response = if known.has(&version) {
+            unchanged(&version)
+        } else {
+            answer(&version, body.into())
+        };
+        Ok((response, note))
     })
 }
 
-/// The tag of a cell's part. The parts of two cells have the same state, and may have the same service.
-fn tag_of_cell(view: &View, part: &Part, cell: &CellId) -> String {
-    format!("{}.{}", view.tag(part), cell.folded())
+/// The tags of a cell's part. The parts of two cells have the same state, and may have the same service.
+fn tags_of_cell(view: &View, part: &Part, cell: &CellId) -> Tags {
+    view.tags(format!("{}.{}", part.tag, cell.folded()))
 }
 
 /// The note that names the rows that were left out.
@@ -495,54 +521,9 @@ fn checked<'a>(
     })
 }
 
-/// The states that the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Known {
-    /// Any state: `*`.
-    Anything,
-    /// These states, under the present settings.
-    States(Vec<State>),
-}
-
-impl Known {
-    fn of(header: Option<&str>, tag: &str) -> Self {
-        let header = header.unwrap_or("");
-        if header.trim() == "*" {
-            return Self::Anything;
-        }
-        let state = |entry: &str| {
-            let entry = entry.trim();
-            let opaque = entry.strip_prefix("W/").unwrap_or(entry);
-            let inside = opaque.strip_prefix('"')?.strip_suffix('"')?;
-            let (epoch, digits) = inside
-                .strip_prefix(tag)?
-                .strip_prefix('-')?
-                .split_once('-')?;
-            // Tags compare as texts, so 07 and +7 are not 7.
-            let revision: i64 = digits.parse().ok()?;
-            (revision >= 0 && revision.to_string() == digits).then(|| State {
-                epoch: epoch.into(),
-                revision,
-            })
-        };
-        Self::States(header.split(',').filter_map(state).collect())
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::States(all) if all.is_empty())
-    }
-
-    fn has(&self, state: &State) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::States(all) => all.contains(state),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Known, Services, State, Template};
+    use super::{Services, Template};
     use crate::config::Proxy;
     use crate::value::address::{AddressList, CLOUDFLARE_RANGES};
     use crate::value::hostname::Hostname;
@@ -571,7 +552,7 @@ mod tests {
                     (&super::Held::default(), None, &super::Further::default()),
                     &[]
                 )
-                .0,
+                .body,
             r#"{"http":{"routers":{"*":{"rule":"Host(`localhost`)","service":"php","entryPoints":["websecure"],"middlewares":["allow-range"]}},"services":{"php":{"loadBalancer":{"servers":[{"url":"http://php:8080"}],"passHostHeader":true}}},"middlewares":{"allow-range":{"ipAllowList":{"sourceRange":["192.0.2.7/32","2001:db8::/32"]}}}}}"#
         );
         assert_eq!(settings.whole.tag.len(), 16);
@@ -584,38 +565,5 @@ mod tests {
                 .count(),
             22
         );
-    }
-
-    #[test]
-    fn if_none_match_is_read_as_the_rfc_says() {
-        let state = |(epoch, revision): (&str, i64)| State {
-            epoch: epoch.into(),
-            revision,
-        };
-        for (header, states) in [
-            (None, &[][..]),
-            (Some("\"t-e-7\""), &[("e", 7)]),
-            (Some("W/\"t-e-7\""), &[("e", 7)]),
-            (
-                Some("\"x\", \"t-e-12\" , W/\"t-d-3\""),
-                &[("e", 12), ("d", 3)],
-            ),
-            (Some("\"u-e-7\""), &[]),
-            (Some("t-e-7"), &[]),
-            (Some("\"t-7\""), &[]),
-            (Some("\"t-e--7\""), &[]),
-            (Some("\"t-e-+7\""), &[]),
-            (Some("\"t-e-07\""), &[]),
-            (Some("\"t-e-x\""), &[]),
-            (Some("\"t-e-\""), &[]),
-            (Some(""), &[]),
-        ] {
-            let known = Known::States(states.iter().copied().map(state).collect());
-            assert_eq!(Known::of(header, "t"), known, "{header:?}");
-        }
-        assert_eq!(Known::of(Some(" * "), "t"), Known::Anything);
-        let known = Known::States([("e", 3), ("d", 12)].map(state).into());
-        assert!(!known.is_empty() && Known::of(None, "t").is_empty());
-        assert!(known.has(&state(("e", 3))) && !known.has(&state(("d", 3))));
     }
 }

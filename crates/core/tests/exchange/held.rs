@@ -314,6 +314,17 @@ fn the_pages_are_where_the_settings_say_or_where_the_reader_asks() {
     host.configure(&[("TENANTS_HELD_URL", "http://pages.internal:8080")]);
     at(&mut host, one, "http://pages.internal:8080", "/A");
 
+    // Readers without an address of the pages get no router, and neither they nor the others get what is the others'.
+    host.configure(&[("TENANTS_PUBLIC_URL", ""), ("TENANTS_HELD_URL", "")]);
+    let without = host.expect(200, &poll_at(None));
+    let with = host.expect(200, &poll_at(one));
+    assert_ne!(without.header("etag"), with.header("etag"));
+    for (origin, own, foreign) in [(None, &without, &with), (one, &with, &without)] {
+        let known = |got: &Got| poll_at(origin).if_none_match(got.header("etag").unwrap());
+        assert_eq!(host.expect(200, &known(foreign)).body, own.body);
+        host.expect(304, &known(own));
+    }
+
     // A host that does not know its own address, or one that no router can have.
     host.configure(&[("TENANTS_PUBLIC_URL", ""), ("TENANTS_HELD_URL", "")]);
     for origin in [None, Some("https://a\"b"), Some("ftp://a"), Some("")] {
@@ -327,6 +338,29 @@ fn the_pages_are_where_the_settings_say_or_where_the_reader_asks() {
         got.cause().contains("TENANTS_HELD_URL: expected a URL"),
         "{got:?}"
     );
+}
+
+/// Two Traefiks may call the service by two addresses.
+#[test]
+fn readers_at_all_addresses_share_a_body_while_nobody_is_held() {
+    let mut host = with_pages(host(), "");
+    let (one, other) = (Some("https://one.example.com"), Some("http://10.0.0.1"));
+    let got = host.expect(200, &poll_at(one));
+    let etag = got.header("etag").unwrap();
+    // Who reads the tenants anew sees this.
+    host.sql(
+        "UPDATE tenants SET hostname = 'by-hand.example' WHERE id = 'b'",
+        &[],
+    );
+    for origin in [one, other, None] {
+        let shared = host.expect(200, &poll_at(origin));
+        assert_eq!(shared.body, got.body);
+        assert_eq!(shared.header("etag"), Some(etag));
+        let known = host.expect(304, &poll_at(origin).if_none_match(etag));
+        assert_eq!(known.header("etag"), Some(etag));
+        let any = host.expect(304, &poll_at(origin).if_none_match("*"));
+        assert_eq!(any.header("etag"), Some(etag));
+    }
 }
 
 #[test]

@@ -2,14 +2,51 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::config::HeldPages;
 use crate::value::text::hex_text;
 
-/// Where the routers of held tenants lead.
+/// Where the pages of held tenants are for one reader.
 #[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) settings: Arc<Settings>,
+    /// The address at which the reader asks.
+    pub(super) origin: Option<String>,
+}
+
+/// What the configuration says of the pages.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) pages: Option<HeldPages>,
+    pub(super) entry_point: String,
+}
+
+impl Reader {
+    /// The pages, where the configuration says, or where the reader has found this service.
+    pub(super) fn pages(&self) -> Option<Pages> {
+        let Settings { pages, entry_point } = &*self.settings;
+        let own = || HeldPages::own(self.origin.as_ref()?);
+        let pages = pages.clone().or_else(own)?;
+        Some(Pages::new(&pages, entry_point))
+    }
+
+    /// A digest of what has this tag and of the pages.
+    pub(super) fn tag(&self, plain: &str) -> String {
+        let mut digest = Sha256::new_with_prefix("held");
+        digest.update(plain);
+        if let Some(Pages { service, path, .. }) = self.pages() {
+            digest.update(service);
+            digest.update(path);
+        }
+        hex_text(&digest.finalize()[..8])
+    }
+}
+
+/// Where the routers of held tenants lead.
+#[derive(Debug)]
 pub(super) struct Pages {
     /// The service, after a comma. No other service has this name: what is after a colon there is a port.
     service: String,
@@ -19,7 +56,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub(super) fn new(pages: &HeldPages, entry_point: &str) -> Self {
+    fn new(pages: &HeldPages, entry_point: &str) -> Self {
         // The pages' server goes by its own name.
         let service = format!(
             r#","held:pages":{{"loadBalancer":{{"servers":[{{"url":"{}"}}],"passHostHeader":false}}}}"#,
@@ -48,11 +85,5 @@ impl Pages {
     pub(super) fn middleware(&self, id: &str) -> String {
         let path = &self.path;
         format!(r#","held:{id}":{{"replacePath":{{"path":"{path}/{id}"}}}}"#)
-    }
-
-    /// A digest of these and of what has this tag.
-    pub(super) fn tag(&self, tag: &str) -> String {
-        let digest = Sha256::new().chain_update(tag).chain_update(&self.service);
-        hex_text(&digest.chain_update(&self.path).finalize()[..8])
     }
 }

@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 
 use spin::Mutex;
 
-use crate::store::routing::State;
+use crate::operation::traefik::version::{Tags, Version};
 
 /// The longest body to keep, in bytes: that of 100,000 tenants has about 13 MB, and a Worker's isolate has 128 MB.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -21,12 +21,10 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The time for which a body is used, by the host's clock.
 const MAX_AGE_SECONDS: i64 = 60;
 
-/// A body, and the state that it shows.
+/// A body, and what it was made from.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// The tag of what does not come from the database.
-    pub(crate) tag: String,
-    pub(crate) state: State,
+    pub(crate) version: Version,
     pub(crate) body: Arc<String>,
     /// The note that names the rows that the body leaves out.
     pub(crate) note: Option<String>,
@@ -39,12 +37,12 @@ pub(crate) struct Kept {
 pub(crate) struct Memory(Mutex<Option<Arc<Kept>>>);
 
 impl Memory {
-    /// The kept body, if it has this tag and is not too old. It does not wait for another thread: without a body, the tenants are read.
-    pub(crate) fn get(&self, tag: &str, unix_seconds: i64) -> Option<Arc<Kept>> {
+    /// The kept body, if it has one of these tags and is not too old. It does not wait for another thread: without a body, the tenants are read.
+    pub(super) fn get(&self, tags: &Tags, unix_seconds: i64) -> Option<Arc<Kept>> {
         let kept = self.0.try_lock()?.clone()?;
         // A clock that was set back makes a body useless, too.
         let age = unix_seconds.checked_sub(kept.unix_seconds)?;
-        ((0..MAX_AGE_SECONDS).contains(&age) && kept.tag == tag).then_some(kept)
+        ((0..MAX_AGE_SECONDS).contains(&age) && tags.have(&kept.version.tag)).then_some(kept)
     }
 
     /// Keeps a body in place of the one before it, unless it is too long.
@@ -65,14 +63,17 @@ mod tests {
     use alloc::sync::Arc;
 
     use super::{Kept, MAX_BYTES, Memory};
+    use crate::operation::traefik::version::{Tags, Version};
     use crate::store::routing::State;
 
     fn kept(bytes: usize, unix_seconds: i64) -> Kept {
         Kept {
-            tag: "t".into(),
-            state: State {
-                epoch: "e".into(),
-                revision: 1,
+            version: Version {
+                tag: "t".into(),
+                state: State {
+                    epoch: "e".into(),
+                    revision: 1,
+                },
             },
             body: Arc::new("x".repeat(bytes)),
             note: None,
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn a_body_is_kept_for_a_minute_unless_it_is_too_long() {
         let memory = Memory::default();
-        assert!(memory.get("t", 0).is_none());
+        assert!(memory.get(&Tags::at("t", None), 0).is_none());
         memory.keep(kept(MAX_BYTES, 1000));
         for (now, is_there) in [
             (999, false),
@@ -92,12 +93,19 @@ mod tests {
             (1060, false),
             (i64::MIN, false),
         ] {
-            assert_eq!(memory.get("t", now).is_some(), is_there, "{now}");
+            assert_eq!(
+                memory.get(&Tags::at("t", None), now).is_some(),
+                is_there,
+                "{now}"
+            );
         }
         memory.keep(kept(1, 1000));
-        assert!(memory.get("t", 1000).is_some() && memory.get("u", 1000).is_none());
+        assert!(
+            memory.get(&Tags::at("t", None), 1000).is_some()
+                && memory.get(&Tags::at("u", None), 1000).is_none()
+        );
         // The body before it would be out of date.
         memory.keep(kept(MAX_BYTES + 1, 1000));
-        assert!(memory.get("t", 1000).is_none());
+        assert!(memory.get(&Tags::at("t", None), 1000).is_none());
     }
 }
