@@ -285,8 +285,8 @@ pub(crate) fn task_result(report: Report) -> Result<TaskResult, TaskError> {
                 })
                 .collect(),
         }),
-        Report::Delivery(_) => {
-            let why = "the component sends no webhooks, since it cannot send requests";
+        Report::Delivery(_) | Report::Proofs(_) => {
+            let why = "the component cannot send requests of its own";
             return Err(TaskError::Failed(why.into()));
         }
     })

@@ -233,6 +233,7 @@ impl Api {
             }
             Order::CountStats => self.begin_stats(unix_seconds)?.into(),
             Order::Deliver => self.begin_delivery(unix_seconds, random)?.into(),
+            Order::LookUpProofs => self.begin_proofs(unix_seconds)?.into(),
             Order::Prepare => Preparation::begin().into(),
         })
     }

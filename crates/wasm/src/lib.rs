@@ -344,6 +344,16 @@ pub fn begin_delivery(api: u32, now_ms: f64) -> String {
     begin_task(api, Order::Deliver, now_ms)
 }
 
+/// Begins to look up the records that show the owners of hostnames, as the Worker's cron trigger does. Returns a [`Turn`] in JSON.
+///
+/// # Panics
+/// If there is no such configuration.
+#[wasm_bindgen(js_name = beginProofs, skip_typescript)]
+#[must_use]
+pub fn begin_proofs(api: u32, now_ms: f64) -> String {
+    begin_task(api, Order::LookUpProofs, now_ms)
+}
+
 /// Begins to apply the migrations that a database lacks. Returns a [`Turn`] in JSON.
 #[wasm_bindgen(js_name = beginPreparation, skip_typescript)]
 #[must_use]
@@ -542,7 +552,7 @@ fn reported(step: Step<Task>) -> String {
                 },
                 Report::KeyList(rows) => TaskReport::Keys(rows),
                 Report::KeyDeletion(ids) => TaskReport::Deleted(ids),
-                Report::Stats(report) => TaskReport::Stats(report),
+                Report::Stats(report) | Report::Proofs(report) => TaskReport::Stats(report),
                 Report::Delivery(report) => TaskReport::Delivery(report),
                 Report::Preparation(names) => TaskReport::Applied(names),
             },

@@ -10,6 +10,7 @@ use crate::task::keys::{
     CreatedKey, KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRow,
 };
 use crate::task::prepare::Preparation;
+use crate::task::proofs::Proofs;
 use crate::task::stats::{self, Refresh};
 use crate::value::clock::Timestamp;
 use crate::value::scope::Scopes;
@@ -36,6 +37,8 @@ pub enum Order {
     CountStats,
     /// Send the events that webhooks wait for.
     Deliver,
+    /// Look up the records that show the owners of hostnames, those whose turn it is.
+    LookUpProofs,
     /// Apply the migrations that the database lacks.
     Prepare,
 }
@@ -53,6 +56,8 @@ pub enum Task {
     Stats(Box<Refresh>),
     /// Sends events to webhooks.
     Delivery(Delivery),
+    /// Looks up records.
+    Proofs(Box<Proofs>),
     /// Applies migrations.
     Preparation(Preparation),
 }
@@ -70,6 +75,8 @@ pub enum Report {
     Stats(stats::Report),
     /// What receivers of webhooks accepted and refused.
     Delivery(deliver::Report),
+    /// The number of records that were looked up, and those that could not be.
+    Proofs(stats::Report),
     /// The names of the migrations that were applied.
     Preparation(Vec<&'static str>),
 }
@@ -104,6 +111,12 @@ impl From<Delivery> for Task {
     }
 }
 
+impl From<Proofs> for Task {
+    fn from(task: Proofs) -> Self {
+        Self::Proofs(Box::new(task))
+    }
+}
+
 impl From<Preparation> for Task {
     fn from(task: Preparation) -> Self {
         Self::Preparation(task)
@@ -120,6 +133,7 @@ impl Machine for Task {
             Self::KeyDeletion(task) => task.effect(),
             Self::Stats(task) => task.effect(),
             Self::Delivery(task) => task.effect(),
+            Self::Proofs(task) => task.effect(),
             Self::Preparation(task) => task.effect(),
         }
     }
@@ -131,6 +145,7 @@ impl Machine for Task {
             Self::KeyDeletion(task) => lift(task.resume(outcome, context), Report::KeyDeletion),
             Self::Stats(task) => lift(task.resume(outcome, context), Report::Stats),
             Self::Delivery(task) => lift(task.resume(outcome, context), Report::Delivery),
+            Self::Proofs(task) => lift(task.resume(outcome, context), Report::Proofs),
             Self::Preparation(task) => lift(task.resume(outcome, context), Report::Preparation),
         }
     }
