@@ -18,8 +18,24 @@ if ((await api.listApiKeys(database)).length === 0) {
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: Number(process.env.PORT ?? 8080),
-  fetch: (request, server) => api.fetch(request, database, { clientAddress: server.requestIP(request)?.address }),
+  async fetch(request, server) {
+    const response = await api.fetch(request, database, { clientAddress: server.requestIP(request)?.address })
+    // The event of a write goes out at once.
+    if (!['GET', 'HEAD'].includes(request.method) && response.ok) api.deliverWebhooks(database).catch(console.error)
+    return response
+  },
 })
+/** What is past its time, statistics, webhooks and hostnames. */
+async function scheduled() {
+  try {
+    const { statistics, hostnames } = await api.scheduled(database)
+    for (const { tenant, reason } of [...statistics.failed, ...hostnames.failed]) console.error(`${tenant}: ${reason}`)
+  } catch (error) {
+    console.error(error)
+  }
+}
+setInterval(scheduled, 60_000).unref()
+
 console.log(`Serving ${server.url}_/api/4`)
 
 /** The database of one site, if CHEVERETO_TENANTS_DB_ISOLATION_MODE is "database": a file each. It is open during a batch only. */

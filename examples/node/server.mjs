@@ -20,12 +20,25 @@ const server = http.createServer(async (incoming, outgoing) => {
   try {
     const response = await api.fetch(requestOf(incoming), database, { clientAddress: incoming.socket.remoteAddress })
     outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text())
+    // The event of a write goes out at once.
+    if (!['GET', 'HEAD'].includes(incoming.method) && response.ok) api.deliverWebhooks(database).catch(console.error)
   } catch (error) {
     // A TypeError means that no Request can be made of the message. Any other error means that the core crashed.
     console.error(error)
     outgoing.writeHead(error instanceof TypeError ? 400 : 500).end()
   }
 })
+
+/** What is past its time, statistics, webhooks and hostnames. */
+async function scheduled() {
+  try {
+    const { statistics, hostnames } = await api.scheduled(database)
+    for (const { tenant, reason } of [...statistics.failed, ...hostnames.failed]) console.error(`${tenant}: ${reason}`)
+  } catch (error) {
+    console.error(error)
+  }
+}
+setInterval(scheduled, 60_000).unref()
 
 /** The database of one site, if CHEVERETO_TENANTS_DB_ISOLATION_MODE is "database": a file each. It is open during a batch only. */
 function siteDatabase(id) {

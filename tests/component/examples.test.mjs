@@ -3,12 +3,15 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { environment } from '../../scripts/lib/environment.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { noPython, python } from './python.mjs'
@@ -21,14 +24,15 @@ const SECRETS = {
 /** Kills an example after this many milliseconds, even if the test hangs. */
 const LIFETIME = 60_000
 
-/** Starts a program that prints an API key and its URL, sends it requests, then ends it with `signal`. Returns its log. */
-async function served(command, args, signal, ask, variables = {}) {
+/** Starts a program that prints an API key and its URL, sends it requests, then ends it with `signal`. A start on a database
+ * that has a key prints none, so it is `known`. Returns its log. */
+async function served(command, args, signal, ask, variables = {}, known) {
   const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS, ...variables }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text) => (log += text))
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)))
   try {
-    let key
+    let key = known
     let url
     for await (const line of createInterface({ input: child.stdout })) {
       key ??= line.match(/chv_1_\S+/)?.[0]
@@ -42,7 +46,7 @@ async function served(command, args, signal, ask, variables = {}) {
       if (body !== undefined) headers['Content-Type'] = 'application/json'
       const answer = await fetch(url + target, { method, headers, body: text || undefined, signal: AbortSignal.timeout(10_000) })
       return { status: answer.status, text: await answer.text(), headers: answer.headers }
-    })
+    }, key)
   } finally {
     child.kill(signal)
   }
@@ -50,24 +54,25 @@ async function served(command, args, signal, ask, variables = {}) {
   return log
 }
 
-/** Asks for a site on a cell. The servers cannot wait for the job. */
-async function aSiteOnACell(ask) {
+/** Asks for a site on a cell, on a server that can wait for the job or cannot. */
+async function aSiteOnACell(ask, waits) {
   assert.equal((await ask('PUT', '/_/api/4/cells/eu', {})).status, 201)
   assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'far', hostname: 'far.example.com', is_enabled: true, cell_id: 'eu' })).status, 201)
   const admin = { username: 'admin', email: 'admin@example.com', password: 'correct horse' }
   const began = Date.now()
-  for (const prefer of ['wait=60', 'respond-async, wait=60']) {
+  for (const prefer of waits ? ['wait=1', 'respond-async'] : ['wait=60', 'respond-async, wait=60']) {
     const { status, text, headers } = await ask('POST', '/_/api/4/tenants/far/install', admin, { Prefer: prefer })
     assert.equal(status, 202, text)
     assert.equal(JSON.parse(text).state, 'waiting')
     assert.equal(headers.get('location'), `/_/api/4/jobs/${JSON.parse(text).id}`)
-    assert.equal(headers.get('preference-applied'), prefer.startsWith('respond-async') ? 'respond-async' : null)
+    assert.equal(headers.get('preference-applied'), prefer.startsWith('respond-async') ? 'respond-async' : waits ? prefer : null)
   }
-  assert.ok(Date.now() - began < 10_000, 'the server waited')
+  const took = Date.now() - began
+  assert.ok(took < 10_000 && (!waits || took >= 1_000), `the server waited for ${took} ms`)
 }
 
 /** Creates, reads, changes and deletes a tenant, and sends requests that must be refused. */
-async function aTenantsLife(ask) {
+async function aTenantsLife(ask, waits = false) {
   const tenant = { id: 'acme', hostname: 'acme.example.com', is_enabled: true, env: { COLOUR: 'blue' } }
   const created = await ask('POST', '/_/api/4/tenants', tenant)
   assert.equal(created.status, 201, created.text)
@@ -81,7 +86,7 @@ async function aTenantsLife(ask) {
   assert.equal((await ask('DELETE', '/_/api/4/tenants/acme')).status, 204)
   assert.equal((await ask('GET', '/_/api/4/tenants/acme')).status, 404)
   assert.equal((await ask('POST', '/_/api/4/tenants', { ...tenant, env: { LONG: 'x'.repeat(70_000) } })).status, 413)
-  await aSiteOnACell(ask)
+  await aSiteOnACell(ask, waits)
   const verified = await ask('POST', '/_/api/4/auth/verify')
   assert.equal(JSON.parse(verified.text).key.name, 'first')
 }
@@ -95,7 +100,7 @@ test('the Python example serves the API and logs no env value', { skip: noPython
 test('the Rust example serves the API, logs no env value, and warns of a misspelt variable', async () => {
   const built = spawnSync('cargo', ['build', '--locked', '--quiet', '-p', 'tenants-example-axum'], { cwd: root, env: environment(), encoding: 'utf8' })
   assert.equal(built.status, 0, built.stderr)
-  const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', aTenantsLife, { CHEVERETO_TENANTS_API_IP_ALOW_LIST: '192.0.2.1' })
+  const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', ':memory:'], 'SIGINT', (ask) => aTenantsLife(ask, true), { CHEVERETO_TENANTS_API_IP_ALOW_LIST: '192.0.2.1' })
   assert.match(log, /"route":"\/tenants\/\{id\}"/)
   assert.match(log, /^\{"level":"warn","variable":"CHEVERETO_TENANTS_API_IP_ALOW_LIST","cause":".*CHEVERETO_TENANTS_API_IP_ALLOW_LIST"\}$/m)
   assert.doesNotMatch(log, /192\.0\.2\.1/)
@@ -119,6 +124,43 @@ test('the Rust example has a database for each site, if it shall', async (t) => 
     assert.deepEqual(tables(site), [])
   }
   await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, { CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'database' })
+})
+
+test('the Rust example sends the event of a write at once, and carries out what is past its time', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'tenants-scheduled-'))
+  const receiver = createServer(async (request, response) => {
+    const event = await new Response(request).json()
+    response.end()
+    receiver.emit('event', event)
+  }).listen(0, '127.0.0.1')
+  t.after(() => {
+    receiver.close().closeAllConnections()
+    rmSync(folder, { recursive: true })
+  })
+  await once(receiver, 'listening')
+  const url = `http://127.0.0.1:${receiver.address().port}/`
+  const database = path.join(folder, 'registry')
+  const runs = (life, known) => served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, { TENANTS_DEVELOPMENT: 'true' }, known)
+  let first
+  await runs(async (ask, key) => {
+    first = key
+    assert.equal((await ask('POST', '/_/api/4/webhooks', { url, types: ['tenant.created'] })).status, 201)
+    const event = once(receiver, 'event', { signal: AbortSignal.timeout(10_000) })
+    assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true, suspend_at: '2100-01-01 00:00:00' })).status, 201)
+    assert.equal((await event)[0].data.id, 'acme')
+  })
+  const db = new DatabaseSync(database)
+  db.exec("UPDATE tenants SET suspend_at = '2026-01-01 00:00:00'")
+  db.close()
+  await runs(async (ask) => {
+    for (const until = Date.now() + 10_000; ;) {
+      const { text } = await ask('GET', '/_/api/4/tenants/acme')
+      const { suspend_at: suspendAt, served: isServed } = JSON.parse(text)
+      if (suspendAt === null && !isServed) break
+      assert.ok(Date.now() < until, text)
+      await sleep(50)
+    }
+  }, first)
 })
 
 test('the last command of the README creates a tenant', { skip: noPython() }, () => {

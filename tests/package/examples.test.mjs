@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHmac, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -68,6 +70,21 @@ for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/ser
     site.close()
     assert.equal((await call(apart.url, first.key, 'DELETE', '/tenants/acme', { drop_tables: true })).status, 204)
     await apart.stop()
+
+    const sending = await serve(program(), file, { DATABASE, TENANTS_DEVELOPMENT: 'true' })
+    const receiver = createServer(async (request, response) => {
+      const event = await new Response(request).json()
+      response.end()
+      receiver.emit('event', event)
+    }).listen(0, '127.0.0.1')
+    after(() => receiver.close().closeAllConnections())
+    await once(receiver, 'listening')
+    const hook = { url: `http://127.0.0.1:${receiver.address().port}/`, types: ['tenant.created'] }
+    assert.equal((await call(sending.url, first.key, 'POST', '/webhooks', hook)).status, 201)
+    const event = once(receiver, 'event', { signal: AbortSignal.timeout(10_000) })
+    assert.equal((await call(sending.url, first.key, 'POST', '/tenants', { id: 'beta', hostname: 'beta.example.com', is_enabled: true })).status, 201)
+    assert.equal((await event)[0].data.id, 'beta')
+    await sending.stop()
 
     const closed = await serve(program(), file, { DATABASE, CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.7' })
     assert.equal((await call(closed.url, first.key, 'GET', '/tenants')).status, 403)

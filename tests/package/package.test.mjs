@@ -71,7 +71,7 @@ test('the package contains every file that package.json names, and no code that 
 test('the types declare exactly the exports of the package', () => {
   const declared = [...readFileSync(path.join(installed, 'index.d.ts'), 'utf8').matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
   assert.deepEqual(declared.sort(), Object.keys(core).sort())
-  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'createApiKey', 'deleteApiKeys', 'deliverWebhooks', 'fetch', 'listApiKeys'])
+  assert.deepEqual(Object.getOwnPropertyNames(core.TenantsApi.prototype).sort(), ['constructor', 'countStatistics', 'createApiKey', 'deleteApiKeys', 'deliverWebhooks', 'fetch', 'listApiKeys', 'lookUpHostnames', 'scheduled'])
 })
 
 test('a program that uses the types compiles under --strict', async () => {

@@ -70,6 +70,9 @@ const forgotten = onceCollected((handle) => bindings.release(handle))
 /** If a host drops a request whose batch never ends, its exchange goes, too. */
 const abandoned = onceCollected((handle) => bindings.abandon(handle))
 
+/** The time for which a scheduled run goes on to send events: the next one comes after a minute. */
+const DELIVERIES_MS = 50_000
+
 export class TenantsApi {
   #config
   #log
@@ -143,6 +146,35 @@ export class TenantsApi {
     const { given_up: givenUp, is_cut: isCut, ...report } = reported(await finished(
       guarded(() => bindings.beginDelivery(this.#handle(), now ?? Date.now())), database, now, this.#host))
     return { ...report, givenUp, isCut }
+  }
+
+  async lookUpHostnames(database, { now } = {}) {
+    const { counted: lookedUp, failed } = reported(await finished(
+      guarded(() => bindings.beginProofs(this.#handle(), now ?? Date.now())), database, now, this.#host))
+    return { lookedUp, failed }
+  }
+
+  async scheduled(database, { now } = {}) {
+    const until = Date.now() + DELIVERIES_MS
+    const errors = []
+    const attempt = async (work) => {
+      try {
+        return await work()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    const statistics = await attempt(() => this.countStatistics(database, { now }))
+    const webhooks = []
+    await attempt(async () => {
+      do webhooks.push(await this.deliverWebhooks(database, { now }))
+      while (webhooks.at(-1).isCut && Date.now() < until)
+    })
+    const hostnames = await attempt(() => this.lookUpHostnames(database, { now }))
+    if (errors.length > 0) throw new AggregateError(errors, `scheduled work failed: ${errors.map(({ message }) => message).join('; ')}`)
+    const sum = (name) => webhooks.reduce((total, report) => total + report[name], 0)
+    const sums = Object.fromEntries(['accepted', 'refused', 'givenUp', 'disabled'].map((name) => [name, sum(name)]))
+    return { statistics, webhooks: { ...webhooks.at(-1), ...sums }, hostnames }
   }
 
   async createApiKey(database, { name, expiresAt, scopes, bound } = {}) {

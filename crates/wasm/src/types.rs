@@ -94,7 +94,7 @@ export class TenantsApi {
   fetch(request: Request, database: Database, options?: FetchOptions): Promise<Response>;
   /**
    * Counts the statistics of tenants from their own tables: of those whose turn it is, at most `TENANTS_STATS_PER_RUN`. Call it
-   * regularly, as the Worker's cron trigger does. Rejects with a {@link TenantsError} (`task_failed`) if it could not choose any tenant.
+   * regularly, or {@link TenantsApi.scheduled}. Rejects with a {@link TenantsError} (`task_failed`) if it could not choose any tenant.
    */
   countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
   /**
@@ -102,6 +102,17 @@ export class TenantsApi {
    * runs that overlap do not send the same event. Rejects with a {@link TenantsError} (`task_failed`).
    */
   deliverWebhooks(database: Database, options?: { now?: number }): Promise<DeliveryReport>;
+  /**
+   * Looks up the records that show the owners of hostnames, those whose turn it is: each at most every ten minutes, and at most ten of them. Does nothing
+   * unless `TENANTS_HOSTNAME_PROOF` is or was `txt`. Rejects with a {@link TenantsError} (`task_failed`).
+   */
+  lookUpHostnames(database: Database, options?: { now?: number }): Promise<HostnamesReport>;
+  /**
+   * Does what the Worker's cron trigger does. Call it each minute: it ends holds, suspends and deletes tenants whose time has come, and repairs what was
+   * cut off; then it does what `countStatistics`, `deliverWebhooks` and `lookUpHostnames` do. It sends events for at most 50 seconds. Runs that overlap do
+   * nothing twice. If a part fails, the others go on, and then it rejects with an `AggregateError` of the parts' {@link TenantsError}s.
+   */
+  scheduled(database: Database, options?: { now?: number }): Promise<ScheduledReport>;
   /**
    * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`,
    * `unavailable` (the database is busy; try again) or `task_failed` (the database failed, or the platform has no randomness).
@@ -138,6 +149,22 @@ export interface DeliveryReport {
   disabled: number;
   /** Whether the run ended at its bounds: call it again. */
   isCut: boolean;
+}
+
+/** What came of a look-up of hostnames' records. */
+export interface HostnamesReport {
+  /** The number of records that were looked up. */
+  lookedUp: number;
+  /** The tenants whose records could not be looked up, and why. */
+  failed: { tenant: string; reason: string }[];
+}
+
+/** What came of a scheduled run. */
+export interface ScheduledReport {
+  statistics: StatisticsReport;
+  /** The sums of all runs of the deliveries; `enabled` and `isCut` are the last one's. */
+  webhooks: DeliveryReport;
+  hostnames: HostnamesReport;
 }
 
 /** A new API key. */

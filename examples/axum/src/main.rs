@@ -4,9 +4,10 @@
 //! With `CHEVERETO_TENANTS_DB_ISOLATION_MODE=database` each site has a file of its own, in the folder `DATABASE.sites`.
 //! The configuration comes from the environment. The first start creates an API key and prints it. Ctrl-C stops the server.
 //!
-//! [`Server::ask`] hands a request to the core and drives it to its response. `crates/sqlite` is the host that it is driven on: a SQLite
-//! database, the system's clock and its randomness. That host cannot wait, since requests share a connection: what a tenant's cell must carry out
-//! (docs/API.md §15) is answered 202 at once, with the job.
+//! [`Server::ask`] hands a request to the core and drives it to its response. [`Turns`] is the host that it is driven on: SQLite by `crates/sqlite`, the
+//! system's clock and its randomness, and the network by `outbound.rs`. [`Server::scheduled`] is what the Worker's cron trigger does, each minute.
+
+mod outbound;
 
 use std::env;
 use std::error::Error;
@@ -14,6 +15,8 @@ use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body as HttpBody, Bytes, to_bytes};
@@ -26,14 +29,21 @@ use http_body_util::channel::{Channel, Sender};
 use rusqlite::Connection;
 use tenants_core::BODY_LIMIT_BYTES;
 use tenants_core::config::Config;
+use tenants_core::log::{DeliveryEntry, LogEntry, TaskEntry};
 use tenants_core::machine::{Step, drive};
+use tenants_core::sql::{Batch, Rows};
+use tenants_core::task::deliver::Delivery;
 use tenants_core::task::keys::{KeyCreation, KeyName};
-use tenants_core::{Answer, Api, Body, Headers, Request, Response, config, log};
+use tenants_core::{
+    Answer, Api, Body, Failure, FetchFailure, FetchRequest, FetchedAnswer, Headers, Host, Random,
+    Request, Response, config, log,
+};
 use tenants_sqlite::{Sites, SystemHost, SystemRandom, unix_seconds};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::ctrl_c;
 use tokio::task::spawn_blocking;
+use tokio::time::interval;
 
 /// Shared by all requests.
 struct Server {
@@ -77,6 +87,16 @@ fn warn_of_unknown_variables() {
 async fn serve(host: Arc<Server>, port: u16) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}", listener.local_addr()?);
+    let scheduled = Arc::clone(&host);
+    tokio::spawn(async move {
+        let mut minutes = interval(Duration::from_secs(60));
+        loop {
+            minutes.tick().await;
+            let host = Arc::clone(&scheduled);
+            // A run that panics has printed why, and the next one comes in a minute.
+            let _ = spawn_blocking(move || host.scheduled()).await;
+        }
+    });
     let app = Router::new().fallback(answer).with_state(host);
     axum::serve(
         listener,
@@ -110,6 +130,8 @@ async fn answer(
             ..
         }) => {
             eprintln!("{}", log.line(0));
+            // The event of a write goes out at once, and the response does not wait for it.
+            spawn_blocking(move || host.deliver_after(&log));
             to_http(&response, HttpBody::from(response.body.to_string()))
         }
         // A long list goes out in parts: each is read once the client has taken the one before.
@@ -146,9 +168,55 @@ impl Server {
             },
         };
         let step = self.api.begin(&request, unix_seconds(), &mut SystemRandom);
-        let mut connection = self.connection();
-        let host = &mut SystemHost::new(&mut connection).with_sites(&self.sites);
+        let host = &mut Turns(self, SystemRandom);
         drive(step, host).settled(host)
+    }
+
+    /// Carries out what is past its time, counts statistics, sends the events that webhooks wait for, and looks up the records of hostnames.
+    fn scheduled(&self) {
+        let host = &mut Turns(self, SystemRandom);
+        let began = Instant::now();
+        let stats = self.api.begin_stats(unix_seconds());
+        let stats = stats.and_then(|task| drive(Step::Run(task), host));
+        let entry = TaskEntry::of_stats(stats);
+        if self.api.logs(entry.level()) {
+            eprintln!("{}", entry.line(milliseconds_since(began)));
+        }
+        match self.api.begin_delivery(unix_seconds(), &mut SystemRandom) {
+            Ok(delivery) => self.deliver(delivery),
+            Err(error) => self.note(&DeliveryEntry::new(Err(error)), Instant::now()),
+        }
+        let began = Instant::now();
+        let proofs = self.api.begin_proofs(unix_seconds());
+        let proofs = proofs.and_then(|task| drive(Step::Run(task), host));
+        if let Some(entry) = TaskEntry::of_proofs(proofs)
+            && self.api.logs(entry.level())
+        {
+            eprintln!("{}", entry.line(milliseconds_since(began)));
+        }
+    }
+
+    /// Sends the events that webhooks wait for, if this request was a write.
+    fn deliver_after(&self, entry: &LogEntry) {
+        let random = &mut SystemRandom;
+        if let Some(delivery) = self.api.delivery_after(entry, unix_seconds(), random) {
+            self.deliver(delivery);
+        }
+    }
+
+    fn deliver(&self, delivery: Delivery) {
+        let began = Instant::now();
+        let outcome = drive(Step::Run(delivery), &mut Turns(self, SystemRandom));
+        if let Ok(report) = &outcome {
+            self.api.delivered(report, unix_seconds());
+        }
+        self.note(&DeliveryEntry::new(outcome), began);
+    }
+
+    fn note(&self, entry: &DeliveryEntry, began: Instant) {
+        if !entry.is_silent() && self.api.logs(entry.level()) {
+            eprintln!("{}", entry.line(milliseconds_since(began)));
+        }
     }
 
     /// Sends a body of several parts. If one fails, the response breaks off, so that nobody takes it for a whole list.
@@ -206,6 +274,39 @@ impl Server {
         println!("API key: {}", created.key.text());
         Ok(())
     }
+}
+
+/// The host of one request or task. The connection is its own during a batch only, so that others take their turns while it waits.
+struct Turns<'a>(&'a Server, SystemRandom);
+
+impl Host for Turns<'_> {
+    fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
+        let Self(server, _) = self;
+        SystemHost::new(&mut server.connection())
+            .with_sites(&server.sites)
+            .run(batch)
+    }
+
+    fn wait(&mut self, milliseconds: u32) -> bool {
+        thread::sleep(Duration::from_millis(milliseconds.into()));
+        true
+    }
+
+    fn fetch(&mut self, request: &FetchRequest) -> Option<Result<FetchedAnswer, FetchFailure>> {
+        Some(outbound::send(request))
+    }
+
+    fn unix_seconds(&mut self) -> i64 {
+        unix_seconds()
+    }
+
+    fn random(&mut self) -> &mut dyn Random {
+        &mut self.1
+    }
+}
+
+fn milliseconds_since(began: Instant) -> i64 {
+    i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether a body was longer than the limit. Any other error means that it broke off.
