@@ -386,8 +386,10 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         cron_seconds: row.get(2)?,
         env: row.get(3)?,
         value: row.get(4)?,
-        // SQLite made the array, or we did.
-        hostnames: serde_json::from_str(&hostnames).unwrap_or_default(),
+        // SQLite made the array, or we did. Anything else is an error, since without its hostnames a site would have no route.
+        hostnames: serde_json::from_str(&hostnames).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, error.into())
+        })?,
     })
 }
 

@@ -287,8 +287,12 @@ pub fn rotate(
 pub fn test(args: &ChoiceArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let path = format!("{}/test", args.path());
     let answer = session.client(world)?.call(Request::Post(b""), &path)?;
+    let tried: serde_json::Value =
+        serde_json::from_str(&answer.body).map_err(|_| Error::Strange {
+            detail: "the answer is not a JSON object".into(),
+            request_id: String::new(),
+        })?;
     session.show(&answer.body, world)?;
-    let tried: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if tried["outcome"] == "accepted" {
         Ok(())
     } else {
