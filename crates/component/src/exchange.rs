@@ -1,12 +1,13 @@
-//! The world `exchange`: a request in steps. The host runs the batches, and passes in the time and the randomness.
+//! The world `exchange`: a request in steps. The host runs the batches and sends the service's own requests, and passes in the time and the
+//! randomness.
 
 use tenants_core::config::VARIABLES;
-use tenants_core::machine::{Context, Effect, Machine, Outcome as CoreOutcome, Step};
+use tenants_core::machine::{Context, Effect, Machine, Outcome, Step};
 use tenants_core::task::any::Task;
 use tenants_core::{Api, Exchange, Rest};
 
 use crate::types::{
-    self, Answer, GivenRandom, Outcome, Request, TaskError, Variable, VariableError, task_result,
+    self, Answer, BatchOutcome, GivenRandom, Request, TaskError, Variable, VariableError,
 };
 use bindings::exports::tenants::api::exchanges as wit;
 
@@ -25,11 +26,34 @@ mod bindings {
 
 struct World;
 
-/// A machine that waits for its batch, and the host's time and randomness for it.
+/// A machine that waits for the host's work, and the host's time and randomness for it.
 struct Waiting<M> {
     machine: M,
+    given: Given,
+}
+
+/// What the host gave at the beginning, and the time since then as far as it says it.
+struct Given {
     now: i64,
+    sent_ms: u32,
     random: GivenRandom,
+}
+
+impl Given {
+    fn new(now: i64, random: Vec<u8>) -> Self {
+        Self {
+            now,
+            sent_ms: 0,
+            random: GivenRandom::new(random),
+        }
+    }
+
+    fn context(&mut self) -> Context<'_> {
+        Context {
+            unix_seconds: self.now.saturating_add(i64::from(self.sent_ms / 1000)),
+            random: &mut self.random,
+        }
+    }
 }
 
 impl wit::Guest for World {
@@ -49,9 +73,9 @@ impl wit::GuestApi for Api {
     }
 
     fn begin(&self, request: Request, now: i64, random: Vec<u8>) -> wit::Step {
-        let mut random = GivenRandom::new(random);
-        let step = request.with(|request| self.begin(request, now, &mut random));
-        answered(step, now, random)
+        let mut given = Given::new(now, random);
+        let step = request.with(|request| self.begin(request, now, &mut given.random));
+        answered(step, given)
     }
 
     fn sign(&self, body: Vec<u8>) -> Result<String, wit::SignError> {
@@ -67,16 +91,20 @@ impl wit::GuestApi for Api {
         now: i64,
         random: Vec<u8>,
     ) -> Result<wit::TaskStep, TaskError> {
-        let mut random = GivenRandom::new(random);
-        let task = self.begin_task(task.try_into()?, now, &mut random)?;
-        reported(Step::Run(task), now, random)
+        let mut given = Given::new(now, random);
+        let task = self.begin_task(task.try_into()?, now, &mut given.random)?;
+        reported(Step::Run(task), given)
     }
 }
 
 impl wit::GuestExchange for Waiting<Exchange> {
-    fn resume(exchange: wit::Exchange, outcome: Outcome) -> wit::Step {
-        let (step, now, random) = exchange.into_inner::<Self>().resumed(outcome);
-        answered(step, now, random)
+    fn may_connect_to(&self, address: String) -> bool {
+        self.allows(&address)
+    }
+
+    fn resume(exchange: wit::Exchange, outcome: wit::Outcome) -> wit::Step {
+        let (step, given) = exchange.into_inner::<Self>().resumed(outcome);
+        answered(step, given)
     }
 }
 
@@ -85,9 +113,9 @@ impl wit::GuestRest for Rest {
         types::batch(self.batch())
     }
 
-    fn resume(rest: wit::Rest, outcome: Outcome) -> Result<wit::Part, Answer> {
+    fn resume(rest: wit::Rest, outcome: BatchOutcome) -> Result<wit::Part, Answer> {
         let rest: Rest = rest.into_inner();
-        match rest.part(types::rows_of(outcome)) {
+        match rest.part(types::rows(outcome)) {
             Ok(part) => Ok(wit::Part {
                 text: part.text,
                 rest: part.rest.map(wit::Rest::new),
@@ -98,51 +126,65 @@ impl wit::GuestRest for Rest {
 }
 
 impl wit::GuestRunningTask for Waiting<Task> {
-    fn resume(task: wit::RunningTask, outcome: Outcome) -> Result<wit::TaskStep, TaskError> {
-        let (step, now, random) = task.into_inner::<Self>().resumed(outcome);
-        reported(step, now, random)
+    fn may_connect_to(&self, address: String) -> bool {
+        self.allows(&address)
+    }
+
+    fn resume(task: wit::RunningTask, outcome: wit::Outcome) -> Result<wit::TaskStep, TaskError> {
+        let (step, given) = task.into_inner::<Self>().resumed(outcome);
+        reported(step, given)
     }
 }
 
 impl<M: Machine> Waiting<M> {
-    fn resumed(self, outcome: Outcome) -> (Step<M>, i64, GivenRandom) {
-        let Self {
-            machine,
-            now,
-            mut random,
-        } = self;
-        let step = {
-            let context = &mut Context {
-                unix_seconds: now,
-                random: &mut random,
-            };
-            machine.resume(types::rows(outcome), context)
-        };
-        (batches_only(step, now, &mut random), now, random)
+    /// Whether the request that is awaited may connect to an address.
+    fn allows(&self, address: &str) -> bool {
+        match (self.machine.effect(), address.parse()) {
+            (Effect::Fetch(request), Ok(address)) => request.url.may_connect_to(address),
+            _ => false,
+        }
+    }
+
+    fn resumed(self, outcome: wit::Outcome) -> (Step<M>, Given) {
+        let Self { machine, mut given } = self;
+        if let wit::Outcome::Answered(wit::OutboundAnswer { milliseconds, .. })
+        | wit::Outcome::Failed(wit::OutboundFailure { milliseconds, .. }) = outcome
+        {
+            given.sent_ms = given.sent_ms.saturating_add(milliseconds);
+        }
+        let step = machine.resume(outcome.into(), &mut given.context());
+        (without_waits(step, &mut given), given)
     }
 }
 
-/// A host of this world runs batches. It cannot wait, so a request that would is answered at once, and it has no network.
-fn batches_only<M: Machine>(mut step: Step<M>, now: i64, random: &mut GivenRandom) -> Step<M> {
+impl From<wit::Outcome> for Outcome {
+    fn from(outcome: wit::Outcome) -> Self {
+        match outcome {
+            wit::Outcome::Batch(outcome) => Self::Batch(types::rows(outcome)),
+            wit::Outcome::Answered(answer) => Self::Fetched(Ok(answer.into())),
+            wit::Outcome::Failed(failure) => Self::Fetched(Err(failure.into())),
+            wit::Outcome::CannotSend => Self::CannotFetch,
+        }
+    }
+}
+
+/// A host of this world cannot wait, so a request that would is answered at once.
+fn without_waits<M: Machine>(mut step: Step<M>, given: &mut Given) -> Step<M> {
     loop {
         let machine = match step {
             Step::Run(machine) => machine,
             done @ Step::Done(_) => return done,
         };
-        let outcome = match machine.effect() {
-            Effect::Batch(_) => return Step::Run(machine),
-            Effect::Wait(_) => CoreOutcome::CannotWait,
-            Effect::Fetch(_) => CoreOutcome::CannotFetch,
-        };
-        let context = &mut Context {
-            unix_seconds: now,
-            random,
-        };
-        step = machine.resume(outcome, context);
+        match machine.effect() {
+            Effect::Batch(_) | Effect::Fetch(_) => return Step::Run(machine),
+            Effect::Wait(_) => {
+                step = machine.resume(Outcome::CannotWait, &mut given.context());
+            }
+        }
     }
 }
 
-fn answered(step: Step<Exchange>, now: i64, random: GivenRandom) -> wit::Step {
+fn answered(step: Step<Exchange>, given: Given) -> wit::Step {
     match step {
         Step::Done(mut answer) => match answer.rest.take() {
             None => wit::Step::Send(answer.into()),
@@ -152,41 +194,33 @@ fn answered(step: Step<Exchange>, now: i64, random: GivenRandom) -> wit::Step {
             }),
         },
         Step::Run(machine) => wit::Step::Run(wit::Pending {
-            batch: batch_of(&machine),
-            site: site_of(&machine),
-            exchange: wit::Exchange::new(Waiting {
-                machine,
-                now,
-                random,
-            }),
+            work: work_of(&machine),
+            exchange: wit::Exchange::new(Waiting { machine, given }),
         }),
     }
 }
 
-fn reported(step: Step<Task>, now: i64, random: GivenRandom) -> Result<wit::TaskStep, TaskError> {
+fn reported(step: Step<Task>, given: Given) -> Result<wit::TaskStep, TaskError> {
     Ok(match step {
-        Step::Done(report) => wit::TaskStep::Done(task_result(report?)?),
+        Step::Done(report) => wit::TaskStep::Done(report?.into()),
         Step::Run(machine) => wit::TaskStep::Run(wit::PendingTask {
-            batch: batch_of(&machine),
-            site: site_of(&machine),
-            task: wit::RunningTask::new(Waiting {
-                machine,
-                now,
-                random,
-            }),
+            work: work_of(&machine),
+            task: wit::RunningTask::new(Waiting { machine, given }),
         }),
     })
 }
 
-fn batch_of(machine: &impl Machine) -> Vec<types::Statement> {
-    // Another effect never comes here: see `batches_only`.
-    machine
-        .effect()
-        .batch()
-        .map(types::batch)
-        .unwrap_or_default()
-}
-
-fn site_of(machine: &impl Machine) -> Option<String> {
-    machine.effect().batch().and_then(types::site)
+fn work_of(machine: &impl Machine) -> wit::Work {
+    match machine.effect() {
+        Effect::Batch(batch) => wit::Work::Batch(wit::PlacedBatch {
+            batch: types::batch(batch),
+            site: types::site(batch),
+        }),
+        Effect::Fetch(request) => wit::Work::Request(request.into()),
+        // It never comes here: see `without_waits`.
+        Effect::Wait(_) => wit::Work::Batch(wit::PlacedBatch {
+            batch: Vec::new(),
+            site: None,
+        }),
+    }
 }

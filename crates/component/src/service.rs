@@ -1,16 +1,18 @@
-//! The world `service`: a request in, an answer out. The database, the clock and the randomness are the host's functions.
+//! The world `service`: a request in, an answer out. The database, the network, the clock and the randomness are the host's
+//! functions.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 
 use tenants_core::machine::{Step, drive};
 use tenants_core::sql::{Batch, Rows};
-use tenants_core::{Api, Failure, Host, Random, RandomUnavailable};
+use tenants_core::{
+    Api, Failure, FetchFailure, FetchRequest, FetchedAnswer, Host, Random, RandomUnavailable,
+};
 use zeroize::Zeroizing;
 
-use crate::types::{
-    self, Answer, Request, Task, TaskError, TaskResult, Variable, VariableError, task_result,
-};
-use bindings::tenants::api::{clock, database, randomness};
+use crate::types::{self, Answer, Request, Task, TaskError, TaskResult, Variable, VariableError};
+use bindings::tenants::api::{clock, database, network, randomness};
 
 #[expect(unsafe_code, clippy::too_many_arguments, reason = "generated")]
 mod bindings {
@@ -58,7 +60,7 @@ impl bindings::Guest for World {
 
 fn done(api: &Api, task: Task) -> Result<TaskResult, TaskError> {
     let task = api.begin_task(task.try_into()?, clock::now(), &mut Imported)?;
-    task_result(drive(Step::Run(task), &mut Imports(Imported))?)
+    Ok(drive(Step::Run(task), &mut Imports(Imported))?.into())
 }
 
 fn under(
@@ -86,7 +88,40 @@ struct Imports(Imported);
 impl Host for Imports {
     fn run(&mut self, batch: &Batch) -> Result<Vec<Rows>, Failure> {
         let site = types::site(batch);
-        types::rows_of(database::run(&types::batch(batch), site.as_deref()))
+        types::rows(database::run(&types::batch(batch), site.as_deref()))
+    }
+
+    fn fetch(&mut self, request: &FetchRequest) -> Option<Result<FetchedAnswer, FetchFailure>> {
+        let host = request.url.host();
+        let (found, spent_ms) = if host.parse::<IpAddr>().is_ok() {
+            (vec![host.to_owned()], 0)
+        } else {
+            match network::resolve(host, request.timeout_ms)? {
+                Ok(resolved) => (resolved.addresses, resolved.milliseconds),
+                Err(failure) => return Some(Err(failure.into())),
+            }
+        };
+        let address = match judged(request, &found) {
+            Ok(address) => address,
+            Err(reason) => return Some(Err(FetchFailure::new(reason, spent_ms))),
+        };
+        let mut request = types::OutboundRequest::from(request);
+        request.timeout_ms = request.timeout_ms.saturating_sub(spent_ms);
+        if request.timeout_ms == 0 {
+            let reason = "no time is left after the name was resolved";
+            return Some(Err(FetchFailure::new(reason, spent_ms)));
+        }
+        // The time of both calls counts.
+        Some(match network::send(&request, address)? {
+            Ok(mut answer) => {
+                answer.milliseconds = answer.milliseconds.saturating_add(spent_ms);
+                Ok(answer.into())
+            }
+            Err(mut failure) => {
+                failure.milliseconds = failure.milliseconds.saturating_add(spent_ms);
+                Err(failure.into())
+            }
+        })
     }
 
     fn unix_seconds(&mut self) -> i64 {
@@ -95,6 +130,26 @@ impl Host for Imports {
 
     fn random(&mut self) -> &mut dyn Random {
         &mut self.0
+    }
+}
+
+/// The address to connect to: the first of those that a name has, if a request may connect to all of them.
+///
+/// # Errors
+/// A sentence with the address that may not be called, or that there is none.
+fn judged<'a>(request: &FetchRequest, found: &'a [String]) -> Result<&'a str, String> {
+    let allows = |address: &String| {
+        let address = address.parse();
+        address.is_ok_and(|address| request.url.may_connect_to(address))
+    };
+    let refused = found.iter().find(|address| !allows(address));
+    match (refused, found.first()) {
+        (None, Some(first)) => Ok(first),
+        (refused, _) => Err(format!(
+            "{} resolves to {}, which may not be called",
+            request.url.host(),
+            refused.map_or("nothing", |address| address)
+        )),
     }
 }
 

@@ -9,15 +9,17 @@ use tenants_core::task::keys::{KeyChoice, KeyName};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::scope::Scopes;
 use tenants_core::{
-    Answer as CoreAnswer, Api, BODY_LIMIT_BYTES, Body as CoreBody, Failure, Headers,
-    Outcome as CoreOutcome, Random, RandomUnavailable, Request as CoreRequest, config, task,
+    Answer as CoreAnswer, Api, BODY_LIMIT_BYTES, Body as CoreBody, Failure, FetchFailure,
+    FetchRequest, FetchedAnswer, Headers, Random, RandomUnavailable, Request as CoreRequest,
+    config, task,
 };
 use zeroize::Zeroizing;
 
 pub(crate) use bindings::tenants::api::types::{
-    Answer, ApiKey, ApiKeyRow, BatchError, Body, Header, InvalidVariable, Level, LogEntry, Request,
-    Response, Statement, StatisticsReport, Task, TaskError, TaskResult, UncountedTenant, Value,
-    Variable, VariableError,
+    Answer, ApiKey, ApiKeyRow, BatchError, Body, DeliveryReport, FailedLookUp, Header,
+    InvalidVariable, Level, LogEntry, OutboundAnswer, OutboundFailure, OutboundRequest,
+    ProofsReport, Request, Response, Statement, StatisticsReport, Task, TaskError, TaskResult,
+    UncountedTenant, Value, Variable, VariableError,
 };
 
 #[allow(
@@ -35,7 +37,7 @@ pub(crate) mod bindings {
 }
 
 /// The outcome of a batch, from the host.
-pub(crate) type Outcome = Result<Vec<Vec<Vec<Value>>>, BatchError>;
+pub(crate) type BatchOutcome = Result<Vec<Vec<Vec<Value>>>, BatchError>;
 
 // `wit/types.wit` has this number, too.
 const _: () = assert!(BODY_LIMIT_BYTES == 65_536);
@@ -172,11 +174,7 @@ impl From<&sql::Value> for Value {
 }
 
 /// The outcome of a batch, for the core.
-pub(crate) fn rows(outcome: Outcome) -> CoreOutcome {
-    CoreOutcome::Batch(rows_of(outcome))
-}
-
-pub(crate) fn rows_of(outcome: Outcome) -> Result<Vec<Rows>, Failure> {
+pub(crate) fn rows(outcome: BatchOutcome) -> Result<Vec<Rows>, Failure> {
     let results = outcome.map_err(|error| match error {
         BatchError::Failed(reason) => Failure::new(reason),
         BatchError::Unavailable(reason) => Failure::unavailable(reason),
@@ -186,6 +184,39 @@ pub(crate) fn rows_of(outcome: Outcome) -> Result<Vec<Rows>, Failure> {
         .into_iter()
         .map(|rows| rows.into_iter().map(row).collect());
     Ok(results.collect())
+}
+
+impl From<&FetchRequest> for OutboundRequest {
+    fn from(request: &FetchRequest) -> Self {
+        let headers = request.headers.iter().map(|(name, value)| Header {
+            name: (*name).into(),
+            value: value.clone(),
+        });
+        Self {
+            method: request.method.into(),
+            url: request.url.as_str().into(),
+            headers: headers.collect(),
+            body: request.body.clone(),
+            limit_bytes: request.limit_bytes,
+            timeout_ms: request.timeout_ms,
+        }
+    }
+}
+
+impl From<OutboundAnswer> for FetchedAnswer {
+    fn from(answer: OutboundAnswer) -> Self {
+        Self {
+            status: answer.status,
+            body: answer.body,
+            milliseconds: answer.milliseconds,
+        }
+    }
+}
+
+impl From<OutboundFailure> for FetchFailure {
+    fn from(failure: OutboundFailure) -> Self {
+        Self::new(failure.reason, failure.milliseconds)
+    }
 }
 
 impl From<Value> for sql::Value {
@@ -230,6 +261,8 @@ impl TryFrom<Task> for Order {
                 })
             }
             Task::CountStatistics => Self::CountStats,
+            Task::DeliverWebhooks => Self::Deliver,
+            Task::LookUpProofs => Self::LookUpProofs,
             Task::PrepareDatabase => Self::Prepare,
         })
     }
@@ -245,51 +278,62 @@ impl From<task::TaskError> for TaskError {
     }
 }
 
-/// The result of a task, for the host.
-///
-/// # Errors
-/// If it is that of a task that no order of the interface begins.
-pub(crate) fn task_result(report: Report) -> Result<TaskResult, TaskError> {
-    Ok(match report {
-        Report::KeyCreation(created) => TaskResult::Created(ApiKey {
-            id: created.id,
-            text: created.key.text().into(),
-            signing_secret: created.signing_secret.map(|secret| secret.text().into()),
-        }),
-        Report::KeyList(rows) => {
-            let rows = rows.into_iter().map(|row| ApiKeyRow {
-                id: row.id,
-                name: row.name,
-                scopes: row.scopes,
-                bound: row.bound,
-                created_at: row.created_at,
-                expires_at: row.expires_at,
-                last_used_at: row.last_used_at,
-                deleted_at: row.deleted_at,
-            });
-            TaskResult::Listed(rows.collect())
-        }
-        Report::KeyDeletion(ids) => TaskResult::Deleted(ids),
-        Report::Preparation(names) => {
-            TaskResult::Prepared(names.into_iter().map(Into::into).collect())
-        }
-        Report::Stats(report) => TaskResult::Counted(StatisticsReport {
-            counted: report.counted,
-            gone: report.gone,
-            failed: report
-                .failed
-                .into_iter()
-                .map(|failed| UncountedTenant {
+impl From<Report> for TaskResult {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::KeyCreation(created) => Self::Created(ApiKey {
+                id: created.id,
+                text: created.key.text().into(),
+                signing_secret: created.signing_secret.map(|secret| secret.text().into()),
+            }),
+            Report::KeyList(rows) => {
+                let rows = rows.into_iter().map(|row| ApiKeyRow {
+                    id: row.id,
+                    name: row.name,
+                    scopes: row.scopes,
+                    bound: row.bound,
+                    created_at: row.created_at,
+                    expires_at: row.expires_at,
+                    last_used_at: row.last_used_at,
+                    deleted_at: row.deleted_at,
+                });
+                Self::Listed(rows.collect())
+            }
+            Report::KeyDeletion(ids) => Self::Deleted(ids),
+            Report::Preparation(names) => {
+                Self::Prepared(names.into_iter().map(Into::into).collect())
+            }
+            Report::Stats(report) => {
+                let failed = report.failed.into_iter().map(|failed| UncountedTenant {
                     tenant: failed.tenant,
                     reason: failed.reason,
+                });
+                Self::Counted(StatisticsReport {
+                    counted: report.counted,
+                    gone: report.gone,
+                    failed: failed.collect(),
                 })
-                .collect(),
-        }),
-        Report::Delivery(_) | Report::Proofs(_) => {
-            let why = "the component cannot send requests of its own";
-            return Err(TaskError::Failed(why.into()));
+            }
+            Report::Delivery(report) => Self::Delivered(DeliveryReport {
+                enabled: report.enabled,
+                accepted: report.accepted,
+                refused: report.refused,
+                given_up: report.given_up,
+                disabled: report.disabled,
+                cut: report.is_cut,
+            }),
+            Report::Proofs(report) => {
+                let failed = report.failed.into_iter().map(|failed| FailedLookUp {
+                    tenant: failed.tenant,
+                    reason: failed.reason,
+                });
+                Self::LookedUp(ProofsReport {
+                    counted: report.counted,
+                    failed: failed.collect(),
+                })
+            }
         }
-    })
+    }
 }
 
 /// Random bytes from the host. Each byte is used once.

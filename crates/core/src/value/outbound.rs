@@ -95,6 +95,18 @@ impl OutboundUrl {
         &self.text
     }
 
+    /// The name in the URL, or the IP address in it, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let (_, rest) = self.text.split_once("://").unwrap_or_default();
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let (host, end) = match authority.strip_prefix('[') {
+            Some(address) => (address, ']'),
+            None => (authority, ':'),
+        };
+        host.split(end).next().unwrap_or_default()
+    }
+
     /// Whether the URL names the developer's own machine. Otherwise it is `https` to a public name or address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -183,6 +195,21 @@ mod tests {
             let parsed = OutboundUrl::parse(url, false);
             assert_eq!(parsed.as_ref().map(OutboundUrl::as_str), Ok(url));
             assert!(!parsed.unwrap().is_loopback(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_tells_its_host() {
+        for (url, host) in [
+            ("https://hooks.example.com/a:b@c?d:e", "hooks.example.com"),
+            ("https://HOOKS.example.com:8443", "HOOKS.example.com"),
+            ("https://hooks.example.com?a=//b", "hooks.example.com"),
+            ("https://93.184.216.34:443/", "93.184.216.34"),
+            ("https://[2606:2800::1]:443/x", "2606:2800::1"),
+            ("http://[::1]", "::1"),
+            ("http://localhost:8080/x", "localhost"),
+        ] {
+            assert_eq!(OutboundUrl::parse(url, true).unwrap().host(), host);
         }
     }
 
