@@ -1,16 +1,19 @@
 """Serves the Tenants API over HTTP with Python's own server, wasmtime and sqlite3. For experiments: one request at a time, on loopback.
 
-Reads the configuration from the environment. On the first start, creates an API key and prints it.
+Reads the configuration from the environment. On the first start, creates an API key and prints it. Each minute it does the regular work: it counts
+statistics, sends the events of webhooks, and looks up the records of hostnames.
 """
 
 import argparse
 import os
 import signal
 import sys
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from tenants import BODY_LIMIT_BYTES, INCOMPLETE, TOO_LARGE, Exchange, load, open_database
+from tenants import BODY_LIMIT_BYTES, INCOMPLETE, TOO_LARGE, Databases, Exchange, load, open_database
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,24 +63,40 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def work_regularly(seconds: float, new_api):
+    """Does the regular work again and again. A task that fails does not stop the others, nor a later run."""
+    while True:
+        for name in ("count_statistics", "deliver_webhooks", "look_up_proofs"):
+            try:
+                # An API of its own, since a trap would end it, and since that of the requests belongs to another thread.
+                getattr(new_api(), name)()
+            except Exception as error:
+                print(f"{name}: {error}", file=sys.stderr)
+        time.sleep(seconds)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--port", type=int, default=8787, help="0 chooses a free port (default: 8787)")
     arguments.add_argument("--database", default="tenants.sqlite.local", help="a file, or :memory: (default: %(default)s)")
+    arguments.add_argument("--every", type=float, default=60, help="the seconds between two runs of the regular work (default: 60)")
     arguments.add_argument("--component", default=str(ROOT / "target/component/exchange.wasm"))
     options = arguments.parse_args()
 
-    db = open_database(options.database)
     prefixes = ("CHEVERETO_", "TENANTS_")
     variables = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
     # With CHEVERETO_TENANTS_DB_ISOLATION_MODE=database, each site has a file of its own.
     sites = None if options.database == ":memory:" else f"{options.database}.sites"
-    Handler.api = Exchange(load(options.component), variables, db, sites)
+    databases = Databases(open_database(options.database), sites)
+    loaded = load(options.component)
+    Handler.api = Exchange(loaded, variables, databases)
     Handler.api.prepare_database()
     server = HTTPServer(("127.0.0.1", options.port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if not Handler.api.list_api_keys():
         print("API key:", Handler.api.create_api_key("first"))
+    # A daemon thread ends with the program. An event that was under way is then sent once more.
+    threading.Thread(target=work_regularly, args=(options.every, lambda: Exchange(loaded, variables, databases)), daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 

@@ -1,15 +1,22 @@
 """The Tenants API in a Python program: the component runs in wasmtime, the database in sqlite3.
 
-You can use either world of the component: with `Exchange` this program runs the batches that the component returns, with `Service` the
-component calls back to have them run. A host's own work is `run_batch`; the rest translates types. wasmtime's Python has no classes for
+You can use either world of the component: with `Exchange` this program runs the batches and sends the requests that the component returns, with
+`Service` the component calls back to have them run and sent. A host's own work is `run_batch` and `Network`; the rest translates types. wasmtime's Python has no classes for
 a component's records: `Record` is a plain object whose attributes have the names in the WIT, including hyphens.
 """
 
+import contextlib
+import http.client
 import os
+import queue
+import socket
 import sqlite3
+import ssl
 import sys
+import threading
 import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from wasmtime import Engine, Store
 from wasmtime.component import Component, Linker, Record, Variant
@@ -50,16 +57,18 @@ def open_database(path: str) -> sqlite3.Connection:
 
 
 class Databases:
-    """The registry, and, if there is a folder for them, a file for each tenant's site."""
+    """The registry, and, if there is a folder for them, a file for each tenant's site. Several threads may share them: each needs an API of its own."""
 
     def __init__(self, registry: sqlite3.Connection, sites: str | None = None):
         self.registry = registry
         self.sites = sites
+        self.lock = threading.Lock()
 
     def run(self, batch: list[Record], site: str | None = None) -> list | Variant:
         """Runs a batch on the registry, or on the database of this site. An id has no character but [a-z0-9_-]."""
         if site is None:
-            return run_batch(self.registry, batch)
+            with self.lock:
+                return run_batch(self.registry, batch)
         os.makedirs(self.sites, exist_ok=True)
         db = open_database(os.path.join(self.sites, f"site-{site}.db"))
         try:
@@ -93,6 +102,111 @@ def _batch_error(error: sqlite3.Error) -> Variant:
     code = getattr(error, "sqlite_errorcode", None)
     busy = code & 0xFF in (5, 6) if code is not None else "locked" in str(error)
     return Variant("unavailable" if busy else "failed", str(error))
+
+
+class Network:
+    """Sends the service's own requests, such as those of webhooks: to an address that was judged, and without following a redirect."""
+
+    def fetch(self, request: Record, may_connect_to) -> Variant:
+        """Resolves the name in the URL, has all of its addresses judged, and sends the request to the first. Returns the outcome for the component."""
+        name = urlsplit(request.url).hostname
+        found = self.resolve(name, getattr(request, "timeout-ms"))
+        if found.tag == "err":
+            return Variant("failed", found.payload)
+        addresses, spent = found.payload.addresses, found.payload.milliseconds
+        refused = [address for address in addresses if not may_connect_to(address)]
+        if refused or not addresses:
+            reason = f"{name} resolves to {(refused or ['nothing'])[0]}, which may not be called"
+            return Variant("failed", _record(reason=reason, milliseconds=spent))
+        setattr(request, "timeout-ms", max(0, getattr(request, "timeout-ms") - spent))
+        sent = self.send(request, addresses[0])
+        sent.payload.milliseconds += spent
+        return Variant("answered" if sent.tag == "ok" else "failed", sent.payload)
+
+    def resolve(self, name: str, timeout_ms: int) -> Variant:
+        """Returns all addresses of a name, as a `result` of the component. The address of an IP address is itself."""
+        return _timed(lambda: {"addresses": _addresses(name, timeout_ms / 1000)})
+
+    def send(self, request: Record, address: str) -> Variant:
+        """Sends a request to an address. Returns its answer, as a `result` of the component."""
+        return _timed(lambda: _answer_from(request, address))
+
+
+def _timed(call) -> Variant:
+    began = time.monotonic()
+    try:
+        tag, fields = "ok", call()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        tag, fields = "err", {"reason": str(error) or type(error).__name__}
+    return Variant(tag, _record(milliseconds=int((time.monotonic() - began) * 1000), **fields))
+
+
+def _addresses(name: str, seconds: float) -> list[str]:
+    # getaddrinfo has no time limit, so it runs in a thread that nobody waits for any longer.
+    found = queue.Queue()
+
+    def look_up():
+        try:
+            found.put(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+        except (OSError, ValueError) as error:
+            found.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        entries = found.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("the name was not resolved in time") from None
+    if isinstance(entries, Exception):
+        raise entries
+    return list(dict.fromkeys(address[0] for *_, address in entries))
+
+
+def _answer_from(request: Record, address: str) -> dict:
+    url = urlsplit(request.url)
+    is_secure = url.scheme == "https"
+    limit = getattr(request, "limit-bytes")
+    deadline = time.monotonic() + getattr(request, "timeout-ms") / 1000
+
+    def seconds_left() -> float:
+        # A limit of 0 would mean that nothing waits.
+        return max(0.001, deadline - time.monotonic())
+
+    connection = socket.create_connection((address, url.port or (443 if is_secure else 80)), timeout=seconds_left())
+    if is_secure:
+        connection = ssl.create_default_context().wrap_socket(connection, server_hostname=url.hostname, do_handshake_on_connect=False)
+    timed_out = threading.Event()
+
+    def end():
+        timed_out.set()
+        with contextlib.suppress(OSError):
+            # Not the method of an SSLSocket, which would forget that there is TLS.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    # The socket's own limit begins anew with every byte that comes. This one is for the whole exchange.
+    timer = threading.Timer(seconds_left(), end)
+    timer.start()
+    try:
+        if is_secure:
+            connection.do_handshake()
+        client = http.client.HTTPConnection(url.netloc)
+        client.sock = connection
+        headers = {header.name: header.value for header in request.headers}
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        client.request(request.method, target, request.body.encode() or None, {"host": url.netloc, **headers})
+        response = client.getresponse()
+        body = response.read(limit)
+        if timed_out.is_set():
+            raise TimeoutError
+        if len(body) < limit and response.length:
+            raise http.client.IncompleteRead(body, response.length)
+        return {"status": response.status, "body": body}
+    except (OSError, http.client.HTTPException):
+        if timed_out.is_set():
+            raise TimeoutError("the answer did not end in time") from None
+        raise
+    finally:
+        timer.cancel()
+        connection.close()
 
 
 def load(path: str) -> tuple[Engine, Component]:
@@ -132,32 +246,47 @@ class Tasks:
         """Counts the statistics of the tenants whose turn it is. Call this regularly."""
         return self.do_task(Variant("count-statistics"))
 
+    def deliver_webhooks(self) -> Record:
+        """Sends the events that webhooks wait for. Call this regularly, best each minute."""
+        return self.do_task(Variant("deliver-webhooks"))
+
+    def look_up_proofs(self) -> Record:
+        """Looks up the records that show the owners of hostnames, those whose turn it is. Call this regularly."""
+        return self.do_task(Variant("look-up-proofs"))
+
 
 class Exchange(Tasks):
-    """The world `exchange`: this program runs the batches, and passes in the time and the random bytes."""
+    """The world `exchange`: this program runs the batches, sends the requests, and passes in the time and the random bytes.
 
-    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection, sites: str | None = None):
+    Use an API from one thread at a time. Without a `network`, it sends nothing: the events of webhooks wait.
+    """
+
+    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection | Databases, sites: str | None = None,
+                 network: Network | None = Network()):
         engine, component = loaded
-        self.databases = Databases(db, sites)
+        self.databases = db if isinstance(db, Databases) else Databases(db, sites)
+        self.network = network
         self.store = Store(engine)
         # This world imports nothing.
         self.instance = Linker(engine).instantiate(self.store, component)
         interface = self.instance.get_export_index(self.store, PACKAGE.format("exchanges"))
         self.functions = {}
         for name in ("variable-names", "[static]api.create", "[method]api.begin", "[method]api.sign", "[method]api.begin-task",
-                     "[static]exchange.resume", "[method]rest.batch", "[static]rest.resume", "[static]running-task.resume"):
+                     "[method]exchange.may-connect-to", "[static]exchange.resume", "[method]rest.batch", "[static]rest.resume",
+                     "[method]running-task.may-connect-to", "[static]running-task.resume"):
             index = self.instance.get_export_index(self.store, name, interface)
             self.functions[name] = self.instance.get_func(self.store, index)
-        self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items()), sites is not None))
+        self.api = _unwrap(self._call("[static]api.create", _pairs(variables.items()), self.databases.sites is not None))
 
     def handle(self, method: str, target: str, headers, body: bytes | Variant, client: str | None, origin: str | None = None) -> Answer:
         """Answers a request. `headers` are pairs. `body` may be `TOO_LARGE` or `INCOMPLETE`. `origin` is the URL's scheme and authority."""
         request = _request(method, target, headers, body, client, origin)
         step = self._call("[method]api.begin", self.api, request, int(time.time()), os.urandom(RANDOM_BYTES))
         while step.tag == "run":
-            rows = self.databases.run(step.payload.batch, step.payload.site)
+            exchange = step.payload.exchange
+            outcome = self._outcome(step.payload.work, lambda address: self._call("[method]exchange.may-connect-to", exchange, address))
             # The call consumes the exchange: wasmtime raises an error if you pass it again.
-            step = self._call("[static]exchange.resume", step.payload.exchange, rows)
+            step = self._call("[static]exchange.resume", exchange, outcome)
         answer = step.payload.answer if step.tag == "open" else step.payload
         # A server that can do so runs these after it has sent the response. Nothing but the time of the key's last use depends on them.
         if answer.afterwards and isinstance(failed := self.databases.run(answer.afterwards), Variant):
@@ -188,8 +317,18 @@ class Exchange(Tasks):
         step = _unwrap(self._call("[method]api.begin-task", self.api, task, int(time.time()), os.urandom(RANDOM_BYTES)))
         # wasmtime returns a step without its tag, because the two cases have different types: a record to run, or a variant when done.
         while isinstance(step, Record):
-            step = _unwrap(self._call("[static]running-task.resume", step.task, self.databases.run(step.batch, step.site)))
+            running = step.task
+            outcome = self._outcome(step.work, lambda address: self._call("[method]running-task.may-connect-to", running, address))
+            step = _unwrap(self._call("[static]running-task.resume", running, outcome))
         return step.payload
+
+    def _outcome(self, work: Variant, may_connect_to) -> Variant:
+        """Does the work that the component waits for."""
+        if work.tag == "batch":
+            return Variant("batch", self.databases.run(work.payload.batch, work.payload.site))
+        if self.network is None:
+            return Variant("cannot-send")
+        return self.network.fetch(work.payload, may_connect_to)
 
     def _call(self, name: str, *arguments):
         function = self.functions[name]
@@ -199,16 +338,22 @@ class Exchange(Tasks):
 
 
 class Service(Tasks):
-    """The world `service`: the component calls this program for the database, the time and random bytes."""
+    """The world `service`: the component calls this program for the database, the network, the time and random bytes. Otherwise it is like `Exchange`."""
 
-    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection, sites: str | None = None):
+    def __init__(self, loaded: tuple[Engine, Component], variables: dict[str, str], db: sqlite3.Connection | Databases, sites: str | None = None,
+                 network: Network | None = Network()):
         engine, component = loaded
-        databases = Databases(db, sites)
+        databases = db if isinstance(db, Databases) else Databases(db, sites)
         self.variables = _pairs(variables.items())
         self.store = Store(engine)
         linker = Linker(engine)
         imports = {
-            "database": {"run": lambda _store, batch, site: databases.run(batch, site), "has-sites": lambda _store: sites is not None},
+            "database": {"run": lambda _store, batch, site: databases.run(batch, site), "has-sites": lambda _store: databases.sites is not None},
+            # Each function returns none if there is no network. The component judges the addresses between the two.
+            "network": {
+                "resolve": lambda _store, name, timeout_ms: network and network.resolve(name, timeout_ms),
+                "send": lambda _store, request, address: network and network.send(request, address),
+            },
             "clock": {"now": lambda _store: int(time.time())},
             "randomness": {"bytes": lambda _store, count: os.urandom(count)},
         }

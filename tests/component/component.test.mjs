@@ -1,14 +1,17 @@
 // Inspects and uses the built components: their imports, their size, and the errors for a host that misuses one.
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import dns from 'node:dns/promises'
 import { readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
+import { checkedSender } from '../../crates/wasm/js/outbound.js'
 import { LIMIT_KIB, componentPath, noticesPath, worlds } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
-import { doTask, emptyDatabase, exchange, freshDatabase, instantiate, nowSeconds, pairs, randomBytes, runBatch } from './jco.mjs'
+import { doTask, doTaskOnline, emptyDatabase, exchange, exchangeOnline, freshDatabase, instantiate, noNetwork, nowSeconds, pairs, ran, randomBytes, runBatch } from './jco.mjs'
+import { receiver } from './receiver.mjs'
 
 const SECRETS = {
   CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys',
@@ -35,11 +38,11 @@ async function importedFunctions(world) {
 test('each world imports only the interfaces it names, and no file, socket or environment', async () => {
   const imports = async (world) => [...(await componentWit(component(world))).matchAll(/^ {2}import ([^;]+);/gm)].map(([, name]) => name)
   assert.deepEqual(await imports('exchange'), ['tenants:api/types@0.3.0'])
-  assert.deepEqual(await imports('service'), ['types', 'database', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.3.0`))
+  assert.deepEqual(await imports('service'), ['types', 'database', 'network', 'clock', 'randomness'].map((name) => `tenants:api/${name}@0.3.0`))
   // The interface `types` has no functions.
   assert.deepEqual(await importedFunctions('exchange'), [])
   assert.deepEqual(await importedFunctions('service'), [
-    'tenants:api/database@0.3.0.run', 'tenants:api/database@0.3.0.has-sites', 'tenants:api/clock@0.3.0.now', 'tenants:api/randomness@0.3.0.bytes',
+    'tenants:api/database@0.3.0.run', 'tenants:api/database@0.3.0.has-sites', 'tenants:api/network@0.3.0.resolve', 'tenants:api/network@0.3.0.send', 'tenants:api/clock@0.3.0.now', 'tenants:api/randomness@0.3.0.bytes',
   ])
 })
 
@@ -77,6 +80,14 @@ async function started(variables = SECRETS) {
   return { exchanges, api, database, key }
 }
 
+/** Instantiates the world `service` on a database. */
+const serviceOn = (database, network = noNetwork) => instantiate('service', {
+  'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
+  'tenants:api/network': network,
+  'tenants:api/clock': { now: nowSeconds },
+  'tenants:api/randomness': { bytes: randomBytes },
+})
+
 const create = (name, expiresAt, scopes, bound = false) => ({ tag: 'create-api-key', val: { name, expiresAt, scopes, bound } })
 const get = (target, headers) => ({ method: 'GET', target, headers: pairs(headers), body: { tag: 'bytes', val: new Uint8Array() } })
 
@@ -101,7 +112,7 @@ test('an exchange cannot be resumed twice', async () => {
   const { exchanges, api, database, key } = await started()
   const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
   assert.equal(step.tag, 'run')
-  const outcome = runBatch(database, step.val.batch)
+  const outcome = ran(database, step.val.work.val.batch)
   assert.equal(exchanges.Exchange.resume(step.val.exchange, outcome).tag, 'send')
   assert.throws(() => exchanges.Exchange.resume(step.val.exchange, outcome), TypeError)
 })
@@ -114,15 +125,11 @@ test('a long list comes in parts in the world exchange, and whole in the world s
   assert.equal(parts, 3)
   assert.equal(JSON.parse(response.body).length, 6000)
 
-  const service = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
-    'tenants:api/clock': { now: nowSeconds },
-    'tenants:api/randomness': { bytes: randomBytes },
-  })
+  const service = await serviceOn(database)
   assert.equal(service.handle(pairs(SECRETS), request).response.body, response.body)
 
   database.exec("UPDATE tenants SET limits = 'x' WHERE id = 't999'")
-  const step = exchanges.Exchange.resume(api.begin(request, nowSeconds(), randomBytes()).val.exchange, runBatch(database, api.begin(request, nowSeconds(), randomBytes()).val.batch))
+  const step = exchanges.Exchange.resume(api.begin(request, nowSeconds(), randomBytes()).val.exchange, ran(database, api.begin(request, nowSeconds(), randomBytes()).val.work.val.batch))
   assert.equal(step.tag, 'open')
   const next = exchanges.Rest.resume(step.val.rest, runBatch(database, step.val.rest.batch()))
   const failed = thrown(() => exchanges.Rest.resume(next.rest, runBatch(database, next.rest.batch())))
@@ -135,11 +142,7 @@ test('neither world waits for a cell: the answer is a 202 at once', async () => 
   const { exchanges, api, database, key } = await started()
   database.exec("INSERT INTO cells (id, is_accepting, created_at, updated_at) VALUES ('eu', 1, '', '')")
   database.exec("INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, cell_id, has_site) VALUES ('far', 'far.example.com', 1, '', '', 'eu', 0)")
-  const service = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
-    'tenants:api/clock': { now: nowSeconds },
-    'tenants:api/randomness': { bytes: randomBytes },
-  })
+  const service = await serviceOn(database)
   const body = new TextEncoder().encode(JSON.stringify({ username: 'admin', email: 'admin@example.com', password: 'correct horse' }))
   const headers = { 'x-api-key': key.text, 'x-signature': api.sign(body), 'content-type': 'application/json', prefer: 'wait=60' }
   const request = { method: 'POST', target: '/_/api/4/tenants/far/install', headers: pairs(headers), body: { tag: 'bytes', val: body } }
@@ -151,6 +154,9 @@ test('neither world waits for a cell: the answer is a 202 at once', async () => 
   }
   assert.ok(Date.now() - began < 20_000, 'it waited')
 })
+
+/** The outcome of a batch that failed. */
+const broken = (tag, val) => ({ tag: 'batch', val: { tag: 'err', val: { tag, val } } })
 
 /** Returns what a call throws: jco throws the error of a WIT result. */
 function thrown(call) {
@@ -165,7 +171,7 @@ function thrown(call) {
 test('a failed batch is a 500, and only the log has the reason', async () => {
   const { exchanges, api, key } = await started()
   const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
-  const { val } = exchanges.Exchange.resume(step.val.exchange, { tag: 'err', val: { tag: 'failed', val: 'the disk is full' } })
+  const { val } = exchanges.Exchange.resume(step.val.exchange, broken('failed', 'the disk is full'))
   assert.equal(val.response.status, 500)
   assert.doesNotMatch(val.response.body, /disk/)
   assert.equal(val.log.level, 'error')
@@ -175,12 +181,12 @@ test('a failed batch is a 500, and only the log has the reason', async () => {
 test('a batch that was unavailable is a 503 with Retry-After, and only the log has the reason', async () => {
   const { exchanges, api, key } = await started()
   const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
-  const { val } = exchanges.Exchange.resume(step.val.exchange, { tag: 'err', val: { tag: 'unavailable', val: 'database is locked' } })
+  const { val } = exchanges.Exchange.resume(step.val.exchange, broken('unavailable', 'database is locked'))
   assert.deepEqual([val.response.status, val.response.headers.find(({ name }) => name === 'retry-after')?.value], [503, '1'])
   assert.doesNotMatch(val.response.body, /locked/)
   assert.match(val.log.cause, /database is locked/)
   const task = api.beginTask({ tag: 'list-api-keys' }, nowSeconds(), randomBytes())
-  assert.throws(() => exchanges.RunningTask.resume(task.val.task, { tag: 'err', val: { tag: 'unavailable', val: 'database is locked' } }), ({ tag, val }) => tag === 'unavailable' && /database is locked/.test(val))
+  assert.throws(() => exchanges.RunningTask.resume(task.val.task, broken('unavailable', 'database is locked')), ({ tag, val }) => tag === 'unavailable' && /database is locked/.test(val))
 })
 
 test('with too few random bytes a request is a 500, and no key is created', async () => {
@@ -241,22 +247,20 @@ function tasksAreDone(run) {
   assert.deepEqual(rows.map(({ scopes, bound }) => [scopes, bound]), [[['*'], false], [['tenants:read', 'plans:read'], true]])
   assert.deepEqual(rows.map(({ deletedAt }) => typeof deletedAt), ['undefined', 'string'])
   assert.deepEqual(run({ tag: 'count-statistics' }), { tag: 'counted', val: { counted: 0n, gone: 0n, failed: [] } })
+  assert.deepEqual(run({ tag: 'deliver-webhooks' }), { tag: 'delivered', val: { enabled: false, accepted: 0, refused: 0, givenUp: 0, disabled: 0, cut: false } })
+  assert.deepEqual(run({ tag: 'look-up-proofs' }), { tag: 'looked-up', val: { counted: 0n, failed: [] } })
 }
 
-test('the world exchange prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
+test('the world exchange prepares a database, creates, lists and deletes keys, counts statistics, and sends nothing where nobody waits for it', async () => {
   const { exchanges } = await instantiate('exchange')
   const api = exchanges.Api.create(pairs(SECRETS))
   const database = emptyDatabase()
   tasksAreDone((task) => doTask(exchanges, api, database, task))
 })
 
-test('the world service prepares a database, creates, lists and deletes keys, and counts statistics', async () => {
+test('the world service prepares a database, creates, lists and deletes keys, counts statistics, and sends nothing where nobody waits for it', async () => {
   const database = emptyDatabase()
-  const { doTask } = await instantiate('service', {
-    'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
-    'tenants:api/clock': { now: nowSeconds },
-    'tenants:api/randomness': { bytes: randomBytes },
-  })
+  const { doTask } = await serviceOn(database)
   const run = (task) => {
     const { tag, val } = doTask(pairs(SECRETS), task)
     assert.equal(tag, 'ok', `${val?.tag}: ${val?.val}`)
@@ -266,4 +270,150 @@ test('the world service prepares a database, creates, lists and deletes keys, an
   assert.deepEqual(doTask([], create()), {
     tag: 'err', val: { tag: 'not-configured', val: 'CHEVERETO_TENANTS_API_KEY_SECRET' },
   })
+})
+
+const DEVELOPMENT = { ...SECRETS, TENANTS_DEVELOPMENT: 'true' }
+
+/** A request with a body, of a key that signs it. */
+function post(api, key, target, json) {
+  const body = new TextEncoder().encode(JSON.stringify(json))
+  return { method: 'POST', target: `/_/api/4${target}`, headers: pairs({ 'x-api-key': key.text, 'x-signature': api.sign(body), 'content-type': 'application/json' }), body: { tag: 'bytes', val: body } }
+}
+
+/** Makes a webhook and then a tenant, whose event it waits for. Returns a function that reads what came of it. */
+function eventFor({ exchanges, api, database, key }, url) {
+  const made = [['/webhooks', { url }], ['/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true }]].map(([target, json]) => {
+    const { response } = exchange(exchanges, api, database, post(api, key, target, json))
+    assert.equal(response.status, 201, response.body)
+    return JSON.parse(response.body)
+  })
+  const read = get(`/_/api/4/webhooks/${made[0].id}/deliveries`, { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) })
+  const deliveries = () => JSON.parse(exchange(exchanges, api, database, read).response.body)
+  return { id: made[0].id, deliveries }
+}
+
+/** Claims a hostname whose record is looked up at the next run. */
+function claim({ exchanges, api, database, key }) {
+  const request = { ...post(api, key, '/tenants/acme/hostnames/photos.example.com', { kind: 'alias' }), method: 'PUT' }
+  const { response } = exchange(exchanges, api, database, request)
+  assert.equal(response.status, 201, response.body)
+  database.exec("UPDATE tenant_hostnames SET check_at = '2000-01-01 00:00:00'")
+}
+
+const deliver = { tag: 'deliver-webhooks' }
+const delivered = (more) => ({ tag: 'delivered', val: { enabled: true, accepted: 0, refused: 0, givenUp: 0, disabled: 0, cut: false, ...more } })
+
+test('the world exchange sends an event to its receiver, and looks up a record', async (t) => {
+  const { got, url, stop } = await receiver()
+  t.after(stop)
+  const world = await started({ ...DEVELOPMENT, TENANTS_HOSTNAME_PROOF: 'txt', TENANTS_DOH_URL: `${url}/dns` })
+  const { exchanges, api, database, key } = world
+  const { id, deliveries } = eventFor(world, `${url}/hook?a=b`)
+  const online = (task) => doTaskOnline(exchanges, api, database, task, checkedSender())
+  assert.deepEqual(await online(deliver), delivered({ accepted: 1 }))
+  assert.deepEqual(got.map(({ method, url, headers, body }) => [method, url, headers['content-type'], JSON.parse(body).type]), [['POST', '/hook?a=b', 'application/json', 'tenant.created']])
+  assert.deepEqual(deliveries().map(({ outcome, status, answer }) => [outcome, status, answer]), [['accepted', 200, 'thanks']])
+  assert.deepEqual(await online(deliver), delivered())
+
+  claim(world)
+  assert.deepEqual(await online({ tag: 'look-up-proofs' }), { tag: 'looked-up', val: { counted: 1n, failed: [] } })
+  assert.match(got[1].url, /^\/dns\?.*photos\.example\.com/)
+
+  const test = { ...get(`/_/api/4/webhooks/${id}/test`, { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), method: 'POST' }
+  const { response } = await exchangeOnline(exchanges, api, database, test, checkedSender())
+  assert.equal(JSON.parse(response.body).answer, 'thanks', response.body)
+  assert.equal(got.length, 3)
+})
+
+test('the world exchange connects to no private address, whatever the name is', async (t) => {
+  const { connections, port, stop } = await receiver()
+  t.after(stop)
+  const world = await started()
+  const { exchanges, api, database, key } = world
+  const { id, deliveries } = eventFor(world, `https://hooks.example.com:${port}/`)
+  t.mock.method(dns, 'lookup', async () => [{ address: '93.184.216.34', family: 4 }, { address: '127.0.0.1', family: 4 }])
+  assert.deepEqual(await doTaskOnline(exchanges, api, database, deliver, checkedSender()), delivered({ refused: 1 }))
+  assert.deepEqual(deliveries().map(({ outcome, answer }) => [outcome, answer]), [['refused', 'hooks.example.com resolves to 127.0.0.1, which may not be called']])
+  const test = { ...get(`/_/api/4/webhooks/${id}/test`, { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), method: 'POST' }
+  const { response } = await exchangeOnline(exchanges, api, database, test, checkedSender())
+  assert.match(JSON.parse(response.body).answer, /which may not be called$/)
+  for (const url of [`http://127.0.0.1:${port}/`, 'https://localhost/', 'https://10.0.0.1/']) {
+    assert.equal(exchange(exchanges, api, database, post(api, key, '/webhooks', { url })).response.status, 422)
+  }
+  assert.equal(connections(), 0)
+})
+
+test('without a network, the events of both worlds wait, and a record that cannot be looked up is told', async () => {
+  const variables = { ...DEVELOPMENT, TENANTS_HOSTNAME_PROOF: 'txt' }
+  const world = await started(variables)
+  const { deliveries } = eventFor(world, 'http://127.0.0.1:9/')
+  const { exchanges, api, database } = world
+  const service = await serviceOn(database)
+  for (const run of [(task) => doTask(exchanges, api, database, task), (task) => service.doTask(pairs(variables), task).val]) {
+    assert.deepEqual(run(deliver), delivered({ cut: true }))
+    assert.deepEqual(deliveries(), [])
+    claim(world)
+    assert.deepEqual(run({ tag: 'look-up-proofs' }), { tag: 'looked-up', val: { counted: 0n, failed: [{ tenant: 'acme', reason: 'this host has no network' }] } })
+    database.exec('DELETE FROM tenant_hostnames')
+  }
+})
+
+test('in the world service, one address that may not be called is enough to send nothing', async () => {
+  const world = await started()
+  const { deliveries } = eventFor(world, 'https://hooks.example.com/a')
+  const { database } = world
+  const asked = []
+  let addresses
+  const network = {
+    resolve(name, timeoutMs) {
+      asked.push(name)
+      assert.equal(timeoutMs, 10_000)
+      return { tag: 'ok', val: { addresses, milliseconds: 20 } }
+    },
+    send(request, address) {
+      asked.push([address, request.method, request.url, request.timeoutMs])
+      return { tag: 'ok', val: { status: 204, body: new Uint8Array(), milliseconds: 30 } }
+    },
+  }
+  const service = await serviceOn(database, network)
+  const run = () => {
+    asked.length = 0
+    database.exec("UPDATE webhook_behind SET next_at = '2000-01-01 00:00:00'")
+    return service.doTask(pairs(SECRETS), deliver).val
+  }
+  const wrong = [['10.0.0.1', ['10.0.0.1']], ['127.0.0.1', ['93.184.216.34', '127.0.0.1']], ['nothing', []], ['fe80::1%eth0', ['fe80::1%eth0']], ['::ffff:10.0.0.1', ['::ffff:10.0.0.1']]]
+  for (const [refused, found] of wrong) {
+    addresses = found
+    assert.deepEqual(run(), delivered({ refused: 1 }), refused)
+    assert.deepEqual(asked, ['hooks.example.com'])
+    const { outcome, answer, milliseconds } = deliveries().find(({ answer }) => answer.includes(` ${refused},`)) ?? assert.fail(refused)
+    assert.deepEqual([outcome, answer, milliseconds], ['refused', `hooks.example.com resolves to ${refused}, which may not be called`, 20])
+  }
+  addresses = ['93.184.216.34', '2606:2800::1']
+  assert.deepEqual(run(), delivered({ accepted: 1 }))
+  assert.deepEqual(asked, ['hooks.example.com', ['93.184.216.34', 'POST', 'https://hooks.example.com/a', 9_980]])
+  assert.equal(deliveries().find(({ outcome }) => outcome === 'accepted').milliseconds, 50)
+})
+
+test('in the world service, an IP address in a URL is judged without being resolved', async () => {
+  const world = await started(DEVELOPMENT)
+  eventFor(world, 'https://[2606:2800::1]:8443/a')
+  const sent = []
+  const network = {
+    resolve: () => assert.fail('it was resolved'),
+    send(request, address) {
+      sent.push(address)
+      return { tag: 'err', val: { reason: 'nobody answers', milliseconds: 1 } }
+    },
+  }
+  const service = await serviceOn(world.database, network)
+  assert.deepEqual(service.doTask(pairs(DEVELOPMENT), deliver).val, delivered({ refused: 1 }))
+  assert.deepEqual(sent, ['2606:2800::1'])
+})
+
+test('an exchange that waits for a batch may connect to nothing', async () => {
+  const { api, key } = await started(DEVELOPMENT)
+  const step = api.begin(get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) }), nowSeconds(), randomBytes())
+  assert.equal(step.tag, 'run')
+  for (const address of ['93.184.216.34', '127.0.0.1', 'localhost', '']) assert.equal(step.val.exchange.mayConnectTo(address), false)
 })

@@ -94,13 +94,21 @@ export const nowSeconds = () => BigInt(Math.floor(Date.now() / 1000))
 /** Returns random bytes, by default as many as `begin` needs. */
 export const randomBytes = (count = 256) => crypto.getRandomValues(new Uint8Array(count))
 
-/** Sends a request through the world `exchange`, and returns its answer. `siteDatabase` returns the database of a site. */
+/** The host's network for the world `service`, where there is none. */
+export const noNetwork = { resolve: () => undefined, send: () => undefined }
+
+/** Runs a batch that an exchange or a task waits for, and returns the outcome of the work. */
+export const ran = (database, batch) => ({ tag: 'batch', val: runBatch(database, batch) })
+
+/** Does the work that an exchange or a task waits for, on a host without a network. */
+function outcomeOf({ tag, val }, database, siteDatabase) {
+  return tag === 'batch' ? ran(val.site === undefined ? database : siteDatabase(val.site), val.batch) : { tag: 'cannot-send' }
+}
+
+/** Sends a request through the world `exchange`, without a network, and returns its answer. `siteDatabase` returns the database of a site. */
 export function exchange({ Exchange, Rest }, api, database, request, siteDatabase) {
   let step = api.begin(request, nowSeconds(), randomBytes())
-  while (step.tag === 'run') {
-    const { batch, site } = step.val
-    step = Exchange.resume(step.val.exchange, runBatch(site === undefined ? database : siteDatabase(site), batch))
-  }
+  while (step.tag === 'run') step = Exchange.resume(step.val.exchange, outcomeOf(step.val.work, database, siteDatabase))
   const { afterwards } = step.tag === 'send' ? step.val : step.val.answer
   if (afterwards.length > 0) assert.equal(runBatch(database, afterwards).tag, 'ok')
   if (step.tag === 'send') return step.val
@@ -114,11 +122,39 @@ export function exchange({ Exchange, Rest }, api, database, request, siteDatabas
   return { ...answer, response: { ...answer.response, body: parts.join('') }, parts: parts.length }
 }
 
-/** Does a task through the world `exchange`, and returns its result. */
+/** Does a task through the world `exchange`, without a network, and returns its result. */
 export function doTask({ RunningTask }, api, database, task) {
   let step = api.beginTask(task, nowSeconds(), randomBytes())
-  while (step.tag === 'run') step = RunningTask.resume(step.val.task, runBatch(database, step.val.batch))
+  while (step.tag === 'run') step = RunningTask.resume(step.val.task, outcomeOf(step.val.work, database))
   return step.val
+}
+
+/** Does a task through the world `exchange` on a host with a network. `send` takes a request and the judgement of an address, and returns the status and the bytes. */
+export const doTaskOnline = ({ RunningTask }, api, database, task, send) => (
+  finishedOnline(RunningTask, 'task', api.beginTask(task, nowSeconds(), randomBytes()), database, send))
+
+/** Sends a request through the world `exchange` on such a host, and returns its answer. */
+export const exchangeOnline = ({ Exchange }, api, database, request, send) => (
+  finishedOnline(Exchange, 'exchange', api.begin(request, nowSeconds(), randomBytes()), database, send))
+
+async function finishedOnline(Resource, name, step, database, send) {
+  while (step.tag === 'run') {
+    const { work, [name]: waiting } = step.val
+    const outcome = work.tag === 'batch' ? ran(database, work.val.batch) : await sent(work.val, send, (address) => waiting.mayConnectTo(address))
+    step = Resource.resume(waiting, outcome)
+  }
+  return step.val
+}
+
+async function sent({ limitBytes: limit, timeoutMs: timeout, headers, ...request }, send, mayConnectTo) {
+  const began = Date.now()
+  const milliseconds = () => Date.now() - began
+  try {
+    const [status, body] = await send({ ...request, headers: headers.map(({ name, value }) => [name, value]), limit, timeout }, mayConnectTo)
+    return { tag: 'answered', val: { status, body, milliseconds: milliseconds() } }
+  } catch (error) {
+    return { tag: 'failed', val: { reason: error.message, milliseconds: milliseconds() } }
+  }
 }
 
 /** Returns a function that returns the database of a site, by its id: each has one in memory. */

@@ -1,7 +1,7 @@
 // Runs each world of the component in JavaScript, transpiled by jco, with node:sqlite.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { doTask, emptyDatabase, exchange, instantiate, jcoVersion, nowSeconds, pairs, randomBytes, runBatch, sitesInMemory } from '../component/jco.mjs'
+import { doTask, emptyDatabase, exchange, instantiate, jcoVersion, noNetwork, nowSeconds, pairs, randomBytes, runBatch, sitesInMemory } from '../component/jco.mjs'
 import { runAll } from './compare.mjs'
 import { apart, assertApart, report, scenarios } from './results.mjs'
 
@@ -47,6 +47,7 @@ test('the world service in Node passes the conformance set', async () => {
   let siteDatabase
   const service = await instantiate('service', {
     'tenants:api/database': { run: (batch, site) => runBatch(site === undefined ? current : siteDatabase(site), batch), hasSites: () => true },
+    'tenants:api/network': noNetwork,
     'tenants:api/clock': { now: nowSeconds },
     'tenants:api/randomness': { bytes: randomBytes },
   })
