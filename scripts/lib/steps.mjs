@@ -97,7 +97,7 @@ export const steps = [
   {
     name: 'component',
     about: 'the core as WebAssembly components',
-    helpers: ['python3-venv'],
+    helpers: ['openssl', 'python3-venv'],
     run: async () => {
       await buildComponents();
       await nodeTests('tests/component', () => true);

@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { environment } from '../../scripts/lib/environment.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { noPython, python } from './python.mjs'
+import { receiver } from './receiver.mjs'
 
 const SECRETS = {
   CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys',
@@ -95,6 +96,38 @@ test('the Python example serves the API and logs no env value', { skip: noPython
   const log = await served(python, [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', ':memory:'], 'SIGTERM', aTenantsLife)
   assert.match(log, /'route': '\/tenants\/\{id\}'/)
   assert.doesNotMatch(log, /blue/)
+})
+
+test('the Python example sends events and looks up records beside the requests, and a task that fails stops no other', { skip: noPython() }, async (t) => {
+  const { got, url, stop } = await receiver()
+  const folder = mkdtempSync(path.join(tmpdir(), 'tenants-regular-'))
+  t.after(() => {
+    stop()
+    rmSync(folder, { recursive: true })
+  })
+  const file = path.join(folder, 'registry')
+  const until = async (what, isDone) => {
+    for (const end = Date.now() + 20_000; !isDone(); await sleep(50)) assert.ok(Date.now() < end, `not in time: ${what}`)
+  }
+  const asked = () => got.filter(({ url }) => url.startsWith('/dns?')).length
+  const work = async (ask) => {
+    assert.equal((await ask('POST', '/_/api/4/webhooks', { url: `${url}/hook` })).status, 201)
+    assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true })).status, 201)
+    await until('the event arrives', () => got.some(({ url, body }) => url === '/hook' && JSON.parse(body).type === 'tenant.created'))
+    const database = new DatabaseSync(file, { timeout: 5_000 })
+    database.exec('PRAGMA foreign_keys = OFF; ALTER TABLE webhooks RENAME TO elsewhere')
+    for (const name of ['one', 'two']) {
+      const before = asked()
+      assert.equal((await ask('PUT', `/_/api/4/tenants/acme/hostnames/${name}.example.com`, { kind: 'alias' })).status, 201)
+      database.exec("UPDATE tenant_hostnames SET check_at = '2000-01-01 00:00:00'")
+      await until(`the record of ${name} is looked up`, () => asked() > before)
+    }
+    database.close()
+  }
+  const args = [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', file, '--every', '0.2']
+  const log = await served(python, args, 'SIGTERM', work, { TENANTS_DEVELOPMENT: 'true', TENANTS_HOSTNAME_PROOF: 'txt', TENANTS_DOH_URL: `${url}/dns` })
+  assert.match(log, /^deliver_webhooks: failed: .*webhooks/m)
+  assert.doesNotMatch(log, /^(count_statistics|look_up_proofs):/m)
 })
 
 test('the Rust example serves the API, logs no env value, and warns of a misspelt variable', async () => {

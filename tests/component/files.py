@@ -1,6 +1,7 @@
-"""Uses the Python example's host on a database file. The first argument is the world, the second is the task."""
+"""Uses the Python example's host on a database file. The first argument is the world, the second is the task, the third is the file."""
 
 import json
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "python"))
 
 import tenants  # noqa: E402
+from names import resolve_all_names_to  # noqa: E402
 from tenants import Exchange, Refused, Service, load, open_database  # noqa: E402
 
 VARIABLES = {
+    **{name: value for name, value in os.environ.items() if name.startswith("TENANTS_")},
     "CHEVERETO_TENANTS_API_KEY_SECRET": "the secret of keys",
     "CHEVERETO_TENANTS_API_REQUEST_SECRET": "the secret of requests",
     "CHEVERETO_ENCRYPTION_KEY": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
@@ -32,14 +35,18 @@ def main():
     world, task, path, *rest = sys.argv[1:]
     db = open_database(path)
     loaded = load(str(ROOT / "target" / "component" / f"{world}.wasm"))
-    api = {"exchange": Exchange, "service": Service}[world](loaded, VARIABLES, db)
+    new_api = {"exchange": Exchange, "service": Service}[world]
+    api = new_api(loaded, VARIABLES, db)
     # The world `service` cannot sign.
     signer = api if world == "exchange" else Exchange(load(str(ROOT / "target" / "component" / "exchange.wasm")), VARIABLES, db)
 
+    def ask(key: str, method: str, path: str, content=None):
+        body = b"" if content is None else json.dumps(content).encode()
+        headers = {"x-api-key": key, "x-signature": signer.sign(body), **({"content-type": "application/json"} if body else {})}
+        return api.handle(method, f"/_/api/4{path}", headers.items(), body, None)
+
     def create(key: str, name: str):
-        body = json.dumps({"id": name, "hostname": f"{name}.example.com", "is_enabled": True}).encode()
-        headers = {"x-api-key": key, "x-signature": signer.sign(body), "content-type": "application/json"}
-        return api.handle("POST", "/_/api/4/tenants", headers.items(), body, None)
+        return ask(key, "POST", "/tenants", {"id": name, "hostname": f"{name}.example.com", "is_enabled": True})
 
     def prepare():
         return patiently(api.prepare_database)
@@ -92,7 +99,24 @@ def main():
         except Refused as error:
             return str(error)
 
-    tasks = {"prepare": prepare, "create": create_many, "busy": busy, "own": own_transaction, "incomplete": incomplete, "newer": newer}
+    def send(url: str, *addresses: str):
+        """Sends an event, looks up a record, and tries the webhook, with what names resolve to. Returns the reports, and what was noted."""
+        resolve_all_names_to(addresses)
+        prepare()
+        key = api.create_api_key()
+        webhook = json.loads(ask(key, "POST", "/webhooks", {"url": url, "types": ["tenant.created"]}).body)["id"]
+        create(key, "a")
+        claimed = ask(key, "PUT", "/tenants/a/hostnames/photos.example.com", {"kind": "alias"})
+        assert claimed.status == 201, claimed.body
+        db.execute("UPDATE tenant_hostnames SET check_at = '2000-01-01 00:00:00'")
+        silent = new_api(loaded, VARIABLES, db, network=None)
+        reports = [vars(each()) for each in (silent.deliver_webhooks, api.deliver_webhooks, api.look_up_proofs)]
+        reports[2]["failed"] = [failed.reason for failed in reports[2]["failed"]]
+        noted = json.loads(ask(key, "GET", f"/webhooks/{webhook}/deliveries").body)
+        tried = json.loads(ask(key, "POST", f"/webhooks/{webhook}/test").body)
+        return {"reports": reports, "answers": [noted[0]["answer"], tried["answer"]]}
+
+    tasks = {"send": send, "prepare": prepare, "create": create_many, "busy": busy, "own": own_transaction, "incomplete": incomplete, "newer": newer}
     print(json.dumps(tasks[task](*rest)))
 
 
