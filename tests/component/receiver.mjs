@@ -1,4 +1,4 @@
-// A real HTTP receiver on this machine: what the service's own requests reach.
+// A real HTTP receiver on this machine, for the service's own requests.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 

@@ -32,7 +32,7 @@ struct Waiting<M> {
     given: Given,
 }
 
-/// What the host gave at the beginning, and the time since then as far as it says it.
+/// The time and the randomness from the host, and the time since then as far as the host tells it.
 struct Given {
     now: i64,
     sent_ms: u32,
