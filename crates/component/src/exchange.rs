@@ -99,7 +99,7 @@ impl wit::GuestApi for Api {
 
 impl wit::GuestExchange for Waiting<Exchange> {
     fn may_connect_to(&self, address: String) -> bool {
-        self.allows(&address)
+        may_connect_to(self.machine.effect(), &address)
     }
 
     fn resume(exchange: wit::Exchange, outcome: wit::Outcome) -> wit::Step {
@@ -127,7 +127,7 @@ impl wit::GuestRest for Rest {
 
 impl wit::GuestRunningTask for Waiting<Task> {
     fn may_connect_to(&self, address: String) -> bool {
-        self.allows(&address)
+        may_connect_to(self.machine.effect(), &address)
     }
 
     fn resume(task: wit::RunningTask, outcome: wit::Outcome) -> Result<wit::TaskStep, TaskError> {
@@ -137,14 +137,6 @@ impl wit::GuestRunningTask for Waiting<Task> {
 }
 
 impl<M: Machine> Waiting<M> {
-    /// Whether the request that is awaited may connect to an address.
-    fn allows(&self, address: &str) -> bool {
-        match (self.machine.effect(), address.parse()) {
-            (Effect::Fetch(request), Ok(address)) => request.url.may_connect_to(address),
-            _ => false,
-        }
-    }
-
     fn resumed(self, outcome: wit::Outcome) -> (Step<M>, Given) {
         let Self { machine, mut given } = self;
         if let wit::Outcome::Answered(wit::OutboundAnswer { milliseconds, .. })
@@ -194,7 +186,7 @@ fn answered(step: Step<Exchange>, given: Given) -> wit::Step {
             }),
         },
         Step::Run(machine) => wit::Step::Run(wit::Pending {
-            work: work_of(&machine),
+            work: work_of(machine.effect()),
             exchange: wit::Exchange::new(Waiting { machine, given }),
         }),
     }
@@ -204,14 +196,22 @@ fn reported(step: Step<Task>, given: Given) -> Result<wit::TaskStep, TaskError> 
     Ok(match step {
         Step::Done(report) => wit::TaskStep::Done(report?.into()),
         Step::Run(machine) => wit::TaskStep::Run(wit::PendingTask {
-            work: work_of(&machine),
+            work: work_of(machine.effect()),
             task: wit::RunningTask::new(Waiting { machine, given }),
         }),
     })
 }
 
-fn work_of(machine: &impl Machine) -> wit::Work {
-    match machine.effect() {
+/// Whether the request that is awaited may connect to an address.
+fn may_connect_to(effect: Effect<'_>, address: &str) -> bool {
+    match (effect, address.parse()) {
+        (Effect::Fetch(request), Ok(address)) => request.url.may_connect_to(address),
+        _ => false,
+    }
+}
+
+fn work_of(effect: Effect<'_>) -> wit::Work {
+    match effect {
         Effect::Batch(batch) => wit::Work::Batch(wit::PlacedBatch {
             batch: types::batch(batch),
             site: types::site(batch),
