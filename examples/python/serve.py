@@ -1,7 +1,7 @@
 """Serves the Tenants API over HTTP with Python's own server, wasmtime and sqlite3. For experiments: one request at a time, on loopback.
 
-Reads the configuration from the environment. On the first start, creates an API key and prints it. Each minute it does the regular work: it counts
-statistics, sends the events of webhooks, and looks up the records of hostnames.
+Reads the configuration from the environment. On the first start, creates an API key and prints it. Each minute it does the regular work: it carries out what is past
+its time and counts statistics, sends the events of webhooks, and looks up the records of hostnames. The event of a write goes out at once.
 """
 
 import argparse
@@ -22,6 +22,8 @@ class Handler(BaseHTTPRequestHandler):
     """Moves bytes between a connection and the API."""
 
     api: Exchange
+    # Set after each write.
+    written = threading.Event()
     # In seconds. An idle connection blocks all others, because the server handles one at a time. It speaks HTTP/1.0, so each
     # connection closes after its response.
     timeout = 5
@@ -48,6 +50,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
+        if self.command not in ("GET", "HEAD") and answer.status < 400:
+            self.written.set()
         print({name: value for name, value in vars(answer.log).items() if value is not None}, file=sys.stderr)
 
     def skip(self, length: int):
@@ -63,16 +67,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def work_regularly(seconds: float, new_api):
-    """Does the regular work again and again. A task that fails does not stop the others, nor a later run."""
+def work_regularly(seconds: float, new_api, written: threading.Event):
+    """Does the regular work again and again, and sends events after each write. A task that fails does not stop the others, nor a later run."""
+    due = time.monotonic()
     while True:
-        for name in ("count_statistics", "deliver_webhooks", "look_up_proofs"):
+        names = ["deliver_webhooks"]
+        if time.monotonic() >= due:
+            due = time.monotonic() + seconds
+            names = ["count_statistics", "deliver_webhooks", "look_up_proofs"]
+        for name in names:
             try:
                 # An API of its own, since a trap would end it, and since that of the requests belongs to another thread.
                 getattr(new_api(), name)()
             except Exception as error:
                 print(f"{name}: {error}", file=sys.stderr)
-        time.sleep(seconds)
+        written.wait(max(0, due - time.monotonic()))
+        written.clear()
 
 
 def main():
@@ -96,7 +106,8 @@ def main():
     if not Handler.api.list_api_keys():
         print("API key:", Handler.api.create_api_key("first"))
     # A daemon thread ends with the program. An event that was under way is then sent once more.
-    threading.Thread(target=work_regularly, args=(options.every, lambda: Exchange(loaded, variables, databases)), daemon=True).start()
+    work = (options.every, lambda: Exchange(loaded, variables, databases), Handler.written)
+    threading.Thread(target=work_regularly, args=work, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 

@@ -243,15 +243,15 @@ class Tasks:
         return self.do_task(Variant("prepare-database"))
 
     def count_statistics(self) -> Record:
-        """Counts the statistics of the tenants whose turn it is. Call this regularly."""
+        """Carries out what is past its time, and counts the statistics of the tenants whose turn it is. Call this each minute."""
         return self.do_task(Variant("count-statistics"))
 
     def deliver_webhooks(self) -> Record:
-        """Sends the events that webhooks wait for. Call this regularly, best each minute."""
+        """Sends the events that webhooks wait for. Call this each minute, and after a write."""
         return self.do_task(Variant("deliver-webhooks"))
 
     def look_up_proofs(self) -> Record:
-        """Looks up the records that show the owners of hostnames, those whose turn it is. Call this regularly."""
+        """Looks up the records that show the owners of hostnames, those whose turn it is. Call this each minute."""
         return self.do_task(Variant("look-up-proofs"))
 
 
