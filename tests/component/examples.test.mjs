@@ -1,5 +1,4 @@
-// Runs the example servers, in Python with the component and in Rust with the core, and the commands of the component's README. They
-// share a file because two files in parallel would both create the tests' Python environment.
+// Runs the example servers, in Python with the component and in Rust with the core, and the commands of the component's README.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'

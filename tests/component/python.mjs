@@ -1,7 +1,7 @@
 // Installs a Python with wasmtime, in the tests' own virtual environment.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { programPath } from '../../scripts/lib/system.mjs'
@@ -20,8 +20,31 @@ export const python = path.join(folder, 'bin', 'python')
  * @returns {string | false} why it cannot be created, for `{ skip }`
  */
 export function noPython() {
-  const runs = () => existsSync(python) && spawnSync(python, ['-c', `import importlib.metadata as m; assert m.version("wasmtime") == "${wasmtimeVersion}"`]).status === 0
   if (runs()) return false
+  const lock = `${folder}.lock`
+  mkdirSync(path.dirname(lock), { recursive: true })
+  // Several test files may do this at once. A lock that stays for so long was left by one that was killed.
+  for (const end = Date.now() + 240_000; !isTaken(lock) && Date.now() < end;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  try {
+    return runs() ? false : created()
+  } finally {
+    rmSync(lock, { recursive: true, force: true })
+  }
+}
+
+function isTaken(lock) {
+  try {
+    mkdirSync(lock)
+    return true
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error
+    return false
+  }
+}
+
+const runs = () => existsSync(python) && spawnSync(python, ['-c', `import importlib.metadata as m; assert m.version("wasmtime") == "${wasmtimeVersion}"`]).status === 0
+
+function created() {
   const steps = [
     [programPath('python3') ?? 'python3', ['-m', 'venv', folder]],
     [python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--only-binary=:all:', '-r', requirements]],
