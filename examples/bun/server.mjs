@@ -25,7 +25,7 @@ const server = Bun.serve({
     return response
   },
 })
-/** What is past its time, statistics, webhooks and hostnames. */
+/** Does the regular work: ends holds, counts statistics, sends events, looks up hostnames. */
 async function scheduled() {
   try {
     const { statistics, hostnames } = await api.scheduled(database)

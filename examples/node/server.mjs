@@ -29,7 +29,7 @@ const server = http.createServer(async (incoming, outgoing) => {
   }
 })
 
-/** What is past its time, statistics, webhooks and hostnames. */
+/** Does the regular work: ends holds, counts statistics, sends events, looks up hostnames. */
 async function scheduled() {
   try {
     const { statistics, hostnames } = await api.scheduled(database)

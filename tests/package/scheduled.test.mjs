@@ -1,4 +1,4 @@
-// What a host of the package does each minute: `scheduled`, on SQLite in memory, with a receiver of webhooks and a resolver on loopback.
+// The regular work of a host of the package: `scheduled`, on SQLite in memory, with a receiver of webhooks and a resolver on loopback.
 import assert from 'node:assert/strict'
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'

@@ -17,7 +17,7 @@ pub(super) struct Reader {
     pub(super) origin: Option<String>,
 }
 
-/// What the configuration says of the pages.
+/// The pages by the configuration.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) pages: Option<HeldPages>,

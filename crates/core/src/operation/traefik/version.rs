@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::operation::traefik::held::Reader;
 use crate::store::routing::State;
 
-/// What a body was made from: two bodies of one version are equal.
+/// The origin of a body: two bodies of one version are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Stands for all that does not come from the database.
@@ -49,7 +49,7 @@ impl Tags {
     }
 }
 
-/// What the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
+/// The versions that the caller has already, from `If-None-Match` (RFC 9110 §13.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Known {
     /// Any version: `*`.
