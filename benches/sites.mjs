@@ -1,19 +1,14 @@
 // Measures whether a registry with many sites that have a database each is slower than one with few: the built Worker in workerd, with
 // D1 and a Durable Object for each site.
-//   npm run build && node benches/sites.mjs [--rounds 200] [--cold] [numbers of sites, by default 10 200 10000]
-// `--cold` measures the statistics alone, as they are in production: workerd closes the database of a site that nobody used for ten seconds, and each
-// run comes after a pause that is longer. Without it, ten sites stay open, and of 10,000 hardly one does.
+//   npm run build && node benches/sites.mjs [--rounds 200] [numbers of sites, by default 10 200 10000]
 // 10,000 sites take about ten minutes to install, and a gigabyte or two of disk.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { inTurn, start } from './workerd.mjs'
 
-const { values, positionals } = parseArgs({ options: { rounds: { type: 'string', default: '200' }, cold: { type: 'boolean', default: false } }, allowPositionals: true })
+const { values, positionals } = parseArgs({ options: { rounds: { type: 'string', default: '200' } }, allowPositionals: true })
 const rounds = Number(values.rounds)
 const sizes = positionals.length ? positionals.map(Number) : [10, 200, 10_000]
 const AT_ONCE = 8
-/** Longer than a database stays open without a request. */
-const PAUSE_MS = 15_000
 /** The sites that one run of the cron trigger counts. */
 const COUNTED = 8
 const vars = {
@@ -40,22 +35,6 @@ async function startWith(sites) {
   return { ...side, any: () => ids[Math.floor(Math.random() * ids.length)] }
 }
 
-/** Runs the cron trigger on each side after a pause: first on one, then on the other, and the other way round the next time. */
-async function coldStatistics() {
-  const times = Object.fromEntries(Object.keys(sides).map((side) => [side, 0]))
-  const order = Object.entries(sides)
-  for (let round = 0; round < rounds; round++) {
-    order.reverse()
-    await sleep(PAUSE_MS)
-    for (const [name, { api, cpu }] of order) {
-      const before = cpu()
-      await api.scheduled()
-      times[name] += (cpu() - before) / rounds
-    }
-  }
-  return { [`count the statistics of ${COUNTED} sites that are closed`]: times }
-}
-
 const kinds = {
   'POST /tenants': ({ api }, i) => api.expect(201, 'POST', '/tenants', { body: { id: `n${i}`, hostname: `n${i}.example.com`, is_enabled: true } }),
   install: ({ api }, i) => api.expect(201, 'POST', `/tenants/n${i}/install`, { body: admin }),
@@ -68,7 +47,7 @@ const kinds = {
 
 const sides = {}
 for (const size of sizes) sides[`n${size}`] = await startWith(size)
-const used = values.cold ? await coldStatistics() : await inTurn(sides, kinds, rounds)
+const used = await inTurn(sides, kinds, rounds)
 console.log(`\nprocessor time of workerd in milliseconds, ${rounds} rounds\n\n| | ${sizes.map((n) => `${n} sites`).join(' | ')} |\n|---|${'---|'.repeat(sizes.length)}`)
 for (const [kind, times] of Object.entries(used)) console.log(`| ${kind} | ${Object.values(times).map((ms) => ms.toFixed(2)).join(' | ')} |`)
 for (const { api } of Object.values(sides)) await api.stop()
