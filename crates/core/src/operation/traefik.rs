@@ -336,7 +336,7 @@ fn whole(
     let tags = view.tags(view.template.whole.tag.clone());
     let known = Known::of(if_none_match, &tags);
     let kept = view.template.memory.get(&tags, unix_seconds);
-    if known.versions().is_empty() && kept.is_none() {
+    if known == Known::Versions(Vec::new()) && kept.is_none() {
         return read_tenants(view, tags, &reader, known, unix_seconds);
     }
     Pending::then(routing::state(&reader), move |results, _| {
@@ -352,6 +352,7 @@ fn whole(
                 let body = ResponseBody::Kept(Arc::clone(&kept.body));
                 Next::Send(answer(&kept.version, body), kept.note.clone())
             }
+            None if known == Known::Anything => Next::Send(unchanged(&tags.unread(state)), None),
             None => Next::run(read_tenants(view, tags, &reader, known, unix_seconds)),
         })
     })
@@ -427,6 +428,7 @@ fn of_cell(view: View, reader: ProxyReader, cell: CellId, if_none_match: Option<
         let known = Known::of(header.as_deref(), &tags);
         Ok(match known.at(&state) {
             Some(version) => Next::Send(unchanged(version), None),
+            None if known == Known::Anything => Next::Send(unchanged(&tags.unread(state)), None),
             None => Next::run(read_cell(view, &reader, &cell, known)),
         })
     })

@@ -44,6 +44,15 @@ impl Tags {
         }
     }
 
+    /// The version of a body that nobody has read, so that it is not known whether a tenant is held. This tag is right in both cases, since it is the
+    /// reader's own.
+    pub(super) fn unread(&self, state: State) -> Version {
+        Version {
+            tag: self.held(),
+            state,
+        }
+    }
+
     pub(super) fn have(&self, tag: &str) -> bool {
         tag == self.plain || tag == self.held()
     }
