@@ -15,7 +15,7 @@ const withServices = (got, tenants, services) => ({
   },
 })
 
-/** Otherwise the pages of held tenants would be where each host is called. */
+/** Otherwise the pages of held tenants would be where each host is called, and the ETag of a body with them, or of one that nobody has read. */
 const PAGES = { TENANTS_HELD_URL: 'https://pages.example.com/held/' }
 
 export default [
@@ -55,7 +55,7 @@ export default [
       }),
     }),
   ),
-  scenario('Traefik, with cells', { CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7' },
+  scenario('Traefik, with cells', { ...PAGES, CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7' },
     request('make a cell with a service', 201, 'PUT', '/cells/Eu', { body: { service: { name: 'php-eu', port: 9000 } } }),
     request('make a cell without a service', 201, 'PUT', '/cells/us', { body: {} }),
     tenant('a'), onCell('b', 'eu', true), onCell('c', 'eu', false), onCell('d', 'us', true),
