@@ -25,6 +25,7 @@ const server = Bun.serve({
     return response
   },
 })
+
 /** Does the regular work: ends holds, counts statistics, sends events, looks up hostnames. */
 async function scheduled() {
   try {

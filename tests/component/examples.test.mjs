@@ -2,9 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
@@ -24,8 +22,10 @@ const SECRETS = {
 /** Kills an example after this many milliseconds, even if the test hangs. */
 const LIFETIME = 60_000
 
-/** Starts a program that prints an API key and its URL, sends it requests, then ends it with `signal`. A start on a database
- * that has a key prints none, so it is `known`. Returns its log. */
+/**
+ * Starts a program that prints an API key and its URL, sends it requests, then ends it with `signal`. `known` is the key of a database that has one already,
+ * since the program prints only a new one. Returns its log.
+ */
 async function served(command, args, signal, ask, variables = {}, known) {
   const child = spawn(command, args, { cwd: root, env: { ...process.env, ...SECRETS, ...variables }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIFETIME, killSignal: 'SIGKILL' })
   let log = ''
@@ -52,6 +52,11 @@ async function served(command, args, signal, ask, variables = {}, known) {
   }
   assert.equal(await ended, 0, log)
   return log
+}
+
+/** Waits until something is so. */
+async function until(what, isDone, milliseconds = 20_000) {
+  for (const end = Date.now() + milliseconds; !await isDone(); await sleep(50)) assert.ok(Date.now() < end, `not in time: ${what}`)
 }
 
 /** Asks for a site on a cell, on a server that can wait for the job or cannot. */
@@ -105,9 +110,6 @@ test('the Python example sends the event of a write at once, looks up records re
     rmSync(folder, { recursive: true })
   })
   const file = path.join(folder, 'registry')
-  const until = async (what, isDone) => {
-    for (const end = Date.now() + 20_000; !isDone(); await sleep(50)) assert.ok(Date.now() < end, `not in time: ${what}`)
-  }
   const asked = () => got.filter(({ url }) => url.startsWith('/dns?')).length
   let first
   const write = async (ask, key) => {
@@ -171,38 +173,29 @@ test('the Rust example has a database for each site, if it shall', async (t) => 
 
 test('the Rust example sends the event of a write at once, and carries out what is past its time', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'tenants-scheduled-'))
-  const receiver = createServer(async (request, response) => {
-    const event = await new Response(request).json()
-    response.end()
-    receiver.emit('event', event)
-  }).listen(0, '127.0.0.1')
+  const { got, url, stop } = await receiver()
   t.after(() => {
-    receiver.close().closeAllConnections()
+    stop()
     rmSync(folder, { recursive: true })
   })
-  await once(receiver, 'listening')
-  const url = `http://127.0.0.1:${receiver.address().port}/`
   const database = path.join(folder, 'registry')
   const runs = (life, known) => served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, { TENANTS_DEVELOPMENT: 'true' }, known)
   let first
   await runs(async (ask, key) => {
     first = key
     assert.equal((await ask('POST', '/_/api/4/webhooks', { url, types: ['tenant.created'] })).status, 201)
-    const event = once(receiver, 'event', { signal: AbortSignal.timeout(10_000) })
     assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true, suspend_at: '2100-01-01 00:00:00' })).status, 201)
-    assert.equal((await event)[0].data.id, 'acme')
+    await until('the event arrives', () => got.length > 0, 10_000)
+    assert.equal(JSON.parse(got[0].body).data.id, 'acme')
   })
   const db = new DatabaseSync(database)
   db.exec("UPDATE tenants SET suspend_at = '2026-01-01 00:00:00'")
   db.close()
   await runs(async (ask) => {
-    for (const until = Date.now() + 10_000; ;) {
-      const { text } = await ask('GET', '/_/api/4/tenants/acme')
-      const { suspend_at: suspendAt, served: isServed } = JSON.parse(text)
-      if (suspendAt === null && !isServed) break
-      assert.ok(Date.now() < until, text)
-      await sleep(50)
-    }
+    await until('the tenant is suspended', async () => {
+      const { suspend_at: suspendAt, served: isServed } = JSON.parse((await ask('GET', '/_/api/4/tenants/acme')).text)
+      return suspendAt === null && !isServed
+    }, 10_000)
   }, first)
 })
 

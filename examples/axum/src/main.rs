@@ -32,6 +32,7 @@ use tenants_core::config::Config;
 use tenants_core::log::{DeliveryEntry, LogEntry, TaskEntry};
 use tenants_core::machine::{Step, drive};
 use tenants_core::sql::{Batch, Rows};
+use tenants_core::task::TaskError;
 use tenants_core::task::deliver::Delivery;
 use tenants_core::task::keys::{KeyCreation, KeyName};
 use tenants_core::{
@@ -178,21 +179,13 @@ impl Server {
         let began = Instant::now();
         let stats = self.api.begin_stats(unix_seconds());
         let stats = stats.and_then(|task| drive(Step::Run(task), host));
-        let entry = TaskEntry::of_stats(stats);
-        if self.api.logs(entry.level()) {
-            eprintln!("{}", entry.line(milliseconds_since(began)));
-        }
-        match self.api.begin_delivery(unix_seconds(), &mut SystemRandom) {
-            Ok(delivery) => self.deliver(delivery),
-            Err(error) => self.note(&DeliveryEntry::new(Err(error)), Instant::now()),
-        }
+        self.note(&TaskEntry::of_stats(stats), began);
+        self.deliver(self.api.begin_delivery(unix_seconds(), &mut SystemRandom));
         let began = Instant::now();
         let proofs = self.api.begin_proofs(unix_seconds());
         let proofs = proofs.and_then(|task| drive(Step::Run(task), host));
-        if let Some(entry) = TaskEntry::of_proofs(proofs)
-            && self.api.logs(entry.level())
-        {
-            eprintln!("{}", entry.line(milliseconds_since(began)));
+        if let Some(entry) = TaskEntry::of_proofs(proofs) {
+            self.note(&entry, began);
         }
     }
 
@@ -200,21 +193,25 @@ impl Server {
     fn deliver_after(&self, entry: &LogEntry) {
         let random = &mut SystemRandom;
         if let Some(delivery) = self.api.delivery_after(entry, unix_seconds(), random) {
-            self.deliver(delivery);
+            self.deliver(Ok(delivery));
         }
     }
 
-    fn deliver(&self, delivery: Delivery) {
+    fn deliver(&self, begun: Result<Delivery, TaskError>) {
         let began = Instant::now();
-        let outcome = drive(Step::Run(delivery), &mut Turns(self, SystemRandom));
+        let host = &mut Turns(self, SystemRandom);
+        let outcome = begun.and_then(|delivery| drive(Step::Run(delivery), host));
         if let Ok(report) = &outcome {
             self.api.delivered(report, unix_seconds());
         }
-        self.note(&DeliveryEntry::new(outcome), began);
+        let entry = DeliveryEntry::new(outcome);
+        if !entry.is_silent() && self.api.logs(entry.level()) {
+            eprintln!("{}", entry.line(milliseconds_since(began)));
+        }
     }
 
-    fn note(&self, entry: &DeliveryEntry, began: Instant) {
-        if !entry.is_silent() && self.api.logs(entry.level()) {
+    fn note(&self, entry: &TaskEntry, began: Instant) {
+        if self.api.logs(entry.level()) {
             eprintln!("{}", entry.line(milliseconds_since(began)));
         }
     }

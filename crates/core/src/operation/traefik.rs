@@ -22,7 +22,7 @@ use crate::auth::ProxyReader;
 use crate::config::Proxy;
 use crate::operation::call::{Next, Pending};
 use crate::operation::traefik::further::{AFTER_HOSTNAME, Written};
-use crate::operation::traefik::held::Pages;
+use crate::operation::traefik::held::{Pages, Place};
 use crate::operation::traefik::memory::{Kept, Memory};
 use crate::operation::traefik::version::{Known, Tags, Version};
 use crate::store::cells::Service;
@@ -276,27 +276,16 @@ impl Services {
     }
 }
 
-fn answer(version: &Version, body: ResponseBody) -> Response {
-    Response::json(200, body).with("etag", version.etag())
-}
-
 fn unchanged(version: &Version) -> Response {
     Response::empty(304).with("etag", version.etag())
 }
 
-/// The configuration as one reader sees it.
-struct View {
-    template: Arc<Template>,
-    reader: held::Reader,
-}
-
-impl View {
-    /// The tags of a part of the configuration.
-    fn tags(&self, plain: String) -> Tags {
-        Tags {
-            plain,
-            reader: self.reader.clone(),
-        }
+/// A 304 if the caller has this version, otherwise the body.
+fn respond(known: &Known, version: &Version, body: ResponseBody) -> Response {
+    if known.has(version) {
+        unchanged(version)
+    } else {
+        Response::json(200, body).with("etag", version.etag())
     }
 }
 
@@ -314,30 +303,32 @@ pub(crate) fn config(
     if_none_match: Option<&str>,
     (origin, unix_seconds): (Option<&str>, i64),
 ) -> Result<Pending, ApiError> {
-    let view = View {
-        template: Arc::clone(template),
-        reader: held::Reader {
-            settings: Arc::clone(&template.held),
-            origin: origin.map(String::from),
-        },
+    let template = Arc::clone(template);
+    let place = Place {
+        settings: Arc::clone(&template.held),
+        origin: origin.map(String::from),
     };
     Ok(match read_query(query)? {
-        None => whole(view, reader, if_none_match, unix_seconds),
-        Some(cell) => of_cell(view, reader, cell, if_none_match),
+        None => whole(template, place, reader, if_none_match, unix_seconds),
+        Some(cell) => of_cell(template, place, reader, cell, if_none_match),
     })
 }
 
 fn whole(
-    view: View,
+    template: Arc<Template>,
+    place: Place,
     reader: ProxyReader,
     if_none_match: Option<&str>,
     unix_seconds: i64,
 ) -> Pending {
-    let tags = view.tags(view.template.whole.tag.clone());
+    let tags = Tags {
+        plain: template.whole.tag.clone(),
+        place,
+    };
     let known = Known::of(if_none_match, &tags);
-    let kept = view.template.memory.get(&tags, unix_seconds);
-    if known == Known::Versions(Vec::new()) && kept.is_none() {
-        return read_tenants(view, tags, &reader, known, unix_seconds);
+    let kept = template.memory.get(&tags, unix_seconds);
+    if known == Known::NOTHING && kept.is_none() {
+        return read_tenants(template, tags, &reader, known, unix_seconds);
     }
     Pending::then(routing::state(&reader), move |results, _| {
         let state = routing::read_state(results)?;
@@ -345,22 +336,19 @@ fn whole(
             return Ok(Next::Send(unchanged(version), None));
         }
         Ok(match kept.filter(|kept| kept.version.state == state) {
-            Some(kept) if known.has(&kept.version) => {
-                Next::Send(unchanged(&kept.version), kept.note.clone())
-            }
             Some(kept) => {
                 let body = ResponseBody::Kept(Arc::clone(&kept.body));
-                Next::Send(answer(&kept.version, body), kept.note.clone())
+                Next::Send(respond(&known, &kept.version, body), kept.note.clone())
             }
             None if known == Known::Anything => Next::Send(unchanged(&tags.unread(state)), None),
-            None => Next::run(read_tenants(view, tags, &reader, known, unix_seconds)),
+            None => Next::run(read_tenants(template, tags, &reader, known, unix_seconds)),
         })
     })
 }
 
 /// Reads all tenants, and keeps the body that they make.
 fn read_tenants(
-    view: View,
+    template: Arc<Template>,
     tags: Tags,
     reader: &ProxyReader,
     known: Known,
@@ -372,24 +360,19 @@ fn read_tenants(
             body,
             has_held,
             note,
-        } = view.template.render(&routes, view.reader.pages().as_ref());
+        } = template.render(&routes, tags.place.pages().as_ref());
         let version = Version {
             tag: tags.of_body(has_held),
             state: routes.state,
         };
         let body = Arc::new(body);
-        view.template.memory.keep(Kept {
+        template.memory.keep(Kept {
             version: version.clone(),
             body: Arc::clone(&body),
             note: note.clone(),
             unix_seconds,
         });
-        let response = if known.has(&version) {
-            unchanged(&version)
-        } else {
-            answer(&version, ResponseBody::Kept(body))
-        };
-        Ok((response, note))
+        Ok((respond(&known, &version, ResponseBody::Kept(body)), note))
     })
 }
 
@@ -417,56 +400,66 @@ fn read_query(query: &str) -> Result<Option<CellId>, ApiError> {
 }
 
 /// Plans the response for one cell. Its agent asks once a minute and sends `If-None-Match`, so no body is kept.
-fn of_cell(view: View, reader: ProxyReader, cell: CellId, if_none_match: Option<&str>) -> Pending {
+fn of_cell(
+    template: Arc<Template>,
+    place: Place,
+    reader: ProxyReader,
+    cell: CellId,
+    if_none_match: Option<&str>,
+) -> Pending {
     if if_none_match.is_none() {
-        return read_cell(view, &reader, &cell, Known::Versions(Vec::new()));
+        return read_cell(template, place, &reader, &cell, Known::NOTHING);
     }
     let header = if_none_match.map(String::from);
     Pending::then(routing::state_of_cell(&reader, &cell), move |results, _| {
         let (state, service) = routing::read_cell(results)?;
-        let tags = tags_of_cell(&view, &view.template.part(service.as_ref()), &cell);
+        let tags = tags_of_cell(place.clone(), &template.part(service.as_ref()), &cell);
         let known = Known::of(header.as_deref(), &tags);
         Ok(match known.at(&state) {
             Some(version) => Next::Send(unchanged(version), None),
             None if known == Known::Anything => Next::Send(unchanged(&tags.unread(state)), None),
-            None => Next::run(read_cell(view, &reader, &cell, known)),
+            None => Next::run(read_cell(template, place, &reader, &cell, known)),
         })
     })
 }
 
 /// Reads the tenants of a cell.
-fn read_cell(view: View, reader: &ProxyReader, cell: &CellId, known: Known) -> Pending {
+fn read_cell(
+    template: Arc<Template>,
+    place: Place,
+    reader: &ProxyReader,
+    cell: &CellId,
+    known: Known,
+) -> Pending {
     let batch = routing::tenants_of_cell(reader, cell);
     let cell = cell.clone();
     Pending::with_note(batch, move |results| {
         let (state, service) = routing::read_cell(results)?;
         let chunks = Chunk::decode_all(results)?;
-        let part = view.template.part(service.as_ref());
+        let part = template.part(service.as_ref());
         let (held, further) = (Held::decode(results)?, Further::decode(results)?);
-        let pages = view.reader.pages();
+        let pages = place.pages();
         let others = (&held, pages.as_ref(), &further);
         let services = Services::default();
         let Rendered {
             body,
             has_held,
             note,
-        } = (view.template).write(&part, &services, others, &chunks);
+        } = template.write(&part, &services, others, &chunks);
         let version = Version {
-            tag: tags_of_cell(&view, &part, &cell).of_body(has_held),
+            tag: tags_of_cell(place, &part, &cell).of_body(has_held),
             state,
         };
-        let response = if known.has(&version) {
-            unchanged(&version)
-        } else {
-            answer(&version, body.into())
-        };
-        Ok((response, note))
+        Ok((respond(&known, &version, body.into()), note))
     })
 }
 
 /// The tags of a cell's part. The parts of two cells have the same state, and may have the same service.
-fn tags_of_cell(view: &View, part: &Part, cell: &CellId) -> Tags {
-    view.tags(format!("{}.{}", part.tag, cell.folded()))
+fn tags_of_cell(place: Place, part: &Part, cell: &CellId) -> Tags {
+    Tags {
+        plain: format!("{}.{}", part.tag, cell.folded()),
+        place,
+    }
 }
 
 /// The note that names the rows that were left out.

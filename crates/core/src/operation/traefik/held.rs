@@ -11,7 +11,7 @@ use crate::value::text::hex_text;
 
 /// Where the pages of held tenants are for one reader.
 #[derive(Debug, Clone)]
-pub(super) struct Reader {
+pub(super) struct Place {
     pub(super) settings: Arc<Settings>,
     /// The address at which the reader asks.
     pub(super) origin: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct Settings {
     pub(super) entry_point: String,
 }
 
-impl Reader {
+impl Place {
     /// The pages, where the configuration says, or where the reader has found this service.
     pub(super) fn pages(&self) -> Option<Pages> {
         let Settings { pages, entry_point } = &*self.settings;
@@ -33,7 +33,7 @@ impl Reader {
         Some(Pages::new(&pages, entry_point))
     }
 
-    /// A digest of what has this tag and of the pages.
+    /// A digest of `plain`, the tag of a body without held tenants, and of the pages.
     pub(super) fn tag(&self, plain: &str) -> String {
         let mut digest = Sha256::new_with_prefix("held");
         digest.update(plain);

@@ -4,10 +4,10 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use crate::operation::traefik::held::Reader;
+use crate::operation::traefik::held::Place;
 use crate::store::routing::State;
 
-/// The origin of a body: two bodies of one version are equal.
+/// Identifies a body: two bodies of one version are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Stands for all that does not come from the database.
@@ -27,13 +27,13 @@ impl Version {
 pub(super) struct Tags {
     /// That of a body without held tenants. It is the same for all readers.
     pub(super) plain: String,
-    pub(super) reader: Reader,
+    pub(super) place: Place,
 }
 
 impl Tags {
     /// That of a body with held tenants, which depends on where their pages are. It is made when it is asked for, since few polls do.
     fn held(&self) -> String {
-        self.reader.tag(&self.plain)
+        self.place.tag(&self.plain)
     }
 
     pub(super) fn of_body(&self, has_held: bool) -> String {
@@ -68,6 +68,8 @@ pub(super) enum Known {
 }
 
 impl Known {
+    pub(super) const NOTHING: Self = Self::Versions(Vec::new());
+
     pub(super) fn of(header: Option<&str>, tags: &Tags) -> Self {
         let header = header.unwrap_or("");
         if header.trim() == "*" {
@@ -94,7 +96,7 @@ impl Known {
         Self::Versions(header.split(',').filter_map(version).collect())
     }
 
-    pub(super) fn versions(&self) -> &[Version] {
+    fn versions(&self) -> &[Version] {
         match self {
             Self::Anything => &[],
             Self::Versions(all) => all,
@@ -120,7 +122,7 @@ mod tests {
     use alloc::vec;
 
     use super::{Known, Tags, Version};
-    use crate::operation::traefik::held::{Reader, Settings};
+    use crate::operation::traefik::held::{Place, Settings};
     use crate::store::routing::State;
 
     impl Tags {
@@ -132,7 +134,7 @@ mod tests {
             });
             Self {
                 plain: plain.into(),
-                reader: Reader {
+                place: Place {
                     settings,
                     origin: origin.map(Into::into),
                 },
