@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tenants_core::log::{DeliveryEntry, Level, LogEntry, TaskEntry};
+use tenants_core::task::TaskError;
 use tenants_core::task::deliver::Delivery;
 use tenants_core::{Api, Context, Effect, Machine, Outcome, Step};
 use worker::{
@@ -79,7 +80,7 @@ async fn respond(
         api.delivery_after(&answer.log, Clock::start().unix_seconds(), &mut HostRandom)
     {
         let (api, database) = (Rc::clone(&api), Database::of(env));
-        ctx.wait_until(async move { deliver(&api, delivery, &database).await });
+        ctx.wait_until(async move { deliver(&api, Ok(delivery), &database).await });
     }
     if let Some(batch) = answer.afterwards.take() {
         let database = Database::of(env);
@@ -150,23 +151,21 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
 
 async fn send_events(env: &Env) {
     let api = env::api(env);
-    match api.begin_delivery(Clock::start().unix_seconds(), &mut HostRandom) {
-        Ok(delivery) => deliver(&api, delivery, &Database::of(env)).await,
-        Err(error) => write_delivery(&api, Clock::start(), &DeliveryEntry::new(Err(error))),
-    }
+    let begun = api.begin_delivery(Clock::start().unix_seconds(), &mut HostRandom);
+    deliver(&api, begun, &Database::of(env)).await;
 }
 
 /// Runs a delivery of events to its end.
-async fn deliver(api: &Api, delivery: Delivery, database: &Database) {
+async fn deliver(api: &Api, begun: Result<Delivery, TaskError>, database: &Database) {
     let clock = Clock::start();
-    let outcome = drive(Step::Run(delivery), database).await;
+    let outcome = match begun {
+        Ok(delivery) => drive(Step::Run(delivery), database).await,
+        Err(error) => Err(error),
+    };
     if let Ok(report) = &outcome {
         api.delivered(report, clock.unix_seconds());
     }
-    write_delivery(api, clock, &DeliveryEntry::new(outcome));
-}
-
-fn write_delivery(api: &Api, clock: Clock, entry: &DeliveryEntry) {
+    let entry = DeliveryEntry::new(outcome);
     if !entry.is_silent() && api.logs(entry.level()) {
         log::write(entry.level(), &entry.line(clock.elapsed_ms()));
     }
