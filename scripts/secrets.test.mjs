@@ -45,8 +45,11 @@ test('secretsIn refuses an API key, under any name and in every form that wrangl
   assert.deepEqual(secretsIn('{"A": "b", "C": null}', 'a.local'), { A: 'b', C: null });
 });
 
-/** Runs the check against a Worker that has `names`, and a database of which `lost` rows would not decrypt. */
-async function check(line, { input, names = [KEY], lost = 0, vars = `${KEY}=old\n` } = {}) {
+/** What `env:reseal --dry-run --format json` counts. */
+const TABLES = ['tenants', 'plans', 'answers', 'jobs', 'deleted', 'webhooks'];
+
+/** Runs the check against a Worker that has `names`, and a database of which `lost` rows of a table would not decrypt. */
+async function check(line, { input, names = [KEY], lost = 0, table: lostFrom = 'tenants', vars = `${KEY}=old\n` } = {}) {
   const surveyed = [];
   await checkSecretChange(secretCommand(line.split(' ')), {
     input,
@@ -54,7 +57,7 @@ async function check(line, { input, names = [KEY], lost = 0, vars = `${KEY}=old\
     names: async () => names,
     survey: async (keys) => {
       surveyed.push(keys);
-      return { tenants: { other: lost }, plans: { other: 0 } };
+      return Object.fromEntries(TABLES.map((table) => [table, { current: 1, previous: 0, other: table === lostFrom ? lost : 0 }]));
     },
   });
   return surveyed;
@@ -85,6 +88,9 @@ test('a change after which a row would not decrypt is refused', async () => {
   const both = [KEY, PREVIOUS];
   for (const [line, input] of [[`secret put ${PREVIOUS}`, 'new'], [`secret put ${KEY}`, 'new'], [`secret delete ${PREVIOUS}`], ['secret bulk', `${KEY}=new\n`], [`versions secret delete ${PREVIOUS}`]]) {
     await assert.rejects(check(line, { input, names: both, lost: 2 }), /2 rows in the database would not decrypt any more .*No secret was changed/, line);
+  }
+  for (const table of TABLES) {
+    await assert.rejects(check(`secret delete ${PREVIOUS}`, { names: both, lost: 1, table }), new RegExp(`1 row in the database would not decrypt any more \\(${table}: 1\\)`), table);
   }
   await assert.rejects(check(`secret delete ${KEY}`, { names: both }), /cannot be deleted/);
 });

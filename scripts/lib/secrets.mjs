@@ -111,15 +111,15 @@ async function checkRows(change, names, { varsFile, survey }) {
   if (after[KEY] === undefined) {
     throw new Stop(
       change[KEY] === null
-        ? `${KEY} cannot be deleted: nothing would decrypt the \`env\` of tenants and plans`
+        ? `${KEY} cannot be deleted: nothing would decrypt what it has encrypted`
         : `${varsFile} has no ${KEY}. It must hold the Worker's current secrets, so that this command can check which key the rows need. (TENANTS_VARS_FILE names another file.)`,
     );
   }
-  const { tenants, plans } = await survey(after);
-  const lost = tenants.other + plans.other;
-  if (lost === 0) return;
+  const lost = Object.entries(await survey(after)).filter(([, { other }]) => other !== 0);
+  if (lost.length === 0) return;
+  const rows = lost.reduce((sum, [, { other }]) => sum + other, 0);
   throw new Stop(
-    `after this change, ${lost === 1 ? '1 row' : `${lost} rows`} in the database would not decrypt any more (tenants: ${tenants.other}, plans: ${plans.other}). ` +
+    `after this change, ${rows === 1 ? '1 row' : `${rows} rows`} in the database would not decrypt any more (${lost.map(([table, { other }]) => `${table}: ${other}`).join(', ')}). ` +
       'No secret was changed. First encrypt them again under the current key: docs/ROTATION.md, "The encryption key".',
   );
 }
