@@ -84,6 +84,9 @@ async function aTenantsLife(ask, waits = false) {
   assert.equal(created.headers.get('location'), '/_/api/4/tenants/acme')
   assert.equal((await ask('POST', '/_/api/4/tenants', tenant)).status, 409)
   assert.equal((await ask('PATCH', '/_/api/4/tenants/ACME', { is_enabled: false })).status, 204)
+  // A condition that cannot be read is one that does not hold, and never none.
+  assert.equal((await ask('PATCH', '/_/api/4/tenants/acme', { is_enabled: true }, { 'If-Match': '"\u00e9"' })).status, 412)
+  assert.equal((await ask('PATCH', '/_/api/4/tenants/acme', { is_enabled: true }, { 'Idempotency-Key': '\u00e9' })).status, 400)
   const read = await ask('GET', '/_/api/4/tenants/acme')
   assert.equal(read.status, 200)
   assert.deepEqual(JSON.parse(read.text).env, { COLOUR: 'blue' })

@@ -99,12 +99,9 @@ impl Request {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        let separator = if name == "cookie" { "; " } else { ", " };
-        self.headers
-            .iter()
-            .filter(|header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| Cow::Borrowed(header.value.as_str()))
-            .reduce(|all, next| Cow::Owned([&all, separator, &next].concat()))
+        let lines = self.headers.iter();
+        let lines = lines.filter(|header| header.name.eq_ignore_ascii_case(name));
+        Headers::joined(name, lines.map(|header| header.value.as_bytes()))
     }
 }
 

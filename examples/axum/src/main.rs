@@ -22,7 +22,7 @@ use axum::Router;
 use axum::body::{Body as HttpBody, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
-use axum::http::{Request as HttpRequest, StatusCode};
+use axum::http::{HeaderValue, Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 use http_body_util::LengthLimitError;
 use http_body_util::channel::{Channel, Sender};
@@ -150,7 +150,11 @@ async fn answer(
 impl Server {
     /// Handles one request: runs batches until the core has a response.
     fn ask(&self, head: &Parts, body: &Result<Bytes, axum::Error>, client: SocketAddr) -> Answer {
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name| {
+            let lines = head.headers.get_all(name).into_iter();
+            Headers::joined(name, lines.map(HeaderValue::as_bytes))
+        };
+        let values = Headers::NAMES.map(header);
         let client = client.ip().to_string();
         let origin = header("host").map(|host| format!("http://{host}"));
         let request = Request {
@@ -161,7 +165,7 @@ impl Server {
                 .map_or("/", |target| target.as_str()),
             origin: origin.as_deref(),
             client_address: Some(&client),
-            headers: Headers::from_fn(header),
+            headers: Headers::from_values(values.each_ref().map(Option::as_deref)),
             body: match body {
                 Ok(bytes) => Body::Bytes(bytes),
                 Err(error) if is_too_large(error) => Body::TooLarge,

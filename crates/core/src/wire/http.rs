@@ -76,7 +76,7 @@ impl Headers<'_> {
 
 impl<'a> Headers<'a> {
     /// The names of the headers in lower case, in the order of [`Headers::from_values`]. A host takes each from its request once. A header
-    /// that comes several times has its values joined by `, ` (RFC 9110 §5.3), and `cookie` by `; ` (RFC 9113 §8.2.3).
+    /// that comes several times has its values joined by `, ` (RFC 9110 §5.3), and `cookie` by `; ` (RFC 9113 §8.2.3), as [`Headers::joined`] does.
     pub const NAMES: [&'static str; Headers::COUNT] = [
         "x-api-key",
         "x-signature",
@@ -94,6 +94,17 @@ impl<'a> Headers<'a> {
         "sec-fetch-site",
         "x-csrf-token",
     ];
+
+    /// The value of a header whose lines are `lines`: joined, if there are several. Bytes that are no UTF-8 stay as U+FFFD, so that such a header
+    /// is malformed and not absent: without its `If-Match` a write would do what it must not. `None` without a line.
+    pub fn joined<'l>(
+        name: &str,
+        lines: impl IntoIterator<Item = &'l [u8]>,
+    ) -> Option<Cow<'l, str>> {
+        let separator = if name == "cookie" { "; " } else { ", " };
+        let lines = lines.into_iter().map(String::from_utf8_lossy);
+        lines.reduce(|all, next| Cow::Owned([&all, separator, &next].concat()))
+    }
 
     /// Takes the values of [`Headers::NAMES`].
     #[must_use]
@@ -365,4 +376,24 @@ pub(crate) fn request_id(
     let mut bytes = [0; 16];
     random.fill(&mut bytes)?;
     Ok(hex_text(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Headers;
+
+    #[test]
+    fn the_lines_of_a_header_are_joined_and_none_is_lost() {
+        for (name, lines, joined) in [
+            ("if-match", &[][..], None),
+            ("if-match", &[&b"\"a\""[..]], Some("\"a\"")),
+            ("if-match", &[b"\"a\"", b"\"b\""], Some("\"a\", \"b\"")),
+            ("cookie", &[b"a=1", b"b=2", b"c=3"], Some("a=1; b=2; c=3")),
+            ("if-match", &[b""], Some("")),
+            ("if-match", &[b"\"\xe9\""], Some("\"\u{fffd}\"")),
+        ] {
+            let got = Headers::joined(name, lines.iter().copied());
+            assert_eq!(got.as_deref(), joined, "{lines:?}");
+        }
+    }
 }
