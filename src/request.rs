@@ -20,14 +20,16 @@ export function head(request, readsAddress, hasConsole) {
   const signature = get('x-signature')
   // A bound key signs in another way, and its signature may cover any header.
   const input = signature === '' ? get('signature-input') : ''
+  const message = signature === '' ? get('signature') : ''
+  const isSigned = input !== '' || message !== ''
   // Only the cookie of a session of the console counts, and with it two headers more.
   const cookies = hasConsole ? get('cookie') : ''
   const cookie = cookies.includes('tenants_session=') ? cookies : ''
-  const reads = input !== '' || method !== 'GET'
+  const reads = isSigned || method !== 'GET'
   return `${method}\\n${url}\\n${length}\\n${readsAddress || isTraefik ? get('cf-connecting-ip') : ''}\\n${get('x-api-key')}\\n${
-    signature}\\n${length === '0' && input === '' ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
+    signature}\\n${length === '0' && !isSigned ? '\\n' : get('content-type') + '\\n' + get('content-encoding')}\\n${get('x-request-id')}\\n${get('if-none-match')}\\n${
     reads ? some('idempotency-key') + '\\n' + get('prefer') : '\\n'}\\n${some('if-match')}\\n${
-    input === '' ? '\\n\\n' : `${input}\\n${get('signature')}\\n${get('content-digest')}`}\\n${
+    isSigned ? `${input}\\n${message}\\n${get('content-digest')}` : '\\n\\n'}\\n${
     hasConsole ? `${cookie}\\n${get('sec-fetch-site')}\\n${cookie === '' ? '' : get('x-csrf-token')}` : '\\n\\n'}`
 }
 ")]

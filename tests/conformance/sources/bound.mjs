@@ -113,6 +113,7 @@ export default [
   scenario('bound keys: Traefik', { TENANTS_PUBLIC_URL: ORIGIN, CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST: '192.0.2.7' },
     bindKey(1),
     refuse('a key alone', 401, 'unauthorized', 'GET', '/config/traefik', { signature: null, address: '192.0.2.7' }),
+    refuse('a signature that says not what it covers', 401, 'unauthorized', 'GET', '/config/traefik', { signature: null, headers: { signature: 's=::' }, address: '192.0.2.7' }),
     ask('a signature', 200, 'GET', '/config/traefik', { address: '192.0.2.7' }),
     not('another query', 'GET', '/config/traefik?cell=eu', { address: '192.0.2.7', components: { '@target-uri': `${ORIGIN}/_/api/4/config/traefik` } }),
   ),

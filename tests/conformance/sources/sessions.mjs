@@ -90,6 +90,7 @@ export default [
     refuse('a write with the token of another session', 403, 'csrf_token_mismatch', 'DELETE', '/tenants/a', by('all', { csrf: csrfOf(tokenOf('reader')) })),
     refuse('with a key', 401, 'unauthorized', 'GET', '/tenants/a', by('all', { key: KEYS.good })),
     refuse('with a signature', 401, 'unauthorized', 'GET', '/tenants/a', by('all', { signature: undefined })),
+    refuse("with a bound key's signature alone", 401, 'unauthorized', 'GET', '/tenants/a', by('all', { headers: { signature: 's=::' } })),
     refuse('twice', 401, 'unauthorized', 'GET', '/tenants/a', by('all', { cookie: `__Host-tenants_session=${tokenOf('all')}; __Host-tenants_session=${tokenOf('all')}` })),
     refuse('under another name', 401, 'unauthorized', 'GET', '/tenants/a', by('all', { cookie: `tenants_session=${tokenOf('all')}` })),
     refuse('malformed', 401, 'unauthorized', 'GET', '/tenants/a', by('all', { cookie: '__Host-tenants_session=cs_1_x' })),
