@@ -359,12 +359,13 @@ BEGIN
   INSERT INTO api_keys (id, name, digest, scopes, permits, created_at, expires_at) VALUES (NEW.id, NEW.name, NEW.digest, NEW.scopes, NEW.permits, NEW.now, NEW.expires_at);
 END;
 
+-- `is_same`: nothing would change.
 CREATE VIEW edit_key (
-  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, sets_name, name, sets_expires_at, expires_at, token, is_done,
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, is_same, id, sets_name, name, sets_expires_at, expires_at, token, is_done,
   idempotency_key, fingerprint, remembered_until, answer, secret
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_key_done INSTEAD OF INSERT ON edit_key
-WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
+WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_same AND NOT NEW.is_done
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
     SELECT NEW.key_id, 'api_key.update', CAST(CAST(NEW.id AS INTEGER) AS TEXT), NEW.request_id, NEW.now, NEW.token, trim(
@@ -374,6 +375,13 @@ BEGIN
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE api_keys SET name = iif(NEW.sets_name, NEW.name, name), expires_at = iif(NEW.sets_expires_at, NEW.expires_at, expires_at) WHERE id = NEW.id;
+END;
+CREATE TRIGGER edit_key_same INSTEAD OF INSERT ON edit_key
+WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NEW.is_same AND NOT NEW.is_done AND NEW.idempotency_key IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.0'), NEW.secret, NEW.remembered_until
+      FROM registry WHERE id = 1;
 END;
 
 CREATE VIEW delete_key (
@@ -390,10 +398,12 @@ BEGIN
   UPDATE api_keys SET deleted_at = NEW.now WHERE id = NEW.id;
 END;
 
+-- `previous_digest`: that of the secret before the last rotation, if the caller proved itself with it. It is the one that stays: the answer with the
+-- secret after it was lost. NULL: the secret that is replaced stays.
 CREATE VIEW rotate_key (
-  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, digest, previous_until, token, is_done, idempotency_key, fingerprint,
-  remembered_until, answer, secret
-) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  key_id, request_id, now, key_stands, exceeds_own, id_is_there, id, digest, previous_digest, previous_until, token, is_done, idempotency_key,
+  fingerprint, remembered_until, answer, secret
+) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER rotate_key_done INSTEAD OF INSERT ON rotate_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NOT NEW.is_done
 BEGIN
@@ -401,7 +411,7 @@ BEGIN
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
-  UPDATE api_keys SET previous_digest = digest, previous_until = NEW.previous_until, digest = NEW.digest WHERE id = NEW.id;
+  UPDATE api_keys SET previous_digest = coalesce(NEW.previous_digest, digest), previous_until = NEW.previous_until, digest = NEW.digest WHERE id = NEW.id;
 END;
 
 -- A PUT of a cell. `is_same`: nothing would change. `sets_…` as above, and `is_accepting` keeps its value if it is NULL.

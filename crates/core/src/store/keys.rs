@@ -11,7 +11,7 @@ use crate::crypto::api_key::bound_digest;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency::{Idempotency, Past};
-use crate::store::standing::{self, Judged, caller, if_allowed, standing_of_row, valid_key};
+use crate::store::standing::{self, Judged, caller, if_allowed, key, standing_of_row, valid_key};
 use crate::store::write::{self, Writer, Written, write, write_into};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
@@ -285,14 +285,14 @@ pub(crate) fn edit(
 ) -> Batch {
     let text = write_into!(
         "edit_key",
-        "exceeds_own, id_is_there, id, sets_name, name, sets_expires_at, expires_at",
+        "exceeds_own, id_is_there, is_same, id, sets_name, name, sets_expires_at, expires_at",
         concat!(
             exceeds_own!("iif(?9, ?10, NULL)"),
             " AND ?9 OR ",
             exceeds_own!(end_of_key!()),
             ", ",
             key_is_there!(),
-            ", ?6, ?7, ?8, ?9, ?10"
+            ", (SELECT (name, expires_at) IS (iif(?7, ?8, name), iif(?9, ?10, expires_at)) FROM api_keys WHERE id = ?6), ?6, ?7, ?8, ?9, ?10"
         ),
         "exceeds_own, id_is_there"
     );
@@ -317,7 +317,8 @@ pub(crate) fn delete_one(writer: &Writer, id: i64) -> Batch {
     write(writer, text, [id.into()])
 }
 
-/// Gives a key another secret. The one before stays valid until `previous_until`, but no earlier one. `secret` is the key's text, encrypted, if the
+/// Gives a key another secret. The one before stays valid until `previous_until`, but no earlier one. A caller that proves itself with a key's previous
+/// secret never got the one after it: when it rotates that key, its own secret is the one that stays. `secret` is the key's text, encrypted, if the
 /// response is remembered: what a caller sees of the key. [`Changed::decode`] reads the result.
 pub(crate) fn rotate(
     writer: &Writer,
@@ -329,12 +330,14 @@ pub(crate) fn rotate(
 ) -> Batch {
     let text = write_into!(
         "rotate_key",
-        "exceeds_own, id_is_there, id, digest, previous_until",
+        "exceeds_own, id_is_there, id, digest, previous_digest, previous_until",
         concat!(
             exceeds_own!(end_of_key!()),
             ", ",
             key_is_there!(),
-            ", ?6, ?7, ?8"
+            ", ?6, ?7, (SELECT previous_digest FROM api_keys WHERE id = ?6 AND previous_digest = ",
+            key!(digest),
+            " COLLATE NOCASE), ?8"
         ),
         "exceeds_own, id_is_there",
         "(SELECT json_array(name, scopes, is_bound, created_at, expires_at, last_used_at) FROM api_keys WHERE id = ?6)"

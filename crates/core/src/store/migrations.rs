@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0028_hostname_proofs.sql",
     "0029_webhooks.sql",
     "0030_remembered_sites.sql",
+    "0031_key_changes.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -217,12 +217,17 @@ fn a_key_rotates_itself_without_the_scope_and_with_an_overlap() {
         assert_eq!(got.named(), ["/overlap_seconds"]);
     }
     host.refuse(422, &post(&format!("/keys/{id}/rotate"), "").key(&key));
-    let (_, next) = key_of(&host.json(200, &rotate(id, 60).key(&key)));
-    // The response was lost: the old secret rotates again.
+    // However many responses are lost, the secret that the caller has rotates again, and stays.
+    let lost = [(); 2].map(|()| key_of(&host.json(200, &rotate(id, 60).key(&key))).1);
     let (_, last) = key_of(&host.json(200, &rotate(id, 60).key(&key)));
     assert_eq!(
-        [&key, &next, &last].map(|key| is_valid(&mut host, key)),
-        [false, true, true]
+        [&key, &lost[0], &lost[1], &last].map(|key| is_valid(&mut host, key)),
+        [true, false, false, true]
+    );
+    host.now = NOW + 60;
+    assert_eq!(
+        [&key, &last].map(|key| is_valid(&mut host, key)),
+        [false, true]
     );
     // Any other key needs the scope.
     let (other, _) = made(&mut host, &json!({"scopes": ["audit"]}));
@@ -273,6 +278,31 @@ fn the_write_judges_again_what_may_have_changed() {
             host.expect_after(status, &ask, |host| drop(host.sql(change, &[])));
         }
     }
+}
+
+#[test]
+fn a_change_that_changes_nothing_leaves_no_entry() {
+    let mut host = Host::new();
+    let (id, _) = made(
+        &mut host,
+        &json!({"name": "a", "scopes": ["audit"], "expires_at": LATER}),
+    );
+    let before = host.dump();
+    for body in [
+        json!({"name": "a"}),
+        json!({"expires_at": LATER}),
+        json!({"name": "a", "expires_at": LATER}),
+    ] {
+        host.expect(204, &edit(id, &body));
+        assert_eq!(host.dump(), before);
+    }
+    // It is remembered all the same.
+    let ask = edit(id, &json!({"name": "a"})).idempotency_key("k");
+    host.expect(204, &ask);
+    host.expect(204, &edit(id, &json!({"name": "b"})));
+    let got = host.expect(204, &ask);
+    assert!(got.header("idempotency-replayed").is_some(), "{got:?}");
+    assert_eq!(host.json(200, &get(&format!("/keys/{id}")))["name"], "b");
 }
 
 /// Nobody knows whether a batch that failed was committed. The second try must not make a second key, and must answer the first one's.
