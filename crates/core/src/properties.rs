@@ -272,12 +272,8 @@ pub fn query(data: &[u8]) {
         }
         Err(error) => check_parameters(error, &query),
     }
-    let mut page = match Page::read::<{ PlanId::MAX_LENGTH }>(&query) {
-        Ok(page) => page,
-        Err(error) => return check_parameters(error, &query),
-    };
-    match PlanFilter::read(&query, &mut page) {
-        Ok(read) => {
+    match PlanFilter::read(&query) {
+        Ok((page, filter)) => {
             let next = next_query(
                 &page,
                 &Cursor {
@@ -285,8 +281,8 @@ pub fn query(data: &[u8]) {
                     id: "a".into(),
                 },
             );
-            let mut page = Page::read::<{ PlanId::MAX_LENGTH }>(&next).expect("the link's query");
-            assert_eq!(PlanFilter::read(&next, &mut page), Ok(read), "{next}");
+            let read = PlanFilter::read(&next).map(|(_, filter)| filter);
+            assert_eq!(read, Ok(filter), "{next}");
         }
         Err(error) => check_parameters(error, &query),
     }

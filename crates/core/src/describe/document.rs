@@ -204,7 +204,7 @@ fn operation(
     if dialect == Dialect::Legacy {
         made["deprecated"] = true.into();
     }
-    made["parameters"] = parameters(route, &probed, &examples, components);
+    made["parameters"] = parameters(route, dialect, &probed, &examples, components);
     if let Some(body) = body(route, dialect, &probed.body, &examples, components) {
         made["requestBody"] = body;
     }
@@ -266,6 +266,7 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
 
 fn parameters(
     route: &Route,
+    dialect: Dialect,
     probed: &Probed,
     examples: &[Example],
     components: &mut Components,
@@ -335,7 +336,7 @@ fn parameters(
             parameter["examples"] = named.into();
         }
     }
-    all.extend(headers::of_requests(route.operation));
+    all.extend(headers::of_requests(route, dialect));
     all.into()
 }
 

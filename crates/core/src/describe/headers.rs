@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use serde_json::{Value, json};
 
+use crate::wire::dialect::Dialect;
 use crate::wire::http::Headers;
-use crate::wire::route::Operation;
+use crate::wire::route::{Operation, Route};
 
 /// A reference to a component.
 pub(super) fn reference(kind: &str, name: &str) -> Value {
@@ -16,8 +17,8 @@ pub(super) fn reference(kind: &str, name: &str) -> Value {
 
 /// How the description tells a header of requests.
 enum Told {
-    /// A parameter of these operations.
-    Parameter(fn(Operation) -> bool, &'static str),
+    /// A parameter of these routes.
+    Parameter(fn(&Route, Dialect) -> bool, &'static str),
     /// By the security schemes.
     Security,
     /// By the bodies.
@@ -30,42 +31,30 @@ fn told(name: &str) -> Told {
         | "cookie" | "sec-fetch-site" | "x-csrf-token" => Told::Security,
         "content-type" | "content-encoding" => Told::Body,
         "x-request-id" => Told::Parameter(
-            |_| true,
+            |_, _| true,
             "An id for this request, which its response and its log line have: 1 to 64 of `[A-Za-z0-9._-]`. The service replaces any other text by a new id.",
         ),
         "if-none-match" => Told::Parameter(
-            |operation| {
-                matches!(
-                    operation,
-                    Operation::TraefikConfig
-                        | Operation::Describe
-                        | Operation::GetTenant
-                        | Operation::PutTenant
-                        | Operation::GetPlan
-                        | Operation::PutPlan
-                        | Operation::ReadFeed
-                )
-            },
+            |route, _| route.reads_if_none_match() || has_etag_of_its_own(route.operation),
             "The `ETag` of the response that the caller has. If it is the present one, the response is a 304. On a PUT, `*` has it create only: it is a 412 if the resource is there.",
         ),
         "idempotency-key" => Told::Parameter(
-            Operation::remembers,
+            |route, _| route.operation.remembers(),
             "A name for this request: 1 to 255 visible ASCII characters, with or without quotes. The same request with the same name again gets the first response again, and nothing is done a second time.",
         ),
         "if-match" => Told::Parameter(
-            Operation::has_etag,
+            |route, _| route.operation.has_etag() || has_etag_of_its_own(route.operation),
             "`ETag`s of which the resource must have one, or else nothing is done: 412. Their revisions alone are compared. Other routes answer 412 to it.",
         ),
         "prefer" => Told::Parameter(
-            |operation| {
-                matches!(
-                    operation,
-                    Operation::EditTenant
-                        | Operation::EditPlan
-                        | Operation::InstallTenant
-                        | Operation::ResetUserPassword
-                        | Operation::DeleteTenant
-                )
+            |route, dialect| match route.operation {
+                Operation::EditTenant
+                | Operation::EditPlan
+                | Operation::InstallTenant
+                | Operation::ResetUserPassword
+                | Operation::EraseTenant => true,
+                Operation::DeleteTenant => dialect == Dialect::Current,
+                _ => false,
             },
             "What the caller would like of the response (RFC 7240). `return=representation` of a change: the resource in place of an empty response. `respond-async`: a 202 at once, if the tenant's cell carries the request out; `wait=N`: the 202 after `N` seconds, 60 at the most. Other preferences are ignored.",
         ),
@@ -73,6 +62,14 @@ fn told(name: &str) -> Told {
             "describe/headers.rs does not tell the header `{other}`, which the service reads"
         ),
     }
+}
+
+/// Whether the response has an `ETag` that is not of one tenant or plan.
+fn has_etag_of_its_own(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::TraefikConfig | Operation::Describe | Operation::ReadFeed
+    )
 }
 
 /// The form of a header's value. Most headers may have any: the service ignores one that it cannot read.
@@ -86,11 +83,11 @@ fn schema(name: &str) -> Value {
     }
 }
 
-/// The headers that an operation reads, as parameters.
-pub(super) fn of_requests(operation: Operation) -> impl Iterator<Item = Value> {
+/// The headers that a route reads, as parameters.
+pub(super) fn of_requests(route: &Route, dialect: Dialect) -> impl Iterator<Item = Value> {
     Headers::NAMES
         .into_iter()
-        .filter(move |name| matches!(told(name), Told::Parameter(read, _) if read(operation)))
+        .filter(move |name| matches!(told(name), Told::Parameter(read, _) if read(route, dialect)))
         .map(|name| reference("parameters", &titled(name)))
 }
 

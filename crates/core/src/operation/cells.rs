@@ -13,7 +13,7 @@ use crate::value::fault::{ApiError, CellConflict, FieldError};
 use crate::value::id::{CellId, TenantId};
 use crate::value::patch::Edit;
 use crate::value::text::{quote, traefik_name};
-use crate::wire::body::{Checked, Fields, Json, Wrong, members, pointer_token};
+use crate::wire::body::{Checked, Json, Wrong, members, pointer_token};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
 use crate::wire::rule::Rule;
@@ -49,9 +49,7 @@ pub(crate) fn get(call: &Call<'_>) -> Pending {
 
 /// `PUT /cells/{id}`: makes a cell, or changes the members that the body has.
 pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let id = CellId::parse(call.id);
-    let patch = read_put(call.fields()?)?;
-    let id = id.map_err(|detail| ApiError::Invalid([FieldError::field("/id", detail)].into()))?;
+    let (id, patch) = read_put(call)?;
     let batch = cells::put(&call.writer()?, &id, &patch);
     let location = call.path(&format!("/cells/{id}"));
     Ok(Pending::write(batch, move |results| {
@@ -119,16 +117,19 @@ pub(crate) fn move_tenant(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     }))
 }
 
-fn read_put(mut fields: Fields<'_>) -> Result<CellPatch, ApiError> {
+fn read_put(call: &mut Call<'_>) -> Result<(CellId, CellPatch), ApiError> {
+    let mut fields = call.fields()?;
+    let id = fields.in_path("/id", CellId::parse(call.id));
     let name = fields.maybe("name", Rule::CellName, |v| v.nullable(read_name));
     let service = fields.maybe("service", Rule::Service, |v| v.nullable(read_service));
     let accepting = fields.maybe("accepting", Rule::Boolean, Json::boolean);
-    let (name, service, is_accepting) = fields.finish((name, service, accepting))?;
-    Ok(CellPatch {
+    let (id, name, service, is_accepting) = fields.finish((id, name, service, accepting))?;
+    let patch = CellPatch {
         name: Edit::of(name),
         service: Edit::of(service),
         is_accepting,
-    })
+    };
+    Ok((id, patch))
 }
 
 fn read_name(value: Json<'_>) -> Checked<String> {

@@ -53,7 +53,7 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
             for _ in 0..notes {
                 results.skip()?;
             }
-            let head = Head::decode(results)?;
+            let head = Head::decode(results).map_err(|error| error.of_agent(poll.cell.as_str()))?;
             if head.is_served_by_another {
                 return Err(ApiError::Cell(CellConflict::OtherAgent));
             }
@@ -252,8 +252,8 @@ pub(crate) fn store_stats(call: &Call<'_>) -> Result<Pending, ApiError> {
     };
     let batch = feed::store_stats(&call.caller, &cell, &tenants, at_once == Some(true));
     // A second try stores nothing that the first one stored.
-    Ok(Pending::write(batch, |results| {
-        let stored = feed::stored(results)?;
+    Ok(Pending::write(batch, move |results| {
+        let stored = feed::stored(results).map_err(|error| error.of_agent(cell.as_str()))?;
         let body = object(|out| out.raw("stored", &stored.to_string()));
         Ok(Response::json(200, body))
     }))

@@ -9,7 +9,7 @@ use crate::store::holds;
 use crate::store::tenants;
 use crate::store::write::Written;
 use crate::value::clock::Timestamp;
-use crate::value::fault::{ApiError, FieldError};
+use crate::value::fault::ApiError;
 use crate::value::hold::HoldKind;
 use crate::value::id::TenantId;
 use crate::wire::body::{Checked, Json};
@@ -24,17 +24,15 @@ pub(crate) const MAX_MESSAGE: usize = 500;
 
 /// `PUT /tenants/{id}/holds/{kind}`
 pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let kind = HoldKind::parse(call.part);
     let now = call.caller.now();
     let mut fields = call.fields()?;
+    let kind = fields.in_path("/kind", HoldKind::parse(call.part));
     let reason = fields.required("reason", Rule::HoldReason, |v| read_text(v, MAX_REASON));
     let message = fields.maybe("message", Rule::HoldMessage, |v| {
         v.nullable(|v| read_text(v, MAX_MESSAGE))
     });
     let until = fields.maybe("until", Rule::HoldEnd, |v| v.nullable(|v| read_end(v, now)));
-    let (reason, message, until) = fields.finish((reason, message, until))?;
-    let kind =
-        kind.map_err(|detail| ApiError::Invalid([FieldError::field("/kind", detail)].into()))?;
+    let (kind, reason, message, until) = fields.finish((kind, reason, message, until))?;
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(call, "tenant"));
     };

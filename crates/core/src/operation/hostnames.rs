@@ -56,8 +56,8 @@ pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let kind = fields.required("kind", Rule::HostnameKind, |v| {
         v.parsed(HostnameKind::parse)
     });
-    let (kind,) = fields.finish((kind,))?;
-    let hostname = parse_hostname(call.part, call.hostnames).map_err(at_hostname)?;
+    let hostname = fields.in_path("/hostname", parse_hostname(call.part, call.hostnames));
+    let (kind, hostname) = fields.finish((kind, hostname))?;
     let Ok(id) = TenantId::parse(call.id) else {
         return Ok(absent(call, "tenant"));
     };

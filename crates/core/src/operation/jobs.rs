@@ -101,7 +101,8 @@ pub(crate) fn lease(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let sealer = call.env.sealer.cloned();
     Ok(Pending::write(batch, move |results| {
         let mut jobs = Vec::new();
-        for job in Leased::decode_all(results)? {
+        let leased = Leased::decode_all(results).map_err(|error| error.of_agent(cell.as_str()))?;
+        for job in leased {
             let input = match &job.input {
                 Some(sealed) => Some(open_text(input_place(&job.id), sealed, sealer.as_deref())?),
                 None => None,

@@ -38,10 +38,12 @@ const MAX_NAME_CHARACTERS: usize = 255;
 
 /// `GET /tenants-plans`
 pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
-    let mut page = Page::read::<{ PlanId::MAX_LENGTH }>(call.query)?;
-    let filter = match call.dialect {
-        Dialect::Current => PlanFilter::read(call.query, &mut page)?,
-        Dialect::Legacy => PlanFilter::default(),
+    let (page, filter) = match call.dialect {
+        Dialect::Current => PlanFilter::read(call.query)?,
+        Dialect::Legacy => {
+            let page = Page::read::<{ PlanId::MAX_LENGTH }>(call.query)?;
+            (page, PlanFilter::default())
+        }
     };
     let asked = Asked {
         page,

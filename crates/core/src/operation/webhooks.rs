@@ -164,18 +164,21 @@ pub(crate) fn edit(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     });
     let is_enabled = fields.maybe("is_enabled", Rule::Boolean, Json::boolean);
     let from = fields.maybe("from", Rule::BacklogOrNow, read_from);
-    fields.require_any("url, types, description, is_enabled");
-    let (url, types, description, is_enabled, from) =
-        fields.finish((url, types, description, is_enabled, from))?;
-    let wrong = match (is_enabled, from) {
-        (Some(true), None) => Some("required with `is_enabled`: expected `now` or `backlog`"),
-        (Some(false) | None, Some(_)) => Some("expected it with `is_enabled`: true only"),
+    let wrong = match (is_enabled, &from) {
+        (Some(Some(true)), Some(None)) => {
+            Some("required with `is_enabled`: expected `now` or `backlog`")
+        }
+        (Some(Some(false) | None), Some(Some(_))) => {
+            Some("expected it with `is_enabled`: true only")
+        }
         _ => None,
     };
     if let Some(detail) = wrong {
-        let error = FieldError::field("/from", String::from(detail));
-        return Err(ApiError::Invalid([error].into()));
+        fields.refuse(FieldError::field("/from", detail));
     }
+    fields.require_any("url, types, description, is_enabled");
+    let (url, types, description, is_enabled, from) =
+        fields.finish((url, types, description, is_enabled, from))?;
     if !is_id(call.id) {
         return Ok(absent(call, "webhook"));
     }

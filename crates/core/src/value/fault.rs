@@ -133,6 +133,19 @@ pub enum ApiError {
     Internal(Internal),
 }
 
+impl ApiError {
+    /// The same error, on a route of this cell's agent, which needs the scope of that cell alone: `cells`, that of all, is not what its key lacks.
+    pub(crate) fn of_agent(self, cell: &str) -> Self {
+        match self {
+            Self::InsufficientScope { missing } if missing == ["cells"] => {
+                let missing = [Cow::Owned(["cell:", cell].concat())].into();
+                Self::InsufficientScope { missing }
+            }
+            other => other,
+        }
+    }
+}
+
 /// The reason for a 409 of the cells' routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CellConflict {

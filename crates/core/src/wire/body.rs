@@ -208,19 +208,18 @@ impl<'a> Fields<'a> {
     }
 
     /// Records an error.
-    fn refuse(&mut self, error: FieldError) {
+    pub(crate) fn refuse(&mut self, error: FieldError) {
         self.errors.push(error);
     }
 
-    /// Takes an identifier that the path has in place of the body.
-    pub(crate) fn in_path<T>(&mut self, id: Result<T, String>) -> Option<T> {
-        match id {
-            Ok(id) => Some(id),
-            Err(detail) => {
-                self.refuse(FieldError::field("/id", detail));
-                None
-            }
-        }
+    /// Takes a part of the path, `id` among others, which would have this pointer in the body.
+    pub(crate) fn in_path<T>(
+        &mut self,
+        pointer: &'static str,
+        part: Result<T, String>,
+    ) -> Option<T> {
+        part.map_err(|detail| self.refuse(FieldError::field(pointer, detail)))
+            .ok()
     }
 
     /// Reads a required field, whose rule the description gives. `None` means that an error was recorded.

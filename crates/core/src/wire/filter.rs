@@ -281,18 +281,24 @@ impl PlanFilter {
     ///
     /// # Errors
     /// 422 for a parameter that is not as expected, or there twice without need.
-    pub(crate) fn read(query: &str, page: &mut Page) -> Result<Self, ApiError> {
+    pub(crate) fn read(query: &str) -> Result<(Page, Self), ApiError> {
         let mut reader = Reader::default();
+        let mut page = Page::all();
         let mut filter = Self::default();
         for (parameter, _, raw) in parameters(query) {
             match parameter {
+                Some(Parameter::Limit) => reader.errors.extend(page.read_limit(raw).err()),
+                Some(Parameter::After) => {
+                    let read = page.read_after::<{ PlanId::MAX_LENGTH }>(raw);
+                    reader.errors.extend(read.err());
+                }
                 Some(Parameter::ExternalId) => reader.external_id(raw, &mut filter.external_id),
                 Some(Parameter::Label) => reader.label(raw, &mut filter.labels),
                 _ => {}
             }
         }
         page.keep(reader.finish()?);
-        Ok(filter)
+        Ok((page, filter))
     }
 }
 

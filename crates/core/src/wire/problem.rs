@@ -86,8 +86,8 @@ codes! {
     ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own, or it is not bound although the caller's own is.";
     NotFound = 404 "not_found", "Not Found": "There is no such resource, or no such route for this caller.";
     MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
-    Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, or the site is installed already.";
-    SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and `TENANTS_REUSED_ID` is `refuse`.";
+    Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, the site is installed already, or there are as many as there may be.";
+    SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and this one cannot take them over.";
     DeletionProtected = 409 "deletion_protected", "Conflict": "The tenant has `deletion_protection`. Set it to `false` first.";
     ProofMissing = 409 "proof_missing", "Conflict": "The record that shows the owner of the hostname is not there.";
     CellInUse = 409 "cell_in_use", "Conflict": "The cell has tenants, tables of deleted tenants, or unfinished jobs.";
@@ -97,7 +97,7 @@ codes! {
     LeaseLost = 409 "lease_lost", "Conflict": "The lease has another token, or it ran out and another one took the job.";
     AgentConflict = 409 "agent_conflict", "Conflict": "Another agent serves the cell.";
     CursorGone = 410 "cursor_gone", "Gone": "The cursor is of another epoch of the database, or too old. Begin again without one.";
-    PreconditionFailed = 412 "precondition_failed", "Precondition Failed": "The present version of the resource is none of those in `If-Match`, or the response has no `ETag` to compare.";
+    PreconditionFailed = 412 "precondition_failed", "Precondition Failed": "The present version of the resource is none of those in `If-Match`, or one of those in `If-None-Match`, or the response has no `ETag` to compare.";
     PayloadTooLarge = 413 "payload_too_large", "Content Too Large": "The body has more than 65536 bytes.";
     UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
     Invalid = 422 "invalid", "Unprocessable Content": "Fields of the body or parameters of the query are missing, unknown, mistyped or out of bounds. `errors` names every one.";
@@ -179,7 +179,7 @@ impl ApiError {
                 "a write with the cookie of a session must have the X-CSRF-Token of that session".into()
             }
             Self::PreconditionFailed => {
-                "the present version is none of those in If-Match; read it again".into()
+                "the present version is none of those in If-Match, or one of those in If-None-Match; read it again".into()
             }
             Self::IdempotencyKeyReused => {
                 "this Idempotency-Key belongs to a request with another method, path, query or body"
@@ -211,6 +211,12 @@ impl ApiError {
             },
             Self::NotFound { what } => format!("there is no such {what}").into(),
             Self::Conflict(errors) => {
+                // One of no field is a sentence of its own.
+                if let [FieldError { at: Place::Pointer(at), detail, .. }] = &errors[..]
+                    && at.is_empty()
+                {
+                    return detail.as_str().into();
+                }
                 let what: Vec<&str> = errors
                     .iter()
                     .map(|e| match &e.at {

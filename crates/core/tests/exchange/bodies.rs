@@ -2,7 +2,7 @@
 
 use tenants_core::{Body, Headers, Request, Step};
 
-use crate::ask::{Ask, delete, get, head, new_plan, new_tenant, patch, post};
+use crate::ask::{Ask, delete, get, head, new_plan, new_tenant, patch, post, put};
 use crate::host::{Host, problem, without_errors};
 
 const GOOD: &str = r#"{"id":"a","hostname":"a.example.com","is_enabled":true}"#;
@@ -298,5 +298,37 @@ fn a_lone_surrogate_is_a_422_at_its_field() {
         // A pointer cannot name a member whose name is not valid Unicode.
         let body = format!(r#"{{"{lone}":1}}"#);
         host.refuse(400, &post("/tenants", body));
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_path_hides_nothing_that_is_wrong_in_the_body_or_the_query() {
+    let mut host = Host::new();
+    for (ask, named) in [
+        (
+            put("/tenants/a/holds/zzz", r#"{"reason":1}"#),
+            &["/kind", "/reason"][..],
+        ),
+        (
+            put("/tenants/a/hostnames/1.2.3.4", r#"{"kind":"x"}"#),
+            &["/kind", "/hostname"],
+        ),
+        (
+            put("/cells/-x", r#"{"accepting":1}"#),
+            &["/id", "/accepting"],
+        ),
+        (
+            patch(
+                "/webhooks/0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+                r#"{"url":"x","is_enabled":true}"#,
+            ),
+            &["/url", "/from"],
+        ),
+        (
+            get("/tenants-plans?limit=0&external_id=&label="),
+            &["limit", "external_id", "label"],
+        ),
+    ] {
+        assert_eq!(host.refuse(422, &ask).named(), named, "{ask:?}");
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use serde_json::Value as Json;
+use tenants_core::{Served, served};
 
 use crate::host::Got;
 
@@ -12,6 +13,30 @@ static DOCUMENT: LazyLock<Json> = LazyLock::new(|| {
 
 /// Headers of HTTP itself, which the description leaves out, and that of a 405, which is no operation's.
 const OF_HTTP: [&str; 2] = ["content-type", "allow"];
+
+/// Whether the description gives a route this header of requests.
+pub(crate) fn reads(route: &Served, header: &str) -> bool {
+    let operation = &DOCUMENT["paths"][&route.path][route.method.to_ascii_lowercase()];
+    let parameters = operation["parameters"].as_array();
+    let named = |parameter: &Json| {
+        let path = parameter["$ref"].as_str();
+        path.is_some_and(|path| path == format!("#/components/parameters/{header}"))
+    };
+    parameters.is_some_and(|all| all.iter().any(named))
+}
+
+/// A route takes `Prefer` where one of its responses says that a preference was applied.
+#[test]
+fn a_route_that_applies_preferences_takes_them() {
+    for route in served() {
+        let operation = &DOCUMENT["paths"][&route.path][route.method.to_ascii_lowercase()];
+        let responses = operation["responses"].as_object().expect(&route.path);
+        let applies = responses
+            .values()
+            .any(|response| resolve(response)["headers"]["Preference-Applied"].is_object());
+        assert_eq!(reads(&route, "Prefer"), applies, "{route:?}");
+    }
+}
 
 /// Checks a response. One without a route, or of a method that the route does not have, has no operation.
 pub(crate) fn of_answer(got: &Got) {

@@ -5,6 +5,7 @@ use crate::ask::{
 };
 use crate::cells::host_with_cells;
 use crate::cells_jobs::drive;
+use crate::described;
 use crate::failures::filled;
 use crate::host::{Got, Host, WaitsForBatch as _};
 use crate::scopes::{asked_by_keys, example};
@@ -245,6 +246,23 @@ fn a_read_with_another_tag_is_a_412() {
     assert_failed(&host.refuse(412, &description.if_match(format!("W/{tag}"))));
 }
 
+/// The routes for keys that refuse a malformed one are those whose description has the header.
+#[test]
+fn the_description_names_if_none_match_where_it_is_read() {
+    for route in asked_by_keys().filter(|route| route.scopes.is_some()) {
+        let mut host = host_with_tables();
+        let got = send(&mut host, &example(&route).if_none_match("x"));
+        // A poll gets the configuration, whatever it sends.
+        let refuses = route.path.ends_with("/config/traefik")
+            || got.status == 400 && got.json()["code"] == "malformed_header";
+        assert_eq!(
+            refuses,
+            described::reads(&route, "If-None-Match"),
+            "{route:?}: {got:?}"
+        );
+    }
+}
+
 /// Each route of the table with a tag that nothing has, and those without an `ETag` with `*`. Visitors of a held tenant get its page whatever
 /// they send (`held.rs`).
 #[test]
@@ -254,13 +272,15 @@ fn no_route_ignores_it() {
             "/_/health" | "/_/api/4/openapi.json" => Ask::new("GET", &*route.path),
             _ => example(&route),
         };
-        let has_etag = route.path.ends_with("/tenants/{id}")
+        let has_etag = described::reads(&route, "If-Match");
+        let is_known = route.path.ends_with("/tenants/{id}")
             || route.path.ends_with("/tenants-plans/{id}")
             || route.path.contains("/holds/")
             || route.path.contains("/hostnames") && !route.path.ends_with("/verify")
             || ["openapi.json", "traefik", "/cells/{id}/tenants"]
                 .iter()
                 .any(|end| route.path.ends_with(end));
+        assert_eq!(has_etag, is_known, "{route:?}");
         let tags = if has_etag {
             &["\"x-1\""][..]
         } else {

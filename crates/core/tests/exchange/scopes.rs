@@ -169,6 +169,22 @@ fn contains(ask: &Ask, own: &[&str], needed: &str) -> bool {
     own.iter().any(|own| [needed, &write, "*"].contains(own))
 }
 
+/// The missing scopes as the response names them: of the routes of the agent of the cell `eu`, its own scope.
+fn named(ask: &Ask, missing: Vec<&'static str>) -> Vec<&'static str> {
+    let is_of_agent = [
+        "/cells/eu/tenants",
+        "/cells/eu/stats",
+        "/cells/eu/jobs/lease",
+    ]
+    .iter()
+    .any(|end| ask.target.ends_with(end));
+    if is_of_agent && missing == ["cells"] {
+        vec!["cell:eu"]
+    } else {
+        missing
+    }
+}
+
 fn assert_lacks(got: &Got, missing: &[&str]) {
     assert_eq!(got.status, 403, "{got:?}");
     let body = got.json();
@@ -183,7 +199,7 @@ fn matrix(sets: &[Vec<&str>]) {
     let mut host = host_with_tables();
     for (ask, needs) in cases() {
         for own in sets {
-            let missing: Vec<&str> = needs
+            let missing: Vec<&'static str> = needs
                 .iter()
                 .copied()
                 .filter(|needed| !contains(&ask, own, needed))
@@ -200,7 +216,7 @@ fn matrix(sets: &[Vec<&str>]) {
             } else if ask.method == "HEAD" {
                 assert_eq!(got.status, 403, "{own:?} {ask:?}");
             } else {
-                assert_lacks(&got, &missing);
+                assert_lacks(&got, &named(&ask, missing));
             }
         }
     }

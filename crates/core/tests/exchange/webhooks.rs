@@ -277,6 +277,12 @@ fn bad_input_is_refused_and_named() {
         let got = host.refuse(422, &patch(&format!("/webhooks/{id}"), body.to_string()));
         assert_eq!(got.json()["errors"][0]["pointer"], pointer, "{body}");
     }
+    let another = post("/webhooks", json!({"url": URL}).to_string());
+    for _ in 1..32 {
+        host.expect(201, &another);
+    }
+    let full = "expected at most 32 webhooks; there are so many";
+    assert_eq!(host.expect(409, &another).json()["detail"], full);
     for path in ["/webhooks/x", "/webhooks/0f1e2d3c4b5a69788796a5b4c3d2e1f0"] {
         host.expect(404, &get(path));
         host.expect(404, &patch(path, r#"{"url":"https://a.example.com/"}"#));

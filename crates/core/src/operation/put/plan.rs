@@ -32,7 +32,7 @@ struct WantedPlan {
 /// `PUT /tenants-plans/{id}`
 pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let mut fields = call.fields()?;
-    let id = fields.in_path(PlanId::parse(call.id));
+    let id = fields.in_path("/id", PlanId::parse(call.id));
     let wanted = WantedPlan {
         new: read_new(fields, id)?,
         plans_path: call.path("/tenants-plans"),

@@ -39,7 +39,7 @@ struct WantedTenant {
 pub(crate) fn put(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let now = call.caller.now();
     let mut fields = call.fields()?;
-    let id = fields.in_path(TenantId::parse(call.id));
+    let id = fields.in_path("/id", TenantId::parse(call.id));
     let (new, cell_id) = read_new(fields, id, call.hostnames, call.cells, now)?;
     let wanted = WantedTenant {
         new,
