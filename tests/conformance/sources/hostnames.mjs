@@ -32,7 +32,7 @@ export default [
     request('try another kind', 200, 'PUT', '/tenants/acme/hostnames/www.acme.example?validate_only=true', { body: alias, json: () => ({ valid: true }), answer: { etag: null } }),
     request('another kind', 200, 'PUT', '/tenants/acme/hostnames/www.acme.example', { body: alias, headers: { 'if-match': tag(4) }, answer: { etag: tag(5) } }),
     refuse('a wrong version', 412, 'precondition_failed', 'DELETE', '/tenants/acme/hostnames/www.acme.example', { headers: { 'if-match': tag(4) } }),
-    refuse('an unknown kind and no hostname', 422, 'invalid', 'PUT', '/tenants/acme/hostnames/a..b', { body: { kind: 'copy', x: 1 } }, ['/kind', '/x']),
+    refuse('an unknown kind and no hostname', 422, 'invalid', 'PUT', '/tenants/acme/hostnames/a..b', { body: { kind: 'copy', x: 1 } }, ['/kind', '/hostname', '/x']),
     refuse('no hostname', 422, 'invalid', 'PUT', '/tenants/acme/hostnames/a..b', { body: alias }, ['/hostname']),
     refuse("the root's own", 422, 'invalid', 'PUT', '/tenants/acme/hostnames/localhost', { body: alias }, ['/hostname']),
     request('no proof is asked for', 200, 'POST', '/tenants/acme/hostnames/www.acme.example/verify', { json: named('www.acme.example', 'alias') }),
