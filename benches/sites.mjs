@@ -9,6 +9,8 @@ const { values, positionals } = parseArgs({ options: { rounds: { type: 'string',
 const rounds = Number(values.rounds)
 const sizes = positionals.length ? positionals.map(Number) : [10, 200, 10_000]
 const AT_ONCE = 8
+/** As many sites as stay in memory: requests to these find an open database at any number of sites. */
+const SAME = 10
 /** The sites that one run of the cron trigger counts. */
 const COUNTED = 8
 const vars = {
@@ -32,16 +34,29 @@ async function startWith(sites) {
       await side.api.expect(201, 'POST', `/tenants/${id}/install`, { body: admin })
     }
   }))
-  return { ...side, any: () => ids[Math.floor(Math.random() * ids.length)] }
+  // From now on the order is that of the times, and no longer that of the ids.
+  await side.api.sql('UPDATE tenants SET stats_turn_at = updated_at')
+  return { ...side, any: () => one(ids), same: () => one(ids.slice(0, SAME)), counted: ids.slice(0, COUNTED) }
 }
+
+const one = (ids) => ids[Math.floor(Math.random() * ids.length)]
+
+const reset = (api, id) => api.expect(200, 'PATCH', `/tenants/${id}/user-password-reset`, { body: { username: 'admin' } })
+const label = (api, id, i) => api.expect(204, 'PATCH', `/tenants/${id}`, { body: { labels: { round: String(i) } } })
 
 const kinds = {
   'POST /tenants': ({ api }, i) => api.expect(201, 'POST', '/tenants', { body: { id: `n${i}`, hostname: `n${i}.example.com`, is_enabled: true } }),
   install: ({ api }, i) => api.expect(201, 'POST', `/tenants/n${i}/install`, { body: admin }),
-  'reset a password': ({ api, any }) => api.expect(200, 'PATCH', `/tenants/${any()}/user-password-reset`, { body: { username: 'admin' } }),
+  'reset a password': ({ api, any }) => reset(api, any()),
+  'the same, of ten sites': ({ api, same }) => reset(api, same()),
   [`count the statistics of ${COUNTED} sites`]: ({ api }) => api.scheduled(),
+  [`the same, of always the same ${COUNTED}`]: async ({ api, counted }) => {
+    await api.sql(`UPDATE tenants SET stats_turn_at = NULL WHERE id IN (${counted.map(() => '?')})`, ...counted)
+    await api.scheduled()
+  },
   'GET /tenants/{id}': ({ api, any }) => api.expect(200, 'GET', `/tenants/${any()}`),
-  'PATCH /tenants/{id}': ({ api, any }, i) => api.expect(204, 'PATCH', `/tenants/${any()}`, { body: { labels: { round: String(i) } } }),
+  'PATCH /tenants/{id}': ({ api, any }, i) => label(api, any(), i),
+  'the same, of ten tenants': ({ api, same }, i) => label(api, same(), i),
   'delete and drop': ({ api }, i) => api.expect(204, 'DELETE', `/tenants/n${i}`, { body: { drop_tables: true } }),
 }
 
