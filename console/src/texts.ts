@@ -180,6 +180,9 @@ export const t = {
     eraseHelp: 'Its tables and everything encrypted of it are wiped at once, for good. Uploaded files and backups stay: look after them yourself.',
     erased: (id: string) => `Tenant ${id} is erased`,
     noHistory: 'Nothing is recorded',
+    olderLeftOut: 'Not all is shown: there is more before this.',
+    newerLeftOut: 'Not all is shown: the log is too long to be read to its end here, so there may be newer entries.',
+    inAudit: 'The audit log of this tenant',
     lineKind: { audit: 'audit', event: 'event', job: 'job' },
   },
   hostnames: {

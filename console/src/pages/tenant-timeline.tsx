@@ -1,13 +1,15 @@
 // What happened to a tenant, as one time line: its audit entries, which are its events, and its jobs.
 
 import { For, Show } from 'solid-js'
-import { Refused, all, get, query } from '../api/client'
+import { all, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { AuditEntry, Event, Job } from '../api/types'
 import { Await, Badge, Card, Empty, Time, type Tone } from '../parts/basics'
-import { createLoad } from '../parts/load'
+import { createLoad, ifAbsent } from '../parts/load'
+import { href } from '../router'
 import { t } from '../texts'
 import { eventOf } from './event-of'
+import { type Newest, newest } from './tenant-history'
 
 interface Line {
   time: string
@@ -17,51 +19,59 @@ interface Line {
   tone: Tone
 }
 
-/** At most so many entries are read. */
-const MAXIMUM = 5000
+/** At most so many entries are shown, and so many jobs. */
+const ENTRIES = 1000
+const JOBS = 500
+/** At most so many pages of 1000 entries are read. */
+const PAGES = 100
 
 export function Timeline(props: { id: string; version: string | undefined }) {
   const loaded = createLoad(() => [props.id, props.version] as const, async ([id], signal) => {
     const subject = id.toLowerCase()
     const parts = await Promise.all([
-      can('audit') ? all<AuditEntry>('/audit', { subject_type: 'tenant', subject }, { signal, maximum: MAXIMUM }).then((entries) => entries.map(ofAudit)) : [],
+      can('audit') ? audit(subject, signal) : NOTHING,
       // An event is an audit entry, so it is shown once. A key without `audit` sees the events.
-      !can('audit') && can('events') ? events(subject, signal) : [],
-      can('sites') ? all<Job>('/jobs', { tenant: id }, { signal, limit: 100, maximum: 500 }).then((jobs) => jobs.map(ofJob)).catch(nothing) : [],
+      !can('audit') && can('events') ? events(subject, signal) : NOTHING,
+      // A tenant that has had no cell has no jobs, and an older API no such route.
+      can('sites') ? jobs(id, signal).catch(ifAbsent(NOTHING)) : NOTHING,
     ])
-    return parts.flat().sort((a, b) => (a.time < b.time ? 1 : -1))
+    const lines = parts.flatMap((part) => part.entries).sort((a, b) => b.time.localeCompare(a.time))
+    return { lines, hasOlder: parts.some((part) => part.hasOlder), hasNewer: parts.some((part) => part.hasNewer) }
   })
   return (
     <Card title={t.tenant.history}>
       <Await of={loaded}>
-        {(lines) => (
-          <Show when={lines().length} fallback={<Empty title={t.tenant.noHistory} />}>
-            <ol class="timeline">
-              <For each={lines()}>
-                {(line) => (
-                  <li class={line.tone}>
-                    <div class="timeline-head">
-                      <strong>{line.title}</strong>
-                      <Badge>{t.tenant.lineKind[line.kind]}</Badge>
-                      <Time of={line.time} />
-                    </div>
-                    <p class="faint small">{line.detail}</p>
-                  </li>
-                )}
-              </For>
-            </ol>
-          </Show>
+        {(data) => (
+          <>
+            <Show when={data().hasNewer}><p class="banner warn">{t.tenant.newerLeftOut}</p></Show>
+            <Show when={data().lines.length} fallback={<Show when={!data().hasNewer}><Empty title={t.tenant.noHistory} /></Show>}>
+              <ol class="timeline">
+                <For each={data().lines}>
+                  {(line) => (
+                    <li class={line.tone}>
+                      <div class="timeline-head">
+                        <strong>{line.title}</strong>
+                        <Badge>{t.tenant.lineKind[line.kind]}</Badge>
+                        <Time of={line.time} />
+                      </div>
+                      <p class="faint small">{line.detail}</p>
+                    </li>
+                  )}
+                </For>
+              </ol>
+            </Show>
+            <Show when={data().hasOlder}><p class="faint">{t.tenant.olderLeftOut}</p></Show>
+            <Show when={(data().hasOlder || data().hasNewer) && can('audit')}>
+              <p><a href={href(['audit'], { days: data().hasNewer ? undefined : 'all', subject_type: 'tenant', subject: props.id.toLowerCase() })}>{t.tenant.inAudit}</a></p>
+            </Show>
+          </>
         )}
       </Await>
     </Card>
   )
 }
 
-/** A tenant that has had no cell has no jobs, and an older API no such route. */
-function nothing(error: unknown): Line[] {
-  if (error instanceof Refused && error.problem.status === 404) return []
-  throw error
-}
+const NOTHING: Newest<Line> = { entries: [], hasOlder: false, hasNewer: false }
 
 const toneOf = (action: string): Tone => (/delet|drop/.test(action) ? 'bad' : /hold|held|disabl/.test(action) ? 'warn' : /creat|install|restor|releas/.test(action) ? 'good' : 'plain')
 
@@ -77,24 +87,32 @@ function ofAudit(entry: AuditEntry): Line {
   }
 }
 
-async function events(subject: string, signal: AbortSignal): Promise<Line[]> {
-  // The list of events has no filter by subject.
-  const found: Event[] = []
-  let after: string | undefined
-  for (let page = 0; page < MAXIMUM / 1000; page += 1) {
-    const { body: items } = await get<Event[]>(`/events${query({ after, limit: 1000 })}`, signal)
-    found.push(...items.filter((event) => event.type.startsWith('tenant.') && event.data.id === subject))
-    if (items.length < 1000) break
-    after = items.at(-1)!.id
-  }
-  return found.map((event) => ({
-    time: event.timestamp.replace('T', ' ').replace('Z', ''),
-    title: t.action(event.type),
-    detail: event.data.changed?.length ? t.audit.changed(event.data.changed.join(', ')) : event.type,
-    kind: 'event',
-    tone: toneOf(event.type),
-  }))
+const audit = (subject: string, signal: AbortSignal) =>
+  newest(async (after) => {
+    const { body, headers } = await get<AuditEntry[]>(`/audit${query({ subject_type: 'tenant', subject, after, limit: 1000 })}`, signal)
+    return { entries: body.map(ofAudit), next: nextOf(headers) }
+  }, { keep: ENTRIES, pages: PAGES })
+
+/** The list of events has no filter by subject, so all are read. It always has a next page, which is empty at the end. */
+const events = (subject: string, signal: AbortSignal) =>
+  newest(async (after) => {
+    const { body } = await get<Event[]>(`/events${query({ after, limit: 1000 })}`, signal)
+    return { entries: body.filter((event) => event.type.startsWith('tenant.') && event.data.id === subject).map(ofEvent), next: body.length < 1000 ? undefined : body.at(-1)!.id }
+  }, { keep: ENTRIES, pages: PAGES })
+
+/** The list of jobs begins with the newest. */
+async function jobs(tenant: string, signal: AbortSignal): Promise<Newest<Line>> {
+  const found = await all<Job>('/jobs', { tenant }, { signal, limit: 100, maximum: JOBS + 1 })
+  return { entries: found.slice(0, JOBS).map(ofJob), hasOlder: found.length > JOBS, hasNewer: false }
 }
+
+const ofEvent = (event: Event): Line => ({
+  time: event.timestamp.replace('T', ' ').replace('Z', ''),
+  title: t.action(event.type),
+  detail: event.data.changed?.length ? t.audit.changed(event.data.changed.join(', ')) : event.type,
+  kind: 'event',
+  tone: toneOf(event.type),
+})
 
 function ofJob(job: Job): Line {
   return {

@@ -46,6 +46,12 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
   return { data, problem, isLoading, reload: () => setRound((n) => n + 1), set: show }
 }
 
+/** For a part that an older API does not have: gives `instead` for a 404, and fails otherwise. */
+export const ifAbsent = <T>(instead: T) => (error: unknown): T => {
+  if (error instanceof Refused && error.problem.status === 404) return instead
+  throw error
+}
+
 /** The problem to show for an error: the API's own, or that the connection was lost. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Refused) return error.problem
