@@ -63,3 +63,24 @@ export async function visit(page, where) {
   await page.locator('main h1').waitFor()
   await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy="true"]'))
 }
+
+/** Answers a request with a problem. */
+const fail = (route) => route.fulfill({ status: 500, contentType: 'application/problem+json', body: JSON.stringify({ type: 'about:blank', title: 'Internal Server Error', status: 500, code: 'internal', detail: 'The disk is full.' }) })
+
+/** Has requests of a kind fail. Returns what ends that. */
+export async function refuse(page, method, address) {
+  const handler = (route) => (route.request().method() === method ? fail(route) : route.fallback())
+  await page.route(address, handler)
+  return () => page.unroute(address, handler)
+}
+
+/** Lets requests of a kind wait. Returns what lets them, and later ones, go on, or fail. */
+export async function holdBack(page, method, address) {
+  let end
+  const gate = new Promise((resolve) => (end = resolve))
+  await page.route(address, async (route) => {
+    if (route.request().method() !== method) return route.fallback()
+    return (await gate) === 'fail' ? fail(route) : route.continue()
+  })
+  return { go: () => end(), fail: () => end('fail') }
+}

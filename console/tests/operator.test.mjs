@@ -1,8 +1,8 @@
 // Keys, the audit log, cells with their jobs, and the overview.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { noBrowser, open, signIn, visit } from './browser.mjs'
-import { furnish, startConsole } from './server.mjs'
+import { holdBack, noBrowser, open, refuse, signIn, visit } from './browser.mjs'
+import { furnish, seedRows, startConsole } from './server.mjs'
 
 const skip = noBrowser()
 const server = skip ? undefined : await startConsole()
@@ -145,6 +145,72 @@ test('the overview has charts with a table behind each, the largest sites, jobs 
   assert.equal(await page.getByRole('region', { name: 'Cells' }).getByRole('row').filter({ hasText: 'fra1' }).getByRole('cell').nth(1).textContent(), String(json.behind))
 })
 
+test('a list’s pages are turned back one by one, whichever way somebody came', { skip }, async () => {
+  await seedRows(server.api, 200, { from: 64 })
+  const first = () => page.locator('tbody tr th').first().textContent()
+  const shows = (id) => page.waitForFunction((wanted) => document.querySelector('tbody tr th')?.textContent === wanted && !document.querySelector('[aria-busy="true"]'), id)
+  const next = page.getByRole('button', { name: 'Next' })
+  const previous = page.getByRole('button', { name: 'Previous' })
+  // Its first rows: the places.
+  const places = []
+  const forward = async () => {
+    const was = await first()
+    await next.click()
+    await page.waitForFunction((id) => document.querySelector('tbody tr th').textContent !== id && !document.querySelector('[aria-busy="true"]'), was)
+    places.push(await first())
+  }
+  await visit(page, '#/tenants')
+  places.push(await first())
+  assert.equal(await previous.getAttribute('aria-disabled'), 'true')
+  for (let turn = 0; turn < 4; turn += 1) await forward()
+  // To a tenant and back.
+  await page.getByRole('link', { name: places[4], exact: true }).click()
+  await page.getByRole('heading', { name: places[4], level: 1 }).waitFor()
+  await page.goBack()
+  await shows(places[4])
+  await previous.click()
+  await shows(places[3])
+  await previous.click()
+  await shows(places[2])
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), '← Previous')
+  // The browser's own way back.
+  await visit(page, '#/tenants')
+  await forward()
+  await forward()
+  await page.goBack()
+  await shows(places[1])
+  await previous.click()
+  await shows(places[0])
+  assert.equal(await page.evaluate(() => location.hash), '#/tenants')
+  // Twice while the next page is read.
+  const answer = await holdBack(page, 'GET', /tenants\?.*after=/)
+  await next.click()
+  await page.waitForFunction(() => location.hash.includes('after=') && document.querySelector('[aria-busy="true"]'))
+  await next.dispatchEvent('click')
+  answer.go()
+  await shows(places[1])
+  await page.unrouteAll()
+  await previous.click()
+  await shows(places[0])
+  // What was before a place is not known after a reload.
+  await forward()
+  await forward()
+  await page.reload()
+  await shows(places[2])
+  await previous.click()
+  await shows(places[0])
+  // A page that cannot be read: the one on the screen is another one.
+  const stop = await refuse(page, 'GET', /tenants\?.*after=/)
+  await next.click()
+  await page.getByRole('alert').waitFor()
+  await next.dispatchEvent('click')
+  await stop()
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await shows(places[1])
+  await previous.click()
+  await shows(places[0])
+})
+
 test('the newest entries of a long history are shown, and that there are others', { skip }, async () => {
   const rows = Array.from({ length: 6000 }, (_, at) => (at === 5999 ? 'tenant.hold' : 'tenant.update'))
   for (let part = 0; part < rows.length; part += 2000) await server.api.sql("INSERT INTO audit_log (action, subject, request_id, created_at) SELECT value, 'pinecone', 'long', datetime('now') FROM json_each(?)", JSON.stringify(rows.slice(part, part + 2000)))
@@ -162,6 +228,24 @@ test('the newest entries of a long history are shown, and that there are others'
   await other.page.getByText('Not all is shown: there is more before this.').waitFor()
   other.assertQuiet()
   await other.close()
+})
+
+test('the audit log’s pages, too', { skip }, async () => {
+  const place = () => page.evaluate(() => new URLSearchParams(location.hash.split('?')[1]).get('after'))
+  const leave = async (act) => {
+    const was = await place()
+    await act()
+    await page.waitForFunction((before) => new URLSearchParams(location.hash.split('?')[1]).get('after') !== before && !document.querySelector('[aria-busy="true"]'), was)
+  }
+  const press = (name) => () => page.getByRole('button', { name }).click()
+  await visit(page, '#/audit?subject=pinecone')
+  await leave(press('Next'))
+  const second = await place()
+  await leave(press('Next'))
+  await leave(() => page.goBack())
+  assert.equal(await place(), second)
+  await leave(press('Previous'))
+  assert.equal(await place(), null)
   window.assertQuiet()
   await window.close()
 })

@@ -1,14 +1,15 @@
 // The audit log, by the API's filters and pages.
 
-import { For, Show, createEffect, createMemo, createSignal, on } from 'solid-js'
+import { For, Show, createMemo } from 'solid-js'
 import { get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { AuditEntry } from '../api/types'
-import { Button, Empty, Loading, Page, ProblemBox, Table, Time } from '../parts/basics'
+import { Empty, Loading, Page, ProblemBox, Table, Time } from '../parts/basics'
 import { Select, TextInput } from '../parts/fields'
 import { createFilter } from '../parts/filter'
 import { written } from '../parts/format'
 import { createLoad } from '../parts/load'
+import { Pager } from '../parts/pager'
 import { go, href, route } from '../router'
 import { t } from '../texts'
 
@@ -19,8 +20,6 @@ export function AuditPage() {
   const value = (name: string) => route().query.get(name) ?? ''
   const filters = createMemo(() => Object.fromEntries(FILTERS.map((name) => [name, value(name)])) as Filters, undefined, { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) })
   const after = () => value('after') || undefined
-  const [before, setBefore] = createSignal<(string | undefined)[]>([])
-  createEffect(on(filters, () => setBefore([]), { defer: true }))
   const loaded = createLoad(() => ({ ...filters(), after: after() }), async ({ days, ...f }, signal) => {
     // The log is read from its oldest entry: by default the last week.
     const since = days === 'all' ? undefined : written(new Date(Date.now() - Number(days || 7) * 86_400_000))
@@ -28,7 +27,6 @@ export function AuditPage() {
     return { entries: body, next: nextOf(headers) }
   })
   const change = (name: string, to: string) => go(['audit'], { ...filters(), [name]: to }, { replace: true })
-  const turn = (to: string | undefined) => go(['audit'], { ...filters(), after: to })
   return (
     <Page title={t.audit.title} lead={t.audit.lead}>
       <form class="filters wide-fields" onSubmit={(event) => event.preventDefault()}>
@@ -60,10 +58,7 @@ export function AuditPage() {
           </Show>
         )}
       </Show>
-      <nav class="pager" aria-label={t.pages}>
-        <Button disabled={before().length === 0 && !after()} onClick={() => { const places = before(); setBefore(places.slice(0, -1)); turn(places.at(-1)) }}>{t.previous}</Button>
-        <Button disabled={!loaded.data()?.next} onClick={() => { setBefore((all) => [...all, after()]); turn(loaded.data()!.next) }}>{t.next}</Button>
-      </nav>
+      <Pager path={['audit']} query={filters()} after={after()} of={loaded} />
     </Page>
   )
 }

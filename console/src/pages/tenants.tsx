@@ -1,13 +1,14 @@
 // The table of tenants: pages, filters and search are the API's, so that it is as quick with many as with few.
 
-import { For, Show, createEffect, createMemo, createSignal, on } from 'solid-js'
+import { For, Show, createMemo } from 'solid-js'
 import { all, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { ListedTenant, Plan, Tenant } from '../api/types'
-import { Button, Empty, Page, ProblemBox, Table, Time, Loading } from '../parts/basics'
+import { Empty, Page, ProblemBox, Table, Time, Loading } from '../parts/basics'
 import { createFilter } from '../parts/filter'
 import { bytes, count } from '../parts/format'
 import { createLoad } from '../parts/load'
+import { Pager } from '../parts/pager'
 import { Site, State } from '../parts/tenant-state'
 import { go, href, route } from '../router'
 import { t } from '../texts'
@@ -29,10 +30,7 @@ const FILTERS = ['q', 'plan_id', 'is_enabled', 'label', 'sort', 'deleted'] as co
 export function TenantsPage() {
   const value = (name: string) => route().query.get(name) ?? ''
   const filters = createMemo(() => Object.fromEntries(FILTERS.map((name) => [name, value(name)])) as Record<(typeof FILTERS)[number], string>, undefined, { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) })
-  // The places from which the pages before began: a list's cursor leads only ahead.
-  const [before, setBefore] = createSignal<(string | undefined)[]>([])
   const after = () => value('after') || undefined
-  createEffect(on(filters, () => setBefore([]), { defer: true }))
 
   const asked = createMemo(() => ({ ...filters(), after: after() }), undefined, { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) })
   const found = createLoad(asked, async (f, signal): Promise<Found> => {
@@ -50,16 +48,6 @@ export function TenantsPage() {
 
   const isDeleted = () => value('deleted') === 'true'
   const change = (name: string, to: string) => go(['tenants'], { ...filters(), [name]: to })
-  const turn = (to: string | undefined) => go(['tenants'], { ...filters(), after: to })
-  const forward = () => {
-    setBefore((all) => [...all, after()])
-    turn(found.data()?.next)
-  }
-  const back = () => {
-    const places = before()
-    setBefore(places.slice(0, -1))
-    turn(places.at(-1))
-  }
 
   return (
     <Page
@@ -122,10 +110,7 @@ export function TenantsPage() {
           </Show>
         )}
       </Show>
-      <nav class="pager" aria-label={t.pages}>
-        <Button onClick={back} disabled={before().length === 0 && !after()}>{t.previous}</Button>
-        <Button onClick={forward} disabled={!found.data()?.next}>{t.next}</Button>
-      </nav>
+      <Pager path={['tenants']} query={filters()} after={after()} of={found} />
     </Page>
   )
 }
