@@ -1,6 +1,6 @@
 // Routes are in the address's fragment (`#/tenants/acme`): the Worker answers unknown paths with 404.
 
-import { createSignal } from 'solid-js'
+import { createSignal, untrack } from 'solid-js'
 
 export interface Route {
   /** The parts of the path, decoded. */
@@ -22,7 +22,17 @@ function decoded(part: string): string {
 }
 
 const [route, setRoute] = createSignal<Route>(read())
-addEventListener('hashchange', () => setRoute(read()))
+let visits = 0
+
+/** Grows whenever another page is opened; the same page with other parameters is no other. */
+export const visit = () => visits
+
+function follow() {
+  const [was, now] = [untrack(route), read()]
+  if (was.path.join('\0') !== now.path.join('\0')) visits += 1
+  setRoute(now)
+}
+addEventListener('hashchange', follow)
 
 export { route }
 
@@ -39,7 +49,7 @@ export function go(path: string[], query: Record<string, string | undefined> = {
   if (to === location.hash) return
   if (replace) {
     history.replaceState(null, '', to)
-    setRoute(read())
+    follow()
   } else {
     location.hash = to
   }

@@ -49,6 +49,7 @@ export const t = {
     const [subject = '', verb = ''] = action.split('.')
     return `${subject.charAt(0).toUpperCase()}${subject.slice(1)}: ${verb.replaceAll('_', ' ')}`
   },
+  leftProblem: (problem: string) => `A page that you left could not do what you asked: ${problem}`,
   lost: {
     title: 'The connection was lost',
     detail: 'No answer came. What you typed is still here. Trying again is safe: nothing is done twice.',
@@ -165,6 +166,8 @@ export const t = {
     resetTitle: (id: string) => `Reset a password of ${id}`,
     resetHelp: 'The user gets a new, generated password. The old one ends at once.',
     resetAction: 'Reset password',
+    resetting: 'The cell resets the password',
+    resetDone: 'The password is reset',
     jobState: (state: string) => `The cell’s job is ${state}.`,
     lookAgain: 'Look again',
     deleteTitle: (id: string) => `Delete ${id}`,

@@ -1,7 +1,7 @@
 // What the support desk does with tenants.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { noBrowser, open, signIn, visit } from './browser.mjs'
+import { holdBack, noBrowser, open, signIn, visit } from './browser.mjs'
 import { furnish, startConsole } from './server.mjs'
 
 const skip = noBrowser()
@@ -134,6 +134,54 @@ test('a conflict shows both versions, and nothing of either is lost', { skip }, 
   await heading('elm-studio')
   const { json } = await server.api.expect(200, 'GET', '/tenants/elm-studio')
   assert.deepEqual([json.hostname, json.external_id], ['mine.example.com', 'theirs'])
+})
+
+test('an answer that comes when its page was left takes nobody away from another one', { skip }, async () => {
+  for (const [outcome, said] of [['go', 'Saved'], ['fail', 'could not do what you asked: The disk is full.']]) {
+    await visit(page, '#/tenants/orchard/edit')
+    // The notes of before are gone.
+    await page.reload()
+    await page.getByLabel('External id').fill(`late-${outcome}`)
+    const answer = await holdBack(page, 'PATCH', /tenants\/orchard$/)
+    await page.getByRole('button', { name: 'Save' }).click()
+    await visit(page, '#/plans/new')
+    await page.getByLabel('Id', { exact: true }).fill('typed')
+    answer[outcome]()
+    await note(said)
+    assert.equal(await page.evaluate(() => location.hash), '#/plans/new')
+    assert.equal(await page.getByLabel('Id', { exact: true }).inputValue(), 'typed')
+    await page.unrouteAll()
+  }
+  assert.equal((await server.api.expect(200, 'GET', '/tenants/orchard')).json.external_id, 'late-go')
+  // The same page, opened again, is another one.
+  await visit(page, '#/tenants/orchard/edit')
+  await page.reload()
+  await page.getByLabel('External id').fill('first')
+  const answer = await holdBack(page, 'PATCH', /tenants\/orchard$/)
+  await page.getByRole('button', { name: 'Save' }).click()
+  await visit(page, '#/plans')
+  await visit(page, '#/tenants/orchard/edit')
+  await page.getByLabel('External id').fill('second')
+  answer.go()
+  await note('Saved')
+  assert.equal(await page.evaluate(() => location.hash), '#/tenants/orchard/edit')
+  assert.equal(await page.getByLabel('External id').inputValue(), 'second')
+  await page.unrouteAll()
+})
+
+test('an answer that comes when its dialog was closed leaves another dialog open', { skip }, async () => {
+  await visit(page, '#/tenants/larch')
+  const answer = await holdBack(page, 'PATCH', /tenants\/larch$/)
+  await page.getByRole('button', { name: 'Disable' }).click()
+  await page.getByRole('button', { name: 'Hold…' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Hold larch' })
+  await dialog.getByLabel('Reason').fill('typed')
+  answer.go()
+  await note('The tenant is disabled')
+  await settled()
+  assert.equal(await dialog.getByLabel('Reason').inputValue(), 'typed')
+  await page.keyboard.press('Escape')
+  await page.unrouteAll()
 })
 
 test('a lost connection keeps what was typed, and asking again does nothing twice', { skip }, async () => {

@@ -5,7 +5,7 @@ import { createStore } from 'solid-js/store'
 import { all, get } from '../api/client'
 import { can } from '../api/session'
 import type { Plan, Settings, Tenant } from '../api/types'
-import { Await, Badge, Button, Card, Fact, Facts, Page, ProblemBox, Table, Time, note } from '../parts/basics'
+import { Await, Badge, Button, Card, Fact, Facts, Page, ProblemBox, Table, Time } from '../parts/basics'
 import { Conflict, type Difference } from '../parts/conflict'
 import { ActionDialog } from '../parts/dialog'
 import { type Pair, Pairs, TextInput, pairsOf, textsOf } from '../parts/fields'
@@ -95,28 +95,23 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   async function create() {
     const body: Record<string, unknown> = { id: form.id }
     for (const member of MEMBERS) if (isChanged(formOf(), form, member)) body[member] = valueOf(form, member)
-    const answer = await write.send<Plan>('POST', '/tenants-plans', { body })
-    if (!answer) return
-    note(t.saved)
-    go(['plans', answer.body.id])
+    const answer = await write.send<Plan>('POST', '/tenants-plans', { body, note: t.saved })
+    if (answer) go(['plans', answer.body.id])
   }
   async function save() {
-    const answer = await write.send<Plan>('PATCH', path(), { body: changes(base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' } })
+    const answer = await write.send<Plan>('PATCH', path(), { body: changes(base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
     setPreview(false)
     if (answer) {
-      note(t.saved)
       setBase({ plan: answer.body, form: formOf(answer.body), etag: answer.etag })
       setForm(formOf(answer.body))
       props.onSaved()
     } else if (write.problem()?.code === 'precondition_failed') {
-      const now = await get<Plan>(path())
-      setTheirs({ plan: now.body, etag: now.etag })
+      const now = await write.present<Plan>(path())
+      if (now) setTheirs({ plan: now.body, etag: now.etag })
     }
   }
   async function remove() {
-    if (!(await removal.send('DELETE', path(), { ifMatch: base().etag }))) return
-    note(t.plans.deleted(form.id))
-    go(['plans'])
+    if (await removal.send('DELETE', path(), { ifMatch: base().etag, note: t.plans.deleted(form.id) })) go(['plans'])
   }
   const differences = (): Difference[] => {
     const other = theirs()

@@ -3,7 +3,7 @@
 import { For, Show } from 'solid-js'
 import { call, prefix } from '../api/client'
 import type { ListedSession } from '../api/types'
-import { Await, Badge, Button, Card, ProblemBox, Table, Time, note } from '../parts/basics'
+import { Await, Badge, Button, Card, ProblemBox, Table, Time } from '../parts/basics'
 import { createLoad } from '../parts/load'
 import { createWrite } from '../parts/write'
 import { t } from '../texts'
@@ -15,9 +15,7 @@ export function Sessions() {
   const write = createWrite()
   async function end(session: ListedSession) {
     // These routes remember no Idempotency-Key: to end a session twice is to end it.
-    if (!(await write.send('DELETE', `${SESSIONS}/${encodeURIComponent(session.id)}`, { absolute: true, idempotencyKey: '' }))) return
-    note(t.sessions.ended)
-    loaded.reload()
+    if (await write.send('DELETE', `${SESSIONS}/${encodeURIComponent(session.id)}`, { absolute: true, idempotencyKey: '', note: t.sessions.ended })) loaded.reload()
   }
   return (
     <Card title={t.sessions.title}>

@@ -2,10 +2,9 @@
 
 import { Show, createEffect, createSignal, on } from 'solid-js'
 import { createStore } from 'solid-js/store'
-import { get } from '../api/client'
 import { can } from '../api/session'
 import type { Job, PasswordReset, Tenant } from '../api/types'
-import { Button, Copyable, note } from '../parts/basics'
+import { Button, Copyable } from '../parts/basics'
 import { Conflict, type Difference } from '../parts/conflict'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput, TimeInput } from '../parts/fields'
@@ -26,10 +25,13 @@ type Hold = NonNullable<Tenant['holds'][HoldKind]>
 
 const sameHold = (a: Hold | undefined, b: Hold | undefined) => a?.reason === b?.reason && a?.message === b?.message && a?.until === b?.until
 
-export function HoldDialog(props: Common & { etag: string | undefined; kind: HoldKind; onKind: (kind: HoldKind) => void; onDone: (text: string, etag?: string) => void }) {
+const MEMBERS = ['reason', 'message', 'until'] as const
+const formOf = (hold: Hold | undefined) => ({ reason: hold?.reason ?? '', message: hold?.message ?? '', until: hold?.until ?? '' })
+
+export function HoldDialog(props: Common & { etag: string | undefined; kind: HoldKind; onKind: (kind: HoldKind) => void; onDone: (etag: string | undefined) => void }) {
   const write = createWrite()
-  const [form, setForm] = createStore({ reason: '', message: '', until: '' })
-  const fill = (hold: Hold | undefined) => setForm({ reason: hold?.reason ?? '', message: hold?.message ?? '', until: hold?.until ?? '' })
+  const [form, setForm] = createStore(formOf(undefined))
+  const fill = (hold: Hold | undefined) => setForm(formOf(hold))
   // The version that the dialog began with, and the one of somebody else.
   let base: { hold: Hold | undefined; etag: string | undefined } = { hold: undefined, etag: undefined }
   const [theirs, setTheirs] = createSignal<typeof base>()
@@ -40,12 +42,13 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
   }))
   const mine = (): Hold => ({ reason: form.reason, message: form.message || null, until: form.until || null })
   async function put(isSecond = false): Promise<void> {
-    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${props.kind}`, { body: mine(), ifMatch: base.etag })
+    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${props.kind}`, { body: mine(), ifMatch: base.etag, note: t.tenant.held })
     if (answer) {
       fill(undefined)
-      props.onDone(t.tenant.held, answer.etag)
+      props.onDone(answer.etag)
     } else if (write.problem()?.code === 'precondition_failed') {
-      const now = await get<Tenant>(pathOf(props.tenant))
+      const now = await write.present<Tenant>(pathOf(props.tenant))
+      if (!now) return
       const found = { hold: now.body.holds[props.kind], etag: now.etag }
       if (!sameHold(found.hold, base.hold)) return void setTheirs(found)
       // Something else of the tenant has changed: nobody has touched this hold.
@@ -54,7 +57,7 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
     }
   }
   const differences = (): Difference[] =>
-    (['reason', 'message', 'until'] as const)
+    MEMBERS
       .map((member) => ({ name: t.tenant[member], was: base.hold?.[member], mine: mine()[member], theirs: theirs()?.hold?.[member] }))
       .filter((one) => (one.mine ?? null) !== (one.theirs ?? null))
   function goOn(isMine: boolean) {
@@ -76,14 +79,14 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
   )
 }
 
-export function InstallDialog(props: Common & { onDone: (text: string) => void }) {
+export function InstallDialog(props: Common & { onDone: () => void }) {
   const write = createWrite()
   const [form, setForm] = createStore({ username: '', email: '', password: '' })
   async function install() {
-    const answer = await write.send('POST', `${pathOf(props.tenant)}/install`, { body: { ...form }, headers: { Prefer: 'wait=20' } })
+    const answer = await write.send('POST', `${pathOf(props.tenant)}/install`, { body: { ...form }, headers: { Prefer: 'wait=20' }, note: ({ status }) => (status === 202 ? t.tenant.installing : t.tenant.installed) })
     if (!answer) return
     setForm({ username: '', email: '', password: '' })
-    props.onDone(answer.status === 202 ? t.tenant.installing : t.tenant.installed)
+    props.onDone()
   }
   return (
     <ActionDialog title={t.tenant.installTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.tenant.install} isRunning={write.isRunning()} problem={write.problem()} onSubmit={install}>
@@ -102,7 +105,7 @@ export function ResetDialog(props: Common) {
   const [made, setMade] = createSignal<PasswordReset>()
   const [job, setJob] = createSignal<Job>()
   async function reset() {
-    const answer = await write.send<PasswordReset | Job>('PATCH', `${pathOf(props.tenant)}/user-password-reset`, { body: { username: username() }, headers: { Prefer: 'wait=20' } })
+    const answer = await write.send<PasswordReset | Job>('PATCH', `${pathOf(props.tenant)}/user-password-reset`, { body: { username: username() }, headers: { Prefer: 'wait=20' }, note: ({ status }) => (status === 202 ? t.tenant.resetting : t.tenant.resetDone) })
     if (!answer) return
     if (answer.status === 202) setJob(answer.body as Job)
     else setMade(answer.body as PasswordReset)
@@ -161,13 +164,8 @@ export function DeleteDialog(props: Common & { etag: string | undefined; onStale
   const write = createWrite()
   const [drop, setDrop] = createSignal(false)
   async function remove() {
-    const answer = await write.send('DELETE', pathOf(props.tenant), { body: { drop_tables: drop() }, ifMatch: props.etag })
-    if (answer) {
-      note(t.tenant.deleted(props.tenant.id))
-      go(['tenants'])
-    } else if (write.problem()?.code === 'precondition_failed') {
-      props.onStale()
-    }
+    if (await write.send('DELETE', pathOf(props.tenant), { body: { drop_tables: drop() }, ifMatch: props.etag, note: t.tenant.deleted(props.tenant.id) })) go(['tenants'])
+    else if (write.problem()?.code === 'precondition_failed') props.onStale()
   }
   return (
     <ActionDialog title={t.tenant.deleteTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={props.tenant.id}>

@@ -5,7 +5,7 @@ import { createStore } from 'solid-js/store'
 import { all, get } from '../api/client'
 import { can } from '../api/session'
 import type { Cell, Plan, Tenant } from '../api/types'
-import { Await, Button, Card, Page, ProblemBox, note } from '../parts/basics'
+import { Await, Button, Card, Page, ProblemBox } from '../parts/basics'
 import { Conflict, type Difference } from '../parts/conflict'
 import { Check, type Pair, Pairs, Select, TextInput, TimeInput, pairsOf, textsOf } from '../parts/fields'
 import { createLoad } from '../parts/load'
@@ -97,24 +97,18 @@ function Fields(props: { tenant: Tenant | undefined; etag: string | undefined })
     const body: Record<string, unknown> = { id: form.id, hostname: form.hostname, is_enabled: form.is_enabled }
     const empty = formOf()
     for (const member of MEMBERS) if (!same(valueOf(form, member), valueOf(empty, member))) body[member] = valueOf(form, member)
-    const answer = await write.send<Tenant>('POST', '/tenants', { body })
-    if (!answer) return
-    note(t.tenants.created(answer.body.id))
-    go(['tenants', answer.body.id])
+    const answer = await write.send<Tenant>('POST', '/tenants', { body, note: ({ body }) => t.tenants.created(body.id) })
+    if (answer) go(['tenants', answer.body.id])
   }
 
-  async function edit(etag = base().etag) {
+  async function edit() {
+    const path = `/tenants/${encodeURIComponent(form.id)}`
     const body = changes(base().form, form)
     if (Object.keys(body).length === 0) return go(['tenants', form.id])
-    const answer = await write.send('PATCH', `/tenants/${encodeURIComponent(form.id)}`, { body, ifMatch: etag })
-    if (answer) {
-      note(t.saved)
-      return go(['tenants', form.id])
-    }
-    if (write.problem()?.code === 'precondition_failed') {
-      const now = await get<Tenant>(`/tenants/${encodeURIComponent(form.id)}`)
-      setTheirs({ tenant: now.body, etag: now.etag })
-    }
+    if (await write.send('PATCH', path, { body, ifMatch: base().etag, note: t.saved })) return go(['tenants', form.id])
+    if (write.problem()?.code !== 'precondition_failed') return
+    const now = await write.present<Tenant>(path)
+    if (now) setTheirs({ tenant: now.body, etag: now.etag })
   }
 
   const differences = (): Difference[] => {

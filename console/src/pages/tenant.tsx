@@ -5,7 +5,7 @@ import { For, Show, createSignal } from 'solid-js'
 import { get } from '../api/client'
 import { can } from '../api/session'
 import type { Settings, Tenant } from '../api/types'
-import { Await, Badge, Button, Card, Empty, Fact, Facts, Page, ProblemBox, Table, Time, note } from '../parts/basics'
+import { Await, Badge, Button, Card, Empty, Fact, Facts, Page, ProblemBox, Table, Time } from '../parts/basics'
 import { bytes, count } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { type HoldKind, Site, State } from '../parts/tenant-state'
@@ -44,23 +44,23 @@ function LivingTenant(props: { id: string }) {
   const write = createWrite()
   const tenant = () => loaded.data()?.tenant
   const close = () => setOpen(undefined)
-  const done = (text: string, etag?: string) => {
-    note(text)
-    close()
+  /** After a write of a dialog. Another one may be open by then. */
+  const done = (dialog: Open, etag?: string) => {
+    if (open() === dialog) close()
     // The next write may come before the tenant is read again.
     if (etag) loaded.set({ tenant: loaded.data()!.tenant, etag })
     loaded.reload()
   }
   async function enable(is_enabled: boolean) {
-    const answer = await write.send('PATCH', path(), { body: { is_enabled }, ifMatch: loaded.data()?.etag })
-    if (answer) done(is_enabled ? t.tenant.enabled : t.tenant.disabled, answer.etag)
+    const answer = await write.send('PATCH', path(), { body: { is_enabled }, ifMatch: loaded.data()?.etag, note: is_enabled ? t.tenant.enabled : t.tenant.disabled })
+    if (answer) done(undefined, answer.etag)
     else showNow()
   }
   /** If somebody else has changed it, shows how it is now, and lets the person decide again. */
   const showNow = () => write.problem()?.code === 'precondition_failed' && loaded.reload()
   async function release(kind: string) {
-    const answer = await write.send('DELETE', `${path()}/holds/${kind}`, { ifMatch: loaded.data()?.etag })
-    if (answer) done(t.tenant.released(t.hold[kind as HoldKind] ?? kind), answer.etag)
+    const answer = await write.send('DELETE', `${path()}/holds/${kind}`, { ifMatch: loaded.data()?.etag, note: t.tenant.released(t.hold[kind as HoldKind] ?? kind) })
+    if (answer) done(undefined, answer.etag)
     else showNow()
   }
   const tab = () => route().query.get('tab') ?? 'summary'
@@ -132,8 +132,8 @@ function LivingTenant(props: { id: string }) {
               <Tabs.Content value="hostnames"><Hostnames tenant={data().tenant} onChange={loaded.reload} /></Tabs.Content>
               <Tabs.Content value="history"><Timeline id={data().tenant.id} version={data().etag} /></Tabs.Content>
             </Tabs>
-            <HoldDialog tenant={data().tenant} etag={data().etag} kind={holdKind()} onKind={setHoldKind} isOpen={open() === 'hold'} onClose={close} onDone={done} />
-            <InstallDialog tenant={data().tenant} isOpen={open() === 'install'} onClose={close} onDone={done} />
+            <HoldDialog tenant={data().tenant} etag={data().etag} kind={holdKind()} onKind={setHoldKind} isOpen={open() === 'hold'} onClose={close} onDone={(etag) => done('hold', etag)} />
+            <InstallDialog tenant={data().tenant} isOpen={open() === 'install'} onClose={close} onDone={() => done('install')} />
             <ResetDialog tenant={data().tenant} isOpen={open() === 'reset'} onClose={close} />
             <DeleteDialog tenant={data().tenant} etag={data().etag} isOpen={open() === 'delete'} onClose={close} onStale={loaded.reload} />
           </>

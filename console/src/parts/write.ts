@@ -3,13 +3,26 @@
 import { createSignal } from 'solid-js'
 import { type Answer, type Options, call } from '../api/client'
 import type { FieldError, Problem } from '../api/types'
+import { visit } from '../router'
+import { t } from '../texts'
+import { note } from './basics'
 import { asProblem } from './load'
+
+interface WriteOptions<T> extends Options {
+  /** What a note says when it is done, also to somebody who is on another page by then. */
+  note?: string | ((answer: Answer<T>) => string)
+}
 
 export interface Write {
   isRunning: () => boolean
   problem: () => Problem | undefined
-  /** Sends it. Returns undefined if it was refused or lost: `problem` says why. */
-  send: <T>(method: string, path: string, options?: Options) => Promise<Answer<T> | undefined>
+  /**
+   * Sends it. Returns undefined if it was refused or lost: `problem` says why. It does so, too, if its page was left meanwhile: nothing that the page does
+   * with an answer, such as going elsewhere, may happen to the page that somebody is on now. Notes say then what became of it.
+   */
+  send: <T>(method: string, path: string, options?: WriteOptions<T>) => Promise<Answer<T> | undefined>
+  /** Reads what is there now, after a write that was refused because of it. Returns undefined if that cannot be read: `problem` says why. */
+  present: <T>(path: string) => Promise<Answer<T> | undefined>
   clear: () => void
   /** The API's words for the field at a JSON pointer, or below it. */
   at: (pointer: string) => string | undefined
@@ -20,25 +33,35 @@ export function createWrite(): Write {
   const [problem, setProblem] = createSignal<Problem>()
   // Somebody who asks again after a lost answer sends the same request under the same key, so it is not done twice.
   let last: { text: string; key: string } | undefined
-  async function send<T>(method: string, path: string, options: Options = {}) {
+  async function run<T>(task: () => Promise<T>): Promise<T | undefined> {
     if (isRunning()) return undefined
-    const text = JSON.stringify([method, path, options.body, options.ifMatch])
-    if (last?.text !== text) last = { text, key: crypto.randomUUID() }
+    const began = visit()
     setRunning(true)
     try {
-      const answer = await call<T>(method, path, { idempotencyKey: last.key, ...options })
-      last = undefined
-      setProblem(undefined)
-      return answer
+      const answer = await task()
+      return visit() === began ? answer : undefined
     } catch (error) {
-      setProblem(asProblem(error))
+      const found = asProblem(error)
+      setProblem(found)
+      if (visit() !== began) note(t.leftProblem(found.status === 0 ? found.title : found.detail))
       return undefined
     } finally {
       setRunning(false)
     }
   }
+  const send = <T>(method: string, path: string, { note: done, ...options }: WriteOptions<T> = {}) =>
+    run(async () => {
+      const text = JSON.stringify([method, path, options.body, options.ifMatch])
+      if (last?.text !== text) last = { text, key: crypto.randomUUID() }
+      const answer = await call<T>(method, path, { idempotencyKey: last.key, ...options })
+      last = undefined
+      setProblem(undefined)
+      if (done) note(typeof done === 'string' ? done : done(answer))
+      return answer
+    })
+  const present = <T>(path: string) => run(() => call<T>('GET', path))
   const at = (pointer: string) => wordsAt(problem()?.errors ?? [], pointer)
-  return { isRunning, problem, send, clear: () => setProblem(undefined), at }
+  return { isRunning, problem, send, present, clear: () => setProblem(undefined), at }
 }
 
 function wordsAt(errors: FieldError[], pointer: string): string | undefined {
