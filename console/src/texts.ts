@@ -227,7 +227,7 @@ export const t = {
   },
   conflict: {
     title: 'Somebody else has changed this',
-    lead: 'It was changed after you began. Nothing of yours is saved yet.',
+    lead: 'It was changed after you began. Nothing of yours is saved yet. If you keep yours, only what you have changed goes on top of theirs, in labels, limits and env entry by entry.',
     same: 'Both versions say the same.',
     member: 'Member',
     was: 'When you began',

@@ -1,7 +1,7 @@
 // What the support desk does with tenants.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { holdBack, noBrowser, open, signIn, visit } from './browser.mjs'
+import { holdBack, noBrowser, open, refuse, signIn, visit } from './browser.mjs'
 import { furnish, startConsole } from './server.mjs'
 
 const skip = noBrowser()
@@ -136,6 +136,27 @@ test('a conflict shows both versions, and nothing of either is lost', { skip }, 
   assert.deepEqual([json.hostname, json.external_id], ['mine.example.com', 'theirs'])
 })
 
+test('of labels and env, a conflict keeps the entries of both', { skip }, async () => {
+  await server.api.expect(204, 'PATCH', '/tenants/meadow', { body: { env: { CHEVERETO_A: '1', CHEVERETO_B: '1' } } })
+  await visit(page, '#/tenants/meadow/edit')
+  await page.getByLabel('Env, row 1: value').fill('2')
+  await page.getByRole('button', { name: 'Add a row' }).first().click()
+  await page.getByLabel('Labels, row 1: name').fill('mine')
+  await page.getByLabel('Labels, row 1: value').fill('1')
+  await server.api.expect(204, 'PATCH', '/tenants/meadow', { body: { env: { CHEVERETO_A: '1', CHEVERETO_B: '2' }, labels: { theirs: '1' } } })
+  // If their version cannot be read, that is said, and saving again reads it again.
+  const theyMayBeRead = await refuse(page, 'GET', /tenants\/meadow$/)
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByRole('alert').getByText('The disk is full.').waitFor()
+  await theyMayBeRead()
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByRole('button', { name: 'Keep mine and go on' }).click()
+  await page.getByRole('button', { name: 'Save' }).click()
+  await heading('meadow')
+  const { json } = await server.api.expect(200, 'GET', '/tenants/meadow')
+  assert.deepEqual([json.env, json.labels], [{ CHEVERETO_A: '2', CHEVERETO_B: '2' }, { mine: '1', theirs: '1' }])
+})
+
 test('an answer that comes when its page was left takes nobody away from another one', { skip }, async () => {
   for (const [outcome, said] of [['go', 'Saved'], ['fail', 'could not do what you asked: The disk is full.']]) {
     await visit(page, '#/tenants/orchard/edit')
@@ -256,8 +277,18 @@ test('a hold that somebody else has put meanwhile is shown beside one’s own', 
   const { json } = await server.api.expect(200, 'GET', '/tenants/harbour')
   assert.deepEqual(json.holds, { maintenance: { reason: 'mine', message: null, until: null } })
   assert.equal(json.external_id, 'meanwhile')
-  // Nobody lifts a hold that they have not seen.
+  // Of a hold that was there, what only they have changed stays.
   await page.locator('.banner').getByText('mine').waitFor()
+  await settled()
+  await page.getByRole('button', { name: 'Hold…' }).click()
+  await dialog.getByLabel('Reason').fill('mine again')
+  await server.api.expect(204, 'PUT', '/tenants/harbour/holds/maintenance', { body: { reason: 'mine', message: 'theirs' } })
+  await dialog.getByRole('button', { name: 'Put hold' }).click()
+  await conflict.getByRole('button', { name: 'Keep mine and go on' }).click()
+  await dialog.getByRole('button', { name: 'Put hold' }).click()
+  await page.locator('.banner').getByText('mine again').waitFor()
+  assert.deepEqual((await server.api.expect(200, 'GET', '/tenants/harbour')).json.holds.maintenance, { reason: 'mine again', message: 'theirs', until: null })
+  // Nobody lifts a hold that they have not seen.
   await settled()
   await server.api.expect(204, 'PUT', '/tenants/harbour/holds/maintenance', { body: { reason: 'until the police calls' } })
   await page.getByRole('button', { name: 'Lift' }).click()

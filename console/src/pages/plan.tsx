@@ -6,11 +6,12 @@ import { all, get } from '../api/client'
 import { can } from '../api/session'
 import type { Plan, Settings, Tenant } from '../api/types'
 import { Await, Badge, Button, Card, Fact, Facts, Page, ProblemBox, Table, Time } from '../parts/basics'
-import { Conflict, type Difference } from '../parts/conflict'
+import { Conflict, differencesOf } from '../parts/conflict'
 import { ActionDialog } from '../parts/dialog'
-import { type Pair, Pairs, TextInput, pairsOf, textsOf } from '../parts/fields'
+import { Pairs, TextInput } from '../parts/fields'
 import { count } from '../parts/format'
 import { createLoad } from '../parts/load'
+import { type Pair, changes, isChanged, merged, pairsOf, textsOf, valueOf } from '../parts/versions'
 import { createWrite } from '../parts/write'
 import { go, href } from '../router'
 import { t } from '../texts'
@@ -26,27 +27,8 @@ interface Form {
 }
 
 const MEMBERS = ['external_id', 'labels', 'limits', 'env'] as const
-type Member = (typeof MEMBERS)[number]
 
 const formOf = (plan?: Plan): Form => ({ id: plan?.id ?? '', external_id: plan?.external_id ?? '', labels: pairsOf(plan?.labels), limits: pairsOf(plan?.limits), env: pairsOf(plan?.env) })
-
-function valueOf(form: Form, member: Member): unknown {
-  const value = form[member]
-  return Array.isArray(value) ? textsOf(value) : value || null
-}
-
-const text = (value: unknown) => JSON.stringify(typeof value === 'object' && value !== null ? Object.entries(value).sort() : value)
-const isChanged = (base: Form, form: Form, member: Member) => text(valueOf(base, member)) !== text(valueOf(form, member))
-
-function changes(base: Form, form: Form): Record<string, unknown> {
-  const body: Record<string, unknown> = {}
-  for (const member of MEMBERS) {
-    if (!isChanged(base, form, member)) continue
-    const value = valueOf(form, member)
-    body[member] = member === 'labels' ? { ...Object.fromEntries(base.labels.map(([name]) => [name, null])), ...(value as object) } : value
-  }
-  return body
-}
 
 export function PlanPage(props: { id?: string }) {
   const id = props.id
@@ -90,7 +72,7 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   const removal = createWrite()
   const path = () => `/tenants-plans/${encodeURIComponent(form.id)}`
   const readOnly = () => !can('plans:write')
-  const nothingChanged = () => Object.keys(changes(base().form, form)).length === 0
+  const nothingChanged = () => Object.keys(changes(MEMBERS, base().form, form)).length === 0
 
   async function create() {
     const body: Record<string, unknown> = { id: form.id }
@@ -99,11 +81,14 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
     if (answer) go(['plans', answer.body.id])
   }
   async function save() {
-    const answer = await write.send<Plan>('PATCH', path(), { body: changes(base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
+    const sent = { ...form }
+    const answer = await write.send<Plan>('PATCH', path(), { body: changes(MEMBERS, base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
     setPreview(false)
     if (answer) {
-      setBase({ plan: answer.body, form: formOf(answer.body), etag: answer.etag })
-      setForm(formOf(answer.body))
+      const now = formOf(answer.body)
+      setBase({ plan: answer.body, form: now, etag: answer.etag })
+      // Somebody may have typed on, after closing the preview.
+      setForm(merged(MEMBERS, sent, form, now))
       props.onSaved()
     } else if (write.problem()?.code === 'precondition_failed') {
       const now = await write.present<Plan>(path())
@@ -113,16 +98,14 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   async function remove() {
     if (await removal.send('DELETE', path(), { ifMatch: base().etag, note: t.plans.deleted(form.id) })) go(['plans'])
   }
-  const differences = (): Difference[] => {
+  const differences = () => {
     const other = theirs()
-    if (!other) return []
-    const now = formOf(other.plan)
-    return MEMBERS.filter((member) => isChanged(now, form, member)).map((member) => ({ name: t.member[member], was: valueOf(base().form, member), mine: valueOf(form, member), theirs: valueOf(now, member) }))
+    return other ? differencesOf(MEMBERS, base().form, form, formOf(other.plan)) : []
   }
   function goOn(keepMine: boolean) {
     const other = theirs()!
     const now = formOf(other.plan)
-    for (const member of MEMBERS) if (!keepMine || !isChanged(base().form, form, member)) setForm(member, now[member] as never)
+    setForm(keepMine ? merged(MEMBERS, base().form, form, now) : now)
     setBase({ plan: other.plan, form: now, etag: other.etag })
     setTheirs(undefined)
     write.clear()

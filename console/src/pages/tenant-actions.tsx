@@ -9,6 +9,7 @@ import { Conflict, type Difference } from '../parts/conflict'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput, TimeInput } from '../parts/fields'
 import { HOLDS, type HoldKind } from '../parts/tenant-state'
+import { merged } from '../parts/versions'
 import { createWrite } from '../parts/write'
 import { go } from '../router'
 import { t } from '../texts'
@@ -61,8 +62,11 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
       .map((member) => ({ name: t.tenant[member], was: base.hold?.[member], mine: mine()[member], theirs: theirs()?.hold?.[member] }))
       .filter((one) => (one.mine ?? null) !== (one.theirs ?? null))
   function goOn(isMine: boolean) {
-    base = theirs()!
-    if (!isMine) fill(base.hold)
+    const other = theirs()!
+    if (!isMine) fill(other.hold)
+    // A hold that both have changed keeps what only they have changed. One that is new, or that they have lifted, is wholly one's own.
+    else if (base.hold && other.hold) setForm(merged(MEMBERS, formOf(base.hold), form, formOf(other.hold)))
+    base = other
     write.clear()
     setTheirs(undefined)
   }

@@ -6,9 +6,10 @@ import { all, get } from '../api/client'
 import { can } from '../api/session'
 import type { Cell, Plan, Tenant } from '../api/types'
 import { Await, Button, Card, Page, ProblemBox } from '../parts/basics'
-import { Conflict, type Difference } from '../parts/conflict'
-import { Check, type Pair, Pairs, Select, TextInput, TimeInput, pairsOf, textsOf } from '../parts/fields'
+import { Conflict, differencesOf } from '../parts/conflict'
+import { Check, Pairs, Select, TextInput, TimeInput } from '../parts/fields'
 import { createLoad } from '../parts/load'
+import { type Pair, changes, isChanged, merged, pairsOf, valueOf } from '../parts/versions'
 import { createWrite } from '../parts/write'
 import { go, href } from '../router'
 import { t } from '../texts'
@@ -46,27 +47,6 @@ const formOf = (tenant?: Tenant): Form => ({
 const MEMBERS = ['hostname', 'is_enabled', 'plan_id', 'cell_id', 'external_id', 'suspend_at', 'delete_at', 'deletion_protection', 'labels', 'limits', 'env'] as const
 type Member = (typeof MEMBERS)[number]
 
-/** A member as the API has it. */
-function valueOf(form: Form, member: Member): unknown {
-  const value = form[member]
-  if (Array.isArray(value)) return textsOf(value)
-  return value === '' ? null : value
-}
-
-const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
-const sorted = (value: unknown) => (typeof value === 'object' && value !== null ? Object.entries(value).sort() : value)
-
-/** The body of a PATCH: the members that differ. Labels are merged by the API, so a label that is gone is `null`. */
-export function changes(base: Form, form: Form): Record<string, unknown> {
-  const body: Record<string, unknown> = {}
-  for (const member of MEMBERS) {
-    const [was, is] = [valueOf(base, member), valueOf(form, member)]
-    if (same(was, is)) continue
-    body[member] = member === 'labels' ? { ...Object.fromEntries(Object.keys(was as object).map((name) => [name, null])), ...(is as object) } : is
-  }
-  return body
-}
-
 export function TenantForm(props: { id?: string }) {
   const id = props.id
   const loaded = createLoad(() => id ?? '', async (id, signal) => {
@@ -95,15 +75,14 @@ function Fields(props: { tenant: Tenant | undefined; etag: string | undefined })
 
   async function create() {
     const body: Record<string, unknown> = { id: form.id, hostname: form.hostname, is_enabled: form.is_enabled }
-    const empty = formOf()
-    for (const member of MEMBERS) if (!same(valueOf(form, member), valueOf(empty, member))) body[member] = valueOf(form, member)
+    for (const member of MEMBERS) if (isChanged(formOf(), form, member)) body[member] = valueOf(form, member)
     const answer = await write.send<Tenant>('POST', '/tenants', { body, note: ({ body }) => t.tenants.created(body.id) })
     if (answer) go(['tenants', answer.body.id])
   }
 
   async function edit() {
     const path = `/tenants/${encodeURIComponent(form.id)}`
-    const body = changes(base().form, form)
+    const body = changes(MEMBERS, base().form, form)
     if (Object.keys(body).length === 0) return go(['tenants', form.id])
     if (await write.send('PATCH', path, { body, ifMatch: base().etag, note: t.saved })) return go(['tenants', form.id])
     if (write.problem()?.code !== 'precondition_failed') return
@@ -111,18 +90,15 @@ function Fields(props: { tenant: Tenant | undefined; etag: string | undefined })
     if (now) setTheirs({ tenant: now.body, etag: now.etag })
   }
 
-  const differences = (): Difference[] => {
+  const differences = () => {
     const other = theirs()
-    if (!other) return []
-    const now = formOf(other.tenant)
-    const members = MEMBERS.filter((member) => !same(valueOf(now, member), valueOf(form, member)))
-    return members.map((member) => ({ name: t.member[member] ?? member, was: valueOf(base().form, member), mine: valueOf(form, member), theirs: valueOf(now, member) }))
+    return other ? differencesOf(MEMBERS, base().form, form, formOf(other.tenant)) : []
   }
   /** Goes on from their version, with what was changed here on top of it. */
   function merge() {
     const other = theirs()!
     const now = formOf(other.tenant)
-    for (const member of MEMBERS) if (same(valueOf(base().form, member), valueOf(form, member))) setForm(member, now[member] as never)
+    setForm(merged(MEMBERS, base().form, form, now))
     setBase({ form: now, etag: other.etag })
     setTheirs(undefined)
     write.clear()

@@ -4,6 +4,7 @@ import { For, Show } from 'solid-js'
 import { t } from '../texts'
 import { Button, Table } from './basics'
 import { Dialog } from './dialog'
+import { isChanged, valueOf } from './versions'
 
 export interface Difference {
   name: string
@@ -11,6 +12,10 @@ export interface Difference {
   mine: unknown
   theirs: unknown
 }
+
+/** What differs between a form and the version that is there now. */
+export const differencesOf = <F,>(members: readonly (keyof F & string)[], base: F, mine: F, theirs: F): Difference[] =>
+  members.filter((member) => isChanged(theirs, mine, member)).map((member) => ({ name: (t.member as Record<string, string>)[member] ?? member, was: valueOf(base, member), mine: valueOf(mine, member), theirs: valueOf(theirs, member) }))
 
 export const Conflict = (props: { isOpen: boolean; differences: Difference[]; onMerge: () => void; onTakeTheirs: () => void; onClose: () => void }) => (
   <Dialog title={t.conflict.title} isOpen={props.isOpen} onClose={props.onClose} isWide>

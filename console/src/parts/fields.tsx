@@ -2,9 +2,9 @@
 
 import { TextField } from '@kobalte/core/text-field'
 import { For, type JSX, Show, createUniqueId } from 'solid-js'
-import type { Texts } from '../api/types'
 import { t } from '../texts'
 import { Button } from './basics'
+import type { Pair } from './versions'
 
 interface Common {
   label: string
@@ -86,13 +86,6 @@ export function Check(props: Common & { value: boolean; onInput: (value: boolean
 export const TimeInput = (props: Common & { value: string; onInput: (value: string) => void }) => (
   <TextInput {...props} placeholder="YYYY-MM-DD HH:MM:SS" mono help={props.help ?? t.timeHelp} />
 )
-
-export type Pair = [name: string, value: string]
-
-export const pairsOf = (texts: Texts | null | undefined): Pair[] => Object.entries(texts ?? {})
-
-/** The object that the rows stand for. A row without a name and a value is not in it. */
-export const textsOf = (pairs: Pair[]): Texts => Object.fromEntries(pairs.filter(([name, value]) => name !== '' || value !== ''))
 
 /** Rows of names and values: limits, env, labels. */
 export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onInput: (pairs: Pair[]) => void; error?: string | undefined; namePlaceholder?: string }) {
