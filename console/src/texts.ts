@@ -223,6 +223,7 @@ export const t = {
     andMore: (count: string) => `and ${count} more`,
     deleteTitle: (id: string) => `Delete the plan ${id}`,
     deleteHelp: (count: string) => `Its tenants (${count}) keep running without a plan.`,
+    deleteUnseen: 'This key may not read tenants, so the console cannot say how many have this plan. They keep running without a plan.',
     deleted: (id: string) => `The plan ${id} is deleted`,
   },
   conflict: {

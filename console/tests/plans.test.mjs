@@ -1,7 +1,7 @@
 // Plans: how many tenants each has, and what a change does to them before it is made.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { noBrowser, open, signIn, visit } from './browser.mjs'
+import { noBrowser, open, refuse, signIn, visit } from './browser.mjs'
 import { furnish, startConsole } from './server.mjs'
 
 const skip = noBrowser()
@@ -61,6 +61,47 @@ test('two edits in a row are not a conflict, and one of somebody else’s is', {
   await dialog.waitFor({ state: 'hidden' })
   assert.equal(await page.getByLabel('Limits, row 2: value').inputValue(), '62')
   assert.equal(await page.getByLabel('External id').inputValue(), 'theirs')
+})
+
+test('a plan that somebody else has changed is shown as it is now, and can be deleted then', { skip }, async () => {
+  await server.api.plan({ id: 'old', limits: { CHEVERETO_MAX_USERS: '5' }, labels: { a: '1' } })
+  await visit(page, '#/plans/old')
+  await page.getByLabel('Labels, row 1: value').fill('mine')
+  await server.api.expect(204, 'PATCH', '/tenants-plans/old', { body: { external_id: 'their-old', labels: { b: '1' } } })
+  const remove = page.getByRole('dialog', { name: 'Delete the plan old' })
+  const ask = async () => {
+    await remove.getByLabel('Type old to confirm').fill('old')
+    await remove.getByRole('button', { name: 'Delete' }).click()
+  }
+  await page.getByRole('button', { name: 'Delete' }).click()
+  await remove.getByText('Its tenants (0) keep running').waitFor()
+  // If it cannot be read, that is said.
+  const stop = await refuse(page, 'GET', /tenants-plans\/old$/)
+  await ask()
+  await remove.getByRole('alert').getByText('The disk is full.').waitFor()
+  await stop()
+  await ask()
+  const conflict = page.getByRole('dialog', { name: 'Somebody else has changed this' })
+  await conflict.getByRole('row').filter({ hasText: 'their-old' }).waitFor()
+  await conflict.getByRole('button', { name: 'Keep mine and go on' }).click()
+  await remove.waitFor()
+  assert.equal(await remove.getByRole('alert').count(), 0)
+  assert.equal(await page.locator('form input').evaluateAll((inputs) => inputs.map((input) => input.value).join(' ')), 'their-old CHEVERETO_MAX_USERS 5 a mine b 1 ', 'one’s own edit is still there, beside theirs')
+  await ask()
+  await page.getByRole('heading', { name: 'Plans', level: 1 }).waitFor()
+  await server.api.expect(404, 'GET', '/tenants-plans/old')
+})
+
+test('a key that may not read tenants is told so, and no number', { skip }, async () => {
+  const other = await open(server.page)
+  await signIn(other.page, await server.boundKey(['plans:write'], 'plans only'))
+  await visit(other.page, '#/plans/business')
+  await other.page.getByRole('button', { name: 'Delete' }).click()
+  const text = await other.page.getByRole('dialog', { name: 'Delete the plan business' }).locator('p').first().textContent()
+  assert.match(text, /cannot say how many/)
+  assert.doesNotMatch(text, /\d/)
+  other.assertQuiet()
+  await other.close()
 })
 
 test('a plan is created, and deleted when its id is typed', { skip }, async () => {

@@ -12,7 +12,7 @@ import { Pairs, TextInput } from '../parts/fields'
 import { count } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { type Pair, changes, isChanged, merged, pairsOf, textsOf, valueOf } from '../parts/versions'
-import { createWrite } from '../parts/write'
+import { type Write, createWrite } from '../parts/write'
 import { go, href } from '../router'
 import { t } from '../texts'
 import { type Change, type Reach, reach } from './plan-reach'
@@ -53,7 +53,7 @@ export function PlanPage(props: { id?: string }) {
                 </Card>
               )}
             </Show>
-            <Editor plan={data().plan} etag={data().etag} tenants={data().tenants} onSaved={loaded.reload} />
+            <Editor plan={data().plan} etag={data().etag} tenants={data().tenants} onChange={loaded.reload} />
           </>
         )}
       </Await>
@@ -61,7 +61,7 @@ export function PlanPage(props: { id?: string }) {
   )
 }
 
-function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenants: number | undefined; onSaved: () => void }) {
+function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenants: number | undefined; onChange: () => void }) {
   const isNew = props.plan === undefined
   const [base, setBase] = createSignal({ plan: props.plan, form: formOf(props.plan), etag: props.etag })
   const [form, setForm] = createStore<Form>(formOf(props.plan))
@@ -84,19 +84,24 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
     const sent = { ...form }
     const answer = await write.send<Plan>('PATCH', path(), { body: changes(MEMBERS, base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
     setPreview(false)
-    if (answer) {
-      const now = formOf(answer.body)
-      setBase({ plan: answer.body, form: now, etag: answer.etag })
-      // Somebody may have typed on, after closing the preview.
-      setForm(merged(MEMBERS, sent, form, now))
-      props.onSaved()
-    } else if (write.problem()?.code === 'precondition_failed') {
-      const now = await write.present<Plan>(path())
-      if (now) setTheirs({ plan: now.body, etag: now.etag })
-    }
+    if (!answer) return showTheirs(write)
+    const now = formOf(answer.body)
+    setBase({ plan: answer.body, form: now, etag: answer.etag })
+    // Somebody may have typed on, after closing the preview.
+    setForm(merged(MEMBERS, sent, form, now))
+    props.onChange()
   }
   async function remove() {
     if (await removal.send('DELETE', path(), { ifMatch: base().etag, note: t.plans.deleted(form.id) })) go(['plans'])
+    else await showTheirs(removal)
+  }
+  /** If the write was refused since the plan is another by now, shows how it is. */
+  async function showTheirs(refused: Write) {
+    if (refused.problem()?.code !== 'precondition_failed') return
+    const now = await refused.present<Plan>(path())
+    if (!now) return
+    setTheirs({ plan: now.body, etag: now.etag })
+    props.onChange()
   }
   const differences = () => {
     const other = theirs()
@@ -109,6 +114,7 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
     setBase({ plan: other.plan, form: now, etag: other.etag })
     setTheirs(undefined)
     write.clear()
+    removal.clear()
   }
 
   return (
@@ -125,7 +131,7 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
       </Card>
       <Show when={!readOnly()}>
         <footer class="actions end">
-          <Show when={!isNew}><Button look="danger" onClick={() => setDeleting(true)}>{t.delete}</Button></Show>
+          <Show when={!isNew}><Button look="danger" onClick={() => { props.onChange(); setDeleting(true) }}>{t.delete}</Button></Show>
           <span class="grow" />
           <Button type="submit" look="primary" isBusy={write.isRunning()} disabled={!isNew && nothingChanged()}>{isNew ? t.plans.create : t.plans.preview}</Button>
         </footer>
@@ -134,8 +140,8 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
         <ActionDialog title={t.plans.reachTitle(form.id)} isOpen={preview()} onClose={() => setPreview(false)} action={t.plans.apply} isRunning={write.isRunning()} problem={undefined} onSubmit={save} isWide>
           <Preview id={form.id} before={base().plan!} after={{ limits: textsOf(form.limits), env: textsOf(form.env) }} />
         </ActionDialog>
-        <ActionDialog title={t.plans.deleteTitle(form.id)} isOpen={isDeleting()} onClose={() => setDeleting(false)} action={t.delete} isDangerous isRunning={removal.isRunning()} problem={removal.problem()} onSubmit={remove} typed={form.id}>
-          <p>{t.plans.deleteHelp(count(props.tenants ?? 0))}</p>
+        <ActionDialog title={t.plans.deleteTitle(form.id)} isOpen={isDeleting() && !theirs()} onClose={() => setDeleting(false)} action={t.delete} isDangerous isRunning={removal.isRunning()} problem={removal.problem()} onSubmit={remove} typed={form.id}>
+          <p>{props.tenants === undefined ? t.plans.deleteUnseen : t.plans.deleteHelp(count(props.tenants))}</p>
         </ActionDialog>
       </Show>
       <Conflict isOpen={theirs() !== undefined} differences={differences()} onMerge={() => goOn(true)} onTakeTheirs={() => goOn(false)} onClose={() => setTheirs(undefined)} />

@@ -10,10 +10,11 @@ import { createLoad } from '../parts/load'
 import { href } from '../router'
 import { t } from '../texts'
 
-/** How many tenants a plan has. */
-export async function tenantsOf(plan: string, signal?: AbortSignal): Promise<number> {
+/** How many tenants a plan has, if the answer says it. */
+export async function tenantsOf(plan: string, signal?: AbortSignal): Promise<number | undefined> {
   const { headers } = await get(`/tenants${query({ plan_id: plan, fields: 'id', limit: 1, count: 'true' })}`, signal)
-  return Number(headers.get('X-Total-Count') ?? 0)
+  const total = headers.get('X-Total-Count')
+  return total === null ? undefined : Number(total)
 }
 
 const countOf = (tenants: number | null | undefined) => (tenants === undefined ? '…' : tenants === null ? '?' : count(tenants))
@@ -30,8 +31,8 @@ export function PlansPage() {
     const next = async (): Promise<void> => {
       const id = waiting.shift()
       if (id === undefined) return
-      const found = await tenantsOf(id).catch(() => null)
-      setCounts((all) => ({ ...all, [id]: found }))
+      const found = await tenantsOf(id).catch(() => undefined)
+      setCounts((all) => ({ ...all, [id]: found ?? null }))
       return next()
     }
     for (let lane = 0; lane < 4; lane += 1) void next()
