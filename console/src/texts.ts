@@ -14,6 +14,7 @@ export const t = {
   delete: 'Delete',
   copy: 'Copy',
   copied: 'Copied',
+  notCopied: 'Cannot copy',
   actions: 'Actions',
   yes: 'Yes',
   none: 'none',

@@ -145,6 +145,18 @@ test('the overview has charts with a table behind each, the largest sites, jobs 
   assert.equal(await page.getByRole('region', { name: 'Cells' }).getByRole('row').filter({ hasText: 'fra1' }).getByRole('cell').nth(1).textContent(), String(json.behind))
 })
 
+test('the overview says that it cannot read the webhooks', { skip }, async () => {
+  await visit(page, '#/plans')
+  const stop = await refuse(page, 'GET', /\/webhooks$/)
+  await visit(page, '#/overview')
+  await page.getByRole('alert').getByText('The disk is full.').waitFor()
+  await page.getByRole('heading', { name: 'Failing webhooks' }).waitFor()
+  await stop()
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await page.getByText('Every webhook is delivered.').waitFor()
+  assert.equal(await page.getByRole('alert').count(), 0)
+})
+
 test('a list’s pages are turned back one by one, whichever way somebody came', { skip }, async () => {
   await seedRows(server.api, 200, { from: 64 })
   const first = () => page.locator('tbody tr th').first().textContent()

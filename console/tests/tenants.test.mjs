@@ -205,6 +205,21 @@ test('an answer that comes when its dialog was closed leaves another dialog open
   await page.unrouteAll()
 })
 
+test('what the selections need, and cannot be read, is said and read again', { skip }, async () => {
+  for (const [where, address] of [['#/tenants/new', /tenants-plans\?/], ['#/tenants/new', /\/cells\?/], ['#/tenants?plan_id=basic', /tenants-plans\?/]]) {
+    await visit(page, '#/audit')
+    const stop = await refuse(page, 'GET', address)
+    await visit(page, where)
+    await page.getByRole('alert').getByText('The disk is full.').waitFor()
+    if (where.includes('?')) assert.equal(await page.getByLabel('Plan').inputValue(), 'basic', 'the selection shows the filter of the list')
+    await stop()
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('alert').waitFor({ state: 'detached' })
+    await page.locator('option').filter({ hasText: address.source.includes('cells') ? 'ams1' : 'agency' }).first().waitFor({ state: 'attached' })
+    assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1', 'the keyboard goes on in the page')
+  }
+})
+
 test('a lost connection keeps what was typed, and asking again does nothing twice', { skip }, async () => {
   await visit(page, '#/tenants/new')
   await page.getByLabel('Id', { exact: true }).fill('twice')
@@ -325,6 +340,29 @@ test('install a site, and reset a password that is shown once', { skip }, async 
   await reset.getByRole('button', { name: 'Done' }).click()
   await reset.waitFor({ state: 'hidden' })
   assert.ok(!(await page.content()).includes(password))
+})
+
+test('a lost connection is said while somebody waits for a password', { skip }, async () => {
+  const job = { id: '7', kind: 'password_reset', tenant_id: 'site', cell_id: 'fra1', state: 'waiting', attempts: 0, error: null, created_at: '2026-01-01 00:00:00', started_at: null, finished_at: null }
+  const done = { ...job, state: 'done', result: { username: 'admin', password: 'of the cell' } }
+  let answer = () => undefined
+  const json = (route, status, body) => route.fulfill({ status, contentType: 'application/json', body: JSON.stringify(body) })
+  await page.route(/user-password-reset$/, (route) => json(route, 202, job))
+  await page.route(/\/jobs\/7$/, (route) => answer(route))
+  await visit(page, '#/tenants/site')
+  await page.getByRole('button', { name: 'Reset a password' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Reset a password of site' })
+  await dialog.getByLabel('Username').fill('admin')
+  await dialog.getByRole('button', { name: 'Reset password' }).click()
+  await dialog.getByText('job is waiting').waitFor()
+  answer = (route) => route.abort('connectionreset')
+  await dialog.getByRole('button', { name: 'Look again' }).click()
+  await dialog.getByRole('alert').getByText('The connection was lost').waitFor()
+  answer = (route) => json(route, 200, done)
+  await dialog.getByRole('button', { name: 'Look again' }).click()
+  await dialog.getByText('of the cell').waitFor()
+  await dialog.getByRole('button', { name: 'Done' }).click()
+  await page.unrouteAll()
 })
 
 test('the effective settings say where each comes from', { skip }, async () => {

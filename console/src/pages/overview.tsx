@@ -171,16 +171,21 @@ function Cells() {
 function FailingWebhooks() {
   const loaded = createLoad(() => true, async (_, signal) => ({ list: await webhooks(signal) }))
   return (
-    <Show when={loaded.data()?.list}>
-      {(list) => (
-        <Card title={t.overview.failingWebhooks} aside={<a href={href(['webhooks'])}>{t.overview.allWebhooks}</a>}>
-          <Show when={list().filter(isFailing).length} fallback={<p class="faint">{t.overview.noFailingWebhooks}</p>}>
-            <ul class="plain">
-              <For each={list().filter(isFailing)}>{(webhook) => <li><WebhookState of={webhook} /> <a href={href(['webhooks', String(webhook.id)])}>{webhook.url}</a></li>}</For>
-            </ul>
-          </Show>
-        </Card>
-      )}
+    <Show when={loaded.problem() || loaded.data()?.list}>
+      <Card title={t.overview.failingWebhooks} aside={<a href={href(['webhooks'])}>{t.overview.allWebhooks}</a>}>
+        <Await of={loaded}>
+          {(data) => {
+            const failing = () => data().list?.filter(isFailing) ?? []
+            return (
+              <Show when={failing().length} fallback={<p class="faint">{t.overview.noFailingWebhooks}</p>}>
+                <ul class="plain">
+                  <For each={failing()}>{(webhook) => <li><WebhookState of={webhook} /> <a href={href(['webhooks', String(webhook.id)])}>{webhook.url}</a></li>}</For>
+                </ul>
+              </Show>
+            )
+          }}
+        </Await>
+      </Card>
     </Show>
   )
 }

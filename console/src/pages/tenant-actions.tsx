@@ -4,7 +4,7 @@ import { Show, createEffect, createSignal, on } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { can } from '../api/session'
 import type { Job, PasswordReset, Tenant } from '../api/types'
-import { Button, Copyable } from '../parts/basics'
+import { Button, Copyable, ProblemBox } from '../parts/basics'
 import { Conflict, type Difference } from '../parts/conflict'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput, TimeInput } from '../parts/fields'
@@ -145,6 +145,7 @@ export function ResetDialog(props: Common) {
               <>
                 <p>{t.tenant.jobState(t.jobState[job()!.state])}</p>
                 <Show when={job()!.error}>{(error) => <p>{error()}</p>}</Show>
+                <ProblemBox problem={write.problem()} />
                 <Button onClick={look} isBusy={write.isRunning()}>{t.tenant.lookAgain}</Button>
               </>
             }

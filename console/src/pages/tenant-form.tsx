@@ -8,7 +8,7 @@ import type { Cell, Plan, Tenant } from '../api/types'
 import { Await, Button, Card, Page, ProblemBox } from '../parts/basics'
 import { Conflict, differencesOf } from '../parts/conflict'
 import { Check, Pairs, Select, TextInput, TimeInput } from '../parts/fields'
-import { createLoad } from '../parts/load'
+import { createLoad, ifAbsent } from '../parts/load'
 import { type Pair, changes, isChanged, merged, pairsOf, valueOf } from '../parts/versions'
 import { createWrite } from '../parts/write'
 import { go, href } from '../router'
@@ -69,7 +69,7 @@ function Fields(props: { tenant: Tenant | undefined; etag: string | undefined })
   const [theirs, setTheirs] = createSignal<{ tenant: Tenant; etag: string | undefined }>()
   const write = createWrite()
   const plans = createLoad(() => (can('plans:read') ? true : undefined), (_, signal) => all<Plan>('/tenants-plans', {}, { signal }))
-  const cells = createLoad(() => (can('cells') ? true : undefined), (_, signal) => all<Cell>('/cells', {}, { signal }))
+  const cells = createLoad(() => (can('cells') ? true : undefined), (_, signal) => all<Cell>('/cells', {}, { signal }).catch(ifAbsent<Cell[]>([])))
   const has = (member: Member) => isNew || (props.tenant as object)[member as never] !== undefined
   const options = (ids: string[], now: string, none: string): [string, string][] => [['', none], ...[...new Set([...ids, ...(now ? [now] : [])])].map((id): [string, string] => [id, id])]
 
@@ -122,11 +122,15 @@ function Fields(props: { tenant: Tenant | undefined; etag: string | undefined })
         </Show>
         <TextInput label={t.member.hostname} value={form.hostname} onInput={(text) => setForm('hostname', text)} error={write.at('/hostname')} isRequired mono />
         <Show when={can('plans:read')} fallback={<TextInput label={t.member.plan_id} value={form.plan_id} onInput={(text) => setForm('plan_id', text)} error={write.at('/plan_id')} />}>
-          <Select label={t.member.plan_id} value={form.plan_id} onInput={(text) => setForm('plan_id', text)} error={write.at('/plan_id')} options={options((plans.data() ?? []).map((plan) => plan.id), form.plan_id, t.none)} />
+          <div class="stack">
+            <Select label={t.member.plan_id} value={form.plan_id} onInput={(text) => setForm('plan_id', text)} error={write.at('/plan_id')} options={options((plans.data() ?? []).map((plan) => plan.id), form.plan_id, t.none)} />
+            <ProblemBox problem={plans.problem()} onRetry={plans.reload} />
+          </div>
         </Show>
         <Show when={cells.data()?.length}>
           <Select label={t.member.cell_id} value={form.cell_id} onInput={(text) => setForm('cell_id', text)} error={write.at('/cell_id')} options={options(cells.data()!.map((cell) => cell.id), form.cell_id, isNew ? t.tenants.defaultCell : t.none)} />
         </Show>
+        <ProblemBox problem={cells.problem()} onRetry={cells.reload} />
         <TextInput label={t.member.external_id} value={form.external_id} onInput={(text) => setForm('external_id', text)} error={write.at('/external_id')} help={t.tenants.externalHelp} />
         <Check label={t.member.is_enabled} value={form.is_enabled} onInput={(value) => setForm('is_enabled', value)} error={write.at('/is_enabled')} />
         <Show when={!isNew && has('deletion_protection')}>

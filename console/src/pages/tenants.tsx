@@ -47,6 +47,8 @@ export function TenantsPage() {
   const plans = createLoad(() => (can('plans:read') ? true : undefined), async (_, signal) => (await all<Plan>('/tenants-plans', {}, { signal })).map((plan) => plan.id))
 
   const isDeleted = () => value('deleted') === 'true'
+  /** Those of the selection. If they could not be read, the one that is selected is among them all the same. */
+  const planIds = () => [...new Set([...(plans.data() ?? []), value('plan_id')])].filter((id) => id !== '' && id !== '-')
   const change = (name: string, to: string) => go(['tenants'], { ...filters(), [name]: to })
 
   return (
@@ -66,7 +68,7 @@ export function TenantsPage() {
           <select disabled={isDeleted()} onInput={(event) => change('plan_id', event.currentTarget.value)}>
             <option value="" selected={!value('plan_id')}>{t.tenants.anyPlan}</option>
             <option value="-" selected={value('plan_id') === '-'}>{t.tenants.noPlan}</option>
-            <For each={plans.data()}>{(id) => <option value={id} selected={value('plan_id') === id}>{id}</option>}</For>
+            <For each={planIds()}>{(id) => <option value={id} selected={value('plan_id') === id}>{id}</option>}</For>
           </select>
         </label>
         <label>
@@ -86,6 +88,7 @@ export function TenantsPage() {
           </select>
         </label>
       </form>
+      <ProblemBox problem={plans.problem()} onRetry={plans.reload} />
       <ProblemBox problem={found.problem()} onRetry={found.reload} />
       <Show when={found.data()} fallback={<Show when={!found.problem()}><Loading /></Show>}>
         {(data) => (

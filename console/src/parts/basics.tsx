@@ -159,24 +159,24 @@ export const Fact = (props: { name: string; children: JSX.Element }) => (
 
 /** A value with a button that copies it. */
 export function Copyable(props: { value: string; label: string }) {
-  const [isCopied, setCopied] = createSignal(false)
+  const [said, setSaid] = createSignal('')
   let timer: number | undefined
   onCleanup(() => clearTimeout(timer))
   const copy = async () => {
-    await navigator.clipboard.writeText(props.value)
-    setCopied(true)
+    // The browser may not allow it.
+    await Promise.resolve().then(() => navigator.clipboard.writeText(props.value)).then(() => setSaid(t.copied), () => setSaid(t.notCopied))
     clearTimeout(timer)
-    timer = window.setTimeout(() => setCopied(false), 2000)
+    timer = window.setTimeout(() => setSaid(''), 2000)
   }
   return (
     <div class="copyable">
       <span class="copy-label">{props.label}</span>
       <code>{props.value}</code>
       <Button onClick={copy} aria-label={`${t.copy} ${props.label}`}>
-        {isCopied() ? t.copied : t.copy}
+        {said() || t.copy}
       </Button>
       <span class="sr" role="status">
-        {isCopied() ? t.copied : ''}
+        {said()}
       </span>
     </div>
   )

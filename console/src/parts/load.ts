@@ -33,8 +33,10 @@ export function createLoad<S, T>(source: () => S | undefined, load: (source: S, 
       load(value, own.signal, (part) => own.signal.aborted || show(part))
         .then((found) => {
           if (own.signal.aborted) return
-          show(found)
-          setProblem(undefined)
+          keepFocus(() => {
+            setData(() => found)
+            setProblem(undefined)
+          })
         })
         .catch((error: unknown) => own.signal.aborted || setProblem(asProblem(error)))
         .finally(() => own.signal.aborted || setLoading(false))
