@@ -136,17 +136,18 @@ async fn drive<M: Machine>(mut step: Step<M>, database: &Database) -> M::Output 
     }
 }
 
-/// Handles the cron trigger: carries out what is past its time, and counts the statistics of some tenants, or sends the events that webhooks wait for.
+/// Handles the cron trigger: carries out what is past its time, and counts the statistics of some tenants. If there are none to count, it sends the events
+/// that webhooks wait for, and looks up the records of hostnames.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
     let work = async {
         // On the free plan, a run that counts may need all queries of a call.
         if !count_statistics(&env).await {
             send_events(&env).await;
+            look_up_proofs(&env).await;
         }
     };
     running::attributed(env.as_ref(), work).await;
-    running::attributed(env.as_ref(), look_up_proofs(&env)).await;
 }
 
 async fn send_events(env: &Env) {

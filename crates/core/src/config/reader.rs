@@ -31,8 +31,9 @@ use crate::wire::variables::Variables;
 const DEFAULT_RESOLVER: &str = "https://cloudflare-dns.com/dns-query";
 
 /// The tenants that one run of the cron trigger counts. D1 allows 50 queries in one call of a Worker on the free plan. A run takes eight for what is
-/// past its time, one to choose tenants, at most two for each tenant, and one to look up those that could not be counted: 8 + 1 + 2 * 20 + 1 = 50.
-const DEFAULT_STATS_PER_RUN: u32 = 20;
+/// past its time, one more with `TENANTS_AUDIT_DAYS`, one to choose tenants, at most two for each tenant, and one to look up those that could not be counted:
+/// 8 + 1 + 1 + 2 * 19 + 1 = 49.
+const DEFAULT_STATS_PER_RUN: u32 = 19;
 /// The most that the variable may say. A run counts 490 at most (`MOST_CHOSEN` in `task/stats.rs`).
 const MAX_STATS_PER_RUN: u32 = 499;
 

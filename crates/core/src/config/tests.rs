@@ -162,7 +162,7 @@ fn settings_of_sites_and_statistics_are_checked() {
     ]);
     let read = read.unwrap();
     assert_eq!(read.site.table_prefix.as_str(), "my_");
-    assert_eq!(read.stats_per_run(), 20);
+    assert_eq!(read.stats_per_run(), 19);
 }
 
 /// Only a list that is absent lets everybody in.
