@@ -277,7 +277,7 @@ CREATE TABLE idempotency (
   secret TEXT,                     -- a secret that was generated for the response, encrypted (NULL: there is none)
   expires_at TEXT NOT NULL,
   job_id TEXT,                     -- cell_work.id of the job that the request waits for (NULL: it waits for none)
-  tenant_id TEXT,                  -- the tenant whose site it wrote, in lower case (NULL: it wrote none)
+  tenant_id TEXT,                  -- the tenant that it wrote, or whose site, in lower case (NULL: it wrote none)
   PRIMARY KEY (key_id, key)
 ) STRICT, WITHOUT ROWID;
 

@@ -28,9 +28,9 @@ WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NE
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
     VALUES (NEW.key_id, 'tenant.create', lower(NEW.id), NEW.request_id, NEW.now, NEW.token);
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
-      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+      NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
     cell_id, site_state, suspend_at, delete_at, deletion_protection)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
@@ -63,9 +63,9 @@ BEGIN
       || iif(json_type(NEW.ends, '$.suspend_at') IS NOT NULL AND NEW.ends ->> 'suspend_at' IS NOT suspend_at, ' suspend_at', '')
       || iif(json_type(NEW.ends, '$.delete_at') IS NOT NULL AND NEW.ends ->> 'delete_at' IS NOT delete_at, ' delete_at', '')
       || iif(NEW.ends ->> 'deletion_protection' <> deletion_protection, ' deletion_protection', '')) FROM tenants WHERE id = NEW.id;
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
-      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+      NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET
     hostname = coalesce(NEW.hostname, hostname),
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
@@ -98,9 +98,9 @@ WHEN NEW.key_stands AND NEW.id_is_there AND NEW.precondition_fails IS NOT 1 AND 
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail)
     VALUES (NEW.key_id, 'tenant.delete', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.site_is_there, 'tables_kept', NULL));
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
-      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+      NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   INSERT OR REPLACE INTO deleted_tenants (id, hostname, is_enabled, plan_id, limits, env, stats, created_at, updated_at, last_job_at, has_site, external_id, labels, revision,
     cell_id, site_state, site_job_id, holds, suspend_at, delete_at, hostnames, deleted_at)
     SELECT id, hostname, is_enabled, plan_id, limits, env, stats, created_at, updated_at, last_job_at, has_site, external_id, labels, revision,
@@ -161,8 +161,8 @@ CREATE TRIGGER put_hold_done INSTEAD OF INSERT ON put_hold WHEN NEW.key_stands A
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed)
     VALUES (NEW.key_id, 'tenant.hold', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, NEW.kind, 'holds');
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
-    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET
     holds = json_set(coalesce(holds, '{}'), '$.' || NEW.kind, json(NEW.hold)),
     hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_set(coalesce(holds, '{}'), '$.' || NEW.kind, json(NEW.hold)))),
@@ -170,8 +170,8 @@ BEGIN
 END;
 CREATE TRIGGER put_hold_same INSTEAD OF INSERT ON put_hold WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
 BEGIN
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
-    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
 END;
 
 -- A sweep inserts here as well, a row for each hold that is past its time. It has no caller.
@@ -183,8 +183,8 @@ CREATE TRIGGER release_hold_done INSTEAD OF INSERT ON release_hold WHEN NEW.key_
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed)
     VALUES (NEW.key_id, 'tenant.release', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, NEW.kind, 'holds');
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
-    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET
     holds = nullif(json_remove(holds, '$.' || NEW.kind), '{}'),
     hold_until = (SELECT min(json_extract(value, '$.until')) FROM json_each(json_remove(holds, '$.' || NEW.kind))),
@@ -237,14 +237,14 @@ CREATE TRIGGER put_hostname_done INSTEAD OF INSERT ON put_hostname
 WHEN NEW.key_stands AND NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.has_room AND NOT NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.is_new, 'hostname_added', 'hostname_changed'), 'hostnames');
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
   INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at, proof, claimed_until, check_at) SELECT id, NEW.hostname, NEW.kind, NEW.now, NEW.now, NEW.proof, NEW.claimed_until, iif(NEW.proof IS NULL, NULL, NEW.now) FROM tenants WHERE id = NEW.id ON CONFLICT (tenant_id, hostname) DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at, proof = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL, NULL, proof), check_at = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL, NULL, check_at), claimed_until = iif(excluded.proof IS NULL, NULL, claimed_until);
 END;
 CREATE TRIGGER put_hostname_same INSTEAD OF INSERT ON put_hostname
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
 BEGIN
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
 END;
 
 CREATE VIEW delete_hostname (
@@ -254,7 +254,7 @@ CREATE TRIGGER delete_hostname_done INSTEAD OF INSERT ON delete_hostname
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.hostname_is_there AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, 'hostname_deleted', 'hostnames');
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
   DELETE FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname;
 END;
@@ -476,9 +476,9 @@ BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
     SELECT NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.cell_id IS NOT cell_id, 'cell_id', '')
     FROM tenants WHERE id = NEW.id;
-  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
-      NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
+      NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET cell_id = NEW.cell_id, updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
 END;
 

@@ -8,6 +8,8 @@ const tag = (number) => `"0123456789abcdef.${number}-1"`
 const PAGE = 'https://status.example.com/?a=<b>&"c"'
 const LATE = '9999-12-30 00:00:00'
 const LATER = '9999-12-31 23:59:59'
+/** A change of a tenant that shows all of it, and is remembered. */
+const shown = { body: { labels: { tier: 'gold' } }, headers: { 'idempotency-key': 'shown', prefer: 'return=representation' } }
 const none = { message: null, until: null }
 
 /** A visitor, who has no key and may come from anywhere. */
@@ -87,6 +89,10 @@ export default [
     request('create a tenant', 201, 'POST', '/tenants', { body: { id: 'Acme', hostname: 'acme.example.com', is_enabled: true, env: { A: 'b' }, deletion_protection: true } }),
     refuse('erase a protected tenant', 409, 'deletion_protected', 'POST', '/tenants/acme/erase'),
     request('lift the protection', 204, 'PATCH', '/tenants/acme', { body: { deletion_protection: false } }),
+    request('another tenant without variables', 201, 'POST', '/tenants', { body: { id: 'Plain', hostname: 'plain.example.com', is_enabled: true } }),
+    request('change it and show it', 200, 'PATCH', '/tenants/plain', shown),
+    request('erase the other one', 200, 'POST', '/tenants/plain/erase', { json: () => ({ erased: true, not_reached: ['uploaded files', 'backups'] }) }),
+    refuse('the answer that showed it is forgotten', 404, 'not_found', 'PATCH', '/tenants/plain', shown),
     request('delete it', 204, 'DELETE', '/tenants/acme'),
     request('try to erase it', 200, 'POST', '/tenants/acme/erase?validate_only=true', { json: () => ({ valid: true }) }),
     refuse('erase one that there never was', 404, 'not_found', 'POST', '/tenants/never/erase'),

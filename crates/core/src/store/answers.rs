@@ -1,10 +1,8 @@
 //! Writes whose response may show all of a tenant or of a plan, and what is remembered of such a response (contract §12).
 
-use alloc::string::String;
-
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql, Value};
-use crate::store::idempotency::{Idempotency, Remembered};
+use crate::store::idempotency::{Idempotency, Remembered, Resource};
 use crate::store::write::{Shows, WriteText, Writer, statement, write};
 
 /// What is remembered of the responses that show a resource of a table: the values as a list in JSON, and the rows that they come from, up to the id. The
@@ -60,10 +58,13 @@ impl Answers {
         id: &str,
         revisions: &str,
     ) -> Sql {
-        idempotency.remember_unchanged(caller, &self.resource(id), self.put, id, revisions)
+        idempotency.remember_unchanged(caller, self.resource(id), self.put, revisions)
     }
 
-    fn resource(&self, id: &str) -> String {
-        [self.table, "/", id].concat()
+    fn resource<'a>(&self, id: &'a str) -> Resource<'a> {
+        Resource {
+            table: self.table,
+            id,
+        }
     }
 }

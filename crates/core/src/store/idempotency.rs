@@ -14,6 +14,7 @@ use crate::sql::json::row_from_json;
 use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
 use crate::store::registry;
 use crate::store::standing::{self, Judged, key, standing};
+use crate::store::tenants;
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::id::TenantId;
@@ -103,20 +104,18 @@ impl Idempotency {
         self.recall(sql.sql(", "), key, None).sql(" AS remembered")
     }
 
-    /// Remembers the response to a request that changes nothing, and shows the `env` of this resource (`<table>/<id>`). Returns a row if it was
-    /// remembered. `answer` is the expression of the other values and the rows that they come from, up to the id; the row must have one of the
-    /// revisions, a list in JSON.
+    /// Remembers the response to a request that changes nothing, and shows the `env` of this resource. Returns a row if it was remembered. `answer` is
+    /// the expression of the other values and the rows that they come from, up to the id; the row must have one of the revisions, a list in JSON.
     pub(crate) fn remember_unchanged(
         &self,
         holder: &KeyHolder,
-        resource: &str,
+        resource: Resource<'_>,
         answer: &'static str,
-        id: &str,
         revisions: &str,
     ) -> Sql {
         let sql = standing::statement(
             holder,
-            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, secret, answer) SELECT ?1, ",
+            "INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, expires_at, tenant_id, secret, answer) SELECT ?1, ",
         );
         let sql = sql.bind(self.key.as_str());
         let key = sql.bound();
@@ -125,11 +124,13 @@ impl Idempotency {
             .bind(self.fingerprint.as_str())
             .sql(", ")
             .bind(self.expires_at.as_str())
-            .sql(", env || ")
-            .bind(format!("{PLACED}{resource}"))
+            .sql(", lower(")
+            .bind(resource.tenant())
+            .sql("), env || ")
+            .bind(resource.placed())
             .sql(", ")
             .sql(answer)
-            .bind(id)
+            .bind(resource.id)
             .sql(concat!(" AND ", standing!(), " AND "));
         let sql = registry::is_one_of(sql, revisions).sql(" AND NOT ");
         Self::is_known(sql, key).sql(" RETURNING 1 AS is_remembered")
@@ -144,15 +145,21 @@ impl Idempotency {
         secret: Remembered<'_>,
         answer: impl FnOnce(Sql) -> Sql,
     ) -> Sql {
-        let sql = match secret {
-            Remembered::OfSite { tenant, secret } => {
-                Sql::new(remember_into!("tenant_id, secret, ", "lower(?7), ?6, "))
-                    .values(self.values(holder, secret))
-                    .values([tenant.as_str().into()])
-            }
-            Remembered::EnvOf(resource) => Sql::new(remember_into!("secret, ", "env || ?6, "))
-                .values(self.values(holder, Some(format!("{PLACED}{resource}")))),
+        let (text, secret, tenant) = match secret {
+            Remembered::OfSite { tenant, secret } => (
+                remember_into!("tenant_id, secret, ", "lower(?7), ?6, "),
+                secret,
+                Some(tenant.as_str()),
+            ),
+            Remembered::EnvOf(resource) => (
+                remember_into!("tenant_id, secret, ", "lower(?7), env || ?6, "),
+                Some(resource.placed()),
+                resource.tenant(),
+            ),
         };
+        let sql = Sql::new(text)
+            .values(self.values(holder, secret))
+            .values([tenant.into()]);
         let sql = answer(sql)
             .sql(" AND EXISTS (SELECT 1 FROM audit_log WHERE token = ")
             .bind(token)
@@ -251,9 +258,28 @@ pub(crate) enum Remembered<'a> {
         tenant: &'a TenantId,
         secret: Option<String>,
     },
-    /// The column `env` of this resource (`<table>/<id>`), as it is after the write: the response shows it. Only the database knows the text,
-    /// which stays encrypted for the resource's own place. So the place follows it.
-    EnvOf(String),
+    /// The column `env` of this resource, as it is after the write: the response shows it. Only the database knows the text, which stays encrypted
+    /// for the resource's own place. So the place follows it.
+    EnvOf(Resource<'a>),
+}
+
+/// The row of a resource with an `env`, which a response shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resource<'a> {
+    pub(crate) table: &'static str,
+    pub(crate) id: &'a str,
+}
+
+impl<'a> Resource<'a> {
+    /// The tenant that the remembered row belongs to, so that an erasure finds it. `None`: the resource is none.
+    fn tenant(self) -> Option<&'a str> {
+        (self.table == tenants::TABLE).then_some(self.id)
+    }
+
+    /// What follows the encrypted text.
+    fn placed(self) -> String {
+        format!("{PLACED}{}/{}", self.table, self.id)
+    }
 }
 
 /// Stands between a text and its place, if that is not the place of the row. No encrypted text has it.

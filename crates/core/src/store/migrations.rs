@@ -57,6 +57,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0029_webhooks.sql",
     "0030_remembered_sites.sql",
     "0031_key_changes.sql",
+    "0032_remembered_tenants.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tenants_core::sql::Value;
 
-use crate::ask::{Ask, delete, get, install, new_tenant_on, patch, post, reset};
+use crate::ask::{Ask, delete, get, install, new_tenant, new_tenant_on, patch, post, put, reset};
 use crate::cells::host_with_cells;
 use crate::cells_jobs::with_end;
 use crate::host::{Got, Host, WaitsForBatch as _};
@@ -188,5 +188,115 @@ fn the_cells_tenants_of_others_stay() {
     assert_eq!(
         host.json(200, &get("/tenants/c"))["site"]["state"],
         "installed"
+    );
+}
+
+/// A request of each write that is about a tenant and remembers its answer, all with a key of their own. The tenant has no `env`, so no
+/// answer is encrypted.
+fn remembered_writes(id: &str) -> Vec<Ask> {
+    let at = |below: &str| format!("/tenants/{id}{below}");
+    let tenant = |enabled: bool| {
+        format!(
+            r#"{{"hostname":"{id}.example.com","is_enabled":{enabled},"external_id":"x-{id}"}}"#
+        )
+    };
+    let hold = r#"{"reason":"words"}"#;
+    let all = [
+        new_tenant(id),
+        put(&at(""), tenant(true)),
+        put(&at(""), tenant(true)).prefer("return=minimal"),
+        put(&at(""), tenant(false)),
+        patch(&at(""), r#"{"labels":{"x":"y"}}"#),
+        patch(&at(""), r#"{"labels":{"x":"z"}}"#).prefer("return=representation"),
+        put(&at("/holds/abuse"), hold),
+        put(&at("/holds/abuse"), hold),
+        delete(&at("/holds/abuse")),
+        put(
+            &at(&format!("/hostnames/{id}2.example.com")),
+            r#"{"kind":"alias"}"#,
+        ),
+        put(
+            &at(&format!("/hostnames/{id}2.example.com")),
+            r#"{"kind":"alias"}"#,
+        ),
+        delete(&at(&format!("/hostnames/{id}2.example.com"))),
+        install(id),
+        reset(id),
+        delete(&at("")),
+        post(&at("/restore"), ""),
+        patch(&at(""), r#"{"limits":{"L":"1"}}"#).prefer("return=representation"),
+        delete(&at("")),
+    ];
+    let keyed = |(n, ask): (usize, Ask)| ask.idempotency_key(format!("k-{id}-{n}"));
+    all.into_iter().enumerate().map(keyed).collect()
+}
+
+#[test]
+fn no_remembered_answer_about_the_tenant_is_left_whatever_was_written() {
+    for is_apart in [false, true] {
+        let mut host = if is_apart { apart() } else { Host::new() };
+        let mut count = 0;
+        for id in ["a", "b"] {
+            for ask in remembered_writes(id) {
+                let got = send(&mut host, &ask);
+                assert!(got.status < 300, "{ask:?}: {got:?}");
+                count += 1;
+            }
+        }
+        let left = "SELECT count(*) FROM idempotency";
+        assert_eq!(host.one(left), Value::Integer(count));
+        let keyed = erase("A").idempotency_key("k-erase");
+        assert_erased(&send(&mut host, &keyed));
+        // Those of `b`, and the erasure's own.
+        assert_eq!(host.one(left), Value::Integer(count / 2 + 1));
+        assert_eq!(
+            host.one("SELECT count(*) FROM idempotency WHERE key GLOB 'k-a-*'"),
+            Value::Integer(0)
+        );
+        let again = send(&mut host, &keyed);
+        assert_erased(&again);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    }
+}
+
+#[test]
+fn a_request_that_showed_the_tenant_is_judged_anew_after_the_erasure() {
+    let mut host = Host::new();
+    host.expect(201, &new_tenant("a"));
+    let shown = patch("/tenants/A", r#"{"labels":{"x":"y"}}"#)
+        .prefer("return=representation")
+        .idempotency_key("k");
+    host.expect(200, &shown);
+    assert_erased(&send(&mut host, &erase("a")));
+    host.expect(404, &shown);
+}
+
+#[test]
+fn no_remembered_answer_about_the_tenant_of_a_cell_is_left() {
+    let mut host = host_with_cells();
+    let keyed = |ask: Ask, key: &str| ask.idempotency_key(key);
+    host.expect(201, &keyed(new_tenant_on("a", "eu"), "k-1"));
+    let ask = keyed(install("a"), "k-2");
+    assert_eq!(with_end(&mut host, &ask, "done").status, 201);
+    host.expect(
+        204,
+        &keyed(
+            put("/tenants/a/holds/maintenance", r#"{"reason":"r"}"#),
+            "k-3",
+        ),
+    );
+    let moved = post("/tenants/a/move", r#"{"cell_id":"us"}"#);
+    host.expect(204, &keyed(moved, "k-4"));
+    let moved = post("/tenants/a/move", r#"{"cell_id":"eu"}"#);
+    host.expect(204, &keyed(moved, "k-5"));
+    assert_eq!(
+        host.one("SELECT count(*) FROM idempotency"),
+        Value::Integer(5)
+    );
+    let keyed = keyed(erase("a"), "k-6");
+    assert_erased(&with_end(&mut host, &keyed, "done"));
+    assert_eq!(
+        host.one("SELECT group_concat(key) FROM idempotency"),
+        "k-6".into()
     );
 }
