@@ -136,7 +136,8 @@ BEGIN
 END;
 
 -- The first statement of the batch that erases a tenant: the rest deletes it with its tables. A deleted tenant is one again for that, under a name
--- that nobody has, since every way to drop tables begins with a tenant. `is_refused`: it is done already, or not to be done.
+-- that nobody has, since every way to drop tables begins with a tenant. So is an id whose tables a cell has kept. `is_refused`: it is done already, or not
+-- to be done.
 CREATE VIEW erase_tenant (key_stands, is_refused, now, id) AS SELECT NULL, NULL, NULL, NULL;
 CREATE TRIGGER erase_tenant_done INSTEAD OF INSERT ON erase_tenant
 WHEN NEW.key_stands AND NOT NEW.is_refused
@@ -149,6 +150,10 @@ BEGIN
     SELECT d.id, 'erased-' || lower(hex(randomblob(8))), 0, d.created_at, NEW.now, d.has_site, c.id, iif(c.id IS NULL, NULL, d.site_state)
     FROM deleted_tenants AS d LEFT JOIN cells AS c ON c.id = d.cell_id
     WHERE d.id = NEW.id AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
+  INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, has_site, cell_id, site_state)
+    SELECT k.tenant_id, 'erased-' || lower(hex(randomblob(8))), 0, NEW.now, NEW.now, 0, c.id, 'installed'
+    FROM kept_sites AS k JOIN cells AS c ON c.id = k.cell_id
+    WHERE k.tenant_id = NEW.id AND k.job_id IS NULL AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
   DELETE FROM deleted_tenants WHERE id = NEW.id;
 END;
 

@@ -58,6 +58,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0030_remembered_sites.sql",
     "0031_key_changes.sql",
     "0032_remembered_tenants.sql",
+    "0033_erase_kept_sites.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

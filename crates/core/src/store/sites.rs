@@ -337,8 +337,11 @@ impl Site {
         }
         let text = if self.erases {
             found!(
-                " UNION ALL SELECT id FROM deleted_tenants WHERE id = ?5 LIMIT 1",
+                " UNION ALL SELECT id FROM deleted_tenants WHERE id = ?5 UNION ALL SELECT k.tenant_id FROM kept_sites AS k, cells AS c \
+                 WHERE k.tenant_id = ?5 AND k.job_id IS NULL AND c.id = k.cell_id LIMIT 1",
                 " UNION ALL SELECT 1 FROM deleted_tenants AS d, cells AS c WHERE d.id = ?5 AND c.id = d.cell_id \
+                 AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?5) \
+                 UNION ALL SELECT 1 FROM kept_sites AS k, cells AS c WHERE k.tenant_id = ?5 AND k.job_id IS NULL AND c.id = k.cell_id \
                  AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?5)"
             )
         } else {

@@ -3,9 +3,12 @@
 use serde_json::json;
 use tenants_core::sql::Value;
 
-use crate::ask::{Ask, delete, get, install, new_tenant, new_tenant_on, patch, post, put, reset};
+use crate::ask::{
+    Ask, delete, delete_with_tables, get, install, new_tenant, new_tenant_on, patch, post, put,
+    reset,
+};
 use crate::cells::host_with_cells;
-use crate::cells_jobs::with_end;
+use crate::cells_jobs::{drive, with_end};
 use crate::host::{Got, Host, WaitsForBatch as _};
 use crate::site_databases::apart;
 
@@ -299,4 +302,58 @@ fn no_remembered_answer_about_the_tenant_of_a_cell_is_left() {
         host.one("SELECT group_concat(key) FROM idempotency"),
         "k-6".into()
     );
+}
+
+/// The cell has the tables still: the erasure takes the id again, however the tenant went.
+#[test]
+fn an_erasure_whose_job_failed_can_be_repeated() {
+    for keyed in [false, true] {
+        for by_erasure in [false, true] {
+            let mut host = host_with_cells();
+            fill(&mut host, Some("eu"));
+            assert_eq!(with_end(&mut host, &install("a"), "done").status, 201);
+            let ask = if keyed {
+                erase("a").idempotency_key("k-e")
+            } else {
+                erase("a")
+            };
+            let first = if by_erasure {
+                ask.clone()
+            } else {
+                delete_with_tables("a")
+            };
+            assert_eq!(with_end(&mut host, &first, "failed").status, 502);
+            assert_eq!(
+                host.one("SELECT count(*) FROM kept_sites WHERE job_id IS NULL"),
+                Value::Integer(1)
+            );
+            let trial = send(&mut host, &post("/tenants/a/erase?validate_only=true", ""));
+            assert_eq!(trial.json(), json!({"valid": true}));
+            assert_erased(&with_end(&mut host, &ask, "done"));
+            assert_gone(&mut host);
+        }
+    }
+}
+
+#[test]
+fn tables_that_a_deleted_tenant_has_left_go_after_the_time_to_restore_it() {
+    let mut host = host_with_cells();
+    fill(&mut host, Some("eu"));
+    assert_eq!(with_end(&mut host, &install("a"), "done").status, 201);
+    host.expect(204, &delete("/tenants/a"));
+    host.sql("DELETE FROM deleted_tenants", &[]);
+    assert_erased(&with_end(&mut host, &erase("A"), "done"));
+    assert_gone(&mut host);
+}
+
+/// The job of the first erasure is under way: it drops the tables, and nothing else does.
+#[test]
+fn an_erasure_under_way_is_not_begun_twice() {
+    let mut host = host_with_cells();
+    fill(&mut host, Some("eu"));
+    assert_eq!(with_end(&mut host, &install("a"), "done").status, 201);
+    assert_eq!(drive(&mut host, &erase("a"), |_, _| false).status, 202);
+    let before = host.dump();
+    assert_eq!(send(&mut host, &erase("a")).status, 404);
+    assert_eq!(host.dump(), before);
 }
