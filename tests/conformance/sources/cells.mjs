@@ -40,6 +40,8 @@ export default [
     refuse('a move of an enabled tenant', 409, 'cell_conflict', 'POST', '/tenants/acme/move', { body: { cell_id: 'eu' } }),
     refuse('delete a cell in use', 409, 'cell_in_use', 'DELETE', '/cells/eu'),
     request('delete the tenant', 204, 'DELETE', '/tenants/acme'),
+    refuse('delete the cell of a deleted tenant', 409, 'cell_in_use', 'DELETE', '/cells/eu'),
+    sql("UPDATE deleted_tenants SET deleted_at = '2026-01-01 00:00:00'"),
     request('delete the cell', 204, 'DELETE', '/cells/eu'),
   ),  // The 202 of a host that waits no longer, which is that of one that cannot wait.
   scenario('jobs of a cell', { TENANTS_JOB_WAIT_SECONDS: '0' },

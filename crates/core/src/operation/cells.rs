@@ -74,7 +74,7 @@ pub(crate) fn delete(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let Ok(id) = CellId::parse(call.id) else {
         return Ok(absent(call, "cell"));
     };
-    let batch = cells::delete(&call.writer()?, &id);
+    let batch = cells::delete(&call.writer()?, &id, call.site.restore_days);
     Ok(Pending::write(batch, |results| {
         let mut row = Written::read(results)?;
         if !row.obstacle("id_is_there", true)? {

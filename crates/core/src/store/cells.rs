@@ -5,6 +5,7 @@ use alloc::string::String;
 use crate::auth::Caller;
 use crate::sql::{Batch, Sql};
 use crate::store::audit::Action;
+use crate::store::ends::before;
 use crate::store::feed::Cursor;
 use crate::store::registry::epoch;
 use crate::store::standing::{self, Judged, caller};
@@ -211,17 +212,19 @@ pub(crate) fn put(writer: &Writer, id: &CellId, patch: &CellPatch) -> Batch {
 /// The cell with the id of a write, if there is one.
 const OF_CELL: &str = " FROM (SELECT ?6 AS id) AS v LEFT JOIN cells AS c ON c.id = v.id";
 
-/// Deletes a cell. The result is a [`Written`](write::Written): whether it was there, and whether it is in use.
-pub(crate) fn delete(writer: &Writer, id: &CellId) -> Batch {
+/// Deletes a cell. The result is a [`Written`](write::Written): whether it was there, and whether it is in use. A deleted tenant of it can be brought back
+/// for `days`, and needs its cell until then.
+pub(crate) fn delete(writer: &Writer, id: &CellId, days: u32) -> Batch {
     let text = WriteText {
         from: OF_CELL,
         ..write_into!(
             "delete_cell",
             "id_is_there, is_in_use, id",
             "c.id IS NOT NULL, EXISTS (SELECT 1 FROM tenants WHERE cell_id = c.id) OR EXISTS (SELECT 1 FROM kept_sites WHERE cell_id = c.id) \
-             OR EXISTS (SELECT 1 FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL), ?6",
+             OR EXISTS (SELECT 1 FROM cell_work WHERE cell_id = c.id AND finished_at IS NULL) \
+             OR EXISTS (SELECT 1 FROM deleted_tenants WHERE cell_id = c.id COLLATE NOCASE AND deleted_at > datetime(?3, ?7)), ?6",
             "id_is_there, is_in_use"
         )
     };
-    write(writer, text, [id.as_str().into()])
+    write(writer, text, [id.as_str().into(), before(days).into()])
 }

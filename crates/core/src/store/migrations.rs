@@ -59,6 +59,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0031_key_changes.sql",
     "0032_remembered_tenants.sql",
     "0033_erase_kept_sites.sql",
+    "0034_deleted_tenants_by_cell.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

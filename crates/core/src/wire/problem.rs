@@ -90,7 +90,7 @@ codes! {
     SiteExists = 409 "site_exists", "Conflict": "A deleted tenant with this id has left its tables, and this one cannot take them over.";
     DeletionProtected = 409 "deletion_protected", "Conflict": "The tenant has `deletion_protection`. Set it to `false` first.";
     ProofMissing = 409 "proof_missing", "Conflict": "The record that shows the owner of the hostname is not there.";
-    CellInUse = 409 "cell_in_use", "Conflict": "The cell has tenants, tables of deleted tenants, or unfinished jobs.";
+    CellInUse = 409 "cell_in_use", "Conflict": "The cell has tenants, deleted ones that can be brought back, tables of deleted tenants, or unfinished jobs.";
     CellConflict = 409 "cell_conflict", "Conflict": "The tenant's cell or an unfinished job of it does not allow the request.";
     JobUnderWay = 409 "job_under_way", "Conflict": "The tenant has an unfinished job.";
     JobNotWaiting = 409 "job_not_waiting", "Conflict": "The job is not waiting.";
@@ -422,7 +422,9 @@ impl CellConflict {
 
     fn detail(self) -> &'static str {
         match self {
-            Self::InUse => "the cell has tenants, tables of deleted tenants, or unfinished jobs",
+            Self::InUse => {
+                "the cell has tenants, deleted ones that can be brought back, tables of deleted tenants, or unfinished jobs"
+            }
             Self::Installed => {
                 "something is installed for the tenant, so only a move changes its cell"
             }

@@ -85,7 +85,15 @@ fn a_cell_in_use_is_not_deleted() {
     host.expect(201, &new_tenant_on("a", "EU"));
     let got = host.expect(409, &delete("/cells/eu"));
     assert_eq!(got.json()["code"], "cell_in_use");
+    // The deleted tenant may come back to it.
     host.expect(204, &delete("/tenants/a"));
+    host.expect(409, &delete("/cells/EU"));
+    host.expect(200, &post("/tenants/a/restore", ""));
+    assert_eq!(host.json(200, &get("/tenants/a"))["cell_id"], "eu");
+    host.expect(204, &delete("/tenants/a"));
+    host.now += 30 * 24 * 60 * 60 - 1;
+    host.expect(409, &delete("/cells/EU"));
+    host.now += 1;
     host.expect(204, &delete("/cells/EU"));
     host.expect(404, &get("/cells/eu"));
     host.expect(422, &new_tenant_on("a", "eu"));

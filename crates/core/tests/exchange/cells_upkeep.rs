@@ -4,7 +4,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::ask::{delete, get, install, new_tenant_on, patch, post};
-use crate::cells::host_with_cells;
+use crate::cells::{host_with, host_with_cells};
 use crate::cells_jobs::{drive, finish, lease, with_end};
 use crate::host::Host;
 
@@ -310,7 +310,7 @@ fn many_marks_are_pruned_in_slices_and_other_cells_do_not_notice() {
 
 #[test]
 fn an_agent_of_a_cell_that_was_made_anew_begins_again() {
-    let mut host = host_with_cells();
+    let mut host = host_with(&[("TENANTS_RESTORE_DAYS", "0")]);
     host.expect(201, &new_tenant_on("a", "eu"));
     let page = host.json(200, &get("/cells/eu/tenants"));
     host.expect(204, &delete("/tenants/a"));
