@@ -73,7 +73,8 @@ pub struct Report {
     pub given_up: u32,
     /// The number of webhooks that were disabled.
     pub disabled: u32,
-    /// Whether the run ended at its bounds, so that there may be more to send.
+    /// Whether the run ended at its bounds, so that there may be more to send and another run may begin at once. It is not if the host has no network:
+    /// then the events wait, however many runs there are.
     pub is_cut: bool,
 }
 
@@ -107,6 +108,8 @@ struct State {
     /// The statements of the batch before those that read.
     writes: usize,
     is_released: bool,
+    /// Whether the host has no network.
+    is_offline: bool,
     report: Report,
 }
 
@@ -160,6 +163,7 @@ impl Delivery {
             refused: false,
             writes: 0,
             is_released: true,
+            is_offline: false,
             report: Report::default(),
         };
         state.take()?;
@@ -266,14 +270,15 @@ impl State {
 
     /// Whether the run must begin no further request.
     fn is_over(&self) -> bool {
-        self.requests >= MOST_REQUESTS || self.now - self.began_at >= MOST_SECONDS
+        self.is_offline
+            || self.requests >= MOST_REQUESTS
+            || self.now - self.began_at >= MOST_SECONDS
     }
 
     /// The next request, or the batch that writes what came of those before.
     fn next(&mut self) -> Result<(), ApiError> {
         while let Some(last) = self.events.last() {
             if self.is_over() {
-                self.report.is_cut = true;
                 break;
             }
             let key = (last.subject_type.clone(), last.subject.clone());
@@ -369,7 +374,7 @@ impl State {
             Outcome::Fetched(answer) => Some(answer),
             // Nobody refused anything: a host that has a network will send it.
             _ => {
-                self.requests = MOST_REQUESTS;
+                self.is_offline = true;
                 return Ok(());
             }
         };
@@ -399,7 +404,7 @@ impl State {
         let cursor = unsent.map_or(self.cursor, |unsent| unsent - 1);
         self.events.clear();
         let is_over = is_over || self.batches >= MOST_BATCHES;
-        self.report.is_cut |= is_over;
+        self.report.is_cut |= is_over && !self.is_offline;
         if self.accepted {
             webhook.taken.failing_since = None;
         }

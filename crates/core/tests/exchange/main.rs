@@ -77,4 +77,5 @@ mod traefik_memory;
 mod trials;
 mod vectors;
 mod wasm_rows;
+mod webhook_runs;
 mod webhooks;

@@ -8,16 +8,16 @@ use tenants_core::{Context, Effect, Machine};
 use crate::ask::{Ask, delete, get, new_plan, new_tenant, patch, post};
 use crate::host::{Host, outcome};
 
-const URL: &str = "https://hooks.example.com/tenants";
+pub(crate) const URL: &str = "https://hooks.example.com/tenants";
 
 /// A message as a receiver gets it.
 #[derive(Debug, Clone)]
-struct Got {
-    id: String,
+pub(crate) struct Got {
+    pub(crate) id: String,
     signature: String,
     time: String,
-    body: Json,
-    text: String,
+    pub(crate) body: Json,
+    pub(crate) text: String,
 }
 
 impl Got {
@@ -39,7 +39,7 @@ impl Got {
     }
 
     /// The type and the subject of its event.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!(
             "{} {}",
             self.body["type"].as_str().unwrap(),
@@ -58,12 +58,12 @@ fn resumed<M: Machine>(host: &mut Host, machine: M, outcome: Outcome) -> Step<M>
 }
 
 /// Drives a delivery. `answer` is the receiver.
-fn run_with(host: &mut Host, answer: impl FnMut(&mut Host, Got) -> Outcome) -> Report {
+pub(crate) fn run_with(host: &mut Host, answer: impl FnMut(&mut Host, Got) -> Outcome) -> Report {
     run_counted(host, answer).0
 }
 
 /// The same. Returns the number of statements, too.
-fn run_counted(
+pub(crate) fn run_counted(
     host: &mut Host,
     mut answer: impl FnMut(&mut Host, Got) -> Outcome,
 ) -> (Report, usize) {
@@ -93,7 +93,7 @@ fn run_counted(
     }
 }
 
-fn status(status: u16) -> Outcome {
+pub(crate) fn status(status: u16) -> Outcome {
     Outcome::Fetched(Ok(FetchedAnswer {
         status,
         body: format!("answer {status}").into_bytes(),
@@ -101,12 +101,15 @@ fn status(status: u16) -> Outcome {
     }))
 }
 
-fn down() -> Outcome {
+pub(crate) fn down() -> Outcome {
     Outcome::Fetched(Err(FetchFailure::new("connection refused", 3)))
 }
 
 /// Runs once. Returns the events that the receiver got, by their type and subject. It answers with what `answer` says of each.
-fn run(host: &mut Host, mut answer: impl FnMut(&str) -> Outcome) -> (Vec<String>, Report) {
+pub(crate) fn run(
+    host: &mut Host,
+    mut answer: impl FnMut(&str) -> Outcome,
+) -> (Vec<String>, Report) {
     let mut got = Vec::new();
     let report = run_with(host, |_, message| {
         got.push(message.name());
@@ -115,12 +118,12 @@ fn run(host: &mut Host, mut answer: impl FnMut(&str) -> Outcome) -> (Vec<String>
     (got, report)
 }
 
-fn accept(_: &str) -> Outcome {
+pub(crate) fn accept(_: &str) -> Outcome {
     status(204)
 }
 
 /// Makes a webhook. Returns its id and its secret.
-fn webhook(host: &mut Host, more: Json) -> (String, String) {
+pub(crate) fn webhook(host: &mut Host, more: Json) -> (String, String) {
     let mut body = json!({"url": URL});
     body.as_object_mut()
         .unwrap()
@@ -130,7 +133,7 @@ fn webhook(host: &mut Host, more: Json) -> (String, String) {
     (text("id"), text("secret"))
 }
 
-fn deliveries(host: &mut Host, id: &str) -> Vec<Json> {
+pub(crate) fn deliveries(host: &mut Host, id: &str) -> Vec<Json> {
     let path = format!("/webhooks/{id}/deliveries?limit=1000");
     host.json(200, &get(&path)).as_array().unwrap().clone()
 }
@@ -183,7 +186,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
 }
 
 /// The outcomes of all attempts, the oldest first.
-fn outcomes(host: &mut Host, id: &str) -> String {
+pub(crate) fn outcomes(host: &mut Host, id: &str) -> String {
     let mut all = deliveries(host, id);
     all.reverse();
     let words: Vec<_> = all.iter().map(|d| d["outcome"].as_str().unwrap()).collect();
