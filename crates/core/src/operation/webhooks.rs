@@ -13,13 +13,15 @@ use crate::crypto::webhook::new_secret;
 use crate::operation::call::{Call, Next, Pending, absent, decode_all, valid};
 use crate::sql::{Batch, unexpected_result};
 use crate::store::audit::Action;
-use crate::store::deliveries::{self, Delivery, decode_secrets};
+use crate::store::deliveries::{self, Delivery};
 use crate::store::event;
 use crate::store::keys::MAX_OVERLAP_SECONDS;
 use crate::store::message::{self, Message};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, open_text, seal_text};
 use crate::store::standing;
-use crate::store::webhooks::{self, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, secret_place};
+use crate::store::webhooks::{
+    self, MAX_WEBHOOKS, NewWebhook, Webhook, WebhookPatch, decode_secrets, secret_place,
+};
 use crate::store::write::{Writer, Written, was_there};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, FieldError, Internal};

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::auth::Caller;
-use crate::sql::{Columns, Results, Sql};
+use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
 use crate::store::audit::{self, Action};
 use crate::store::history::Entry;
 use crate::store::registry::epoch;
@@ -34,6 +34,8 @@ pub(crate) struct Taken {
     pub(crate) types: String,
     pub(crate) failing_since: Option<String>,
     pub(crate) epoch: String,
+    /// The secrets that sign, the newest one first: the id of each, and its encrypted text.
+    pub(crate) secrets: Vec<(String, String)>,
 }
 
 /// Deletes old deliveries.
@@ -49,40 +51,48 @@ pub(crate) fn forget(now: &Timestamp) -> Sql {
     ])
 }
 
-/// Takes the enabled webhook that has something to send and was served longest ago, unless another run has it. [`Taken::decode`] reads the row.
+/// Takes the enabled webhook that has something to send and was served longest ago, unless another run has it. If the lease has one, it keeps that.
 pub(crate) fn take(lease: &str, now: &Timestamp, until: &Timestamp) -> Sql {
-    Sql::new(concat!(
+    Sql::new(
         "UPDATE webhooks SET lease = ?1, lease_until = ?3, served_at = ?2 WHERE id = (SELECT w.id FROM webhooks AS w \
          WHERE w.is_enabled AND coalesce(w.lease_until <= ?2, 1) AND (w.cursor < (SELECT max(id) FROM audit_log) \
          OR EXISTS (SELECT 1 FROM webhook_behind AS b WHERE b.webhook_id = w.id AND b.next_at <= ?2)) \
-         ORDER BY w.served_at, w.id LIMIT 1) RETURNING id, url, types, failing_since, ",
-        epoch!(),
-        " AS epoch"
-    ))
+         AND NOT EXISTS (SELECT 1 FROM webhooks WHERE lease = ?1) ORDER BY w.served_at, w.id LIMIT 1)",
+    )
     .values([lease.into(), now.as_str().into(), until.as_str().into()])
 }
 
-/// Reads whether there is an enabled webhook.
-pub(crate) fn any() -> Sql {
-    Sql::new("SELECT EXISTS (SELECT 1 FROM webhooks WHERE is_enabled) AS any_enabled")
+/// Reads whether there is an enabled webhook, and then the webhook of a lease as it is now, if there is one. [`Taken::decode`] reads the rest of the row.
+pub(crate) fn leased(lease: &str, now: &Timestamp) -> Sql {
+    Sql::new(concat!(
+        "SELECT EXISTS (SELECT 1 FROM webhooks WHERE is_enabled) AS any_enabled, w.id, w.url, w.types, w.failing_since, ",
+        epoch!(),
+        " AS epoch, (SELECT json_group_array(json_array(id, secret)) FROM (SELECT id, secret FROM webhook_secrets WHERE webhook_id = w.id \
+         AND (valid_until IS NULL OR valid_until > ?2) ORDER BY valid_until)) AS secrets \
+         FROM (SELECT 1) LEFT JOIN webhooks AS w ON w.lease = ?1"
+    ))
+    .values([lease.into(), now.as_str().into()])
 }
 
 impl Taken {
-    /// Reads the row of [`take`].
-    pub(crate) fn decode(results: &mut Results) -> Result<Option<Self>, ApiError> {
-        let Some(mut row) = results.row()? else {
+    /// Reads the row of [`leased`], after its first column.
+    pub(crate) fn decode(mut row: Columns) -> Result<Option<Self>, ApiError> {
+        let Some(id) = row.optional_text("id")? else {
             return Ok(None);
         };
-        let id = row.text("id")?;
         let url = row.text("url")?;
         let types = row.text("types")?;
         let failing_since = row.optional_text("failing_since")?;
+        let epoch = row.text("epoch")?;
+        let secrets = serde_json::from_str(&row.text("secrets")?)
+            .map_err(|_| unexpected_result("column secrets: expected ids and texts".into()))?;
         Ok(Some(Self {
             id,
             url,
             types,
             failing_since,
-            epoch: row.text("epoch")?,
+            epoch,
+            secrets,
         }))
     }
 }
@@ -94,47 +104,54 @@ macro_rules! leased {
     };
 }
 
-/// Reads the secrets of the webhook of a lease, the newest one first.
-pub(crate) fn secrets(lease: &str, now: &Timestamp) -> Sql {
-    Sql::new(concat!(
-        "SELECT id, secret FROM webhook_secrets WHERE webhook_id = ",
-        leased!(),
-        " AND (valid_until IS NULL OR valid_until > ?2) ORDER BY valid_until"
-    ))
-    .values([lease.into(), now.as_str().into()])
-}
-
-/// Reads the result of [`secrets`]: the id of each, and its encrypted text.
-pub(crate) fn decode_secrets(results: &mut Results) -> Result<Vec<(String, String)>, ApiError> {
-    results
-        .rows()?
-        .into_iter()
-        .map(|row| {
-            let mut row = Columns::new(row);
-            Ok((row.text("id")?, row.text("secret")?))
-        })
-        .collect()
-}
-
 macro_rules! columns {
     () => {
         "a.id, a.created_at, a.key_id, a.action, a.subject, a.changed, a.request_id, a.token"
     };
 }
 
-/// Reads the events that are due again, of the webhook of a lease. [`Event::decode_all`] reads the rows.
-pub(crate) fn due(lease: &str, now: &Timestamp, most: i64) -> Sql {
+/// Reads the subjects that are due again, of the webhook of a lease, so many at most: the event that each is behind with, and those after it up to the cursor, so
+/// many of each at most. [`decode_due`] reads the rows.
+pub(crate) fn due(lease: &str, now: &Timestamp, (subjects, events): (usize, usize)) -> Sql {
+    let most = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    // The sign keeps SQLite from other indexes than that of the subject.
     Sql::new(concat!(
-        "SELECT b.entry_id, b.subject_type, b.subject AS of_subject, b.attempts, ",
+        "SELECT b.entry_id, b.subject_type, b.subject AS of_subject, iif(a.id = b.entry_id, b.attempts, 0) AS attempts, ",
         columns!(),
-        " FROM webhook_behind AS b LEFT JOIN audit_log AS a ON a.id = b.entry_id WHERE b.webhook_id = ",
-        leased!(),
-        " AND b.next_at <= ?2 ORDER BY b.next_at LIMIT ?3"
+        " FROM (SELECT b.*, w.cursor FROM webhooks AS w CROSS JOIN webhook_behind AS b ON b.webhook_id = w.id AND b.next_at <= ?2 \
+         WHERE w.lease = ?1 ORDER BY b.next_at LIMIT ?3) AS b LEFT JOIN audit_log AS a ON a.id IN (SELECT x.id FROM audit_log AS x \
+         WHERE x.subject = b.subject AND x.id BETWEEN b.entry_id AND max(b.cursor, b.entry_id) \
+         AND substr(+x.action, 1, instr(x.action, char(46)) - 1) = b.subject_type ORDER BY x.id LIMIT ?4) \
+         ORDER BY b.next_at, b.subject_type, b.subject, a.id"
     ))
-    .values([lease.into(), now.as_str().into(), most.into()])
+    .values([
+        lease.into(),
+        now.as_str().into(),
+        most(subjects).into(),
+        most(events).into(),
+    ])
 }
 
-/// Reads the entries after the cursor of the webhook of a lease. Each has 0 attempts, or 1 if its subject is behind, so that it must wait.
+/// Reads the rows of [`due`]: the events of each subject, in their order. The first one is that which the subject is behind with.
+pub(crate) fn decode_due(results: &mut Results) -> Result<Vec<Vec<Event>>, ApiError> {
+    let mut all: Vec<Vec<Event>> = Vec::new();
+    for row in results.rows()? {
+        let mut event = Event::decode(Columns::new(row), false)?;
+        let behind_with = event.entry_id;
+        event.entry_id = event.entry.as_ref().map_or(behind_with, |entry| entry.id);
+        let same = all
+            .last_mut()
+            .filter(|events| events.iter().any(|first| first.is_of_subject_of(&event)));
+        match same {
+            Some(events) => events.push(event),
+            None if event.entry_id == behind_with => all.push([event].into()),
+            None => all.push([event.gone(behind_with), event].into()),
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the entries after the cursor of the webhook of a lease. [`Event::decode_all`] reads the rows. Each has 0 attempts, or 1 if its subject is behind, so that it must wait.
 pub(crate) fn fresh(lease: &str) -> Sql {
     Sql::new(concat!(
         "SELECT a.id AS entry_id, substr(a.action, 1, instr(a.action, char(46)) - 1) AS subject_type, a.subject AS of_subject, \
@@ -161,13 +178,30 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// Reads the rows of [`due`], or of [`fresh`].
-    pub(crate) fn decode_all(results: &mut Results, is_fresh: bool) -> Result<Vec<Self>, ApiError> {
+    /// Reads the rows of [`fresh`].
+    pub(crate) fn decode_all(results: &mut Results) -> Result<Vec<Self>, ApiError> {
         results
             .rows()?
             .into_iter()
-            .map(|row| Self::decode(Columns::new(row), is_fresh))
+            .map(|row| Self::decode(Columns::new(row), true))
             .collect()
+    }
+
+    fn is_of_subject_of(&self, other: &Self) -> bool {
+        (&self.subject_type, &self.subject) == (&other.subject_type, &other.subject)
+    }
+
+    /// An event of the same subject before this one, which was deleted from the log.
+    fn gone(&self, entry_id: i64) -> Self {
+        Self {
+            entry_id,
+            subject_type: self.subject_type.clone(),
+            subject: self.subject.clone(),
+            attempts: 0,
+            is_fresh: false,
+            entry: None,
+            token: None,
+        }
     }
 
     fn decode(mut row: Columns, is_fresh: bool) -> Result<Self, ApiError> {
@@ -217,6 +251,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) lease: &'a str,
+    /// Where the events were sent. If the webhook has another URL by now, its receiver has refused nothing.
+    pub(crate) url: &'a str,
     pub(crate) now: &'a Timestamp,
     pub(crate) lease_until: &'a Timestamp,
     /// A list in JSON: for each attempt the subject's type, the subject, the entry, the [`Outcome`], when to try again, the event's type, the status, the
@@ -230,7 +266,7 @@ pub(crate) struct Record<'a> {
     pub(crate) accepted: bool,
     /// Whether it refused something.
     pub(crate) refused: bool,
-    /// Whether the run goes on with this webhook if there is more to send.
+    /// Whether the run goes on with this webhook if it is enabled still and there is more to send.
     pub(crate) goes_on: bool,
 }
 
@@ -244,9 +280,10 @@ impl Record<'_> {
         all.push(
             Sql::new(
                 "UPDATE webhooks SET cursor = max(cursor, ?2), \
-                 failing_since = iif(?3, NULL, iif(?4, coalesce(failing_since, ?5), failing_since)), \
-                 lease_until = iif(?6 AND (max(cursor, ?2) < (SELECT max(id) FROM audit_log) OR EXISTS (SELECT 1 FROM webhook_behind AS b \
-                 WHERE b.webhook_id = webhooks.id AND b.next_at <= ?5)), ?7, NULL) WHERE lease = ?1",
+                 failing_since = iif(?3, NULL, iif(?4 AND url = ?8, coalesce(failing_since, ?5), failing_since)), \
+                 (lease, lease_until) = (SELECT iif(goes_on, ?1, NULL), iif(goes_on, ?7, NULL) FROM (SELECT ?6 AND is_enabled \
+                 AND (max(cursor, ?2) < (SELECT max(id) FROM audit_log) OR EXISTS (SELECT 1 FROM webhook_behind AS b \
+                 WHERE b.webhook_id = webhooks.id AND b.next_at <= ?5)) AS goes_on)) WHERE lease = ?1",
             )
             .values([
                 self.lease.into(),
@@ -256,11 +293,8 @@ impl Record<'_> {
                 self.now.as_str().into(),
                 self.goes_on.into(),
                 self.lease_until.as_str().into(),
+                self.url.into(),
             ]),
-        );
-        all.push(
-            Sql::new("UPDATE webhooks SET lease = NULL WHERE lease = ?1 AND lease_until IS NULL")
-                .values([self.lease.into()]),
         );
         all
     }
@@ -276,17 +310,27 @@ impl Record<'_> {
             self.attempts.into(),
             self.now.as_str().into(),
         ]);
+        // The events of the subject before this one were accepted or given up in the same run. If somebody asked for an earlier one meanwhile, that one comes first.
         let refused = Sql::new(
             "INSERT INTO webhook_behind (webhook_id, subject_type, subject, entry_id, attempts, next_at) \
-             SELECT w.id, value ->> 0, value ->> 1, value ->> 2, 1, value ->> 4 FROM webhooks AS w, json_each(?2) \
+             SELECT w.id, value ->> 0, value ->> 1, value ->> 2, w.url = ?3, iif(w.url = ?3, value ->> 4, ?4) FROM webhooks AS w, json_each(?2) \
              WHERE w.lease = ?1 AND value ->> 3 = 0 ON CONFLICT (webhook_id, subject_type, subject) \
-             DO UPDATE SET attempts = attempts + 1, next_at = excluded.next_at",
+             DO UPDATE SET attempts = iif(entry_id = excluded.entry_id, attempts, 0) + excluded.attempts, entry_id = excluded.entry_id, \
+             next_at = excluded.next_at WHERE entry_id = excluded.entry_id OR entry_id IN (SELECT j.value ->> 2 FROM json_each(?2) AS j \
+             WHERE j.value ->> 0 = excluded.subject_type AND j.value ->> 1 = excluded.subject AND j.value ->> 3 > 0)",
         )
-        .values([self.lease.into(), self.attempts.into()]);
+        .values([
+            self.lease.into(),
+            self.attempts.into(),
+            self.url.into(),
+            self.now.as_str().into(),
+        ]);
         // The next event of the same subject, up to the cursor. The signs keep SQLite from other indexes than that of the subject.
         let next = Sql::new(concat!(
             "UPDATE webhook_behind SET attempts = 0, next_at = ?5, entry_id = coalesce((SELECT a.id FROM audit_log AS a \
-             WHERE a.subject = webhook_behind.subject AND a.id > webhook_behind.entry_id AND a.id <= max(?3, (SELECT cursor FROM webhooks WHERE lease = ?1)) \
+             WHERE a.subject = webhook_behind.subject AND a.id > (SELECT max(value ->> 2) FROM json_each(?2) \
+             WHERE value ->> 0 = webhook_behind.subject_type AND value ->> 1 = webhook_behind.subject AND value ->> 3 > 0) \
+             AND a.id <= max(?3, (SELECT cursor FROM webhooks WHERE lease = ?1)) \
              AND substr(+a.action, 1, instr(a.action, char(46)) - 1) = webhook_behind.subject_type \
              AND +a.action IN (SELECT value FROM json_each(?4)) ORDER BY a.id LIMIT 1), 0) WHERE webhook_id = ",
             leased!(),
@@ -314,14 +358,14 @@ impl Record<'_> {
         let entry = audit::for_each(
             Action::WebhookDisable,
             "id",
-            "webhooks WHERE lease = ?2 AND is_enabled",
-            [self.now.as_str().into(), self.lease.into()],
+            "webhooks WHERE lease = ?2 AND is_enabled AND url = ?3",
+            [self.now.as_str(), self.lease, self.url].map(Value::from),
             run,
         );
         let update = Sql::new(
-            "UPDATE webhooks SET is_enabled = 0, updated_at = ?2 WHERE lease = ?1 AND is_enabled",
+            "UPDATE webhooks SET is_enabled = 0, updated_at = ?2 WHERE lease = ?1 AND is_enabled AND url = ?3",
         )
-        .values([self.lease.into(), self.now.as_str().into()]);
+        .values([self.lease.into(), self.now.as_str().into(), self.url.into()]);
         [entry, update]
     }
 }

@@ -1,10 +1,11 @@
 //! `webhooks` and `webhook_secrets`: a row each (contract §17). `store/deliveries.rs` has what a run of the deliveries reads and writes.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::auth::Caller;
 use crate::crypto::seal::Place;
-use crate::sql::{Batch, Results, Sql};
+use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::registry::epoch;
 use crate::store::standing::{self, Judged, allowed_caller, caller};
 use crate::store::write::{self, Writer, Written, write, write_into};
@@ -62,7 +63,7 @@ pub(crate) fn get(caller: &Caller, id: &str) -> Batch {
     Batch::one(select(caller).sql("w.id = ").bind(id))
 }
 
-/// Reads a webhook, and its secrets that are valid, if the caller may. [`Secret::decode_all`] reads the second result.
+/// Reads a webhook, and its secrets that are valid, if the caller may. [`decode_secrets`] reads the second result.
 pub(crate) fn with_secrets(caller: &Caller, id: &str) -> Batch {
     let secrets = standing::statement(
         caller,
@@ -76,6 +77,18 @@ pub(crate) fn with_secrets(caller: &Caller, id: &str) -> Batch {
     )
     .values([id.into()]);
     get(caller, id).and(secrets)
+}
+
+/// Reads the secrets of [`with_secrets`]: the id of each, and its encrypted text.
+pub(crate) fn decode_secrets(results: &mut Results) -> Result<Vec<(String, String)>, ApiError> {
+    results
+        .rows()?
+        .into_iter()
+        .map(|row| {
+            let mut row = Columns::new(row);
+            Ok((row.text("id")?, row.text("secret")?))
+        })
+        .collect()
 }
 
 impl Webhook {

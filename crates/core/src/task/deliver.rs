@@ -1,11 +1,12 @@
 //! The deliveries of webhooks (contract §17): a run sends what receivers have not accepted yet, as far as its bounds go. The next run goes on.
 //!
 //! A run takes one webhook after the other by a lease, so that two runs never send the same. It reads some events, sends each, and writes what
-//! came of all of them in one batch, which reads the next ones. If it is cut off before that batch, the lease runs out, and another run sends those events once
-//! more, with the same ids.
+//! came of all of them in one batch, which reads the next ones: of the same webhook as it is now, or of the next one. If it is cut off before that batch, the
+//! lease runs out, and another run sends those events once more, with the same ids.
 //!
 //! The events of one subject (a tenant, a plan) arrive in their order: one that was refused holds up those after it, and no other subject's. It is tried
-//! again after pauses that grow ([`PAUSES_S`]), and is given up after the last.
+//! again after pauses that grow ([`PAUSES_S`]), and is given up after the last. A subject that is behind catches up with as many events in a run as any other
+//! sends, and takes no more than half of a batch from the others.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -20,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::crypto::seal::Sealer;
 use crate::machine::{Context, Effect, FetchRequest, Machine, Outcome, Step};
-use crate::sql::{Batch, Results};
+use crate::sql::{Batch, Results, Sql};
 use crate::store::audit::Action;
 use crate::store::deliveries::{self, Event, Outcome as Came, Record, Taken};
 use crate::store::event;
@@ -45,7 +46,7 @@ pub const DISABLED_AFTER_S: i64 = 3 * 24 * 60 * 60;
 /// make on the free plan.
 pub const MOST_REQUESTS: u32 = 30;
 
-/// The most batches of a run, for a webhook whose types are rare.
+/// The most batches of a run, each for one webhook: for those whose types are rare, or that have little to send.
 const MOST_BATCHES: u32 = 5;
 
 /// A run begins no request after so many seconds. On Cloudflare, work after a response may take 30.
@@ -54,8 +55,8 @@ const MOST_SECONDS: i64 = 15;
 /// The requests between two batches. If a run is cut off, the receiver gets so many events twice at the most.
 const CHUNK: usize = 10;
 
-/// How many of them are events that were refused before.
-const DUE: i64 = 5;
+/// How many of them are events of subjects that are behind, if there are others. It is the most such subjects of a batch, too.
+const DUE: usize = 5;
 
 /// The seconds of a lease: more than those between two batches of a run.
 const LEASE_SECONDS: i64 = 60;
@@ -107,13 +108,14 @@ struct State {
     refused: bool,
     /// The statements of the batch before those that read.
     writes: usize,
-    is_released: bool,
+    /// Whether the batch reads what is to be sent next. The last one does not.
+    reads: bool,
     /// Whether the host has no network.
     is_offline: bool,
     report: Report,
 }
 
-/// The webhook of the lease.
+/// The webhook of the lease, as it was when its events were read.
 #[derive(Debug)]
 struct Webhook {
     taken: Taken,
@@ -126,6 +128,17 @@ struct Webhook {
 struct Target {
     url: OutboundUrl,
     secrets: Vec<Zeroizing<String>>,
+}
+
+impl Webhook {
+    /// Whether its receiver wants an event. An older version sends a newer one's events to those that want all.
+    fn wants(&self, event: &Event) -> bool {
+        let is_known = |action: &str| Action::ALL.iter().any(|known| known.as_str() == action);
+        event.entry.as_ref().is_some_and(|entry| {
+            let action = entry.action.as_str();
+            self.actions.contains(&action) || !is_known(action) && self.taken.types == "[]"
+        })
+    }
 }
 
 impl Delivery {
@@ -151,7 +164,7 @@ impl Delivery {
             began_at: unix_seconds,
             now: unix_seconds,
             requests: 0,
-            batches: 0,
+            batches: 1,
             batch: Batch::of([]),
             webhook: None,
             events: Vec::new(),
@@ -162,71 +175,65 @@ impl Delivery {
             accepted: false,
             refused: false,
             writes: 0,
-            is_released: true,
+            reads: true,
             is_offline: false,
             report: Report::default(),
         };
-        state.take()?;
+        let now = Timestamp::of_clock(unix_seconds)?;
+        state.go_on_with([deliveries::forget(&now)].into(), &now)?;
         Ok(Self(Box::new(state)))
     }
 }
 
 impl State {
-    /// Takes the next webhook, and reads its first events.
-    fn take(&mut self) -> Result<(), ApiError> {
-        let now = Timestamp::of_clock(self.now)?;
+    /// The batch of these statements, which takes a webhook if the run has none, and reads what is to be sent next.
+    fn go_on_with(&mut self, mut statements: Vec<Sql>, now: &Timestamp) -> Result<(), ApiError> {
         let until = Timestamp::of_clock(self.now.saturating_add(LEASE_SECONDS))?;
-        let reads = self.reads(&now);
-        let take = [
-            deliveries::forget(&now),
-            deliveries::any(),
-            deliveries::take(&self.lease, &now, &until),
-        ];
-        self.batch = Batch::of(take.into_iter().chain(reads));
-        self.batches += 1;
-        self.writes = 0;
-        self.webhook = None;
-        self.cursor = 0;
+        statements.push(deliveries::take(&self.lease, now, &until));
+        self.writes = statements.len();
+        statements.extend([
+            deliveries::leased(&self.lease, now),
+            deliveries::due(&self.lease, now, (DUE, CHUNK)),
+            deliveries::fresh(&self.lease),
+        ]);
+        self.batch = Batch::of(statements);
         Ok(())
     }
 
-    fn reads(&self, now: &Timestamp) -> [crate::sql::Sql; 3] {
-        [
-            deliveries::secrets(&self.lease, now),
-            deliveries::due(&self.lease, now, DUE),
-            deliveries::fresh(&self.lease),
-        ]
-    }
-
-    /// Reads the batch that takes a webhook. Returns whether there is one.
-    fn taken(&mut self, results: &mut Results) -> Result<bool, ApiError> {
-        results.skip()?;
-        self.report.enabled = results.outcome()?.boolean("any_enabled")?;
-        let Some(taken) = Taken::decode(results)? else {
+    /// Reads the results of the batch. Returns whether there is a webhook to send to.
+    fn read(&mut self, results: &mut Results) -> Result<bool, ApiError> {
+        for _ in 0..self.writes {
+            results.skip()?;
+        }
+        if !self.reads {
+            return Ok(false);
+        }
+        let mut row = results.outcome()?;
+        self.report.enabled = row.boolean("any_enabled")?;
+        let Some(taken) = Taken::decode(row)? else {
             return Ok(false);
         };
-        let secrets = deliveries::decode_secrets(results)?;
-        let target = self.target(&taken, secrets);
+        let target = self.target(&taken);
         let actions = event::wanted_actions(&taken.types).map_err(|reason| {
             ApiError::Internal(Internal::Stored {
                 place: format!("webhooks/{}/types", taken.id),
                 reason,
             })
         })?;
-        self.webhook = Some(Webhook {
+        let webhook = Webhook {
             taken,
             target,
             actions,
-        });
-        self.is_released = false;
-        self.choose(results)?;
+        };
+        self.choose(&webhook, results)?;
+        self.webhook = Some(webhook);
         Ok(true)
     }
 
-    fn target(&self, taken: &Taken, secrets: Vec<(String, String)>) -> Result<Target, String> {
+    fn target(&self, taken: &Taken) -> Result<Target, String> {
         let url = OutboundUrl::parse(&taken.url, self.development)?;
-        let open = |(id, sealed): (String, String)| {
-            open_text(secret_place(&id), &sealed, self.sealer.as_deref()).map_err(|error| {
+        let open = |(id, sealed): &(String, String)| {
+            open_text(secret_place(id), sealed, self.sealer.as_deref()).map_err(|error| {
                 if error == NO_ENCRYPTION_KEY {
                     "CHEVERETO_ENCRYPTION_KEY is not set".into()
                 } else {
@@ -234,27 +241,19 @@ impl State {
                 }
             })
         };
-        let secrets = secrets.into_iter().map(open).collect::<Result<_, _>>()?;
+        let secrets = taken.secrets.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Target { url, secrets })
     }
 
     /// Chooses the events to send before the next batch, and how far the cursor moves.
-    fn choose(&mut self, results: &mut Results) -> Result<(), ApiError> {
-        let due = Event::decode_all(results, false)?;
-        let fresh = Event::decode_all(results, true)?;
-        let Some(webhook) = &self.webhook else {
-            return Ok(());
-        };
-        let mut chosen = due;
-        for event in fresh {
-            let wants = |action: &str| {
-                let is_known = Action::ALL.iter().any(|known| known.as_str() == action);
-                // An older version sends a newer one's events to those that want all.
-                webhook.actions.contains(&action) || !is_known && webhook.taken.types == "[]"
-            };
-            let is_wanted = event.entry.as_ref().is_some_and(|e| wants(&e.action));
+    fn choose(&mut self, webhook: &Webhook, results: &mut Results) -> Result<(), ApiError> {
+        let behind = deliveries::decode_due(results)?;
+        let mut chosen = in_turns(behind, |event| webhook.wants(event));
+        let further = chosen.split_off(chosen.len().min(DUE));
+        self.cursor = 0;
+        for event in Event::decode_all(results)? {
             let waits = event.attempts > 0;
-            let is_chosen = is_wanted && !waits;
+            let is_chosen = webhook.wants(&event) && !waits;
             if is_chosen && chosen.len() >= CHUNK {
                 break;
             }
@@ -263,6 +262,8 @@ impl State {
                 chosen.push(event);
             }
         }
+        let room = CHUNK.saturating_sub(chosen.len());
+        chosen.extend(further.into_iter().take(room));
         chosen.reverse();
         self.events = chosen;
         Ok(())
@@ -394,8 +395,8 @@ impl State {
     fn record(&mut self) -> Result<(), ApiError> {
         let now = Timestamp::of_clock(self.now)?;
         let until = Timestamp::of_clock(self.now.saturating_add(LEASE_SECONDS))?;
-        let is_over = self.is_over();
-        let Some(webhook) = &mut self.webhook else {
+        let is_over = self.is_over() || self.batches >= MOST_BATCHES;
+        let Some(webhook) = self.webhook.take() else {
             return Ok(());
         };
         // Those that were not sent any more are read again.
@@ -403,25 +404,22 @@ impl State {
         let unsent = unsent.map(|event| event.entry_id).min();
         let cursor = unsent.map_or(self.cursor, |unsent| unsent - 1);
         self.events.clear();
-        let is_over = is_over || self.batches >= MOST_BATCHES;
         self.report.is_cut |= is_over && !self.is_offline;
-        if self.accepted {
-            webhook.taken.failing_since = None;
-        }
-        let since = webhook.taken.failing_since.as_deref();
+        let since = webhook.taken.failing_since.filter(|_| !self.accepted);
         let limit = Timestamp::of_clock(self.now.saturating_sub(DISABLED_AFTER_S))?;
-        let is_dead = self.refused && since.is_some_and(|since| since <= limit.as_str());
+        let is_dead = self.refused && since.is_some_and(|since| since.as_str() <= limit.as_str());
         let attempts = format!("[{}]", mem::take(&mut self.attempts).join(","));
         let actions = event::types_to_json(&webhook.actions);
         let record = Record {
             lease: &self.lease,
+            url: &webhook.taken.url,
             now: &now,
             lease_until: &until,
             attempts: &attempts,
             actions: &actions,
             cursor,
-            accepted: self.accepted,
-            refused: self.refused,
+            accepted: mem::take(&mut self.accepted),
+            refused: mem::take(&mut self.refused),
             goes_on: !is_over && !is_dead,
         };
         let mut statements = Vec::new();
@@ -430,62 +428,42 @@ impl State {
             statements.extend(record.disable(&self.run));
         }
         statements.extend(record.statements());
-        self.writes = statements.len();
-        self.is_released = is_over || is_dead;
-        if !self.is_released {
-            statements.extend(self.reads(&now));
-        }
-        self.batch = Batch::of(statements);
         self.batches += 1;
-        self.accepted = false;
-        self.refused = false;
         self.held.clear();
+        self.reads = !is_over;
+        if self.reads {
+            return self.go_on_with(statements, &now);
+        }
+        self.writes = statements.len();
+        self.batch = Batch::of(statements);
         Ok(())
-    }
-
-    /// Reads the batch that wrote. Returns whether this webhook has more to send.
-    fn recorded(&mut self, results: &mut Results) -> Result<bool, ApiError> {
-        for _ in 0..self.writes {
-            results.skip()?;
-        }
-        if self.is_released {
-            return Ok(false);
-        }
-        // Without a secret the lease was given back: there is nothing more to send.
-        let secrets = deliveries::decode_secrets(results)?;
-        if secrets.is_empty() {
-            return Ok(false);
-        }
-        self.choose(results)?;
-        Ok(true)
     }
 
     fn go_on(&mut self, outcome: Outcome, context: &mut Context<'_>) -> Result<bool, ApiError> {
         self.now = context.unix_seconds;
         if self.request.is_some() {
             self.answered(outcome, context.random)?;
-            self.next()?;
-            return Ok(true);
-        }
-        let mut results = results(outcome, &self.batch)?;
-        let has_more = if self.webhook.is_none() {
-            if !self.taken(&mut results)? {
+        } else {
+            let mut results = results(outcome, &self.batch)?;
+            if !self.read(&mut results)? {
                 return Ok(false);
             }
-            true
-        } else {
-            self.recorded(&mut results)?
-        };
-        if has_more {
-            self.next()?;
-            return Ok(true);
         }
-        if self.is_over() || self.batches >= MOST_BATCHES {
-            return Ok(false);
-        }
-        self.take()?;
+        self.next()?;
         Ok(true)
     }
+}
+
+/// The events of subjects that are behind, the first one of each, then the second ones, and so on. Those after the first are left out if nobody wants them.
+fn in_turns(behind: Vec<Vec<Event>>, wants: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let mut all = Vec::new();
+    for of_subject in behind {
+        let of_subject = of_subject.into_iter().enumerate();
+        let wanted = of_subject.filter(|(place, event)| *place == 0 || wants(event));
+        all.extend(wanted.map(|(_, event)| event).enumerate());
+    }
+    all.sort_by_key(|(turn, _)| *turn);
+    all.into_iter().map(|(_, event)| event).collect()
 }
 
 fn no_answer(reason: &str) -> message::Result {
