@@ -406,7 +406,7 @@ CREATE TABLE cell_work (
   site_before TEXT,                -- tenants.site_state before an installation
   after_revision INTEGER NOT NULL DEFAULT 0, -- the job waits until the agent has applied this revision
   attempts INTEGER NOT NULL DEFAULT 0,
-  lease TEXT,                      -- the token of the last lease
+  lease TEXT,                      -- the token of the last lease (NULL: nobody has leased it, or it failed without an agent's word)
   lease_until TEXT,
   created_at TEXT NOT NULL,
   started_at TEXT,
@@ -455,6 +455,11 @@ BEGIN
     WHERE cell_id = OLD.cell_id AND tenant_id = OLD.id;
   INSERT INTO kept_sites (tenant_id, cell_id) SELECT OLD.id, OLD.cell_id WHERE OLD.site_state IS NOT NULL
     ON CONFLICT (tenant_id) DO UPDATE SET cell_id = excluded.cell_id;
+  -- Its jobs are cancelled in the request that deleted it, whose entry is the newest one.
+  INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
+    SELECT a.key_id, 'job.cancel', w.id, a.request_id, a.created_at, w.kind FROM audit_log AS a CROSS JOIN cell_work AS w
+    WHERE a.id = (SELECT max(id) FROM audit_log) AND a.action = 'tenant.delete' AND a.subject = lower(OLD.id)
+      AND w.tenant_id = OLD.id AND w.finished_at IS NULL AND w.state = 'waiting';
   UPDATE cell_work SET state = 'cancelled', finished_at = datetime('now'), input = NULL, wipe_at = NULL
     WHERE tenant_id = OLD.id AND finished_at IS NULL AND state = 'waiting';
 END;
@@ -502,6 +507,9 @@ BEGIN
   UPDATE kept_sites SET job_id = NULL WHERE tenant_id = NEW.tenant_id AND job_id = NEW.id;
   -- The same request makes another job.
   DELETE FROM idempotency WHERE job_id = NEW.id AND NEW.state IN ('failed', 'cancelled');
+  -- A job that its agent ended has the token of a lease, and an entry of the agent's request. This one is past its time, or was leased too often.
+  INSERT INTO audit_log (action, subject, request_id, created_at, detail)
+    SELECT 'job.finish', NEW.id, 'cron-' || lower(hex(randomblob(8))), NEW.finished_at, NEW.state WHERE NEW.state = 'failed' AND NEW.lease IS NULL;
 END;
 
 -- Sessions of people at the console (contract §20). A row stays after its session has ended, until the cron trigger deletes it, since no other session may begin

@@ -60,6 +60,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0032_remembered_tenants.sql",
     "0033_erase_kept_sites.sql",
     "0034_deleted_tenants_by_cell.sql",
+    "0035_ends_of_jobs.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

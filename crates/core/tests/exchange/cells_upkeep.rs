@@ -2,6 +2,7 @@
 //! own clock, in slices, and as well twice.
 
 use serde_json::{Value as Json, json};
+use tenants_core::sql::Value;
 
 use crate::ask::{delete, get, install, new_tenant_on, patch, post};
 use crate::cells::{host_with, host_with_cells};
@@ -324,4 +325,80 @@ fn an_agent_of_a_cell_that_was_made_anew_begins_again() {
     read(&mut host, 200, &after);
     host.expect(201, &new_tenant_on("b", "eu"));
     assert_eq!(read(&mut host, 200, &after)["tenants"][0]["id"], "b");
+}
+
+/// The entries of the ends of jobs: action, key, the start of the request's id, detail.
+fn ends(host: &Host) -> Vec<String> {
+    let rows = host.sql(
+        "SELECT action || ' ' || coalesce(key_id, 'nobody') || ' ' || substr(request_id, 1, instr(request_id, '-') - 1) || ' ' || detail \
+         FROM audit_log WHERE action IN ('job.finish', 'job.cancel') ORDER BY id",
+        &[],
+    );
+    let text = |row: Vec<Value>| match &row[..] {
+        [Value::Text(text)] => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    rows.into_iter().map(text).collect()
+}
+
+/// However a job ends: its readers have an event.
+#[test]
+fn a_job_that_no_agent_ends_leaves_an_entry_and_an_event() {
+    let failed = "job.finish nobody cron failed";
+    for by_cron in [true, false] {
+        // Nobody takes it.
+        let mut host = host_with_waiting_job();
+        host.now += 900;
+        if by_cron {
+            cron_twice(&mut host);
+        } else {
+            assert_eq!(lease(&mut host), [json!(null); 0]);
+            assert_eq!(lease(&mut host), [json!(null); 0]);
+        }
+        assert_eq!(ends(&host), [failed], "{by_cron}");
+        // The fifth lease runs out.
+        let mut host = host_with_waiting_job();
+        for _ in 0..5 {
+            assert_eq!(lease(&mut host).len(), 1);
+            host.now += 60;
+        }
+        if by_cron {
+            cron_twice(&mut host);
+        } else {
+            assert_eq!(lease(&mut host), [json!(null); 0]);
+        }
+        assert_eq!(ends(&host), [failed], "{by_cron}");
+        let events = host.json(200, &get("/events?type=job.finished"));
+        let job = host.json(200, &get("/jobs"))[0]["id"].clone();
+        assert_eq!(
+            (&events[0]["data"]["id"], events.as_array().unwrap().len()),
+            (&job, 1)
+        );
+    }
+}
+
+#[test]
+fn a_job_that_is_cancelled_with_its_tenant_leaves_the_entry_of_the_request() {
+    let mut host = host_with_waiting_job();
+    host.expect(204, &delete("/tenants/a"));
+    assert_eq!(ends(&host), ["job.cancel 1 r install"]);
+    // By the clock.
+    let mut host = host_with_waiting_job();
+    host.expect(
+        204,
+        &patch("/tenants/a", r#"{"delete_at":"2026-08-18 23:20:00"}"#),
+    );
+    host.now += 600;
+    cron_twice(&mut host);
+    assert_eq!(ends(&host), ["job.cancel nobody cron install"]);
+    // With its tables.
+    let mut host = host_with_waiting_job();
+    let drop = delete("/tenants/a").body(r#"{"drop_tables":true}"#);
+    assert_eq!(drive(&mut host, &drop, |_, _| false).status, 202);
+    assert_eq!(ends(&host), ["job.cancel 1 r install"]);
+    // An agent's own word, and a caller's, are one entry each.
+    let mut host = host_with_waiting_job();
+    let job = lease(&mut host).remove(0);
+    host.expect(200, &finish(&job, "failed"));
+    assert_eq!(ends(&host), ["job.finish 1 r failed"]);
 }

@@ -239,7 +239,9 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
     ];
     let is_silent = got.log.route.is_some_and(|route| silent.contains(&route));
     let writes = matches!(ask.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE");
-    let count = |dump: &str| dump.lines().filter(|l| l.starts_with("audit_log ")).count();
+    // The end of a job that is past its time is found by whoever comes by, and is nobody's own.
+    let is_own = |line: &&str| line.starts_with("audit_log ") && !line.contains("cron-");
+    let count = |dump: &str| dump.lines().filter(is_own).count();
     if (is_silent && !matches!(got.log.route, Some("/auth/verify" | "/webhooks/{id}/test")))
         || ask.target.contains("agent=")
     {
@@ -268,6 +270,9 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
             if entries == 0 {
                 return;
             }
+        } else if got.log.route == Some("/tenants/{id}") && ask.method == "DELETE" {
+            // Jobs that wait are cancelled with their tenant.
+            assert!((1..=3).contains(&entries), "{ask:?}");
         } else {
             assert_eq!(entries, 1, "{ask:?}");
         }
