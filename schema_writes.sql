@@ -612,7 +612,7 @@ BEGIN
 END;
 
 -- `url`, `types` and `is_enabled` keep their value if they are NULL. One that is enabled again begins with what comes from now on (`from_now`), or sends
--- all that it has not sent.
+-- all that it has not sent. Another URL is another receiver, which has refused nothing yet.
 CREATE VIEW edit_webhook (
   key_id, request_id, now, key_stands, id_is_there, id, url, types, sets_description, description, is_enabled, from_now, token, is_done,
   idempotency_key, fingerprint, remembered_until, answer, secret
@@ -630,14 +630,14 @@ BEGIN
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   DELETE FROM webhook_behind WHERE webhook_id = NEW.id AND NEW.is_enabled = 1 AND NEW.from_now = 1
     AND (SELECT is_enabled FROM webhooks WHERE id = NEW.id) = 0;
-  UPDATE webhook_behind SET attempts = 0, next_at = NEW.now WHERE webhook_id = NEW.id AND NEW.is_enabled = 1
-    AND (SELECT is_enabled FROM webhooks WHERE id = NEW.id) = 0;
+  UPDATE webhook_behind SET attempts = 0, next_at = NEW.now WHERE webhook_id = NEW.id
+    AND EXISTS (SELECT 1 FROM webhooks WHERE id = NEW.id AND (NEW.is_enabled = 1 AND is_enabled = 0 OR NEW.url <> url));
   UPDATE webhooks SET
     url = coalesce(NEW.url, url),
     types = coalesce(NEW.types, types),
     description = iif(NEW.sets_description, NEW.description, description),
     cursor = iif(NEW.is_enabled = 1 AND is_enabled = 0 AND NEW.from_now = 1, last_insert_rowid(), cursor),
-    failing_since = iif(NEW.is_enabled = 1 AND is_enabled = 0, NULL, failing_since),
+    failing_since = iif(NEW.is_enabled = 1 AND is_enabled = 0 OR NEW.url <> url, NULL, failing_since),
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
     updated_at = NEW.now
     WHERE id = NEW.id;

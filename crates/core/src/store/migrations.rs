@@ -61,6 +61,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0033_erase_kept_sites.sql",
     "0034_deleted_tenants_by_cell.sql",
     "0035_ends_of_jobs.sql",
+    "0036_new_receivers.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

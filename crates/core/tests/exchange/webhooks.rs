@@ -13,6 +13,7 @@ pub(crate) const URL: &str = "https://hooks.example.com/tenants";
 /// A message as a receiver gets it.
 #[derive(Debug, Clone)]
 pub(crate) struct Got {
+    pub(crate) url: String,
     pub(crate) id: String,
     signature: String,
     time: String,
@@ -23,13 +24,15 @@ pub(crate) struct Got {
 impl Got {
     fn of(request: &FetchRequest) -> Self {
         assert_eq!(request.method, "POST");
-        assert_eq!(request.url.as_str(), URL);
+        let url = request.url.as_str().to_owned();
+        assert!(url.starts_with("https://hooks.example.com/"));
         let header = |name: &str| {
             let found = request.headers.iter().find(|(n, _)| *n == name);
             found.unwrap().1.clone()
         };
         assert_eq!(header("content-type"), "application/json");
         Self {
+            url,
             id: header("webhook-id"),
             signature: header("webhook-signature"),
             time: header("webhook-timestamp"),
