@@ -61,9 +61,12 @@ pub(crate) fn push_changed<'a>(entry: &Entry, out: Object<'a>) -> Object<'a> {
     }
 }
 
+/// What the name of a family ends with.
+pub(crate) const FAMILY: &str = "*";
+
 /// Whether an event of this type is wanted: by its type, or by its family, such as `tenant.*`.
 pub(crate) fn is_of(name: &str, wanted: &str) -> bool {
-    match wanted.strip_suffix('*') {
+    match wanted.strip_suffix(FAMILY) {
         Some(family) => name.starts_with(family),
         None => name == wanted,
     }
@@ -80,6 +83,16 @@ pub(crate) fn types_to_json(types: &[impl AsRef<str>]) -> String {
     }
     out.push(']');
     out
+}
+
+/// Writes the type of each action's event as an object in JSON: `null` if it is no event.
+pub(crate) fn types_of_actions() -> String {
+    object(|out| {
+        let all = Action::ALL.into_iter();
+        all.fold(out, |out, action| {
+            out.optional_text(action.as_str(), action.event())
+        })
+    })
 }
 
 /// The actions whose events a webhook with these types wants, as they are stored: all if there are none.

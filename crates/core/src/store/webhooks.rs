@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::auth::Caller;
 use crate::crypto::seal::Place;
 use crate::sql::{Batch, Columns, Results, Sql};
+use crate::store::event;
 use crate::store::registry::epoch;
 use crate::store::standing::{self, Judged, allowed_caller, caller};
 use crate::store::write::{self, Writer, Written, write, write_into};
@@ -229,20 +230,32 @@ pub(crate) fn rotate(
     Batch::one(write::statement(writer, text, values, secret))
 }
 
-/// Sends an event again. It has this epoch and this number. The result is a [`Written`].
+/// Sends an event again. It has this epoch and this number, and the webhook wants its type. The result is a [`Written`].
 pub(crate) fn retry(writer: &Writer, id: &str, epoch: &str, entry: i64) -> Batch {
     let text = write_into!(
         "retry_webhook",
         "id_is_there, event_is_there, id, entry_id",
         concat!(
             id_is_there!(),
-            ", EXISTS (SELECT 1 FROM audit_log WHERE id = ?7 AND ?8 = ",
+            // As `wanted_actions` has it. An action that this version does not know is an event of those that want all.
+            ", EXISTS (SELECT 1 FROM audit_log AS a JOIN webhooks AS w ON w.id = ?6 LEFT JOIN json_each(?9) AS e ON e.key = a.action \
+             WHERE a.id = ?7 AND ?8 = ",
             epoch!(),
-            "), ?6, ?7"
+            " AND e.type IS NOT ?10 AND (json_array_length(w.types) = 0 OR EXISTS (SELECT 1 FROM json_each(w.types) AS t \
+             WHERE t.value = e.value OR t.value = substr(e.value, 1, length(t.value) - 1) || ?11))), ?6, ?7"
         ),
         "id_is_there, event_is_there"
     );
-    write(writer, text, [id.into(), entry.into(), epoch.into()])
+    let values = [
+        id.into(),
+        entry.into(),
+        epoch.into(),
+        event::types_of_actions().into(),
+        // The type of a member, in the words of SQLite.
+        "null".into(),
+        event::FAMILY.into(),
+    ];
+    write(writer, text, values)
 }
 
 /// Reads the row of [`retry`].

@@ -6,7 +6,7 @@ use tenants_core::sql::Value;
 use tenants_core::task::deliver::{DISABLED_AFTER_S, Delivery, PAUSES_S, Report};
 use tenants_core::{Effect, Machine as _};
 
-use crate::ask::{get, new_tenant, patch, post};
+use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
 use crate::host::Host;
 use crate::query_plans::plan;
 use crate::webhooks::{Got, URL, accept, deliveries, outcomes, run, run_with, status, webhook};
@@ -352,4 +352,52 @@ fn a_webhook_is_not_disabled_for_the_refusal_of_an_earlier_receiver() {
         (&shown["is_enabled"], &shown["failing_since"]),
         (&true.into(), &Json::Null)
     );
+}
+
+#[test]
+fn only_an_event_that_the_webhook_wants_is_sent_again() {
+    let mut host = Host::new();
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    for action in [
+        "env.reseal",
+        "registry.restore",
+        "tenant.of_a_newer_version",
+    ] {
+        host.sql(
+            "INSERT INTO audit_log (action, subject, request_id, created_at) VALUES (?1, 'a', 'r', '2026-08-18 23:16:57')",
+            &[action.into()],
+        );
+    }
+    let entry = |host: &Host, action: &str| {
+        let id = host.sql("SELECT epoch || '.' || a.id FROM registry, audit_log AS a WHERE action = ?1 ORDER BY a.id LIMIT 1", &[action.into()]);
+        let [Value::Text(id)] = id[0].as_slice() else {
+            panic!("{action}")
+        };
+        id.clone()
+    };
+    for (types, wanted) in [
+        (
+            json!([]),
+            "plan.create tenant.create tenant.of_a_newer_version",
+        ),
+        (json!(["tenant.*"]), "tenant.create"),
+        (json!(["plan.created", "tenant.deleted"]), "plan.create"),
+        (json!(["key.*"]), ""),
+    ] {
+        let (id, _) = webhook(&mut host, json!({"types": types}));
+        for action in [
+            "plan.create",
+            "tenant.create",
+            "env.reseal",
+            "registry.restore",
+            "tenant.of_a_newer_version",
+        ] {
+            let event = entry(&host, action);
+            let ask = post(&format!("/webhooks/{id}/deliveries/{event}/retry"), "");
+            let is_wanted = wanted.split(' ').any(|wanted| wanted == action);
+            host.expect(if is_wanted { 204 } else { 404 }, &ask);
+        }
+        host.expect(204, &delete(&format!("/webhooks/{id}")));
+    }
 }

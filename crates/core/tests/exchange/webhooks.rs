@@ -183,7 +183,11 @@ pub(crate) fn requests() -> Vec<(&'static str, Ask, &'static [&'static str])> {
         (
             "POST /webhooks/{id}/deliveries/{event}/retry",
             post(&at("/deliveries/fedcba9876543210.1/retry"), ""),
-            &[],
+            // The actions, which are one bound text, and the webhook's types.
+            &[
+                "SCAN e VIRTUAL TABLE INDEX 1: LEFT-JOIN",
+                "SCAN t VIRTUAL TABLE INDEX 1:",
+            ],
         ),
     ]
 }
