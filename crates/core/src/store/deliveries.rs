@@ -12,6 +12,7 @@ use crate::store::audit::{self, Action};
 use crate::store::history::Entry;
 use crate::store::registry::epoch;
 use crate::store::standing::{self, Judged, caller};
+use crate::store::write::random_part;
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::run::Run;
@@ -174,6 +175,7 @@ pub(crate) struct Event {
     pub(crate) is_fresh: bool,
     /// `None`: it was deleted from the log.
     pub(crate) entry: Option<Entry>,
+    /// The random part of the entry's token. `None`: it has none.
     pub(crate) token: Option<String>,
 }
 
@@ -222,7 +224,8 @@ impl Event {
                     request_id: row.text("request_id")?,
                     session_id: None,
                 };
-                (Some(entry), row.optional_text("token")?)
+                let token = row.optional_text("token")?;
+                (Some(entry), token.map(|token| random_part(&token).into()))
             }
         };
         Ok(Self {

@@ -8,6 +8,7 @@
 //! unique, and does nothing if the log has the token already. The same batch can therefore run again: it makes the write if the first try
 //! did not, and [`Written`] has the answer either way.
 
+use alloc::format;
 use alloc::string::String;
 use core::ops::{Deref, DerefMut};
 
@@ -23,6 +24,16 @@ use crate::store::standing::{self, Judged};
 use crate::value::fault::{ApiError, Internal};
 use crate::value::random::{Random, RandomUnavailable};
 use crate::wire::conditional::Version;
+
+/// Stands between the session and the random part of a token. Neither has it.
+const OF_SESSION: char = '.';
+
+/// The random part of the token of an entry. Whoever may read events learns no more of its author.
+pub(crate) fn random_part(token: &str) -> &str {
+    token
+        .rsplit_once(OF_SESSION)
+        .map_or(token, |(_, random)| random)
+}
 
 /// A caller that writes, in a request of this id.
 #[derive(Debug, Clone)]
@@ -53,7 +64,7 @@ impl Writer {
         let mut token = URL_SAFE_NO_PAD.encode(bytes);
         // So the entry says which session wrote it, whichever trigger writes the entry.
         if let Some(session) = caller.session_id() {
-            token = [session, ".", &token].concat();
+            token = format!("{session}{OF_SESSION}{token}");
         }
         Ok(Self {
             caller: caller.clone(),

@@ -401,3 +401,29 @@ fn only_an_event_that_the_webhook_wants_is_sent_again() {
         host.expect(204, &delete(&format!("/webhooks/{id}")));
     }
 }
+
+/// An event names neither the key nor the session that wrote it.
+#[test]
+fn a_message_does_not_tell_the_session_of_the_console_that_wrote() {
+    let mut host = crate::sessions::host();
+    webhook(&mut host, json!({}));
+    let console = crate::sessions::Console::new(&mut host);
+    host.expect(201, &console.ask(new_tenant("a")));
+    let token = host.one("SELECT token FROM audit_log WHERE action = 'tenant.create'");
+    let Value::Text(token) = token else {
+        panic!("{token:?}")
+    };
+    let random = token.strip_prefix(&format!("{}.", console.id)).unwrap();
+    for came in [500, 204] {
+        let mut ids = Vec::new();
+        run_with(&mut host, |_, message| {
+            if message.name() == "tenant.created a" {
+                assert!(!message.text.contains(&console.id));
+                ids.push(message.id);
+            }
+            status(came)
+        });
+        assert_eq!(ids, [random], "the same in each attempt");
+        host.now += 10;
+    }
+}
