@@ -373,15 +373,27 @@ const WAITED_DAYS: u64 = 30;
 /// Deletes entries that are older than so many days, the oldest first, up to the first one that is not: an entry whose clock was ahead keeps those
 /// after it, so that the numbers of the entries have no gap, and a cursor of `GET /events` can tell whether it missed one. The newest entry stays,
 /// since its id is the revision of the registry; a re-encryption leaves that revision, so the newest one that is none stays, too. An entry waits for
-/// the enabled webhooks whose receivers have not accepted it, for [`WAITED_DAYS`] at the most.
+/// the enabled webhooks whose receivers have not accepted it, for [`WAITED_DAYS`] at the most. That end leaves no gap either.
 pub(crate) fn sweep(now: &Timestamp, days: u32) -> Sql {
-    Sql::new(
-        "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) \
-         AND id < (SELECT min(iif(created_at < datetime(?2, ?3), 9e18, id)) FROM (SELECT id, created_at FROM audit_log ORDER BY id LIMIT ?1)) \
-         AND id < (SELECT max(id) FROM audit_log WHERE action <> ?4) \
+    /// The first of the oldest entries that is not older than `$age`.
+    macro_rules! first_younger {
+        ($age:literal) => {
+            concat!(
+                "(SELECT min(iif(created_at < datetime(?2, ",
+                $age,
+                "), 9e18, id)) FROM (SELECT id, created_at FROM audit_log ORDER BY id LIMIT ?1))"
+            )
+        };
+    }
+    Sql::new(concat!(
+        "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT ?1) AND id < ",
+        first_younger!("?3"),
+        " AND id < (SELECT max(id) FROM audit_log WHERE action <> ?4) \
          AND (id <= (SELECT coalesce(min(min(w.cursor, coalesce((SELECT min(b.entry_id) - 1 FROM webhook_behind AS b WHERE b.webhook_id = w.id), w.cursor))), 9e18) \
-         FROM webhooks AS w WHERE w.is_enabled) OR created_at < datetime(?2, ?5))",
-    )
+         FROM webhooks AS w WHERE w.is_enabled) OR id < ",
+        first_younger!("?5"),
+        ")"
+    ))
     .values([
         SWEPT_ROWS.into(),
         now.as_str().into(),

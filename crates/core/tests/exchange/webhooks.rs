@@ -716,6 +716,16 @@ fn old_entries_wait_for_enabled_webhooks_for_thirty_days_at_the_most() {
     host.now += 32 * 86_400;
     host.expect(201, &new_tenant("c"));
     assert_eq!(sweep(&mut host), 0.into(), "it waited for 30 days");
+    // An entry whose clock was behind does not go before those that wait.
+    host.expect(201, &new_tenant("a"));
+    host.sql(
+        "INSERT INTO audit_log (action, subject, request_id, created_at) VALUES ('tenant.update', 'a', 'r', '2026-01-01 00:00:00')",
+        &[],
+    );
+    host.now += 2 * 86_400;
+    host.expect(201, &new_tenant("e"));
+    assert_eq!(sweep(&mut host), 2.into(), "no gap");
+    host.expect(204, &delete("/tenants/a"));
     // A webhook that is disabled keeps nothing.
     host.expect(201, &new_tenant("a"));
     host.expect(
