@@ -77,6 +77,10 @@ test('CSV is imported by the names of its columns', async () => {
     + 'a,a.example.com,1,basic,"{""B"":\r\n""x,y""}","{""tier"": ""gold""}"\r\n'
     + 'b,b.example.com,0,NULL,\\N,\r\n'
   assert.deepEqual((await api.import(0, csv)).tenants, { ...none, created: 2 })
+  // A quote that nobody closes takes no other line with it.
+  const open = await api.run(['import', '-'], { input: `${csv}c,c.example.com,1,"basic,,\r\nd,d.example.com,1,,,\r\n` })
+  assert.equal(open.code, 2)
+  assert.match(open.errors, /line 5: the cell that begins with a quote here has no closing quote/)
   // A cell may have several lines, so the record after it begins further down.
   const broken = await api.import(1, `${csv}c,c d,1,,,\r\n`)
   assert.deepEqual(broken.refused.map(({ line, id }) => [line, id]), [[5, 'c']])

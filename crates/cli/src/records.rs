@@ -48,7 +48,7 @@ impl Members {
 /// Reads the records of a file.
 ///
 /// # Errors
-/// If the columns of CSV are not named. A record that cannot be read is an error of its own.
+/// If the columns of CSV are not named, or if nobody can say where its records end. A record that cannot be read is an error of its own.
 pub fn read(bytes: &[u8]) -> Result<Vec<Record>, String> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     match bytes.trim_ascii_start().first() {
@@ -92,6 +92,7 @@ fn object(text: &[u8]) -> Result<Members, String> {
 
 /// Reads CSV. An empty cell, `NULL` and `\N` are as if absent.
 fn rows(bytes: &[u8]) -> Result<Vec<Record>, String> {
+    closed_quotes(bytes)?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let headers = reader
         .headers()
@@ -126,6 +127,45 @@ fn rows(bytes: &[u8]) -> Result<Vec<Record>, String> {
         records.push(Record { line, members });
     }
     Ok(records)
+}
+
+/// Checks that each cell that begins with a quote ends with one (RFC 4180 §2). The reader of CSV takes what comes instead: one missing quote, and the
+/// lines up to the next quote are all in one cell.
+///
+/// # Errors
+/// A sentence with the line, from 1, on which the first such cell begins.
+fn closed_quotes(bytes: &[u8]) -> Result<(), String> {
+    enum Place {
+        Start,
+        Bare,
+        Quoted,
+        /// After a quote in a quoted cell: another one means a quote.
+        Quote,
+    }
+    let (mut place, mut line, mut begun) = (Place::Start, 1_u64, 1);
+    let wrong = |begun: u64, what: &str| {
+        Err(format!(
+            "line {begun}: the cell that begins with a quote here {what}, so nobody can say where its line ends"
+        ))
+    };
+    for byte in bytes {
+        place = match (place, byte) {
+            (Place::Start, b'"') => {
+                begun = line;
+                Place::Quoted
+            }
+            (Place::Quoted, b'"') => Place::Quote,
+            (Place::Quoted, _) | (Place::Quote, b'"') => Place::Quoted,
+            (_, b',' | b'\r' | b'\n') => Place::Start,
+            (Place::Quote, _) => return wrong(begun, "goes on after a closing quote"),
+            (Place::Start | Place::Bare, _) => Place::Bare,
+        };
+        line += u64::from(*byte == b'\n');
+    }
+    match place {
+        Place::Quoted => wrong(begun, "has no closing quote"),
+        _ => Ok(()),
+    }
 }
 
 fn cells(names: &[String], row: &ByteRecord) -> Result<Members, String> {
@@ -219,5 +259,38 @@ mod tests {
         }
         let bytes = read(b"id,env\na,\xff\n").unwrap();
         assert!(bytes[0].members.is_err());
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_refused_with_its_line_and_takes_no_line_after_it() {
+        for (text, error) in [
+            (
+                "id,env\na,\"x\nb,y\nc,z\n",
+                "line 2: the cell that begins with a quote here has no closing quote",
+            ),
+            (
+                "id,env\r\na,\"1\r\n2\"\r\nb,\"\"\"\r\nc,z\r\n",
+                "line 4: the cell",
+            ),
+            ("id,\"env\na,x\n", "line 1: the cell"),
+            // The next quote would close it.
+            (
+                "id,env\na,\"x\nb,y\nc,\"z\"\n",
+                "line 2: the cell that begins with a quote here goes on after a closing quote",
+            ),
+        ] {
+            let got = read(text.as_bytes()).unwrap_err();
+            assert!(got.starts_with(error), "{got}");
+        }
+        let closed = "id,env\na,\"x\"\"\n\"\nb,y\"\"z\n\"c\",\"\"";
+        let expected = [
+            (2, r#"id="a" env="x\"\n" "#),
+            (4, r#"id="b" env="y\"\"z" "#),
+            (5, r#"id="c" "#),
+        ];
+        assert_eq!(
+            shown(read(closed.as_bytes()).unwrap()),
+            expected.map(|(line, text)| (line, text.to_owned()))
+        );
     }
 }
