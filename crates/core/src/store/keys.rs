@@ -439,8 +439,8 @@ pub(crate) fn insert(new: NewKey<'_>, run: &Run) -> Batch {
     Batch::of([insert, entry])
 }
 
-/// Inserts a key of a Chevereto installation with its audit entry, unless its id is there already. Then reads the row with that id and the
-/// digest of an imported key, which is another one's if there is none.
+/// Inserts a key of a Chevereto installation with its audit entry, unless its id is there already. Then reads the row with that id if it is of an
+/// imported key: it has such a key's digest, or an entry, which stays when the key is rotated. Without a row the id is another key's.
 pub(crate) fn import(new: NewKey<'_>, run: &Run, now: &Timestamp) -> [Sql; 3] {
     let insert = Sql::new(
         "INSERT INTO api_keys (id, name, digest, created_at, expires_at) SELECT ?1, ?2, ?3, ?4, ?5 \
@@ -459,8 +459,15 @@ pub(crate) fn import(new: NewKey<'_>, run: &Run, now: &Timestamp) -> [Sql; 3] {
         subject: &new.id.to_string(),
         now,
     });
-    let read = Sql::new("SELECT deleted_at FROM api_keys WHERE id = ?1 AND digest = ?2")
-        .values([new.id.into(), new.digest.into()]);
+    let read = Sql::new(
+        "SELECT deleted_at FROM api_keys WHERE id = ?1 AND (digest = ?2 OR EXISTS (SELECT 1 FROM audit_log WHERE subject = ?3 AND action = ?4))",
+    )
+    .values([
+        new.id.into(),
+        new.digest.into(),
+        new.id.to_string().into(),
+        Action::ApiKeyImport.as_str().into(),
+    ]);
     [insert, entry, read]
 }
 

@@ -2,7 +2,9 @@
 
 use tenants_core::sql::Value;
 use tenants_core::task::key_import::{ForeignKey, Imported, KeyImport};
-use tenants_core::task::keys::{KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName};
+use tenants_core::task::keys::{
+    KeyChoice, KeyCreation, KeyDeletion, KeyList, KeyName, KeyRotation,
+};
 use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 
@@ -299,4 +301,34 @@ fn the_keys_of_a_chevereto_installation_are_taken_over_by_id_and_expiry() {
     let deleted_at = Some(now.as_str().into());
     assert_eq!(again, [Imported::Before { deleted_at }]);
     assert_eq!(status_with(&mut host, &key), 401, "it stays deleted");
+}
+
+#[test]
+fn a_key_that_was_rotated_here_is_still_one_that_was_imported_before() {
+    let mut host = Host::new();
+    let now = Timestamp::from_unix(NOW).unwrap();
+    let run = || Run::new("run-1");
+    let keys = [ForeignKey {
+        id: 42,
+        name: None,
+        created_at: None,
+        expires_at: None,
+    }];
+    let outcomes = host.complete(KeyImport::begin(&keys, &run(), &now));
+    assert_eq!(outcomes, [Imported::Now]);
+    let config = host.api.config().unwrap();
+    let rotation = KeyRotation::begin(config, 42, 0, run(), NOW).unwrap();
+    let rotated = host.complete(rotation).unwrap();
+    let before = host.dump();
+    let again = host.complete(KeyImport::begin(&keys, &run(), &now));
+    assert_eq!(again, [Imported::Before { deleted_at: None }]);
+    assert_eq!(host.dump(), before, "the rotated key stays as it is");
+    assert_eq!(status_with(&mut host, rotated.key.text()), 200);
+    // A key of this service under the same id as an installation's.
+    let own = [ForeignKey {
+        id: 1,
+        ..keys[0].clone()
+    }];
+    let taken = host.complete(KeyImport::begin(&own, &run(), &now));
+    assert_eq!(taken, [Imported::Taken]);
 }
