@@ -31,6 +31,8 @@ const SECRET_LENGTH: usize = (RANDOM_BYTES + MAC_BYTES) * 4 / 3;
 const CHEVERETO_TEXT_LENGTH: usize = 64;
 /// Row ids count up from 1, and 15 digits stay below 2^53.
 const MAX_ID_DIGITS: usize = 15;
+/// The highest id that a key's text can have.
+const MAX_ID: i64 = 10_i64.pow(15) - 1;
 
 /// Issues and checks keys under a secret. During a rotation it also checks, but never issues, keys under the previous secret.
 #[derive(Clone)]
@@ -183,6 +185,13 @@ impl KeySecret {
     }
 }
 
+/// The id of a key to issue. `None` if no key's text can have it, so that a key with it would be refused for ever.
+pub(crate) fn issuable(id: i64) -> Option<u64> {
+    u64::try_from(id)
+        .ok()
+        .filter(|_| (1..=MAX_ID).contains(&id))
+}
+
 /// Reads the id of a key's row.
 pub(super) fn row_id(text: &str) -> Option<i64> {
     let digits = text.as_bytes();
@@ -326,7 +335,7 @@ mod tests {
     use alloc::format;
     use alloc::string::String;
 
-    use super::{KeyError, KeySecret, imported_digest};
+    use super::{KeyError, KeySecret, imported_digest, issuable};
     use crate::crypto::secret::Secret;
     use crate::testing::Counter;
 
@@ -383,6 +392,17 @@ mod tests {
         let other = secret("s").issue(8, &mut Counter::default()).unwrap();
         let other = secret("s").signing_secret_of_issued(&other);
         assert_ne!(other.text(), shown.text());
+    }
+
+    #[test]
+    fn only_an_id_that_a_keys_text_can_have_is_issuable() {
+        assert_eq!([-1, 0, 1_000_000_000_000_000].map(issuable), [None; 3]);
+        for id in [1, 999_999_999_999_999] {
+            let issued = secret("s")
+                .issue(issuable(id).unwrap(), &mut Counter::default())
+                .unwrap();
+            assert_eq!(secret("s").verify(issued.text()).unwrap().id(), id);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::api_key::{IssuedKey, KeySecret};
+use crate::crypto::api_key::{IssuedKey, KeySecret, issuable};
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Next, Pending, absent, decode_all};
 use crate::sql::{Batch, Columns, Results, unexpected_result};
@@ -318,8 +318,7 @@ impl Issuer {
         id: i64,
         random: &mut dyn Random,
     ) -> Result<(IssuedKey, Option<String>), ApiError> {
-        let id = u64::try_from(id)
-            .map_err(|_| ApiError::Internal(Internal::Rows("a key with a negative id".into())))?;
+        let id = issuable(id).ok_or_else(|| keys::not_issuable(id))?;
         let issued = self
             .secret
             .issue(id, random)

@@ -404,6 +404,16 @@ fn stored_digest(digest: &str, scopes: &Scopes, is_bound: bool) -> String {
     }
 }
 
+/// The failure to issue a key with this id, which no key's text can have. Ids only count up, so it comes of a row with a very high id.
+pub(crate) fn not_issuable(id: i64) -> ApiError {
+    ApiError::Internal(Internal::Stored {
+        place: "api_keys.id".into(),
+        reason: format!(
+            "the key would have the id {id}, and a key's text has room for 15 digits; a row with a very high id was imported"
+        ),
+    })
+}
+
 /// Reads the id of the next key.
 pub(crate) fn next_id() -> Batch {
     Batch::one(

@@ -17,8 +17,9 @@ use crate::value::fault::ApiError;
 use crate::value::run::Run;
 use crate::value::scope::Scopes;
 
-/// The highest id that a key's text can have: 15 digits.
-pub const MAX_ID: i64 = 999_999_999_999_999;
+/// The highest id to take over. The ids of new keys go on from the highest one, and a key's text has room for 15 digits, so this leaves a thousand
+/// times as many.
+pub const MAX_ID: i64 = 1_000_000_000_000;
 
 /// The most keys of one import, which is one transaction.
 pub const MAX_KEYS: usize = 30;

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::crypto::api_key::{IssuedKey, KeySecret};
+use crate::crypto::api_key::{IssuedKey, KeySecret, issuable};
 use crate::crypto::secret::Secret;
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results};
@@ -64,7 +64,7 @@ impl CreatedKey {
         secret: &KeySecret,
         random: &mut dyn Random,
     ) -> Result<Self, ApiError> {
-        let id = u64::try_from(id).map_err(|_| no_id())?;
+        let id = issuable(id).ok_or_else(|| keys::not_issuable(id))?;
         let key = secret
             .issue(id, random)
             .map_err(|_| ApiError::Internal(Internal::Random))?;

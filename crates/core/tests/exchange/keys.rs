@@ -8,7 +8,7 @@ use tenants_core::task::keys::{
 use tenants_core::task::{Operator, Run};
 use tenants_core::value::clock::Timestamp;
 
-use crate::ask::{Header, get};
+use crate::ask::{Header, get, post};
 use crate::host::{Exhausted, Host, NOW, NOW_TEXT, TaskStep, UNEXPECTED_ROWS};
 
 fn begin(host: &mut Host, name: Option<&str>, expires_at: Option<&str>) -> KeyCreation {
@@ -331,4 +331,21 @@ fn a_key_that_was_rotated_here_is_still_one_that_was_imported_before() {
     }];
     let taken = host.complete(KeyImport::begin(&own, &run(), &now));
     assert_eq!(taken, [Imported::Taken]);
+}
+
+#[test]
+fn no_key_is_made_with_an_id_that_no_text_has_room_for() {
+    let mut host = Host::new();
+    host.sql(
+        "INSERT INTO api_keys (id, digest, created_at) VALUES (999999999999999, 'chevereto:999999999999999', '2024-01-02 03:04:05')",
+        &[],
+    );
+    let before = host.dump();
+    let task = begin(&mut host, None, None);
+    let error = host.step(task).unwrap_err().to_string();
+    assert!(error.contains("room for 15 digits"), "{error}");
+    let got = host.ask(&post("/keys", r#"{"scopes":["tenants:read"]}"#));
+    assert_eq!(got.status, 500);
+    assert!(got.cause().contains("room for 15 digits"), "{got:?}");
+    assert_eq!(host.dump(), before);
 }
