@@ -28,6 +28,7 @@ use crate::random::request_id;
 use crate::records;
 use crate::session::Session;
 
+mod map;
 mod row;
 
 use row::{Kind, Row, Unusable};

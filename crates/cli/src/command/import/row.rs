@@ -1,14 +1,11 @@
 //! A record of an import as the request that makes it so.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tenants_chevereto::php::{Key, Value};
 use tenants_chevereto::seal::EncryptionKey;
 use tenants_core::value::id::{PlanId, TenantId};
 
+use super::map::{env, limits, nested, raw};
 use crate::records::{Members, Record, raw_text};
 
 /// The kind of a record.
@@ -162,8 +159,9 @@ fn fields(
                     "0" | "false" => raw("false"),
                     _ => value,
                 },
-                ("env", Some(text)) => env(&text, key)?,
-                ("limits" | "labels", Some(text)) => nested(&name, &text)?,
+                ("env", text) => env(value, text.as_deref(), key)?,
+                ("limits", text) => limits(value, text.as_deref())?,
+                ("labels", Some(text)) => nested(&name, &text)?,
                 _ => value,
             };
             Ok((name, value))
@@ -171,85 +169,8 @@ fn fields(
         .collect()
 }
 
-/// Reads a map that is written as JSON in a string, as in CSV.
-fn nested(name: &str, text: &str) -> Result<Box<RawValue>, String> {
-    // The error names no value, which may be a secret.
-    serde_json::from_str(text).map_err(|_| format!("{name}: expected a JSON object"))
-}
-
-/// Reads an `env` that is a string: JSON, or encrypted by a Chevereto installation.
-fn env(text: &str, key: Option<&EncryptionKey>) -> Result<Box<RawValue>, String> {
-    if text.starts_with(['{', '[']) || text == "null" {
-        return nested("env", text);
-    }
-    let Some(key) = key else {
-        return Err("env: expected a JSON object; an encrypted one needs --chevereto-key".into());
-    };
-    let stored = stored_bytes(text)
-        .ok_or("env: expected base64, or 0x and hexadecimal digits, of what the database has")?;
-    match key.decrypt(&stored) {
-        Ok(Value::Array(entries)) => object(&entries),
-        Ok(_) => Ok(raw("null")),
-        Err(error) => Err(format!("env: {error}")),
-    }
-}
-
-/// Decodes the bytes of a column: as `TO_BASE64` of MySQL writes them, its `JSON_OBJECT` (`base64:type252:…`), or the exports that write `0x…`.
-fn stored_bytes(text: &str) -> Option<Vec<u8>> {
-    /// Takes base64 with and without its padding.
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
-    if let Some(digits) = text.strip_prefix("0x") {
-        return hex::decode(digits).ok();
-    }
-    let base64 = match text.strip_prefix("base64:type") {
-        Some(rest) => rest.split_once(':')?.1,
-        None => text,
-    };
-    // `TO_BASE64` breaks lines.
-    let base64: String = base64.split_ascii_whitespace().collect();
-    LENIENT.decode(base64).ok()
-}
-
-/// Writes a map of PHP as JSON. A boolean becomes 1 or 0, since PHP takes the text `false` as true.
-fn object(entries: &[(Key, Value)]) -> Result<Box<RawValue>, String> {
-    let mut out = String::from("{");
-    for (name, value) in entries {
-        let name = match name {
-            Key::Int(number) => number.to_string(),
-            Key::Text(bytes) => String::from_utf8(bytes.clone())
-                .map_err(|_| String::from("env: expected names in UTF-8"))?,
-        };
-        let text = match value {
-            Value::Text(bytes) => String::from_utf8(bytes.clone())
-                .map_err(|_| format!("env/{name}: expected UTF-8"))?,
-            Value::Int(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
-            Value::Bool(is) => if *is { "1" } else { "0" }.into(),
-            Value::Null => return Err(format!("env/{name}: expected a text; got null")),
-            Value::Array(_) => return Err(format!("env/{name}: expected a text; got an array")),
-        };
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push_str(raw_text(&name).get());
-        out.push(':');
-        out.push_str(raw_text(&text).get());
-    }
-    out.push('}');
-    Ok(raw(&out))
-}
-
-fn raw(json: &str) -> Box<RawValue> {
-    // The callers write JSON.
-    RawValue::from_string(json.into()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::Value as Json;
     use tenants_chevereto::seal::EncryptionKey;
 
     use super::{Kind, row};
@@ -300,75 +221,5 @@ mod tests {
             assert!(error.starts_with(detail), "{error}");
             assert!(!error.contains("hunter2"));
         }
-    }
-
-    /// Every `env` that PHP and phpseclib encrypted, in each form in which a column may be exported.
-    #[test]
-    fn the_env_of_a_chevereto_installation_is_decrypted() {
-        let file = include_str!("../../../../../tests/vectors/chevereto.json");
-        let file: Json = serde_json::from_str(file).unwrap();
-        let mut read = 0;
-        for vector in file["vectors"].as_array().unwrap() {
-            let (Some(stored), name) = (vector["stored"].as_str(), &vector["name"]) else {
-                continue;
-            };
-            let key = EncryptionKey::parse(vector["key_base64"].as_str().unwrap()).unwrap();
-            let bytes = super::stored_bytes(stored).unwrap();
-            let broken: Vec<&str> = stored
-                .as_bytes()
-                .chunks(76)
-                .map(|chunk| std::str::from_utf8(chunk).unwrap())
-                .collect();
-            for form in [
-                stored.to_owned(),
-                stored.trim_end_matches('=').to_owned(),
-                broken.join("\n"),
-                format!("base64:type252:{stored}"),
-                format!("0x{}", hex::encode_upper(&bytes)),
-                hex_of_text(stored),
-            ] {
-                let line = serde_json::json!({"id": "a", "env": form}).to_string();
-                let got = body(&line, Some(&key));
-                if name == "env-typed" {
-                    // It has a null and a list, which no variable can be.
-                    assert_eq!(got.unwrap_err(), "env/Z: expected a text; got null");
-                    continue;
-                }
-                let got: Json = serde_json::from_str(&got.unwrap()).unwrap();
-                assert_eq!(got["env"], vector["env"], "{name}");
-                read += 1;
-            }
-        }
-        assert_eq!(read, 19 * 6);
-        let wrong = EncryptionKey::parse("8OHSw7SlloeGaVpLPC0eDwARIjNEVWZ3iJmqu8zd7v8=").unwrap();
-        let stored = file["vectors"][1]["stored"].as_str().unwrap();
-        let line = serde_json::json!({"id": "a", "env": stored}).to_string();
-        assert_eq!(
-            body(&line, Some(&wrong)).unwrap_err(),
-            "env: the encryption key does not decrypt the value"
-        );
-    }
-
-    /// A column that holds the base64 text, exported as hexadecimal digits.
-    fn hex_of_text(stored: &str) -> String {
-        format!("0x{}", hex::encode(stored))
-    }
-
-    #[test]
-    fn numbers_and_booleans_of_php_become_texts() {
-        let key = EncryptionKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
-        let sealed = key.encrypt_bytes(
-            b"a:4:{s:1:\"I\";i:5;s:1:\"T\";b:1;s:1:\"F\";b:0;s:1:\"D\";d:1.5;}",
-            [9; 12],
-        );
-        let line = format!(r#"{{"id":"a","env":"0x{}"}}"#, hex::encode(sealed));
-        assert_eq!(
-            body(&line, Some(&key)).unwrap(),
-            r#"{"env":{"I":"5","T":"1","F":"0","D":"1.5"}}"#
-        );
-        // A plan that was made without env.
-        let sealed = key.encrypt_bytes(b"N;", [9; 12]);
-        let line = format!(r#"{{"id":"a","env":"0x{}"}}"#, hex::encode(sealed));
-        assert_eq!(body(&line, Some(&key)).unwrap(), r#"{"env":null}"#);
     }
 }
