@@ -40,32 +40,35 @@ pub(super) fn env(
     let Some(key) = key else {
         return Err("env: expected a JSON object; an encrypted one needs --chevereto-key".into());
     };
-    let stored = stored_bytes(text)
-        .ok_or("env: expected base64, or 0x and hexadecimal digits, of what the database has")?;
-    match key.decrypt(&stored) {
-        Ok(Value::Array(entries)) => object(&entries),
-        Ok(_) => Ok(raw("null")),
-        Err(error) => Err(format!("env: {error}")),
+    let mut wrong =
+        "env: expected base64, or 0x and hexadecimal digits, of what the database has".into();
+    for stored in stored_bytes(text) {
+        match key.decrypt(&stored) {
+            Ok(Value::Array(entries)) => return object(&entries),
+            Ok(_) => return Ok(raw("null")),
+            Err(error) => wrong = format!("env: {error}"),
+        }
     }
+    Err(wrong)
 }
 
-/// Decodes the bytes of a column: as `TO_BASE64` of MySQL writes them, its `JSON_OBJECT` (`base64:type252:…`), or the exports that write `0x…`.
-fn stored_bytes(text: &str) -> Option<Vec<u8>> {
+/// Decodes the bytes of a column: as `TO_BASE64` of MySQL writes them, its `JSON_OBJECT` (`base64:type252:…`), or the exports that write `0x…`. One
+/// base64 text in 4,096 begins with `0x` as well, so what can be both has two readings, of which the key decrypts one.
+fn stored_bytes(text: &str) -> impl Iterator<Item = Vec<u8>> {
     /// Takes base64 with and without its padding.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    if let Some(digits) = text.strip_prefix("0x") {
-        return hex::decode(digits).ok();
-    }
+    let digits = text.strip_prefix("0x");
     let base64 = match text.strip_prefix("base64:type") {
-        Some(rest) => rest.split_once(':')?.1,
+        Some(rest) => rest.split_once(':').map_or("", |(_, base64)| base64),
         None => text,
     };
     // `TO_BASE64` breaks lines.
     let base64: String = base64.split_ascii_whitespace().collect();
-    LENIENT.decode(base64).ok()
+    let hexadecimal = digits.and_then(|digits| hex::decode(digits).ok());
+    hexadecimal.into_iter().chain(LENIENT.decode(base64).ok())
 }
 
 /// Writes a map of PHP as JSON. A boolean becomes 1 or 0, since PHP takes the text `false` as true.
@@ -127,6 +130,8 @@ pub(super) fn raw(json: &str) -> Box<RawValue> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use serde_json::Value as Json;
     use serde_json::value::RawValue;
     use tenants_chevereto::seal::EncryptionKey;
@@ -150,7 +155,7 @@ mod tests {
                 continue;
             };
             let key = EncryptionKey::parse(vector["key_base64"].as_str().unwrap()).unwrap();
-            let bytes = super::stored_bytes(stored).unwrap();
+            let bytes = super::stored_bytes(stored).next().unwrap();
             let broken: Vec<&str> = stored
                 .as_bytes()
                 .chunks(76)
@@ -190,6 +195,30 @@ mod tests {
     }
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    #[test]
+    fn base64_that_begins_as_hexadecimal_digits_do_is_decrypted() {
+        let key = EncryptionKey::parse(KEY).unwrap();
+        let sealed = |plain: &[u8], nonce: &str| {
+            let nonce = BASE64_STANDARD.decode(nonce).unwrap();
+            BASE64_STANDARD.encode(key.encrypt_bytes(plain, nonce.try_into().unwrap()))
+        };
+        let map = b"a:1:{s:1:\"A\";s:1:\"x\";}";
+        let stored = sealed(map, "0xZZZZZZZZZZZZZZ");
+        assert!(stored.starts_with("0xZ"));
+        assert_eq!(env(&stored.into(), Some(&key)).unwrap(), r#"{"A":"x"}"#);
+        // A text that can be read in both ways. Only one of them decrypts.
+        let mut texts = (0_u64..).map(|n| sealed(b"a:0:{}", &format!("0x{n:014x}")));
+        let both = texts
+            .find(|text| hex::decode(text.trim_end_matches('=').trim_start_matches("0x")).is_ok());
+        let both = both.unwrap();
+        let both = both.trim_end_matches('=');
+        assert_eq!(env(&both.into(), Some(&key)).unwrap(), "{}", "{both}");
+        for unread in ["0xZZ!", "x", "base64:type252"] {
+            let error = env(&unread.into(), Some(&key)).unwrap_err();
+            assert!(error.starts_with("env: "), "{error}");
+        }
+    }
 
     #[test]
     fn numbers_and_booleans_of_php_become_texts() {
