@@ -11,6 +11,7 @@ pub mod database;
 pub mod error;
 pub mod names;
 pub mod output;
+pub mod patience;
 pub mod progress;
 pub mod random;
 pub mod records;

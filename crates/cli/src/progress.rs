@@ -59,6 +59,14 @@ impl<'a, 'b> Progress<'a, 'b> {
                 .note(&format!("{}: {done} of {total}", self.what));
         }
     }
+
+    /// Writes a note beside the progress, except with `--quiet`.
+    pub fn note(&mut self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.world.note(line)),
+            None => self.world.note(line),
+        }
+    }
 }
 
 impl Drop for Progress<'_, '_> {

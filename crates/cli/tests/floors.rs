@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The modules of each floor, the lowest first. A module is a file or a folder of `src`.
 const FLOORS: &[&[&str]] = &[
-    &["names", "sql"],
+    &["names", "patience", "sql"],
     &["error"],
     &["output", "random"],
     &["progress", "records", "settings"],

@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use common::{CREATED, OK, Project, Run, Server, header};
 use serde_json::{Value as Json, json};
@@ -155,6 +156,41 @@ fn a_failure_that_passes_is_tried_again_under_the_same_key() {
     let key = |at: usize| header(&requests[at], "idempotency-key").unwrap();
     assert_eq!(key(0), key(1));
     assert_eq!(body(&requests[0]), body(&requests[1]));
+}
+
+#[test]
+fn an_import_waits_as_long_as_a_limit_of_requests_asks() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true}\n{\"id\":\"b\",\"hostname\":\"b\",\"is_enabled\":true}\n";
+    let head = |seconds: u8| {
+        format!(
+            "429 Too Many Requests\nretry-after: {seconds}\ncontent-type: application/problem+json"
+        )
+    };
+    let problem = r#"{"title":"Too Many Requests","status":429,"detail":"too many","code":"too_many_requests","request_id":"r-1"}"#;
+    let (wait, at_once) = (head(1), head(0));
+    for (options, done) in [
+        (&[][..], (CREATED, "{}")),
+        (&["--dry-run"], (OK, r#"{"valid":true}"#)),
+    ] {
+        let begun = Instant::now();
+        let answers = [
+            (wait.as_str(), problem),
+            done,
+            (at_once.as_str(), problem),
+            done,
+        ];
+        let (run, requests) = import(text, options, &answers);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        let note = "The API takes no more requests of this key for now. Going on in 1 s";
+        assert!(run.errors.contains(note), "{}", run.errors);
+        let key = |at: usize| header(&requests[at], "idempotency-key");
+        assert_eq!((key(0), key(2)), (key(1), key(3)));
+    }
+    // Nobody gets through: the import stops at last.
+    let (run, _) = import(text, &[], &[(at_once.as_str(), problem); 6]);
+    assert_eq!(run.code, 1);
+    assert!(run.errors.contains("status 429"), "{}", run.errors);
 }
 
 #[test]

@@ -449,8 +449,12 @@ impl Client {
             });
         }
         if !status.is_success() {
+            let problem = Problem {
+                retry_after_seconds: retry_after_seconds(response),
+                ..Problem::of_answer(status.as_u16(), &body, &request_id)
+            };
             return Err(Error::Answer {
-                problem: Box::new(Problem::of_answer(status.as_u16(), &body, &request_id)),
+                problem: Box::new(problem),
                 used: (status == 401).then(|| self.used.clone()),
             });
         }
@@ -536,8 +540,14 @@ fn retry_after(response: &Response<Body>) -> Option<Duration> {
     if response.status().as_u16() != 503 {
         return None;
     }
+    let seconds = retry_after_seconds(response)?;
+    Some(Duration::from_secs(seconds).min(MAX_PAUSE))
+}
+
+/// Returns the seconds of `Retry-After`. The API never writes a date there.
+fn retry_after_seconds(response: &Response<Body>) -> Option<u64> {
     let seconds = response.headers().get("retry-after")?.to_str().ok()?;
-    Some(Duration::from_secs(seconds.parse().ok()?).min(MAX_PAUSE))
+    seconds.parse().ok()
 }
 
 /// Creates the HTTP library's agent. The environment has no influence on it.

@@ -25,6 +25,9 @@ pub struct Problem {
     /// The fields and query parameters that are not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
+    /// The seconds after which the response asks for the request again (`Retry-After`), if it does.
+    #[serde(skip)]
+    pub retry_after_seconds: Option<u64>,
     /// The document's own text.
     #[serde(skip)]
     pub raw: Option<String>,

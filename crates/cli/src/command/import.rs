@@ -8,30 +8,26 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::thread;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use tenants_chevereto::seal::EncryptionKey;
 use tenants_client::problem::Problem;
 use tenants_client::terminal::printable;
-use tenants_client::{Client, Request};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::output::{Format, World};
-use crate::progress::Progress;
 use crate::random::request_id;
 use crate::records;
 use crate::session::Session;
 
 mod map;
 mod row;
+mod send;
 
 use row::{Kind, Row, Unusable};
+use send::Import;
 
 /// The options of `import`.
 #[derive(Debug, Clone, Args)]
@@ -61,9 +57,6 @@ pub struct ImportArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub jobs: u8,
 }
-
-/// The pauses before the second try of a line and those after it, in milliseconds.
-const PAUSES_MS: [u64; 5] = [200, 500, 1_000, 2_000, 5_000];
 
 /// A line that was refused.
 #[derive(Debug, Serialize)]
@@ -160,10 +153,7 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             refused,
         },
     };
-    // Tenants name plans, which must be there first.
-    import.send(plans, world)?;
-    let tenants = import.without_refused_plans(tenants);
-    import.send(tenants, world)?;
+    import.carry_out(plans, tenants, world)?;
     import.finish().show(session, world)
 }
 
@@ -197,167 +187,12 @@ fn refuse_repeated(rows: &mut Vec<Row>) -> Vec<Refusal> {
     refused
 }
 
-/// An import under way.
-struct Import {
-    client: Client,
-    run_id: String,
-    dry_run: bool,
-    jobs: u8,
-    /// The plans of the file: their ids in lower case, and their lines.
-    plans: HashMap<String, u64>,
-    report: Report,
-}
-
 /// The outcome of a line that the API answered.
 enum Outcome {
     Created,
     Existing,
     Valid,
     Refused(Box<Problem>),
-}
-
-impl Import {
-    /// Sends rows, several at a time. A line that is refused does not stop the others; an API that fails or refuses the caller does.
-    fn send(&mut self, rows: Vec<Row>, world: &mut World<'_>) -> Result<(), Error> {
-        let Some(kind) = rows.first().map(|row| row.kind) else {
-            return Ok(());
-        };
-        let what = match kind {
-            Kind::Plan => "importing plans",
-            Kind::Tenant => "importing tenants",
-        };
-        let total = rows.len();
-        let mut progress = Progress::new(what, world);
-        let mut done = 0_usize;
-        let mut failed = None;
-        let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (sender, answers) = channel();
-        let this = &*self;
-        let mut outcomes = Vec::with_capacity(total);
-        thread::scope(|scope| {
-            for _ in 0..this.jobs {
-                let sender = sender.clone();
-                let (rows, next, is_over) = (&rows, &next, &is_over);
-                scope.spawn(move || {
-                    while !is_over.load(Ordering::Relaxed)
-                        && let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        let answer = this.put(row, is_over);
-                        // The receiver lives until this scope ends.
-                        let _ = sender.send((row, answer));
-                    }
-                });
-            }
-            drop(sender);
-            for (row, answer) in answers {
-                match answer {
-                    Ok(outcome) => {
-                        done += 1;
-                        outcomes.push((row, outcome));
-                        progress.show(done as u64, total as u64);
-                    }
-                    Err(error) => {
-                        is_over.store(true, Ordering::Relaxed);
-                        failed.get_or_insert(error);
-                    }
-                }
-            }
-        });
-        drop(progress);
-        for (row, outcome) in outcomes {
-            self.report.count(row, outcome);
-        }
-        match failed {
-            None => Ok(()),
-            Some(error) => {
-                let note = if self.dry_run {
-                    "The check stopped"
-                } else {
-                    "The import stopped. Run it again: lines that are done already change nothing"
-                };
-                world.note(&format!("{note} ({done} of {total} {}s done)", kind.name()));
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes one row so. A failure that may pass is tried again, under the same Idempotency-Key.
-    fn put(&self, row: &Row, is_over: &AtomicBool) -> Result<Outcome, Error> {
-        let in_file = |id: &String| self.plans.contains_key(&id.to_ascii_lowercase());
-        let body =
-            Zeroizing::new(row.body(self.dry_run && row.plan_id.as_ref().is_some_and(in_file)));
-        let path = format!("{}/{}", row.kind.path(), row.id);
-        let key = format!("{}-{}", self.run_id, row.line);
-        let mut pauses = PAUSES_MS.into_iter();
-        loop {
-            let answer = if self.dry_run {
-                self.client.call(
-                    Request::Put(&body, None),
-                    &format!("{path}?validate_only=true"),
-                )
-            } else {
-                self.client.call(Request::Put(&body, Some(&key)), &path)
-            };
-            let error = match answer {
-                Ok(_) if self.dry_run => return Ok(Outcome::Valid),
-                Ok(answer) if answer.status == 201 => return Ok(Outcome::Created),
-                Ok(_) => return Ok(Outcome::Existing),
-                Err(error) => Error::from(error),
-            };
-            let may_pass = match &error {
-                Error::Unreachable { .. } => true,
-                Error::Answer { problem, .. } => match problem.status {
-                    // Whoever may not write one may write none, and an API without PUT has none.
-                    Some(401 | 403 | 404 | 405) => false,
-                    Some(429 | 500..) => true,
-                    _ => return Ok(Outcome::Refused(Box::new((**problem).clone()))),
-                },
-                _ => false,
-            };
-            match pauses
-                .next()
-                .filter(|_| may_pass && !is_over.load(Ordering::Relaxed))
-            {
-                Some(pause) => thread::sleep(Duration::from_millis(pause)),
-                None => return Err(error),
-            }
-        }
-    }
-
-    /// Of a trial, refuses the tenants whose plan is in the file and was refused. Otherwise the API does.
-    fn without_refused_plans(&mut self, rows: Vec<Row>) -> Vec<Row> {
-        if !self.dry_run {
-            return rows;
-        }
-        let refused: Vec<u64> = self.report.refused.iter().map(|one| one.line).collect();
-        let mut kept = Vec::new();
-        for row in rows {
-            let line = row
-                .plan_id
-                .as_ref()
-                .and_then(|id| self.plans.get(&id.to_ascii_lowercase()))
-                .filter(|line| refused.contains(line));
-            match line {
-                Some(line) => {
-                    let detail = format!("plan_id: the plan of line {line} is refused");
-                    self.report.refused.push(Refusal::of_row(&row, detail));
-                }
-                None => kept.push(row),
-            }
-        }
-        kept
-    }
-
-    fn finish(mut self) -> Report {
-        self.report.refused.sort_by_key(|one| one.line);
-        for refusal in &self.report.refused {
-            match refusal.kind {
-                Kind::Plan => self.report.plans.refused += 1,
-                Kind::Tenant => self.report.tenants.refused += 1,
-            }
-        }
-        self.report
-    }
 }
 
 impl Report {

@@ -1,0 +1,245 @@
+//! Sending the lines of an import, several at a time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tenants_client::problem::Problem;
+use tenants_client::{Client, Request};
+use zeroize::Zeroizing;
+
+use super::row::{Kind, Row};
+use super::{Outcome, Refusal, Report};
+use crate::error::Error;
+use crate::output::World;
+use crate::patience::{self, Patience};
+use crate::progress::Progress;
+
+/// The pauses before the second try of a line and those after it, in milliseconds.
+const PAUSES_MS: [u64; 5] = [200, 500, 1_000, 2_000, 5_000];
+
+/// An import under way.
+pub(super) struct Import {
+    pub(super) client: Client,
+    /// The beginning of each `Idempotency-Key`.
+    pub(super) run_id: String,
+    pub(super) dry_run: bool,
+    pub(super) jobs: u8,
+    /// The plans of the file: their ids in lower case, and their lines.
+    pub(super) plans: HashMap<String, u64>,
+    pub(super) report: Report,
+}
+
+/// What the threads of an import say.
+enum Heard<'a> {
+    /// They pause, since the API takes no more requests for now.
+    Pause(Duration),
+    /// A line is done, or the import fails.
+    Outcome(&'a Row, Result<Outcome, Error>),
+}
+
+impl Import {
+    /// Sends the plans, and then the tenants, which name plans.
+    pub(super) fn carry_out(
+        &mut self,
+        plans: Vec<Row>,
+        tenants: Vec<Row>,
+        world: &mut World<'_>,
+    ) -> Result<(), Error> {
+        self.send(plans, world)?;
+        let tenants = self.without_refused_plans(tenants);
+        self.send(tenants, world)
+    }
+
+    /// Of a trial, refuses the tenants whose plan is in the file and was refused. Otherwise the API does.
+    fn without_refused_plans(&mut self, rows: Vec<Row>) -> Vec<Row> {
+        if !self.dry_run {
+            return rows;
+        }
+        let refused: Vec<u64> = self.report.refused.iter().map(|one| one.line).collect();
+        let mut kept = Vec::new();
+        for row in rows {
+            let line = row
+                .plan_id
+                .as_ref()
+                .and_then(|id| self.plans.get(&id.to_ascii_lowercase()))
+                .filter(|line| refused.contains(line));
+            match line {
+                Some(line) => {
+                    let detail = format!("plan_id: the plan of line {line} is refused");
+                    self.report.refused.push(Refusal::of_row(&row, detail));
+                }
+                None => kept.push(row),
+            }
+        }
+        kept
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        self.report.refused.sort_by_key(|one| one.line);
+        for refusal in &self.report.refused {
+            match refusal.kind {
+                Kind::Plan => self.report.plans.refused += 1,
+                Kind::Tenant => self.report.tenants.refused += 1,
+            }
+        }
+        self.report
+    }
+
+    /// Sends rows, several at a time. A line that is refused does not stop the others; an API that fails or refuses the caller does.
+    fn send(&mut self, rows: Vec<Row>, world: &mut World<'_>) -> Result<(), Error> {
+        let Some(kind) = rows.first().map(|row| row.kind) else {
+            return Ok(());
+        };
+        let what = match kind {
+            Kind::Plan => "importing plans",
+            Kind::Tenant => "importing tenants",
+        };
+        let total = rows.len();
+        let mut progress = Progress::new(what, world);
+        let mut done = 0_usize;
+        let mut failed = None;
+        let (next, patience) = (AtomicUsize::new(0), Patience::default());
+        let (sender, heard) = channel();
+        let this = &*self;
+        let mut outcomes = Vec::with_capacity(total);
+        thread::scope(|scope| {
+            for _ in 0..this.jobs {
+                let sender = sender.clone();
+                let (rows, next, patience) = (&rows, &next, &patience);
+                scope.spawn(move || {
+                    let worker = Worker {
+                        import: this,
+                        patience,
+                        sender,
+                    };
+                    while !patience.is_over()
+                        && let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let outcome = match worker.make(row) {
+                            Ok(outcome) => Ok(outcome),
+                            Err(Failed::Line(problem)) => Ok(Outcome::Refused(problem)),
+                            Err(Failed::Import(error)) => Err(error),
+                        };
+                        worker.say(Heard::Outcome(row, outcome));
+                    }
+                });
+            }
+            drop(sender);
+            for heard in heard {
+                match heard {
+                    Heard::Pause(pause) => progress.note(&patience::note(pause)),
+                    Heard::Outcome(row, Ok(outcome)) => {
+                        done += 1;
+                        outcomes.push((row, outcome));
+                        progress.show(done as u64, total as u64);
+                    }
+                    Heard::Outcome(_, Err(error)) => {
+                        patience.end();
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
+        });
+        drop(progress);
+        for (row, outcome) in outcomes {
+            self.report.count(row, outcome);
+        }
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                let note = if self.dry_run {
+                    "The check stopped"
+                } else {
+                    "The import stopped. Run it again: lines that are done already change nothing"
+                };
+                world.note(&format!("{note} ({done} of {total} {}s done)", kind.name()));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Why a request of a line has no success.
+enum Failed {
+    /// The API refuses the line.
+    Line(Box<Problem>),
+    /// The API fails, or refuses the caller: another line would fare no better.
+    Import(Error),
+}
+
+/// A thread of an import of rows.
+struct Worker<'i, 'rows> {
+    import: &'i Import,
+    patience: &'i Patience,
+    sender: Sender<Heard<'rows>>,
+}
+
+impl<'rows> Worker<'_, 'rows> {
+    fn say(&self, heard: Heard<'rows>) {
+        // The receiver lives as long as the threads.
+        drop(self.sender.send(heard));
+    }
+
+    /// Makes one row so.
+    fn make(&self, row: &Row) -> Result<Outcome, Failed> {
+        let Import { dry_run, plans, .. } = self.import;
+        let path = format!("{}/{}", row.kind.path(), row.id);
+        let in_file = |id: &String| plans.contains_key(&id.to_ascii_lowercase());
+        let without_plan = *dry_run && row.plan_id.as_ref().is_some_and(in_file);
+        let body = Zeroizing::new(row.body(without_plan));
+        let status = self.put(&path, &body, &row.line.to_string())?;
+        Ok(match status {
+            _ if *dry_run => Outcome::Valid,
+            201 => Outcome::Created,
+            _ => Outcome::Existing,
+        })
+    }
+
+    /// Sends a PUT, or its trial, and returns the status. `end` ends its `Idempotency-Key`. A failure that may pass is tried again, under the same key.
+    fn put(&self, path: &str, body: &[u8], end: &str) -> Result<u16, Failed> {
+        let Import {
+            client,
+            run_id,
+            dry_run,
+            ..
+        } = self.import;
+        let key = format!("{run_id}-{end}");
+        let (request, path) = if *dry_run {
+            (
+                Request::Put(body, None),
+                format!("{path}?validate_only=true"),
+            )
+        } else {
+            (Request::Put(body, Some(&key)), path.into())
+        };
+        let mut pauses = PAUSES_MS.into_iter();
+        loop {
+            let tell = |pause| self.say(Heard::Pause(pause));
+            let answer = self.patience.ask(|| client.call(request, &path), tell);
+            let error = match answer {
+                Ok(answer) => return Ok(answer.status),
+                Err(error) => Error::from(error),
+            };
+            let may_pass = match &error {
+                Error::Unreachable { .. } => true,
+                Error::Answer { problem, .. } => match problem.status {
+                    // Whoever may not write one may write none, and an API without PUT has none.
+                    Some(401 | 403 | 404 | 405 | 429) => false,
+                    Some(500..) => true,
+                    _ => return Err(Failed::Line(problem.clone())),
+                },
+                _ => false,
+            };
+            match pauses
+                .next()
+                .filter(|_| may_pass && !self.patience.is_over())
+            {
+                Some(pause) => thread::sleep(Duration::from_millis(pause)),
+                None => return Err(Failed::Import(error)),
+            }
+        }
+    }
+}
