@@ -43,11 +43,11 @@ test('an import is checked, carried out and run again', async () => {
     { type: 'plan', id: 'gold', limits: { CHEVERETO_MAX_USERS: '2' } },
   ]
   const checked = await api.import(0, lines(rows), '--dry-run')
-  assert.deepEqual(checked, { dry_run: true, plans: { ...none, valid: 1 }, tenants: { ...none, valid: 2 }, refused: [] })
+  assert.deepEqual(checked, { dry_run: true, stopped: false, plans: { ...none, valid: 1 }, tenants: { ...none, valid: 2 }, refused: [] })
   assert.deepEqual(await api.entries(), {})
 
   const first = await api.import(0, lines(rows))
-  assert.deepEqual(first, { dry_run: false, plans: { ...none, created: 1 }, tenants: { ...none, created: 2 }, refused: [] })
+  assert.deepEqual(first, { dry_run: false, stopped: false, plans: { ...none, created: 1 }, tenants: { ...none, created: 2 }, refused: [] })
   const created = { 'plan.create': 1, 'tenant.create': 2 }
   assert.deepEqual(await api.entries(), created)
   const acme = await api.get('/tenants/acme')
@@ -131,6 +131,8 @@ test('an import that the API refuses stops, and exits as the API does', async ()
   assert.match(wrong.errors, /The import stopped[^\n]*0 of 20 tenants done/)
   assert.match(wrong.errors, /status 401/)
   assert.deepEqual(await api.entries(), {})
+  const { stopped, tenants } = JSON.parse((await api.run(['import', '-', '--format', 'json'], { input: `{}\n${input}`, vars: { ...varsOf(api), CHEVERETO_TENANTS_API_REQUEST_SECRET: 'another secret of the test' } })).output)
+  assert.deepEqual([stopped, tenants], [true, { ...none, refused: 1 }])
 })
 
 test('an import that was cut off is run again: nothing is done twice, and the end is the same', async () => {

@@ -220,6 +220,46 @@ fn a_caller_that_may_not_write_stops_the_import() {
 }
 
 #[test]
+fn an_import_that_stops_reports_what_it_did() {
+    let text = "{\"id\":\"a/b\"}\n{\"id\":\"b\",\"hostname\":\"b..b\",\"is_enabled\":true}\n\
+                {\"id\":\"c\",\"hostname\":\"c\",\"is_enabled\":true}\n{\"id\":\"d\",\"hostname\":\"d\",\"is_enabled\":true}\n";
+    let revoked = "401 Unauthorized\ncontent-type: application/problem+json";
+    let problem = r#"{"title":"Unauthorized","status":401,"detail":"no","code":"unauthorized","request_id":"r-1"}"#;
+    let answers = [
+        (UNPROCESSABLE, INVALID),
+        (CREATED, "{}"),
+        (revoked, problem),
+    ];
+    let (run, _) = import(text, &["--format=json"], &answers);
+    assert_eq!(run.code, 1);
+    let report: Json = serde_json::from_str(&run.output).unwrap();
+    assert_eq!(report["stopped"], true);
+    assert_eq!(
+        report["tenants"],
+        json!({"created": 1, "existing": 0, "valid": 0, "refused": 2})
+    );
+    let refused = report["refused"].as_array().unwrap();
+    let lines: Vec<&Json> = refused.iter().map(|one| &one["line"]).collect();
+    assert_eq!(lines, [1, 2]);
+    assert!(run.errors.contains(problem), "{}", run.errors);
+
+    let (run, _) = import(text, &[], &answers);
+    assert_eq!(run.code, 1);
+    assert_eq!(
+        run.output,
+        "tenants: 1 created, 0 were there and are as the file says, 2 refused\n"
+    );
+    for part in [
+        "line 1, tenant `a/b`: ",
+        "line 2, tenant `b`: ",
+        "The import stopped",
+        "status 401",
+    ] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+}
+
+#[test]
 fn an_export_is_read_page_by_page_and_is_an_import() {
     let page = |rows: &str, next: &str| match next {
         "" => (OK.to_owned(), rows.to_owned()),

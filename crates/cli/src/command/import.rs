@@ -10,23 +10,22 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 use tenants_chevereto::seal::EncryptionKey;
-use tenants_client::problem::Problem;
-use tenants_client::terminal::printable;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::output::{Format, World};
+use crate::output::World;
 use crate::random::request_id;
 use crate::records;
 use crate::session::Session;
 
 mod map;
+mod report;
 mod row;
 mod send;
 
-use row::{Kind, Row, Unusable};
+use report::{Refusal, Report};
+use row::{Kind, Row};
 use send::Import;
 
 /// The options of `import`.
@@ -56,60 +55,6 @@ pub struct ImportArgs {
     /// Send this many requests at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub jobs: u8,
-}
-
-/// A line that was refused.
-#[derive(Debug, Serialize)]
-struct Refusal {
-    line: u64,
-    #[serde(rename = "type")]
-    kind: Kind,
-    id: Option<String>,
-    #[serde(flatten)]
-    problem: Problem,
-}
-
-impl Refusal {
-    fn of(line: u64, unusable: Unusable) -> Self {
-        let Unusable { kind, id, detail } = unusable;
-        Self {
-            line,
-            kind,
-            id,
-            problem: Problem::own("Unusable line", "unusable_line", detail),
-        }
-    }
-
-    fn of_row(row: &Row, detail: String) -> Self {
-        Self::of(
-            row.line,
-            Unusable {
-                kind: row.kind,
-                id: Some(row.id.clone()),
-                detail,
-            },
-        )
-    }
-}
-
-/// The outcomes of the lines of one kind.
-#[derive(Debug, Default, Serialize)]
-struct Count {
-    /// They were not there.
-    created: u64,
-    /// They were there, and are now as their lines say.
-    existing: u64,
-    /// Of a trial: they would be accepted.
-    valid: u64,
-    refused: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    dry_run: bool,
-    plans: Count,
-    tenants: Count,
-    refused: Vec<Refusal>,
 }
 
 /// Imports a file.
@@ -146,15 +91,12 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             .iter()
             .map(|plan| (plan.id.to_ascii_lowercase(), plan.line))
             .collect(),
-        report: Report {
-            dry_run: args.dry_run,
-            plans: Count::default(),
-            tenants: Count::default(),
-            refused,
-        },
+        report: Report::new(args.dry_run, refused),
     };
-    import.carry_out(plans, tenants, world)?;
-    import.finish().show(session, world)
+    let end = import.carry_out(plans, tenants, world);
+    let report = import.report.finish(end.is_err());
+    report.show(session, world)?;
+    end.and_then(|()| report.verdict())
 }
 
 /// Refuses all but the first of the lines that want the same id, hostname or external id: with several requests at a time, which of them came
@@ -185,82 +127,6 @@ fn refuse_repeated(rows: &mut Vec<Row>) -> Vec<Refusal> {
         true
     });
     refused
-}
-
-/// The outcome of a line that the API answered.
-enum Outcome {
-    Created,
-    Existing,
-    Valid,
-    Refused(Box<Problem>),
-}
-
-impl Report {
-    fn count(&mut self, row: &Row, outcome: Outcome) {
-        let count = match row.kind {
-            Kind::Plan => &mut self.plans,
-            Kind::Tenant => &mut self.tenants,
-        };
-        match outcome {
-            Outcome::Created => count.created += 1,
-            Outcome::Existing => count.existing += 1,
-            Outcome::Valid => count.valid += 1,
-            Outcome::Refused(problem) => self.refused.push(Refusal {
-                line: row.line,
-                kind: row.kind,
-                id: Some(row.id.clone()),
-                problem: *problem,
-            }),
-        }
-    }
-
-    fn show(&self, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-        match session.format {
-            Format::Json => session.show_own(self, world)?,
-            Format::Table => {
-                for Refusal {
-                    line,
-                    kind,
-                    id,
-                    problem,
-                } in &self.refused
-                {
-                    let id = id.as_deref().map(printable);
-                    let id = id.map_or_else(String::new, |id| format!(" `{id}`"));
-                    world.complain(&format!(
-                        "line {line}, {}{id}: {}",
-                        kind.name(),
-                        problem.to_text()
-                    ));
-                }
-                for (what, count) in [("plans", &self.plans), ("tenants", &self.tenants)] {
-                    let Count {
-                        created,
-                        existing,
-                        valid,
-                        refused,
-                    } = count;
-                    let sentence = match (self.dry_run, created + existing + valid + refused) {
-                        (_, 0) => continue,
-                        (true, _) => format!(
-                            "{what}: {valid} would be accepted, {refused} refused; nothing was written"
-                        ),
-                        (false, _) => format!(
-                            "{what}: {created} created, {existing} were there and are as the file says, {refused} refused"
-                        ),
-                    };
-                    session.say(&sentence, world)?;
-                }
-            }
-        }
-        match self.refused.len() {
-            0 => Ok(()),
-            n => Err(Error::Refused {
-                code: "lines_refused",
-                detail: format!("{n} of the file's lines were refused"),
-            }),
-        }
-    }
 }
 
 fn chevereto_key(args: &ImportArgs, session: &Session<'_>) -> Result<Option<EncryptionKey>, Error> {

@@ -10,8 +10,8 @@ use tenants_client::problem::Problem;
 use tenants_client::{Client, Request};
 use zeroize::Zeroizing;
 
+use super::report::{Outcome, Refusal, Report};
 use super::row::{Kind, Row};
-use super::{Outcome, Refusal, Report};
 use crate::error::Error;
 use crate::output::World;
 use crate::patience::{self, Patience};
@@ -75,17 +75,6 @@ impl Import {
             }
         }
         kept
-    }
-
-    pub(super) fn finish(mut self) -> Report {
-        self.report.refused.sort_by_key(|one| one.line);
-        for refusal in &self.report.refused {
-            match refusal.kind {
-                Kind::Plan => self.report.plans.refused += 1,
-                Kind::Tenant => self.report.tenants.refused += 1,
-            }
-        }
-        self.report
     }
 
     /// Sends rows, several at a time. A line that is refused does not stop the others; an API that fails or refuses the caller does.
