@@ -169,6 +169,21 @@ test('an export of one registry is the import of another', async () => {
   assert.equal(timeless(await to.export()), timeless(text))
 })
 
+test('a trial says what the import would do with a plan that is there and whose line is refused', async () => {
+  const api = await registry()
+  await api.plan({ id: 'gold' })
+  const text = lines([
+    { type: 'plan', id: 'gold', limits: { lower: '1' } }, { type: 'plan', id: 'none', limits: { lower: '1' } },
+    { id: 'a', hostname: 'a.example.com', is_enabled: true, plan_id: 'GOLD' }, { id: 'b', hostname: 'b.example.com', is_enabled: true, plan_id: 'none' },
+  ])
+  const refused = (report) => report.refused.map(({ line, code, errors }) => [line, code, errors.map(({ pointer }) => pointer)])
+  const trial = await api.import(1, text, '--dry-run')
+  const real = await api.import(1, text)
+  assert.deepEqual(refused(trial), [[1, 'invalid', ['/limits/lower']], [2, 'invalid', ['/limits/lower']], [4, 'invalid', ['/plan_id']]])
+  assert.deepEqual(refused(trial), refused(real))
+  assert.deepEqual([trial.tenants.valid, real.tenants.created], [1, 1])
+})
+
 test("the tenants of a Chevereto installation move in with their encrypted env", async () => {
   const api = await registry()
   const usable = vectors.vectors.filter(({ tenant, key_base64: key, name }) => tenant && key === vectors.vectors[0].key_base64 && name !== 'env-typed')

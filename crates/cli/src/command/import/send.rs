@@ -1,6 +1,6 @@
 //! Sending the lines of an import, several at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -10,7 +10,7 @@ use tenants_client::problem::Problem;
 use tenants_client::{Client, Request};
 use zeroize::Zeroizing;
 
-use super::report::{Outcome, Refusal, Report};
+use super::report::{Outcome, Report};
 use super::row::{Kind, Row};
 use crate::error::Error;
 use crate::output::World;
@@ -27,7 +27,7 @@ pub(super) struct Import {
     pub(super) run_id: String,
     pub(super) dry_run: bool,
     pub(super) jobs: u8,
-    /// The plans of the file: their ids in lower case, and their lines.
+    /// The plans of the file: their ids in lower case, and their lines. Once they are sent, only those that the API has accepted.
     pub(super) plans: HashMap<String, u64>,
     pub(super) report: Report,
 }
@@ -49,32 +49,11 @@ impl Import {
         world: &mut World<'_>,
     ) -> Result<(), Error> {
         self.send(plans, world)?;
-        let tenants = self.without_refused_plans(tenants);
+        // Of a trial: a plan whose line is refused may be there already. The API knows.
+        let refused = self.report.refused.iter();
+        let refused: HashSet<u64> = refused.map(|one| one.line).collect();
+        self.plans.retain(|_, line| !refused.contains(line));
         self.send(tenants, world)
-    }
-
-    /// Of a trial, refuses the tenants whose plan is in the file and was refused. Otherwise the API does.
-    fn without_refused_plans(&mut self, rows: Vec<Row>) -> Vec<Row> {
-        if !self.dry_run {
-            return rows;
-        }
-        let refused: Vec<u64> = self.report.refused.iter().map(|one| one.line).collect();
-        let mut kept = Vec::new();
-        for row in rows {
-            let line = row
-                .plan_id
-                .as_ref()
-                .and_then(|id| self.plans.get(&id.to_ascii_lowercase()))
-                .filter(|line| refused.contains(line));
-            match line {
-                Some(line) => {
-                    let detail = format!("plan_id: the plan of line {line} is refused");
-                    self.report.refused.push(Refusal::of_row(&row, detail));
-                }
-                None => kept.push(row),
-            }
-        }
-        kept
     }
 
     /// Sends rows, several at a time. A line that is refused does not stop the others; an API that fails or refuses the caller does.
