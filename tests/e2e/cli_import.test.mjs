@@ -184,6 +184,16 @@ test('a trial says what the import would do with a plan that is there and whose 
   assert.deepEqual([trial.tenants.valid, real.tenants.created], [1, 1])
 })
 
+test('a tenant that is too large for one request is refused by its line', async () => {
+  const [from, to] = [await registry(), await registry()]
+  await from.tenant({ id: 'large', hostname: 'large.example.com', env: { A: 'x'.repeat(39_000) } })
+  await from.expect(204, 'PATCH', '/tenants/large', { body: { limits: { B: 'x'.repeat(19_000) }, labels: Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`l${i}`, 'x'.repeat(255)])) } })
+  await from.tenant({ id: 'small', hostname: 'small.example.com' })
+  const report = await to.import(1, await from.export())
+  assert.deepEqual(report.refused.map(({ line, id, status, code }) => [line, id, status, code]), [[1, 'large', 413, 'payload_too_large']])
+  assert.deepEqual(report.tenants, { ...none, created: 1, refused: 1 })
+})
+
 test("the tenants of a Chevereto installation move in with their encrypted env", async () => {
   const api = await registry()
   const usable = vectors.vectors.filter(({ tenant, key_base64: key, name }) => tenant && key === vectors.vectors[0].key_base64 && name !== 'env-typed')

@@ -269,6 +269,21 @@ fn an_import_that_stops_reports_what_it_did() {
 }
 
 #[test]
+fn a_line_that_is_too_large_for_a_request_is_refused_by_its_number() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true}\n{\"id\":\"b\",\"hostname\":\"b\",\"is_enabled\":true}\n";
+    let large = "413 Content Too Large\ncontent-type: application/problem+json";
+    let problem = r#"{"title":"Content Too Large","status":413,"detail":"too large","code":"payload_too_large","request_id":"r-1"}"#;
+    let (run, _) = import(text, &[], &[(large, problem), (CREATED, "{}")]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.errors
+            .contains("line 1, tenant `a`: error: Content Too Large: too large"),
+        "{}",
+        run.errors
+    );
+}
+
+#[test]
 fn an_export_is_read_page_by_page_and_is_an_import() {
     let page = |rows: &str, next: &str| match next {
         "" => (OK.to_owned(), rows.to_owned()),
