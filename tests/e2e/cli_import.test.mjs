@@ -169,6 +169,51 @@ test('an export of one registry is the import of another', async () => {
   assert.equal(timeless(await to.export()), timeless(text))
 })
 
+test('holds and further hostnames move too, and a held site is never served on the way', async () => {
+  const [from, to] = [await registry(), await registry()]
+  await from.import(0, lines([{ type: 'plan', id: 'basic' }, ...many(20)]))
+  const until = '2031-01-01 00:00:00'
+  await from.expect(204, 'PUT', '/tenants/t0/holds/abuse', { body: { reason: 'spam' } })
+  await from.expect(204, 'PUT', '/tenants/t0/holds/non_payment', { body: { reason: 'é', message: 'paused', until } })
+  await from.expect(204, 'PUT', '/tenants/t1/holds/admin', { body: { reason: 'disabled as well' } })
+  await from.expect(201, 'PUT', '/tenants/t0/hostnames/www.t0.example', { body: { kind: 'redirect' } })
+  await from.expect(201, 'PUT', '/tenants/t2/hostnames/photos.t2.example', { body: { kind: 'alias' } })
+  const text = await from.export()
+  assert.equal((await to.import(0, text, '--dry-run')).tenants.valid, 20)
+  assert.deepEqual((await to.import(0, text)).tenants, { ...none, created: 20 })
+  const timeless = (rows) => rows.replace(/"(created|updated)_at":"[^"]*"/g, '')
+  assert.equal(timeless(await to.export()), timeless(text))
+  const { is_enabled, served, holds } = await to.get('/tenants/t0')
+  assert.deepEqual([is_enabled, served], [true, false])
+  assert.deepEqual(holds, { abuse: { reason: 'spam', message: null, until: null }, non_payment: { reason: 'é', message: 'paused', until } })
+  assert.equal((await to.get('/tenants/t1')).served, false)
+  // It is off until it has its holds, and only then enabled.
+  const steps = await to.sql("SELECT action, changed FROM audit_log WHERE subject = 't0' ORDER BY id")
+  assert.deepEqual(steps.map(({ action, changed }) => [action, changed]), [
+    ['tenant.create', null], ['tenant.hold', 'holds'], ['tenant.hold', 'holds'], ['tenant.update', 'is_enabled'], ['tenant.update', 'hostnames']])
+  // Again: nothing is written. A hold that is there besides those of the file stays.
+  const before = await to.entries()
+  assert.deepEqual((await to.import(0, text)).tenants, { ...none, existing: 20 })
+  assert.deepEqual(await to.entries(), before)
+  await to.expect(204, 'PUT', '/tenants/t2/holds/admin', { body: { reason: 'here' } })
+  await to.import(0, text)
+  assert.equal((await to.get('/tenants/t2')).served, false)
+  // An import that was cut off after its first request for the tenant is mended by the next.
+  const cut = await registry()
+  await cut.tenant({ id: 't0', hostname: 't0.example.com', is_enabled: false })
+  await cut.import(0, text)
+  assert.equal(timeless(await cut.export()), timeless(text))
+  // Without hostnames there are no requests for them, and no such member.
+  const { output } = await expectTenants(0, ['export', '--without-hostnames'], { vars: varsOf(from) })
+  assert.deepEqual(output, text.replace(/,"hostnames":\[.*\]/g, ''))
+  // A hostname that somebody else has is named.
+  const taken = await registry()
+  await taken.tenant({ id: 'other', hostname: 'photos.t2.example' })
+  const { refused } = await taken.import(1, text)
+  assert.deepEqual(refused.map(({ id, code }) => [id, code]), [['t2', 'conflict']])
+  assert.match(refused[0].detail, /^hostnames\/photos\.t2\.example: /)
+})
+
 test('a trial says what the import would do with a plan that is there and whose line is refused', async () => {
   const api = await registry()
   await api.plan({ id: 'gold' })

@@ -284,6 +284,105 @@ fn a_line_that_is_too_large_for_a_request_is_refused_by_its_number() {
 }
 
 #[test]
+fn a_tenant_with_holds_is_never_served_on_its_way_in() {
+    const DONE: &str = "204 No Content";
+    const ABSENT: &str = "404 Not Found\ncontent-type: application/problem+json";
+    let nobody = r#"{"title":"Not Found","status":404,"detail":"no such tenant","code":"not_found","request_id":"r-1"}"#;
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true,\"served\":false,\
+                \"holds\":{\"abuse\":{\"reason\":\"spam\",\"message\":null,\"until\":null},\
+                \"maintenance\":{\"reason\":\"x\",\"until\":\"2026-01-01 00:00:00\"}},\
+                \"hostnames\":[{\"hostname\":\"www.a\",\"kind\":\"redirect\"}]}\n";
+    let hold = (
+        "PUT /_/api/4/tenants/a/holds/abuse HTTP/1.1",
+        r#"{"reason":"spam","message":null,"until":null}"#,
+    );
+    let whole = (
+        "PUT /_/api/4/tenants/a HTTP/1.1",
+        r#"{"hostname":"a","is_enabled":true}"#,
+    );
+    let off = (whole.0, r#"{"hostname":"a","is_enabled":false}"#);
+    let hostname = (
+        "PUT /_/api/4/tenants/a/hostnames/www.a HTTP/1.1",
+        r#"{"kind":"redirect"}"#,
+    );
+    let sent = |requests: &[String]| -> Vec<(String, String)> {
+        let of = |request: &String| (line(request).to_owned(), body(request).to_owned());
+        requests.iter().map(of).collect()
+    };
+    let expected = |some: &[(&str, &str)]| -> Vec<(String, String)> {
+        let of = |(line, body): &(&str, &str)| ((*line).to_owned(), (*body).to_owned());
+        some.iter().map(of).collect()
+    };
+    // A new tenant.
+    let answers = [
+        (ABSENT, nobody),
+        (CREATED, "{}"),
+        (DONE, ""),
+        (OK, "{}"),
+        (CREATED, "{}"),
+    ];
+    let (run, requests) = import(text, &[], &answers);
+    assert_eq!(
+        (run.code, run.output.as_str()),
+        (
+            0,
+            "tenants: 1 created, 0 were there and are as the file says, 0 refused\n"
+        )
+    );
+    assert_eq!(
+        sent(&requests),
+        expected(&[hold, off, hold, whole, hostname])
+    );
+    let keys: Vec<&str> = requests
+        .iter()
+        .map(|request| header(request, "idempotency-key").unwrap())
+        .collect();
+    for (key, end) in keys
+        .iter()
+        .zip(["1-holds-1", "1-off", "1-holds-1", "1", "1-hostnames-1"])
+    {
+        assert!(key.ends_with(&format!("-{end}")), "{key} {end}");
+    }
+    // One that is there.
+    let answers = [(DONE, ""), (OK, "{}"), (OK, "{}")];
+    let (run, requests) = import(text, &[], &answers);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.output.contains("0 created, 1 were there"));
+    assert_eq!(sent(&requests), expected(&[hold, whole, hostname]));
+    // An API without holds makes a tenant that is off, and no more.
+    let answers = [(ABSENT, nobody), (CREATED, "{}"), (ABSENT, nobody)];
+    let (run, requests) = import(text, &[], &answers);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.errors.contains("The import stopped"), "{}", run.errors);
+    assert_eq!(sent(&requests), expected(&[hold, off, hold]));
+    // A hold that is not valid.
+    let (run, _) = import(text, &[], &[(UNPROCESSABLE, INVALID)]);
+    let detail = "line 1, tenant `a`: error: Unprocessable Content: holds/abuse: one field";
+    assert!(run.errors.contains(detail), "{}", run.errors);
+    // A trial asks about all of it.
+    let valid = (OK, r#"{"valid":true}"#);
+    let answers = [(ABSENT, nobody), valid, (ABSENT, nobody)];
+    let (run, requests) = import(text, &["--dry-run"], &answers);
+    assert_eq!(run.code, 0, "{run:?}");
+    let paths: Vec<&str> = requests.iter().map(|request| line(request)).collect();
+    assert_eq!(
+        paths,
+        ["/holds/abuse", "", "/hostnames/www.a"]
+            .map(|path| format!("PUT /_/api/4/tenants/a{path}?validate_only=true HTTP/1.1"))
+    );
+}
+
+#[test]
+fn a_further_hostname_that_an_earlier_line_has_is_refused() {
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true,\"hostnames\":[{\"hostname\":\"B\",\"kind\":\"alias\"}]}\n\
+                {\"id\":\"b\",\"hostname\":\"b\",\"is_enabled\":true}\n";
+    let (run, _) = import(text, &[], &[(CREATED, "{}"), (CREATED, "{}")]);
+    assert_eq!(run.code, 1);
+    let refused = "line 2, tenant `b`: error: hostname: line 1 has the same";
+    assert!(run.errors.contains(refused), "{}", run.errors);
+}
+
+#[test]
 fn an_export_is_read_page_by_page_and_is_an_import() {
     let page = |rows: &str, next: &str| match next {
         "" => (OK.to_owned(), rows.to_owned()),
@@ -299,6 +398,12 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
             "/_/api/4/tenants?limit=1000&after=a",
         ),
         page(r#"[{"id":"b","hostname":"b"}]"#, ""),
+        // The further hostnames of a and b.
+        page("[]", ""),
+        page(
+            r#"[{"hostname":"c","kind":"alias","claimed_until":null}]"#,
+            "",
+        ),
     ];
     let pages: Vec<(&str, &str)> = pages
         .iter()
@@ -306,7 +411,7 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
         .collect();
     let server = Server::new(&pages);
     let project = Project::calling(&server);
-    let run = project.run(&["export", "--output=out.jsonl"]);
+    let run = project.run(&["export", "--output=out.jsonl", "--jobs=1"]);
     assert_eq!(
         (
             run.code,
@@ -321,7 +426,7 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
         text,
         "{\"type\":\"plan\",\"id\":\"p\",\"limits\":null}\n\
          {\"type\":\"tenant\",\"id\":\"a\",\"hostname\":\"a\",\"env\":{\"A\":\"\\u00e9\"}}\n\
-         {\"type\":\"tenant\",\"id\":\"b\",\"hostname\":\"b\"}\n"
+         {\"type\":\"tenant\",\"id\":\"b\",\"hostname\":\"b\",\"hostnames\":[{\"hostname\":\"c\",\"kind\":\"alias\",\"claimed_until\":null}]}\n"
     );
     #[cfg(unix)]
     {
@@ -331,12 +436,12 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
             0o600
         );
     }
-    let (run, _) = import(
-        &text,
-        &[],
-        &[(CREATED, "{}"), (CREATED, "{}"), (CREATED, "{}")],
-    );
+    let (run, requests) = import(&text, &[], &[(CREATED, "{}"); 4]);
     assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(
+        line(&requests[3]),
+        "PUT /_/api/4/tenants/b/hostnames/c HTTP/1.1"
+    );
     let run = project.run(&["export", "--output=out.jsonl"]);
     assert_eq!(run.code, 2, "the file is there");
 }

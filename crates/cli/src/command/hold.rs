@@ -11,7 +11,7 @@ use crate::output::World;
 use crate::session::Session;
 
 /// The kinds of holds (contract §16).
-const KINDS: [&str; 4] = ["abuse", "admin", "maintenance", "non_payment"];
+pub(super) const KINDS: [&str; 4] = ["abuse", "admin", "maintenance", "non_payment"];
 
 /// The options of `hold`.
 #[derive(Debug, Clone, Args)]

@@ -1,8 +1,9 @@
 //! `import`: tenants and plans of a file, through the API.
 //!
-//! Each line is a PUT: it creates what is not there, and makes it as the line says if it is. So an import that was cut off is run again,
-//! and a line that changes nothing writes nothing. Each PUT has an Idempotency-Key, of this run alone, for the program's own second tries. A key of
-//! the line itself would replay the answer of an earlier run, even if somebody has changed the tenant since.
+//! Each line is a PUT: it creates what is not there, and makes it as the line says if it is. A tenant's holds and further hostnames are PUTs of
+//! their own. So an import that was cut off is run again, and what changes nothing writes nothing. Each PUT has an Idempotency-Key, of this run
+//! alone, for the program's own second tries. A key of the line itself would replay the answer of an earlier run, even if somebody has changed the
+//! tenant since.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,15 +18,16 @@ use crate::error::Error;
 use crate::output::World;
 use crate::random::request_id;
 use crate::records;
-use crate::session::Session;
+use crate::session::{Session, now};
 
+mod below;
 mod map;
 mod report;
 mod row;
 mod send;
 
 use report::{Refusal, Report};
-use row::{Kind, Row};
+use row::{Kind, Reading, Row};
 use send::Import;
 
 /// The options of `import`.
@@ -69,11 +71,16 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     if records.is_empty() {
         return Err(Error::Usage("the file has no lines".into()));
     }
+    let reading = Reading {
+        kind: args.kind,
+        key: key.as_ref(),
+        now: &now(world)?,
+    };
     let mut rows = Vec::new();
     let mut refused = Vec::new();
     for record in records {
         let line = record.line;
-        match row::row(record, args.kind, key.as_ref()) {
+        match row::row(record, reading) {
             Ok(row) => rows.push(row),
             Err(unusable) => refused.push(Refusal::of(line, unusable)),
         }
@@ -105,25 +112,25 @@ fn refuse_repeated(rows: &mut Vec<Row>) -> Vec<Refusal> {
     let mut seen: HashMap<(Kind, &str, String), u64> = HashMap::new();
     let mut refused = Vec::new();
     rows.retain(|row| {
+        let own = row.hostname.as_ref().map(|name| name.to_ascii_lowercase());
+        let further = row.hostnames.iter().map(|one| one.name.clone());
         let wants = [
             ("id", Some(row.id.to_ascii_lowercase())),
-            (
-                "hostname",
-                row.hostname.as_ref().map(|name| name.to_ascii_lowercase()),
-            ),
             ("external_id", row.external_id.clone()),
-        ];
-        let wants = wants.map(|(name, value)| Some(((row.kind, name, value?), name)));
-        for (key, name) in wants.iter().flatten() {
-            if let Some(line) = seen.get(key) {
-                let detail = format!("{name}: line {line} has the same");
-                refused.push(Refusal::of_row(row, detail));
-                return false;
-            }
+            ("hostname", own),
+        ]
+        .into_iter()
+        .chain(further.map(|name| ("hostname", Some(name))));
+        let wants: Vec<_> = wants
+            .filter_map(|(name, value)| Some((row.kind, name, value?)))
+            .collect();
+        let twice = wants.iter().find_map(|key| Some((key.1, seen.get(key)?)));
+        if let Some((name, line)) = twice {
+            let detail = format!("{name}: line {line} has the same");
+            refused.push(Refusal::of_row(row, detail));
+            return false;
         }
-        for (key, _) in wants.into_iter().flatten() {
-            seen.insert(key, row.line);
-        }
+        seen.extend(wants.into_iter().map(|key| (key, row.line)));
         true
     });
     refused

@@ -3,8 +3,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_chevereto::seal::EncryptionKey;
+use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::{PlanId, TenantId};
 
+use super::below::{Below, holds, hostnames};
 use super::map::{env, limits, nested, raw};
 use crate::records::{Members, Record, raw_text};
 
@@ -45,24 +47,46 @@ pub(super) struct Row {
     pub(super) hostname: Option<String>,
     pub(super) external_id: Option<String>,
     pub(super) plan_id: Option<String>,
+    /// The holds of a tenant.
+    pub(super) holds: Vec<Below>,
+    /// The hostnames of a tenant besides its own.
+    pub(super) hostnames: Vec<Below>,
     /// The request's fields.
-    pub(super) fields: Vec<(String, Box<RawValue>)>,
+    fields: Vec<(String, Box<RawValue>)>,
 }
 
 impl Row {
-    /// The request's body. Without its plan, if the plan is only about to be created.
-    pub(super) fn body(&self, without_plan: bool) -> Vec<u8> {
+    /// The request's body.
+    pub(super) fn body(&self) -> Vec<u8> {
+        self.body_where(|_, value| Some(value))
+    }
+
+    /// The request's body without the plan, which is only about to be created.
+    pub(super) fn body_without_plan(&self) -> Vec<u8> {
+        self.body_where(|name, value| (name != "plan_id").then_some(value))
+    }
+
+    /// The request's body for a tenant that is not to be served yet.
+    pub(super) fn body_off(&self) -> Vec<u8> {
+        self.body_where(|name, value| match (name, value) {
+            ("is_enabled", "true") => Some("false"),
+            _ => Some(value),
+        })
+    }
+
+    /// The request's body with other values, or without the fields that have none.
+    fn body_where(&self, value_of: impl for<'v> Fn(&str, &'v str) -> Option<&'v str>) -> Vec<u8> {
         let mut body = vec![b'{'];
         for (name, value) in &self.fields {
-            if without_plan && name == "plan_id" {
+            let Some(value) = value_of(name, value.get()) else {
                 continue;
-            }
+            };
             if body.len() > 1 {
                 body.push(b',');
             }
             body.extend_from_slice(raw_text(name).get().as_bytes());
             body.push(b':');
-            body.extend_from_slice(value.get().as_bytes());
+            body.extend_from_slice(value.as_bytes());
         }
         body.push(b'}');
         body
@@ -77,7 +101,6 @@ const READ_ONLY: &[&str] = &[
     "stats",
     "revision",
     "served",
-    "holds",
     "site",
 ];
 
@@ -89,65 +112,89 @@ pub(super) struct Unusable {
     pub(super) detail: String,
 }
 
-/// Reads a record. `other` is the kind of one that does not say.
-pub(super) fn row(
-    record: Record,
-    other: Kind,
-    key: Option<&EncryptionKey>,
-) -> Result<Row, Unusable> {
-    let mut kind = other;
-    let mut id = None;
+/// What the lines of a file are read by.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// The kind of a line that does not say.
+    pub(super) kind: Kind,
+    /// The encryption key of the installation that the rows come from.
+    pub(super) key: Option<&'a EncryptionKey>,
+    /// The time, by which a hold may have ended.
+    pub(super) now: &'a Timestamp,
+}
+
+/// Reads a record.
+pub(super) fn row(record: Record, reading: Reading<'_>) -> Result<Row, Unusable> {
+    let mut row = Row {
+        line: record.line,
+        kind: reading.kind,
+        id: String::new(),
+        hostname: None,
+        external_id: None,
+        plan_id: None,
+        holds: Vec::new(),
+        hostnames: Vec::new(),
+        fields: Vec::new(),
+    };
     let read = record
         .members
-        .and_then(|members| fields(members, &mut kind, &mut id, key));
-    match (read, id) {
-        (Ok(fields), Some(id)) => {
-            let text = |name: &str| {
-                let (_, value) = fields.iter().find(|(known, _)| known == name)?;
-                serde_json::from_str::<String>(value.get()).ok()
-            };
-            Ok(Row {
-                line: record.line,
-                kind,
-                hostname: text("hostname").filter(|_| kind == Kind::Tenant),
-                external_id: text("external_id"),
-                plan_id: text("plan_id").filter(|id| !id.is_empty()),
-                id,
-                fields,
-            })
-        }
-        (Ok(_), None) => Err(Unusable {
-            kind,
-            id: None,
-            detail: "id: required; it is missing".into(),
+        .and_then(|members| row.read(members, reading));
+    match read {
+        Ok(()) => Ok(row),
+        Err(detail) => Err(Unusable {
+            kind: row.kind,
+            id: Some(row.id).filter(|id| !id.is_empty()),
+            detail,
         }),
-        (Err(detail), id) => Err(Unusable { kind, id, detail }),
     }
 }
 
-fn fields(
-    mut members: Members,
-    kind: &mut Kind,
-    id: &mut Option<String>,
-    key: Option<&EncryptionKey>,
-) -> Result<Vec<(String, Box<RawValue>)>, String> {
-    match members.take_text("type")?.as_deref() {
-        Some("plan") => *kind = Kind::Plan,
-        Some("tenant") => *kind = Kind::Tenant,
-        Some(_) => return Err("type: expected plan or tenant".into()),
-        None => {}
-    }
-    *id = members.take_text("id")?;
-    if let Some(id) = id.as_deref() {
-        match kind {
-            Kind::Plan => PlanId::parse(id).map(drop),
-            Kind::Tenant => TenantId::parse(id).map(drop),
+impl Row {
+    /// Reads a record's members. After an error, the kind and the id are known if they could be read.
+    fn read(&mut self, mut members: Members, reading: Reading<'_>) -> Result<(), String> {
+        match members.take_text("type")?.as_deref() {
+            Some("plan") => self.kind = Kind::Plan,
+            Some("tenant") => self.kind = Kind::Tenant,
+            Some(_) => return Err("type: expected plan or tenant".into()),
+            None => {}
+        }
+        let id = members.take_text("id")?;
+        self.id = id.ok_or("id: required; it is missing")?;
+        match self.kind {
+            Kind::Plan => PlanId::parse(&self.id).map(drop),
+            Kind::Tenant => TenantId::parse(&self.id).map(drop),
         }
         .map_err(|detail| format!("id: {detail}"))?;
+        for name in READ_ONLY {
+            members.take(name);
+        }
+        if self.kind == Kind::Tenant {
+            if let Some(value) = members.take("holds") {
+                self.holds = holds(&value, reading.now)?;
+            }
+            if let Some(value) = members.take("hostnames") {
+                self.hostnames = hostnames(&value)?;
+            }
+        }
+        self.fields = fields(members, reading.key)?;
+        let text = |name: &str| {
+            let (_, value) = self.fields.iter().find(|(known, _)| known == name)?;
+            serde_json::from_str::<String>(value.get()).ok()
+        };
+        let (hostname, external_id, plan_id) =
+            (text("hostname"), text("external_id"), text("plan_id"));
+        self.hostname = hostname.filter(|_| self.kind == Kind::Tenant);
+        self.external_id = external_id;
+        self.plan_id = plan_id.filter(|id| !id.is_empty());
+        Ok(())
     }
-    for name in READ_ONLY {
-        members.take(name);
-    }
+}
+
+/// Reads the members that are fields of the request.
+fn fields(
+    members: Members,
+    key: Option<&EncryptionKey>,
+) -> Result<Vec<(String, Box<RawValue>)>, String> {
     members
         .rest()
         .into_iter()
@@ -171,33 +218,36 @@ fn fields(
 
 #[cfg(test)]
 mod tests {
-    use tenants_chevereto::seal::EncryptionKey;
+    use tenants_core::value::clock::Timestamp;
 
-    use super::{Kind, row};
-    use crate::records::{self, Record};
+    use super::{Kind, Reading, Row, row};
+    use crate::records;
 
-    fn record(text: &str) -> Record {
-        records::read(text.as_bytes()).unwrap().remove(0)
+    fn read(text: &str) -> Result<Row, String> {
+        let record = records::read(text.as_bytes()).unwrap().remove(0);
+        let reading = Reading {
+            kind: Kind::Tenant,
+            key: None,
+            now: &Timestamp::parse("2026-08-18 23:16:57").unwrap(),
+        };
+        row(record, reading).map_err(|unusable| unusable.detail)
     }
 
-    fn body(text: &str, key: Option<&EncryptionKey>) -> Result<String, String> {
-        match row(record(text), Kind::Tenant, key) {
-            Ok(row) => Ok(String::from_utf8(row.body(false)).unwrap()),
-            Err(unusable) => Err(unusable.detail),
-        }
+    fn body(text: &str) -> Result<String, String> {
+        read(text).map(|row| String::from_utf8(row.body()).unwrap())
     }
 
     #[test]
     fn a_record_is_the_body_of_a_put_without_what_the_service_keeps_itself() {
         let line = r#"{"type":"tenant","id":"a","hostname":"a.example.com","is_enabled":1,"plan_id":null,"limits":{"A":1.0e3},"env":{"B":"x"},"labels":{},"created_at":"x","stats":{},"last_job_at":null,"unknown":1}"#;
         assert_eq!(
-            body(line, None).unwrap(),
+            body(line).unwrap(),
             r#"{"hostname":"a.example.com","is_enabled":true,"plan_id":null,"limits":{"A":1.0e3},"env":{"B":"x"},"labels":{},"unknown":1}"#
         );
         let csv =
             "id,hostname,is_enabled,limits,env\na,a.example.com,0,\"{\"\"A\"\":\"\"1\"\"}\",{}\n";
         assert_eq!(
-            body(csv, None).unwrap(),
+            body(csv).unwrap(),
             r#"{"hostname":"a.example.com","is_enabled":false,"limits":{"A":"1"},"env":{}}"#
         );
         for (bad, detail) in [
@@ -217,9 +267,33 @@ mod tests {
                 "limits: expected a JSON object",
             ),
         ] {
-            let error = body(bad, None).unwrap_err();
+            let error = body(bad).unwrap_err();
             assert!(error.starts_with(detail), "{error}");
             assert!(!error.contains("hunter2"));
+        }
+    }
+    #[test]
+    fn a_tenant_has_its_holds_and_hostnames_besides_the_body_and_a_body_that_is_off() {
+        let text = r#"{"id":"a","is_enabled":"1","plan_id":"p","served":false,"holds":{"abuse":{"reason":"x"}},"hostnames":[{"hostname":"b","kind":"alias"}]}"#;
+        let row = read(text).unwrap();
+        let paths = |some: &[super::Below]| some.iter().map(super::Below::path).collect::<Vec<_>>();
+        assert_eq!(paths(&row.holds), ["holds/abuse"]);
+        assert_eq!(paths(&row.hostnames), ["hostnames/b"]);
+        for (body, expected) in [
+            (row.body(), r#"{"is_enabled":true,"plan_id":"p"}"#),
+            (row.body_without_plan(), r#"{"is_enabled":true}"#),
+            (row.body_off(), r#"{"is_enabled":false,"plan_id":"p"}"#),
+        ] {
+            assert_eq!(String::from_utf8(body).unwrap(), expected);
+        }
+        // What the API refuses stays as it is, so that nothing is made of it.
+        let odd = read(r#"{"id":"a","is_enabled":"x"}"#).unwrap();
+        assert_eq!(odd.body_off(), odd.body());
+        // A plan has neither, so the API refuses them.
+        let plan = read(r#"{"type":"plan","id":"a","holds":{}}"#).unwrap();
+        assert_eq!(plan.body(), br#"{"holds":{}}"#);
+        for bad in [r#"{"id":"a","holds":[]}"#, r#"{"id":"a","hostnames":{}}"#] {
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 }

@@ -10,6 +10,7 @@ use tenants_client::problem::Problem;
 use tenants_client::{Client, Request};
 use zeroize::Zeroizing;
 
+use super::below::Below;
 use super::report::{Outcome, Report};
 use super::row::{Kind, Row};
 use crate::error::Error;
@@ -19,6 +20,9 @@ use crate::progress::Progress;
 
 /// The pauses before the second try of a line and those after it, in milliseconds.
 const PAUSES_MS: [u64; 5] = [200, 500, 1_000, 2_000, 5_000];
+
+/// The status of a PUT that has made a resource.
+const CREATED: u16 = 201;
 
 /// An import under way.
 pub(super) struct Import {
@@ -138,6 +142,21 @@ enum Failed {
     Import(Error),
 }
 
+impl Failed {
+    /// Whether the API knows no such tenant, or no such route.
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Import(Error::Answer { problem, .. }) if problem.status == Some(404))
+    }
+
+    /// Says which part of the line the API refuses.
+    fn about(mut self, name: &str) -> Self {
+        if let Self::Line(problem) = &mut self {
+            problem.detail = format!("{name}: {}", problem.detail);
+        }
+        self
+    }
+}
+
 /// A thread of an import of rows.
 struct Worker<'i, 'rows> {
     import: &'i Import,
@@ -151,19 +170,51 @@ impl<'rows> Worker<'_, 'rows> {
         drop(self.sender.send(heard));
     }
 
-    /// Makes one row so.
+    /// Makes one row so. A tenant that is to have holds has them, or is off, before it is as its line says, so its site is never served.
     fn make(&self, row: &Row) -> Result<Outcome, Failed> {
         let Import { dry_run, plans, .. } = self.import;
         let path = format!("{}/{}", row.kind.path(), row.id);
+        let end = row.line.to_string();
+        let mut is_new = false;
+        let held = self.put_all(&row.holds, &path, &end);
+        if held.as_ref().is_err_and(Failed::is_absent) {
+            // The tenant is not there yet. A trial has checked the holds all the same.
+            if !dry_run {
+                let off = Zeroizing::new(row.body_off());
+                is_new = self.put(&path, &off, &format!("{end}-off"))? == CREATED;
+                self.put_all(&row.holds, &path, &end)?;
+            }
+        } else {
+            held?;
+        }
         let in_file = |id: &String| plans.contains_key(&id.to_ascii_lowercase());
-        let without_plan = *dry_run && row.plan_id.as_ref().is_some_and(in_file);
-        let body = Zeroizing::new(row.body(without_plan));
-        let status = self.put(&path, &body, &row.line.to_string())?;
-        Ok(match status {
+        let body = Zeroizing::new(if *dry_run && row.plan_id.as_ref().is_some_and(in_file) {
+            row.body_without_plan()
+        } else {
+            row.body()
+        });
+        is_new |= self.put(&path, &body, &end)? == CREATED;
+        let named = self.put_all(&row.hostnames, &path, &end);
+        if !(*dry_run && named.as_ref().is_err_and(Failed::is_absent)) {
+            named?;
+        }
+        Ok(match is_new {
             _ if *dry_run => Outcome::Valid,
-            201 => Outcome::Created,
-            _ => Outcome::Existing,
+            true => Outcome::Created,
+            false => Outcome::Existing,
         })
+    }
+
+    /// Makes the holds or the further hostnames of a tenant so. Others that it has stay.
+    fn put_all(&self, some: &[Below], path: &str, end: &str) -> Result<(), Failed> {
+        for (below, number) in some.iter().zip(1..) {
+            let name = below.path();
+            // A hostname may be too long for a key.
+            let end = format!("{end}-{}-{number}", below.folder);
+            self.put(&format!("{path}/{name}"), below.body.get().as_bytes(), &end)
+                .map_err(|failed| failed.about(&name))?;
+        }
+        Ok(())
     }
 
     /// Sends a PUT, or its trial, and returns the status. `end` ends its `Idempotency-Key`. A failure that may pass is tried again, under the same key.
