@@ -1,4 +1,4 @@
-//! Waiting while the API takes no more requests of a key (429), in commands that send many.
+//! Asking again in commands that send many requests: while the API takes no more of a key (429), and after failures that may pass.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +13,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 const MAX_PAUSE: Duration = Duration::from_secs(120);
 /// The number of pauses of one request while no other request of the command gets through. The next 429 is then its answer.
 const MAX_PAUSES: u32 = 5;
+/// The pauses before the second try of a request that failed in a way that may pass, and those after it, in milliseconds.
+const PAUSES_MS: [u64; 5] = [200, 500, 1_000, 2_000, 5_000];
 /// How often a pause looks whether the command is over.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -38,7 +40,8 @@ impl Patience {
     }
 
     /// Sends a request, and again after each 429, as late as that asks for: at most 2 minutes later, and 5 times in a row while no other request gets
-    /// through. `tell` hears of each pause, but once only of those that threads make at the same time.
+    /// through. `tell` hears of each such pause, but once only of those that threads make at the same time. A request that the API cannot be reached for,
+    /// or fails at, is sent again up to 5 times, so it must not do harm a second time.
     ///
     /// # Errors
     /// Those of the request.
@@ -47,23 +50,33 @@ impl Patience {
         mut request: impl FnMut() -> Result<T, Error>,
         mut tell: impl FnMut(Duration),
     ) -> Result<T, Error> {
-        let mut pauses = 0;
+        let mut failures = PAUSES_MS.into_iter().map(Duration::from_millis);
+        let mut in_a_row = 0;
         let mut seen = self.through.load(Ordering::Relaxed);
         loop {
             let answer = request();
-            let Some(pause) = answer.as_ref().err().and_then(pause) else {
-                self.through.fetch_add(1, Ordering::Relaxed);
-                return answer;
+            let pause = match answer.as_ref().err().map(cause) {
+                Some(Cause::Limit(pause)) => {
+                    let through = self.through.load(Ordering::Relaxed);
+                    in_a_row = if through == seen { in_a_row + 1 } else { 1 };
+                    seen = through;
+                    if in_a_row > MAX_PAUSES {
+                        return answer;
+                    }
+                    if self.is_news(pause) {
+                        tell(pause);
+                    }
+                    pause
+                }
+                Some(Cause::Failure) => match failures.next() {
+                    Some(pause) => pause,
+                    None => return answer,
+                },
+                Some(Cause::Refusal) | None => {
+                    self.through.fetch_add(1, Ordering::Relaxed);
+                    return answer;
+                }
             };
-            let through = self.through.load(Ordering::Relaxed);
-            pauses = if through == seen { pauses + 1 } else { 1 };
-            seen = through;
-            if pauses > MAX_PAUSES {
-                return answer;
-            }
-            if self.is_news(pause) {
-                tell(pause);
-            }
             self.sleep(pause);
             if self.is_over() {
                 return answer;
@@ -106,13 +119,30 @@ pub fn note(pause: Duration) -> String {
     )
 }
 
-/// The pause that an error asks for, if it is a 429.
-fn pause(error: &Error) -> Option<Duration> {
-    let Error::Answer { problem, .. } = error else {
-        return None;
-    };
-    let asked = problem.retry_after_seconds.map(Duration::from_secs);
-    (problem.status == Some(429)).then(|| asked.unwrap_or(PAUSE).min(MAX_PAUSE))
+/// Why a request has no success.
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    /// The API takes no more requests of the key before this pause is over.
+    Limit(Duration),
+    /// A failure that may pass.
+    Failure,
+    /// Asking again would change nothing.
+    Refusal,
+}
+
+fn cause(error: &Error) -> Cause {
+    match error {
+        Error::Unreachable { .. } => Cause::Failure,
+        Error::Answer { problem, .. } => match problem.status {
+            Some(429) => {
+                let asked = problem.retry_after_seconds.map(Duration::from_secs);
+                Cause::Limit(asked.unwrap_or(PAUSE).min(MAX_PAUSE))
+            }
+            Some(500..) => Cause::Failure,
+            _ => Cause::Refusal,
+        },
+        _ => Cause::Refusal,
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +153,7 @@ mod tests {
     use tenants_client::error::Error;
     use tenants_client::problem::Problem;
 
-    use super::{MAX_PAUSE, MAX_PAUSES, PAUSE, Patience, pause};
+    use super::{Cause, MAX_PAUSE, MAX_PAUSES, PAUSE, Patience, cause};
 
     fn answer(status: u16, retry_after_seconds: Option<u64>) -> Error {
         Error::Answer {
@@ -137,13 +167,39 @@ mod tests {
     }
 
     #[test]
-    fn only_a_429_asks_for_a_pause_and_a_long_one_is_cut() {
-        let seconds = Duration::from_secs;
-        assert_eq!(pause(&answer(429, Some(60))), Some(seconds(60)));
-        assert_eq!(pause(&answer(429, Some(100_000))), Some(MAX_PAUSE));
-        assert_eq!(pause(&answer(429, None)), Some(PAUSE));
-        assert_eq!(pause(&answer(503, Some(1))), None);
-        assert_eq!(pause(&Error::Machine(String::new())), None);
+    fn a_429_asks_for_a_pause_and_a_long_one_is_cut() {
+        let limit = |seconds| Cause::Limit(Duration::from_secs(seconds));
+        for (error, expected) in [
+            (answer(429, Some(60)), limit(60)),
+            (answer(429, Some(100_000)), Cause::Limit(MAX_PAUSE)),
+            (answer(429, None), Cause::Limit(PAUSE)),
+            (answer(503, Some(1)), Cause::Failure),
+            (answer(422, None), Cause::Refusal),
+            (Error::Machine(String::new()), Cause::Refusal),
+        ] {
+            assert_eq!(cause(&error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_that_passes_does_no_harm() {
+        let patience = Patience::default();
+        let asked = Cell::new(0);
+        let fails_once = || {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 => Err(answer(500, None)),
+                _ => Ok("done"),
+            }
+        };
+        assert_eq!(patience.ask(fails_once, |_| ()).unwrap(), "done");
+        // What is refused is not asked again.
+        let refused = || {
+            asked.set(asked.get() + 1);
+            Err::<(), _>(answer(404, None))
+        };
+        patience.ask(refused, |_| ()).unwrap_err();
+        assert_eq!(asked.get(), 3);
     }
 
     #[test]

@@ -398,7 +398,8 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
             "/_/api/4/tenants?limit=1000&after=a",
         ),
         page(r#"[{"id":"b","hostname":"b"}]"#, ""),
-        // The further hostnames of a and b.
+        // The further hostnames of a and b. A failure that passes is tried again.
+        (UNAVAILABLE.to_owned(), BUSY.to_owned()),
         page("[]", ""),
         page(
             r#"[{"hostname":"c","kind":"alias","claimed_until":null}]"#,

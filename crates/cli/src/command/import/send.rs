@@ -18,9 +18,6 @@ use crate::output::World;
 use crate::patience::{self, Patience};
 use crate::progress::Progress;
 
-/// The pauses before the second try of a line and those after it, in milliseconds.
-const PAUSES_MS: [u64; 5] = [200, 500, 1_000, 2_000, 5_000];
-
 /// The status of a PUT that has made a resource.
 const CREATED: u16 = 201;
 
@@ -234,31 +231,18 @@ impl<'rows> Worker<'_, 'rows> {
         } else {
             (Request::Put(body, Some(&key)), path.into())
         };
-        let mut pauses = PAUSES_MS.into_iter();
-        loop {
-            let tell = |pause| self.say(Heard::Pause(pause));
-            let answer = self.patience.ask(|| client.call(request, &path), tell);
-            let error = match answer {
-                Ok(answer) => return Ok(answer.status),
-                Err(error) => Error::from(error),
-            };
-            let may_pass = match &error {
-                Error::Unreachable { .. } => true,
-                Error::Answer { problem, .. } => match problem.status {
-                    // Whoever may not write one may write none, and an API without PUT has none.
-                    Some(401 | 403 | 404 | 405 | 429) => false,
-                    Some(500..) => true,
-                    _ => return Err(Failed::Line(problem.clone())),
-                },
-                _ => false,
-            };
-            match pauses
-                .next()
-                .filter(|_| may_pass && !self.patience.is_over())
-            {
-                Some(pause) => thread::sleep(Duration::from_millis(pause)),
-                None => return Err(Failed::Import(error)),
-            }
+        let tell = |pause| self.say(Heard::Pause(pause));
+        let answer = self.patience.ask(|| client.call(request, &path), tell);
+        match answer.map_err(Error::from) {
+            Ok(answer) => Ok(answer.status),
+            Err(Error::Answer { problem, used }) => match problem.status {
+                // Whoever may not write one may write none, and an API without PUT has none.
+                Some(401 | 403 | 404 | 405 | 429 | 500..) => {
+                    Err(Failed::Import(Error::Answer { problem, used }))
+                }
+                _ => Err(Failed::Line(problem)),
+            },
+            Err(error) => Err(Failed::Import(error)),
         }
     }
 }
