@@ -374,7 +374,10 @@ CREATE TABLE site_databases (
   -- database keeps the newest one that it has seen, and refuses older ones.
   number INTEGER NOT NULL,
   -- 0: dropped, 1: to drop, 2: being installed, 3: installed, 4: the registry's tables are copied into it, 5: it is copied into the registry's tables
-  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5)
+  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5),
+  -- The number of the last order to move the site. What the new place has from before is dropped first: a database that has seen no number from
+  -- this one on, and tables until this is NULL again.
+  ordered INTEGER
 ) STRICT, WITHOUT ROWID;
 -- Finds the writes that were cut off.
 CREATE INDEX site_databases_cut_off ON site_databases (number) WHERE state IN (1, 2);
@@ -391,6 +394,17 @@ BEGIN
   UPDATE tenants SET site_state = iif(NEW.state = 2, 'installing', NULL) WHERE id = NEW.tenant_id AND cell_id IS NULL;
   INSERT OR IGNORE INTO kept_sites (tenant_id, cell_id) SELECT NEW.tenant_id, '' WHERE NEW.state = 1;
   DELETE FROM kept_sites WHERE tenant_id = NEW.tenant_id AND cell_id = '' AND NEW.state <> 1;
+END;
+-- Triggers, and no statements of the service: a Worker that is older than the column may order a move.
+CREATE TRIGGER site_move_ordered_first AFTER INSERT ON site_databases
+WHEN NEW.state > 3
+BEGIN
+  UPDATE site_databases SET ordered = NEW.number WHERE tenant_id = NEW.tenant_id;
+END;
+CREATE TRIGGER site_move_ordered AFTER UPDATE OF state ON site_databases
+WHEN NEW.state > 3 AND NEW.state <> OLD.state
+BEGIN
+  UPDATE site_databases SET ordered = NEW.number WHERE tenant_id = NEW.tenant_id;
 END;
 
 -- Jobs of cells.

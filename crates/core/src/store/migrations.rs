@@ -62,6 +62,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0034_deleted_tenants_by_cell.sql",
     "0035_ends_of_jobs.sql",
     "0036_new_receivers.sql",
+    "0037_move_orders.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -4,6 +4,10 @@
 //! (`store/sites.rs`). Each step of a move is one batch: a read of the next rows of a table, or a write of them. The new place's number of rows
 //! says how far the move is, so it goes on after any cut. Its last batch puts the new place in force and, if the old one is the registry, drops
 //! that. So there are never two in force.
+//!
+//! The new place may have rows from before the order: those of an earlier move if the registry was restored, for example. They are dropped first.
+//! `site_databases.ordered` is the number of the order. A database keeps the newest number of its work, so one that has seen an older number has
+//! nothing of this move. The registry's own column is `NULL` once its tables are dropped, in the same transaction.
 
 use alloc::string::String;
 
@@ -60,7 +64,7 @@ pub(crate) fn place(id: &TenantId, prefix: &TablePrefix) -> Sql {
 pub(crate) fn take_up(now: &Timestamp) -> Sql {
     Sql::new(
         "UPDATE site_databases SET number = max(number + 1, unixepoch(?1)) WHERE tenant_id = (SELECT tenant_id FROM site_databases \
-         WHERE state > 3 ORDER BY number LIMIT 1) RETURNING tenant_id, number, state",
+         WHERE state > 3 ORDER BY number LIMIT 1) RETURNING tenant_id, number, state, ordered",
     )
     .values([now.as_str().into()])
 }
@@ -89,6 +93,8 @@ pub(crate) struct Move {
     pub(crate) id: TenantId,
     number: i64,
     pub(crate) to_database: bool,
+    /// The number of the order. `None`: the registry's tables have nothing from before it.
+    ordered: Option<i64>,
     in_registry: TableNames,
     apart: TableNames,
 }
@@ -101,6 +107,7 @@ impl Move {
         Ok(Self {
             number: row.integer("number")?,
             to_database: row.integer("state")? == TO_DATABASE,
+            ordered: row.optional_integer("ordered")?,
             in_registry: TableNames::in_registry(prefix, &id),
             apart: TableNames::of(prefix, &id),
             id,
@@ -119,6 +126,34 @@ impl Move {
     /// Lets the database that is the old place refuse writes that are older than the move.
     pub(crate) fn close(&self) -> Batch {
         site_databases::work(&self.id, self.number, [].into())
+    }
+
+    /// Reads the number that the database at the new place has seen last. [`Move::is_before`] judges it.
+    pub(crate) fn look(&self) -> Batch {
+        site_databases::seen(&self.id, self.number)
+    }
+
+    /// Whether what the database at the new place has is from before the order, by the row of [`Move::look`].
+    pub(crate) fn is_before(&self, row: &mut Columns) -> Result<bool, ApiError> {
+        Ok(self.ordered > Some(row.integer("number")?))
+    }
+
+    /// Whether the registry's tables at the new place may be from before the order.
+    pub(crate) fn may_be_before(&self) -> bool {
+        self.ordered.is_some()
+    }
+
+    /// Drops what the new place has from before the order. In a database it is done under the order's number, which is older than that of any
+    /// copy: if it comes late, or twice, it drops nothing of this move.
+    pub(crate) fn empty(&self) -> Batch {
+        let drops = site_schema::drop(self.target());
+        if self.to_database {
+            let ordered = self.ordered.unwrap_or_default();
+            return site_databases::work(&self.id, ordered, drops.collect());
+        }
+        let done = Sql::new("UPDATE site_databases SET ordered = NULL WHERE tenant_id = ?1")
+            .values([self.id.folded().into()]);
+        self.written(drops.chain([done]))
     }
 
     /// Creates the tables of the new place that are missing. [`Move::counts`] reads the result.

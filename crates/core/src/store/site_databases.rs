@@ -193,10 +193,9 @@ pub(crate) fn read(id: &TenantId, statement: Sql) -> Batch {
     Batch::one(statement).on(Database::Site(id.folded()))
 }
 
-/// Work on a site's database under a number. It fails as a whole if the site has seen a newer one. Its statements carry the condition
-/// [`not_done`]. The first of them has the third result.
-pub(crate) fn work(id: &TenantId, number: i64, statements: Vec<Sql>) -> Batch {
-    let mut all = Vec::from([
+/// Begins a batch on a site's database that fails as a whole if the site has seen a newer number.
+fn unless_newer(number: i64) -> [Sql; 2] {
+    [
         Sql::new(
             "CREATE TABLE IF NOT EXISTS site_mark (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, version INTEGER NOT NULL DEFAULT 1) STRICT",
         ),
@@ -205,9 +204,22 @@ pub(crate) fn work(id: &TenantId, number: i64, statements: Vec<Sql>) -> Batch {
             "INSERT INTO site_mark (id, number) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET number = iif(number <= ?1, number, NULL)",
         )
         .values([number.into()]),
-    ]);
+    ]
+}
+
+/// Work on a site's database under a number. It fails as a whole if the site has seen a newer one. Its statements carry the condition
+/// [`not_done`]. The first of them has the third result.
+pub(crate) fn work(id: &TenantId, number: i64, statements: Vec<Sql>) -> Batch {
+    let mut all = Vec::from(unless_newer(number));
     all.extend(statements);
     all.push(Sql::new("UPDATE site_mark SET number = ?1 WHERE id = 1").values([number.into()]));
+    Batch::of(all).on(Database::Site(id.folded()))
+}
+
+/// Reads the number that a site's database has seen last, as the last result; 0 if it has seen none. It fails if that is newer than this one.
+pub(crate) fn seen(id: &TenantId, number: i64) -> Batch {
+    let read = Sql::new("SELECT number FROM site_mark WHERE id = 1");
+    let all = unless_newer(number).into_iter().chain([read]);
     Batch::of(all).on(Database::Site(id.folded()))
 }
 

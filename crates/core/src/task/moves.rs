@@ -137,6 +137,8 @@ pub(crate) struct Moves {
 enum Stage {
     TakingUp,
     Closing,
+    Looking,
+    Emptying,
     Preparing,
     Reading,
     /// It writes so many rows.
@@ -174,7 +176,7 @@ impl Moves {
     ) -> Result<Box<Self>, ApiError> {
         let current = Move::decode(Columns::new(row), prefix)?;
         let (stage, batch) = if current.to_database {
-            (Stage::Preparing, current.prepare())
+            (Stage::Looking, current.look())
         } else {
             (Stage::Closing, current.close())
         };
@@ -222,7 +224,13 @@ impl Moves {
                     None => Ok(Moved::Enough),
                 };
             }
-            Stage::Closing => (Stage::Preparing, self.current.prepare()),
+            Stage::Closing => self.prepare(self.current.may_be_before()),
+            Stage::Looking => {
+                let row = results.last()?;
+                let mut row = row.ok_or(ApiError::NotFound { what: "site" })?;
+                self.prepare(self.current.is_before(&mut row)?)
+            }
+            Stage::Emptying => self.prepare(false),
             Stage::Preparing => {
                 if self.current.to_database {
                     // The last statement of work in a site's database returns nothing.
@@ -266,6 +274,15 @@ impl Moves {
             Stage::Dropped => self.take_up(),
         };
         Ok(Moved::More(self))
+    }
+
+    /// Makes the tables of the new place, or first drops what it has from before the order.
+    fn prepare(&self, is_before: bool) -> (Stage, Batch) {
+        if is_before {
+            (Stage::Emptying, self.current.empty())
+        } else {
+            (Stage::Preparing, self.current.prepare())
+        }
     }
 
     /// The next read, or the end of the move.

@@ -1,7 +1,7 @@
 //! The move of a site from tables in the registry to a database of its own, and back: the same rows, never two places in force, and no cut that
 //! leaves the site anywhere else than in one of them.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, MAIN_DB};
 use tenants_core::Step;
 use tenants_core::sql::{Database, Rows, Value};
 use tenants_core::task::moves::{Place, SiteMove};
@@ -514,4 +514,82 @@ fn a_move_goes_on_each_minute_though_the_statistics_wait() {
         assert_eq!(report.failed, []);
     }
     assert_eq!(place(&mut host).unwrap(), Place::Database);
+}
+
+/// The registry before a move, as a restore brings it back a minute later.
+fn restore(host: &mut Host, backup: &[u8]) {
+    host.db
+        .deserialize_read_exact(MAIN_DB, backup, backup.len(), false)
+        .unwrap();
+    host.now += 60;
+}
+
+#[test]
+fn a_move_that_is_ordered_after_a_restore_begins_with_an_empty_place() {
+    for change in [
+        "UPDATE chv_a_tags SET name = name || 'z'",
+        "DELETE FROM chv_a_files WHERE id > 4",
+        "INSERT INTO chv_a_tags (id, name) VALUES (-1, 'first'), (9, 'last')",
+    ] {
+        for at in 0..8 {
+            let mut host = older_site(5);
+            let backup = host.db.serialize(MAIN_DB).unwrap().to_vec();
+            order(&mut host, true).unwrap();
+            moved(&mut host, Place::Database);
+            restore(&mut host, &backup);
+            host.sql(change, &[]);
+            let before = in_registry(&host);
+            order(&mut host, true).unwrap();
+            assert!(cut(&mut host, Place::Database, at));
+            assert_in_force(&mut host, &before);
+            moved(&mut host, Place::Database);
+            assert_in_force(&mut host, &before);
+        }
+    }
+}
+
+/// An older Worker, whose configuration says `table`, may have made them.
+#[test]
+fn tables_that_are_not_in_force_are_no_part_of_a_copy() {
+    for at in 0..8 {
+        let mut host = newer_site(5);
+        let before = in_database(&host);
+        for text in [
+            "CREATE TABLE chv_a_tags (id INTEGER PRIMARY KEY, name TEXT)",
+            "INSERT INTO chv_a_tags VALUES (1, 'x'), (9, 'z')",
+        ] {
+            host.sql(text, &[]);
+        }
+        order(&mut host, false).unwrap();
+        assert!(cut(&mut host, Place::Tables, at));
+        moved(&mut host, Place::Tables);
+        assert_in_force(&mut host, &before);
+    }
+}
+
+#[test]
+fn a_move_that_goes_on_keeps_what_it_has_copied() {
+    for (to_database, to) in MOVES {
+        let mut host = site_to_move(to_database, 5);
+        order(&mut host, to_database).unwrap();
+        assert!(cut(&mut host, to, 12));
+        let mut copied = 0;
+        while place(&mut host).unwrap() != to {
+            let mut task = cron_task(&mut host, 0);
+            loop {
+                let batch = task.batch();
+                if matches!(batch.database(), Database::Site(_)) == to_database {
+                    let texts = || batch.statements().iter().map(|one| one.text());
+                    assert!(texts().all(|text| !text.contains("DROP TABLE")));
+                    copied += texts().filter(|text| text.contains("json_each")).count();
+                }
+                let rows = host.run(batch);
+                match host.resume(task, rows).unwrap() {
+                    TaskStep::Run(next) => task = next,
+                    TaskStep::Done(report) => break assert_eq!(report, Report::default()),
+                }
+            }
+        }
+        assert!((6..14).contains(&copied), "{copied}");
+    }
 }
