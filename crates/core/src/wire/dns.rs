@@ -45,15 +45,16 @@ pub(crate) fn has_text(status: u16, body: &[u8], text: &str) -> Result<bool, Str
     }
     // A resolver may write the text in quotes.
     let has = |record: &Record| record.kind == TXT && record.data.trim_matches('"') == text;
-    Ok(answer.records.iter().any(has))
+    Ok(answer.records.iter().flatten().any(has))
 }
 
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Status")]
     status: u32,
-    #[serde(rename = "Answer", default)]
-    records: Vec<Record>,
+    /// `None`: it is absent, or `null`, as some resolvers write an empty list.
+    #[serde(rename = "Answer")]
+    records: Option<Vec<Record>>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +100,8 @@ mod tests {
         assert_eq!(found(200, &answer(r#""V1""#)), Some(false));
         assert_eq!(found(200, r#"{"Status":3}"#), Some(false));
         assert_eq!(found(200, r#"{"Status":0,"Question":[]}"#), Some(false));
+        assert_eq!(found(200, r#"{"Status":3,"Answer":null}"#), Some(false));
+        assert_eq!(found(200, r#"{"Status":0,"Answer":[]}"#), Some(false));
         for unknown in [
             r#"{"Status":2}"#,
             r#"{"Status":5}"#,
@@ -107,6 +110,8 @@ mod tests {
             "",
             "<html>",
             r#"{"Status":0,"Answer":[{}]}"#,
+            r#"{"Status":0,"Answer":""}"#,
+            r#"{"Status":2,"Answer":null}"#,
         ] {
             assert_eq!(found(200, unknown), None, "{unknown}");
         }
