@@ -30,12 +30,6 @@ fn a_site_is_marked_to_be_moved_and_its_place_is_shown() {
             "the cron trigger moves the site of tenant `acme` into a database of its own\n",
         ),
         (
-            "5",
-            0,
-            "to_tables",
-            "the cron trigger moves the site of tenant `acme` into tables of the registry\n",
-        ),
-        (
             "3",
             0,
             "database",
@@ -84,9 +78,53 @@ fn a_site_is_marked_to_be_moved_and_its_place_is_shown() {
     ]);
     let call = back.wrangler_call(1).unwrap();
     assert!(
-        call[6].contains("SET state = 5") && call.contains(&"--remote".to_owned()),
+        call[6].contains("iif(state = 4, 1, 5)") && call.contains(&"--remote".to_owned()),
         "{call:?}"
     );
+    let moves = "the cron trigger moves the site of tenant `acme` into tables of the registry\n";
+    let run = back.run(&["database:move", "--id", "acme", "--to", "tables"]);
+    assert_eq!((run.code, run.output.as_str()), (0, moves), "{run:?}");
+}
+
+#[test]
+fn an_order_in_the_other_direction_says_that_it_has_given_the_move_up() {
+    const NOTHING: &str = r#"{"results": []}"#;
+    let to_tables = place(1, 1, "1").replacen(NOTHING, r#"{"results": [{"state": 1}]}"#, 1);
+    // To give up a move into tables takes a second batch, of 16 statements, that drops them.
+    let drops = format!("[{}", [NOTHING, ", "].concat().repeat(13));
+    let to_database = place(1, 0, "3").replacen('[', &drops, 1);
+    for (to, answers, stays) in [
+        (
+            "tables",
+            [to_tables, String::new()],
+            "tables of the registry",
+        ),
+        (
+            "database",
+            [place(1, 1, "5"), to_database],
+            "a database of its own",
+        ),
+    ] {
+        let said = format!("the move is given up: the site of tenant `acme` stays in {stays}\n");
+        let json = format!("{{\"tenant\":\"acme\",\"place\":\"{to}\",\"given_up\":true}}\n");
+        for (format, said) in [("table", said), ("json", json)] {
+            let answers = [(0, answers[0].as_str()), (0, answers[1].as_str())];
+            let run = project("").with_wrangler(&answers).run(&[
+                "database:move",
+                "--id",
+                "acme",
+                "--to",
+                to,
+                "--format",
+                format,
+            ]);
+            assert_eq!(
+                (run.code, run.output.as_str()),
+                (0, said.as_str()),
+                "{run:?}"
+            );
+        }
+    }
 }
 
 #[test]

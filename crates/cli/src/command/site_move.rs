@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use tenants_core::task::moves::{Place, SiteMove};
+use tenants_core::task::moves::{Ordered, Place, SiteMove};
 use tenants_core::value::id::TenantId;
 
 use crate::database::{Database, DatabaseArgs};
@@ -40,9 +40,13 @@ pub enum To {
 struct Shown<'a> {
     tenant: &'a str,
     place: Place,
+    /// Whether the command ended a move the other way.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    given_up: bool,
 }
 
-/// Marks a site to be moved by the cron trigger, and says where it is now. To run it again changes nothing.
+/// Marks a site to be moved by the cron trigger, and says where it is now. To run it again changes nothing. A move the other way is given up, so
+/// that the site stays where it is.
 ///
 /// # Errors
 /// Fails if the database fails, if sites have no databases of their own in this configuration, or if the tenant has no site.
@@ -66,14 +70,24 @@ pub fn run(args: &MoveArgs, session: &Session<'_>, world: &mut World<'_>) -> Res
         &session.run()?,
         &now(world)?,
     );
-    let place = task::run(&database, task, world.now, |_| ())?;
+    let Ordered { place, gave_up } = task::run(&database, task, world.now, |_| ())?;
     if session.format == Format::Json {
-        let tenant = args.id.as_str();
-        return session.show_own(&Shown { tenant, place }, world);
+        let shown = Shown {
+            tenant: args.id.as_str(),
+            place,
+            given_up: gave_up,
+        };
+        return session.show_own(&shown, world);
     }
     let id = &args.id;
     session.say(
         &match place {
+            Place::Database if gave_up => format!(
+                "the move is given up: the site of tenant `{id}` stays in a database of its own"
+            ),
+            Place::Tables if gave_up => format!(
+                "the move is given up: the site of tenant `{id}` stays in tables of the registry"
+            ),
             Place::Database => format!("the site of tenant `{id}` is in a database of its own"),
             Place::Tables => format!("the site of tenant `{id}` is in tables of the registry"),
             Place::ToDatabase => format!(

@@ -316,6 +316,23 @@ pub(crate) fn tables_drop(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql 
     ])
 }
 
+/// Starts a transaction that gives up the move of a tenant's site into tables in the registry, and drops those. If there is no such move, the
+/// entry's action is `NULL`, which the table refuses, and with it the whole transaction.
+pub(crate) fn site_stays(tenant: &TenantId, run: &Run, now: &Timestamp) -> Sql {
+    Sql::new(insert!(
+        ", operator",
+        "NULL, CASE WHEN EXISTS (SELECT 1 FROM tenants WHERE id = ?1) AND EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?1 AND state = 5) \
+         THEN ?2 END, ?1, ?3, ?4, ?5"
+    ))
+    .values([
+        tenant.folded().into(),
+        Action::TenantSiteMove.as_str().into(),
+        run.id().into(),
+        now.as_str().into(),
+        run.operator().into(),
+    ])
+}
+
 /// Starts a transaction whose writes cannot carry a condition themselves, such as `CREATE TABLE`. Its first statement is the audit
 /// entry. If the caller's key is not valid, there is no such tenant in this database (it may be on a cell) or it has another revision than the request
 /// wants, or the request was carried out before, the entry's action is `NULL`, which the table refuses, and with it the whole transaction.

@@ -12,11 +12,13 @@
 use alloc::string::String;
 
 use crate::sql::{Batch, Columns, Sql, unexpected_result};
-use crate::store::site_databases::{self, TO_DATABASE};
+use crate::store::audit;
+use crate::store::site_databases::{self, TO_DATABASE, TO_DROP};
 use crate::store::site_schema::{self, TABLES, Table};
 use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::id::TenantId;
+use crate::value::run::Run;
 use crate::value::table_name::{TableNames, TablePrefix};
 
 /// The most rows that one step copies.
@@ -26,12 +28,13 @@ const SLICE_ROWS: i64 = 5_000;
 /// (<https://developers.cloudflare.com/d1/platform/limits/>), and a character up to four.
 const SLICE_CHARACTERS: i64 = 400_000;
 
-/// Marks an installed site to be moved into a database of its own, if its tables are in the registry. The cron trigger moves it.
+/// Marks an installed site to be moved into a database of its own, if its tables are in the registry. The cron trigger moves it. Returns a row if
+/// it is marked now.
 pub(crate) fn to_database(id: &TenantId, prefix: &TablePrefix, now: &Timestamp) -> Sql {
     Sql::new(
         "INSERT INTO site_databases (tenant_id, number, state) SELECT ?1, unixepoch(?2), 4 FROM tenants WHERE id = ?1 AND cell_id IS NULL \
          AND EXISTS (SELECT 1 FROM pragma_table_info(?3)) ON CONFLICT (tenant_id) DO UPDATE \
-         SET state = 4, number = max(site_databases.number + 1, excluded.number) WHERE state = 0",
+         SET state = 4, number = max(site_databases.number + 1, excluded.number) WHERE state < 2 RETURNING state",
     )
     .values([
         id.folded().into(),
@@ -40,13 +43,36 @@ pub(crate) fn to_database(id: &TenantId, prefix: &TablePrefix, now: &Timestamp) 
     ])
 }
 
-/// Marks an installed site to be moved into tables in the registry, if it has a database of its own.
+/// Marks an installed site to be moved into tables in the registry, if it has a database of its own. A move into one is given up: the tables are
+/// in force, and the database is marked "to drop". Returns the new state if something changed.
 pub(crate) fn to_tables(id: &TenantId, now: &Timestamp) -> Sql {
     Sql::new(
-        "UPDATE site_databases SET state = 5, number = max(number + 1, unixepoch(?2)) WHERE tenant_id = ?1 AND state = 3 \
-         AND EXISTS (SELECT 1 FROM tenants WHERE id = ?1)",
+        "UPDATE site_databases SET state = iif(state = 4, 1, 5), number = max(number + 1, unixepoch(?2)) WHERE tenant_id = ?1 AND state IN (3, 4) \
+         AND EXISTS (SELECT 1 FROM tenants WHERE id = ?1) RETURNING state",
     )
     .values([id.folded().into(), now.as_str().into()])
+}
+
+/// Whether the row of [`to_tables`] or [`to_database`] says that a move was given up.
+pub(crate) fn gave_up(row: Option<Columns>) -> Result<bool, ApiError> {
+    row.map_or(Ok(false), |mut row| Ok(row.integer("state")? == TO_DROP))
+}
+
+/// Gives up a move into tables in the registry: drops those, and the database stays in force. If there is no such move, the whole batch fails.
+pub(crate) fn give_up_tables(
+    id: &TenantId,
+    prefix: &TablePrefix,
+    run: &Run,
+    now: &Timestamp,
+) -> Batch {
+    let entry = audit::site_stays(id, run, now);
+    let stay = Sql::new(
+        "UPDATE site_databases SET state = 3, number = max(number + 1, unixepoch(?2)) WHERE tenant_id = ?1 AND state = 5",
+    )
+    .values([id.folded().into(), now.as_str().into()]);
+    let names = TableNames::in_registry(prefix, id);
+    let drops = site_schema::drop(&names);
+    Batch::of([entry, stay].into_iter().chain(drops)).and(place(id, prefix))
 }
 
 /// Reads whether there is the tenant, whether it has a cell, whether its site has tables in the registry, and its state.

@@ -20,6 +20,8 @@ use crate::value::clock::Timestamp;
 use crate::value::fault::ApiError;
 use crate::value::id::TenantId;
 
+/// The state of a site whose database is to be dropped.
+pub(crate) const TO_DROP: i64 = 1;
 /// The state of a site that is being installed.
 pub(crate) const INSTALLING: i64 = 2;
 /// The state of a site that is installed.

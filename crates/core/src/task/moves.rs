@@ -37,10 +37,31 @@ pub enum Place {
     ToTables,
 }
 
+/// What [`SiteMove`] has found, or done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// Where the site is now.
+    pub place: Place,
+    /// Whether the order ended a move the other way, so that the site stays where it was.
+    pub gave_up: bool,
+}
+
 /// Marks an installed site to be moved, or only looks where it is.
 #[derive(Debug)]
 pub struct SiteMove {
     batch: Batch,
+    stage: Order,
+}
+
+/// The meaning of the batch.
+#[derive(Debug)]
+enum Order {
+    /// It looks.
+    Look,
+    /// It marks the site. If that is being moved into tables although a database was asked for, the next batch gives the move up.
+    Mark(Option<Batch>),
+    /// It gives the move into tables up.
+    GiveUp,
 }
 
 impl SiteMove {
@@ -49,10 +70,12 @@ impl SiteMove {
     pub fn look(config: &Config, id: &TenantId) -> Self {
         Self {
             batch: Batch::one(moves::place(id, &config.site.table_prefix)),
+            stage: Order::Look,
         }
     }
 
-    /// Marks a tenant's site to be moved into a database of its own, or into tables. If it is there already, or is being moved, nothing changes.
+    /// Marks a tenant's site to be moved into a database of its own, or into tables. If it is there already, or is being moved there, nothing
+    /// changes. If it is being moved the other way, that move is given up: the place that is in force stays, and the copy is dropped.
     #[must_use]
     pub fn begin(
         config: &Config,
@@ -62,10 +85,11 @@ impl SiteMove {
         now: &Timestamp,
     ) -> Self {
         let prefix = &config.site.table_prefix;
-        let mark = if to_database {
-            moves::to_database(id, prefix, now)
+        let (mark, give_up) = if to_database {
+            let give_up = moves::give_up_tables(id, prefix, run, now);
+            (moves::to_database(id, prefix, now), Some(give_up))
         } else {
-            moves::to_tables(id, now)
+            (moves::to_tables(id, now), None)
         };
         let entry = audit::after_change(Entry {
             author: Author::Run(run),
@@ -75,41 +99,63 @@ impl SiteMove {
         });
         Self {
             batch: Batch::of([mark, entry, moves::place(id, prefix)]),
+            stage: Order::Mark(give_up),
         }
+    }
+
+    /// Reads where the site is, and whether a move was given up.
+    fn read(&self, results: &mut Results) -> Result<Ordered, ApiError> {
+        let row = results.last()?;
+        let mut row = row.ok_or(ApiError::NotFound { what: "tenant" })?;
+        let is_there = row.boolean("is_there")?;
+        let has_cell = row.boolean("has_cell")?;
+        let has_tables = row.boolean("has_tables")?;
+        let state = row.optional_integer("state")?;
+        let place = match state {
+            _ if !is_there => return Err(ApiError::NotFound { what: "tenant" }),
+            _ if has_cell => {
+                return Err(ApiError::NotFound {
+                    what: "site: this tenant's is on a cell",
+                });
+            }
+            Some(site_databases::TO_DATABASE) => Place::ToDatabase,
+            Some(site_databases::TO_TABLES) => Place::ToTables,
+            Some(site_databases::INSTALLED) => Place::Database,
+            _ if has_tables => Place::Tables,
+            _ => {
+                return Err(ApiError::NotFound {
+                    what: "site: nothing is installed for this tenant",
+                });
+            }
+        };
+        let gave_up = match self.stage {
+            Order::Look => false,
+            Order::Mark(_) => moves::gave_up(results.row()?)?,
+            Order::GiveUp => true,
+        };
+        Ok(Ordered { place, gave_up })
     }
 }
 
 impl Machine for SiteMove {
-    /// Where the site is now. The error is that there is no such tenant, or no site in a place that this service knows.
-    type Output = Result<Place, TaskError>;
+    /// The error is that there is no such tenant, or no site in a place that this service knows.
+    type Output = Result<Ordered, TaskError>;
 
     fn effect(&self) -> Effect<'_> {
         Effect::Batch(&self.batch)
     }
 
     fn resume(self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
-        let place = results(outcome, &self.batch).and_then(|mut results| {
-            let row = results.last()?;
-            let mut row = row.ok_or(ApiError::NotFound { what: "tenant" })?;
-            let is_there = row.boolean("is_there")?;
-            let has_cell = row.boolean("has_cell")?;
-            let has_tables = row.boolean("has_tables")?;
-            let state = row.optional_integer("state")?;
-            match state {
-                _ if !is_there => Err(ApiError::NotFound { what: "tenant" }),
-                _ if has_cell => Err(ApiError::NotFound {
-                    what: "site: this tenant's is on a cell",
-                }),
-                Some(site_databases::TO_DATABASE) => Ok(Place::ToDatabase),
-                Some(site_databases::TO_TABLES) => Ok(Place::ToTables),
-                Some(site_databases::INSTALLED) => Ok(Place::Database),
-                _ if has_tables => Ok(Place::Tables),
-                _ => Err(ApiError::NotFound {
-                    what: "site: nothing is installed for this tenant",
-                }),
+        let found = results(outcome, &self.batch).and_then(|mut results| self.read(&mut results));
+        match (found, self.stage) {
+            (Ok(found), Order::Mark(Some(batch))) if found.place == Place::ToTables => {
+                Step::Run(Self {
+                    batch,
+                    stage: Order::GiveUp,
+                })
             }
-        });
-        Step::Done(place.map_err(TaskError::from))
+            (found, _) => Step::Done(found.map_err(TaskError::from)),
+        }
     }
 }
 

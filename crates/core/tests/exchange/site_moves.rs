@@ -4,7 +4,7 @@
 use rusqlite::{Connection, MAIN_DB};
 use tenants_core::Step;
 use tenants_core::sql::{Database, Rows, Value};
-use tenants_core::task::moves::{Place, SiteMove};
+use tenants_core::task::moves::{Ordered, Place, SiteMove};
 use tenants_core::task::orphans::{self, OrphanDrop, OrphanList};
 use tenants_core::task::stats::{Failed, Refresh, Report, Which};
 use tenants_core::task::{Run, TaskError};
@@ -148,19 +148,29 @@ fn send(host: &mut Host, ask: &Ask) -> Got {
 
 fn place(host: &mut Host) -> Result<Place, TaskError> {
     let task = SiteMove::look(host.api.config().unwrap(), &a());
-    match host.step(task)? {
-        TaskStep::Done(place) => Ok(place),
-        TaskStep::Run(task) => panic!("{task:?}"),
-    }
+    run(host, task).map(|ordered| ordered.place)
 }
 
 fn order(host: &mut Host, to_database: bool) -> Result<Place, TaskError> {
+    let task = ordered(host, to_database);
+    run(host, task).map(|ordered| {
+        assert!(!ordered.gave_up);
+        ordered.place
+    })
+}
+
+fn ordered(host: &Host, to_database: bool) -> SiteMove {
     let now = Timestamp::from_unix(host.now).unwrap();
     let run = Run::new("cli-1");
-    let task = SiteMove::begin(host.api.config().unwrap(), &a(), to_database, &run, &now);
-    match host.step(task)? {
-        TaskStep::Done(place) => Ok(place),
-        TaskStep::Run(task) => panic!("{task:?}"),
+    SiteMove::begin(host.api.config().unwrap(), &a(), to_database, &run, &now)
+}
+
+fn run(host: &mut Host, mut task: SiteMove) -> Result<Ordered, TaskError> {
+    loop {
+        match host.step(task)? {
+            TaskStep::Done(ordered) => return Ok(ordered),
+            TaskStep::Run(next) => task = next,
+        }
     }
 }
 
@@ -592,4 +602,69 @@ fn a_move_that_goes_on_keeps_what_it_has_copied() {
         }
         assert!((6..14).contains(&copied), "{copied}");
     }
+}
+
+#[test]
+fn an_order_in_the_other_direction_gives_a_move_up() {
+    for (to_database, to) in MOVES {
+        let back = if to_database {
+            Place::Tables
+        } else {
+            Place::Database
+        };
+        for at in [0, 2, 5, 20] {
+            let mut host = site_to_move(to_database, 5);
+            let before = rows_to_move(&host, to_database);
+            order(&mut host, to_database).unwrap();
+            // The batch after these is under way when the move is given up.
+            let mut task = cron_task(&mut host, 0);
+            for _ in 0..at {
+                task = host.step_on(task);
+            }
+            let late = task.batch().clone();
+            let task = ordered(&host, !to_database);
+            let given_up = run(&mut host, task).unwrap();
+            assert_eq!((given_up.place, given_up.gave_up), (back, true));
+            let is_refused = at > 0 && !to_database && late.database() == &Database::Registry;
+            assert_eq!(host.run(&late).is_err(), is_refused, "{at}");
+            assert_eq!(place(&mut host).unwrap(), back);
+            assert_in_force(&mut host, &before);
+            // It takes writes again.
+            assert_eq!(send(&mut host, &reset("a")).status, 200);
+            let entries = "SELECT count(*) FROM audit_log WHERE action = 'tenant.site_move'";
+            assert_eq!(host.one(entries), 2.into());
+            if at == 5 {
+                // Another one begins at once, and finds nothing of the one before.
+                let before = rows_to_move(&host, to_database);
+                order(&mut host, to_database).unwrap();
+                moved(&mut host, to);
+                assert_in_force(&mut host, &before);
+            } else {
+                // Nothing is left of the copy.
+                host.now += 180;
+                assert_eq!(cron(&mut host), Report::default());
+                let left = if to_database {
+                    apart_tables(&host)
+                } else {
+                    host.own_tables()
+                };
+                assert_eq!(left, Vec::<String>::new(), "{at}");
+                assert_eq!(host.one("SELECT count(*) FROM kept_sites"), 0.into());
+            }
+        }
+    }
+}
+
+/// The move has ended after the first batch of the order has seen it.
+#[test]
+fn a_move_that_has_ended_is_not_given_up() {
+    let mut host = newer_site(5);
+    let before = in_database(&host);
+    order(&mut host, false).unwrap();
+    let task = ordered(&host, true);
+    let task = host.step_on(task);
+    moved(&mut host, Place::Tables);
+    let rows = host.run(task.batch());
+    assert!(host.resume(task, rows).is_err());
+    assert_in_force(&mut host, &before);
 }
