@@ -262,11 +262,13 @@ BEGIN
   UPDATE tenants SET has_site = 1, stats_turn_at = NULL WHERE id = NEW.subject AND cell_id IS NULL;
 END;
 
--- A tenant whose tables are gone cannot be brought back, nor can an earlier one of its id, which had the same tables.
+-- A tenant whose tables are gone cannot be brought back, nor can an earlier one of its id, which had the same tables. The service marks their database
+-- "to drop" itself; a Worker that is older than that, or than the databases, does not.
 CREATE TRIGGER deleted_tenant_dropped AFTER INSERT ON audit_log
 WHEN NEW.detail = 'tables_dropped' OR NEW.action = 'tenant.drop_tables'
 BEGIN
   DELETE FROM deleted_tenants WHERE id = NEW.subject;
+  UPDATE site_databases SET state = 1, number = number + 1 WHERE tenant_id = NEW.subject AND state > 0;
 END;
 
 -- Requests with an `Idempotency-Key` that were carried out. Each row comes with the write of its request, in one transaction, and has no effect

@@ -716,8 +716,8 @@ fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
         let run = Project::new().with_wrangler(&[]).run(bad);
         assert_eq!(run.code, 2, "{bad:?}: {run:?}");
     }
-    let fourteen = format!("[\n{}\n]", [r#"{"results": []}"#; 14].join(","));
-    let project = Project::new().with_wrangler(&[(0, &found), (0, &fourteen)]);
+    let fifteen = format!("[\n{}\n]", [r#"{"results": []}"#; 15].join(","));
+    let project = Project::new().with_wrangler(&[(0, &found), (0, &fifteen)]);
     let run = project.run(&["orphans", "--drop", "--id", "B"]);
     assert_eq!(
         (run.code, run.output.as_str()),
@@ -732,7 +732,7 @@ fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
     assert_eq!(sql.matches("DROP TABLE").count(), 13, "{sql}");
     assert!(sql.contains("'tenant.drop_tables'"), "{sql}");
 
-    let project = Project::new().with_wrangler(&[(0, &found), (1, "{}"), (0, &fourteen)]);
+    let project = Project::new().with_wrangler(&[(0, &found), (1, "{}"), (0, &fifteen)]);
     let run = project.run(&["orphans", "--drop", "--all", "--format", "json"]);
     assert_eq!(run.code, 3, "{run:?}");
     assert!(

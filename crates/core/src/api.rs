@@ -123,8 +123,6 @@ struct Envelope {
     /// `If-Match` of a read: its response must be one of these versions.
     if_match: Option<Match>,
     trial: Option<Trial>,
-    /// The length of the tables' prefix, if each site has a database of its own.
-    sites_apart: Option<usize>,
     proof: Proof,
 }
 
@@ -286,8 +284,6 @@ impl Api {
         let ready = self.0.as_ref().map_err(|errors| misconfigured(errors))?;
         let config = &ready.config;
         let access = &config.access;
-        let prefix = &config.site.table_prefix;
-        envelope.sites_apart = prefix.is_apart().then(|| prefix.as_str().len());
         if let Some(path) = found
             && envelope.is_legacy
         {
@@ -531,10 +527,6 @@ fn idempotency(
 
 impl Exchange {
     fn new(pending: Pending, envelope: Envelope, failure: Option<Failure>) -> Self {
-        let pending = match envelope.sites_apart {
-            Some(prefix) => pending.apart(prefix),
-            None => pending,
-        };
         let pending = if envelope.proof == Proof::Session {
             pending.of_session()
         } else {
@@ -682,7 +674,6 @@ impl Envelope {
             used: None,
             if_match: None,
             trial: None,
-            sites_apart: None,
             proof: Proof::Key,
         }
     }

@@ -13,7 +13,6 @@ use crate::machine::{Context, Failure, FetchFailure, FetchRequest, FetchedAnswer
 use crate::sql::{Batch, Columns, Results, Sql};
 use crate::store::idempotency::Idempotency;
 use crate::store::sealed::EnvSealer;
-use crate::store::site_databases;
 use crate::store::standing::{self, Judged};
 use crate::store::write::{Shows, Writer};
 use crate::value::clock::Timestamp;
@@ -330,12 +329,6 @@ impl Pending {
     /// The same, as a trial: its batch writes nothing.
     pub(crate) fn tried(self) -> Self {
         let batch = standing::tried(self.batch);
-        Self { batch, ..self }
-    }
-
-    /// The same, if each site has a database of its own. `prefix` is the length of the tables' prefix.
-    pub(crate) fn apart(self, prefix: usize) -> Self {
-        let batch = site_databases::asked(self.batch, prefix);
         Self { batch, ..self }
     }
 

@@ -14,7 +14,9 @@ use crate::sql::{Batch, Results};
 use crate::store::idempotency::{Past, secret_place};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_secret, seal_text};
 use crate::store::site_databases::Place;
-use crate::store::sites::{Admin, Aftermath, Installed, Obstacles, Site, is_moved};
+use crate::store::sites::{
+    Admin, Aftermath, Installed, Obstacles, Site, is_moved, is_out_of_reach,
+};
 use crate::store::work::PastJob;
 use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::TenantId;
@@ -249,6 +251,7 @@ fn reset(
             // The same request was faster, so its password counts.
             Some(past) => reset_before(past, password, sealer, results),
             None if found.place == Place::Moving => Err(is_moved()),
+            None if found.place == Place::Database => Err(is_out_of_reach()),
             None => Err(NO_USER),
         };
     };

@@ -63,6 +63,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0035_ends_of_jobs.sql",
     "0036_new_receivers.sql",
     "0037_move_orders.sql",
+    "0038_counted_sites.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

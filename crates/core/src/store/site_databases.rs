@@ -9,7 +9,6 @@
 //! A site may still have its tables in the registry, because it was installed before there were databases. It is found there, and works as
 //! it did, until it is moved (`store/moves.rs`).
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -53,46 +52,24 @@ impl Place {
     }
 }
 
-/// How the registry's statements look for a site: its users have a table. [`site_schema::key`](crate::store::site_schema::key) is the
-/// argument.
-const HAS_TABLE: &str = "pragma_table_info(";
-
-/// Lets a batch look for sites that have a database each as well. `prefix` is the length of the tables' prefix.
-pub(crate) fn asked(batch: Batch, prefix: usize) -> Batch {
-    batch.map(|text| {
-        Some(if text.contains(HAS_TABLE) {
-            in_both(&text, prefix).into()
-        } else {
-            text
-        })
-    })
+/// Whether a tenant has a site, in a caller's statement: its users have a table in the registry, or it has a database that is in force, whatever the
+/// isolation mode is now. The parameters are the placeholders of [`site_schema::key`](crate::store::site_schema::key) and of the tenant's id.
+macro_rules! has_site {
+    ($key:literal, $id:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM pragma_table_info(",
+            $key,
+            ")) OR EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ",
+            $id,
+            " AND state IN (3, 5)))"
+        )
+    };
 }
-
-/// Replaces each look for a table by one for either.
-fn in_both(text: &str, prefix: usize) -> String {
-    let mut parts = text.split(HAS_TABLE);
-    let mut replaced = String::from(parts.next().unwrap_or_default());
-    for part in parts {
-        let mut open = 1;
-        let end = part.find(|c| {
-            open += i32::from(c == '(') - i32::from(c == ')');
-            open == 0
-        });
-        let (name, rest) = part.split_at(end.unwrap_or(part.len()));
-        // The tenant's id is between the prefix and `_users`.
-        let (id, around) = (prefix + 1, prefix + 6);
-        replaced += &format!(
-            "(SELECT {name} AS site) AS p WHERE EXISTS (SELECT 1 FROM pragma_table_info(p.site)) OR EXISTS (SELECT 1 FROM site_databases \
-             WHERE state IN (3, 5) AND tenant_id = substr(p.site, {id}, length(p.site) - {around}))"
-        );
-        replaced += rest.strip_prefix(')').unwrap_or(rest);
-    }
-    replaced
-}
+pub(crate) use has_site;
 
 /// Gives a caller's write of a site a number, if the key is valid, and the site is installed or not as `state` needs it. Returns a row if so. If
-/// it was committed already, the same statement gives another number.
-pub(crate) fn claim(writer: &Writer, id: &TenantId, state: i64) -> Sql {
+/// it was committed already, the same statement gives another number. `key` is the site's name in the registry.
+pub(crate) fn claim(writer: &Writer, id: &TenantId, key: &str, state: i64) -> Sql {
     let sql = standing::statement(
         writer,
         concat!(
@@ -101,10 +78,10 @@ pub(crate) fn claim(writer: &Writer, id: &TenantId, state: i64) -> Sql {
             "), ?6 FROM tenants WHERE id = ?5 AND cell_id IS NULL AND ",
             standing!(),
             " AND iif(?6 = 3, EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?5 AND state = 3), \
-             NOT EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?5 AND state > 2))"
+             NOT EXISTS (SELECT 1 FROM site_databases WHERE tenant_id = ?5 AND state > 2) AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?7)))"
         ),
     )
-    .values([id.as_str().into(), state.into()]);
+    .values([id.as_str().into(), state.into(), key.into()]);
     let sql = match writer.idempotency() {
         None => sql,
         Some(idempotency) => idempotency.known(sql.sql(" AND NOT ")),
@@ -143,6 +120,22 @@ pub(crate) fn finish(id: &TenantId, number: i64) -> Sql {
          AND EXISTS (SELECT 1 FROM tenants WHERE id = ?1 AND cell_id IS NULL) RETURNING number",
     )
     .values([id.as_str().into(), number.into()])
+}
+
+/// Lets tables in the registry be a tenant's site, in the transaction that creates them: an installation into a database that was cut off, or is
+/// late, ends. If the site has a database in force, or is being moved, `NULL` is refused, and with it the whole transaction.
+pub(crate) fn yield_to_tables(id: &TenantId) -> Sql {
+    Sql::new(
+        "UPDATE site_databases SET state = iif(state = 2, 1, NULL), number = number + 1 WHERE tenant_id = ?1 AND state > 1",
+    )
+    .values([id.as_str().into()])
+}
+
+/// Adds the condition to a statement on a site's tables in the registry that they are in force.
+pub(crate) fn if_tables_count(sql: Sql, id: &TenantId) -> Sql {
+    sql.sql("NOT EXISTS (SELECT 1 FROM site_databases WHERE state > 2 AND tenant_id = ")
+        .bind(id.as_str())
+        .sql(")")
 }
 
 /// Marks a site "to drop", if it has a database with anything in it. Returns the number of the work.

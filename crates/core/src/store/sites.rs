@@ -9,7 +9,7 @@ use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::deleted;
 use crate::store::idempotency::{Idempotency, Past, Remembered};
 use crate::store::registry;
-use crate::store::site_databases::{self, Place, not_done};
+use crate::store::site_databases::{self, Place, has_site, not_done};
 use crate::store::site_schema;
 use crate::store::standing::{self, Judged, standing};
 use crate::store::write::Writer;
@@ -29,8 +29,6 @@ pub(crate) struct Site {
     names: TableNames,
     /// The names that its tables have if they are in the registry, though new sites have a database each.
     in_registry: Option<TableNames>,
-    /// Whether new sites have a database each, so that this one may be moved.
-    may_move: bool,
     /// The name by which the registry finds it.
     key: String,
     /// Whether its deletion wipes everything else of the tenant, too, which may be a deleted one.
@@ -40,6 +38,13 @@ pub(crate) struct Site {
 /// The refusal of a write of a site that is being moved (contract §19).
 pub(crate) fn is_moved() -> ApiError {
     ApiError::Unavailable("the site is being moved".into())
+}
+
+/// The refusal of work on a site that has a database of its own, if the isolation mode is `table`.
+pub(crate) fn is_out_of_reach() -> ApiError {
+    ApiError::Unavailable(
+        "the site has a database of its own, which CHEVERETO_TENANTS_DB_ISOLATION_MODE does not reach".into(),
+    )
 }
 
 /// The administrator of a new site. The password is hashed already.
@@ -63,7 +68,6 @@ impl Site {
             request_id: request_id.into(),
             idempotency: idempotency.cloned(),
             names: TableNames::of(prefix, &id),
-            may_move: prefix.is_apart(),
             in_registry: prefix
                 .is_apart()
                 .then(|| TableNames::in_registry(prefix, &id)),
@@ -99,7 +103,8 @@ impl Site {
             sql.sql("json_array(id) FROM tenants WHERE id = ")
                 .bind(self.id.as_str())
         });
-        let mut all: Vec<Sql> = remember.into_iter().collect();
+        let mut all = Vec::from([site_databases::yield_to_tables(&self.id)]);
+        all.extend(remember);
         all.extend(site_schema::create(&self.names));
         all.push(insert);
         self.entered(writer, Action::TenantInstall, None, all)
@@ -143,15 +148,9 @@ impl Site {
             ))
             .bind(self.id.as_str())
             .sql(") AND username = ")
-            .bind(username.as_str());
-        let update = if self.may_move {
-            update
-                .sql(" AND NOT EXISTS (SELECT 1 FROM site_databases WHERE state = 4 AND tenant_id = ")
-                .bind(self.id.as_str())
-                .sql(")")
-        } else {
-            update
-        };
+            .bind(username.as_str())
+            .sql(" AND ");
+        let update = site_databases::if_tables_count(update, &self.id);
         let update = match &self.idempotency {
             None => update,
             Some(idempotency) => idempotency.known(update.sql(" AND NOT ")),
@@ -194,21 +193,20 @@ impl Site {
     /// The site of an installed tenant, where its tables are.
     ///
     /// # Errors
-    /// 503 while it is moved.
+    /// 503 while it is moved, or if the host does not reach its database.
     pub(crate) fn at(mut self, place: Place) -> Result<Self, ApiError> {
-        if let Some(names) = self.in_registry.take() {
-            match place {
-                Place::Registry => self.names = names,
-                Place::Database => {}
-                Place::Moving => return Err(is_moved()),
-            }
+        match place {
+            Place::Moving => return Err(is_moved()),
+            Place::Database if !self.is_apart() => return Err(is_out_of_reach()),
+            Place::Database => {}
+            Place::Registry => self.names = self.in_registry.take().unwrap_or(self.names),
         }
         Ok(self)
     }
 
     /// Gives a write of the site its number. The first result is a [`Claim`](site_databases::Claim); the last one is [`Obstacles`].
     pub(crate) fn apart_claim(&self, writer: &Writer, state: i64, secret: Option<&str>) -> Batch {
-        let claim = site_databases::claim(writer, &self.id, state);
+        let claim = site_databases::claim(writer, &self.id, &self.key, state);
         let begin = (writer.idempotency().zip(secret))
             .map(|(idempotency, secret)| idempotency.begin(writer, &self.id, secret));
         let all = [claim].into_iter().chain(begin);
@@ -280,9 +278,7 @@ impl Site {
         let mut all: Vec<Sql> = remember.into_iter().chain([delete]).collect();
         let names = self.in_registry.as_ref().unwrap_or(&self.names);
         all.extend(site_schema::drop(names));
-        if self.is_apart() {
-            all.push(site_databases::condemn(&self.id, writer.now()));
-        }
+        all.push(site_databases::condemn(&self.id, writer.now()));
         let dropped = Some(audit::TABLES_DROPPED);
         let batch = self.entered(writer, Action::TenantDelete, dropped, all);
         if self.erases {
@@ -308,9 +304,9 @@ impl Site {
             concat!(
                 "SELECT ",
                 standing!(),
-                " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AS tenant_is_there, \
-                 EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
-                 EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell, \
+                " AS standing, EXISTS (SELECT 1 FROM tenants WHERE id = ?5) AS tenant_is_there, ",
+                has_site!("?6", "?5"),
+                " AS is_installed, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL) AS has_cell, \
                  (SELECT state FROM site_databases WHERE tenant_id = ?5) AS place"
             ),
         )
@@ -327,9 +323,9 @@ impl Site {
                     standing!(),
                     " AS standing, EXISTS (SELECT 1 FROM audit_log WHERE token = ?7) AS is_done, (SELECT id FROM tenants WHERE id = ?5",
                     $or_deleted,
-                    ") AS tenant_id, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND deletion_protection = 1) AS is_protected, \
-                     EXISTS (SELECT 1 FROM pragma_table_info(?6)) AS is_installed, \
-                     EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL",
+                    ") AS tenant_id, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND deletion_protection = 1) AS is_protected, ",
+                    has_site!("?6", "?5"),
+                    " AS is_installed, EXISTS (SELECT 1 FROM tenants WHERE id = ?5 AND cell_id IS NOT NULL",
                     $or_its_cell,
                     ") AS has_cell, "
                 )

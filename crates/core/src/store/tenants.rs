@@ -15,6 +15,7 @@ use crate::store::hostnames::{hostname_holder, is_taken};
 use crate::store::plans;
 use crate::store::registry::{is_stale, revision, revision_of};
 use crate::store::sealed::{self, EnvSealer};
+use crate::store::site_databases::has_site;
 use crate::store::site_schema;
 use crate::store::slice;
 use crate::store::standing::{self, Judged, caller, if_allowed};
@@ -463,12 +464,16 @@ pub(crate) fn create(
             is_taken!("", ""),
             ", \
          ?9 IS NULL OR EXISTS (SELECT 1 FROM tenants_plans WHERE id = ?9), \
-         ?16 IS NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?13, \
+         ?16 IS NULL AND ",
+            has_site!("?12", "?6"),
+            ", ?13, \
          ?6, ?7, ?8, (SELECT id FROM tenants_plans WHERE id = ?9), ?10, ?11, \
          EXISTS (SELECT 1 FROM tenants WHERE external_id = ?14), ?14, ?15, \
          ?16 IS NULL OR EXISTS (SELECT 1 FROM cells WHERE id = ?16 AND is_accepting = 1), \
          EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND NOT (job_id IS NULL AND cell_id IS ?16 AND tenant_id = ?6 COLLATE BINARY)) \
-         OR (?16 IS NOT NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12))), \
+         OR (?16 IS NOT NULL AND ",
+            has_site!("?12", "?6"),
+            "), \
          EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16), ?17"
         ),
         concat!(
@@ -481,8 +486,12 @@ pub(crate) fn create(
              (SELECT id FROM cells WHERE id = ?16) AS cell, ",
             revision_of!("tenants")
         ),
-        "json_array(?16 IS NULL AND EXISTS (SELECT 1 FROM pragma_table_info(?12)), ?3, (SELECT id FROM tenants_plans WHERE id = ?9), \
-         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16))"
+        concat!(
+            "json_array(?16 IS NULL AND ",
+            has_site!("?12", "?6"),
+            ", ?3, (SELECT id FROM tenants_plans WHERE id = ?9), \
+             EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16))"
+        )
     );
     let values = [
         new.id.as_str().into(),
@@ -537,7 +546,9 @@ pub(crate) fn edit(
             ", ?20 IS NULL OR EXISTS (SELECT 1 FROM cells WHERE id = ?20 AND is_accepting = 1) \
              OR EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND cell_id = ?20), \
              ?19 AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = ?6 AND t.cell_id IS NOT ?20 AND (t.site_state IS NOT NULL \
-             OR EXISTS (SELECT 1 FROM pragma_table_info(?21)) OR EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6) \
+             OR ",
+            has_site!("?21", "?6"),
+            " OR EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6) \
              OR EXISTS (SELECT 1 FROM cell_work WHERE tenant_id = ?6 AND finished_at IS NULL))), \
              ?19, (SELECT id FROM cells WHERE id = ?20), ?22"
         ),
@@ -613,8 +624,11 @@ pub(crate) fn delete(writer: &Writer, id: &TenantId, prefix: &TablePrefix) -> Ba
     let text = write_into!(
         "delete_tenant",
         "id_is_there, is_protected, site_is_there, id",
-        "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND deletion_protection = 1), \
-         EXISTS (SELECT 1 FROM pragma_table_info(?7)), ?6",
+        concat!(
+            "EXISTS (SELECT 1 FROM tenants WHERE id = ?6), EXISTS (SELECT 1 FROM tenants WHERE id = ?6 AND deletion_protection = 1), ",
+            has_site!("?7", "?6"),
+            ", ?6"
+        ),
         "id_is_there, is_protected"
     );
     let text = WriteText {

@@ -4,7 +4,7 @@
 //! tables with the prefix are left alone. Each tenant's tables are dropped in one transaction with their audit entry. If somebody creates a
 //! tenant with the id meanwhile, its transaction fails and changes nothing.
 //!
-//! If each site has a database of its own, the registry knows those of tenants that are no longer there. They are marked "to drop", and the cron
+//! The registry knows the sites of tenants that are no longer there and have a database of their own. They are marked "to drop", and the cron
 //! trigger drops them, since whoever runs this task may not reach them.
 
 use alloc::collections::BTreeMap;
@@ -151,9 +151,8 @@ impl OrphanDrop {
         };
         let names = TableNames::in_registry(&self.prefix, &orphan.tenant);
         let entry = audit::tables_drop(&orphan.tenant, &self.run, &self.now);
-        let condemn = self.prefix.is_apart();
-        let condemn = condemn.then(|| site_databases::condemn(&orphan.tenant, &self.now));
-        let drops = site_schema::drop(&names).chain(condemn);
+        let condemn = site_databases::condemn(&orphan.tenant, &self.now);
+        let drops = site_schema::drop(&names).chain([condemn]);
         self.batch = Batch::of(core::iter::once(entry).chain(drops));
         self.current = Some(orphan);
         Step::Run(self)
@@ -195,13 +194,8 @@ fn find(prefix: &TablePrefix) -> Sql {
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
     // A list of plain words.
     let names = serde_json::to_string(&names).unwrap_or_default();
-    let sql = if prefix.is_apart() {
-        Sql::new(site_databases::ORPHANS).sql(" UNION ALL ")
-    } else {
-        Sql::new("")
-    };
-    sql.sql(
-        "SELECT name, id FROM (SELECT t.name AS name, \
+    Sql::new(site_databases::ORPHANS).sql(
+        " UNION ALL SELECT name, id FROM (SELECT t.name AS name, \
          substr(t.name, length(?1) + 1, length(t.name) - length(?1) - length(part.value) - 1) AS id \
          FROM sqlite_master AS t JOIN json_each(?2) AS part ON substr(t.name, -length(part.value) - 1) = ?3 || part.value \
          WHERE t.type = ?4 AND substr(t.name, 1, length(?1)) = ?1) AS found \
@@ -227,7 +221,7 @@ fn read(prefix: &TablePrefix, results: &mut Results) -> Result<Vec<Orphan>, ApiE
             continue;
         };
         let names = TableNames::in_registry(prefix, &tenant);
-        if prefix.is_apart() && name == id {
+        if name == id {
             found.insert(
                 id,
                 Orphan {

@@ -25,9 +25,9 @@ use crate::machine::{Context, Effect, Failure, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::audit;
 use crate::store::counters::COUNTERS;
-use crate::store::site_databases::{self as databases, Place, dropped};
+use crate::store::site_databases::{self as databases, Place, dropped, has_site};
 use crate::store::site_schema as schema;
-use crate::store::sites::is_moved;
+use crate::store::sites::{is_moved, is_out_of_reach};
 use crate::store::{ends, feed, idempotency, moves, work};
 use crate::task::moves::{Moved, Moves};
 use crate::task::{TaskError, results, rows};
@@ -159,11 +159,6 @@ impl Refresh {
             }
             Which::One(_) | Which::All => Batch::one(choice),
         };
-        let batch = if prefix.is_apart() {
-            databases::asked(batch, prefix.as_str().len())
-        } else {
-            batch
-        };
         let (stage, batch, due) = if is_paced {
             let first = [ends::carry_out(now, config.site.restore_days)];
             let first = Batch::of(first.into_iter().chain(of_databases(&prefix, now)));
@@ -221,11 +216,17 @@ impl Refresh {
             if !has_site && is_one {
                 return Err(NO_SITE);
             }
-            if place == Place::Moving && is_one {
-                return Err(is_moved());
+            // One that cannot be counted now waits for its next turn.
+            let waits_for = match place {
+                Place::Moving => Some(is_moved()),
+                Place::Database if !self.prefix.is_apart() => Some(is_out_of_reach()),
+                Place::Database | Place::Registry => None,
+            };
+            let waits = waits_for.is_some();
+            if let Some(reason) = waits_for.filter(|_| is_one) {
+                return Err(reason);
             }
-            // A site that is being moved waits for its next turn.
-            if !has_site || place == Place::Moving {
+            if !has_site || waits {
                 continue;
             }
             match TenantId::parse(&id) {
@@ -411,9 +412,6 @@ impl Refresh {
         }
         self.stage = Stage::LookingUp;
         self.batch = Batch::one(look_up(&self.prefix, self.uncounted.iter().take(LOOKED_UP)));
-        if self.prefix.is_apart() {
-            self.batch = databases::asked(self.batch, self.prefix.as_str().len());
-        }
         Step::Run(self)
     }
 }
@@ -512,10 +510,10 @@ const MOST_CHOSEN: u32 = 490;
 /// command line may choose more, and its statements are limited in length.
 const LOOKED_UP: usize = 500;
 
-/// The lookup of a tenant's users by the name of the table. `?2` comes before the tenant's id in it, and `?3` after it ([`schema::around_key`]).
+/// The lookup of a tenant's site. `?2` comes before the tenant's id in the name of its users' table, and `?3` after it ([`schema::around_key`]).
 macro_rules! site {
     () => {
-        "EXISTS (SELECT 1 FROM pragma_table_info(?2 || lower(tenants.id) || ?3))"
+        has_site!("?2 || lower(tenants.id) || ?3", "tenants.id")
     };
 }
 
@@ -550,15 +548,9 @@ fn choose(prefix: &TablePrefix, now: &Timestamp, which: &Which, min_age_s: u32) 
         let separated = if i == 0 { sql } else { sql.sql(" + ") };
         sql = separated.sql("(stats ->> ").bind(counter).sql(")");
     }
-    let sql = sql
-        .sql(" <= ")
-        .bind(SMALL_ROWS)
-        .sql(", NULL) AS is_small, ");
-    if prefix.is_apart() {
-        sql.sql("(SELECT state FROM site_databases WHERE tenant_id = tenants.id) AS place")
-    } else {
-        sql.sql("NULL AS place")
-    }
+    sql.sql(" <= ").bind(SMALL_ROWS).sql(
+        ", NULL) AS is_small, (SELECT state FROM site_databases WHERE tenant_id = tenants.id) AS place",
+    )
 }
 
 /// Looks up tenants that could not be counted. A tenant without a site has no further turn.

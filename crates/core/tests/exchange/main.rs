@@ -63,6 +63,7 @@ mod session_statements;
 mod sessions;
 mod site;
 mod site_databases;
+mod site_modes;
 mod site_moves;
 mod site_statements;
 mod slices;

@@ -61,7 +61,7 @@ fn read_rows() -> Vec<(Ask, usize, &'static str)> {
         ),
         (delete("/tenants/a"), 0, "sbbb"),
         (delete("/tenants/c"), 0, "sbbb"),
-        (install("a"), 17, "ttt"),
+        (install("a"), 18, "ttt"),
         (reset("b"), 0, "t"),
         (
             patch("/tenants/b/user-password-reset", r#"{"username":"nobody"}"#),

@@ -597,6 +597,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
         orphans,
         set(&[
             "SCAN part VIRTUAL TABLE INDEX 1:",
+            "SCAN site_databases",
             "SCAN t",
             "USE TEMP B-TREE FOR ORDER BY",
         ]),
