@@ -10,7 +10,7 @@ use crate::store::deleted;
 use crate::store::idempotency::{Idempotency, Past, Remembered};
 use crate::store::registry;
 use crate::store::site_databases::{self, Place, has_site, not_done};
-use crate::store::site_schema;
+use crate::store::site_schema::{self, TABLES};
 use crate::store::standing::{self, Judged, standing};
 use crate::store::write::Writer;
 use crate::value::fault::ApiError;
@@ -213,13 +213,15 @@ impl Site {
         Batch::of(all.chain([self.obstacles()]))
     }
 
-    /// Creates the tables and the administrator. An installation that was cut off may have made them, too: nobody knows its users.
+    /// Creates the tables and the administrator. The database may have tables already: an installation that was cut off made them, whose users
+    /// nobody knows, or it had a site that the registry knows no more, since it was restored. None of their rows stays.
     pub(crate) fn apart_install(&self, writer: &Writer, number: i64, admin: Admin<'_>) -> Batch {
-        let users = self.names.name(site_schema::USERS);
-        let delete = Sql::new("DELETE FROM ").name(&users).sql(" WHERE ");
         let insert = self.insert(writer, admin, " SELECT ").sql(" WHERE ");
         let mut statements: Vec<Sql> = site_schema::create(&self.names).collect();
-        statements.push(not_done(delete, number));
+        statements.extend(TABLES.iter().map(|table| {
+            let delete = Sql::new("DELETE FROM ").name(&self.names.name(table.name));
+            not_done(delete.sql(" WHERE "), number)
+        }));
         statements.push(not_done(insert, number));
         site_databases::work(&self.id, number, statements)
     }

@@ -16,6 +16,7 @@ use crate::ask::{
     reset,
 };
 use crate::host::{Got, Host, NOW, SECRETS, TaskStep, WaitsForBatch as _};
+use crate::site_moves::{TABLES, fill};
 
 const APART: (&str, &str) = ("CHEVERETO_TENANTS_DB_ISOLATION_MODE", "database");
 
@@ -655,6 +656,28 @@ fn a_registry_that_was_restored_gives_no_number_again() {
     host.now += 10;
     expect(&mut host, 201, &install("a"));
     assert_eq!(users(&host).len(), 1);
+}
+
+#[test]
+fn an_installation_leaves_nothing_of_a_site_that_the_registry_knows_no_more() {
+    let mut host = ready(&[new_tenant("a"), install("a")]);
+    fill(&host.sites["a"], "chv_", 5);
+    host.sql("DELETE FROM site_databases", &[]);
+    host.now += 10;
+    let (exchange, batch) = site_batch(&mut host, &install("a"));
+    let got = host.finish_with(&install("a"), exchange, |host, batch| host.run(batch));
+    assert_eq!(got.status, 201, "{got:?}");
+    for (table, _) in TABLES {
+        let rows = site(&host, &format!("SELECT count(*) FROM chv_{table}"));
+        assert_eq!(rows[0][0], i64::from(table == "users").into(), "{table}");
+    }
+    // The same batch once more leaves what came after it.
+    site(&host, "INSERT INTO chv_tags (name) VALUES ('x')");
+    host.run(&batch).unwrap();
+    assert_eq!(
+        site(&host, "SELECT name FROM chv_tags"),
+        [[Value::from("x")]]
+    );
 }
 
 /// An operator's tasks reach the registry alone.

@@ -18,7 +18,7 @@ use crate::site_databases::{apart, tables as apart_tables};
 const MODE: &str = "CHEVERETO_TENANTS_DB_ISOLATION_MODE";
 
 /// The tables of a site, with the columns in the order of the primary key.
-const TABLES: [(&str, &str); 13] = [
+pub(crate) const TABLES: [(&str, &str); 13] = [
     ("users", "id"),
     ("settings", "name"),
     ("jobs", "name"),
@@ -72,7 +72,7 @@ fn a() -> TenantId {
     TenantId::parse("a").unwrap()
 }
 
-fn fill(db: &Connection, start: &str, files: i64) {
+pub(crate) fn fill(db: &Connection, start: &str, files: i64) {
     for (table, rows) in ROWS {
         let text = format!("INSERT INTO \"{start}{table}\" {rows}");
         let values: &[Value] = if rows.contains("?1") {

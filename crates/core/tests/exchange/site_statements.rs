@@ -9,6 +9,7 @@ use tenants_core::value::clock::Timestamp;
 use crate::ask::{delete, delete_with_tables, install, new_tenant, patch, reset};
 use crate::host::{Host, WaitsForBatch as _};
 use crate::site_databases::apart;
+use crate::site_moves::TABLES;
 use crate::statements::Group;
 
 /// Runs each request that asks for a site, and the cron trigger. A statement of a group before is not noted again in the next one.
@@ -62,12 +63,10 @@ pub(crate) fn groups_of_sites() -> Vec<(Group, BTreeSet<String>)> {
         let has_labels = ["/tenants", "/tenants/a"].map(|path| format!("/_/api/4{path}"));
         let has_labels = ask.method != "DELETE" && has_labels.contains(&ask.target);
         let walks = walks.into_iter().filter(|_| has_labels);
-        // An installation that was cut off may have left one.
-        let users = ask
-            .target
-            .ends_with("/install")
-            .then(|| "SCAN chv_users".to_owned());
-        let walks = walks.chain(users).collect();
+        // An installation that was cut off may have left rows.
+        let emptied = TABLES.iter().filter(|_| ask.target.ends_with("/install"));
+        let emptied = emptied.map(|(table, _)| format!("SCAN chv_{table}"));
+        let walks = walks.chain(emptied).collect();
         groups.push((group, walks));
     }
     groups.push(the_cron_trigger(&mut host));

@@ -647,6 +647,18 @@ CREATE TABLE IF NOT EXISTS "chv_pages" (id INTEGER PRIMARY KEY, url_key TEXT NOT
 CREATE TABLE IF NOT EXISTS "chv_login_providers" (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, is_enabled INTEGER NOT NULL CHECK (is_enabled IN (0, 1))) STRICT;
 CREATE TABLE IF NOT EXISTS "chv_connections" (provider_id INTEGER NOT NULL, subject TEXT NOT NULL, user_id INTEGER NOT NULL, PRIMARY KEY (provider_id, subject)) STRICT, WITHOUT ROWID;
 DELETE FROM "chv_users" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_settings" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_jobs" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_storages" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_categories" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_albums" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_files" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_tags" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_tagged" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_likes" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_pages" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_login_providers" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
+DELETE FROM "chv_connections" WHERE (SELECT number FROM site_mark WHERE id = 1) < ?1;
 INSERT INTO "chv_users" (username, email, password_hash, is_admin, is_manager, created_at) SELECT ?1, ?2, ?3, 1, 0, ?4 WHERE (SELECT number FROM site_mark WHERE id = 1) < ?5;
 UPDATE site_mark SET number = ?1 WHERE id = 1;
 UPDATE site_databases SET state = 3 WHERE tenant_id = ?1 AND number = ?2 AND EXISTS (SELECT 1 FROM tenants WHERE id = ?1 AND cell_id IS NULL) RETURNING number;
