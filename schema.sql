@@ -397,6 +397,12 @@ BEGIN
   INSERT OR IGNORE INTO kept_sites (tenant_id, cell_id) SELECT NEW.tenant_id, '' WHERE NEW.state = 1;
   DELETE FROM kept_sites WHERE tenant_id = NEW.tenant_id AND cell_id = '' AND NEW.state <> 1;
 END;
+-- An installation that is under way when its tenant is deleted ends, and its database is to be dropped. Its number is no longer the newest, so it never
+-- belongs to a later tenant with the id, and until it is dropped there is none.
+CREATE TRIGGER site_database_abandoned AFTER DELETE ON tenants
+BEGIN
+  UPDATE site_databases SET state = 1, number = number + 1 WHERE tenant_id = OLD.id AND state = 2;
+END;
 -- Triggers, and no statements of the service: a Worker that is older than the column may order a move.
 CREATE TRIGGER site_move_ordered_first AFTER INSERT ON site_databases
 WHEN NEW.state > 3

@@ -64,6 +64,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0036_new_receivers.sql",
     "0037_move_orders.sql",
     "0038_counted_sites.sql",
+    "0039_abandoned_installations.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -640,6 +640,45 @@ fn a_tenant_that_leaves_while_its_site_is_installed_leaves_nothing() {
 }
 
 #[test]
+fn an_installation_never_belongs_to_a_later_tenant_with_the_id() {
+    for (gone, at) in [
+        (delete("/tenants/a"), 2),
+        (delete("/tenants/a"), 3),
+        (delete_with_tables("a"), 2),
+        (delete_with_tables("a"), 3),
+    ] {
+        let mut host = ready(&[new_tenant("a")]);
+        let ask = install("a").idempotency_key("k-1");
+        let mut late = host.first(&ask);
+        for _ in 0..at {
+            let rows = host.run(late.batch());
+            late = match host.resumed(late, rows) {
+                Step::Run(next) => next,
+                Step::Done(answer) => panic!("{answer:?}"),
+            };
+        }
+        expect(&mut host, 204, &gone);
+        if gone.body.is_empty() {
+            // The database is still to be dropped.
+            let got = expect(&mut host, 409, &new_tenant("a"));
+            assert_eq!(got.json()["code"], "site_exists");
+            count(&mut host, None);
+        }
+        assert_eq!(tables(&host), Vec::<String>::new());
+        expect(&mut host, 201, &new_tenant("a"));
+        let got = host.finish_with(&ask, late, |host, batch| host.run(batch));
+        assert_eq!(got.status, 503, "{got:?}");
+        let tenant = expect(&mut host, 200, &get("/tenants/a")).json();
+        assert_eq!(tenant["site"]["state"], "none");
+        expect(&mut host, 404, &reset("a"));
+        assert_at_rest(&host);
+        // What it remembers is no answer to the later tenant's request.
+        expect(&mut host, 201, &install("a"));
+        assert_eq!(users(&host).len(), 1);
+    }
+}
+
+#[test]
 fn a_registry_that_was_restored_gives_no_number_again() {
     let mut host = ready(&[new_tenant("a"), install("a")]);
     let backup = host.sql("SELECT tenant_id, number, state FROM site_databases", &[]);
