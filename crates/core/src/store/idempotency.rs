@@ -67,14 +67,8 @@ impl Idempotency {
     /// Adds the expression of what is remembered to a caller's statement: `NULL`, or a text for [`Past::read`]. `key` and `token` are the
     /// placeholders of the key and of the write's token.
     pub(crate) fn recall(&self, sql: Sql, key: usize, token: Option<usize>) -> Sql {
-        let sql = sql
-            .sql("(SELECT json_array(fingerprint IN (")
-            .bind(self.fingerprint.as_str());
-        let sql = match &self.previous {
-            None => sql,
-            Some(previous) => sql.sql(", ").bind(previous.as_str()),
-        };
-        let sql = sql.sql("), fingerprint, expires_at, secret, answer, job_id, ");
+        let sql = self.of_request(sql.sql("(SELECT json_array("));
+        let sql = sql.sql(", fingerprint, expires_at, secret, answer, job_id, ");
         let sql = match token {
             None => sql.sql("0"),
             Some(token) => sql
@@ -168,7 +162,7 @@ impl Idempotency {
     }
 
     /// Remembers the secret of a write of a tenant's site that the statement before it has begun, without an answer, so that the same request
-    /// writes the same secret if this one is cut off. A secret that is there stays.
+    /// writes the same secret if this one is cut off. A secret of the same request stays, and one that another request has begun with goes.
     pub(crate) fn begin(&self, holder: &KeyHolder, tenant: &TenantId, secret: &str) -> Sql {
         let sql = Sql::new(remember_into!(
             "tenant_id, secret, ",
@@ -176,7 +170,27 @@ impl Idempotency {
         ))
         .values(self.values(holder, Some(secret.into())))
         .values([tenant.as_str(), ""].map(Value::from));
-        rows(sql, 2).sql(")")
+        self.of_request(rows(sql, 2).sql(" AND (length(answer) > 0 OR "))
+            .sql("))")
+    }
+
+    /// Forgets what [`Self::begin`] has remembered: the request wrote nothing.
+    pub(crate) fn forget_begun(&self, holder: &KeyHolder) -> Sql {
+        let sql = Sql::new(
+            "DELETE FROM idempotency WHERE key_id = ?1 AND key = ?2 AND length(answer) = 0 AND ",
+        )
+        .values([holder.key_id().into(), self.key()]);
+        self.of_request(sql)
+    }
+
+    /// Adds a condition: the row is of this very request.
+    fn of_request(&self, sql: Sql) -> Sql {
+        let sql = sql.sql("fingerprint IN (").bind(self.fingerprint.as_str());
+        let sql = match &self.previous {
+            None => sql,
+            Some(previous) => sql.sql(", ").bind(previous.as_str()),
+        };
+        sql.sql(")")
     }
 
     /// What the statements of [`Self::remember`] and [`Self::remember_job`] bind first, from `?1` on. `?3` is the time, for [`Self::is_known`].
@@ -310,13 +324,19 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Reads the column of what is remembered.
+    /// Reads the column of what is remembered. What another request has only begun is nothing: nobody had its answer, and this one takes its place.
     ///
     /// # Errors
     /// 422 if the key belongs to another request.
     pub(crate) fn remembered(row: &mut Columns) -> Result<Option<Self>, ApiError> {
         let text = row.optional_text("remembered")?;
-        text.map(|text| Self::read("remembered", &text)).transpose()
+        match text
+            .map(|text| Self::of_row("remembered", &text))
+            .transpose()?
+        {
+            Some((past, is_same)) if !is_same && past.is_begun => Ok(None),
+            past => past.map(Self::of_same).transpose(),
+        }
     }
 
     /// Reads what [`Idempotency::recall`] finds.
@@ -324,6 +344,19 @@ impl Past {
     /// # Errors
     /// 422 if the key belongs to another request.
     pub(crate) fn read(column: &str, text: &str) -> Result<Self, ApiError> {
+        Self::of_row(column, text).and_then(Self::of_same)
+    }
+
+    fn of_same((past, is_same): (Self, bool)) -> Result<Self, ApiError> {
+        if is_same {
+            Ok(past)
+        } else {
+            Err(ApiError::IdempotencyKeyReused)
+        }
+    }
+
+    /// Reads what [`Idempotency::recall`] finds, and whether it is of this very request.
+    fn of_row(column: &str, text: &str) -> Result<(Self, bool), ApiError> {
         let values = |text: &str| {
             values(text).ok_or_else(|| {
                 unexpected_result(format!(
@@ -332,9 +365,7 @@ impl Past {
             })
         };
         let mut row = values(text)?;
-        if !row.boolean("is_same")? {
-            return Err(ApiError::IdempotencyKeyReused);
-        }
+        let is_same = row.boolean("is_same")?;
         let fingerprint = row.text("fingerprint")?;
         let expires_at = row.text("expires_at")?;
         let secret = row.optional_text("secret")?;
@@ -349,13 +380,14 @@ impl Past {
                 reason: "is not a time".into(),
             })
         })?;
-        Ok(Self {
+        let past = Self {
             answer,
             job_id,
             secret: secret.map(|secret| (fingerprint, secret)),
             is_begun,
             replayed_until: (!is_own).then_some(expires_at),
-        })
+        };
+        Ok((past, is_same))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `Idempotency-Key` (contract §12): a request that comes again gets the first response again, and nothing is done a second time.
 
+use tenants_core::Step;
 use tenants_core::sql::Value;
 use tenants_core::task::Run;
 use tenants_core::task::reseal::Reseal;
@@ -9,7 +10,8 @@ use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
 use crate::failures::{filled, writes};
-use crate::host::{Exhausted, Got, Host, NOW, SECRETS, problem};
+use crate::host::{Exhausted, Got, Host, NOW, SECRETS, WaitsForBatch as _, problem};
+use crate::site_databases::apart;
 use crate::statements::host_with_tables;
 
 const DAY: i64 = 24 * 60 * 60;
@@ -411,4 +413,98 @@ fn the_cron_trigger_deletes_what_has_expired_in_slices() {
     host.now += 3 * DAY;
     host.cron();
     assert_eq!(left(&host), Value::Integer(0));
+}
+
+/// Sends a request, and runs all batches that it needs.
+fn send(host: &mut Host, status: u16, ask: &Ask) -> Got {
+    let exchange = host.first(ask);
+    let got = host.finish_with(ask, exchange, |host, batch| host.run(batch));
+    assert_eq!(got.status, status, "{ask:?}: {got:?}");
+    got
+}
+
+/// With the site in the registry, or in a database of its own, where the registry's part comes first.
+fn with_sites() -> [Host; 2] {
+    [Host::new(), apart()].map(|mut host| {
+        send(&mut host, 201, &new_tenant("a"));
+        send(&mut host, 201, &install("a"));
+        host
+    })
+}
+
+/// Another request than [`generated`], of the same user.
+fn lower() -> Ask {
+    patch("/tenants/a/user-password-reset", r#"{"username":"admin"}"#)
+}
+
+/// Runs so many batches of a request.
+fn cut(host: &mut Host, ask: &Ask, batches: usize) {
+    let mut exchange = host.first(ask);
+    for _ in 0..batches {
+        let rows = host.run(exchange.batch());
+        exchange = match host.resumed(exchange, rows) {
+            Step::Run(next) => next,
+            Step::Done(answer) => panic!("{answer:?}"),
+        };
+    }
+}
+
+#[test]
+fn a_reset_that_wrote_nothing_is_not_remembered() {
+    let nobody = patch("/tenants/a/user-password-reset", r#"{"username":"nobody"}"#);
+    let nobody = nobody.idempotency_key("k-1");
+    for mut host in with_sites() {
+        for _ in 0..2 {
+            send(&mut host, 404, &nobody);
+            assert_eq!(host.one("SELECT count(*) FROM idempotency"), 0.into());
+        }
+        let first = send(&mut host, 200, &generated().idempotency_key("k-1"));
+        let again = send(&mut host, 200, &generated().idempotency_key("k-1"));
+        assert_replays(&first, &again);
+        let got = send(&mut host, 422, &nobody);
+        assert_eq!(got.json()["code"], "idempotency_key_reused");
+    }
+}
+
+/// Whether it has written the site's database, nobody knows, so that only the same request may go on with it.
+#[test]
+fn a_reset_that_was_cut_off_is_in_the_way_of_no_other_request() {
+    for other in [lower(), reset("a"), new_tenant("b"), delete("/tenants/a")] {
+        for at in [2, 3] {
+            let [_, mut host] = with_sites();
+            let (first, other) = (
+                generated().idempotency_key("k-1"),
+                other.clone().idempotency_key("k-1"),
+            );
+            cut(&mut host, &first, at);
+            let begun = "SELECT count(*) FROM idempotency WHERE answer = ''";
+            assert_eq!(host.one(begun), 1.into());
+            let status = match other.method.as_str() {
+                "PATCH" => 200,
+                "POST" => 201,
+                _ => 204,
+            };
+            let got = send(&mut host, status, &other);
+            assert_eq!(got.header("idempotency-replayed"), None);
+            assert_eq!(host.one(begun), 0.into());
+            assert_replays(&got, &send(&mut host, status, &other));
+            send(&mut host, 422, &first);
+        }
+    }
+}
+
+#[test]
+fn a_reset_that_was_cut_off_finds_its_password_again_unless_another_one_has_begun() {
+    let [_, mut host] = with_sites();
+    let begun = [generated(), lower(), lower(), generated()].map(|ask| {
+        cut(&mut host, &ask.idempotency_key("k-1"), 2);
+        let mut rows = host.sql("SELECT fingerprint, secret FROM idempotency", &[]);
+        assert_eq!(rows.len(), 1);
+        rows.remove(0)
+    });
+    assert_eq!(begun[1], begun[2]);
+    assert_eq!(begun[3][0], begun[0][0]);
+    for (one, other) in [(0, 1), (1, 3), (0, 3)] {
+        assert_ne!(begun[one], begun[other]);
+    }
 }

@@ -148,7 +148,9 @@ impl Work {
             Self::Reset { secret, .. } => {
                 results.skip()?;
                 results.skip()?;
-                let mut row = results.row()?.ok_or(NO_USER)?;
+                let Some(mut row) = results.row()? else {
+                    return no_user(&writer, secret.is_some());
+                };
                 let action = Action::TenantUserPasswordReset;
                 (action, row.text("username")?, secret.take())
             }
@@ -220,6 +222,18 @@ impl Work {
             Self::Reset { .. } if !is_installed => NOT_INSTALLED,
             _ => ApiError::Unavailable("another write of this site came between".into()),
         })
+    }
+}
+
+/// Refuses a reset that found no user, after what it `has_begun` with is forgotten. If that fails, it stays until it expires, and is in the way of
+/// no other request.
+fn no_user(writer: &Writer, has_begun: bool) -> Result<Next, ApiError> {
+    match writer.idempotency() {
+        Some(idempotency) if has_begun => {
+            let forget = Batch::one(idempotency.forget_begun(writer));
+            Ok(Next::run(Pending::either_way(forget, |_| Err(NO_USER))))
+        }
+        _ => Err(NO_USER),
     }
 }
 
