@@ -28,6 +28,8 @@ export default [
     onCell('acme', { json: { cell_id: 'Eu', site: { state: 'none', job_id: null } } }),
     refuse('a tenant on an unknown cell', 422, 'invalid', 'POST', '/tenants', { body: { id: 'b', hostname: 'b.example.com', is_enabled: true, cell_id: 'us' }, pointers: ['/cell_id'] }),
     request('the tenants of the cell', 200, 'GET', '/cells/eu/tenants', { json: { more: false, jobs_waiting: false, gone: [] } }),
+    sql("INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at) SELECT t.id, j.value, 'alias', t.created_at, t.created_at FROM tenants AS t, json_each(?1) AS j", '["localhost", "www.example"]'),
+    request("the root's own name is none of a tenant's hostnames", 200, 'GET', '/cells/eu/tenants', { json: (got) => ({ ...got, tenants: [{ ...got.tenants[0], hostname: 'acme.example.com', hostnames: ['acme.example.com', 'www.example'] }] }) }),
     refuse('a cursor of another epoch', 410, 'cursor_gone', 'GET', '/cells/eu/tenants?after=0000000000000000.1.acme'),
     refuse('a malformed cursor', 422, 'invalid', 'GET', '/cells/eu/tenants?after=x'),
     refuse('the tenants of an unknown cell', 404, 'not_found', 'GET', '/cells/us/tenants'),

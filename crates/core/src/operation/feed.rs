@@ -46,6 +46,7 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
     };
     let known = call.if_none_match.clone();
     let sealer = call.env.sealer.cloned();
+    let root = call.hostnames.root.clone();
     let notes = feed::notes(&poll);
     Ok(Pending::with_note(
         feed::poll(&call.caller, &poll),
@@ -67,7 +68,7 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
                     begun_at: head.forgotten,
                 },
             };
-            let rows = FeedRow::decode_all(results, sealer.as_deref())?;
+            let rows = FeedRow::decode_all(results, &root, sealer.as_deref())?;
             let cursor = match rows.last() {
                 Some(last) => Cursor {
                     revision: last.revision,
@@ -88,24 +89,40 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
     ))
 }
 
-/// The note that names the rows that could not be decrypted.
+/// The note that names the rows that could not be decrypted, and the hostnames that are left out.
 fn note(rows: &[FeedRow]) -> Option<String> {
-    let broken: Vec<&str> = rows
-        .iter()
-        .filter_map(|row| match &row.tenant {
-            Some(Err(reason)) => Some(reason.as_str()),
-            _ => None,
-        })
-        .collect();
-    if broken.is_empty() {
-        return None;
+    let mut broken = Vec::new();
+    let mut left_out = Vec::new();
+    for row in rows {
+        match &row.tenant {
+            Some(Err(reason)) => broken.push(Cow::Borrowed(reason.as_str())),
+            Some(Ok(tenant)) => left_out.extend(tenant.left_out.iter().map(|name| {
+                let id = &row.id;
+                let name = quote(name);
+                Cow::Owned(format!(
+                    "tenants/{id}: {name} is not valid, or the root's own"
+                ))
+            })),
+            None => {}
+        }
     }
-    let named = &broken[..broken.len().min(MAX_NAMED)];
-    let more = match broken.len() - named.len() {
+    let notes = [
+        ("not readable", broken),
+        ("left out of the hostnames", left_out),
+    ];
+    let notes = notes.into_iter().filter(|(_, all)| !all.is_empty());
+    let notes: Vec<String> = notes.map(|(what, all)| named(what, &all)).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// Names the first of all reasons.
+fn named(what: &str, all: &[Cow<'_, str>]) -> String {
+    let first = &all[..all.len().min(MAX_NAMED)];
+    let more = match all.len() - first.len() {
         0 => String::new(),
         n => format!("; and {n} more"),
     };
-    Some(format!("not readable: {}{more}", named.join("; ")))
+    format!("{what}: {}{more}", first.join("; "))
 }
 
 fn page(cursor: &Cursor, head: &Head, rows: &[FeedRow]) -> String {
@@ -156,14 +173,14 @@ fn write_tenant<'o>(tenant: &FeedTenant, out: Object<'o>) -> Object<'o> {
     };
     out.text("hostname", &tenant.hostname)
         .nested("hostnames", |out| {
-            // A hostname needs no escapes.
-            out.push_str("[\"");
-            out.push_str(&tenant.hostname);
-            for alias in &tenant.aliases {
-                out.push_str("\",\"");
-                out.push_str(alias);
+            out.push('[');
+            for (i, hostname) in tenant.hostnames.iter().enumerate() {
+                // A hostname needs no escapes.
+                out.push_str(if i > 0 { ",\"" } else { "\"" });
+                out.push_str(hostname);
+                out.push('"');
             }
-            out.push_str("\"]");
+            out.push(']');
         })
         .raw(
             "is_enabled",

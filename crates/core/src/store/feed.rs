@@ -14,6 +14,7 @@ use crate::store::standing::{self, CellOf, cell_standing};
 use crate::store::{plans, sealed, tenants, work};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
+use crate::value::hostname::Hostname;
 use crate::value::hostname_kind::HostnameKind;
 use crate::value::id::{CellId, TenantId};
 use crate::value::text::is_epoch;
@@ -322,8 +323,10 @@ pub(crate) struct FeedRow {
 #[derive(Debug)]
 pub(crate) struct FeedTenant {
     pub(crate) hostname: String,
-    /// The hostnames besides its own at which its site answers.
-    pub(crate) aliases: Vec<String>,
+    /// The hostnames at which its site answers: its own, and its aliases. The root's own is none of them, whenever it was chosen.
+    pub(crate) hostnames: Vec<String>,
+    /// The hostnames that are left out of them, as they are left out of the routing.
+    pub(crate) left_out: Vec<String>,
     pub(crate) is_enabled: bool,
     pub(crate) plan_id: Option<String>,
     /// The plan's under the tenant's; empty if there is none.
@@ -337,15 +340,16 @@ impl FeedRow {
     /// Reads the rows of a page.
     pub(crate) fn decode_all(
         results: &mut Results,
+        root: &Hostname,
         sealer: Option<&Sealer>,
     ) -> Result<Vec<Self>, ApiError> {
         let rows = results.rows()?;
         rows.into_iter()
-            .map(|row| Self::decode(row, sealer))
+            .map(|row| Self::decode(row, root, sealer))
             .collect()
     }
 
-    fn decode(row: Row, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
+    fn decode(row: Row, root: &Hostname, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
         let mut row = Columns::new(row);
         let id = row.text("tenant_id")?;
         let revision = row.integer("revision")?;
@@ -354,7 +358,7 @@ impl FeedRow {
         let tenant = if is_gone {
             None
         } else {
-            match FeedTenant::decode(&id, row, sealer) {
+            match FeedTenant::decode(&id, row, root, sealer) {
                 Ok(tenant) => Some(Ok(tenant)),
                 // A row that cannot be read must not hold up the others.
                 Err(ApiError::Internal(Internal::Stored { place, reason })) => {
@@ -373,7 +377,12 @@ impl FeedRow {
 }
 
 impl FeedTenant {
-    fn decode(id: &str, mut row: Columns, sealer: Option<&Sealer>) -> Result<Self, ApiError> {
+    fn decode(
+        id: &str,
+        mut row: Columns,
+        root: &Hostname,
+        sealer: Option<&Sealer>,
+    ) -> Result<Self, ApiError> {
         let hostname = row
             .optional_text("hostname")?
             .ok_or_else(|| unexpected_result(format!("{id} is in the feed and not in tenants")))?;
@@ -386,18 +395,24 @@ impl FeedTenant {
             sealed::limits_map(plans::TABLE, plan, row.optional_text("plan_limits")?)?;
         let plan_env =
             sealed::open_env_map(plans::TABLE, plan, row.optional_text("plan_env")?, sealer)?;
+        let created_at = row.text("created_at")?;
+        let updated_at = row.text("updated_at")?;
+        let aliases = row.optional_text("aliases")?.unwrap_or_default();
+        let aliases = aliases.split(' ').filter(|alias| !alias.is_empty());
+        let (hostnames, left_out) = core::iter::once(hostname.as_str())
+            .chain(aliases)
+            .map(String::from)
+            .partition(|name| Hostname::is_canonical(name) && name != root.as_str());
         Ok(Self {
             hostname,
+            hostnames,
+            left_out,
             is_enabled,
             plan_id,
             limits: Variables::merged(plan_limits, limits),
             env: Variables::merged(plan_env, env),
-            created_at: row.text("created_at")?,
-            updated_at: row.text("updated_at")?,
-            aliases: row
-                .optional_text("aliases")?
-                .map(|text| text.split(' ').map(Into::into).collect())
-                .unwrap_or_default(),
+            created_at,
+            updated_at,
         })
     }
 }

@@ -520,3 +520,44 @@ fn the_key_of_one_cell_is_refused_for_another_ones_tenants() {
         host.expect(403, &ask.key(&eu));
     }
 }
+
+#[test]
+fn the_roots_own_name_is_none_of_a_tenants_hostnames() {
+    let mut host = host_with_cells();
+    host.expect(201, &new_tenant_on("a", "eu"));
+    host.expect(201, &new_tenant_on("b", "eu"));
+    let alias = r#"{"kind":"alias"}"#;
+    for name in ["one.example", "two.example"] {
+        host.expect(201, &put(&format!("/tenants/a/hostnames/{name}"), alias));
+    }
+    for (root, of_a, of_b, note) in [
+        (
+            "localhost",
+            json!(["a.example.com", "one.example", "two.example"]),
+            json!(["b.example.com"]),
+            "",
+        ),
+        (
+            "one.example",
+            json!(["a.example.com", "two.example"]),
+            json!(["b.example.com"]),
+            "left out of the hostnames: tenants/a: `one.example` is not valid, or the root's own",
+        ),
+        (
+            "B.example.com",
+            json!(["a.example.com", "one.example", "two.example"]),
+            json!([]),
+            "left out of the hostnames: tenants/b: `b.example.com` is not valid, or the root's own",
+        ),
+    ] {
+        host.configure(&[("CHEVERETO_INTERNAL_HOSTNAME", root)]);
+        let got = host.expect(200, &get("/cells/eu/tenants"));
+        let page = got.json();
+        // `a` has changed since.
+        assert_eq!(ids(&page), ["b", "a"]);
+        let [b, a] = [0, 1].map(|i| &page["tenants"][i]);
+        assert_eq!((&a["hostnames"], &b["hostnames"]), (&of_a, &of_b), "{root}");
+        assert_eq!(b["hostname"], "b.example.com");
+        assert_eq!(got.cause(), note);
+    }
+}
