@@ -264,13 +264,13 @@ BEGIN
   DELETE FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname;
 END;
 
--- What a look-up of a hostname's record has found. Only a change is written: a claim that is proven, unless somebody has the hostname by now, and a record
--- that is gone or back. The hostname itself stays either way. The cron trigger inserts here as well, without a caller.
+-- What a look-up of a hostname's record has found. Only a change is written: a claim that is proven before its end, unless somebody has the hostname by
+-- now, and a record that is gone or back. The hostname itself stays either way. The cron trigger inserts here as well, without a caller.
 CREATE VIEW check_hostname (
   key_id, request_id, now, key_stands, id_is_there, id, hostname, proof, is_found, token, is_done
 ) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER check_hostname_done INSTEAD OF INSERT ON check_hostname
-WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1 AND NOT EXISTS (SELECT 1 FROM tenants WHERE hostname = NEW.hostname) AND NOT EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND claimed_until IS NULL AND tenant_id <> NEW.id) AND EXISTS (SELECT 1 FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname AND proof = NEW.proof AND (claimed_until IS NOT NULL AND NEW.is_found OR claimed_until IS NULL AND NEW.is_found <> (missing_since IS NULL)))
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1 AND NOT EXISTS (SELECT 1 FROM tenants WHERE hostname = NEW.hostname) AND NOT EXISTS (SELECT 1 FROM tenant_hostnames WHERE hostname = NEW.hostname AND claimed_until IS NULL AND tenant_id <> NEW.id) AND EXISTS (SELECT 1 FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname AND proof = NEW.proof AND (claimed_until > NEW.now AND NEW.is_found OR claimed_until IS NULL AND NEW.is_found <> (missing_since IS NULL)))
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) SELECT NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(claimed_until IS NOT NULL, 'hostname_proven', iif(NEW.is_found, 'proof_found', 'proof_missing')), 'hostnames' FROM tenant_hostnames WHERE tenant_id = NEW.id AND hostname = NEW.hostname AND proof = NEW.proof;
   UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;

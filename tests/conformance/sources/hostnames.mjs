@@ -1,5 +1,5 @@
 // Hostnames besides a tenant's own (API.md §18).
-import { KEYS, LEGACY, LEGACY_PUBLIC, refuse, request, scenario } from './source.mjs'
+import { KEYS, LEGACY, LEGACY_PUBLIC, refuse, request, scenario, sql } from './source.mjs'
 
 const tenant = (id) => request(`create the tenant ${id}`, 201, 'POST', '/tenants', { body: { id, hostname: `${id}.example.com`, is_enabled: true } })
 const keyed = (key, options) => ({ ...options, headers: { 'idempotency-key': key } })
@@ -37,6 +37,8 @@ export default [
     refuse("the root's own", 422, 'invalid', 'PUT', '/tenants/acme/hostnames/localhost', { body: alias }, ['/hostname']),
     request('no proof is asked for', 200, 'POST', '/tenants/acme/hostnames/www.acme.example/verify', { json: named('www.acme.example', 'alias') }),
     refuse('verify what it does not have', 404, 'not_found', 'POST', '/tenants/other/hostnames/www.acme.example/verify'),
+    sql("INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at, proof, claimed_until) VALUES ('other', 'claimed.example', 'alias', ?1, ?1, 'v1', ?2)", '2026-01-02 03:04:05', '2026-01-09 03:04:05'),
+    refuse('verify a claim after its end', 404, 'not_found', 'POST', '/tenants/other/hostnames/claimed.example/verify'),
     refuse('a body of verify', 400, 'body_unexpected', 'POST', '/tenants/acme/hostnames/www.acme.example/verify', { body: {} }),
     refuse('an unknown tenant', 404, 'not_found', 'PUT', '/tenants/gone/hostnames/b.example', { body: alias }),
     refuse('a hostname that it does not have', 404, 'not_found', 'DELETE', '/tenants/acme/hostnames/b.example'),

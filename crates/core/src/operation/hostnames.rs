@@ -129,7 +129,11 @@ pub(crate) fn verify(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let batch = hostnames::one(&call.caller, &id, &hostname);
     Ok(Pending::then(batch, move |results, _| {
         let (_, all) = hostnames::decode_list(results)?;
-        let Some(one) = all.into_iter().next() else {
+        // The cron trigger has not ended a claim yet that is past its end.
+        let now = writer.now().as_str();
+        let ended =
+            |one: &FurtherHostname| one.claimed_until.as_deref().is_some_and(|end| end <= now);
+        let Some(one) = all.into_iter().next().filter(|one| !ended(one)) else {
             return Err(NO_HOSTNAME);
         };
         let Some(proof) = one.proof.clone() else {

@@ -65,6 +65,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0037_move_orders.sql",
     "0038_counted_sites.sql",
     "0039_abandoned_installations.sql",
+    "0040_ended_claims.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -308,6 +308,47 @@ fn a_look_up_that_comes_late_proves_nothing() {
     }
 }
 
+/// The cron trigger has not run yet.
+#[test]
+fn a_claim_that_is_past_its_end_is_not_proven() {
+    for seconds in [-1, 0] {
+        let mut host = host();
+        let value = claim(&mut host, "a");
+        // The look-up of this one begins just before the end.
+        let ask = verify("a");
+        host.now += 7 * 86_400 - 1;
+        let mut step = host.begin(&ask);
+        for _ in 0..2 {
+            let Step::Run(exchange) = step else { panic!() };
+            let outcome = match exchange.effect() {
+                Effect::Batch(batch) => crate::host::outcome(host.run(&batch.clone())),
+                Effect::Fetch(request) => record(&value).outcome(request),
+                Effect::Wait(_) => panic!(),
+            };
+            step = host.resumed_with(exchange, outcome);
+        }
+        host.now += 1 + seconds;
+        if seconds < 0 {
+            send(&mut host, 200, &verify("a"), &record(&value));
+            continue;
+        }
+        let before = host.dump();
+        for resolver in [record(&value), Resolver::Fails, Resolver::none()] {
+            send(&mut host, 404, &verify("a"), &resolver);
+            send(&mut host, 404, &verify("a").tried(), &resolver);
+        }
+        assert_eq!(host.dump(), before);
+        let proofs = host.api.begin_proofs(host.now).unwrap();
+        let (report, _) = drive(&mut host, Step::Run(proofs), &record(&value));
+        assert_eq!(report.unwrap().failed, []);
+        assert!(!is_routed(&mut host));
+        cron(&mut host, &record(&value));
+        assert_eq!(shown(&mut host, "a"), Json::Null);
+        let (answer, _) = drive(&mut host, step, &Resolver::Fails);
+        assert_eq!(answer.response.status, 404);
+    }
+}
+
 #[test]
 fn the_cron_trigger_proves_claims_and_ends_those_that_nobody_proved() {
     let mut host = host();
