@@ -2,13 +2,15 @@
 
 import { For, Show, createSignal } from 'solid-js'
 import { createStore } from 'solid-js/store'
-import { Refused, get, query } from '../api/client'
+import { Refused, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { Delivery, NewWebhook, Webhook, WebhookSecret, WebhookTest } from '../api/types'
 import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time, note } from '../parts/basics'
+import { changed } from '../parts/changes'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput } from '../parts/fields'
 import { createLoad } from '../parts/load'
+import { LocalPager, createPlace } from '../parts/pager'
 import { createWrite } from '../parts/write'
 import { href } from '../router'
 import { t } from '../texts'
@@ -136,11 +138,14 @@ function EditDialog(props: { of?: Webhook; onClose: () => void; onDone: (secret?
   const webhook = props.of
   const wasOff = webhook ? !webhook.is_enabled : false
   const [form, setForm] = createStore({ url: webhook?.url ?? '', types: webhook?.types.join('\n') ?? '', description: webhook?.description ?? '', is_enabled: !wasOff, from: 'backlog' })
+  const members = () => ({ url: form.url, types: form.types.split(/[\s,]+/).filter(Boolean), description: form.description || null, ...(webhook ? { is_enabled: form.is_enabled } : {}) })
+  const was = members()
   async function save() {
-    const types = form.types.split(/[\s,]+/).filter(Boolean)
-    const body: Record<string, unknown> = { url: form.url, types, description: form.description || null }
-    if (webhook && form.is_enabled !== !wasOff) Object.assign(body, { is_enabled: form.is_enabled, ...(form.is_enabled ? { from: form.from } : {}) })
-    const answer = webhook ? await write.send<undefined>('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body }) : await write.send<NewWebhook>('POST', '/webhooks', { body })
+    const changes = webhook && changed(was, members())
+    if (webhook && !changes) return props.onClose()
+    const answer = webhook
+      ? await write.send<undefined>('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body: { ...changes, ...(changes?.is_enabled ? { from: form.from } : {}) } })
+      : await write.send<NewWebhook>('POST', '/webhooks', { body: members() })
     if (!answer) return
     note(t.saved)
     props.onDone(answer.body?.secret)
@@ -191,9 +196,10 @@ function DeleteDialog(props: { of: Webhook; onClose: () => void; onDone: () => v
 
 function Deliveries(props: { id: string }) {
   const path = () => `/webhooks/${encodeURIComponent(props.id)}`
-  const loaded = createLoad(path, async (where, signal) => {
-    const [webhook, deliveries] = await Promise.all([get<Webhook>(where, signal), get<Delivery[]>(`${where}/deliveries${query({ limit: 100 })}`, signal)])
-    return { webhook: webhook.body, deliveries: deliveries.body }
+  const place = createPlace()
+  const loaded = createLoad(() => ({ where: path(), after: place.after() }), async ({ where, after }, signal) => {
+    const [webhook, deliveries] = await Promise.all([get<Webhook>(where, signal), get<Delivery[]>(`${where}/deliveries${query({ limit: 100, after })}`, signal)])
+    return { webhook: webhook.body, deliveries: deliveries.body, next: nextOf(deliveries.headers) }
   })
   const write = createWrite()
   async function retry(event: string) {
@@ -208,8 +214,8 @@ function Deliveries(props: { id: string }) {
       <Await of={loaded}>
         {(data) => (
           <Card>
-            <Show when={data().deliveries.length} fallback={<Empty title={t.webhooks.noDeliveries} />}>
-              <Table label={t.webhooks.deliveries} class="cards-on-phone">
+            <Show when={data().deliveries.length} fallback={<Empty title={t.webhooks.noDeliveries} isBusy={loaded.isLoading()} />}>
+              <Table label={t.webhooks.deliveries} isBusy={loaded.isLoading()} class="cards-on-phone">
                 <thead>
                   <tr><th scope="col">{t.audit.time}</th><th scope="col">{t.webhooks.event}</th><th scope="col">{t.audit.subject}</th><th scope="col">{t.webhooks.status}</th><th scope="col" class="number">{t.webhooks.duration}</th><th scope="col">{t.webhooks.answer}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
                 </thead>
@@ -233,6 +239,7 @@ function Deliveries(props: { id: string }) {
           </Card>
         )}
       </Await>
+      <LocalPager place={place} next={loaded.data()?.next} isLoading={loaded.isLoading()} />
     </Page>
   )
 }
