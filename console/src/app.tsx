@@ -43,27 +43,25 @@ export function App() {
   }
   onMount(begin)
   return (
-    <>
-      <Switch>
-        <Match when={standing() === 'loading'}>
-          <main class="alone">
-            <Show when={problem()} fallback={<Loading />}>
-              <ProblemBox problem={problem()} onRetry={begin} />
-            </Show>
-          </main>
-        </Match>
-        <Match when={standing() === 'out'}>
-          <SignIn />
-        </Match>
-        <Match when={standing() === 'in' || standing() === 'over'}>
-          <Shell />
-          <Dialog title={t.signIn.again} isOpen={standing() === 'over'} onClose={() => {}} isFixed>
-            <SignIn isInDialog />
-          </Dialog>
-        </Match>
-      </Switch>
-      <Notes />
-    </>
+    <Switch>
+      <Match when={standing() === 'loading'}>
+        <main class="alone">
+          <Show when={problem()} fallback={<Loading />}>
+            <ProblemBox problem={problem()} onRetry={begin} />
+          </Show>
+        </main>
+      </Match>
+      <Match when={standing() === 'out'}>
+        <SignIn />
+      </Match>
+      <Match when={standing() !== 'loading' && standing() !== 'out'}>
+        <Shell />
+        <Dialog title={t.signIn.again} isOpen={standing() === 'over'} onClose={() => {}} isFixed>
+          <SignIn isInDialog />
+        </Dialog>
+        <Notes />
+      </Match>
+    </Switch>
   )
 }
 
@@ -112,7 +110,7 @@ function Here() {
     const [place, id, part] = path().split('\0')
     switch (place) {
       case '':
-        return null
+        return shown().length > 0 ? null : <NothingHere />
       case 'overview':
         return <OverviewPage />
       case 'tenants':
@@ -138,6 +136,13 @@ function Here() {
 }
 
 const NoPage = () => <Page title={t.noPage}>{null}</Page>
+
+/** For a key of a machine, such as a cell's agent. */
+const NothingHere = () => (
+  <Page title={t.nothingHere.title}>
+    <p>{t.nothingHere.detail}</p>
+  </Page>
+)
 
 function Who() {
   const [problem, setProblem] = createSignal<Problem>()

@@ -44,6 +44,14 @@ export function faultsOf(request, origin) {
   return faults.map((fault) => `${method} ${request.url()} ${fault}`)
 }
 
+/** Has the API carry a request out, and loses its answer. */
+export async function loseAnswer(route) {
+  // Chromium adds the header only to what it sends itself.
+  const answer = await route.fetch({ headers: { ...route.request().headers(), 'sec-fetch-site': 'same-origin' } })
+  assert.ok(answer.ok(), `${route.request().method()} ${route.request().url()} is ${answer.status()}`)
+  await route.abort('connectionreset')
+}
+
 /** Signs in by the form. */
 export async function signIn(page, { api_key, signing_secret }) {
   await page.getByLabel('API key').fill(api_key)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import http from 'node:http'
 import { test } from 'node:test'
-import { noBrowser, open, signIn, visit } from './browser.mjs'
+import { loseAnswer, noBrowser, open, signIn, visit } from './browser.mjs'
 import { startConsole } from './server.mjs'
 
 const skip = noBrowser()
@@ -79,6 +79,15 @@ test('the scopes of the key decide what is shown', { skip }, async () => {
   const tenant = await server.api.tenant()
   await visit(page, `#/tenants/${tenant.id}`)
   for (const name of ['Edit', 'Delete', 'Install', 'Disable', 'Hold…']) assert.equal(await page.getByRole('button', { name }).or(page.getByRole('link', { name, exact: true })).count(), 0, name)
+  assertQuiet()
+  await close()
+})
+
+test('a key for none of the pages signs in to a page that says so', { skip }, async () => {
+  const { page, assertQuiet, close } = await open(server.page)
+  await signIn(page, await server.boundKey(['events'], 'listener'))
+  await page.getByRole('heading', { name: 'Nothing to see with this key', level: 1 }).waitFor()
+  await page.waitForFunction(() => document.activeElement?.matches('h1'))
   assertQuiet()
   await close()
 })
@@ -162,6 +171,105 @@ test('a session ends with its key, and signing in again keeps what was typed', {
   await page.getByRole('button', { name: 'Sign in' }).waitFor()
   await page.reload()
   await page.getByRole('button', { name: 'Sign in' }).waitFor()
+  assertQuiet()
+  await close()
+})
+
+const signInPage = (page) => page.getByText('Sign in with a bound API key').waitFor()
+const noDialog = async (page) => assert.equal(await page.getByRole('dialog').count(), 0)
+
+test('who signs out after the session has ended sees the page for signing in, and nothing of the tenants stays', { skip }, async () => {
+  const { page, context, assertQuiet, close } = await open(server.page)
+  const key = await server.boundKey(['*'], 'ended elsewhere')
+  const marker = `of-${server.api.fresh().id}-alone`
+  const tenant = await server.api.tenant({ external_id: marker })
+  await signIn(page, key)
+  await visit(page, `#/tenants/${tenant.id}`)
+  // A dialog that was open keeps nothing, either.
+  await page.getByRole('button', { name: 'Hold…' }).click()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  assert.ok((await heapOf(context, page)).includes(marker))
+  await server.api.expect(204, 'DELETE', `/keys/${key.id}`)
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await signInPage(page)
+  await noDialog(page)
+  assert.ok(!(await page.content()).includes(tenant.id))
+  assert.equal(await page.title(), 'Tenants console')
+  assert.ok(!(await heapOf(context, page)).includes(marker), 'the heap has the tenant')
+  assertQuiet()
+  await close()
+})
+
+test('a sign-out whose answer is lost is one, and so is one where the page asks to sign in again', { skip }, async () => {
+  const { page, assertQuiet, close } = await open(server.page)
+  await signIn(page, server.key)
+  await page.route('**/_/console/session', loseAnswer, { times: 1 })
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await signInPage(page)
+  await noDialog(page)
+
+  const key = await server.boundKey(['*'], 'gone')
+  await signIn(page, key)
+  await visit(page, '#/plans')
+  await server.api.expect(204, 'DELETE', `/keys/${key.id}`)
+  await visit(page, '#/cells')
+  const dialog = page.getByRole('dialog', { name: 'Sign in again' })
+  await dialog.getByRole('button', { name: 'Sign out' }).click()
+  await signInPage(page)
+  await noDialog(page)
+  await page.waitForFunction(() => document.activeElement?.id === 'sign-in-key')
+  assertQuiet()
+  await close()
+})
+
+test('the new secret of the session’s own key is on top until Done, and signs in', { skip }, async () => {
+  const { page, assertQuiet, close } = await open(server.page)
+  const key = await server.boundKey(['*'], 'rotates itself')
+  await signIn(page, key)
+  // A request that was under way is refused after the rotation.
+  let release
+  const released = new Promise((resolve) => { release = resolve })
+  await page.route('**/_/console/sessions', (route) => released.then(() => route.continue()))
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Keys' }).click()
+  await page.getByRole('button', { name: `Rotate key ${key.id}`, exact: true }).click()
+  const rotate = page.getByRole('dialog', { name: `Rotate key ${key.id}`, exact: true })
+  await rotate.getByText('this ends your session').waitFor()
+  await rotate.getByRole('button', { name: 'Rotate' }).click()
+  const made = page.getByRole('dialog', { name: `Key ${key.id}`, exact: true })
+  await made.waitFor()
+  const refused = page.waitForResponse('**/_/console/sessions')
+  release()
+  assert.equal((await refused).status(), 401)
+  await page.waitForTimeout(500)
+  assert.equal(await page.getByRole('dialog').count(), 1, 'nothing opens above it')
+  await made.getByRole('button', { name: 'Copy Signing secret' }).click()
+  const signing_secret = await page.evaluate(() => navigator.clipboard.readText())
+  const api_key = await made.locator('.copyable code').first().textContent()
+  assert.match(signing_secret, /^[0-9a-f]{64}$/)
+  assert.notEqual(signing_secret, key.signing_secret)
+  await made.getByRole('button', { name: 'Done' }).click()
+  await signInPage(page)
+  await noDialog(page)
+  assert.ok(!(await page.content()).includes(signing_secret))
+  await signIn(page, { api_key, signing_secret })
+  assertQuiet()
+  await close()
+})
+
+test('a rotation of the session’s own key whose answer is lost says that it may have happened', { skip }, async () => {
+  const { page, assertQuiet, close } = await open(server.page)
+  const key = await server.boundKey(['*'], 'loses itself')
+  await signIn(page, key)
+  await visit(page, '#/keys')
+  await page.route('**/keys/*/rotate', loseAnswer, { times: 1 })
+  await page.getByRole('button', { name: `Rotate key ${key.id}`, exact: true }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Rotate' }).click()
+  await page.getByRole('alert').getByText('The key may be rotated').waitFor()
+  await page.waitForFunction(() => document.querySelectorAll('[role=dialog]').length === 1 && document.activeElement?.closest('[role=dialog]'))
+  await page.getByRole('dialog').getByRole('button', { name: 'Done' }).click()
+  await signInPage(page)
+  await noDialog(page)
   assertQuiet()
   await close()
 })

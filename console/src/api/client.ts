@@ -34,6 +34,8 @@ export interface Options {
   retries?: number
   /** An address outside of the API's base path. */
   absolute?: boolean
+  /** It may end the session, so its 401 is left to the caller. */
+  endsSession?: boolean
 }
 
 /** The rest of the console sets these. */
@@ -64,7 +66,7 @@ export async function call<T>(method: string, path: string, options: Options = {
       }
       const isPassing = error instanceof Lost || (error instanceof Refused && error.problem.code === 'unavailable')
       if (!isPassing || attempt >= (options.retries ?? RETRIES)) {
-        if (error instanceof Refused && error.problem.status === 401) hooks.ended()
+        if (error instanceof Refused && error.problem.status === 401 && !options.endsSession) hooks.ended()
         throw error
       }
       await new Promise((resolve) => setTimeout(resolve, 300 * 3 ** attempt))

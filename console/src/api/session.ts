@@ -5,8 +5,8 @@ import { Refused, SESSION, call, hooks } from './client'
 import { sign } from './signer'
 import type { Session } from './types'
 
-/** `loading` at first; `out` without a session; `over` where one has ended while its page is open. */
-export type Standing = 'loading' | 'out' | 'in' | 'over'
+/** `loading` at first; `out` without a session; `over` where one has ended while its page is open; `ending` where the page has ended it itself, and still shows what came of that. */
+export type Standing = 'loading' | 'out' | 'in' | 'over' | 'ending'
 
 const [standing, setStanding] = createSignal<Standing>('loading')
 const [session, setSession] = createSignal<Session>()
@@ -15,7 +15,7 @@ const [signIns, setSignIns] = createSignal(0)
 export { session, signIns, standing }
 
 hooks.csrfToken = () => session()?.csrf_token
-hooks.ended = () => setStanding((was) => (was === 'in' ? 'over' : was === 'over' ? 'over' : 'out'))
+hooks.ended = () => setStanding((was) => (was === 'in' ? 'over' : was === 'loading' ? 'out' : was))
 hooks.refresh = async () => {
   const body = await current()
   setSession(body)
@@ -50,10 +50,24 @@ export async function signIn(key: HTMLInputElement, secret: HTMLInputElement) {
 }
 
 export async function signOut() {
-  await call('DELETE', SESSION, { absolute: true, idempotencyKey: '' })
-  setSession(undefined)
-  setStanding('out')
+  try {
+    await call('DELETE', SESSION, { absolute: true, idempotencyKey: '', endsSession: true })
+  } catch (error) {
+    // It has ended before, or by a request whose answer was lost.
+    if (!(error instanceof Refused && error.problem.status === 401)) throw error
+  }
+  leave()
 }
+
+/** Shows the page for signing in, and nothing else. */
+export function leave() {
+  // The pages go first: they are made for a session.
+  setStanding('out')
+  setSession(undefined)
+}
+
+/** For a write that has ended its own session: the page goes on to show its answer, and nothing opens above that until `leave`. */
+export const leaveLater = () => setStanding('ending')
 
 /** Whether the session may do something, by its scopes (docs/API.md §13). */
 export function can(...scopes: string[]): boolean {

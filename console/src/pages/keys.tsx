@@ -3,9 +3,10 @@
 import { For, Show, createSignal } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { get } from '../api/client'
-import { can, session } from '../api/session'
+import { can, leave, leaveLater, session } from '../api/session'
 import type { ApiKey, NewApiKey } from '../api/types'
-import { Await, Badge, Button, Copyable, Page, Table, Time, note } from '../parts/basics'
+import { Await, Badge, Button, Copyable, Page, ProblemBox, Table, Time, note } from '../parts/basics'
+import { changed } from '../parts/changes'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, TextInput, TimeInput } from '../parts/fields'
 import { parsed } from '../parts/format'
@@ -25,7 +26,12 @@ export function KeysPage() {
   const done = (key?: NewApiKey) => {
     setOpen(undefined)
     if (key) setMade(key)
-    loaded.reload()
+    if (key && isOwn(key)) leaveLater()
+    else loaded.reload()
+  }
+  const seen = () => {
+    if (isOwn(made()!)) leave()
+    else setMade(undefined)
   }
   return (
     <Page title={t.keys.title} aside={<Button look="primary" onClick={() => setOpen({ kind: 'create' })}>{t.keys.create}</Button>}>
@@ -49,7 +55,7 @@ export function KeysPage() {
                   <tr>
                     <th scope="row" class="number-id">{key.id}</th>
                     <td data-label={t.keys.name}>
-                      <span>{key.name ?? <span class="faint">{t.none}</span>} <Show when={key.bound}><Badge tone="info">{t.keys.bound}</Badge></Show> <Show when={key.id === session()?.key.id}><Badge tone="good">{t.keys.yours}</Badge></Show></span>
+                      <span>{key.name ?? <span class="faint">{t.none}</span>} <Show when={key.bound}><Badge tone="info">{t.keys.bound}</Badge></Show> <Show when={isOwn(key)}><Badge tone="good">{t.keys.yours}</Badge></Show></span>
                     </td>
                     <td data-label={t.keys.scopes}><span class="badges"><For each={key.scopes}>{(scope) => <Badge tone={scope === '*' ? 'warn' : 'plain'}>{scope}</Badge>}</For></span></td>
                     <td data-label={t.created}><Time of={key.created_at} /></td>
@@ -74,12 +80,13 @@ export function KeysPage() {
       <Show when={of(open(), 'delete')} keyed>{(key) => <DeleteDialog of={key} onClose={() => setOpen(undefined)} onDone={done} />}</Show>
       <Show when={made()}>
         {(key) => (
-          <Dialog title={t.keys.madeTitle(key().id)} isOpen onClose={() => setMade(undefined)}>
+          <Dialog title={t.keys.madeTitle(key().id)} isOpen onClose={seen}>
             <div class="stack">
               <p>{t.shownOnce}</p>
+              <Show when={isOwn(key())}><p>{t.keys.madeOwn}</p></Show>
               <Copyable label={t.keys.apiKey} value={key().api_key} />
               <Show when={key().signing_secret}>{(secret) => <Copyable label={t.keys.signingSecret} value={secret()} />}</Show>
-              <footer class="actions"><Button look="primary" onClick={() => setMade(undefined)}>{t.done}</Button></footer>
+              <footer class="actions"><Button look="primary" onClick={seen}>{t.done}</Button></footer>
             </div>
           </Dialog>
         )}
@@ -90,6 +97,9 @@ export function KeysPage() {
 
 /** The API knows the last use to the hour. */
 const isThisHour = (time: string | null) => time !== null && Date.now() - parsed(time).getTime() < 3_600_000
+
+/** A rotation of the session's own key ends the session: the new secret is what one signs in with. */
+const isOwn = (key: { id: number }) => key.id === session()?.key.id
 
 const of = (open: Open, kind: 'edit' | 'rotate' | 'delete') => (open?.kind === kind ? open.key : undefined)
 
@@ -127,9 +137,12 @@ function CreateDialog(props: DialogProps) {
 function EditDialog(props: DialogProps & { of: ApiKey }) {
   const write = createWrite()
   const [form, setForm] = createStore({ name: props.of.name ?? '', expires_at: props.of.expires_at ?? '' })
+  const members = () => ({ name: form.name || null, expires_at: form.expires_at || null })
+  const was = members()
   async function edit() {
-    const answer = await write.send('PATCH', `/keys/${props.of.id}`, { body: { name: form.name || null, expires_at: form.expires_at || null } })
-    if (!answer) return
+    const body = changed(was, members())
+    if (!body) return props.onClose()
+    if (!(await write.send('PATCH', `/keys/${props.of.id}`, { body }))) return
     note(t.saved)
     props.onDone()
   }
@@ -144,17 +157,33 @@ function EditDialog(props: DialogProps & { of: ApiKey }) {
 function RotateDialog(props: DialogProps & { of: ApiKey }) {
   const write = createWrite()
   const [overlap, setOverlap] = createSignal('3600')
+  const isItsOwn = isOwn(props.of)
   async function rotate() {
     const seconds = Number(overlap())
-    const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() } })
+    const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, endsSession: isItsOwn })
     if (answer) props.onDone(answer.body)
+    else if (isLost()) leaveLater()
   }
+  // The answer to the request that ended the session may be lost, and asking again is refused.
+  const isLost = () => isItsOwn && write.problem()?.status === 401
   return (
-    <ActionDialog title={t.keys.rotateTitle(props.of.id)} isOpen onClose={props.onClose} action={t.keys.rotate} isRunning={write.isRunning()} problem={write.problem()} onSubmit={rotate}>
-      <p>{t.keys.rotateHelp}</p>
-      <Show when={props.of.id === session()?.key.id}><p class="banner warn">{t.keys.rotateOwn}</p></Show>
-      <TextInput label={t.keys.overlap} help={t.keys.overlapHelp} value={overlap()} onInput={setOverlap} error={write.at('/overlap_seconds')} />
-    </ActionDialog>
+    <Show
+      when={isLost()}
+      fallback={
+        <ActionDialog title={t.keys.rotateTitle(props.of.id)} isOpen onClose={props.onClose} action={t.keys.rotate} isRunning={write.isRunning()} problem={write.problem()} onSubmit={rotate}>
+          <p>{t.keys.rotateHelp}</p>
+          <Show when={isItsOwn}><p class="banner warn">{t.keys.rotateOwn}</p></Show>
+          <TextInput label={t.keys.overlap} help={t.keys.overlapHelp} value={overlap()} onInput={setOverlap} error={write.at('/overlap_seconds')} />
+        </ActionDialog>
+      }
+    >
+      <Dialog title={t.keys.rotateTitle(props.of.id)} isOpen onClose={leave}>
+        <div class="stack">
+          <ProblemBox problem={{ ...write.problem()!, ...t.keys.rotateLost }} />
+          <footer class="actions"><Button look="primary" onClick={leave}>{t.done}</Button></footer>
+        </div>
+      </Dialog>
+    </Show>
   )
 }
 

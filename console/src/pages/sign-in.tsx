@@ -1,7 +1,7 @@
 // Signing in with a bound key. The signing secret stays in its input until one request is signed.
 
 import { Show, createSignal, onMount } from 'solid-js'
-import { session, signIn } from '../api/session'
+import { session, signIn, signOut } from '../api/session'
 import { prepare } from '../api/signer'
 import type { Problem } from '../api/types'
 import { Button, ProblemBox } from '../parts/basics'
@@ -15,9 +15,11 @@ export function SignIn(props: { isInDialog?: boolean }) {
   const [isRunning, setRunning] = createSignal(false)
   // The signer is there when the form is sent. If it cannot be loaded, sending says so.
   onMount(() => {
+    if (!props.isInDialog) document.title = t.title
     prepare().catch(() => {})
     key.focus()
   })
+  const leave = () => signOut().catch((error: unknown) => setProblem(asProblem(error)))
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
     if (isRunning()) return
@@ -55,6 +57,9 @@ export function SignIn(props: { isInDialog?: boolean }) {
       <Button type="submit" look="primary" isBusy={isRunning()}>
         {t.signIn.action}
       </Button>
+      <Show when={props.isInDialog}>
+        <Button onClick={leave}>{t.signOut}</Button>
+      </Show>
     </form>
   )
   return (

@@ -31,7 +31,10 @@ export function Dialog(props: DialogProps) {
   const giveBack = (event: Event) => {
     event.preventDefault()
     // The next dialog may be open by now.
-    if (!document.querySelector('[role=dialog]')) focusAgain(place)
+    if (document.querySelector('[role=dialog]')) return
+    focusAgain(place)
+    // It would keep its page in memory, even after signing out.
+    place = null
   }
   return (
     <Kobalte open={props.isOpen} onOpenChange={(isOpen) => !isOpen && !props.isFixed && props.onClose()}>
