@@ -180,6 +180,7 @@ export const t = {
     deletedHelp: 'This tenant is deleted. It can be brought back with everything it had, until its time is over.',
     restore: 'Restore',
     restored: (id: string) => `Tenant ${id} is restored`,
+    living: (id: string) => `${id} is the id of a living tenant: this is its page`,
     erase: 'Erase',
     eraseTitle: (id: string) => `Erase ${id}`,
     eraseHelp: 'Its tables and everything encrypted of it are wiped at once, for good. Uploaded files and backups stay: look after them yourself.',
