@@ -39,7 +39,7 @@ export function faultsOf(request, origin) {
   const isWrite = !['GET', 'HEAD'].includes(method)
   // Routes of sessions remember no key.
   if (isWrite && pathname.startsWith('/_/api/') && !headers['idempotency-key']) faults.push('has no Idempotency-Key')
-  const isEdit = isWrite && (/^\/_\/api\/4\/tenants\/[^/]+\/holds\//.test(pathname) || (['PATCH', 'DELETE'].includes(method) && /^\/_\/api\/4\/tenants(-plans)?\/[^/]+$/.test(pathname)))
+  const isEdit = isWrite && (/^\/_\/api\/4\/tenants\/[^/]+\/(holds|hostnames)\/[^/]+$/.test(pathname) || (['PATCH', 'DELETE'].includes(method) && /^\/_\/api\/4\/tenants(-plans)?\/[^/]+$/.test(pathname)))
   if (isEdit && !headers['if-match']) faults.push('has no If-Match')
   return faults.map((fault) => `${method} ${request.url()} ${fault}`)
 }

@@ -8,17 +8,25 @@ import { Await, Badge, Button, Card, Copyable, ProblemBox, Table, note } from '.
 import { ActionDialog } from '../parts/dialog'
 import { Select, TextInput } from '../parts/fields'
 import { createLoad } from '../parts/load'
-import { createWrite } from '../parts/write'
+import { type Write, createWrite } from '../parts/write'
 import { t } from '../texts'
+
+interface Shown {
+  isThere: boolean
+  names: TenantHostname[]
+  /** The tenant's version. */
+  etag: string | undefined
+}
 
 export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   const path = () => `/tenants/${encodeURIComponent(props.tenant.id)}/hostnames`
-  const loaded = createLoad(path, async (where, signal): Promise<{ isThere: boolean; names: TenantHostname[] }> => {
+  const loaded = createLoad(path, async (where, signal): Promise<Shown> => {
     try {
-      return { isThere: true, names: (await get<TenantHostname[]>(where, signal)).body }
+      const { body, etag } = await get<TenantHostname[]>(where, signal)
+      return { isThere: true, names: body, etag }
     } catch (error) {
       // An API without the route: a tenant has one hostname.
-      if (error instanceof Refused && error.problem.status === 404) return { isThere: false, names: [] }
+      if (error instanceof Refused && error.problem.status === 404) return { isThere: false, names: [], etag: undefined }
       throw error
     }
   })
@@ -26,21 +34,26 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   const [form, setForm] = createSignal({ hostname: '', kind: 'alias' })
   const add = createWrite()
   const write = createWrite()
-  // A hostname is a write of the tenant: it has a new version.
-  const changed = () => {
+  // A hostname is a write of the tenant: it has a new version, and the next write may come before that is read.
+  const changed = (etag?: string) => {
+    if (etag) loaded.set({ ...loaded.data()!, etag })
     loaded.reload()
     props.onChange()
   }
+  /** If somebody else has changed the tenant, shows how it is now, and lets the person decide again. */
+  const showNow = (of: Write) => void (of.problem()?.code === 'precondition_failed' && changed())
   async function put() {
-    const answer = await add.send('PUT', `${path()}/${encodeURIComponent(form().hostname.trim())}`, { body: { kind: form().kind } })
-    if (!answer) return
+    const answer = await add.send('PUT', `${path()}/${encodeURIComponent(form().hostname.trim())}`, { body: { kind: form().kind }, ifMatch: loaded.data()?.etag })
+    if (!answer) return showNow(add)
     note(t.hostnames.added)
     setForm({ hostname: '', kind: 'alias' })
     setOpen(false)
-    changed()
+    changed(answer.etag)
   }
   async function remove(name: string) {
-    if (await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`)) changed()
+    const answer = await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`, { ifMatch: loaded.data()?.etag })
+    if (answer) changed(answer.etag)
+    else showNow(write)
   }
   async function verify(name: string) {
     if (await write.send('POST', `${path()}/${encodeURIComponent(name)}/verify`)) changed()
@@ -50,7 +63,7 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
       <ProblemBox problem={write.problem()} />
       <Await of={loaded}>
         {(data) => (
-          <Table label={t.hostnames.title} class="cards-on-phone">
+          <Table label={t.hostnames.title} isBusy={loaded.isLoading()} class="cards-on-phone">
             <thead>
               <tr><th scope="col">{t.tenants.hostname}</th><th scope="col">{t.hostnames.kind}</th><th scope="col"><span class="sr">{t.actions}</span></th></tr>
             </thead>
