@@ -1,15 +1,18 @@
 // Cells, and the jobs that wait for them.
 
-import { For, Show, createSignal } from 'solid-js'
+import { For, Show, batch, createSignal } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { get, query } from '../api/client'
 import { can } from '../api/session'
-import type { Cell, Job } from '../api/types'
+import type { Cell, Job, Problem } from '../api/types'
 import { Await, Badge, Button, Card, Empty, Page, ProblemBox, Table, Time, note, type Tone } from '../parts/basics'
+import { changed } from '../parts/changes'
+import { createCheck } from '../parts/check'
 import { ActionDialog } from '../parts/dialog'
 import { Check, Select, TextInput } from '../parts/fields'
 import { count, parsed } from '../parts/format'
 import { createLoad } from '../parts/load'
+import { LocalPager, createPlace } from '../parts/pager'
 import { createWrite } from '../parts/write'
 import { href } from '../router'
 import { t } from '../texts'
@@ -89,16 +92,32 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
   const write = createWrite()
   const cell = props.of
   const [form, setForm] = createStore({ id: cell?.id ?? '', name: cell?.name ?? '', accepting: cell?.accepting ?? true, service: cell?.service?.name ?? '', port: String(cell?.service?.port ?? '') })
+  const check = createCheck()
+  const [taken, setTaken] = createSignal<Problem>()
+  const members = () => ({ name: form.name || null, accepting: form.accepting, service: form.service || form.port ? { name: form.service, port: /^\d+$/.test(form.port) ? Number(form.port) : form.port } : null })
+  const was = members()
+  // The path of a PUT without an answer: the cell may be there by now, and is this dialog's own.
+  let sent: string | undefined
   async function put() {
-    const service = form.service || form.port ? { name: form.service, port: /^\d+$/.test(form.port) ? Number(form.port) : form.port } : null
-    const answer = await write.send('PUT', `/cells/${encodeURIComponent(form.id)}`, { body: { name: form.name || null, accepting: form.accepting, service } })
-    if (!answer) return
-    note(t.saved)
-    props.onDone()
+    const path = `/cells/${encodeURIComponent(form.id)}`
+    const body = cell ? changed(was, members()) : members()
+    if (!body) return props.onClose()
+    // A PUT writes over a cell that is there.
+    if (!cell && sent !== path) {
+      const isThere = await check.isThere(path)
+      setTaken(isThere ? { status: 409, code: 'page', title: t.cells.taken, detail: t.cells.takenDetail, errors: [{ pointer: '/id', detail: t.cells.takenId(form.id) }] } : undefined)
+      if (isThere !== false) return
+    }
+    if (await write.send('PUT', path, { body })) {
+      note(t.saved)
+      return props.onDone()
+    }
+    const status = write.problem()?.status ?? 0
+    sent = status >= 400 && status < 500 ? undefined : path
   }
   return (
-    <ActionDialog title={cell ? t.cells.editTitle(cell.id) : t.cells.create} isOpen onClose={props.onClose} action={cell ? t.save : t.cells.create} isRunning={write.isRunning()} problem={write.problem()} onSubmit={put}>
-      <Show when={!cell}><TextInput label={t.cells.id} value={form.id} onInput={(text) => setForm('id', text)} error={write.at('/id')} isRequired mono /></Show>
+    <ActionDialog title={cell ? t.cells.editTitle(cell.id) : t.cells.create} isOpen onClose={props.onClose} action={cell ? t.save : t.cells.create} isRunning={check.isRunning() || write.isRunning()} problem={check.problem() ?? taken() ?? write.problem()} onSubmit={put}>
+      <Show when={!cell}><TextInput label={t.cells.id} value={form.id} onInput={(text) => setForm('id', text)} error={taken()?.errors[0]?.detail ?? write.at('/id')} isRequired mono /></Show>
       <TextInput label={t.name} value={form.name} onInput={(text) => setForm('name', text)} error={write.at('/name')} />
       <Check label={t.cells.accepting} value={form.accepting} onInput={(value) => setForm('accepting', value)} error={write.at('/accepting')} />
       <TextInput label={t.cells.serviceName} help={t.cells.serviceHelp} value={form.service} onInput={(text) => setForm('service', text)} error={write.at('/service')} mono />
@@ -121,29 +140,45 @@ function DeleteDialog(props: { of: Cell; onClose: () => void; onDone: () => void
 
 const toneOf: Record<Job['state'], Tone> = { waiting: 'plain', running: 'info', done: 'good', refused: 'warn', failed: 'bad', cancelled: 'plain' }
 
+/** Of the jobs, on a page. */
+const SHOWN = 100
+
 function Jobs() {
   const [state, setState] = createSignal('')
-  const loaded = createLoad(() => ({ state: state() }), async ({ state }, signal) => (await get<Job[]>(`/jobs${query({ state, limit: 100 })}`, signal)).body)
+  const place = createPlace()
+  const loaded = createLoad(() => ({ state: state(), after: place.after() }), async (asked, signal) => {
+    // This list names no next page: one job more than is shown says whether there is one.
+    const { body } = await get<Job[]>(`/jobs${query({ ...asked, limit: SHOWN + 1 })}`, signal)
+    const jobs = body.slice(0, SHOWN)
+    return { jobs, next: body.length > SHOWN ? jobs.at(-1)?.id : undefined }
+  })
+  const choose = (to: string) => batch(() => {
+    setState(to)
+    place.begin()
+  })
   const write = createWrite()
   async function cancel(job: Job) {
     if (await write.send('POST', `/jobs/${encodeURIComponent(job.id)}/cancel`)) loaded.reload()
   }
   return (
-    <Card title={t.jobs.title} aside={<Select label={t.tenants.state} value={state()} onInput={setState} options={[['', t.jobs.all], ...Object.entries(t.jobState)]} />}>
-      <ProblemBox problem={write.problem()} />
-      <Await of={loaded}>
-        {(jobs) => (
-          <Show when={jobs().length} fallback={<Empty title={t.jobs.empty} />}>
-            <JobTable jobs={jobs()} onCancel={cancel} />
-          </Show>
-        )}
-      </Await>
-    </Card>
+    <>
+      <Card title={t.jobs.title} aside={<Select label={t.tenants.state} value={state()} onInput={choose} options={[['', t.jobs.all], ...Object.entries(t.jobState)]} />}>
+        <ProblemBox problem={write.problem()} />
+        <Await of={loaded}>
+          {(data) => (
+            <Show when={data().jobs.length} fallback={<Empty title={t.jobs.empty} isBusy={loaded.isLoading()} />}>
+              <JobTable jobs={data().jobs} isBusy={loaded.isLoading()} onCancel={cancel} />
+            </Show>
+          )}
+        </Await>
+      </Card>
+      <LocalPager place={place} next={loaded.data()?.next} isLoading={loaded.isLoading()} />
+    </>
   )
 }
 
-export const JobTable = (props: { jobs: Job[]; onCancel?: (job: Job) => void }) => (
-  <Table label={t.jobs.title} class="cards-on-phone">
+export const JobTable = (props: { jobs: Job[]; isBusy?: boolean; onCancel?: (job: Job) => void }) => (
+  <Table label={t.jobs.title} isBusy={props.isBusy ?? false} class="cards-on-phone">
     <thead>
       <tr>
         <th scope="col">{t.jobs.kind}</th>

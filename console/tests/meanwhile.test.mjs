@@ -1,0 +1,187 @@
+// Nothing is written over what somebody else has made or changed meanwhile, and long lists are read to their end.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loseAnswer, noBrowser, open, signIn, visit } from './browser.mjs'
+import { startConsole } from './server.mjs'
+
+const skip = noBrowser()
+const server = skip ? undefined : await startConsole()
+const window = skip ? undefined : await open(server.page)
+const page = window?.page
+if (!skip) await signIn(page, server.key)
+
+const row = (text) => page.getByRole('row').filter({ hasText: text })
+const note = (text) => page.locator('.note').filter({ hasText: text }).first().waitFor()
+const heading = (name) => page.getByRole('heading', { name, level: 1, exact: true }).waitFor()
+const address = () => page.evaluate(() => location.hash)
+
+/** The writes that the page sends while something is done. */
+async function writesOf(work) {
+  const writes = []
+  const listen = (request) => request.method() !== 'GET' && writes.push(request)
+  page.on('request', listen)
+  await work()
+  page.off('request', listen)
+  return writes
+}
+
+test('the page of a deleted tenant becomes that of the living one, and erases nothing of it', { skip }, async () => {
+  await server.api.tenant({ id: 'back', hostname: 'back.example.com' })
+  await server.api.expect(204, 'DELETE', '/tenants/back')
+  await visit(page, '#/tenants/back?deleted=true')
+  await page.getByRole('button', { name: 'Restore' }).click()
+  await note('Tenant back is restored')
+  await page.getByRole('link', { name: 'back.example.com' }).waitFor()
+  await page.goBack()
+  await note('back is the id of a living tenant')
+  await page.getByRole('link', { name: 'back.example.com' }).waitFor()
+  assert.equal(await address(), '#/tenants/back')
+  assert.equal(await page.getByRole('button', { name: 'Erase' }).count(), 0)
+
+  // Another tenant takes the id while somebody types it.
+  await server.api.tenant({ id: 'reborn', hostname: 'first.example.com' })
+  await server.api.expect(204, 'DELETE', '/tenants/reborn')
+  await visit(page, '#/tenants/reborn?deleted=true')
+  await page.getByRole('button', { name: 'Erase' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Erase reborn' })
+  await dialog.getByLabel('Type reborn to confirm').fill('reborn')
+  await server.api.tenant({ id: 'reborn', hostname: 'second.example.com' })
+  const writes = await writesOf(async () => {
+    await dialog.getByRole('button', { name: 'Erase' }).click()
+    await page.getByRole('link', { name: 'second.example.com' }).waitFor()
+    await dialog.waitFor({ state: 'detached' })
+    await heading('reborn')
+  })
+  assert.deepEqual(writes, [])
+  assert.equal((await server.api.expect(200, 'GET', '/tenants/reborn')).json.hostname, 'second.example.com')
+})
+
+test('a new cell writes over none that has its id', { skip }, async () => {
+  const { json: before } = await server.api.expect(201, 'PUT', '/cells/fra1', { body: { name: 'Frankfurt', service: { name: 'php-fra1', port: 8080 }, accepting: true } })
+  await visit(page, '#/cells')
+  await page.getByRole('button', { name: 'New cell' }).click()
+  const dialog = page.getByRole('dialog', { name: 'New cell' })
+  const create = dialog.getByRole('button', { name: 'New cell' })
+  const id = dialog.getByLabel('Id', { exact: true })
+  await id.fill('fra1')
+  assert.deepEqual(await writesOf(async () => {
+    await create.click()
+    await dialog.getByRole('alert').getByText('There is such a cell').waitFor()
+  }), [])
+  assert.equal(await id.getAttribute('aria-invalid'), 'true')
+  assert.match(await dialog.locator('.field .error').first().textContent(), /“fra1” is taken/)
+  assert.deepEqual((await server.api.expect(200, 'GET', '/cells/fra1')).json, before)
+  // Without an id, and with an impossible one, the API says what is wrong.
+  for (const wrong of ['', 'new cell']) {
+    await id.fill(wrong)
+    await create.click()
+    await page.waitForFunction(() => !document.querySelector('[role=dialog] [aria-busy=true]'))
+    await dialog.getByRole('alert').waitFor()
+    assert.equal(await dialog.getByText('There is such a cell').count(), 0)
+  }
+  // The cell of one's own request, whose answer was lost, is no other one.
+  await id.fill('osl1')
+  await page.route('**/cells/osl1', (route) => (route.request().method() === 'PUT' ? loseAnswer(route) : route.continue()))
+  await create.click()
+  await dialog.getByText('The connection was lost').waitFor()
+  await page.unroute('**/cells/osl1')
+  await create.click()
+  await dialog.waitFor({ state: 'detached' })
+  await row('osl1').waitFor()
+  assert.equal((await server.api.expect(200, 'GET', '/audit?subject_type=cell&subject=osl1')).json.length, 1)
+})
+
+test('an edit of a cell or a key sends what has changed', { skip }, async () => {
+  await visit(page, '#/cells')
+  const body = async (dialog) => {
+    const sent = page.waitForRequest((request) => request.method() !== 'GET')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    const json = (await sent).postDataJSON()
+    await dialog.waitFor({ state: 'detached' })
+    return json
+  }
+  await page.getByRole('button', { name: 'Edit fra1' }).click()
+  const cell = page.getByRole('dialog', { name: 'Edit the cell fra1' })
+  await cell.getByLabel('Takes new tenants').uncheck()
+  await server.api.expect(200, 'PUT', '/cells/fra1', { body: { service: { name: 'php-new', port: 9090 } } })
+  assert.deepEqual(await body(cell), { accepting: false })
+  const { json } = await server.api.expect(200, 'GET', '/cells/fra1')
+  assert.deepEqual([json.name, json.service, json.accepting], ['Frankfurt', { name: 'php-new', port: 9090 }, false])
+  await row('php-new:9090').waitFor()
+  // Nothing changed, so nothing is sent.
+  await page.getByRole('button', { name: 'Edit fra1' }).click()
+  assert.deepEqual(await writesOf(async () => {
+    await cell.getByRole('button', { name: 'Save' }).click()
+    await cell.waitFor({ state: 'detached' })
+  }), [])
+
+  // The end of an expired key is past, which no edit may set.
+  const key = await server.boundKey(['plans:read'], 'expired')
+  await server.api.sql("UPDATE api_keys SET expires_at = '2026-01-02 03:04:05' WHERE id = ?", key.id)
+  await visit(page, '#/keys')
+  await page.getByRole('button', { name: `Edit key ${key.id}`, exact: true }).click()
+  const edit = page.getByRole('dialog', { name: `Edit key ${key.id}`, exact: true })
+  await edit.getByLabel('Name').fill('renamed')
+  assert.deepEqual(await body(edit), { name: 'renamed' })
+  await row('renamed').waitFor()
+})
+
+test('a hostname is given and taken away on the version that was shown', { skip }, async () => {
+  await server.api.tenant({ id: 'named', hostname: 'named.example.com' })
+  await server.api.expect(201, 'PUT', '/tenants/named/hostnames/photos.named.example', { body: { kind: 'alias' } })
+  await visit(page, '#/tenants/named?tab=hostnames')
+  const remove = page.getByRole('button', { name: 'Delete photos.named.example' })
+  await remove.waitFor()
+  const meanwhile = (external_id) => server.api.expect(204, 'PATCH', '/tenants/named', { body: { external_id } })
+  const settled = () => page.waitForFunction(() => !document.querySelector('.loading, [aria-busy="true"]'))
+  await meanwhile('one')
+  await remove.click()
+  await page.getByRole('alert').waitFor()
+  assert.equal((await server.api.expect(200, 'GET', '/tenants/named/hostnames')).json.length, 1)
+  await settled()
+  await remove.click()
+  await remove.waitFor({ state: 'detached' })
+  assert.deepEqual((await server.api.expect(200, 'GET', '/tenants/named/hostnames')).json, [])
+  await settled()
+  await page.getByRole('button', { name: 'Add a hostname' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Add a hostname' })
+  await dialog.getByLabel('Hostname').fill('www.named.example')
+  await meanwhile('two')
+  await dialog.getByRole('button', { name: 'Add a hostname' }).click()
+  await dialog.getByRole('alert').waitFor()
+  assert.deepEqual((await server.api.expect(200, 'GET', '/tenants/named/hostnames')).json, [])
+  await settled()
+  await dialog.getByRole('button', { name: 'Add a hostname' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  await row('www.named.example').waitFor()
+})
+
+test('jobs are read in pages, from the first one when the state is another', { skip }, async () => {
+  await server.api.sql("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 201) INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, created_at, expires_at) SELECT 'job-' || i, 't' || i, 'fra1', 'install', iif(i = 1, 'waiting', 'failed'), datetime('now'), datetime('now', '+1 day') FROM n")
+  await visit(page, '#/cells')
+  const shows = (first, last, count) => page.waitForFunction((wanted) => {
+    const links = [...document.querySelectorAll('tbody a')].map((link) => link.textContent)
+    return `${links[0]} ${links.at(-1)} ${links.length}` === wanted
+  }, `${first} ${last} ${count}`)
+  await shows('t201', 't102', 100)
+  const next = page.getByRole('button', { name: 'Next' })
+  await next.focus()
+  await page.keyboard.press('Enter')
+  await shows('t101', 't2', 100)
+  await page.keyboard.press('Enter')
+  await shows('t1', 't1', 1)
+  // The end keeps the focus, and goes no further.
+  await page.keyboard.press('Enter')
+  assert.equal(await next.getAttribute('aria-disabled'), 'true')
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Next →')
+  await page.getByRole('button', { name: 'Previous' }).click()
+  await shows('t101', 't2', 100)
+  await page.getByLabel('State').selectOption('failed')
+  await shows('t201', 't102', 100)
+  // A list of one page has no buttons.
+  await page.getByLabel('State').selectOption('waiting')
+  await shows('t1', 't1', 1)
+  assert.equal(await next.count(), 0)
+  window.assertQuiet()
+  await window.close()
+})
