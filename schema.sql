@@ -377,7 +377,7 @@ CREATE TABLE site_databases (
   number INTEGER NOT NULL,
   -- 0: dropped, 1: to drop, 2: being installed, 3: installed, 4: the registry's tables are copied into it, 5: it is copied into the registry's tables
   state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5),
-  -- The number of the last order to move the site. What the new place has from before is dropped first: a database that has seen no number from
+  -- The number of the last order to move the site. Anything that the new place has from before is dropped first: a database that has seen no number from
   -- this one on, and tables until this is NULL again.
   ordered INTEGER
 ) STRICT, WITHOUT ROWID;

@@ -45,7 +45,7 @@ test('secretsIn refuses an API key, under any name and in every form that wrangl
   assert.deepEqual(secretsIn('{"A": "b", "C": null}', 'a.local'), { A: 'b', C: null });
 });
 
-/** What `env:reseal --dry-run --format json` counts. */
+/** The members of what `env:reseal --dry-run --format json` prints. */
 const TABLES = ['tenants', 'plans', 'answers', 'jobs', 'deleted', 'webhooks'];
 
 /** Runs the check against a Worker that has `names`, and a database of which `lost` rows of a table would not decrypt. */

@@ -204,7 +204,7 @@ test('a list’s pages are turned back one by one, whichever way somebody came',
   await page.unrouteAll()
   await previous.click()
   await shows(places[0])
-  // What was before a place is not known after a reload.
+  // A reload forgets the place before.
   await forward()
   await forward()
   await page.reload()

@@ -1,4 +1,4 @@
-// What the support desk does with tenants.
+// The support desk's work with tenants.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { holdBack, noBrowser, open, refuse, signIn, visit } from './browser.mjs'

@@ -1,4 +1,4 @@
-// What becomes of an edit where somebody else has changed the same thing meanwhile.
+// An edit where somebody else has changed the same thing meanwhile.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { changes, merged } from '../src/parts/versions.ts'

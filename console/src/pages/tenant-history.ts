@@ -1,4 +1,4 @@
-// What is read of a log that begins with its oldest entry.
+// Reads a log that begins with its oldest entry.
 
 export interface Newest<T> {
   /** The newest first. */

@@ -9,7 +9,7 @@ import { note } from './basics'
 import { asProblem } from './load'
 
 interface WriteOptions<T> extends Options {
-  /** What a note says when it is done, also to somebody who is on another page by then. */
+  /** A note for when it is done, also for somebody who is on another page by then. */
   note?: string | ((answer: Answer<T>) => string)
 }
 

@@ -18,7 +18,7 @@ const PAUSES_MS: [u64; 5] = [200, 500, 1_000, 2_000, 5_000];
 /// How often a pause looks whether the command is over.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What the threads of a command know of each other's requests.
+/// The threads of a command share it, and so know of each other's requests.
 #[derive(Debug, Default)]
 pub struct Patience {
     /// The number of requests that got through.
@@ -193,7 +193,7 @@ mod tests {
             }
         };
         assert_eq!(patience.ask(fails_once, |_| ()).unwrap(), "done");
-        // What is refused is not asked again.
+        // A refused request is not sent again.
         let refused = || {
             asked.set(asked.get() + 1);
             Err::<(), _>(answer(404, None))

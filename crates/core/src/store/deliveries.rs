@@ -254,7 +254,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) lease: &'a str,
-    /// Where the events were sent. If the webhook has another URL by now, its receiver has refused nothing.
+    /// The address that the events were sent to. If the webhook has another URL by now, its receiver has refused nothing.
     pub(crate) url: &'a str,
     pub(crate) now: &'a Timestamp,
     pub(crate) lease_until: &'a Timestamp,

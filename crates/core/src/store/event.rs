@@ -61,7 +61,7 @@ pub(crate) fn push_changed<'a>(entry: &Entry, out: Object<'a>) -> Object<'a> {
     }
 }
 
-/// What the name of a family ends with.
+/// The end of a family's name.
 pub(crate) const FAMILY: &str = "*";
 
 /// Whether an event of this type is wanted: by its type, or by its family, such as `tenant.*`.

@@ -324,7 +324,7 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Reads the column of what is remembered. What another request has only begun is nothing: nobody had its answer, and this one takes its place.
+    /// Reads the column of what is remembered. A row that another request has only begun is nothing: nobody had its answer, and this one takes its place.
     ///
     /// # Errors
     /// 422 if the key belongs to another request.

@@ -28,7 +28,7 @@ use crate::wire::conditional::Version;
 /// Stands between the session and the random part of a token. Neither has it.
 const OF_SESSION: char = '.';
 
-/// The random part of the token of an entry. Whoever may read events learns no more of its author.
+/// The random part of the token of an entry. A reader of events learns no more of its author.
 pub(crate) fn random_part(token: &str) -> &str {
     token
         .rsplit_once(OF_SESSION)

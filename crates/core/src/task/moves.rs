@@ -37,10 +37,10 @@ pub enum Place {
     ToTables,
 }
 
-/// What [`SiteMove`] has found, or done.
+/// The report of [`SiteMove`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ordered {
-    /// Where the site is now.
+    /// The place of the site now.
     pub place: Place,
     /// Whether the order ended a move the other way, so that the site stays where it was.
     pub gave_up: bool,

@@ -672,7 +672,7 @@ fn an_installation_never_belongs_to_a_later_tenant_with_the_id() {
         assert_eq!(tenant["site"]["state"], "none");
         expect(&mut host, 404, &reset("a"));
         assert_at_rest(&host);
-        // What it remembers is no answer to the later tenant's request.
+        // Its remembered answer is none to the later tenant's request.
         expect(&mut host, 201, &install("a"));
         assert_eq!(users(&host).len(), 1);
     }

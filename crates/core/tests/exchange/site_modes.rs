@@ -1,5 +1,5 @@
 //! The isolation mode `table` beside sites that have a database each: after a rollback, in a deployment without the variable, or in an older isolate.
-//! What the registry knows of those sites counts in either mode.
+//! The registry's knowledge of those sites counts in either mode.
 
 use tenants_core::Step;
 use tenants_core::sql::Value;

@@ -1,4 +1,4 @@
-//! What a run of the deliveries does with the events of many subjects and webhooks, and with what changes meanwhile.
+//! A run of the deliveries: the events of many subjects and webhooks, and changes meanwhile.
 
 use serde_json::{Value as Json, json};
 use tenants_core::machine::Outcome;

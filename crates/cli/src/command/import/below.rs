@@ -1,4 +1,4 @@
-//! What the line of a tenant has besides the fields of its request, and what has requests of its own: holds and further hostnames.
+//! The parts of a tenant's line that have requests of their own: holds and further hostnames.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -100,7 +100,7 @@ fn object(entries: &[(Key, Value)]) -> Result<Box<RawValue>, String> {
     Ok(raw(&out))
 }
 
-/// Writes the booleans of a map as [`object`] does. What is no map stays as it is, and the API says what is wrong with it.
+/// Writes the booleans of a map as [`object`] does. Anything but a map stays as it is, and the API says what is wrong with it.
 fn with_phps_booleans(map: Box<RawValue>) -> Box<RawValue> {
     let Ok(Fields(entries)) = serde_json::from_str(map.get()) else {
         return map;

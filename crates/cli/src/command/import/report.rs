@@ -55,7 +55,7 @@ struct Count {
     refused: u64,
 }
 
-/// What became of the lines.
+/// The outcome of the lines.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     dry_run: bool,

@@ -112,7 +112,7 @@ pub(super) struct Unusable {
     pub(super) detail: String,
 }
 
-/// What the lines of a file are read by.
+/// The rules by which the lines of a file are read.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
     /// The kind of a line that does not say.
@@ -286,7 +286,7 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8(body).unwrap(), expected);
         }
-        // What the API refuses stays as it is, so that nothing is made of it.
+        // A value that the API refuses stays as it is, so that nothing is made of it.
         let odd = read(r#"{"id":"a","is_enabled":"x"}"#).unwrap();
         assert_eq!(odd.body_off(), odd.body());
         // A plan has neither, so the API refuses them.

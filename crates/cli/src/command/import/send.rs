@@ -33,7 +33,7 @@ pub(super) struct Import {
     pub(super) report: Report,
 }
 
-/// What the threads of an import say.
+/// A message of an import's threads.
 enum Heard<'a> {
     /// They pause, since the API takes no more requests for now.
     Pause(Duration),
@@ -236,7 +236,7 @@ impl<'rows> Worker<'_, 'rows> {
         match answer.map_err(Error::from) {
             Ok(answer) => Ok(answer.status),
             Err(Error::Answer { problem, used }) => match problem.status {
-                // Whoever may not write one may write none, and an API without PUT has none.
+                // A caller who may not write one may write none, and an API without PUT has none.
                 Some(401 | 403 | 404 | 405 | 429 | 500..) => {
                     Err(Failed::Import(Error::Answer { problem, used }))
                 }
