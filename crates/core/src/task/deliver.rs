@@ -12,7 +12,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 use core::mem;
 
 use serde::Serialize;
@@ -456,14 +456,16 @@ impl State {
 
 /// The events of subjects that are behind, the first one of each, then the second ones, and so on. Those after the first are left out if nobody wants them.
 fn in_turns(behind: Vec<Vec<Event>>, wants: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let mut all = Vec::new();
-    for of_subject in behind {
-        let of_subject = of_subject.into_iter().enumerate();
-        let wanted = of_subject.filter(|(place, event)| *place == 0 || wants(event));
-        all.extend(wanted.map(|(_, event)| event).enumerate());
+    let mut subjects: Vec<_> = behind.into_iter().map(Vec::into_iter).collect();
+    let mut all: Vec<Event> = subjects.iter_mut().filter_map(Iterator::next).collect();
+    loop {
+        let before = all.len();
+        let next = |events: &mut vec::IntoIter<Event>| events.find(&wants);
+        all.extend(subjects.iter_mut().filter_map(next));
+        if all.len() == before {
+            return all;
+        }
     }
-    all.sort_by_key(|(turn, _)| *turn);
-    all.into_iter().map(|(_, event)| event).collect()
 }
 
 fn no_answer(reason: &str) -> message::Result {
