@@ -9,6 +9,8 @@ use crate::store::write::{Shows, WriteText, Writer, statement, write};
 /// resource's `env` is remembered beside them.
 pub(crate) struct Answers {
     pub(crate) table: &'static str,
+    /// Whether the table is that of tenants, so that an erasure forgets what is remembered.
+    pub(crate) of_tenants: bool,
     /// The response to a PATCH.
     pub(crate) patched: &'static str,
     /// The response to a PUT of a resource that was there.
@@ -65,6 +67,7 @@ impl Answers {
         Resource {
             table: self.table,
             id,
+            is_tenant: self.of_tenants,
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::sql::json::row_from_json;
 use crate::sql::{Columns, Results, Sql, Value, unexpected_result};
 use crate::store::registry;
 use crate::store::standing::{self, Judged, key, standing};
-use crate::store::tenants;
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::id::TenantId;
@@ -282,12 +281,13 @@ pub(crate) enum Remembered<'a> {
 pub(crate) struct Resource<'a> {
     pub(crate) table: &'static str,
     pub(crate) id: &'a str,
+    pub(crate) is_tenant: bool,
 }
 
 impl<'a> Resource<'a> {
     /// The tenant that the remembered row belongs to, so that an erasure finds it. `None`: the resource is none.
     fn tenant(self) -> Option<&'a str> {
-        (self.table == tenants::TABLE).then_some(self.id)
+        self.is_tenant.then_some(self.id)
     }
 
     /// What follows the encrypted text.

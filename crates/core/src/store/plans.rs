@@ -104,6 +104,7 @@ macro_rules! select {
 /// What is remembered of the responses that show a plan. A PUT remembers whether the plan is new, too.
 pub(crate) const ANSWERS: Answers = Answers {
     table: TABLE,
+    of_tenants: false,
     patched: concat!(
         "json_array(",
         revision!("p.revision"),

@@ -193,6 +193,7 @@ macro_rules! select {
 /// What is remembered of the responses that show a tenant. A PUT remembers whether the tenant is new, too.
 pub(crate) const ANSWERS: Answers = Answers {
     table: TABLE,
+    of_tenants: true,
     patched: concat!(
         "json_array(t.stats, t.last_job_at, trim(json_array(t.cell_id IS NOT NULL, t.site_state, t.site_job_id, t.has_site)), ",
         revision!("t.revision"),
