@@ -385,7 +385,7 @@ CREATE TRIGGER edit_key_same INSTEAD OF INSERT ON edit_key
 WHEN NEW.key_stands AND NOT NEW.exceeds_own AND NEW.id_is_there AND NEW.is_same AND NOT NEW.is_done AND NEW.idempotency_key IS NOT NULL
 BEGIN
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
-    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.0'), NEW.secret, NEW.remembered_until
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || 0), NEW.secret, NEW.remembered_until
       FROM registry WHERE id = 1;
 END;
 
