@@ -1,12 +1,13 @@
 //! DNS over HTTPS in JSON (`application/dns-json`), as public resolvers answer it, for the records that show a hostname's owner (contract §18).
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use serde::Deserialize;
 
 use crate::value::outbound::OutboundUrl;
+use crate::value::text::quote;
 
 /// The type `TXT` (RFC 1035 §3.2.2).
 const TXT: u32 = 16;
@@ -35,8 +36,11 @@ pub(crate) fn has_text(status: u16, body: &[u8], text: &str) -> Result<bool, Str
     if status != 200 {
         return Err(format!("the resolver answered {status}"));
     }
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|e| format!("the resolver's answer is not application/dns-json: {e}"))?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|e| {
+        // Its text may have a whole value of the answer.
+        let reason = quote(&e.to_string());
+        format!("the resolver's answer is not application/dns-json: {reason}")
+    })?;
     if !KNOWN.contains(&answer.status) {
         return Err(format!(
             "the resolver answered with DNS status {}",
@@ -116,5 +120,8 @@ mod tests {
             assert_eq!(found(200, unknown), None, "{unknown}");
         }
         assert_eq!(found(503, &answer(r#""v1""#)), None);
+        let long = alloc::format!(r#"{{"Status":"{}"}}"#, "x".repeat(10_000));
+        let reason = has_text(200, long.as_bytes(), "v1").unwrap_err();
+        assert!(reason.len() < 200, "{reason}");
     }
 }
