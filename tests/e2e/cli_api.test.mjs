@@ -158,9 +158,11 @@ test('events --follow shows an event soon after its write', async () => {
   const body = api.fresh()
   await api.expect(201, 'POST', '/tenants', { body })
   // The command may ask for the first time after a write, so there are several.
-  const writes = setInterval(() => api.expect(204, 'PATCH', `/tenants/${body.id}`, { body: { env: { A: '1' } } }), 1000)
+  let last
+  const writes = setInterval(() => { last = api.expect(204, 'PATCH', `/tenants/${body.id}`, { body: { env: { A: '1' } } }) }, 1000)
   const run = await runTenants(['events', '--after', 'now', '--follow', '--type', 'tenant.updated'], { vars, onOutput: (text, kill) => text.split('\n').length > 2 && kill() })
   clearInterval(writes)
+  await last
   const [first, second] = run.output.split('\n').map((line) => line && JSON.parse(line))
   assert.deepEqual([first.data.id, second.data.id], [body.id.toLowerCase(), body.id.toLowerCase()])
   assert.notEqual(first.id, second.id)
