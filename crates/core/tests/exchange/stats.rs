@@ -722,7 +722,7 @@ fn a_run_of_the_cron_trigger_counts_as_many_tenants_as_configured() {
         host.now = now;
         host.cron().counted
     };
-    assert_eq!(counted(&mut host, NOW), 20);
+    assert_eq!(counted(&mut host, NOW), 19);
     host.configure(&[("TENANTS_STATS_PER_RUN", "7")]);
     assert_eq!(counted(&mut host, NOW + 1), 7);
     assert_eq!(counted_at(&host, NOW + 1).len(), 7);
