@@ -350,7 +350,7 @@ test('without a network, the events of both worlds wait, and a record that canno
   const { exchanges, api, database } = world
   const service = await serviceOn(database)
   for (const run of [(task) => doTask(exchanges, api, database, task), (task) => service.doTask(pairs(variables), task).val]) {
-    assert.deepEqual(run(deliver), delivered({ cut: true }))
+    assert.deepEqual(run(deliver), delivered({ cut: false }))
     assert.deepEqual(deliveries(), [])
     claim(world)
     assert.deepEqual(run({ tag: 'look-up-proofs' }), { tag: 'looked-up', val: { counted: 0n, failed: [{ tenant: 'acme', reason: 'this host has no network' }] } })
