@@ -6,7 +6,8 @@ export function createCheck() {
   const asking = createWrite()
   /** Undefined if the API does not say: `problem` has the reason. */
   async function isThere(path: string): Promise<boolean | undefined> {
-    if (await asking.send('GET', path)) return true
+    asking.clear()
+    if (await asking.present(path)) return true
     if (asking.problem()?.status !== 404) return undefined
     asking.clear()
     return false
