@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::mem;
-use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use rusqlite::limits::Limit::SQLITE_LIMIT_COMPOUND_SELECT;
-use rusqlite::{Connection, MAIN_DB};
+use rusqlite::Connection;
 use serde_json::Value as Json;
 use tenants_core::crypto::message::SigningSecret;
 use tenants_core::crypto::secret::Secret;
@@ -25,6 +23,7 @@ use tenants_core::{
 };
 
 use crate::ask::{Ask, Header};
+use crate::database::new_database;
 use crate::described;
 use crate::invariants;
 
@@ -150,26 +149,6 @@ pub(crate) struct Got {
     pub(crate) body: String,
     pub(crate) response: Response,
     pub(crate) log: LogEntry,
-}
-
-/// A new database with all tables. The migrations are applied to the first one, and the others are copies of it: they take most of a test's time.
-fn new_database() -> Connection {
-    static FIRST: OnceLock<Vec<u8>> = OnceLock::new();
-    let first = FIRST.get_or_init(|| {
-        let mut db = tenants_sqlite::open_in_memory().unwrap();
-        // Two hosts must have equal databases, so remove the random epoch and the times of the migrations.
-        db.execute_batch(
-            "UPDATE registry SET epoch = 'fedcba9876543210'; UPDATE d1_migrations SET applied_at = '';",
-        )
-        .unwrap();
-        db.serialize(MAIN_DB).unwrap().to_vec()
-    });
-    let mut db = Connection::open_in_memory().unwrap();
-    db.deserialize_read_exact(MAIN_DB, first.as_slice(), first.len(), false)
-        .unwrap();
-    db.pragma_update(None, "foreign_keys", true).unwrap();
-    db.set_limit(SQLITE_LIMIT_COMPOUND_SELECT, 5).unwrap();
-    db
 }
 
 impl Host {

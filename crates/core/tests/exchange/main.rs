@@ -25,6 +25,7 @@ mod cells_wait;
 mod conditional;
 mod costs;
 mod cuts;
+mod database;
 mod described;
 mod ends;
 mod erase;

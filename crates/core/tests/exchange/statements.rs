@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 use std::{env, fs};
 
 use tenants_core::sql::{Batch, Statement, Value};
@@ -22,6 +23,7 @@ use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, put, reset,
 };
 use crate::cells_statements::{add_cells, requests_of_cells};
+use crate::database::Saved;
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
 use crate::hostname_proofs::groups_of_proofs;
 use crate::hostnames::{add_hostname, requests_of_hostnames};
@@ -43,13 +45,24 @@ pub(crate) struct Group {
 
 /// A host on which each of [`requests`] succeeds and each task has something to do.
 pub(crate) fn host_with_tables() -> Host {
-    let mut host = Host::legacy(&[
-        ("TENANTS_DEVELOPMENT", "true"),
-        ("TENANTS_STATS_MIN_AGE", "0"),
-        ("TENANTS_JOB_WAIT_SECONDS", "0"),
-        ("TENANTS_CONSOLE", "true"),
-        ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
-    ]);
+    static FIRST: OnceLock<Saved> = OnceLock::new();
+    let new = || {
+        Host::legacy(&[
+            ("TENANTS_DEVELOPMENT", "true"),
+            ("TENANTS_STATS_MIN_AGE", "0"),
+            ("TENANTS_JOB_WAIT_SECONDS", "0"),
+            ("TENANTS_CONSOLE", "true"),
+            ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
+        ])
+    };
+    let mut host = new();
+    FIRST
+        .get_or_init(|| Saved::new(fill(new())))
+        .restore(&mut host);
+    host
+}
+
+fn fill(mut host: Host) -> Host {
     host.expect(201, &new_plan("p"));
     host.expect(201, &new_tenant("a"));
     host.expect(204, &patch("/tenants/a", r#"{"env":{"A":"hidden"}}"#));
