@@ -71,7 +71,7 @@ async fn respond(
     let body = body::read(request, head.content_length()).await;
     let request = head.request(body.as_body());
     let admission = api.admit(&request, clock.unix_seconds(), &mut HostRandom);
-    let mut answer = if limiter::admits(env.as_ref(), admission.key_id()).await {
+    let mut answer = if limiter::admits(env.as_ref(), admission.limited_as()).await {
         drive(admission.admitted(), &Database::of(env)).await
     } else {
         admission.refused()

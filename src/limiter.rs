@@ -35,12 +35,12 @@ thread_local! {
     static IS_BOUND: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Whether the key may send this request. If the limiter fails, it may, and the log says so.
-pub(crate) async fn admits(env: &JsValue, key_id: Option<i64>) -> bool {
-    let Some(key_id) = key_id.filter(|_| IS_BOUND.get()) else {
+/// Whether the key that is counted under this name may send a request. If the limiter fails, it may, and the log says so.
+pub(crate) async fn admits(env: &JsValue, limited_as: Option<String>) -> bool {
+    let Some(key) = limited_as.filter(|_| IS_BOUND.get()) else {
         return true;
     };
-    let Some(asked) = limit(env, &key_id.to_string()) else {
+    let Some(asked) = limit(env, &key) else {
         IS_BOUND.set(false);
         return true;
     };

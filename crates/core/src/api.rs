@@ -113,6 +113,8 @@ struct Envelope {
     /// Turns the response into a legacy one, if the legacy dialect is served.
     legacy: Option<Legacy>,
     key_id: Option<i64>,
+    /// Tells the key's secret, or the session, from others of the key.
+    credential: u64,
     /// The client's address, if it was refused.
     client_address: Option<String>,
     is_head: bool,
@@ -359,7 +361,7 @@ impl Api {
                 request,
                 body,
                 occasion()?,
-                |id| envelope.key_id = Some(id),
+                |key| envelope.presents(key.id(), key.tag()),
             );
             if let Err(ApiError::NoRoute) = reader {
                 envelope.refused_address(request.client_address);
@@ -392,7 +394,7 @@ impl Api {
         let (caller, body, session) = if let Some(token) = token {
             envelope.proof = Proof::Session;
             let session = auth::session::claim(access.key_secret.as_ref(), headers, token)?;
-            envelope.key_id = Some(session.key_id());
+            envelope.presents(session.key_id(), session.tag());
             auth::session::check_origin(&session, headers, is_read)?;
             let caller = Caller::of_session(&session, occasion()?);
             (caller, body?, Some(session))
@@ -405,7 +407,7 @@ impl Api {
                 envelope.proof = Proof::SignIn;
             }
             let key = auth::claim(access.key_secret.as_ref(), headers.api_key)?;
-            envelope.key_id = Some(key.id());
+            envelope.presents(key.id(), key.tag());
             if is_sign_in {
                 auth::session::check_sign_in(headers)?;
             }
@@ -668,6 +670,7 @@ impl Envelope {
             is_legacy: false,
             legacy: None,
             key_id: None,
+            credential: 0,
             client_address: None,
             is_head: method == "HEAD",
             unix_seconds,
@@ -676,6 +679,11 @@ impl Envelope {
             trial: None,
             proof: Proof::Key,
         }
+    }
+
+    /// Notes the key that a request presents. Its MAC is genuine, but it may have been rotated, deleted or have expired.
+    fn presents(&mut self, key_id: i64, credential: u64) {
+        (self.key_id, self.credential) = (Some(key_id), credential);
     }
 
     /// Notes that the holder of a key calls.

@@ -231,7 +231,7 @@ pub(crate) fn proxy_reader(
     request: &Request<'_>,
     body: Result<&[u8], ApiError>,
     occasion: Occasion,
-    log_key: impl FnOnce(i64),
+    log_key: impl FnOnce(&ClaimedKey<'_>),
 ) -> Result<ProxyReader, ApiError> {
     let address = request.client_address.unwrap_or("");
     if is_development && is_loopback(address) {
@@ -241,7 +241,7 @@ pub(crate) fn proxy_reader(
         return Err(ApiError::NoRoute);
     }
     let key = claim(rules.key_secret, request.headers.api_key)?;
-    log_key(key.id());
+    log_key(&key);
     let is_bound = request.headers.sign_the_request();
     if is_bound {
         verify_request(rules, &key, request, body?)?;

@@ -1,5 +1,7 @@
 //! What comes before a request's first batch, for a host with a rate limiter.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 
 use super::{Answer, Envelope, Exchange};
@@ -23,10 +25,14 @@ impl fmt::Debug for Admission {
 }
 
 impl Admission {
-    /// The id of the API key, if its MAC is genuine. Nobody can use up the limit of a key that it does not have.
+    /// What the limiter counts by, if the request has an API key or a session whose MAC is genuine: the key's id, and 16 hexadecimal digits that tell
+    /// its secrets and sessions from each other. So nobody can use up the limit of a key that it does not have, or no longer has.
     #[must_use]
-    pub fn key_id(&self) -> Option<i64> {
-        self.envelope.key_id
+    pub fn limited_as(&self) -> Option<String> {
+        let Envelope {
+            key_id, credential, ..
+        } = self.envelope;
+        key_id.map(|id| format!("{id}-{credential:016x}"))
     }
 
     /// Goes on with the request.

@@ -107,6 +107,12 @@ impl SessionToken {
         &self.digest[..ID_LENGTH]
     }
 
+    /// Tells the session from others: its id as a number.
+    pub(crate) fn tag(&self) -> u64 {
+        // The id has 16 hexadecimal digits.
+        u64::from_str_radix(self.id(), 16).unwrap_or_default()
+    }
+
     /// What each write of the session sends as `X-CSRF-Token`. It follows from the token, so nothing more is stored.
     pub(crate) fn csrf_token(&self) -> String {
         hex_text(&self.csrf().finalize().into_bytes())

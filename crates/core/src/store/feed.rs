@@ -123,7 +123,7 @@ pub(crate) fn poll(caller: &Caller, poll: &Poll) -> Batch {
             note(caller, poll, agent),
         ]
     });
-    let reads = [head(caller, poll), rows(poll)];
+    let reads = [head(caller, poll), rows(caller, poll)];
     Batch::of(notes.into_iter().flatten().chain(reads))
 }
 
@@ -241,10 +241,11 @@ fn head(caller: &Caller, poll: &Poll) -> Sql {
 }
 
 /// Reads the rows after the cursor, one more than the page may have: it shows that others follow. The bytes are summed up, so that a page of
-/// large maps ends sooner.
-fn rows(poll: &Poll) -> Sql {
+/// large maps ends sooner. Nothing is read for a caller that may not have it.
+fn rows(caller: &Caller, poll: &Poll) -> Sql {
     let (revision, id) = poll.place();
-    Sql::new(
+    let sql = standing::statement(
+        caller,
         "SELECT g.tenant_id, g.revision, g.is_gone, g.more, t.hostname, t.is_enabled AND t.holds IS NULL AS is_enabled, t.plan_id, t.limits, t.env, p.limits AS plan_limits, \
          p.env AS plan_env, t.created_at, t.updated_at, \
          (SELECT group_concat(hostname, char(32)) FROM tenant_hostnames WHERE tenant_id = t.id AND claimed_until IS NULL AND kind = ",
@@ -260,6 +261,8 @@ fn rows(poll: &Poll) -> Sql {
          LEFT JOIN tenants_plans AS p ON p.id = t.plan_id WHERE f.cell_id = ",
     )
     .bind(poll.cell.as_str())
+    .sql(" AND ");
+    cell_standing(sql, CellOf::Id(&poll.cell))
     .sql(" AND (f.revision, f.tenant_id) > (")
     .bind(revision)
     .sql(", ")

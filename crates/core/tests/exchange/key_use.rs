@@ -142,7 +142,9 @@ fn a_reader_of_traefiks_configuration_and_a_bound_key_are_noted() {
 
 #[test]
 fn a_host_refuses_a_key_that_sends_too_many_requests() {
-    let host = Host::legacy(&[]);
+    let mut host = Host::legacy(&[]);
+    let rotated = host.expect(200, &post("/keys/1/rotate", r#"{"overlap_seconds":60}"#));
+    let rotated = rotated.json()["api_key"].as_str().unwrap().to_owned();
     let signature = host.sign(b"");
     let admit = |key: Option<&str>, target: &str| {
         let request = Request {
@@ -162,15 +164,27 @@ fn a_host_refuses_a_key_that_sends_too_many_requests() {
     };
     let forged = host.key.replacen("chv_1_", "chv_2_", 1);
     for (key, target, id) in [
-        (Some(&*host.key), "/_/api/4/tenants", Some(1)),
+        (Some(&*host.key), "/_/api/4/tenants", Some("1-")),
         // A key whose MAC is right counts, whatever else is wrong.
-        (Some(&*host.key), "/api/4/_/tenants/a", Some(1)),
+        (Some(&*host.key), "/api/4/_/tenants/a", Some("1-")),
         (Some(&*forged), "/_/api/4/tenants", None),
         (None, "/_/api/4/tenants", None),
         (Some(&*host.key), "/_/health", None),
     ] {
-        assert_eq!(admit(key, target).key_id(), id, "{key:?} {target}");
+        let limited_as = admit(key, target).limited_as();
+        let begins = limited_as.as_deref().map(|name| name.split_at(2).0);
+        assert_eq!(begins, id, "{key:?} {target}");
     }
+    // Whoever has a key's secret of before cannot use up the limit of the one that it has now.
+    let of = |key: &str, target: &str| admit(Some(key), target).limited_as().unwrap();
+    assert_eq!(
+        of(&host.key, "/_/api/4/tenants"),
+        of(&host.key, "/_/api/4/keys")
+    );
+    assert_ne!(
+        of(&host.key, "/_/api/4/tenants"),
+        of(&rotated, "/_/api/4/tenants")
+    );
     let answer = admit(Some(&host.key), "/_/api/4/tenants").refused();
     assert_eq!(answer.response.status, 429);
     assert_eq!(answer.response.header("retry-after"), Some("60"));

@@ -1,6 +1,7 @@
 //! Which key may do what (contract §13): every route of the table with every scope.
 
 use serde_json::{Value as Json, json};
+use tenants_core::sql::Value;
 use tenants_core::{Served, served};
 
 use crate::ask::{
@@ -269,6 +270,47 @@ fn the_scope_is_judged_after_the_key_and_the_body_and_before_the_resource() {
         &["2026".into(), id.into()],
     );
     assert_eq!(host.ask(&edit).status, 401);
+}
+
+/// Whoever has a key that was deleted could otherwise make the service read as much as a caller that may.
+#[test]
+fn the_database_gives_nothing_for_a_key_that_does_not_stand() {
+    let mut host = host_with_tables();
+    let (_, ended) = host.issue("ended", Some("2001-01-01 00:00:00"));
+    let columns = [
+        "hostname FROM tenants",
+        "env FROM tenants",
+        "hostname FROM tenant_hostnames",
+        "token FROM audit_log",
+        "digest FROM api_keys",
+        "url FROM webhooks",
+        "id FROM cell_work",
+    ];
+    let stored: Vec<Value> = columns
+        .iter()
+        .flat_map(|column| host.sql(&format!("SELECT {column}"), &[]))
+        .flatten()
+        .collect();
+    for (ask, _) in cases() {
+        let ask = ask.key(ended.as_str());
+        let exchange = host.first(&ask);
+        // A batch that breaks off gives nothing either.
+        let results = host.run(exchange.batch()).unwrap_or_default();
+        for value in results.into_iter().flatten().flatten() {
+            let shown = format!("{value:?}");
+            for other in &stored {
+                let Value::Text(text) = other else { continue };
+                // The caller named it, and the response does not show it.
+                let is_asked_for = ask.target.contains(text.as_str());
+                assert!(
+                    is_asked_for || !shown.contains(text.as_str()),
+                    "{} {}: {shown}",
+                    ask.method,
+                    ask.target
+                );
+            }
+        }
+    }
 }
 
 #[test]
