@@ -19,7 +19,8 @@ CREATE TABLE api_keys (
   is_bound INTEGER NOT NULL DEFAULT 0 CHECK (is_bound IN (0, 1)), -- 1: the key signs each request as a whole
   previous_digest TEXT,            -- the digest before the last rotation, valid until `previous_until`
   previous_until TEXT,             -- first second in which the previous digest is no longer valid
-  last_used_at TEXT                -- the hour of the last use (NULL: never, or before there was this column)
+  last_used_at TEXT,               -- the hour of the last use (NULL: never, or before there was this column)
+  previous_is_own INTEGER NOT NULL DEFAULT 0 CHECK (previous_is_own IN (0, 1)) -- 1: the key made the last rotation itself
 ) STRICT;
 
 CREATE TABLE tenants_plans (
@@ -553,10 +554,11 @@ CREATE TABLE console_sessions (
 CREATE UNIQUE INDEX console_sessions_by_nonce ON console_sessions (key_id, nonce);
 CREATE INDEX console_sessions_by_expiry ON console_sessions (expires_at);
 
--- A session lasts longer than any signature is good, so its nonce is no longer needed.
+-- A nonce is needed until its signature is good no longer, which is two hours at most after it came: the host's clock and the caller's may be an hour
+-- apart. A session that ends with its key may be over sooner.
 CREATE TRIGGER console_sessions_swept AFTER UPDATE OF swept_at ON registry
 BEGIN
-  DELETE FROM console_sessions WHERE id IN (SELECT id FROM console_sessions WHERE expires_at <= NEW.swept_at ORDER BY expires_at LIMIT 500);
+  DELETE FROM console_sessions WHERE id IN (SELECT id FROM console_sessions WHERE expires_at <= NEW.swept_at AND created_at <= datetime(NEW.swept_at, '-2 hours') ORDER BY expires_at LIMIT 500);
 END;
 
 -- Webhooks: receivers of events. The events themselves are entries of the audit log.

@@ -416,7 +416,7 @@ BEGIN
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
-  UPDATE api_keys SET previous_digest = coalesce(NEW.previous_digest, digest), previous_until = NEW.previous_until, digest = NEW.digest WHERE id = NEW.id;
+  UPDATE api_keys SET previous_digest = coalesce(NEW.previous_digest, digest), previous_until = NEW.previous_until, digest = NEW.digest, previous_is_own = CAST(NEW.key_id AS INTEGER) IS id WHERE id = NEW.id;
 END;
 
 -- A PUT of a cell. `is_same`: nothing would change. `sets_…` as above, and `is_accepting` keeps its value if it is NULL.

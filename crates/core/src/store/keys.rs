@@ -244,6 +244,17 @@ macro_rules! key_is_there {
     };
 }
 
+/// The key `?6`, if the caller proves itself with that key's previous secret.
+macro_rules! of_previous_secret {
+    () => {
+        concat!(
+            " WHERE id = ?6 AND previous_digest = ",
+            $crate::store::standing::key!(digest),
+            " COLLATE NOCASE"
+        )
+    };
+}
+
 /// Creates a key in the name of a caller. `secret` is the key's text, encrypted, if the response is remembered: its id and its time.
 /// [`Changed::decode`] reads the result.
 pub(crate) fn create(writer: &Writer, new: NewKey<'_>, secret: Option<String>) -> Batch {
@@ -318,8 +329,9 @@ pub(crate) fn delete_one(writer: &Writer, id: i64) -> Batch {
 }
 
 /// Gives a key another secret. The one before stays valid until `previous_until`, but no earlier one. A caller that proves itself with a key's previous
-/// secret never got the one after it: when it rotates that key, its own secret is the one that stays. `secret` is the key's text, encrypted, if the
-/// response is remembered: what a caller sees of the key. [`Changed::decode`] reads the result.
+/// secret never got the one after it: when it rotates that key, its own secret is the one that stays. If somebody else made the last rotation, the
+/// previous secret may be one that leaked, and rotates its key no more. `secret` is the key's text, encrypted, if the response is remembered: what a
+/// caller sees of the key. [`Changed::decode`] reads the result.
 pub(crate) fn rotate(
     writer: &Writer,
     id: i64,
@@ -333,11 +345,13 @@ pub(crate) fn rotate(
         "exceeds_own, id_is_there, id, digest, previous_digest, previous_until",
         concat!(
             exceeds_own!(end_of_key!()),
-            ", ",
+            " OR EXISTS (SELECT 1 FROM api_keys",
+            of_previous_secret!(),
+            " AND NOT previous_is_own), ",
             key_is_there!(),
-            ", ?6, ?7, (SELECT previous_digest FROM api_keys WHERE id = ?6 AND previous_digest = ",
-            key!(digest),
-            " COLLATE NOCASE), ?8"
+            ", ?6, ?7, (SELECT previous_digest FROM api_keys",
+            of_previous_secret!(),
+            "), ?8"
         ),
         "exceeds_own, id_is_there",
         "(SELECT json_array(name, scopes, is_bound, created_at, expires_at, last_used_at) FROM api_keys WHERE id = ?6)"

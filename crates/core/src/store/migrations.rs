@@ -66,6 +66,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0038_counted_sites.sql",
     "0039_abandoned_installations.sql",
     "0040_ended_claims.sql",
+    "0041_old_secrets.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -83,7 +83,7 @@ codes! {
     CsrfTokenMismatch = 403 "csrf_token_mismatch", "Forbidden": "A write with the cookie of a session needs the session's `X-CSRF-Token`.";
     Forbidden = 403 "forbidden", "Forbidden": "The client's address is not on the list of those that may call.";
     InsufficientScope = 403 "insufficient_scope", "Forbidden": "The key lacks a scope that the route needs.";
-    ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own, or it is not bound although the caller's own is.";
+    ExceedsOwnKey = 403 "exceeds_own_key", "Forbidden": "The key is or would be valid for longer than the caller's own, or it is not bound although the caller's own is. Or the caller rotates its own key with a secret that somebody else's rotation replaced.";
     NotFound = 404 "not_found", "Not Found": "There is no such resource, or no such route for this caller.";
     MethodNotAllowed = 405 "method_not_allowed", "Method Not Allowed": "The path has no such method. `Allow` lists those that it has.";
     Conflict = 409 "conflict", "Conflict": "Another resource has the id, the hostname or the external id, the site is installed already, or there are as many as there may be.";
@@ -157,7 +157,7 @@ impl ApiError {
             Self::InsufficientScope { missing } => {
                 format!("this key lacks the scopes {}", missing.join(", ")).into()
             }
-            Self::ExceedsOwnKey => "a key may only make, change, rotate or delete keys that expire no later than itself, and that are bound if it is".into(),
+            Self::ExceedsOwnKey => "a key may only make, change, rotate or delete keys that expire no later than itself, and that are bound if it is; a secret that another key's rotation replaced does not rotate its own key".into(),
             Self::NoRoute => "no route has this path".into(),
             Self::MethodNotAllowed { allow } => format!("this path answers {allow}").into(),
             Self::Unauthorized(_) => {

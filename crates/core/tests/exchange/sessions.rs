@@ -697,6 +697,27 @@ fn ended_sessions_are_swept_with_their_nonces_once_no_signature_is_good() {
     assert_eq!(kept, SESSION_ID.into());
 }
 
+/// Otherwise a copy of the sign-in would begin another session, if the key's end were put off meanwhile.
+#[test]
+fn a_session_that_ends_early_with_its_key_leaves_its_nonce_until_no_signature_is_good() {
+    let mut host = host_with_tables();
+    Console::new(&mut host);
+    host.sql(
+        "UPDATE console_sessions SET expires_at = '2026-08-18 23:17:58' WHERE id <> ?1",
+        &[SESSION_ID.into()],
+    );
+    let began = host.now;
+    let left_after = |host: &mut Host, seconds: i64| {
+        host.now = began + seconds;
+        let task = host.api.begin_stats(host.now).unwrap();
+        host.complete(task);
+        host.one("SELECT count(*) FROM console_sessions")
+    };
+    assert_eq!(left_after(&mut host, 3600), 2.into());
+    assert_eq!(left_after(&mut host, 2 * 3600 - 1), 2.into());
+    assert_eq!(left_after(&mut host, 2 * 3600 + 600), 1.into());
+}
+
 /// A database that breaks off after its commit does not sign anybody in twice, nor forget that it did.
 #[test]
 fn a_sign_in_that_breaks_off_is_made_once() {
