@@ -432,7 +432,8 @@ pub(crate) struct StatsOfTenant {
 const STATS_STAND_FOR: &str = "-3600 seconds";
 
 /// Stores statistics of a cell's tenants that changed, `at_once` or if the stored ones have stood for an hour. Who has any is installed, so those of a
-/// tenant whose site the registry has not seen yet are stored in any case. The results are whether there is the cell, and the ids of the tenants.
+/// tenant whose site the registry has not seen yet are stored in any case. A clock that is ahead does not count: until its time nothing else would be
+/// stored. The results are whether there is the cell, and the ids of the tenants.
 pub(crate) fn store_stats(
     caller: &Caller,
     cell: &CellId,
@@ -457,8 +458,10 @@ pub(crate) fn store_stats(
         .sql(") AS cell_is_there");
     let update = standing::statement(caller, "UPDATE tenants SET stats = json_extract(j.value, ")
         .bind("$[1]")
-        .sql("), last_job_at = json_extract(j.value, ")
+        .sql("), last_job_at = min(json_extract(j.value, ")
         .bind("$[2]")
+        .sql("), ")
+        .bind(caller.now().as_str())
         .sql("), site_state = ifnull(tenants.site_state, ")
         .bind("installed")
         .sql(") FROM json_each(")

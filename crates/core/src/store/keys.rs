@@ -11,7 +11,7 @@ use crate::crypto::api_key::bound_digest;
 use crate::sql::{Batch, Columns, Results, Sql, Value};
 use crate::store::audit::{self, Action, Author, Entry};
 use crate::store::idempotency::{Idempotency, Past};
-use crate::store::standing::{self, Judged, caller, if_allowed, key, standing_of_row, valid_key};
+use crate::store::standing::{self, Judged, caller, if_allowed, standing_of_row, valid_key};
 use crate::store::write::{self, Writer, Written, write, write_into};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};

@@ -186,6 +186,7 @@ impl Job {
 /// The errors that the service writes itself.
 const EXPIRED: &str = "no agent did it in time";
 const EXHAUSTED: &str = "its lease ran out five times";
+const RESTORED: &str = "the registry was restored, and may have an older idea of the site";
 
 /// The most jobs that one statement ends, so that nothing waits long for it. The cron trigger comes back for the rest.
 const SWEPT_ROWS: i64 = 500;
@@ -242,6 +243,18 @@ pub(crate) fn give_back(now: &str) -> Sql {
         .sql(")")
 }
 
+/// Fails all unfinished jobs. A restored registry has those of its backup, which may have been done since: a drop that is done again would take the
+/// tables of a site that came later.
+pub(crate) fn end_all(now: &Timestamp) -> Sql {
+    Sql::new("UPDATE cell_work SET state = ")
+        .bind(State::Failed.as_str())
+        .sql(", error = ")
+        .bind(RESTORED)
+        .sql(", finished_at = ")
+        .bind(now.as_str())
+        .sql(", input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE finished_at IS NULL")
+}
+
 /// Starts the statement that ends or wipes jobs, up to its condition.
 fn ending(now: &str) -> Sql {
     Sql::new("UPDATE cell_work SET state = iif(finished_at IS NULL, ")
@@ -253,7 +266,8 @@ fn ending(now: &str) -> Sql {
         .sql("), input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE ")
 }
 
-/// Adds the condition of the jobs that can be leased: those that nobody has, and for which the agent has followed far enough.
+/// Adds the condition of the jobs that can be leased: those that nobody has, and for which the agent has followed far enough. A job with an input is
+/// for the tenant that was there when it was made, and for no later one of the same id.
 fn free(sql: Sql, cell: &CellId, now: &str) -> Sql {
     sql.sql("cell_id = ")
         .bind(cell.as_str())
@@ -263,7 +277,7 @@ fn free(sql: Sql, cell: &CellId, now: &str) -> Sql {
         .bind(now)
         .sql(" AND after_revision <= (SELECT seen_revision FROM cells WHERE id = ")
         .bind(cell.as_str())
-        .sql(")")
+        .sql(") AND (input IS NULL OR EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = cell_work.tenant_id AND t.created_at <= cell_work.created_at))")
 }
 
 /// Adds whether a job can be leased.
@@ -318,13 +332,15 @@ pub(crate) fn lease(caller: &Caller, cell: &CellId, max: i64, lease: &str, secon
         .bind(lease)
         .sql(") AND ");
     let update = cell_standing(update, CellOf::Id(cell));
-    let leased = Sql::new(
-        "SELECT id, tenant_id, kind, input, lease_until, attempts FROM cell_work WHERE cell_id = ",
-    )
-    .bind(cell.as_str())
-    .sql(" AND finished_at IS NULL AND lease = ")
-    .bind(lease)
-    .sql(" ORDER BY seq");
+    let leased = Sql::new("SELECT id, tenant_id, kind, input, lease_until, attempts + (kind = ")
+        .bind(Kind::Install.as_str())
+        .sql(" AND site_before IS ")
+        .bind("failed")
+        .sql(") AS attempt FROM cell_work WHERE cell_id = ")
+        .bind(cell.as_str())
+        .sql(" AND finished_at IS NULL AND lease = ")
+        .bind(lease)
+        .sql(" ORDER BY seq");
     Batch::of([sweep(now), exhausted, standing, update, leased])
 }
 
@@ -336,6 +352,7 @@ pub(crate) struct Leased {
     pub(crate) kind: String,
     pub(crate) input: Option<String>,
     pub(crate) leased_until: String,
+    /// From 1. An installation after one that failed is no first attempt: the site that it finds may be whole or half of one.
     pub(crate) attempt: i64,
 }
 
@@ -357,7 +374,7 @@ impl Leased {
                 kind: row.text("kind")?,
                 input: row.optional_text("input")?,
                 leased_until: row.text("lease_until")?,
-                attempt: row.integer("attempts")?,
+                attempt: row.integer("attempt")?,
             });
         }
         Ok(jobs)

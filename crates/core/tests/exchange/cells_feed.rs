@@ -416,7 +416,19 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
         json!({"stored": 0}),
         "too soon"
     );
+    // A clock that is ahead does not keep later counts out.
+    host.expect(201, &new_tenant_on("ahead", "eu"));
+    let ahead = report("ahead", 3, "2031-01-01 00:00:00");
+    assert_eq!(host.json(200, &ahead), json!({"stored": 1}));
+    assert_eq!(
+        host.json(200, &get("/tenants/ahead"))["last_job_at"],
+        "2026-08-18 23:16:57"
+    );
     host.now += 3600;
+    assert_eq!(
+        host.json(200, &report("ahead", 4, "2026-08-19 00:16:57")),
+        json!({"stored": 1})
+    );
     assert_eq!(
         host.json(200, &report("a", 3, at)),
         json!({"stored": 0}),

@@ -10,7 +10,7 @@ use crate::cells::{host_with, host_with_cells};
 use crate::host::{Got, Host};
 use crate::invariants;
 
-const LEASE: &str = r#"{"max":10,"seconds":60}"#;
+pub(crate) const LEASE: &str = r#"{"max":10,"seconds":60}"#;
 
 /// Sends a request, and calls `pause` at each pause. If that returns `false`, the host cannot wait.
 pub(crate) fn drive(

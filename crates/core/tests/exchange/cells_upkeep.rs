@@ -3,10 +3,13 @@
 
 use serde_json::{Value as Json, json};
 use tenants_core::sql::Value;
+use tenants_core::task::Run;
+use tenants_core::task::restored::Restored;
+use tenants_core::value::clock::Timestamp;
 
-use crate::ask::{delete, get, install, new_tenant_on, patch, post};
+use crate::ask::{delete, delete_with_tables, get, install, new_tenant_on, patch, post, reset};
 use crate::cells::{host_with, host_with_cells};
-use crate::cells_jobs::{drive, finish, lease, with_end};
+use crate::cells_jobs::{LEASE, drive, finish, follow, lease, with_end};
 use crate::host::Host;
 
 const DAY: i64 = 24 * 60 * 60;
@@ -83,7 +86,7 @@ fn a_drop_that_no_agent_came_for_fails_after_a_day_and_its_tables_are_kept() {
     assert_eq!(states(&mut host)[0].0, "waiting");
     host.now += 1;
     cron_twice(&mut host);
-    assert_eq!(states(&mut host)[0].0, "failed");
+    assert_eq!(states(&mut host)[1].0, "failed");
     assert_eq!(
         host.expect(409, &new_tenant_on("a", "us")).json()["code"],
         "site_exists"
@@ -401,4 +404,93 @@ fn a_job_that_is_cancelled_with_its_tenant_leaves_the_entry_of_the_request() {
     let job = lease(&mut host).remove(0);
     host.expect(200, &finish(&job, "failed"));
     assert_eq!(ends(&host), ["job.finish 1 r failed"]);
+}
+
+/// The site that it finds may be whole or half of one: the agent proves it, as it does on a later attempt of one job.
+#[test]
+fn an_installation_after_one_that_failed_is_no_first_attempt() {
+    let mut host = host_with_waiting_job();
+    let job = lease(&mut host).remove(0);
+    assert_eq!(job["attempt"], 1);
+    host.expect(200, &finish(&job, "failed"));
+    drive(&mut host, &install("a"), |_, _| false);
+    let job = lease(&mut host).remove(0);
+    assert_eq!(job["attempt"], 2);
+    host.expect(200, &finish(&job, "done"));
+    drive(&mut host, &reset("a"), |_, _| false);
+    assert_eq!(lease(&mut host)[0]["attempt"], 1);
+}
+
+#[test]
+fn a_job_whose_input_cannot_be_decrypted_holds_up_no_other_one() {
+    let mut host = host_with_waiting_job();
+    host.sql("UPDATE cell_work SET input = 'v1.unreadable'", &[]);
+    host.expect(201, &new_tenant_on("b", "eu"));
+    drive(&mut host, &install("b"), |_, _| false);
+    let got = host.expect(200, &post("/cells/eu/jobs/lease", LEASE));
+    let jobs = got.json()["jobs"].clone();
+    assert_eq!(jobs.as_array().unwrap().len(), 1);
+    assert_eq!(jobs[0]["tenant_id"], "b");
+    assert!(
+        got.cause().starts_with("left out of the lease: cell_work/"),
+        "{got:?}"
+    );
+    host.expect(200, &finish(&jobs[0], "done"));
+    for _ in 1..5 {
+        host.now += 60;
+        assert_eq!(lease(&mut host), [json!(null); 0]);
+    }
+    host.now += 60;
+    assert_eq!(lease(&mut host), [json!(null); 0]);
+    assert_eq!(states(&mut host)[1].0, "failed");
+}
+
+/// Otherwise the site of a later tenant would get the user of an earlier one.
+#[test]
+fn a_job_is_for_the_tenant_that_was_there_when_it_was_made() {
+    for ask in [install("a"), reset("a")] {
+        let mut host = host_with_waiting_job();
+        if ask.method == "PATCH" {
+            let job = lease(&mut host).remove(0);
+            host.expect(200, &finish(&job, "done"));
+            drive(&mut host, &ask, |_, _| false);
+        }
+        assert_eq!(lease(&mut host).len(), 1);
+        host.expect(204, &delete("/tenants/a"));
+        host.now += 30;
+        host.expect(201, &new_tenant_on("a", "eu"));
+        host.now += 30;
+        assert_eq!(lease(&mut host), [json!(null); 0], "{ask:?}");
+        let polled = host.expect(200, &get("/cells/eu/tenants"));
+        assert_eq!(polled.json()["jobs_waiting"], false);
+        host.now += 900;
+        cron_twice(&mut host);
+        assert_eq!(inputs(&host), 0);
+    }
+}
+
+/// A drop of the backup's time may have been done since, and the id may have another site now.
+#[test]
+fn a_restored_registry_does_no_job_of_its_backup() {
+    let mut host = host_with_waiting_job();
+    let job = lease(&mut host).remove(0);
+    host.expect(200, &finish(&job, "done"));
+    drive(&mut host, &delete_with_tables("a"), |_, _| false);
+    host.expect(201, &new_tenant_on("b", "eu"));
+    drive(&mut host, &install("b"), |_, _| false);
+    let now = Timestamp::from_unix(host.now).unwrap();
+    host.complete(Restored::begin(&Run::new("cli-1"), &now));
+    follow(&mut host);
+    assert_eq!(lease(&mut host), [json!(null); 0]);
+    let ended: Vec<String> = states(&mut host)
+        .into_iter()
+        .map(|(state, _)| state)
+        .collect();
+    assert_eq!(ended, ["failed", "failed", "done"]);
+    assert_eq!(inputs(&host), 0);
+    // The tables are kept, and may be dropped again.
+    assert_eq!(
+        host.sql("SELECT tenant_id, job_id FROM kept_sites", &[]),
+        [["a".into(), Value::Null]]
+    );
 }

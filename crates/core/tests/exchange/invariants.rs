@@ -125,8 +125,13 @@ pub(crate) fn of_answer(ask: &Ask, got: &Got, secrets: &[String], failed: bool) 
             .cause
             .as_deref()
             .is_some_and(|c| c.starts_with(UNSHOWN));
-    // The log of Traefik's configuration may name rows that were left out.
-    let names_rows = ["/config/traefik", "/cells/{id}/tenants"].map(Some);
+    // The log may name rows that were left out.
+    let names_rows = [
+        "/config/traefik",
+        "/cells/{id}/tenants",
+        "/cells/{id}/jobs/lease",
+    ]
+    .map(Some);
     if is_page {
         // A page's status is that of the tenant's hold.
         assert!(got.log.cause.is_none() || status == 503, "{line}");
