@@ -86,7 +86,7 @@ fn a_drop_that_no_agent_came_for_fails_after_a_day_and_its_tables_are_kept() {
     assert_eq!(states(&mut host)[0].0, "waiting");
     host.now += 1;
     cron_twice(&mut host);
-    assert_eq!(states(&mut host)[1].0, "failed");
+    assert_eq!(states(&mut host)[0].0, "failed");
     assert_eq!(
         host.expect(409, &new_tenant_on("a", "us")).json()["code"],
         "site_exists"

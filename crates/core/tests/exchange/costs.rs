@@ -8,13 +8,12 @@ use tenants_core::value::clock::Timestamp;
 
 use crate::ask::{Ask, get};
 use crate::cells_statements::requests_of_cells;
+use crate::filled::{host_with_many_rows, host_with_tables};
 use crate::host::{Host, WaitsForBatch as _};
 use crate::hostnames::requests_of_hostnames;
 use crate::put_statements::requests_of_puts;
 use crate::query_plans::creates_or_drops;
-use crate::statements::{
-    developers_poll, host_with_many_rows, host_with_tables, poll, requests, statements_of,
-};
+use crate::statements::{developers_poll, poll, requests, statements_of};
 
 /// Runs a statement and returns one of SQLite's counters for it.
 pub(crate) fn counted(

@@ -11,8 +11,8 @@ use tenants_core::{Answer, Context, Failure, Machine as _, Outcome, Step};
 use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, put, reset,
 };
+use crate::filled::host_with_tables;
 use crate::host::{Got, Host, TaskStep, WaitsForBatch as _, internal_error, problem};
-use crate::statements::host_with_tables;
 
 const REASON: &str = "D1_ERROR: disk I/O error: SQLITE_IOERR";
 

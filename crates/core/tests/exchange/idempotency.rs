@@ -10,9 +10,9 @@ use crate::ask::{
     Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
 use crate::failures::{filled, writes};
+use crate::filled::host_with_tables;
 use crate::host::{Exhausted, Got, Host, NOW, SECRETS, WaitsForBatch as _, problem};
 use crate::site_databases::apart;
-use crate::statements::host_with_tables;
 
 const DAY: i64 = 24 * 60 * 60;
 

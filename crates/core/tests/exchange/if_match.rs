@@ -7,9 +7,9 @@ use crate::cells::host_with_cells;
 use crate::cells_jobs::drive;
 use crate::described;
 use crate::failures::filled;
+use crate::filled::host_with_tables;
 use crate::host::{Got, Host, WaitsForBatch as _};
 use crate::scopes::{asked_by_keys, example};
-use crate::statements::host_with_tables;
 
 const REPRESENTATION: &str = "return=representation";
 

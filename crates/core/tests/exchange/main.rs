@@ -31,6 +31,7 @@ mod ends;
 mod erase;
 mod events;
 mod failures;
+mod filled;
 mod finding;
 mod health;
 mod held;

@@ -2,7 +2,7 @@
 
 use crate::ask::{Ask, put};
 
-/// A PUT of a tenant and of a plan with each outcome on [`host_with_tables`](crate::statements::host_with_tables), and the walks of its plan. Each
+/// A PUT of a tenant and of a plan with each outcome on [`host_with_tables`](crate::filled::host_with_tables), and the walks of its plan. Each
 /// has two batches: one that changes nothing has its second one because of its `Idempotency-Key`.
 pub(crate) fn requests_of_puts() -> Vec<(&'static str, Ask, &'static [&'static str])> {
     // The members of one bound text.

@@ -9,9 +9,10 @@ use crate::ask::{
     reset,
 };
 use crate::cells_statements::requests_of_cells;
+use crate::filled::host_with_tables;
 use crate::host::{Got, Host, WaitsForBatch as _};
 use crate::session_statements::SESSION_ID;
-use crate::statements::{host_with_tables, poll};
+use crate::statements::poll;
 use crate::webhooks::WEBHOOK;
 
 const SCOPES: [&str; 14] = [

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use tenants_core::Step;
 
 use crate::ask::{delete_with_tables, get, install, new_tenant, post, reset};
+use crate::filled::host_with_tables;
 use crate::host::{Host, WaitsForBatch as _};
 use crate::sessions::Console;
-use crate::statements::{Group, host_with_tables};
+use crate::statements::Group;
 
 /// The id of a session that may do nothing but with keys.
 pub(crate) const SESSION_ID: &str = "0123456789abcdef";

@@ -7,10 +7,10 @@ use tenants_core::wire::signed::{self, Unsigned};
 use tenants_core::{Answer, Step, served};
 
 use crate::ask::{Ask, Header, get, head, new_tenant, post};
+use crate::filled::host_with_tables;
 use crate::host::{Got, Host, WaitsForBatch as _};
 use crate::scopes::example;
 use crate::session_statements::SESSION_ID;
-use crate::statements::host_with_tables;
 
 const PATH: &str = "/_/console/session";
 const SECONDS: i64 = 8 * 60 * 60;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::OnceLock;
 use std::{env, fs};
 
 use tenants_core::sql::{Batch, Statement, Value};
@@ -20,16 +19,16 @@ use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
 
 use crate::ask::{
-    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, put, reset,
+    Ask, delete, delete_with_tables, get, install, new_plan, new_tenant, patch, post, reset,
 };
-use crate::cells_statements::{add_cells, requests_of_cells};
-use crate::database::Saved;
+use crate::cells_statements::requests_of_cells;
+use crate::filled::host_with_tables;
 use crate::host::{Foreseen, Host, SECRETS, Task, TaskStep, WaitsForBatch as _};
 use crate::hostname_proofs::groups_of_proofs;
-use crate::hostnames::{add_hostname, requests_of_hostnames};
+use crate::hostnames::requests_of_hostnames;
 use crate::put_statements::requests_of_puts;
 use crate::query_plans::{creates_or_drops, plan, walks};
-use crate::session_statements::{add_session, groups_of_sessions};
+use crate::session_statements::groups_of_sessions;
 use crate::site_statements::groups_of_sites;
 
 const PINNED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchange/statements.sql");
@@ -41,61 +40,6 @@ pub(crate) struct Group {
     walks: BTreeSet<String>,
     /// The triggers that the statements can fire.
     triggers: BTreeSet<String>,
-}
-
-/// A host on which each of [`requests`] succeeds and each task has something to do.
-pub(crate) fn host_with_tables() -> Host {
-    static FIRST: OnceLock<Saved> = OnceLock::new();
-    let new = || {
-        Host::legacy(&[
-            ("TENANTS_DEVELOPMENT", "true"),
-            ("TENANTS_STATS_MIN_AGE", "0"),
-            ("TENANTS_JOB_WAIT_SECONDS", "0"),
-            ("TENANTS_CONSOLE", "true"),
-            ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
-        ])
-    };
-    let mut host = new();
-    FIRST
-        .get_or_init(|| Saved::new(fill(new())))
-        .restore(&mut host);
-    host
-}
-
-fn fill(mut host: Host) -> Host {
-    host.expect(201, &new_plan("p"));
-    host.expect(201, &new_tenant("a"));
-    host.expect(204, &patch("/tenants/a", r#"{"env":{"A":"hidden"}}"#));
-    host.expect(201, &install("a"));
-    host.expect(201, &new_tenant("not-yet"));
-    host.issue_scoped(&["keys"]);
-    add_cells(&mut host);
-    host.expect(204, &put("/tenants/on-eu/holds/admin", r#"{"reason":"r"}"#));
-    add_hostname(&mut host);
-    add_session(&host);
-    crate::restore::add_deleted(&host);
-    crate::webhooks::add_webhook(&mut host);
-    host
-}
-
-/// The same with 200 tenants more, and as many plans and keys, so that a walk through a table takes many steps.
-pub(crate) fn host_with_many_rows() -> Host {
-    let host = host_with_tables();
-    host.sql(
-        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200) \
-         INSERT INTO tenants_plans (id, created_at, updated_at) SELECT 'p' || n, '', '' FROM c",
-        &[],
-    );
-    host.sql(
-        "INSERT INTO tenants (id, hostname, is_enabled, plan_id, created_at, updated_at) \
-         SELECT id, id, 1, id, '', '' FROM tenants_plans",
-        &[],
-    );
-    host.sql(
-        "INSERT INTO api_keys (digest, created_at) SELECT id, '' FROM tenants_plans",
-        &[],
-    );
-    host
 }
 
 /// A run at the command line.
@@ -537,7 +481,11 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     groups.push((deletion, set(&["SCAN api_keys"])));
     let restored = Restored::begin(&run(), &now);
     let restored = Group::of_task("what follows a restore", &mut host, restored);
-    groups.push((restored, set(&[])));
+    // The index has the unfinished jobs alone.
+    groups.push((
+        restored,
+        set(&["SCAN cell_work USING INDEX cell_work_waiting"]),
+    ));
     // Counting reads the whole of a site, each of its tables once.
     let site = [
         "SCAN chv_a_albums",

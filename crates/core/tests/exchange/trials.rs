@@ -9,9 +9,9 @@ use crate::ask::{
 };
 use crate::cells::host_with_cells;
 use crate::cells_jobs::drive;
+use crate::filled::host_with_tables;
 use crate::host::{Got, Host};
 use crate::scopes::{asked_by_keys, example};
-use crate::statements::host_with_tables;
 
 /// Sends a request to its end, on a host that does not wait.
 fn send(host: &mut Host, ask: &Ask) -> Got {
