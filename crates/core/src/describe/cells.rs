@@ -108,7 +108,7 @@ pub(super) fn told(operation: Operation) -> Option<Told> {
                 "Jobs",
                 "List jobs, the newest first",
                 "",
-                vec![success(200, "JobList", &[], "The jobs.")],
+                vec![success(200, "JobList", &["Link"], "The jobs.")],
                 &[],
             ),
             Operation::GetJob => (
@@ -337,7 +337,7 @@ pub(super) fn parameter(parameter: Parameter, operation: Operation) -> Option<Va
         ),
         (Parameter::After, Operation::ListJobs) => (
             json!({"type": "string"}),
-            "The id of the last job of the page before.",
+            "The id of the last job of the page before. `Link` has it.",
         ),
         (Parameter::Tenant, _) => (reference("schemas", "TenantId"), "The jobs of this tenant."),
         (Parameter::State, _) => (

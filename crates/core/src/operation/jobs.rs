@@ -253,8 +253,9 @@ pub(crate) fn cancel(call: &mut Call<'_>) -> Result<Pending, ApiError> {
 
 /// `GET /jobs`: the newest first.
 pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
-    let filter = read_filter(call.query)?;
+    let (filter, kept) = read_filter(call.query)?;
     let now = String::from(call.caller.now().as_str());
+    let path = call.path("/jobs");
     Ok(Pending::new(
         work::list(&call.caller, &filter),
         move |results| {
@@ -266,21 +267,37 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
                         .ok_or_else(|| unexpected_result("a job without an id".into()))?,
                 );
             }
+            let limit = filter.limit;
+            let most = usize::try_from(limit).unwrap_or(usize::MAX);
+            let more = jobs.len() > most;
+            jobs.truncate(most);
             let body = array(&jobs, JSON_BYTES, |job, out| {
                 write_json(job, None, out).end()
             });
-            Ok(Response::json(200, body))
+            let response = Response::json(200, body);
+            Ok(match jobs.last() {
+                Some(last) if more => {
+                    let after = &last.id;
+                    let next = format!("<{path}?limit={limit}&after={after}{kept}>; rel=\"next\"");
+                    response.with("link", next)
+                }
+                _ => response,
+            })
         },
     ))
 }
 
-fn read_filter(query: &str) -> Result<JobFilter, ApiError> {
+/// Reads the filter of a list, and the parameters that the next page keeps, as they came.
+fn read_filter(query: &str) -> Result<(JobFilter, String), ApiError> {
     let mut filter = JobFilter {
         limit: DEFAULT_LIMIT,
         ..JobFilter::default()
     };
-    let mut errors = Vec::new();
+    let (mut errors, mut kept) = (Vec::new(), String::new());
     for (parameter, name, raw) in parameters(query) {
+        if let Some(Parameter::Tenant | Parameter::State) = parameter {
+            kept.push_str(&format!("&{name}={raw}"));
+        }
         let value = decode(raw);
         let read = match parameter {
             Some(Parameter::Tenant) => value.and_then(|text| {
@@ -307,7 +324,7 @@ fn read_filter(query: &str) -> Result<JobFilter, ApiError> {
         }
     }
     if errors.is_empty() {
-        Ok(filter)
+        Ok((filter, kept))
     } else {
         Err(ApiError::Invalid(errors))
     }

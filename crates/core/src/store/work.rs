@@ -521,7 +521,7 @@ pub(crate) struct JobFilter {
     pub(crate) limit: i64,
 }
 
-/// Reads jobs, the newest first. The results are the caller's standing and the jobs.
+/// Reads jobs, the newest first, and one more than the page may have. The results are the caller's standing and the jobs.
 pub(crate) fn list(caller: &Caller, filter: &JobFilter) -> Batch {
     let sql = standing::statement(
         caller,
@@ -550,7 +550,8 @@ pub(crate) fn list(caller: &Caller, filter: &JobFilter) -> Batch {
     };
     Batch::of([
         standing::alone(caller),
-        sql.sql(" ORDER BY w.seq DESC LIMIT ").bind(filter.limit),
+        sql.sql(" ORDER BY w.seq DESC LIMIT ")
+            .bind(filter.limit + 1),
     ])
 }
 

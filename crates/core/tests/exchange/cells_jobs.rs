@@ -535,6 +535,37 @@ fn more_than_twenty_unfinished_jobs_of_a_cell_are_not_waited_for() {
         host.json(200, &get("/jobs?tenant=T3"))[0]["tenant_id"],
         "t3"
     );
+    let mut next = "/jobs?limit=9&state=waiting".to_owned();
+    let (mut all, mut pages) = (Vec::new(), 0);
+    loop {
+        let got = host.expect(200, &get(&next));
+        all.extend(
+            got.json()
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|job| job["id"].clone()),
+        );
+        pages += 1;
+        let Some(link) = got.header("link") else {
+            break;
+        };
+        let (path, after) = link.split_once("&after=").unwrap();
+        assert_eq!(path, "</_/api/4/jobs?limit=9");
+        assert!(after.ends_with("&state=waiting>; rel=\"next\""), "{link}");
+        let path = link.trim_start_matches("</_/api/4").split('>').next();
+        next = path.unwrap().to_owned();
+    }
+    let whole = host.expect(200, &get("/jobs?limit=200&state=waiting"));
+    assert!(whole.header("link").is_none());
+    let ids: Vec<Json> = whole
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| job["id"].clone())
+        .collect();
+    assert!(pages > 1 && all == ids);
     for bad in ["limit=0", "limit=%2B5", "state=x", "tenant=_", "x=1"] {
         host.refuse(422, &get(&format!("/jobs?{bad}")));
     }
