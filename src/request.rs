@@ -17,7 +17,7 @@ export function head(request, readsAddress, hasConsole) {
   // A GET rarely has a body, so check `body` first.
   let length = method === 'GET' && request.body === null ? '0' : get('content-length')
   if (length === '' && request.body === null) length = '0'
-  const signature = get('x-signature')
+  const signature = some('x-signature')
   // A bound key signs in another way, and its signature may cover any header.
   const input = signature === '' ? get('signature-input') : ''
   const message = signature === '' ? get('signature') : ''

@@ -162,7 +162,7 @@ export default [
     request('only the env', 200, 'GET', '/tenants?fields=env&id=d', { json: () => [{ env: { A: 'b' } }] }),
     request('HEAD has the headers of the list', 200, 'HEAD', '/tenants?count=true&limit=1', { answer: { 'x-total-count': '5', link: '</_/api/4/tenants?limit=1&after=a&count=true>; rel="next"' } }),
     unreadable('ids=a', ['ids']),
-    unreadable('x&limit=0&is_enabled=1', ['x', 'is_enabled', 'limit']),
+    unreadable('x&limit=0&is_enabled=1', ['x', 'limit', 'is_enabled']),
     unreadable('id=_', ['id']),
     unreadable(Array.from({ length: 101 }, (_, i) => `id=t${i}`).join('&'), ['id']),
     unreadable('plan_id=a&plan_id=b', ['plan_id']),

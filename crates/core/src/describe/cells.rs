@@ -202,7 +202,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
             example("gone", "A cursor of another epoch", 410)
                 .with("id", "eu-1")
                 .with("after", "0000000000000000.7.acme")
-                .answer(cursor_gone()),
+                .answer(cursor_gone("begin again without one")),
         ],
         Operation::StoreStats => vec![
             example("unknown", "A tenant that the cell does not have", 200)

@@ -47,7 +47,7 @@ pub(super) fn examples(operation: Operation) -> Option<Vec<Example>> {
                 }])),
             example("gone", "A cursor of another epoch", 410)
                 .with("after", "0000000000000000.7")
-                .answer(cursor_gone()),
+                .answer(cursor_gone("ask with after=now, read all resources, and go on from the Link")),
         ]
     })
 }

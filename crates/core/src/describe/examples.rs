@@ -62,11 +62,11 @@ pub(super) fn not_found(what: &str) -> Value {
 }
 
 /// The problem of a cursor of another epoch.
-pub(super) fn cursor_gone() -> Value {
+pub(super) fn cursor_gone(again: &str) -> Value {
     problem(
         "Gone",
         410,
-        "the cursor is of another time of the database; begin again without one",
+        &alloc::format!("the cursor is of another time of the database, or too old; {again}"),
         "cursor_gone",
         Value::Null,
     )

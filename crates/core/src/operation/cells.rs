@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::operation::call::{Call, Pending, absent, decode_all, valid};
 use crate::store::cell_moves::{self, Moved};
@@ -147,30 +146,27 @@ fn read_service(value: Json<'_>) -> Checked<Service> {
         Json::Object(raw) => raw,
         other => return Err(format!("expected an object; got {}", other.kind()).into()),
     };
-    let (mut name, mut port, mut wrong) = (None, None, Vec::new());
+    let (mut name, mut port, mut wrong) = (None, None, Wrong::default());
     for (member, raw) in members(raw)? {
+        let token = pointer_token(&member);
         let value = Json::of(raw).map_err(Wrong::from);
-        let read = match member.as_ref() {
-            "name" => value
-                .and_then(|v| v.parsed(traefik_name))
-                .map(|text| name = Some(text)),
-            "port" => value
-                .and_then(|v| v.whole(1, i64::from(u16::MAX)))
-                .map(|n| port = u16::try_from(n).ok()),
-            _ => Err(String::from("expected `name` and `port` alone").into()),
-        };
-        if let Err(Wrong(list)) = read {
-            let at = format!("/{}", pointer_token(&member));
-            wrong.extend(
-                list.into_iter()
-                    .map(|(below, detail)| (format!("{at}{below}"), detail)),
-            );
+        match member.as_ref() {
+            "name" => name = wrong.sort_out(&token, value.and_then(|v| v.parsed(traefik_name))),
+            "port" => {
+                let number = value.and_then(|v| v.whole(1, i64::from(u16::MAX)));
+                port = wrong
+                    .sort_out(&token, number)
+                    .and_then(|n| u16::try_from(n).ok());
+            }
+            _ => {
+                let unknown = "expected `name` and `port` alone";
+                wrong.sort_out::<()>(&token, Err(String::from(unknown).into()));
+            }
         }
     }
-    match (name, port) {
-        (Some(name), Some(port)) if wrong.is_empty() => Ok(Service { name, port }),
-        _ if wrong.is_empty() => Err(String::from("expected `name` and `port`").into()),
-        _ => Err(Wrong(wrong)),
+    match (wrong.required("name", name), wrong.required("port", port)) {
+        (Some(name), Some(port)) => wrong.or(Service { name, port }),
+        _ => Err(wrong),
     }
 }
 

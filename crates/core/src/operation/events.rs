@@ -28,7 +28,9 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
         move |results| {
             let span = Span::decode(results)?;
             if !knows(&span, &query.after) {
-                return Err(ApiError::CursorGone);
+                return Err(ApiError::CursorGone {
+                    again: "ask with after=now, read all resources, and go on from the Link",
+                });
             }
             let (entries, more) = Entry::decode_rows(results, query.limit)?;
             // The end of the log is beyond the last event that the type leaves, so that a reader of a rare type keeps up with the log.

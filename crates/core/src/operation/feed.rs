@@ -5,19 +5,18 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use serde_json::value::RawValue;
-
 use crate::operation::call::{Call, Pending, absent};
 use crate::store::counters::Counters;
 use crate::store::feed::{self, Agent, Cursor, FeedRow, FeedTenant, Head, Poll, StatsOfTenant};
 use crate::value::clock::Timestamp;
-use crate::value::fault::{ApiError, CellConflict, FieldError};
+use crate::value::fault::{ApiError, CellConflict};
 use crate::value::id::{CellId, TenantId};
 use crate::value::text::{quote, whole};
-use crate::wire::body::{Checked, Json, Wrong, members};
+use crate::wire::body::{Checked, Json, Wrong, members, pointer_token};
+use crate::wire::filter::Reader;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::page::{decode, parameters};
+use crate::wire::page::parameters;
 use crate::wire::parameter::Parameter;
 use crate::wire::rule::Rule;
 use crate::wire::variables::Variables;
@@ -59,7 +58,11 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Pending, ApiError> {
                 return Err(ApiError::Cell(CellConflict::OtherAgent));
             }
             let start = match poll.after {
-                Some(cursor) if !cursor.is_known(&head) => return Err(ApiError::CursorGone),
+                Some(cursor) if !cursor.is_known(&head) => {
+                    return Err(ApiError::CursorGone {
+                        again: "begin again without one",
+                    });
+                }
                 Some(cursor) => cursor,
                 None => Cursor {
                     epoch: head.epoch.clone(),
@@ -202,58 +205,44 @@ struct Query {
 
 impl Query {
     fn read(query: &str) -> Result<Self, ApiError> {
-        let mut errors = Vec::new();
-        let (mut after, mut limit, mut name, mut version) = (None, DEFAULT_LIMIT, None, None);
+        let mut reader = Reader::default();
+        let (mut after, mut limit, mut name, mut version) = (None, None, None, None);
         for (parameter, text, raw) in parameters(query) {
-            let value = decode(raw);
-            let read = match parameter {
-                Some(Parameter::After) => value.and_then(|text| {
-                    let cursor = Cursor::parse(&text);
-                    let cursor =
-                        cursor.ok_or_else(|| format!("expected a cursor; got {}", quote(&text)))?;
-                    after = Some(cursor);
-                    Ok(())
+            match parameter {
+                Some(p @ Parameter::After) => reader.once(p, raw, &mut after, |text| {
+                    Cursor::parse(text)
+                        .ok_or_else(|| format!("expected a cursor; got {}", quote(text)))
                 }),
-                Some(Parameter::Limit) => value.and_then(|text| {
-                    limit = whole(&text, 1, MAX_LIMIT)?;
-                    Ok(())
-                }),
-                Some(Parameter::Agent) => value.and_then(|text| {
-                    name = Some(agent_text(text)?);
-                    Ok(())
-                }),
-                Some(Parameter::AgentVersion) => value.and_then(|text| {
-                    version = Some(agent_text(text)?);
-                    Ok(())
-                }),
-                _ => Err("unknown parameter".into()),
-            };
-            if let Err(detail) = read {
-                errors.push(FieldError::parameter(text.to_string(), detail));
+                Some(p @ Parameter::Limit) => {
+                    reader.once(p, raw, &mut limit, |text| whole(text, 1, MAX_LIMIT));
+                }
+                Some(p @ Parameter::Agent) => reader.once(p, raw, &mut name, agent_text),
+                Some(p @ Parameter::AgentVersion) => {
+                    reader.once(p, raw, &mut version, agent_text);
+                }
+                _ => reader.unknown(text),
             }
         }
-        if !errors.is_empty() {
-            return Err(ApiError::Invalid(errors));
-        }
+        reader.finish()?;
         Ok(Self {
             after,
-            limit,
+            limit: limit.unwrap_or(DEFAULT_LIMIT),
             agent: name.map(|name| Agent { name, version }),
         })
     }
 }
 
-fn agent_text(text: String) -> Result<String, String> {
+fn agent_text(text: &str) -> Result<String, String> {
     let ok = (1..=64).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if ok {
-        Ok(text)
+        Ok(text.into())
     } else {
         Err(format!(
             "expected 1 to 64 of [A-Za-z0-9._-]; got {}",
-            quote(&text)
+            quote(text)
         ))
     }
 }
@@ -277,68 +266,46 @@ pub(crate) fn store_stats(call: &Call<'_>) -> Result<Pending, ApiError> {
 }
 
 fn read_stats(value: Json<'_>) -> Checked<Vec<StatsOfTenant>> {
-    let Json::Array { raw, .. } = value else {
-        return Err(format!("expected an array; got {}", value.kind()).into());
+    value.each((MAX_STATS, "tenants"), read_one)
+}
+
+fn read_one(value: Json<'_>) -> Checked<StatsOfTenant> {
+    let Json::Object(raw) = value else {
+        return Err(format!("expected an object; got {}", value.kind()).into());
     };
-    let items: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|e| format!("expected an array: {e}"))?;
-    if items.len() > MAX_STATS {
-        return Err(format!("expected at most {MAX_STATS} tenants; got {}", items.len()).into());
-    }
-    let mut all = Vec::with_capacity(items.len());
-    let mut wrong = Vec::new();
-    for (i, item) in items.into_iter().enumerate() {
-        match read_one(item) {
-            Ok(one) => all.push(one),
-            Err(Wrong(list)) => {
-                wrong.extend(
-                    list.into_iter()
-                        .map(|(at, detail)| (format!("/{i}{at}"), detail)),
-                );
+    let (mut id, mut stats, mut counted_at) = (None, None, None);
+    let mut wrong = Wrong::default();
+    for (name, raw) in members(raw)? {
+        let token = pointer_token(&name);
+        let value = Json::of(raw).map_err(Wrong::from);
+        match name.as_ref() {
+            "id" => id = wrong.sort_out(&token, value.and_then(|v| v.parsed(TenantId::parse))),
+            "counted_at" => {
+                let time = value.and_then(|v| v.parsed(time));
+                counted_at = wrong.sort_out(&token, time);
+            }
+            "stats" => {
+                let counters = Counters::from_stored(raw.get()).map_err(Wrong::from);
+                stats = wrong.sort_out(&token, counters);
+            }
+            _ => {
+                let unknown = "expected `id`, `stats` and `counted_at` alone";
+                wrong.sort_out::<()>(&token, Err(String::from(unknown).into()));
             }
         }
     }
-    if wrong.is_empty() {
-        Ok(all)
-    } else {
-        Err(Wrong(wrong))
-    }
-}
-
-fn read_one(raw: &RawValue) -> Checked<StatsOfTenant> {
-    let Json::Object(raw) = Json::of(raw)? else {
-        return Err(String::from("expected an object").into());
-    };
-    let (mut id, mut stats, mut counted_at) = (None, None, None);
-    for (name, raw) in members(raw)? {
-        let value = Json::of(raw)?;
-        let read = match name.as_ref() {
-            "id" => value.parsed(TenantId::parse).map(|v| id = Some(v)),
-            "counted_at" => value
-                .parsed(|text| {
-                    Timestamp::parse(text)
-                        .map_err(|_| format!("expected YYYY-MM-DD HH:MM:SS; got {}", quote(text)))
-                })
-                .map(|v| counted_at = Some(v)),
-            "stats" => Counters::from_stored(raw.get())
-                .map(|v| stats = Some(v))
-                .map_err(Wrong::from),
-            _ => Err(String::from("expected `id`, `stats` and `counted_at` alone").into()),
-        };
-        if let Err(Wrong(list)) = read {
-            let at = crate::wire::body::pointer_token(&name);
-            let below = list
-                .into_iter()
-                .map(|(below, detail)| (format!("/{at}{below}"), detail));
-            return Err(Wrong(below.collect()));
-        }
-    }
-    match (id, stats, counted_at) {
-        (Some(id), Some(stats), Some(counted_at)) => Ok(StatsOfTenant {
+    let id = wrong.required("id", id);
+    let stats = wrong.required("stats", stats);
+    match (id, stats, wrong.required("counted_at", counted_at)) {
+        (Some(id), Some(stats), Some(counted_at)) => wrong.or(StatsOfTenant {
             id,
             stats,
             counted_at,
         }),
-        _ => Err(String::from("expected `id`, `stats` and `counted_at`").into()),
+        _ => Err(wrong),
     }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|_| format!("expected YYYY-MM-DD HH:MM:SS; got {}", quote(text)))
 }

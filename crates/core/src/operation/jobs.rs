@@ -14,13 +14,14 @@ use crate::store::sealed::open_text;
 use crate::store::standing;
 use crate::store::work::{self, Job, JobFilter, LeaseRow, Leased, State, input_place};
 use crate::store::write::Written;
-use crate::value::fault::{ApiError, CellConflict, FieldError, Internal};
+use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::{CellId, TenantId};
 use crate::value::text::{hex_text, quote, whole};
 use crate::wire::body::{Checked, Json};
+use crate::wire::filter::Reader;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::page::{decode, parameters};
+use crate::wire::page::parameters;
 use crate::wire::parameter::Parameter;
 use crate::wire::rule::Rule;
 
@@ -142,7 +143,10 @@ fn read_lease(value: Json<'_>) -> Checked<String> {
         if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             Ok(text.into())
         } else {
-            Err("expected the token of a lease".into())
+            let length = text.chars().count();
+            Err(format!(
+                "expected the token of a lease, 32 hexadecimal digits; got {length} characters"
+            ))
         }
     })
 }
@@ -192,6 +196,9 @@ pub(crate) fn finish(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     Ok(Pending::write(batch, move |results| {
         holds(LeaseRow::of_end(results)?)?;
         let job = Job::decode(&mut results.outcome()?, &now)?.ok_or(NOT_FOUND)?;
+        if job.state.is_end() && job.state != state {
+            return Err(ApiError::Cell(CellConflict::LeaseLost));
+        }
         // The agent knows the password already.
         Ok(Response::json(200, to_json(&job, None)))
     }))
@@ -289,45 +296,31 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
 
 /// Reads the filter of a list, and the parameters that the next page keeps, as they came.
 fn read_filter(query: &str) -> Result<(JobFilter, String), ApiError> {
-    let mut filter = JobFilter {
-        limit: DEFAULT_LIMIT,
-        ..JobFilter::default()
-    };
-    let (mut errors, mut kept) = (Vec::new(), String::new());
+    let mut reader = Reader::default();
+    let mut filter = JobFilter::default();
+    let mut limit = None;
     for (parameter, name, raw) in parameters(query) {
-        if let Some(Parameter::Tenant | Parameter::State) = parameter {
-            kept.push_str(&format!("&{name}={raw}"));
-        }
-        let value = decode(raw);
-        let read = match parameter {
-            Some(Parameter::Tenant) => value.and_then(|text| {
-                filter.tenant = Some(TenantId::parse(&text)?);
-                Ok(())
-            }),
-            Some(Parameter::State) => value.and_then(|text| {
-                let state = State::parse(&text).ok_or_else(|| {
+        match parameter {
+            Some(p @ Parameter::Tenant) => {
+                reader.once(p, raw, &mut filter.tenant, TenantId::parse);
+            }
+            Some(p @ Parameter::State) => reader.once(p, raw, &mut filter.state, |text| {
+                State::parse(text).ok_or_else(|| {
                     let all = State::ALL.map(State::as_str).join(", ");
-                    format!("expected one of {all}; got {}", quote(&text))
-                })?;
-                filter.state = Some(state);
-                Ok(())
+                    format!("expected one of {all}; got {}", quote(text))
+                })
             }),
-            Some(Parameter::After) => value.map(|text| filter.after = Some(text)),
-            Some(Parameter::Limit) => value.and_then(|text| {
-                filter.limit = whole(&text, 1, MAX_LIMIT)?;
-                Ok(())
-            }),
-            _ => Err("unknown parameter".into()),
-        };
-        if let Err(detail) = read {
-            errors.push(FieldError::parameter(name.to_string(), detail));
+            Some(p @ Parameter::After) => {
+                reader.page(p, raw, &mut filter.after, |text| Ok(text.into()));
+            }
+            Some(p @ Parameter::Limit) => {
+                reader.page(p, raw, &mut limit, |text| whole(text, 1, MAX_LIMIT));
+            }
+            _ => reader.unknown(name),
         }
     }
-    if errors.is_empty() {
-        Ok((filter, kept))
-    } else {
-        Err(ApiError::Invalid(errors))
-    }
+    filter.limit = limit.unwrap_or(DEFAULT_LIMIT);
+    Ok((filter, reader.finish()?))
 }
 
 /// A job as JSON.

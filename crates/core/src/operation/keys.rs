@@ -22,9 +22,9 @@ use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, FieldError, Internal};
 use crate::value::key_name::KeyName;
 use crate::value::random::Random;
-use crate::value::scope::Scopes;
+use crate::value::scope::{MAX_SCOPES, Scopes};
 use crate::value::text::quote;
-use crate::wire::body::{Checked, Fields, Json, Wrong};
+use crate::wire::body::{Checked, Fields, Json};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
 use crate::wire::rule::Rule;
@@ -456,18 +456,8 @@ pub(crate) fn read_end(value: Json<'_>, now: &Timestamp) -> Checked<Timestamp> {
 }
 
 pub(crate) fn read_scopes(value: Json<'_>) -> Checked<Scopes> {
-    let mut texts = alloc::vec::Vec::new();
-    for (i, item) in value.items()?.into_iter().enumerate() {
-        match item {
-            Json::String(text) => texts.push(text),
-            other => {
-                let detail = format!("expected a string; got {}", other.kind());
-                return Err(Wrong([(format!("/{i}"), detail)].into()));
-            }
-        }
-    }
-    Scopes::parse(texts.iter().map(AsRef::as_ref)).map_err(|(at, detail)| {
-        let pointer = at.map_or_else(String::new, |i| format!("/{i}"));
-        Wrong([(pointer, detail)].into())
-    })
+    let texts = value.each((MAX_SCOPES, "scopes"), |item| {
+        item.parsed(|text| Scopes::check(text).map(|()| String::from(text)))
+    })?;
+    Scopes::parse(texts.iter().map(String::as_str)).map_err(|(_, detail)| detail.into())
 }

@@ -30,7 +30,7 @@ use crate::value::patch::Edit;
 use crate::value::random::{Random, RandomUnavailable};
 use crate::value::text::{hex_text, is_epoch, quote, whole};
 use crate::wire::audit::{DEFAULT_LIMIT, MAX_ID, MAX_LIMIT};
-use crate::wire::body::{Checked, Json, Wrong};
+use crate::wire::body::{Checked, Json};
 use crate::wire::filter::Reader;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
@@ -495,14 +495,8 @@ fn read_from(value: Json<'_>) -> Checked<bool> {
 
 /// Reads types of events and families of them. Returns the list in JSON; one that comes twice is kept once.
 fn read_types(value: Json<'_>) -> Checked<String> {
-    let items = value.items()?;
-    if items.len() > MAX_TYPES {
-        let detail = format!("expected at most {MAX_TYPES} types; got {}", items.len());
-        return Err(detail.into());
-    }
-    let mut types: Vec<String> = Vec::new();
-    for (i, item) in items.into_iter().enumerate() {
-        let text = item.parsed(|text| {
+    let all = value.each((MAX_TYPES, "types"), |item| {
+        item.parsed(|text| {
             if is_wanted_somewhere(text) {
                 Ok(String::from(text))
             } else {
@@ -511,15 +505,12 @@ fn read_types(value: Json<'_>) -> Checked<String> {
                     quote(text)
                 ))
             }
-        });
-        match text {
-            Ok(text) if types.contains(&text) => {}
-            Ok(text) => types.push(text),
-            Err(Wrong(errors)) => {
-                let below = errors.into_iter();
-                let below = below.map(|(pointer, detail)| (format!("/{i}{pointer}"), detail));
-                return Err(Wrong(below.collect()));
-            }
+        })
+    })?;
+    let mut types: Vec<String> = Vec::new();
+    for one in all {
+        if !types.contains(&one) {
+            types.push(one);
         }
     }
     Ok(event::types_to_json(&types))

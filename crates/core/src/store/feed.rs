@@ -433,7 +433,7 @@ const STATS_STAND_FOR: &str = "-3600 seconds";
 
 /// Stores statistics of a cell's tenants that changed, `at_once` or if the stored ones have stood for an hour. Who has any is installed, so those of a
 /// tenant whose site the registry has not seen yet are stored in any case. A clock that is ahead does not count: until its time nothing else would be
-/// stored. The results are whether there is the cell, and the ids of the tenants.
+/// stored. An older count does not replace a newer one: a report may come twice, or late. The results are whether there is the cell, and the ids of the tenants.
 pub(crate) fn store_stats(
     caller: &Caller,
     cell: &CellId,
@@ -470,7 +470,9 @@ pub(crate) fn store_stats(
         .bind("$[0]")
         .sql(") AND tenants.cell_id = ")
         .bind(cell.as_str())
-        .sql(" AND (tenants.site_state IS NULL OR tenants.stats IS NOT json_extract(j.value, ")
+        .sql(" AND ifnull(tenants.last_job_at <= json_extract(j.value, ")
+        .bind("$[2]")
+        .sql("), 1) AND (tenants.site_state IS NULL OR tenants.stats IS NOT json_extract(j.value, ")
         .bind("$[1]")
         .sql(") AND (")
         .bind(at_once)

@@ -111,7 +111,10 @@ pub enum ApiError {
         reason: String,
     },
     /// The cursor is of another epoch of the database, or older than the oldest mark of a tenant that is gone.
-    CursorGone,
+    CursorGone {
+        /// What the reader does now.
+        again: &'static str,
+    },
     /// The operation needs a secret that is not configured.
     NotConfigured {
         /// The variable's name, for the log only.

@@ -116,14 +116,7 @@ impl Scopes {
             if i == MAX_SCOPES {
                 return Err((None, format!("expected at most {MAX_SCOPES} scopes")));
             }
-            if permits(text).is_none() && cell(text).is_none() {
-                let names: Vec<&str> = NAMED.iter().map(|(name, _, _)| *name).collect();
-                let names = names.join(", ");
-                return Err((
-                    Some(i),
-                    format!("expected one of *, {names}, cell:<id>; got {}", quote(text)),
-                ));
-            }
+            Self::check(text).map_err(|reason| (Some(i), reason))?;
             if !scopes.iter().any(|known| known == text) {
                 scopes.push(text.into());
             }
@@ -132,6 +125,19 @@ impl Scopes {
             return Err((None, "expected at least one scope".into()));
         }
         Ok(Self(scopes))
+    }
+
+    /// Whether a text is a scope; otherwise a sentence with the expected form.
+    pub(crate) fn check(text: &str) -> Result<(), String> {
+        if permits(text).is_some() || cell(text).is_some() {
+            return Ok(());
+        }
+        let names: Vec<&str> = NAMED.iter().map(|(name, _, _)| *name).collect();
+        let names = names.join(", ");
+        Err(format!(
+            "expected one of *, {names}, cell:<id>; got {}",
+            quote(text)
+        ))
     }
 
     /// Reads the stored text.

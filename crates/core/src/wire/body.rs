@@ -1,88 +1,20 @@
 //! Reading a request's body field by field (contract §2 step 5, §3). An error names every invalid field, not only the first.
 
+mod value;
+
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::value::fault::{ApiError, FieldError};
-use crate::value::text::quote;
 use crate::wire::dialect::Dialect;
 use crate::wire::rule::Rule;
 
-/// The members of a JSON object in their order. Their values are not parsed yet.
-#[derive(Debug)]
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl Members<'_> {
-    /// Refuses a repeated name, since two parsers could read such an object in two ways.
-    fn once_each(self) -> Result<Self, String> {
-        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(twice) => Err(format!(
-                "expected each name once; {} comes twice",
-                quote(twice[0])
-            )),
-            None => Ok(self),
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyObject;
-
-        impl<'de> Visitor<'de> for AnyObject {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                while let Some(Text(name)) = map.next_key()? {
-                    members.push((name, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(AnyObject)
-    }
-}
-
-/// A string of JSON, such as a member's name. It is borrowed if it has no escapes.
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyText;
-
-        impl<'de> Visitor<'de> for AnyText {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.into())))
-            }
-        }
-
-        deserializer.deserialize_str(AnyText)
-    }
-}
+use value::MISSING;
+pub(crate) use value::{Checked, Json, Members, Text, Wrong, members, pointer_token};
 
 /// A body before it is read, with the headers that describe it.
 #[derive(Debug, Clone, Copy)]
@@ -240,10 +172,7 @@ impl<'a> Fields<'a> {
             }
             Some(raw) => self.check(name, raw, read),
             None => {
-                self.refuse(FieldError::field(
-                    format!("/{name}"),
-                    "required; it is missing",
-                ));
+                self.refuse(FieldError::field(format!("/{name}"), MISSING));
                 None
             }
         }
@@ -362,176 +291,6 @@ fn switch(dialect: Dialect) -> fn(Json<'_>) -> Checked<bool> {
         Dialect::Current => |value| value.boolean(),
         Dialect::Legacy => |value| value.legacy_boolean(),
     }
-}
-
-/// A valid value, or its errors.
-pub(crate) type Checked<T> = Result<T, Wrong>;
-
-/// The errors of one field: a JSON pointer below the field (empty for the field itself), and a message.
-#[derive(Debug)]
-pub(crate) struct Wrong(pub(crate) Vec<(String, String)>);
-
-impl From<String> for Wrong {
-    fn from(detail: String) -> Self {
-        Self([(String::new(), detail)].into())
-    }
-}
-
-/// A JSON value, as far as the contract's fields tell them apart.
-#[derive(Debug)]
-pub(crate) enum Json<'a> {
-    Null,
-    Boolean(bool),
-    /// A number, as the body writes it.
-    Number(&'a str),
-    String(Cow<'a, str>),
-    Array {
-        is_empty: bool,
-        raw: &'a RawValue,
-    },
-    Object(&'a RawValue),
-}
-
-impl<'a> Json<'a> {
-    pub(crate) fn of(raw: &'a RawValue) -> Result<Self, String> {
-        let text = raw.get();
-        Ok(match text.as_bytes().first() {
-            Some(b'n') => Self::Null,
-            Some(b't') => Self::Boolean(true),
-            Some(b'f') => Self::Boolean(false),
-            Some(b'"') => {
-                let Text(string) = serde_json::from_str(text).map_err(|_| {
-                    "expected valid Unicode; found a lone surrogate escape".to_string()
-                })?;
-                if string.contains('\0') {
-                    return Err("expected text without U+0000".into());
-                }
-                Self::String(string)
-            }
-            Some(b'[') => Self::Array {
-                is_empty: text[1..].trim_ascii_start().starts_with(']'),
-                raw,
-            },
-            Some(b'{') => Self::Object(raw),
-            _ => Self::Number(text),
-        })
-    }
-
-    /// The kind of value, for a message.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean(_) => "a boolean",
-            Self::Number(_) => "a number",
-            Self::String(_) => "a string",
-            Self::Array { .. } => "an array",
-            Self::Object(_) => "an object",
-        }
-    }
-
-    /// Parses a string.
-    pub(crate) fn parsed<T>(self, parse: impl FnOnce(&str) -> Result<T, String>) -> Checked<T> {
-        match self {
-            Self::String(text) => parse(&text).map_err(Wrong::from),
-            other => Err(format!("expected a string; got {}", other.kind()).into()),
-        }
-    }
-
-    /// Reads `true` or `false`.
-    pub(crate) fn boolean(self) -> Checked<bool> {
-        match self {
-            Self::Boolean(b) => Ok(b),
-            other => Err(format!("expected true or false; got {}", other.kind()).into()),
-        }
-    }
-
-    /// Reads `1` or `0`, or a boolean.
-    pub(crate) fn legacy_boolean(self) -> Checked<bool> {
-        match self {
-            Self::Boolean(b) => Ok(b),
-            Self::Number("1") => Ok(true),
-            Self::Number("0") => Ok(false),
-            other => Err(format!("expected 1 or 0, or true or false; got {}", other.kind()).into()),
-        }
-    }
-
-    /// Reads the items of an array.
-    pub(crate) fn items(self) -> Checked<Vec<Self>> {
-        let Self::Array { raw, .. } = self else {
-            return Err(format!("expected an array; got {}", self.kind()).into());
-        };
-        let items: Vec<&RawValue> = serde_json::from_str(raw.get())
-            .map_err(|e| Wrong::from(format!("expected an array: {e}")))?;
-        let mut wrong = Vec::new();
-        let mut read = Vec::with_capacity(items.len());
-        for (i, item) in items.into_iter().enumerate() {
-            match Self::of(item) {
-                Ok(item) => read.push(item),
-                Err(detail) => wrong.push((format!("/{i}"), detail)),
-            }
-        }
-        if wrong.is_empty() {
-            Ok(read)
-        } else {
-            Err(Wrong(wrong))
-        }
-    }
-
-    /// Reads a whole number from 0 to a limit.
-    pub(crate) fn whole_number(self, max: u32) -> Checked<u32> {
-        let expected = || format!("expected a whole number from 0 to {max}");
-        match self {
-            // JSON has one kind of number: 60.0 is the whole number 60.
-            Self::Number(text) => match whole(text).parse() {
-                Ok(n) if n <= max => Ok(n),
-                _ => Err(format!("{}; got {}", expected(), quote(text)).into()),
-            },
-            other => Err(format!("{}; got {}", expected(), other.kind()).into()),
-        }
-    }
-
-    /// Reads a whole number within bounds.
-    pub(crate) fn whole(self, least: i64, most: i64) -> Checked<i64> {
-        let number = match self {
-            Self::Number(text) => whole(text).parse().ok(),
-            _ => None,
-        };
-        match number {
-            Some(n) if (least..=most).contains(&n) => Ok(n),
-            _ => Err(format!("expected a whole number from {least} to {most}").into()),
-        }
-    }
-
-    /// Reads `null`, or a value by `read`.
-    pub(crate) fn nullable<T>(self, read: impl FnOnce(Self) -> Checked<T>) -> Checked<Option<T>> {
-        match self {
-            Self::Null => Ok(None),
-            other => read(other).map(Some),
-        }
-    }
-}
-
-/// A number without a fraction of zeros.
-fn whole(number: &str) -> &str {
-    match number.split_once('.') {
-        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
-        _ => number,
-    }
-}
-
-/// The members of an object.
-pub(crate) fn members(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, String> {
-    serde_json::from_str::<Members<'_>>(raw.get())
-        .map_err(|e| format!("expected an object: {e}"))?
-        .once_each()
-        .map(|members| members.0)
-}
-
-/// Writes a name as a token of a JSON pointer (RFC 6901 §3), shortened to 200 characters.
-pub(crate) fn pointer_token(name: &str) -> String {
-    const SHOWN: usize = 200;
-    let short: String = name.chars().take(SHOWN).collect();
-    short.replace('~', "~0").replace('/', "~1")
 }
 
 /// Whether a `Content-Type` is `application/json` or `application/…+json`, with any parameters. Case does not matter

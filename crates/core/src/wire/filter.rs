@@ -11,7 +11,7 @@ use crate::value::hostname::Hostname;
 use crate::value::id::{PlanId, TenantId};
 use crate::value::text::quote;
 use crate::wire::labels;
-use crate::wire::page::{Page, decode, encode, parameters};
+use crate::wire::page::{Page, TWICE, decode, encode, parameters};
 use crate::wire::parameter::Parameter;
 
 /// The most ids that one request may ask for.
@@ -173,8 +173,8 @@ impl TenantQuery {
         let mut sort = None;
         let mut members = None;
         let mut counts = None;
+        let mut page = Page::all();
         let mut after = None;
-        let mut limit = None;
         let mut is_of_deleted = None;
         let mut others = Vec::new();
         for (parameter, name, raw) in parameters(query) {
@@ -185,10 +185,10 @@ impl TenantQuery {
                 others.push(name);
             }
             match parameter {
-                Some(Parameter::Limit) => limit = Some(raw),
-                Some(Parameter::After) => {
-                    after = Some(raw);
-                }
+                Some(Parameter::Limit) => reader.errors.extend(page.read_limit(raw).err()),
+                // How it is read depends on `sort`, which may come after it.
+                Some(p @ Parameter::After) if after.is_some() => reader.twice(p),
+                Some(Parameter::After) => after = Some(raw),
                 Some(p @ Parameter::Id) => {
                     reader.many(p, raw, MAX_IDS, &mut filter.ids, TenantId::parse)
                 }
@@ -236,10 +236,6 @@ impl TenantQuery {
             reader.errors.extend(others.into_iter().map(alone));
         }
         let (order, descends) = sort.unwrap_or_default();
-        let mut page = Page::all();
-        if let Some(raw) = limit {
-            reader.errors.extend(page.read_limit(raw).err());
-        }
         if let Some(raw) = after {
             let read = match order {
                 Order::Id => page.read_after::<{ TenantId::MAX_LENGTH }>(raw),
@@ -319,10 +315,7 @@ impl Reader {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) {
         match self.parsed(parameter, raw, parse) {
-            Some(_) if into.is_some() => self.errors.push(FieldError::parameter(
-                parameter.name(),
-                "expected it once; it comes again",
-            )),
+            Some(_) if into.is_some() => self.twice(parameter),
             Some(value) => *into = Some(value),
             None => {}
         }
@@ -339,6 +332,12 @@ impl Reader {
         let kept = self.kept.len();
         self.once(parameter, raw, into, parse);
         self.kept.truncate(kept);
+    }
+
+    /// Notes a parameter that comes a second time.
+    fn twice(&mut self, parameter: Parameter) {
+        self.errors
+            .push(FieldError::parameter(parameter.name(), TWICE));
     }
 
     /// Notes a parameter that the list does not have.
@@ -445,13 +444,18 @@ fn order(text: &str) -> Result<(Order, bool), String> {
 }
 
 fn fields(text: &str) -> Result<Vec<Member>, String> {
-    let mut chosen = Vec::new();
-    for name in text.split(',') {
-        let Some(member) = Member::ALL.into_iter().find(|m| m.name() == name) else {
-            let names = Member::ALL.map(Member::name).join(", ");
-            return Err(format!("expected some of {names}; got {}", quote(name)));
-        };
-        chosen.push(member);
+    let member = |name: &&str| Member::ALL.into_iter().find(|m| m.name() == *name);
+    let unknown: Vec<String> = text
+        .split(',')
+        .filter(|name| member(name).is_none())
+        .map(quote)
+        .collect();
+    if unknown.is_empty() {
+        return Ok(text.split(',').filter_map(|name| member(&name)).collect());
     }
-    Ok(chosen)
+    let names = Member::ALL.map(Member::name).join(", ");
+    Err(format!(
+        "expected some of {names}; got {}",
+        unknown.join(", ")
+    ))
 }

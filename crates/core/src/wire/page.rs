@@ -10,6 +10,9 @@ use crate::value::text::{quote, whole};
 use crate::wire::http::Response;
 use crate::wire::parameter::Parameter;
 
+/// What is wrong with a parameter that comes a second time.
+pub(crate) const TWICE: &str = "expected it once; it comes again";
+
 /// The most rows that one page may have.
 pub(crate) const MAX_LIMIT: i64 = 10_000;
 
@@ -92,6 +95,9 @@ impl Page {
 
     /// Reads `limit`.
     pub(crate) fn read_limit(&mut self, raw: &str) -> Result<(), FieldError> {
+        if self.limit.is_some() {
+            return Err(FieldError::parameter("limit", TWICE));
+        }
         let limit = decode(raw).and_then(|text| whole(&text, 1, MAX_LIMIT));
         self.limit = Some(limit.map_err(|detail| FieldError::parameter("limit", detail))?);
         Ok(())
@@ -99,6 +105,9 @@ impl Page {
 
     /// Reads `after` of a list in the order of ids.
     pub(crate) fn read_after<const MAX: usize>(&mut self, raw: &str) -> Result<(), FieldError> {
+        if self.after.is_some() {
+            return Err(FieldError::parameter("after", TWICE));
+        }
         let id = decode(raw)
             .and_then(|text| Id::<MAX>::parse(&text))
             .map_err(|detail| FieldError::parameter("after", detail))?;

@@ -96,7 +96,7 @@ codes! {
     JobNotWaiting = 409 "job_not_waiting", "Conflict": "The job is not waiting.";
     LeaseLost = 409 "lease_lost", "Conflict": "The lease has another token, or it ran out and another one took the job.";
     AgentConflict = 409 "agent_conflict", "Conflict": "Another agent serves the cell.";
-    CursorGone = 410 "cursor_gone", "Gone": "The cursor is of another epoch of the database, or too old. Begin again without one.";
+    CursorGone = 410 "cursor_gone", "Gone": "The cursor is of another epoch of the database, or too old. `detail` says how to go on.";
     PreconditionFailed = 412 "precondition_failed", "Precondition Failed": "The present version of the resource is none of those in `If-Match`, or one of those in `If-None-Match`, or the response has no `ETag` to compare.";
     PayloadTooLarge = 413 "payload_too_large", "Content Too Large": "The body has more than 65536 bytes.";
     UnsupportedMediaType = 415 "unsupported_media_type", "Unsupported Media Type": "The body's `Content-Type` is not JSON, or it has a `Content-Encoding`.";
@@ -138,7 +138,7 @@ impl ApiError {
             Self::ProofMissing { .. } => Code::ProofMissing,
             Self::LookupFailed(_) => Code::LookupFailed,
             Self::Cell(conflict) => conflict.code(),
-            Self::CursorGone => Code::CursorGone,
+            Self::CursorGone { .. } => Code::CursorGone,
             Self::JobFailed { .. } => Code::JobFailed,
             Self::BodyTooLarge => Code::PayloadTooLarge,
             Self::MediaType { .. } | Self::ContentEncoding { .. } => Code::UnsupportedMediaType,
@@ -234,8 +234,8 @@ impl ApiError {
             }
             Self::LookupFailed(_) => "the record could not be looked up; try again in a moment".into(),
             Self::Cell(conflict) => conflict.detail().into(),
-            Self::CursorGone => {
-                "the cursor is of another time of the database; begin again without one".into()
+            Self::CursorGone { again } => {
+                format!("the cursor is of another time of the database, or too old; {again}").into()
             }
             Self::JobFailed { id, .. } => {
                 format!("the cell could not do it; the job {} says why", quote(id)).into()
@@ -298,7 +298,7 @@ impl ApiError {
             | Self::DeletionProtected
             | Self::ProofMissing { .. }
             | Self::Cell(_)
-            | Self::CursorGone => None,
+            | Self::CursorGone { .. } => None,
         }
     }
 
@@ -426,7 +426,7 @@ impl CellConflict {
                 "the cell has tenants, deleted ones that can be brought back, tables of deleted tenants, or unfinished jobs"
             }
             Self::Installed => {
-                "something is installed for the tenant, so only a move changes its cell"
+                "an installation was begun for the tenant, so only a move changes its cell"
             }
             Self::Enabled => {
                 "the tenant is enabled; disable it or hold it for `maintenance` before the move"

@@ -332,3 +332,81 @@ fn what_is_wrong_in_the_path_hides_nothing_that_is_wrong_in_the_body_or_the_quer
         assert_eq!(host.refuse(422, &ask).named(), named, "{ask:?}");
     }
 }
+
+/// Within arrays and objects, too.
+#[test]
+fn every_wrong_item_and_member_is_named() {
+    let mut host = Host::new();
+    for (ask, named) in [
+        (
+            post("/keys", r#"{"scopes":["x",3,"audit","\ud800","y"]}"#),
+            vec!["/scopes/0", "/scopes/1", "/scopes/3", "/scopes/4"],
+        ),
+        (
+            post(
+                "/webhooks",
+                r#"{"url":"https://hooks.example.com/","types":["x","tenant.*",null]}"#,
+            ),
+            vec!["/types/0", "/types/2"],
+        ),
+        (
+            put("/cells/eu", r#"{"service":{"name":"a b"},"accepting":1}"#),
+            vec!["/accepting", "/service/name", "/service/port"],
+        ),
+        (
+            put(
+                "/cells/eu",
+                r#"{"service":{"name":"a","port":65536,"x":1}}"#,
+            ),
+            vec!["/service/port", "/service/x"],
+        ),
+        (
+            post(
+                "/cells/eu/stats",
+                r#"{"tenants":[{"id":"_","stats":{},"counted_at":"x"},{"id":"a","y":1},7]}"#,
+            ),
+            vec![
+                "/tenants/0/id",
+                "/tenants/0/stats",
+                "/tenants/0/counted_at",
+                "/tenants/1/y",
+                "/tenants/1/stats",
+                "/tenants/1/counted_at",
+                "/tenants/2",
+            ],
+        ),
+    ] {
+        let mut got = host.refuse(422, &ask).named();
+        got.sort();
+        let mut named = named;
+        named.sort_unstable();
+        assert_eq!(got, named, "{ask:?}");
+    }
+    let got = host.refuse(422, &get("/tenants?fields=id,x,y"));
+    assert!(got.body.contains("got `x`, `y`"), "{got:?}");
+}
+
+#[test]
+fn a_parameter_that_may_come_once_is_refused_if_it_comes_twice() {
+    let mut host = Host::new();
+    for (target, named) in [
+        ("/tenants?limit=1&limit=2", "limit"),
+        ("/tenants?after=a&after=b", "after"),
+        ("/tenants?sort=hostname&after=a,a&after=b,b", "after"),
+        ("/tenants-plans?limit=1&limit=2", "limit"),
+        ("/tenants-plans?after=a&after=b", "after"),
+        ("/jobs?limit=1&limit=2", "limit"),
+        ("/jobs?after=a&after=b", "after"),
+        ("/jobs?state=waiting&state=failed", "state"),
+        ("/jobs?tenant=a&tenant=b", "tenant"),
+        ("/audit?limit=1&limit=2", "limit"),
+        ("/events?limit=1&limit=2", "limit"),
+        ("/cells/eu/tenants?limit=1&limit=2", "limit"),
+    ] {
+        assert_eq!(host.refuse(422, &get(target)).named(), [named], "{target}");
+    }
+    assert_eq!(
+        host.refuse(422, &get("/tenants?limit=x&limit=1")).named(),
+        ["limit"]
+    );
+}

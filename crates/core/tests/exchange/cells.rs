@@ -64,7 +64,7 @@ fn wrong_members_of_a_cell_are_named() {
     for (body, named) in [
         (r#"{"name":""}"#, "/name"),
         (r#"{"service":"php"}"#, "/service"),
-        (r#"{"service":{"name":"php"}}"#, "/service"),
+        (r#"{"service":{"name":"php"}}"#, "/service/port"),
         (r#"{"service":{"name":"a b","port":80}}"#, "/service/name"),
         (r#"{"service":{"name":"php","port":0}}"#, "/service/port"),
         (

@@ -416,6 +416,10 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
         json!({"stored": 0}),
         "too soon"
     );
+    // A report that comes late does not replace a newer one.
+    let late = json!({"tenants": [{"id": "a", "stats": stats(9), "counted_at": "2026-08-18 23:15:59"}], "at_once": true});
+    let late = post("/cells/eu/stats", late.to_string());
+    assert_eq!(host.json(200, &late), json!({"stored": 0}));
     // A clock that is ahead does not keep later counts out.
     host.expect(201, &new_tenant_on("ahead", "eu"));
     let ahead = report("ahead", 3, "2031-01-01 00:00:00");
@@ -458,20 +462,23 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
     );
     host.expect(404, &post("/cells/asia/stats", r#"{"tenants":[]}"#));
     for (body, named) in [
-        (r#"{"tenants":{}}"#, "/tenants"),
-        (r#"{"tenants":[{"id":"a"}]}"#, "/tenants/0"),
+        (r#"{"tenants":{}}"#, &["/tenants"][..]),
+        (
+            r#"{"tenants":[{"id":"a"}]}"#,
+            &["/tenants/0/stats", "/tenants/0/counted_at"],
+        ),
         (
             r#"{"tenants":[{"id":"_","stats":{},"counted_at":""}]}"#,
-            "/tenants/0/id",
+            &["/tenants/0/id", "/tenants/0/stats", "/tenants/0/counted_at"],
         ),
         (
             r#"{"tenants":[{"id":"a","stats":{"users":-1}}]}"#,
-            "/tenants/0/stats",
+            &["/tenants/0/stats", "/tenants/0/counted_at"],
         ),
     ] {
         assert_eq!(
             host.refuse(422, &post("/cells/eu/stats", body)).named(),
-            [named]
+            named
         );
     }
 }

@@ -343,6 +343,9 @@ fn an_end_that_is_reported_twice_is_one_end() {
     let first = host.expect(200, &finish(&job, "done"));
     let entries = host.one("SELECT count(*) FROM audit_log");
     assert_eq!(host.expect(200, &finish(&job, "done")).body, first.body);
+    // Another end would be taken for one that counts.
+    let other = host.expect(409, &finish(&job, "failed"));
+    assert_eq!(other.json()["code"], "lease_lost");
     assert_eq!(host.one("SELECT count(*) FROM audit_log"), entries);
     let id = job["id"].as_str().unwrap();
     host.refuse(
