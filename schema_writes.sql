@@ -235,6 +235,7 @@ END;
 
 -- Further hostnames of a tenant. `has_room`: it has not too many. `is_same`: it has this one as this kind, so there is nothing to write. `is_new`: it
 -- does not have it yet. `proof` and `claimed_until` make a claim of it (NULL: the tenant gets it at once).
+-- A claim that is past its end begins anew.
 CREATE VIEW put_hostname (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, has_room, is_same, is_new, id, hostname, kind, precondition_fails, token, is_done, idempotency_key, fingerprint, remembered_until, answer, secret, proof, claimed_until
 ) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
@@ -244,7 +245,7 @@ BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, detail, changed) VALUES (NEW.key_id, 'tenant.update', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.is_new, 'hostname_added', 'hostname_changed'), 'hostnames');
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id) SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret, NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
-  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at, proof, claimed_until, check_at) SELECT id, NEW.hostname, NEW.kind, NEW.now, NEW.now, NEW.proof, NEW.claimed_until, iif(NEW.proof IS NULL, NULL, NEW.now) FROM tenants WHERE id = NEW.id ON CONFLICT (tenant_id, hostname) DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at, proof = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL, NULL, proof), check_at = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL, NULL, check_at), claimed_until = iif(excluded.proof IS NULL, NULL, claimed_until);
+  INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at, proof, claimed_until, check_at) SELECT id, NEW.hostname, NEW.kind, NEW.now, NEW.now, NEW.proof, NEW.claimed_until, iif(NEW.proof IS NULL, NULL, NEW.now) FROM tenants WHERE id = NEW.id ON CONFLICT (tenant_id, hostname) DO UPDATE SET kind = excluded.kind, updated_at = excluded.updated_at, proof = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL OR claimed_until <= NEW.now, excluded.proof, proof), check_at = iif(excluded.proof IS NULL AND claimed_until IS NOT NULL OR claimed_until <= NEW.now, excluded.check_at, check_at), claimed_until = iif(excluded.proof IS NULL OR claimed_until <= NEW.now, excluded.claimed_until, claimed_until);
 END;
 CREATE TRIGGER put_hostname_same INSTEAD OF INSERT ON put_hostname
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_same AND NEW.precondition_fails IS NOT 1 AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
@@ -477,14 +478,23 @@ CREATE VIEW move_tenant (
 ) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER move_tenant_done INSTEAD OF INSERT ON move_tenant
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.cell_is_there AND NEW.is_free AND NEW.is_done IS NOT 1
+  AND EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id AND cell_id IS NOT NEW.cell_id)
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
-    SELECT NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, iif(NEW.cell_id IS NOT cell_id, 'cell_id', '')
-    FROM tenants WHERE id = NEW.id;
+    VALUES (NEW.key_id, 'tenant.move', lower(NEW.id), NEW.request_id, NEW.now, NEW.token, 'cell_id');
   INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until, lower(NEW.id) FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   UPDATE tenants SET cell_id = NEW.cell_id, updated_at = NEW.now, revision = last_insert_rowid() WHERE id = NEW.id;
+END;
+-- It has the cell already.
+CREATE TRIGGER move_tenant_same INSTEAD OF INSERT ON move_tenant
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.cell_is_there AND NEW.is_free AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM audit_log WHERE token = NEW.token)
+BEGIN
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at, tenant_id)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || revision), NEW.secret,
+      NEW.remembered_until, lower(NEW.id) FROM registry, tenants WHERE registry.id = 1 AND tenants.id = NEW.id;
 END;
 
 -- A job for the cell of a tenant. `is_under_way`: the tenant has an unfinished one of the kind.
@@ -619,6 +629,7 @@ CREATE VIEW edit_webhook (
 ) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER edit_webhook_done INSTEAD OF INSERT ON edit_webhook
 WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1
+  AND EXISTS (SELECT 1 FROM webhooks WHERE id = NEW.id AND (coalesce(NEW.url, url), coalesce(NEW.types, types), iif(NEW.sets_description, NEW.description, description), coalesce(NEW.is_enabled, is_enabled)) IS NOT (url, types, description, is_enabled))
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token, changed)
     SELECT NEW.key_id, 'webhook.update', NEW.id, NEW.request_id, NEW.now, NEW.token, trim(
@@ -641,6 +652,15 @@ BEGIN
     is_enabled = coalesce(NEW.is_enabled, is_enabled),
     updated_at = NEW.now
     WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER edit_webhook_same INSTEAD OF INSERT ON edit_webhook
+WHEN NEW.key_stands AND NEW.id_is_there AND NEW.is_done IS NOT 1 AND NEW.idempotency_key IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM audit_log WHERE token = NEW.token)
+BEGIN
+  INSERT OR REPLACE INTO idempotency (key_id, key, fingerprint, answer, secret, expires_at)
+    SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || 0), NEW.secret,
+      NEW.remembered_until FROM registry WHERE id = 1;
 END;
 
 -- Its deliveries stay until they are 30 days old.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use tenants_core::log::{DeliveryEntry, Level, LogEntry, TaskEntry};
 use tenants_core::task::TaskError;
 use tenants_core::task::deliver::Delivery;
+use tenants_core::task::stats::Report;
 use tenants_core::{Api, Context, Effect, Machine, Outcome, Step};
 use worker::{
     Context as FetchContext, Delay, Env, ScheduleContext, ScheduledEvent, event, web_sys,
@@ -172,7 +173,7 @@ async fn deliver(api: &Api, begun: Result<Delivery, TaskError>, database: &Datab
     }
 }
 
-/// Returns whether it counted.
+/// Returns whether it counted, or tried to.
 async fn count_statistics(env: &Env) -> bool {
     let clock = Clock::start();
     let api = env::api(env);
@@ -180,9 +181,7 @@ async fn count_statistics(env: &Env) -> bool {
         Ok(refresh) => drive(Step::Run(refresh), &Database::of(env)).await,
         Err(error) => Err(error),
     };
-    let counted = outcome
-        .as_ref()
-        .is_ok_and(|report| report.counted > 0 || !report.failed.is_empty());
+    let counted = outcome.as_ref().is_ok_and(Report::has_counted);
     let entry = TaskEntry::of_stats(outcome);
     if api.logs(entry.level()) {
         log::write(entry.level(), &entry.line(clock.elapsed_ms()));

@@ -357,18 +357,18 @@ impl Record<'_> {
     }
 
     /// Disables the webhook, with its audit entry.
-    pub(crate) fn disable(&self, run: &Run) -> [Sql; 2] {
+    pub(crate) fn disable(&self, run: &Run, limit: &Timestamp) -> [Sql; 2] {
         let entry = audit::for_each(
             Action::WebhookDisable,
             "id",
-            "webhooks WHERE lease = ?2 AND is_enabled AND url = ?3",
-            [self.now.as_str(), self.lease, self.url].map(Value::from),
+            "webhooks WHERE lease = ?2 AND is_enabled AND url = ?3 AND failing_since <= ?4",
+            [self.now.as_str(), self.lease, self.url, limit.as_str()].map(Value::from),
             run,
         );
         let update = Sql::new(
-            "UPDATE webhooks SET is_enabled = 0, updated_at = ?2 WHERE lease = ?1 AND is_enabled AND url = ?3",
+            "UPDATE webhooks SET is_enabled = 0, updated_at = ?2 WHERE lease = ?1 AND is_enabled AND url = ?3 AND failing_since <= ?4",
         )
-        .values([self.lease.into(), self.now.as_str().into(), self.url.into()]);
+        .values([self.lease, self.now.as_str(), self.url, limit.as_str()].map(Value::from));
         [entry, update]
     }
 }

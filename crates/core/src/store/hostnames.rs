@@ -173,7 +173,7 @@ pub(crate) fn put(
                 ", (SELECT count(*) FROM tenant_hostnames WHERE tenant_id = ?6) < 100 \
                  OR EXISTS (SELECT 1 FROM tenant_hostnames WHERE tenant_id = ?6 AND hostname = ?7), \
                  EXISTS (SELECT 1 FROM tenant_hostnames WHERE tenant_id = ?6 AND hostname = ?7 AND kind = ?8 \
-                 AND (claimed_until IS NULL OR ?10 IS NOT NULL)), \
+                 AND (claimed_until IS NULL OR ?10 IS NOT NULL AND claimed_until > ?3)), \
                  NOT EXISTS (SELECT 1 FROM tenant_hostnames WHERE tenant_id = ?6 AND hostname = ?7), ?6, ?7, ?8, ?10, \
                  iif(?10 IS NULL, NULL, datetime(?3, ?11))"
             ),
@@ -187,9 +187,9 @@ pub(crate) fn put(
             ),
             // As the write will leave the row.
             "(SELECT json_array(h.hostname IS NULL, trim(json_array(?8, coalesce(h.created_at, ?3), \
-             iif(h.kind = ?8 AND (h.claimed_until IS NULL OR ?10 IS NOT NULL), h.updated_at, ?3), \
-             iif(?10 IS NULL, NULL, iif(h.hostname IS NULL, datetime(?3, ?11), h.claimed_until)), \
-             iif(h.hostname IS NULL, ?10, iif(?10 IS NULL AND h.claimed_until IS NOT NULL, NULL, h.proof)), h.missing_since))) \
+             iif(h.kind = ?8 AND (h.claimed_until IS NULL OR ?10 IS NOT NULL AND h.claimed_until > ?3), h.updated_at, ?3), \
+             iif(?10 IS NULL, NULL, iif(h.hostname IS NULL OR h.claimed_until <= ?3, datetime(?3, ?11), h.claimed_until)), \
+             iif(h.hostname IS NULL OR h.claimed_until <= ?3, ?10, iif(?10 IS NULL AND h.claimed_until IS NOT NULL, NULL, h.proof)), h.missing_since))) \
              FROM (SELECT 1) LEFT JOIN tenant_hostnames AS h ON h.tenant_id = ?6 AND h.hostname = ?7)"
         )
     };

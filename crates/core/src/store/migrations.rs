@@ -67,6 +67,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0039_abandoned_installations.sql",
     "0040_ended_claims.sql",
     "0041_old_secrets.sql",
+    "0042_same_writes.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -255,7 +255,7 @@ pub(crate) fn end_all(now: &Timestamp) -> Sql {
         .sql(", input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE finished_at IS NULL")
 }
 
-/// Starts the statement that ends or wipes jobs, up to its condition.
+/// Starts the statement that ends or wipes jobs, up to its condition. A job that its agent ended keeps the token, with which the end may be reported again.
 fn ending(now: &str) -> Sql {
     Sql::new("UPDATE cell_work SET state = iif(finished_at IS NULL, ")
         .bind(State::Failed.as_str())
@@ -263,7 +263,7 @@ fn ending(now: &str) -> Sql {
         .bind(EXPIRED)
         .sql(", error), finished_at = coalesce(finished_at, ")
         .bind(now)
-        .sql("), input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE ")
+        .sql("), input = NULL, lease = iif(finished_at IS NULL, NULL, lease), lease_until = NULL, wipe_at = NULL WHERE ")
 }
 
 /// Adds the condition of the jobs that can be leased: those that nobody has, and for which the agent has followed far enough. A job with an input is
@@ -277,7 +277,9 @@ fn free(sql: Sql, cell: &CellId, now: &str) -> Sql {
         .bind(now)
         .sql(" AND after_revision <= (SELECT seen_revision FROM cells WHERE id = ")
         .bind(cell.as_str())
-        .sql(") AND (input IS NULL OR EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = cell_work.tenant_id AND t.created_at <= cell_work.created_at))")
+        .sql(") AND (kind = ")
+        .bind("drop")
+        .sql(" OR EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = cell_work.tenant_id AND t.created_at <= cell_work.created_at))")
 }
 
 /// Adds whether a job can be leased.

@@ -425,7 +425,7 @@ impl State {
         let mut statements = Vec::new();
         if is_dead {
             self.report.disabled += 1;
-            statements.extend(record.disable(&self.run));
+            statements.extend(record.disable(&self.run, &limit));
         }
         statements.extend(record.statements());
         self.batches += 1;

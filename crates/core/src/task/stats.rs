@@ -58,8 +58,19 @@ pub struct Report {
     pub counted: u64,
     /// The number of tenants that were deleted meanwhile, or whose tables were dropped.
     pub gone: u64,
-    /// The tenants that could not be counted. They keep their older statistics.
+    /// The tenants that could not be counted, or whose site's database could not be moved or dropped. They keep their older statistics.
     pub failed: Vec<Failed>,
+    /// The number of `failed` whose site's database could not be moved or dropped.
+    #[serde(skip)]
+    pub moves_failed: usize,
+}
+
+impl Report {
+    /// Whether the run counted, or tried to. On Cloudflare's free plan it may then have made all queries that a call may make.
+    #[must_use]
+    pub fn has_counted(&self) -> bool {
+        self.counted > 0 || self.failed.len() > self.moves_failed
+    }
 }
 
 /// A tenant that could not be counted.
@@ -292,6 +303,7 @@ impl Refresh {
             result => {
                 let condemned = self.condemned.pop();
                 if let (Some((id, _)), Err(failure)) = (condemned, result) {
+                    self.report.moves_failed += 1;
                     self.report.failed.push(Failed {
                         tenant: id.to_string(),
                         reason: failure.reason,
@@ -457,10 +469,13 @@ impl Machine for Refresh {
             Stage::Moving => {
                 match self.moves.take().map(|moves| moves.resume(rows(outcome))) {
                     Some(Moved::More(moves)) => self.moves = Some(moves),
-                    Some(Moved::Failed(id, reason)) => self.report.failed.push(Failed {
-                        tenant: id.to_string(),
-                        reason,
-                    }),
+                    Some(Moved::Failed(id, reason)) => {
+                        self.report.moves_failed += 1;
+                        self.report.failed.push(Failed {
+                            tenant: id.to_string(),
+                            reason,
+                        });
+                    }
                     Some(Moved::Enough) | None => {}
                 }
                 Ok(())

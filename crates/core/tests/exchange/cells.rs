@@ -171,6 +171,12 @@ fn the_cell_is_fixed_while_something_is_installed_and_changes_by_a_move() {
         (&tenant["cell_id"], &tenant["site"]["state"]),
         (&json!("us"), &json!("installed"))
     );
+    let before = host.dump();
+    host.expect(204, &to("us"));
+    assert_eq!(host.dump(), before);
+    host.expect(204, &to("us").idempotency_key("same"));
+    let again = host.expect(204, &to("us").idempotency_key("same"));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
     host.expect(404, &post("/tenants/b/move", r#"{"cell_id":"us"}"#));
     host.expect(201, &new_tenant("c"));
     let got = host.expect(409, &post("/tenants/c/move", r#"{"cell_id":"us"}"#));

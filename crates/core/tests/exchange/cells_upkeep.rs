@@ -112,6 +112,25 @@ fn a_generated_password_is_wiped_ten_minutes_after_its_job() {
     assert_eq!(ends, vec![("done".to_owned(), json!("because")); 2]);
 }
 
+/// Its agent may not have had the answer.
+#[test]
+fn an_end_may_be_reported_again_after_the_password_was_wiped() {
+    let mut host = host_with_waiting_job();
+    let job = lease(&mut host).remove(0);
+    host.expect(200, &finish(&job, "done"));
+    drive(
+        &mut host,
+        &patch("/tenants/a/user-password-reset", r#"{"username":"admin"}"#),
+        |_, _| false,
+    );
+    let job = lease(&mut host).remove(0);
+    host.expect(200, &finish(&job, "done"));
+    host.now += 601;
+    cron_twice(&mut host);
+    assert_eq!(inputs(&host), 0);
+    host.expect(200, &finish(&job, "done"));
+}
+
 #[test]
 fn a_lease_that_ran_out_is_given_back_and_the_fifth_one_fails_the_job() {
     let mut host = host_with_waiting_job();

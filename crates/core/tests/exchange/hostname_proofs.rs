@@ -349,6 +349,29 @@ fn a_claim_that_is_past_its_end_is_not_proven() {
     }
 }
 
+/// Otherwise the cron trigger would end a claim for which the answer was 200.
+#[test]
+fn a_claim_that_is_past_its_end_begins_anew() {
+    for kind in ["alias", "redirect"] {
+        let mut host = host();
+        let first = claim(&mut host, "a");
+        host.now += 7 * 86_400;
+        let again = put(
+            "/tenants/a/hostnames/n.example",
+            format!(r#"{{"kind":"{kind}"}}"#),
+        );
+        let again = again.from("::1").idempotency_key("again");
+        let got = host.expect(200, &again);
+        let value = got.json()["proof"]["value"].as_str().unwrap().to_owned();
+        assert_ne!(value, first);
+        assert_eq!(got.json()["claimed_until"], "2026-09-01 23:16:57");
+        assert_eq!(host.expect(200, &again).body, got.body);
+        cron(&mut host, &record(&first));
+        assert_eq!(shown(&mut host, "a"), got.json());
+        send(&mut host, 200, &verify("a"), &record(&value));
+    }
+}
+
 #[test]
 fn the_cron_trigger_proves_claims_and_ends_those_that_nobody_proved() {
     let mut host = host();

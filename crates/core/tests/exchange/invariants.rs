@@ -261,7 +261,8 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
         let entries = count(&after) - count(before);
         let may_stay = match ask.method.as_str() {
             "PUT" => got.status == 200 || got.log.route == Some("/tenants/{id}/holds/{kind}"),
-            "PATCH" => got.log.route == Some("/keys/{id}"),
+            "PATCH" => matches!(got.log.route, Some("/keys/{id}" | "/webhooks/{id}")),
+            "POST" => got.log.route == Some("/tenants/{id}/move"),
             _ => false,
         };
         if entries == 0 && may_stay {

@@ -505,6 +505,11 @@ fn a_copy_that_differs_never_comes_into_force() {
         panic!("{report:?}")
     };
     assert_eq!(tenant, "a");
+    // It holds up no event and no look-up of a record.
+    assert_eq!(
+        (report.moves_failed, report.has_counted()),
+        (1, report.counted > 0)
+    );
     assert!(reason.contains("rows that the old one lacks"), "{reason}");
     assert_in_force(&mut host, &before);
 }

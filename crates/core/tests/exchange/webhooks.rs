@@ -240,6 +240,15 @@ fn a_webhook_is_made_read_changed_and_deleted() {
         (&after["description"], &after["is_enabled"]),
         (&Json::Null, &false.into())
     );
+    // A change that changes nothing leaves no entry, and is remembered all the same.
+    let same = patch(&path, r#"{"description":null,"is_enabled":false}"#);
+    let before = host.dump();
+    host.expect(204, &same);
+    assert_eq!(host.dump(), before);
+    let same = same.idempotency_key("same");
+    host.expect(204, &same);
+    let again = host.expect(204, &same);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
     host.expect(204, &delete(&path));
     host.expect(404, &get(&path));
     host.expect(404, &delete(&path));
