@@ -8,25 +8,25 @@ const config = {
   CHEVERETO_TENANTS_API_KEY_SECRET: 'the secret of keys', CHEVERETO_TENANTS_API_REQUEST_SECRET: 'the secret of requests', CHEVERETO_ENCRYPTION_KEY: btoa('k'.repeat(32)),
 }
 
-/** Opens the file. Returns a function that runs SQL outside of the adapter, and the adapter. */
+/** Opens the file. Returns functions that run SQL outside of the adapter and close the file, and the adapter. */
 const open = {
   async 'node-sqlite'() {
     const { DatabaseSync } = await import('node:sqlite')
     const { nodeSqlite } = await import('tenants-core/node-sqlite')
     const db = new DatabaseSync(file)
-    return { exec: (sql) => db.exec(sql), database: () => nodeSqlite(db) }
+    return { exec: (sql) => db.exec(sql), close: () => db.close(), database: () => nodeSqlite(db) }
   },
   async 'better-sqlite3'() {
     const { default: Database } = await import('better-sqlite3')
     const { betterSqlite3 } = await import('tenants-core/better-sqlite3')
     const db = new Database(file)
-    return { exec: (sql) => db.exec(sql), database: () => betterSqlite3(db) }
+    return { exec: (sql) => db.exec(sql), close: () => db.close(), database: () => betterSqlite3(db) }
   },
   async 'bun-sqlite'() {
     const { Database } = await import('bun:sqlite')
     const { bunSqlite } = await import('tenants-core/bun-sqlite')
     const db = new Database(file, { create: true, safeIntegers: true })
-    return { exec: (sql) => db.run(sql), database: () => bunSqlite(db) }
+    return { exec: (sql) => db.run(sql), close: () => db.close(), database: () => bunSqlite(db) }
   },
 }[adapter]
 
@@ -34,6 +34,21 @@ const tasks = {
   async prepare() {
     const database = (await open()).database()
     return patiently(() => prepareDatabase(database))
+  },
+
+  /** Opens the file for one batch, as the examples do with a site's, many times. Returns the number of descriptors that stay. */
+  async descriptors() {
+    const { readdirSync } = await import('node:fs')
+    const count = () => readdirSync('/proc/self/fd').length
+    const once = async () => {
+      const { database, close } = await open()
+      await database().batch([{ sql: 'SELECT ?1', params: [1] }])
+      close()
+    }
+    await once()
+    const before = count()
+    for (let i = 0; i < 50; i++) await once()
+    return count() - before
   },
 
   /** Creates a key and then tenants, and repeats what was 503. Returns the number of the other responses of each status. */

@@ -65,6 +65,12 @@ for (const host of Object.keys(hosts)) {
   })
 }
 
+for (const host of Object.keys(hosts)) {
+  test(`a database that was closed keeps no file open: ${host}`, { skip: process.platform !== 'linux' }, async () => {
+    assert.equal(await start(host, newFile(), 'descriptors'), 0)
+  })
+}
+
 test('a new database gets the schema, once', async () => {
   const db = new DatabaseSync(':memory:')
   assert.deepEqual(await prepareDatabase(nodeSqlite(db)), migrations)

@@ -12,15 +12,18 @@ import { prepareConnection, transaction } from './transaction.js'
  * @returns {import('./index.js').Database}
  */
 export function bunSqlite(db) {
-  prepareConnection((sql) => db.run(sql), (sql) => db.prepare(sql).values()[0][0])
+  /** @param {string} sql @param {any[]} params */
+  const rows = (sql, params) => {
+    const statement = db.prepare(sql)
+    try {
+      return statement.values(...params)
+    } finally {
+      // Until its statements have ended, a database that was closed keeps its file open.
+      statement.finalize()
+    }
+  }
+  prepareConnection((sql) => db.run(sql), (sql) => rows(sql, [])[0][0])
   return {
-    batch: (statements) => transaction((sql) => db.run(sql), () => statements.map(({ sql, params }) => {
-      const statement = db.prepare(sql)
-      try {
-        return statement.values(...params)
-      } finally {
-        statement.finalize()
-      }
-    })),
+    batch: (statements) => transaction((sql) => db.run(sql), () => statements.map(({ sql, params }) => rows(sql, params))),
   }
 }
