@@ -24,6 +24,12 @@ const server = Bun.serve({
     if (!['GET', 'HEAD'].includes(request.method) && response.ok) api.deliverWebhooks(database).catch(console.error)
     return response
   },
+  // Bun's own pages for errors show source code.
+  development: false,
+  error(error) {
+    console.error(error)
+    return new Response(null, { status: 500 })
+  },
 })
 
 /** Does the regular work: ends holds, counts statistics, sends events, looks up hostnames. */

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import http from 'node:http'
 import { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { TenantsApi, prepareDatabase } from 'tenants-core'
 import { nodeSqlite } from 'tenants-core/node-sqlite'
 
@@ -18,14 +19,21 @@ if ((await api.listApiKeys(database)).length === 0) {
 
 const server = http.createServer(async (incoming, outgoing) => {
   try {
-    const response = await api.fetch(requestOf(incoming), database, { clientAddress: incoming.socket.remoteAddress })
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text())
+    const response = await api.fetch(requestOf(incoming, outgoing), database, { clientAddress: incoming.socket.remoteAddress })
     // The event of a write goes out at once.
     if (!['GET', 'HEAD'].includes(incoming.method) && response.ok) api.deliverWebhooks(database).catch(console.error)
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+    if (response.body) await pipeline(Readable.fromWeb(response.body), outgoing)
+    else outgoing.end()
   } catch (error) {
-    // A TypeError means that no Request can be made of the message. Any other error means that the core crashed.
     console.error(error)
-    outgoing.writeHead(error instanceof TypeError ? 400 : 500).end()
+    // A list that breaks off ends its connection, so that nobody takes it for a whole one. Before that, a TypeError means that no Request can be made
+    // of the message, and any other error that the core crashed.
+    if (outgoing.headersSent) outgoing.destroy()
+    else outgoing.writeHead(error instanceof TypeError ? 400 : 500).end()
+  } finally {
+    // Skips the rest of a body that is too long, so that the connection can serve the next request.
+    incoming.resume()
   }
 })
 
@@ -56,11 +64,16 @@ function siteDatabase(id) {
 }
 
 /** Converts Node's message to the platform's Request. */
-function requestOf(incoming) {
+function requestOf(incoming, outgoing) {
   const headers = new Headers()
   for (const [name, values] of Object.entries(incoming.headersDistinct)) for (const value of values) headers.append(name, value)
-  const body = ['GET', 'HEAD'].includes(incoming.method) ? undefined : Readable.toWeb(incoming)
-  return new Request(`http://${incoming.headers.host ?? 'localhost'}${incoming.url}`, { method: incoming.method, headers, body, duplex: 'half' })
+  // Not `Readable.toWeb`: if the rest of a body is not wanted, that ends the connection before there is a response.
+  const body = ['GET', 'HEAD'].includes(incoming.method) ? undefined : ReadableStream.from(incoming.iterator({ destroyOnReturn: false }))
+  // A request that waits for a tenant's cell waits no longer if its client is gone.
+  const gone = new AbortController()
+  outgoing.on('close', () => gone.abort())
+  const { method } = incoming
+  return new Request(`http://${incoming.headers.host ?? 'localhost'}${incoming.url}`, { method, headers, body, duplex: 'half', signal: gone.signal })
 }
 
 server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => console.log(`Serving http://127.0.0.1:${server.address().port}/_/api/4`))

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { Agent, createServer, request as httpRequest } from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -43,7 +43,9 @@ const call = (url, key, method, where, value) => {
   return fetch(url + where, { method, body, headers, signal: AbortSignal.timeout(10_000) })
 }
 
-for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/server.mjs'], ["Node's http with node:sqlite", () => process.execPath, 'node/server.mjs']]) {
+const SERVERS = [['Bun.serve with bun:sqlite', bun, 'bun/server.mjs'], ["Node's http with node:sqlite", () => process.execPath, 'node/server.mjs']]
+
+for (const [name, program, file] of SERVERS) {
   test(`${name} serves the API, keeps its data over a restart, and passes on the caller's address`, async () => {
     const DATABASE = path.join(folder, `${file.split('/')[0]}.db`)
     const first = await serve(program(), file, { DATABASE })
@@ -89,6 +91,46 @@ for (const [name, program, file] of [['Bun.serve with bun:sqlite', bun, 'bun/ser
     const closed = await serve(program(), file, { DATABASE, CHEVERETO_TENANTS_API_IP_ALLOW_LIST: '192.0.2.7' })
     assert.equal((await call(closed.url, first.key, 'GET', '/tenants')).status, 403)
     await closed.stop()
+  })
+}
+
+/** Sends a request on an agent's connection. Resolves with its status and body. A body that is a list goes in chunks. */
+function send(agent, url, method, headers, body) {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(url, { agent, method, headers, timeout: 5_000 }, async (response) => {
+      try {
+        resolve({ status: response.statusCode, text: await new Response(response).text() })
+      } catch (error) {
+        reject(error)
+      }
+    })
+    request.on('timeout', () => request.destroy(new Error('no response in time'))).on('error', reject)
+    for (const part of Array.isArray(body) ? body : []) request.write(part)
+    request.end(Array.isArray(body) ? undefined : body)
+  })
+}
+
+for (const [name, program, file] of SERVERS) {
+  test(`${name} ends a list that breaks off, and a body that is too long, and serves the next request`, async () => {
+    const DATABASE = path.join(folder, `${file.split('/')[0]}-broken.db`)
+    const { url, key, stop } = await serve(program(), file, { DATABASE })
+    const db = new DatabaseSync(DATABASE, { timeout: 5_000 })
+    db.exec("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 6000) INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT 't' || n, 'h' || n, 1, '', '' FROM c")
+    assert.equal((await (await call(url, key, 'GET', '/tenants')).json()).length, 6000)
+    db.exec("UPDATE tenants SET limits = 'x' WHERE id = 't999'")
+    db.close()
+    await assert.rejects(async () => (await call(url, key, 'GET', '/tenants')).text())
+    assert.equal((await call(url, key, 'GET', '/tenants?limit=1')).status, 200)
+
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const long = 'x'.repeat(300_000)
+    const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(long).digest('hex') }
+    for (const body of [long, [long.slice(0, 100_000), long.slice(100_000)]]) {
+      assert.equal((await send(agent, `${url}/tenants`, 'POST', headers, body)).status, 413)
+      assert.equal((await send(agent, `${url}/tenants`, 'GET', {})).status, 401)
+    }
+    agent.destroy()
+    await stop()
   })
 }
 
