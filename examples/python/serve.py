@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Handler(BaseHTTPRequestHandler):
     """Moves bytes between a connection and the API."""
 
     api: Exchange
+    # Makes an API. A trap ends the one before.
+    new_api: Callable[[], Exchange]
     # Set after each write.
     written = threading.Event()
     # In seconds. An idle connection blocks all others, because the server handles one at a time. It speaks HTTP/1.0, so each
@@ -42,7 +45,14 @@ class Handler(BaseHTTPRequestHandler):
                 body = INCOMPLETE
         host = self.headers.get("Host")
         origin = f"http://{host}" if host else None
-        answer = self.api.handle(self.command, self.path, self.headers.items(), body, self.client_address[0], origin)
+        try:
+            answer = self.api.handle(self.command, self.path, self.headers.items(), body, self.client_address[0], origin)
+        except Exception as error:
+            # A trap, which is a bug in the component.
+            print(f"{self.command} {self.path}: {error}", file=sys.stderr)
+            Handler.api = Handler.new_api()
+            self.send_error(500)
+            return
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)
@@ -99,14 +109,15 @@ def main():
     sites = None if options.database == ":memory:" else f"{options.database}.sites"
     databases = Databases(open_database(options.database), sites)
     loaded = load(options.component)
-    Handler.api = Exchange(loaded, variables, databases)
+    Handler.new_api = lambda: Exchange(loaded, variables, databases)
+    Handler.api = Handler.new_api()
     Handler.api.prepare_database()
     server = HTTPServer(("127.0.0.1", options.port), Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if not Handler.api.list_api_keys():
         print("API key:", Handler.api.create_api_key("first"))
     # A daemon thread ends with the program. An event that was under way is then sent once more.
-    work = (options.every, lambda: Exchange(loaded, variables, databases), Handler.written)
+    work = (options.every, Handler.new_api, Handler.written)
     threading.Thread(target=work_regularly, args=work, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -69,8 +69,11 @@ class Databases:
         if site is None:
             with self.lock:
                 return run_batch(self.registry, batch)
-        os.makedirs(self.sites, exist_ok=True)
-        db = open_database(os.path.join(self.sites, f"site-{site}.db"))
+        try:
+            os.makedirs(self.sites, exist_ok=True)
+            db = open_database(os.path.join(self.sites, f"site-{site}.db"))
+        except (OSError, sqlite3.Error) as error:
+            return _batch_error(error)
         try:
             return run_batch(db, batch)
         finally:
@@ -96,7 +99,7 @@ def run_batch(db: sqlite3.Connection, batch: list[Record]) -> list | Variant:
         return _batch_error(error)
 
 
-def _batch_error(error: sqlite3.Error) -> Variant:
+def _batch_error(error: sqlite3.Error | OSError) -> Variant:
     # The low byte of an extended result code is its primary code: 5 is SQLITE_BUSY, 6 is SQLITE_LOCKED. Before Python 3.11 there is
     # only the message.
     code = getattr(error, "sqlite_errorcode", None)

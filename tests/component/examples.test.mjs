@@ -105,6 +105,24 @@ test('the Python example serves the API and logs no env value', { skip: noPython
   assert.doesNotMatch(log, /blue/)
 })
 
+test('the Python example answers 500 after a trap, and then goes on with a new instance', { skip: noPython() }, async () => {
+  // The first API that it makes fails at each request.
+  const program = `
+import sys
+sys.path.insert(0, "examples/python")
+import serve
+class Broken(serve.Exchange):
+    def handle(self, *arguments):
+        serve.Exchange = whole
+        raise RuntimeError("wasm trap: unreachable")
+whole, serve.Exchange = serve.Exchange, Broken
+serve.main()`
+  const log = await served(python, ['-c', program, '--port', '0', '--database', ':memory:'], 'SIGTERM', async (ask) => {
+    for (const status of [500, 200, 200]) assert.equal((await ask('GET', '/_/api/4/tenants')).status, status)
+  })
+  assert.match(log, /GET \/_\/api\/4\/tenants: wasm trap/)
+})
+
 test('the Python example sends the event of a write at once, looks up records regularly, and goes on with the other tasks if one fails', { skip: noPython() }, async (t) => {
   const { got, url, stop } = await receiver()
   const folder = mkdtempSync(path.join(tmpdir(), 'tenants-regular-'))

@@ -91,6 +91,24 @@ def main():
         answer = api.handle("POST", "/_/api/4/tenants", {"x-api-key": key}.items(), tenants.INCOMPLETE, None)
         return {"status": answer.status, "code": json.loads(answer.body)["code"]}
 
+    def unopened(sites: str):
+        """The folder of sites' databases cannot be made, since a file has its name."""
+        prepare()
+        key = api.create_api_key()
+        create(key, "a")
+        variables = {**VARIABLES, "CHEVERETO_TENANTS_DB_ISOLATION_MODE": "database"}
+        apart = new_api(loaded, variables, db, sites)
+        body = json.dumps({"username": "admin", "email": "admin@example.com", "password": "a password"}).encode()
+        headers = {"x-api-key": key, "x-signature": signer.sign(body), "content-type": "application/json"}.items()
+        Path(sites).touch()
+        statuses = [apart.handle("POST", "/_/api/4/tenants/a/install", headers, body, None).status]
+        Path(sites).unlink()
+        (Path(sites) / "site-a.db").mkdir(parents=True)
+        statuses.append(apart.handle("POST", "/_/api/4/tenants/a/install", headers, body, None).status)
+        (Path(sites) / "site-a.db").rmdir()
+        statuses.append(apart.handle("POST", "/_/api/4/tenants/a/install", headers, body, None).status)
+        return statuses
+
     def newer():
         prepare()
         db.execute("INSERT INTO d1_migrations (name) VALUES ('9999_later.sql')")
@@ -116,7 +134,7 @@ def main():
         tried = json.loads(ask(key, "POST", f"/webhooks/{webhook}/test").body)
         return {"reports": reports, "answers": [noted[0]["answer"], tried["answer"]]}
 
-    tasks = {"send": send, "prepare": prepare, "create": create_many, "busy": busy, "own": own_transaction, "incomplete": incomplete, "newer": newer}
+    tasks = {"send": send, "prepare": prepare, "create": create_many, "busy": busy, "own": own_transaction, "incomplete": incomplete, "newer": newer, "unopened": unopened}
     print(json.dumps(tasks[task](*rest)))
 
 

@@ -41,6 +41,10 @@ for (const world of ['exchange', 'service']) {
     assert.deepEqual(await start(world, 'own', newFile()), { status: 503, still: true, rows: 1, after: 201 })
   })
 
+  test(`in the world ${world}, a site's database that cannot be opened is a 503, and the instance serves the next request`, { skip }, async () => {
+    assert.deepEqual(await start(world, 'unopened', newFile(), path.join(folder, `sites-${world}`)), [503, 503, 201])
+  })
+
   test(`in the world ${world}, a body that breaks off is a 400`, { skip }, async () => {
     assert.deepEqual(await start(world, 'incomplete', newFile()), { status: 400, code: 'body_incomplete' })
   })
