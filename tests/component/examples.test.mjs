@@ -170,6 +170,8 @@ test('the Rust example serves the API, logs no env value, and warns of a misspel
   assert.match(log, /"route":"\/tenants\/\{id\}"/)
   assert.match(log, /^\{"level":"warn","variable":"CHEVERETO_TENANTS_API_IP_ALOW_LIST","cause":".*CHEVERETO_TENANTS_API_IP_ALLOW_LIST"\}$/m)
   assert.doesNotMatch(log, /192\.0\.2\.1/)
+  // The request that waits for its cell takes a second.
+  assert.match(log, /"route":"\/tenants\/\{id\}\/install".*"duration_ms":1\d{3}/)
   assert.doesNotMatch(log, /blue/)
 })
 
@@ -189,7 +191,9 @@ test('the Rust example has a database for each site, if it shall', async (t) => 
     assert.equal((await ask('DELETE', '/_/api/4/tenants/acme', { drop_tables: true })).status, 204)
     assert.deepEqual(tables(site), [])
   }
-  await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, { CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'database' })
+  const variables = { CHEVERETO_TENANTS_DB_ISOLATION_MODE: 'database', TENANTS_LOG_LEVEL: 'error' }
+  const log = await served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, variables)
+  assert.doesNotMatch(log, /"level":"(info|warn)"/)
 })
 
 test('the Rust example sends the event of a write at once, and carries out what is past its time', async (t) => {

@@ -118,6 +118,7 @@ async fn answer(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: HttpRequest<HttpBody>,
 ) -> HttpResponse {
+    let began = Instant::now();
     let (head, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT_BYTES).await;
     // The database waits for its disk, and hashing a password takes tens of milliseconds. Both would block the async threads.
@@ -130,7 +131,7 @@ async fn answer(
             rest: None,
             ..
         }) => {
-            eprintln!("{}", log.line(0));
+            host.note_request(&log, began);
             // The event of a write goes out at once, and the response does not wait for it.
             spawn_blocking(move || host.deliver_after(&log));
             to_http(&response, HttpBody::from(response.body.to_string()))
@@ -139,7 +140,7 @@ async fn answer(
         Ok(answer) => {
             let (sender, body) = Channel::new(1);
             let http = to_http(&answer.response, HttpBody::new(body));
-            spawn_blocking(move || host.send_parts(answer, sender));
+            spawn_blocking(move || host.send_parts(answer, sender, began));
             http
         }
         // The thread panicked and has printed why.
@@ -221,7 +222,7 @@ impl Server {
     }
 
     /// Sends a body of several parts. If one fails, the response breaks off, so that nobody takes it for a whole list.
-    fn send_parts(&self, answer: Answer, mut sender: Sender<Bytes, ListError>) {
+    fn send_parts(&self, answer: Answer, mut sender: Sender<Bytes, ListError>, began: Instant) {
         let Answer {
             response,
             mut log,
@@ -247,7 +248,13 @@ impl Server {
                 }
             }
         }
-        eprintln!("{}", log.line(0));
+        self.note_request(&log, began);
+    }
+
+    fn note_request(&self, entry: &LogEntry, began: Instant) {
+        if self.api.logs(entry.level()) {
+            eprintln!("{}", entry.line(milliseconds_since(began)));
+        }
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
