@@ -108,10 +108,10 @@ def _batch_error(error: sqlite3.Error | OSError) -> Variant:
 
 
 class Network:
-    """Sends the service's own requests, such as those of webhooks: to an address that was judged, and without following a redirect."""
+    """Sends the service's own requests, such as those of webhooks: to addresses that were judged, and without following a redirect."""
 
     def fetch(self, request: Record, may_connect_to) -> Variant:
-        """Resolves the name in the URL, has all of its addresses judged, and sends the request to the first. Returns the outcome for the component."""
+        """Resolves the name in the URL, has all of its addresses judged, and sends the request to the first that accepts a connection. Returns the outcome for the component."""
         name = urlsplit(request.url).hostname
         found = self.resolve(name, getattr(request, "timeout-ms"))
         if found.tag == "err":
@@ -122,7 +122,7 @@ class Network:
             reason = f"{name} resolves to {(refused or ['nothing'])[0]}, which may not be called"
             return Variant("failed", _record(reason=reason, milliseconds=spent))
         setattr(request, "timeout-ms", max(0, getattr(request, "timeout-ms") - spent))
-        sent = self.send(request, addresses[0])
+        sent = self.send(request, *addresses)
         sent.payload.milliseconds += spent
         return Variant("answered" if sent.tag == "ok" else "failed", sent.payload)
 
@@ -130,9 +130,9 @@ class Network:
         """Returns all addresses of a name, as a `result` of the component. The address of an IP address is itself."""
         return _timed(lambda: {"addresses": _addresses(name, timeout_ms / 1000)})
 
-    def send(self, request: Record, address: str) -> Variant:
-        """Sends a request to an address. Returns its answer, as a `result` of the component."""
-        return _timed(lambda: _answer_from(request, address))
+    def send(self, request: Record, *addresses: str) -> Variant:
+        """Sends a request to the first of the addresses that accepts a connection. Returns its answer, as a `result` of the component."""
+        return _timed(lambda: _answer_from(request, addresses))
 
 
 def _timed(call) -> Variant:
@@ -164,7 +164,7 @@ def _addresses(name: str, seconds: float) -> list[str]:
     return list(dict.fromkeys(address[0] for *_, address in entries))
 
 
-def _answer_from(request: Record, address: str) -> dict:
+def _answer_from(request: Record, addresses: tuple[str, ...]) -> dict:
     url = urlsplit(request.url)
     is_secure = url.scheme == "https"
     limit = getattr(request, "limit-bytes")
@@ -174,7 +174,7 @@ def _answer_from(request: Record, address: str) -> dict:
         # A limit of 0 would mean that nothing waits.
         return max(0.001, deadline - time.monotonic())
 
-    connection = socket.create_connection((address, url.port or (443 if is_secure else 80)), timeout=seconds_left())
+    connection = _connected(addresses, url.port or (443 if is_secure else 80), seconds_left)
     if is_secure:
         connection = ssl.create_default_context().wrap_socket(connection, server_hostname=url.hostname, do_handshake_on_connect=False)
     timed_out = threading.Event()
@@ -210,6 +210,19 @@ def _answer_from(request: Record, address: str) -> dict:
     finally:
         timer.cancel()
         connection.close()
+
+
+def _connected(addresses: tuple[str, ...], port: int, seconds_left) -> socket.socket:
+    for left in range(len(addresses), 0, -1):
+        try:
+            # Each address may take its share of the time that is left.
+            connection = socket.create_connection((addresses[-left], port), timeout=seconds_left() / left)
+            connection.settimeout(seconds_left())
+            return connection
+        except OSError:
+            if left == 1:
+                raise
+    raise OSError("no address")
 
 
 def load(path: str) -> tuple[Engine, Component]:

@@ -57,7 +57,9 @@ test('a request goes to the address that was judged, and ends at the limit, at a
   const { got, connections, port, stop } = await receiver()
   t.after(stop)
   const order = (target, more = {}) => ({ url: `http://hooks.example.com:${port}${target}`, timeout: 5_000, addresses: ['127.0.0.1'], private: [], ...more })
-  const orders = [order('/a'), order('/long'), order('/redirect'), order('/half'), order('/slow', { timeout: 700 }), order('/b', { addresses: [] }), order('/c', { private: ['127.0.0.1'] })]
+  const orders = [order('/a'), order('/long'), order('/redirect'), order('/half'), order('/slow', { timeout: 700 }), order('/b', { addresses: [] }), order('/c', { private: ['127.0.0.1'] }),
+    // Nobody listens on 127.0.0.2.
+    order('/d', { addresses: ['127.0.0.2', '127.0.0.1'] }), order('/e', { addresses: ['127.0.0.2'] })]
   const came = JSON.parse(await run(python, [path.join(import.meta.dirname, 'fetch.py')], JSON.stringify(orders)))
   const { milliseconds } = came[4]
   assert.ok(milliseconds >= 700 && milliseconds < 5_000, `${milliseconds} ms`)
@@ -66,8 +68,10 @@ test('a request goes to the address that was judged, and ends at the limit, at a
     ['failed', came[3].reason, undefined], ['failed', 'the answer did not end in time', undefined],
     ['failed', 'hooks.example.com resolves to nothing, which may not be called', undefined],
     ['failed', 'hooks.example.com resolves to 127.0.0.1, which may not be called', undefined],
+    ['answered', 200, 'thanks'], ['failed', came[8].reason, undefined],
   ])
-  assert.deepEqual([got.map(({ url }) => url), connections()], [['/a', '/long', '/redirect', '/half', '/slow'], 5])
+  assert.match(came[8].reason, /refused/)
+  assert.deepEqual([got.map(({ url }) => url), connections()], [['/a', '/long', '/redirect', '/half', '/slow', '/d'], 6])
   const [{ method, headers, body }] = got
   assert.deepEqual([method, headers.host, headers['content-type'], headers['content-length'], body], ['POST', `hooks.example.com:${port}`, 'text/plain', '7', 'grüße'])
 })

@@ -16,6 +16,7 @@ const server = createServer((request, response) => {
     else if (request.url === '/long') response.end('x'.repeat(100_000))
     else if (request.url === '/never') response.write('be')
     else if (request.url === '/half') response.writeHead(200, { 'content-length': 10 }).write('half', () => response.destroy())
+    else if (request.url === '/cut') request.destroy()
     else response.end('hello')
   })
 }).listen(0, '127.0.0.1')
@@ -62,6 +63,18 @@ test('one private address among several is enough to refuse the name', async () 
   mock.method(dns, 'lookup', async () => [{ address: '93.184.216.34', family: 4 }, { address: '127.0.0.1', family: 4 }])
   await assert.rejects(checkedSender()(order('/'), (address) => address !== '127.0.0.1'), /resolves to 127\.0\.0\.1/)
   assert.deepEqual(asked, [])
+})
+
+test('an address that accepts no connection leaves the request to the next one', async () => {
+  // Nobody listens on 127.0.0.2.
+  mock.method(dns, 'lookup', async () => [{ address: '127.0.0.2', family: 4 }, { address: '127.0.0.1', family: 4 }])
+  assert.deepEqual(text(await checkedSender()(order('/'), () => true)), [200, 'hello'])
+  assert.equal(asked.length, 1)
+  // A request that was sent is not sent again.
+  await assert.rejects(checkedSender()(order('/cut'), () => true))
+  assert.deepEqual(asked.map(({ url }) => url), ['/', '/cut'])
+  mock.method(dns, 'lookup', async () => [{ address: '127.0.0.2', family: 4 }])
+  await assert.rejects(checkedSender()(order('/'), () => true), /ECONNREFUSED/)
 })
 
 test('the connection goes to the address that was checked, whatever the name resolves to afterwards', async () => {

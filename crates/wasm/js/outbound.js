@@ -24,8 +24,8 @@ async function firstBytes(limit, next, stop) {
 }
 
 /**
- * The default of Node and what is like it: resolves the name, judges its addresses, and connects to one of them by its number. So nothing resolves
- * the name a second time. `mayConnectTo` is the core's judgement. `undefined` on a platform without Node's modules.
+ * The default of Node and what is like it: resolves the name, judges its addresses, and connects to the first that accepts a connection, by its number.
+ * So nothing resolves the name a second time. `mayConnectTo` is the core's judgement. `undefined` on a platform without Node's modules.
  */
 export function checkedSender() {
   const builtin = globalThis.process?.getBuiltinModule
@@ -39,20 +39,34 @@ export function checkedSender() {
     const refused = found.find(({ address }) => !mayConnectTo(address))
     if (refused || found.length === 0) throw new Error(`${name} resolves to ${refused?.address ?? 'nothing'}, which may not be called`)
     const isSecure = protocol === 'https:'
-    const answer = await new Promise((resolve, reject) => {
+    const ask = (address) => new Promise((resolve, reject) => {
       const request = (isSecure ? https : http).request({
-        method, host: found[0].address, port: port || (isSecure ? 443 : 80), path: pathname + search, agent: false, signal,
+        method, host: address, port: port || (isSecure ? 443 : 80), path: pathname + search, agent: false, signal,
         headers: { ...Object.fromEntries(headers), host, 'content-length': new TextEncoder().encode(body).length },
-        ...(isSecure && found[0].address !== name && { servername: name }),
+        ...(isSecure && address !== name && { servername: name }),
       })
       request.on('response', resolve).on('error', reject)
       request.end(body)
     })
+    let answer
+    for (const { address } of found) {
+      try {
+        answer = await ask(address)
+        break
+      } catch (error) {
+        if (!isUnconnected(error) || address === found.at(-1).address) throw error
+      }
+    }
     const parts = answer[Symbol.asyncIterator]()
     const bytes = await firstBytes(limit, async () => (await aborted(signal, parts.next())).value, () => {})
     answer.destroy()
     return [answer.statusCode, bytes]
   }
+}
+
+/** Whether there was no connection, so that nothing was sent and another address may have the request. Bun has a code of its own. */
+function isUnconnected(error) {
+  return error.syscall === 'connect' || error.code === 'ConnectionRefused'
 }
 
 /** Rejects if the signal comes first. */
