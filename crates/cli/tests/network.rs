@@ -522,6 +522,29 @@ fn a_write_is_sent_again_after_a_503_that_says_when_and_after_no_other_error() {
     }
 }
 
+/// The answer of the first try is lost. Then there is no connection, so nothing more was sent.
+#[test]
+fn a_write_whose_answer_is_lost_may_have_been_carried_out_although_a_later_try_has_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        // Nobody listens any more when the client learns that its answer is lost.
+        drop(listener);
+        read_request(&mut BufReader::new(&stream)).unwrap()
+    });
+    let run = Project::new().run(&["delete", "--id=a", "--url", &url]);
+    server.join().unwrap();
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(
+        run.errors.contains("refused")
+            && run
+                .errors
+                .contains("The API may have carried out the request"),
+        "{run:?}"
+    );
+}
+
 /// The request was sent, so the API may have carried it out.
 #[test]
 fn a_write_whose_answer_is_always_lost_may_have_been_carried_out() {

@@ -229,7 +229,7 @@ impl Client {
                 .collect(),
         };
         let request = self.with_headers(self.agent.get(self.address.at(&target)), &sent)?;
-        let (response, body) = self.received(request.call(), &id, false)?;
+        let (response, body) = self.received(request.call(), &id)?;
         if etag.is_some() && response.status().as_u16() == 304 {
             return Ok(None);
         }
@@ -308,14 +308,20 @@ impl Client {
                 .map_err(|tried| tried.error);
         }
         let mut tries = 1;
+        // Whether the API may have carried out one of the tries.
+        let mut may_be_done = false;
         loop {
-            match self.try_at(request, if_match, target, &id) {
+            let tried = match self.try_at(request, if_match, target, &id) {
                 Ok(answer) => return Ok(answer),
-                Err(Tried {
-                    again_after: Some(pause),
-                    ..
-                }) if tries < MAX_TRIES => thread::sleep(pause),
-                Err(tried) => return Err(tried.error),
+                Err(tried) => tried,
+            };
+            may_be_done |= tried.is_lost;
+            // If the answer of an earlier try was lost, only another one says what became of it, so try again although there is no connection now.
+            let is_unknown = may_be_done && matches!(tried.error, Error::Unreachable { .. });
+            match tried.again_after.or(is_unknown.then_some(PAUSE)) {
+                Some(pause) if tries < MAX_TRIES => thread::sleep(pause),
+                _ if may_be_done => return Err(in_doubt(tried.error)),
+                _ => return Err(tried.error),
             }
             tries += 1;
         }
@@ -375,36 +381,39 @@ impl Client {
                 self.with_headers(patch, &sent)?.send(body)
             }
         };
-        let writes = request != Request::Get;
         let is_lost = !response.as_ref().is_err_and(is_before_sending);
-        let (response, body) = match self.received(response, id, writes) {
+        let (response, body) = match self.received(response, id) {
             Ok(received) => received,
             Err(error) => {
                 return Err(Tried {
                     error,
                     again_after: is_lost.then_some(PAUSE),
+                    is_lost,
                 });
             }
         };
         let again_after = retry_after(&response);
         self.judge(&response, body, id.into())
-            .map_err(|error| Tried { error, again_after })
+            .map_err(|error| Tried {
+                error,
+                again_after,
+                is_lost: false,
+            })
     }
 
-    /// Reads the response's body. `writes` tells whether the API may have changed something if it fails.
+    /// Reads the response's body.
     fn received(
         &self,
         response: Result<Response<Body>, ureq::Error>,
         id: &str,
-        writes: bool,
     ) -> Result<(Response<Body>, Vec<u8>), Error> {
-        let mut response = response.map_err(|e| self.unreachable(&e, id, writes))?;
+        let mut response = response.map_err(|e| self.unreachable(&e, id))?;
         let body = response
             .body_mut()
             .with_config()
             .limit(ANSWER_LIMIT_BYTES)
             .read_to_vec()
-            .map_err(|e| self.unreachable(&e, id, writes))?;
+            .map_err(|e| self.unreachable(&e, id))?;
         Ok((response, body))
     }
 
@@ -481,7 +490,7 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, error: &ureq::Error, request_id: &str, writes: bool) -> Error {
+    fn unreachable(&self, error: &ureq::Error, request_id: &str) -> Error {
         let origin = format!("{}{}", self.address.origin(), self.through);
         let mut detail = match error {
             ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => format!(
@@ -509,9 +518,6 @@ impl Client {
         {
             detail += ". `npm start` serves the API on this machine";
         }
-        if writes && !is_before_sending(error) {
-            detail += ". The API may have carried out the request";
-        }
         Error::Unreachable {
             detail,
             request_id: request_id.into(),
@@ -524,6 +530,8 @@ struct Tried {
     error: Error,
     /// The pause before the same request may have one. `None` if it will not.
     again_after: Option<Duration>,
+    /// Whether it was sent, and has no response.
+    is_lost: bool,
 }
 
 impl From<Error> for Tried {
@@ -531,8 +539,17 @@ impl From<Error> for Tried {
         Self {
             error,
             again_after: None,
+            is_lost: false,
         }
     }
+}
+
+/// Says of a write whose answer was lost that it may have been carried out. A problem of the API itself is an answer.
+fn in_doubt(mut error: Error) -> Error {
+    if let Error::Unreachable { detail, .. } | Error::Strange { detail, .. } = &mut error {
+        detail.push_str(". The API may have carried out the request");
+    }
+    error
 }
 
 /// Returns the pause that a 503 asks for.
