@@ -66,10 +66,11 @@ pub(crate) fn has_sites(env: &Env) -> bool {
     !env.unchecked_ref::<Bindings>().sites().is_undefined()
 }
 
-/// Parts of the messages of errors that pass by themselves (<https://developers.cloudflare.com/d1/observability/debug-d1/>). D1 gives its
-/// errors no code. The response depends on them only in its status, 503 or 500; neither says whether the batch was committed.
-const TEMPORARY: [&str; 5] = [
+/// Parts of the messages of errors that pass by themselves (<https://developers.cloudflare.com/d1/observability/debug-d1/>, and for the databases of
+/// sites <https://developers.cloudflare.com/durable-objects/observability/troubleshooting/>). D1 gives its errors no code. The response depends on them only in its status, 503 or 500; neither says whether the batch was committed.
+const TEMPORARY: [&str; 6] = [
     "D1 DB is overloaded",
+    "Durable Object is overloaded",
     "Network connection lost",
     "caused object to be reset",
     "reset because its code was updated",

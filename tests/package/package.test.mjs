@@ -296,7 +296,7 @@ test('an adapter says which errors will soon be over: the response is a 503 with
     [{ batch: thrower(unavailable) }, 503], [{ batch: () => Promise.reject(unavailable) }, 503],
     // SQLITE_BUSY_RECOVERY, SQLITE_LOCKED, SQLITE_FULL
     [wasm(261), 503], [wasm(6), 503], [wasm(13), 500],
-    [cloud('D1_ERROR: D1 DB is overloaded. Too many requests queued.'), 503], [cloud('D1_ERROR: Network connection lost.'), 503], [cloud('D1_ERROR: no such table: tenants: SQLITE_ERROR'), 500],
+    [cloud('D1_ERROR: D1 DB is overloaded. Too many requests queued.'), 503], [cloud('D1_ERROR: Network connection lost.'), 503], [cloud('Durable Object is overloaded. Requests queued for too long.'), 503], [cloud('D1_ERROR: no such table: tenants: SQLITE_ERROR'), 500],
   ]) {
     const response = await api.fetch(list(), database)
     const { code } = await response.json()
@@ -306,8 +306,8 @@ test('an adapter says which errors will soon be over: the response is a 503 with
 
 test("the adapter for D1 and the Worker know the same of D1's errors", () => {
   const listed = (file, start) => /\[\s*(['"][^\]]*)\]/.exec(readFileSync(path.join(root, file), 'utf8').split(start)[1])[1].match(/(?<=['"])[^'",][^'"]*(?=['"])/g)
-  const worker = listed('src/d1.rs', 'const TEMPORARY: [&str; 5] =')
-  assert.equal(worker.length, 5)
+  const worker = listed('src/d1.rs', 'const TEMPORARY: [&str; 6] =')
+  assert.equal(worker.length, 6)
   assert.deepEqual(listed('crates/wasm/js/d1.js', 'const PASSING ='), worker)
 })
 
