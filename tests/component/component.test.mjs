@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import dns from 'node:dns/promises'
-import { readFileSync, readdirSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -10,7 +11,8 @@ import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
 import { checkedSender } from '../../crates/wasm/js/outbound.js'
 import { LIMIT_KIB, componentPath, noticesPath, worlds } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
-import { doTask, doTaskOnline, emptyDatabase, exchange, exchangeOnline, freshDatabase, instantiate, noNetwork, nowSeconds, pairs, ran, randomBytes, runBatch } from './jco.mjs'
+import { readSchema } from '../../scripts/lib/sql.mjs'
+import { doTask, doTaskOnline, emptyDatabase, exchange, exchangeOnline, freshDatabase, instantiate, noNetwork, nowSeconds, openDatabase, pairs, ran, randomBytes, runBatch } from './jco.mjs'
 import { receiver } from './receiver.mjs'
 
 const SECRETS = {
@@ -71,6 +73,49 @@ test('every item of the WIT is documented', () => {
   }
 })
 
+test('the WIT names every header that the component reads', () => {
+  const names = readFileSync(path.join(root, 'crates', 'core', 'src', 'wire', 'http.rs'), 'utf8').match(/pub const NAMES[^=]*= \[([^\]]*)\]/)[1].match(/(?<=")[\w-]+(?=")/g)
+  const wit = readFileSync(path.join(root, 'crates', 'component', 'wit', 'types.wit'), 'utf8').match(/those that the component reads:([^]*?)\. The component/)[1].match(/(?<=`)[\w-]+(?=`)/g)
+  assert.ok(names.length >= 15)
+  assert.deepEqual(wit.sort(), names.sort())
+})
+
+test('a database that another connection holds is a 503 in both worlds, and the instance serves the next request', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'tenants-held-'))
+  const [database, other] = [0, 1].map(() => openDatabase(path.join(folder, 'registry')))
+  database.exec(`PRAGMA busy_timeout = 1; ${readSchema(root)}`)
+  const { exchanges, api } = await started()
+  const service = await serviceOn(database)
+  const key = doTask(exchanges, api, database, create('tests')).val
+  const request = get('/_/api/4/tenants', { 'x-api-key': key.text, 'x-signature': api.sign(new Uint8Array()) })
+  const statuses = () => [exchange(exchanges, api, database, request), service.handle(pairs(SECRETS), request)].map(({ response }) => response.status)
+  assert.deepEqual(statuses(), [200, 200])
+  for (const held of [other, database]) {
+    held.exec('BEGIN IMMEDIATE')
+    assert.deepEqual(statuses(), held === other ? [503, 503] : [500, 500])
+    assert.ok(held.isTransaction, 'the transaction of the host is its own')
+    held.exec('ROLLBACK')
+  }
+  assert.deepEqual(statuses(), [200, 200])
+  for (const each of [database, other]) each.close()
+  rmSync(folder, { recursive: true })
+})
+
+test('in the world service, a function of the host that throws does not keep the instance from the next request', async () => {
+  const database = freshDatabase()
+  let isBroken = false
+  const run = (batch) => {
+    if (isBroken) throw new Error('the host broke')
+    return runBatch(database, batch)
+  }
+  const service = await serviceOn(database, noNetwork, run)
+  const request = get('/_/api/4/tenants', { 'x-api-key': service.doTask(pairs(SECRETS), create('tests')).val.val.text })
+  isBroken = true
+  assert.throws(() => service.handle(pairs(SECRETS), signed(request)), /the host broke/)
+  isBroken = false
+  assert.equal(service.handle(pairs(SECRETS), signed(request)).response.status, 200)
+})
+
 /** Creates an API of the world `exchange`, a database, and a key through the component. */
 async function started(variables = SECRETS) {
   const { exchanges } = await instantiate('exchange')
@@ -81,14 +126,16 @@ async function started(variables = SECRETS) {
 }
 
 /** Instantiates the world `service` on a database. */
-const serviceOn = (database, network = noNetwork) => instantiate('service', {
-  'tenants:api/database': { run: (batch) => runBatch(database, batch), hasSites: () => false },
+const serviceOn = (database, network = noNetwork, run = (batch) => runBatch(database, batch)) => instantiate('service', {
+  'tenants:api/database': { run, hasSites: () => false },
   'tenants:api/network': network,
   'tenants:api/clock': { now: nowSeconds },
   'tenants:api/randomness': { bytes: randomBytes },
 })
 
 const create = (name, expiresAt, scopes, bound = false) => ({ tag: 'create-api-key', val: { name, expiresAt, scopes, bound } })
+const signed = (request) => (
+  { ...request, headers: [...request.headers, { name: 'x-signature', value: createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update('').digest('hex') }] })
 const get = (target, headers) => ({ method: 'GET', target, headers: pairs(headers), body: { tag: 'bytes', val: new Uint8Array() } })
 
 test('a request with a key and a signature from the component is accepted', async () => {

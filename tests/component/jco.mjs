@@ -49,8 +49,11 @@ async function transpiled(world) {
 }
 
 /** Creates a database in memory without any table. */
-export function emptyDatabase() {
-  const database = new DatabaseSync(':memory:')
+export const emptyDatabase = () => openDatabase(':memory:')
+
+/** Opens a database, whose batches wait up to five seconds for another connection's transaction. */
+export function openDatabase(file) {
+  const database = new DatabaseSync(file, { timeout: 5000 })
   database.exec('PRAGMA foreign_keys = ON')
   return database
 }
@@ -64,8 +67,11 @@ export function freshDatabase() {
 
 /** Runs a batch in one transaction. Returns the component's type for the outcome. */
 export function runBatch(database, batch) {
-  database.exec('BEGIN IMMEDIATE')
+  // If the connection is in a transaction already, it is the host's own.
+  let isOwn = false
   try {
+    database.exec('BEGIN IMMEDIATE')
+    isOwn = true
     const rows = batch.map(({ text, values }) => {
       const statement = database.prepare(text)
       statement.setReadBigInts(true)
@@ -74,7 +80,8 @@ export function runBatch(database, batch) {
     database.exec('COMMIT')
     return { tag: 'ok', val: rows }
   } catch (error) {
-    database.exec('ROLLBACK')
+    // Some errors end the transaction themselves.
+    if (isOwn && database.isTransaction) database.exec('ROLLBACK')
     // SQLITE_BUSY and SQLITE_LOCKED; an extended result code has its primary code in the low byte.
     const tag = [5, 6].includes(error.errcode & 0xff) ? 'unavailable' : 'failed'
     return { tag: 'err', val: { tag, val: error.message } }

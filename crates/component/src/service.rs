@@ -41,12 +41,11 @@ thread_local! {
 
 impl bindings::Guest for World {
     fn handle(variables: Vec<Variable>, request: Request) -> Result<Answer, Vec<VariableError>> {
-        CONFIGURED.with_borrow_mut(|configured| {
-            let api = &under(configured, variables)?.api;
+        under(variables, |api| {
             let step = request.with(|request| api.begin(request, clock::now(), &mut Imported));
             let host = &mut Imports(Imported);
             // The function returns once, so a long list is put together here.
-            Ok(drive(step, host).settled(host).whole(host).into())
+            drive(step, host).settled(host).whole(host).into()
         })
     }
 
@@ -54,7 +53,7 @@ impl bindings::Guest for World {
         variables: Vec<Variable>,
         task: Task,
     ) -> Result<Result<TaskResult, TaskError>, Vec<VariableError>> {
-        CONFIGURED.with_borrow_mut(|configured| Ok(done(&under(configured, variables)?.api, task)))
+        under(variables, |api| done(api, task))
     }
 }
 
@@ -63,15 +62,17 @@ fn done(api: &Api, task: Task) -> Result<TaskResult, TaskError> {
     Ok(drive(Step::Run(task), &mut Imports(Imported))?.into())
 }
 
-fn under(
-    configured: &mut Option<Configured>,
+/// Does work with the API under a configuration, and keeps that for the next call.
+fn under<T>(
     variables: Vec<Variable>,
-) -> Result<&Configured, Vec<VariableError>> {
+    work: impl FnOnce(&Api) -> T,
+) -> Result<T, Vec<VariableError>> {
     let given = variables
         .iter()
         .map(|v| (v.name.clone(), Zeroizing::new(v.value.clone())))
         .collect();
-    let kept = configured.take().filter(|c| c.variables == given);
+    // Taken and not borrowed: a host's function may throw in the midst of the work, and the instance is fit for the next call.
+    let kept = CONFIGURED.take().filter(|c| c.variables == given);
     let kept = match kept {
         Some(kept) => kept,
         None => Configured {
@@ -79,7 +80,9 @@ fn under(
             variables: given,
         },
     };
-    Ok(configured.insert(kept))
+    let done = work(&kept.api);
+    CONFIGURED.set(Some(kept));
+    Ok(done)
 }
 
 /// The host, by the functions that it gave.
