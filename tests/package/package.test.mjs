@@ -138,6 +138,17 @@ describe('errors are typed objects', () => {
       assert.equal(await fieldOf(() => api.createApiKey(database, { name })), 'name')
       assert.equal(await fieldOf(() => api.deleteApiKeys(database, { name })), 'name')
     }
+    for (const body of [null, 5, { a: 1 }, new URLSearchParams('a=b')]) {
+      assert.equal(await fieldOf(() => core.sign('s', body)), 'body')
+      assert.equal(await fieldOf(() => core.signRequest({ key: 'k', signingSecret: 's', url: 'http://x/', body })), 'body')
+    }
+    for (const secret of [undefined, null, 5]) assert.equal(await fieldOf(() => core.sign(secret, 'a')), 'secret')
+    for (const [field, wrong] of Object.entries({ method: 5, nonce: 5, headers: { 'a b': 'c' } })) {
+      assert.equal(await fieldOf(() => core.signRequest({ key: 'k', signingSecret: 's', url: 'http://x/', [field]: wrong })), field)
+    }
+    for (const [field, wrong] of Object.entries({ name: 5, expiresAt: 5, scopes: [1], bound: 'no' })) assert.equal(await fieldOf(() => api.createApiKey(database, { [field]: wrong })), field)
+    for (const [field, wrong] of Object.entries({ id: '1', name: 5 })) assert.equal(await fieldOf(() => api.deleteApiKeys(database, { [field]: wrong })), field)
+    for (const [field, wrong] of Object.entries({ clientAddress: 5, now: '0' })) assert.equal(await fieldOf(() => api.fetch(new Request('http://x/'), database, { [field]: wrong })), field)
     for (const expiresAt of ['', 'tomorrow', '2030-02-30 00:00:00']) assert.equal(await fieldOf(() => api.createApiKey(database, { expiresAt })), 'expiresAt')
   })
 
@@ -155,6 +166,9 @@ test('sign returns the same signatures as openssl and PHP, for text and for byte
     assert.equal(core.sign(secret, new TextEncoder().encode(body)), signature)
     assert.equal(core.sign(secret, new TextEncoder().encode(body).buffer), signature)
   }
+  // All bytes of a view, and only those.
+  const bytes = new TextEncoder().encode('abcdefgh').buffer
+  assert.equal(core.sign('s', new Uint16Array(bytes, 2, 2)), core.sign('s', 'cdef'))
 })
 
 test('createApiKey adds a key in the form of the contract to the database, and the key opens the API', async () => {
@@ -197,6 +211,8 @@ test('a key may have scopes, and a bound one signs whole requests at the URL tha
     return api.fetch(new Request(request.url, { ...request, headers: { ...request.headers, ...core.signRequest({ key, signingSecret: secret, ...request }) } }), database)
   }
   assert.equal((await send('GET', '/_/api/4/tenants?limit=1&q=a%20b', { headers: { 'If-None-Match': '"a"' } })).status, 200)
+  // A Request keeps the `?` of an empty query.
+  for (const end of ['?', '?#part', '#part']) assert.equal((await send('GET', `/_/api/4/tenants${end}`)).status, 200)
   assert.equal((await send('GET', '/_/api/4/tenants', { secret: '0'.repeat(64) })).status, 401)
   // 403, and not 401: the signature is good, and the key may not write.
   assert.equal((await send('POST', '/_/api/4/tenants', { body: '{"id": "a", "hostname": "a.example.com", "is_enabled": true}', headers: { 'Idempotency-Key': 'k' } })).status, 403)
@@ -229,6 +245,41 @@ test('a request waits for the cell of its tenant, as long as its caller would li
   assert.equal((await installed).status, 201)
 })
 
+test("a request whose caller goes away waits for its tenant's cell no longer", async () => {
+  const { api, database, key } = await world()
+  const caller = new AbortController()
+  const ask = (method, target, value) => {
+    const body = JSON.stringify(value)
+    const headers = { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET, body), 'Content-Type': 'application/json' }
+    return api.fetch(new Request(`http://x/_/api/4${target}`, { method, body, headers, signal: caller.signal }), database)
+  }
+  assert.equal((await ask('PUT', '/cells/eu', {})).status, 201)
+  assert.equal((await ask('POST', '/tenants', { id: 'far', hostname: 'far.example.com', is_enabled: true, cell_id: 'eu' })).status, 201)
+  const began = performance.now()
+  const waiting = ask('POST', '/tenants/far/install', { username: 'admin', email: 'admin@example.com', password: 'correct horse' })
+  setTimeout(() => caller.abort(), 50)
+  assert.equal((await waiting).status, 202)
+  assert.ok(performance.now() - began < 2_000, 'it waited')
+})
+
+test("a key's use that could not be noted changes no response, and is a warning", async () => {
+  const texts = []
+  const { api, database, list } = await world({ warn: (text) => texts.push(text) })
+  let batches = 0
+  const failing = { batch: (statements) => { if (++batches === 1) return database.batch(statements); throw new Error('the disk is full') } }
+  assert.equal((await api.fetch(list(), failing)).status, 200)
+  assert.deepEqual(texts, ["a key's use could not be noted: the disk is full"])
+})
+
+test("a body of which something was already read is a TypeError, and never another signature's 401", async () => {
+  const { api, database, key } = await world()
+  const request = new Request('http://x/_/api/4/tenants', { method: 'POST', body: '{}', headers: { 'X-API-Key': key } })
+  const reader = request.body.getReader()
+  await reader.read()
+  reader.releaseLock()
+  await assert.rejects(api.fetch(request, database), TypeError)
+})
+
 test('listApiKeys and deleteApiKeys use the keys of the database', async () => {
   const { api, database, list } = await world()
   const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
@@ -251,6 +302,8 @@ test('a failing database and malformed rows are a 500, and only the log has the 
   for (const [batch, cause] of [
     [() => { throw new Error('the disk is on fire') }, /the disk is on fire/], [() => Promise.reject(new Error('timed out')), /timed out/],
     [() => [[[2 ** 53]]], /statement 0, row 0, column 0: expected .*; got a number/], [() => [[[1.5]]], /got a number/], [() => [[['a', new Uint8Array(1)]]], /column 1: .*; got an object/],
+    // An object without a text.
+    [() => { throw Object.create(null) }, /an error without a message/],
     [() => [[{ id: 'a' }]], /statement 0, row 0: expected an array; got an object/], [() => undefined, /the results: expected an array; got undefined/], [() => [], /0 results of 1/],
   ]) {
     const response = await api.fetch(list(), { batch })
@@ -271,16 +324,28 @@ test('a host can pass the time', async () => {
   assert.deepEqual([response.status, (await response.json()).created_at], [201, '2031-02-03 04:05:06'])
 })
 
-test('when the core crashes, waiting requests reject with `crashed`, and later requests are served', async () => {
-  const { api, database, list } = await world()
-  const waiting = Promise.withResolvers()
-  const beside = api.fetch(list(), { batch: (statements) => waiting.promise.then(() => database.batch(statements)) })
-  // Release the configurations behind the package's back, so that the next request finds none and the core panics.
+/** Crashes the core. Releases the configurations behind the package's back, so that the next request finds none and the core panics. */
+async function crash({ api, database, list }) {
   const bindings = await import(path.join(installed, 'tenants_core_bg.js'))
   for (let handle = 0; handle < 1000; handle++) bindings.release(handle)
   await assert.rejects(api.fetch(list(), database), { name: 'TenantsError', code: 'crashed', message: /no configuration goes by/ })
+}
+
+test('when the core crashes, waiting requests reject with `crashed`, and later requests are served', async () => {
+  const lines = []
+  const one = await world({ log: (entry) => lines.push(entry) })
+  const { api, database, list } = one
+  const waiting = Promise.withResolvers()
+  const beside = api.fetch(list(), { batch: (statements) => waiting.promise.then(() => database.batch(statements)) })
+  await crash(one)
   waiting.resolve()
   await assert.rejects(beside, { code: 'crashed', message: /it restarted while/ })
+  const { version } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'))
+  const entry = { level: 'error', method: 'GET', route: null, status: 500, keyId: null, requestId: '', version }
+  for (const line of lines) assert.ok(Number.isInteger(line.durationMs))
+  assert.deepEqual(lines.map(({ cause, durationMs, ...rest }) => rest), [entry, entry])
+  assert.match(lines[0].cause, /no configuration goes by/)
+  assert.match(lines[1].cause, /it restarted while/)
   for (let i = 0; i < 3; i++) assert.equal((await api.fetch(list(), database)).status, 200)
 })
 
@@ -418,11 +483,11 @@ describe('a list of several parts', () => {
     sqlite.exec(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${COUNT}) INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at) SELECT 't' || n, 'h' || n, 1, '', '' FROM c`)
     let batches = 0
     const counted = { batch: (statements) => { batches++; return database.batch(statements) } }
-    const get = (path, of) => api.fetch(new Request(`http://x/_/api/4${path}`, { headers: { 'X-API-Key': key, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } }), of)
+    const get = (path, of, own = key) => api.fetch(new Request(`http://x/_/api/4${path}`, { headers: { 'X-API-Key': own, 'X-Signature': core.sign(config.CHEVERETO_TENANTS_API_REQUEST_SECRET) } }), of)
     // The first request of a key in an hour runs one more batch: it notes when the key was used.
     assert.equal((await get('/tenants?limit=1', database)).status, 200)
     entries.length = 0
-    return { sqlite, entries, list: () => get('/tenants', counted), batches: () => batches }
+    return { sqlite, database, api, entries, list: () => get('/tenants', counted), another: ({ key }, of) => get('/tenants', of, key), batches: () => batches }
   }
 
   test('is read as the client takes it, and is logged at its end', async () => {
@@ -452,6 +517,26 @@ describe('a list of several parts', () => {
     assert.equal(entries.length, 1)
     assert.equal(entries[0].status, 500)
     assert.match(entries[0].cause, /^the list broke off: .*t999/)
+  })
+
+  test('never goes on with the rest of another list, after a restart of the core', async () => {
+    const { database, api, list, another } = await filled()
+    const key = await api.createApiKey(database)
+    const restart = () => crash({ api, database, list: () => new Request('http://x/_/api/4/tenants') })
+    await restart()
+    const noted = Promise.withResolvers()
+    let batches = 0
+    // The second batch notes the use of a new key. While it runs, the core restarts, and issues the same handles again.
+    const first = another(key, { batch: async (statements) => {
+      if (++batches === 2) await noted.promise
+      return database.batch(statements)
+    } })
+    while (batches < 2) await new Promise(setImmediate)
+    await restart()
+    const lists = [await list(), await list()]
+    noted.resolve()
+    await assert.rejects(async () => (await first).text(), { code: 'crashed' })
+    for (const other of lists) assert.equal((await other.json()).length, COUNT)
   })
 
   test('is given up if the client goes away', async () => {

@@ -9,6 +9,8 @@ let memory = null
 let generation = 0
 /** The request headers that the core reads. @type {string[]} */
 let headerNames = []
+/** The version that each log entry has. */
+let version = ''
 
 /** Sends a request of the service's own, unless the host has a function for that: `undefined` on a platform without a network of its own. */
 let platformSender
@@ -29,6 +31,7 @@ function instantiate() {
   bindings.__wbg_set_wasm(exports)
   exports.__wbindgen_start()
   headerNames = bindings.headerNames().split('\n')
+  version = bindings.versionText()
 }
 
 /** Calls into the wasm. An instance that trapped cannot be trusted, so start a new one. Requests that still wait in the old one are rejected. */
@@ -41,6 +44,19 @@ function guarded(call) {
     instantiate()
     throw crashed(cause)
   }
+}
+
+/**
+ * Calls into the wasm for a turn, and notes which instance issued its handle or that of its rest. When the handle is used, another instance may be
+ * the current one, and have a handle with the same number.
+ */
+function turnOf(call) {
+  const text = guarded(call)
+  if (text === undefined) return undefined
+  const turn = JSON.parse(text)
+  turn.issued = generation
+  if (turn.rest) turn.rest.issued = generation
+  return turn
 }
 
 /** A stack overflow is a RangeError, or an InternalError in Firefox. It ends the wasm's functions midway, as a trap does. */
@@ -63,6 +79,21 @@ function failed(code, message, field = null) {
   return Object.assign(new Error(message), { name: 'TenantsError', code, field, errors: [] })
 }
 
+/** Refuses an argument of another type than the declared one: the wasm would take it for something else. */
+function expect(isRight, field, what) {
+  if (!isRight) throw failed('invalid_argument', `${field}: expected ${what}`, field)
+}
+
+const isText = (value) => typeof value === 'string'
+const isAbsent = (value) => value === undefined || value === null
+const isTextOrAbsent = (value) => isText(value) || isAbsent(value)
+
+/** The time to pass to the core, in milliseconds. */
+function timeOf(now) {
+  expect(isAbsent(now) || Number.isFinite(now), 'now', 'a number of milliseconds')
+  return now ?? Date.now()
+}
+
 const onceCollected = (release) => (typeof FinalizationRegistry === 'undefined' ? undefined
   : new FinalizationRegistry((held) => { if (held.generation === generation) release(held.handle) }))
 
@@ -76,6 +107,7 @@ const DELIVERIES_MS = 50_000
 export class TenantsApi {
   #config
   #log
+  #warn
   #host
   /** The configuration's handle, and the instance that issued it. The registry has a reference to this object, and releases the handle. */
   #api = { handle: 0, generation: 0 }
@@ -84,44 +116,64 @@ export class TenantsApi {
     // Copy: the caller may change its object later, and a restarted instance reads the configuration again.
     this.#config = config !== null && typeof config === 'object' ? { ...config } : config
     this.#log = log
+    this.#warn = warn
     this.#host = { siteDatabase, send: fetch === undefined ? platformSender : (request) => sendBy(fetch, request) }
     this.#handle()
     forgotten?.register(this, this.#api)
     for (const text of bindings.unknownVariables(Object.keys(this.#config))) warn(text)
   }
 
-  async fetch(request, database, { clientAddress, now } = {}) {
+  async fetch(request, database, options = {}) {
+    const began = performance.now()
+    const noteCrash = (error) => {
+      const durationMs = Math.round(performance.now() - began)
+      this.#note({ level: 'error', method: request.method, route: null, status: 500, keyId: null, durationMs, requestId: '', version, cause: error.message })
+    }
+    try {
+      return await this.#answer(request, database, options, noteCrash)
+    } catch (error) {
+      if (error?.code === 'crashed') noteCrash(error)
+      throw error
+    }
+  }
+
+  async #answer(request, database, { clientAddress, now }, noteCrash) {
+    if (request.bodyUsed) throw new TypeError("the request's body has already been read")
+    expect(isTextOrAbsent(clientAddress), 'clientAddress', 'a text')
     const reading = readBody(request)
     const body = reading instanceof Promise ? await reading : reading
     const headers = headerNames.map((name) => {
       const value = request.headers.get(name)
       return value === null ? '' : `=${value}`
     })
-    const begun = guarded(() => bindings.begin(
-      this.#handle(), request.method, ...partsOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, now ?? Date.now()))
-    const turn = await finished(begun, database, now, this.#host)
-    if (turn.afterwards) await noteUse(turn.afterwards, database)
+    const begun = turnOf(() => bindings.begin(
+      this.#handle(), request.method, ...partsOf(request.url), clientAddress ?? undefined, headers.join('\n'), body, timeOf(now)))
+    const turn = await finished(begun, database, now, this.#host, request)
+    if (turn.afterwards) await this.#noteUse(turn.afterwards, database)
     const init = { status: turn.status, headers: turn.headers }
-    if (turn.rest) return new Response(this.#listOf(turn.body, turn.rest, database, now), init)
+    if (turn.rest) return new Response(this.#listOf(turn.body, turn.rest, database, now, noteCrash), init)
     this.#note(entryOf(turn.log))
     return new Response(turn.body === '' ? null : turn.body, init)
   }
 
   /** The body of a long list. Each part is read when the client has taken the one before. */
-  #listOf(text, rest, database, now) {
+  #listOf(text, waiting, database, now, noteCrash) {
     const encoder = new TextEncoder()
-    let waiting = { ...rest, issued: generation }
+    const keep = () => abandoned?.register(source, { handle: waiting.handle, generation: waiting.issued }, source)
     const source = {
       pull: async (controller) => {
         if (text === undefined) {
-          const turn = JSON.parse(await proceed(waiting, database, now))
           abandoned?.unregister(source)
+          const turn = await proceed(waiting, database, now).catch((error) => {
+            noteCrash(error)
+            throw error
+          })
           if (turn.log) this.#note(entryOf(turn.log))
           // The body breaks off, so that nobody takes the list for a whole one.
           if (turn.part === undefined) throw failed('broken_off', 'the list broke off; the log says why')
           text = turn.part
-          waiting = turn.rest && { ...turn.rest, issued: generation }
-          if (waiting) abandoned?.register(source, { handle: waiting.handle, generation }, source)
+          waiting = turn.rest
+          if (waiting) keep()
         }
         controller.enqueue(encoder.encode(text))
         text = undefined
@@ -129,33 +181,37 @@ export class TenantsApi {
       },
       cancel: () => {
         abandoned?.unregister(source)
-        if (waiting?.issued !== generation) return
+        if (!waiting) return
+        if (waiting.issued !== generation) {
+          noteCrash(crashed('it restarted while this list waited for its reader'))
+          return
+        }
         const log = guarded(() => bindings.abandonList(waiting.handle))
         if (log !== undefined) this.#note(entryOf(JSON.parse(log)))
       },
     }
-    abandoned?.register(source, { handle: waiting.handle, generation }, source)
+    keep()
     return new ReadableStream(source, { highWaterMark: 0 })
   }
 
   async countStatistics(database, { now } = {}) {
-    return reported(await finished(guarded(() => bindings.beginStats(this.#handle(), now ?? Date.now())), database, now, this.#host))
+    return reported(await finished(turnOf(() => bindings.beginStats(this.#handle(), timeOf(now))), database, now, this.#host))
   }
 
   async deliverWebhooks(database, { now } = {}) {
     const { given_up: givenUp, is_cut: isCut, ...report } = reported(await finished(
-      guarded(() => bindings.beginDelivery(this.#handle(), now ?? Date.now())), database, now, this.#host))
+      turnOf(() => bindings.beginDelivery(this.#handle(), timeOf(now))), database, now, this.#host))
     return { ...report, givenUp, isCut }
   }
 
   async lookUpHostnames(database, { now } = {}) {
     const { counted: lookedUp, failed } = reported(await finished(
-      guarded(() => bindings.beginProofs(this.#handle(), now ?? Date.now())), database, now, this.#host))
+      turnOf(() => bindings.beginProofs(this.#handle(), timeOf(now))), database, now, this.#host))
     return { lookedUp, failed }
   }
 
   async scheduled(database, { now } = {}) {
-    const until = Date.now() + DELIVERIES_MS
+    const until = performance.now() + DELIVERIES_MS
     const errors = []
     const attempt = async (work) => {
       try {
@@ -168,7 +224,7 @@ export class TenantsApi {
     const webhooks = []
     await attempt(async () => {
       do webhooks.push(await this.deliverWebhooks(database, { now }))
-      while (webhooks.at(-1).isCut && Date.now() < until)
+      while (webhooks.at(-1).isCut && performance.now() < until)
     })
     const hostnames = await attempt(() => this.lookUpHostnames(database, { now }))
     if (errors.length > 0) throw new AggregateError(errors, `scheduled work failed: ${errors.map(({ message }) => message).join('; ')}`)
@@ -178,28 +234,37 @@ export class TenantsApi {
   }
 
   async createApiKey(database, { name, expiresAt, scopes, bound } = {}) {
-    const { signing_secret: signingSecret, ...made } = reported(await finished(guarded(() => (
+    expect(isTextOrAbsent(name), 'name', 'a text')
+    expect(isTextOrAbsent(expiresAt), 'expiresAt', 'a text')
+    expect(isAbsent(scopes) || (Array.isArray(scopes) && scopes.every(isText)), 'scopes', 'a list of texts')
+    expect(isAbsent(bound) || typeof bound === 'boolean', 'bound', '`true` or `false`')
+    const { signing_secret: signingSecret, ...made } = reported(await finished(turnOf(() => (
       bindings.createKey(this.#handle(), name, expiresAt, scopes, bound === true, Date.now()))), database))
     return { ...made, ...(signingSecret !== undefined && { signingSecret }) }
   }
 
   async listApiKeys(database) {
-    const rows = reported(await finished(guarded(() => bindings.listKeys(this.#handle(), Date.now())), database))
+    const rows = reported(await finished(turnOf(() => bindings.listKeys(this.#handle(), Date.now())), database))
     return rows.map(({ id, name, scopes, bound, created_at: createdAt, expires_at: expiresAt, last_used_at: lastUsedAt, deleted_at: deletedAt }) => (
       { id, name, scopes, bound, createdAt, expiresAt, lastUsedAt, deletedAt }))
   }
 
   async deleteApiKeys(database, { id, name } = {}) {
-    return reported(await finished(guarded(() => bindings.deleteKeys(this.#handle(), id, name, Date.now())), database))
+    expect(isAbsent(id) || typeof id === 'number', 'id', 'a whole number, 1 to 999999999999999')
+    expect(isTextOrAbsent(name), 'name', 'a text')
+    return reported(await finished(turnOf(() => bindings.deleteKeys(this.#handle(), id, name, Date.now())), database))
   }
 
-  /** Calls the host's log. An error in it must not make a caller believe that a write failed. */
   #note(entry) {
+    tell('log', this.#log, entry)
+  }
+
+  /** Notes that a key was used, once an hour. Here and not after the response, since a platform may stop the program then. */
+  async #noteUse(statements, database) {
     try {
-      const logged = this.#log(entry)
-      if (typeof logged?.then === 'function') logged.then(undefined, logFailed)
+      await database.batch(statements.map(([sql, params]) => ({ sql, params })))
     } catch (error) {
-      logFailed(error)
+      tell('warn', this.#warn, `a key's use could not be noted: ${reasonOf(error)}`)
     }
   }
 
@@ -213,15 +278,14 @@ export class TenantsApi {
 }
 
 /** Runs batches until the core needs no more. Returns its last turn. */
-async function finished(begun, database, now, host) {
-  let turn = JSON.parse(begun)
-  while (turn.statements || turn.wait !== undefined || turn.fetch) turn = JSON.parse(await proceed(turn, database, now, host))
+async function finished(turn, database, now, host, request) {
+  while (turn.statements || turn.wait !== undefined || turn.fetch) turn = await proceed(turn, database, now, host, request)
   return turn
 }
 
 /** Runs a batch, or sends a request of the service's own, or lets the milliseconds `wait` pass: a request waits for the job of a tenant's cell. */
-async function proceed({ handle, site, statements, wait, fetch, issued = generation }, registry, now, host) {
-  const began = Date.now()
+async function proceed({ handle, site, statements, wait, fetch, issued }, registry, now, host, request) {
+  const began = performance.now()
   const waiting = { handle, generation: issued }
   abandoned?.register(waiting, { ...waiting }, waiting)
   let results
@@ -231,29 +295,44 @@ async function proceed({ handle, site, statements, wait, fetch, issued = generat
     if (fetch) {
       const mayConnectTo = (address) => waiting.generation === generation && guarded(() => bindings.mayConnectTo(handle, address))
       const answer = await host?.send?.(fetch, mayConnectTo)
-      results = answer && [Date.now() - began, ...answer]
+      results = answer && [performance.now() - began, ...answer]
     } else if (wait === undefined) {
       const database = site === undefined ? registry : await host.siteDatabase(site)
       results = await database.batch(statements.map(([sql, params]) => ({ sql, params })))
-    } else await new Promise((resolve) => setTimeout(resolve, wait))
+    } else results = await pause(wait, request?.signal)
   } catch (error) {
-    failure = String(error?.message ?? error)
-    if (fetch) results = [Date.now() - began]
+    failure = reasonOf(error)
+    if (fetch) results = [performance.now() - began]
     isUnavailable = error?.code === 'unavailable'
   }
   abandoned?.unregister(waiting)
   // In a new instance, the old handle may belong to another request.
-  const next = waiting.generation === generation ? guarded(() => bindings.resume(handle, results, failure, isUnavailable, now ?? Date.now())) : undefined
+  const next = issued === generation ? turnOf(() => bindings.resume(handle, results, failure, isUnavailable, timeOf(now))) : undefined
   if (next === undefined) throw crashed('it restarted while this request waited for the database')
   return next
 }
 
-/** Notes that a key was used, once an hour. Here and not after the response, since a platform may stop the program then. */
-async function noteUse(statements, database) {
+/** Lets a time pass. Resolves with `null`, and at once, if the caller goes away. */
+function pause(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const end = (result) => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', leave)
+      resolve(result)
+    }
+    const leave = () => end(null)
+    const timer = setTimeout(() => end(), milliseconds)
+    signal?.addEventListener('abort', leave)
+    if (signal?.aborted) leave()
+  })
+}
+
+/** What a host threw, as a text. It may be anything, even an object that has no text. */
+function reasonOf(error) {
   try {
-    await database.batch(statements.map(([sql, params]) => ({ sql, params })))
-  } catch (error) {
-    console.error("tenants-core: a key's use could not be noted:", error)
+    return String(error?.message ?? error)
+  } catch {
+    return 'an error without a message'
   }
 }
 
@@ -265,6 +344,7 @@ function reported({ report, failure, missing, unavailable }) {
 }
 
 export function sign(secret, body = '') {
+  expect(isText(secret), 'secret', 'a text')
   const bytes = bytesOf(body)
   return guarded(() => bindings.signBytes(secret, bytes))
 }
@@ -272,28 +352,51 @@ export function sign(secret, body = '') {
 /** The headers that a bound key's signature must cover where they are sent (docs/API.md §13). */
 const COVERED = ['idempotency-key', 'if-match', 'if-none-match', 'prefer']
 
-export function signRequest({ key, signingSecret, method = 'GET', url, headers, body = '', nonce }) {
+export function signRequest({ key, signingSecret, method = 'GET', url, headers, body = '', nonce } = {}) {
   for (const [name, value] of Object.entries({ key, signingSecret })) {
-    if (typeof value !== 'string' || value === '') throw failed('invalid_argument', `${name}: expected a text that is not empty`, name)
+    expect(isText(value) && value !== '', name, 'a text that is not empty')
   }
-  if (nonce !== undefined && !/^[!#-[\]-~]{1,128}$/.test(nonce)) throw failed('invalid_argument', 'nonce: expected 1 to 128 visible ASCII characters, without " and \\', 'nonce')
-  if (!URL.canParse(url)) throw failed('invalid_argument', 'url: expected a whole URL', 'url')
-  const { origin, pathname, search } = new URL(url)
-  const sent = new Headers(headers)
+  expect(isText(method), 'method', 'a text')
+  expect(nonce === undefined || (isText(nonce) && /^[!#-[\]-~]{1,128}$/.test(nonce)), 'nonce', '1 to 128 visible ASCII characters, without " and \\')
+  expect(URL.canParse(url), 'url', 'a whole URL')
+  // The URL as a Request has it. Its `search` would lack a `?` with nothing after it.
+  const [origin, target] = partsOf(new URL(url).href)
+  const sent = headersOf(headers)
   const lines = COVERED.filter((name) => sent.has(name)).map((name) => `${name}: ${sent.get(name)}`).join('\n')
   const bytes = bytesOf(body)
-  const [input, signature, digest] = guarded(() => bindings.signParts(key, signingSecret, method, origin, pathname + search, lines, bytes, nonce, Date.now())).split('\n')
+  const [input, signature, digest] = guarded(() => bindings.signParts(key, signingSecret, method, origin, target, lines, bytes, nonce, Date.now())).split('\n')
   return { 'X-API-Key': key, 'Signature-Input': input, Signature: signature, ...(digest && { 'Content-Digest': digest }) }
 }
 
-const bytesOf = (body) => (typeof body === 'string' ? new TextEncoder().encode(body) : body instanceof ArrayBuffer ? new Uint8Array(body) : body)
-
-export async function prepareDatabase(database) {
-  return reported(await finished(guarded(() => bindings.beginPreparation()), database))
+/** The bytes that a Request with this body sends. */
+function bytesOf(body) {
+  if (isText(body)) return new TextEncoder().encode(body)
+  if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
+  expect(body instanceof ArrayBuffer, 'body', 'a text or bytes')
+  return new Uint8Array(body)
 }
 
-function logFailed(error) {
-  console.error('tenants-core: the log callback failed:', error)
+function headersOf(headers) {
+  try {
+    return new Headers(headers)
+  } catch (error) {
+    throw failed('invalid_argument', `headers: ${reasonOf(error)}`, 'headers')
+  }
+}
+
+export async function prepareDatabase(database) {
+  return reported(await finished(turnOf(() => bindings.beginPreparation()), database))
+}
+
+/** Calls a function of the host. An error in it must not make a caller believe that a write failed. */
+function tell(name, callback, what) {
+  const fail = (error) => console.error(`tenants-core: the ${name} callback failed:`, error)
+  try {
+    const told = callback(what)
+    if (typeof told?.then === 'function') told.then(undefined, fail)
+  } catch (error) {
+    fail(error)
+  }
 }
 
 function logErrors(entry) {

@@ -138,6 +138,13 @@ pub fn configure(variables: &JsValue, has_site_databases: bool) -> Result<u32, J
     Ok(handle)
 }
 
+/// The version that each log entry has: that of all crates.
+#[wasm_bindgen(js_name = versionText, skip_typescript)]
+#[must_use]
+pub fn version_text() -> String {
+    env!("CARGO_PKG_VERSION").into()
+}
+
 /// Returns a warning for each name that begins as the API's variables do and that the API does not know.
 #[wasm_bindgen(js_name = unknownVariables, skip_typescript)]
 #[must_use]
@@ -207,8 +214,8 @@ pub fn begin(
 
 /// Goes on with the rows of a handle's batch, or after its pause, and ends the handle. `results` has a list of rows for each statement; a row is a list of
 /// values. If the batch failed, `failure` says why, and `is_unavailable` whether it will soon be over. After a request of the service's own, `results` has the
-/// milliseconds that it took, and without a `failure` the answer's status and bytes; it is `undefined` if the host has no network. Returns a [`Turn`]
-/// in JSON, or `undefined` if nothing waits under the handle.
+/// milliseconds that it took, and without a `failure` the answer's status and bytes; it is `undefined` if the host has no network. After a pause that was cut
+/// short, it is `null`. Returns a [`Turn`] in JSON, or `undefined` if nothing waits under the handle.
 #[wasm_bindgen(skip_typescript)]
 #[must_use]
 pub fn resume(
@@ -226,6 +233,7 @@ pub fn resume(
     };
     let outcome = |effect: Effect<'_>| match effect {
         Effect::Batch(_) => Outcome::Batch(rows(failure.clone())),
+        Effect::Wait(_) if results.is_null() => Outcome::CannotWait,
         Effect::Wait(_) => Outcome::Waited,
         Effect::Fetch(_) if results.is_undefined() => Outcome::CannotFetch,
         Effect::Fetch(_) => Outcome::Fetched(fetched(results, failure.clone())),
