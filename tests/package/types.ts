@@ -12,9 +12,13 @@ const api: TenantsApi = new TenantsApi(process.env, { log: (entry) => lines.push
 const database: Database = nodeSqlite(new DatabaseSync(':memory:'))
 const applied: string[] = await prepareDatabase(database)
 const response: Response = await api.fetch(new Request('http://localhost/'), database, { clientAddress: null, now: 0 })
+// What `process.env` and a socket have may be undefined.
+const fromSocket = (remoteAddress: string | undefined) => api.fetch(new Request('http://localhost/'), database, { clientAddress: remoteAddress, now: undefined })
+const bare = new TenantsApi(process.env, { log: undefined, warn: undefined, siteDatabase: undefined, fetch: undefined })
+await bare.scheduled(database, { now: undefined })
 const key: ApiKey = await api.createApiKey(database, { name: 'a', expiresAt: '2030-01-01 00:00:00' })
 const keys: ApiKeyRow[] = await api.listApiKeys(database)
-const deleted: number[] = await api.deleteApiKeys(database, { id: key.id })
+const deleted: number[] = await api.deleteApiKeys(database, { id: key.id, name: undefined })
 const signature: string = sign('secret', new Uint8Array())
 const headers: Record<string, string> = signRequest({ key: key.key, signingSecret: 'secret', url: new URL('http://localhost/'), headers: new Headers(), nonce: undefined })
 const own: Database = { batch: async (statements: Statement[]): Promise<Rows[]> => statements.map(() => [[1, 'a', null, 2n]]) }
@@ -40,4 +44,4 @@ signRequest({ key: 'a', signingSecret: 'b' })
 // @ts-expect-error: a row must be an array of values
 const wrong: Database = { batch: () => [[{ a: 1 }]] }
 
-console.log(applied, response.status, key, keys, deleted, signature, headers, own, adapters, wrong, lines)
+console.log(fromSocket, applied, response.status, key, keys, deleted, signature, headers, own, adapters, wrong, lines)

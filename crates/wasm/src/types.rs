@@ -24,7 +24,7 @@ export interface Database {
   /**
    * Runs the statements in order, in one transaction, and returns the rows of each. Throws or rejects if one failed; the batch must then
    * leave no changes. If the database is busy or out of reach for a while, the error has `code: 'unavailable'`: the response is a 503 with
-   * `Retry-After` instead of a 500.
+   * `Retry-After`. After any other error, a read is a 500. A write is tried once more, and is a 503 if that fails too.
    */
   batch(statements: Statement[]): Rows[] | Promise<Rows[]>;
 }
@@ -52,31 +52,34 @@ export interface LogEntry {
 }
 
 export interface ApiOptions {
-  /** Called once for each request, after the end of a long list. Without it, errors (status 500 and above) go to `console.error`. */
-  log?: (entry: LogEntry) => void;
   /**
-   * Called at the construction for each variable whose name begins as the API's do and that the API does not know, such as a misspelt one.
-   * Without it, the text goes to `console.warn`.
+   * Called once for each request, after the end of a long list. A request that ends because the core crashed has an entry with the status 500, no
+   * `keyId` and an empty `requestId`. Without this function, errors (status 500 and above) go to `console.error`.
    */
-  warn?: (text: string) => void;
+  log?: ((entry: LogEntry) => void) | undefined;
+  /**
+   * Called at the construction for each variable whose name begins as the API's do and that the API does not know, such as a misspelt one; and
+   * later if the use of a key could not be noted, which changes no response. Without it, the text goes to `console.warn`.
+   */
+  warn?: ((text: string) => void) | undefined;
   /**
    * Returns the database of a tenant's site, by the tenant's id in lower case: 1 to 64 of `[a-z0-9_-]`. It is empty at first. With it,
    * `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database`; without it, that value is refused.
    */
-  siteDatabase?: (id: string) => Database | Promise<Database>;
+  siteDatabase?: ((id: string) => Database | Promise<Database>) | undefined;
   /**
    * Sends the service's own requests, such as those of webhooks. Redirects must not be followed (`redirect: 'manual'`). Without it, Node, Bun and Deno
    * resolve the name, refuse private addresses, and connect to the very address that they checked; Cloudflare's runtime, which reaches no private network,
    * uses its own `fetch`; and elsewhere nothing is sent. Nobody else resolves names for your function, so keep it from private networks.
    */
-  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
 }
 
 export interface FetchOptions {
   /** The client's IP address, as the host knows it. The lists of addresses that may call need it. */
-  clientAddress?: string | null;
+  clientAddress?: string | null | undefined;
   /** The time, in milliseconds since 1970-01-01 UTC; the platform's own unless given. */
-  now?: number;
+  now?: number | undefined;
 }
 
 /** The Tenants API under one configuration. */
@@ -86,7 +89,8 @@ export class TenantsApi {
   /**
    * Resolves with the response to a request, whatever the caller or the database did. Rejects with a {@link TenantsError} (`crashed`) if
    * the core itself failed; a new instance of it serves the next request. Rejects with the platform's own `TypeError` if the host has
-   * already read or locked the request's body.
+   * already read or locked the request's body, or a part of it. If `request.signal` is aborted while the request waits for a tenant's cell, it
+   * waits no longer: the response is a 202 with the job.
    *
    * The body of a long list is a stream that reads the next part of the list when the last one was taken. It fails with a {@link TenantsError}
    * (`broken_off`, or `crashed`) if a part fails, so that nobody takes it for a whole list.
@@ -96,23 +100,23 @@ export class TenantsApi {
    * Counts the statistics of tenants from their own tables: of those whose turn it is, at most `TENANTS_STATS_PER_RUN`. Call it
    * regularly, or {@link TenantsApi.scheduled}. Rejects with a {@link TenantsError} (`task_failed`) if it could not choose any tenant.
    */
-  countStatistics(database: Database, options?: { now?: number }): Promise<StatisticsReport>;
+  countStatistics(database: Database, options?: { now?: number | undefined }): Promise<StatisticsReport>;
   /**
    * Sends the events that webhooks wait for, at most 30 of them. Call it every minute, as the Worker's cron trigger does, and after a write if you like:
    * runs that overlap do not send the same event. Rejects with a {@link TenantsError} (`task_failed`).
    */
-  deliverWebhooks(database: Database, options?: { now?: number }): Promise<DeliveryReport>;
+  deliverWebhooks(database: Database, options?: { now?: number | undefined }): Promise<DeliveryReport>;
   /**
    * Looks up the records that show the owners of hostnames, those whose turn it is: each at most every ten minutes, and at most ten of them. Does nothing
    * unless `TENANTS_HOSTNAME_PROOF` is or was `txt`. Rejects with a {@link TenantsError} (`task_failed`).
    */
-  lookUpHostnames(database: Database, options?: { now?: number }): Promise<HostnamesReport>;
+  lookUpHostnames(database: Database, options?: { now?: number | undefined }): Promise<HostnamesReport>;
   /**
    * Does what the Worker's cron trigger does. Call it each minute: it ends holds, suspends and deletes tenants whose time has come, and repairs what was
    * cut off; then it does what `countStatistics`, `deliverWebhooks` and `lookUpHostnames` do. It sends events for at most 50 seconds. Runs that overlap do
    * nothing twice. If a part fails, the others go on, and then it rejects with an `AggregateError` of the parts' {@link TenantsError}s.
    */
-  scheduled(database: Database, options?: { now?: number }): Promise<ScheduledReport>;
+  scheduled(database: Database, options?: { now?: number | undefined }): Promise<ScheduledReport>;
   /**
    * Creates an API key. Needs `CHEVERETO_TENANTS_API_KEY_SECRET`. Rejects with a {@link TenantsError}: `invalid_argument`, `not_configured`,
    * `unavailable` (the database is busy; try again) or `task_failed` (the database failed, or the platform has no randomness).
@@ -124,7 +128,7 @@ export class TenantsApi {
    * Deletes the API keys that match all that is given: the id, the name, or both. Resolves with the ids of the keys that it deleted.
    * Their rows stay, marked.
    */
-  deleteApiKeys(database: Database, choice: { id?: number; name?: string }): Promise<number[]>;
+  deleteApiKeys(database: Database, choice: { id?: number | undefined; name?: string | undefined }): Promise<number[]>;
 }
 
 /** The result of counting. */
@@ -224,7 +228,7 @@ export interface TenantsError extends Error, Problem {
 export function prepareDatabase(database: Database): Promise<string[]>;
 
 /** Signs a body: the value of `X-Signature`. `secret` is `CHEVERETO_TENANTS_API_REQUEST_SECRET`; a text is signed in UTF-8, no body as the empty one. */
-export function sign(secret: string, body?: string | Uint8Array | ArrayBuffer): string;
+export function sign(secret: string, body?: string | ArrayBufferView | ArrayBuffer): string;
 
 /** A request of a bound key. */
 export interface RequestToSign {
@@ -236,8 +240,8 @@ export interface RequestToSign {
   /** The whole URL, as it is sent. */
   url: string | URL;
   /** Those that are sent; the signature covers the ones that it must. */
-  headers?: ConstructorParameters<typeof Headers>[0];
-  body?: string | Uint8Array | ArrayBuffer | undefined;
+  headers?: ConstructorParameters<typeof Headers>[0] | undefined;
+  body?: string | ArrayBufferView | ArrayBuffer | undefined;
   /** For a route that takes each one once: 1 to 128 visible ASCII characters, without `"` and `\`. */
   nonce?: string | undefined;
 }
