@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash, createHmac } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -57,8 +58,10 @@ test('the gzipped .wasm is within its limit', () => {
 })
 
 test('the package contains every file that package.json names, and no code that evaluates text', () => {
-  const { exports, version } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'))
+  const { exports, main, version } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'))
   assert.match(version, /^\d+\.\d+\.\d+$/)
+  assert.deepEqual([main, exports['.'].default], ['./index.js', './index.js'])
+  assert.equal(createRequire(import.meta.url)('tenants-core').TenantsApi, core.TenantsApi)
   const files = readdirSync(installed)
   const named = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry))).map((file) => file.replace('./', ''))
   assert.deepEqual(named.filter((file) => !files.includes(file)), [])
