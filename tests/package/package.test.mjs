@@ -549,4 +549,25 @@ describe('a list of several parts', () => {
     assert.equal(entries.length, 1)
     assert.match(entries[0].cause, /client went away/)
   })
+
+  test('is given up once if the client goes away while a part is read', async () => {
+    const { database, api, entries, another } = await filled()
+    const key = await api.createApiKey(database)
+    const { promise, resolve } = Promise.withResolvers()
+    let batches = 0
+    // The first batch is the first part's, and the second one notes the use of the key.
+    const response = await another(key, { batch: async (statements) => {
+      if (++batches > 2) await promise
+      return database.batch(statements)
+    } })
+    const reader = response.body.getReader()
+    await reader.read()
+    const next = reader.read()
+    while (batches < 3) await new Promise(setImmediate)
+    await reader.cancel()
+    resolve()
+    await next
+    await new Promise(setImmediate)
+    assert.deepEqual(entries.map(({ cause }) => /client went away/.test(cause)), [true])
+  })
 })

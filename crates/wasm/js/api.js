@@ -159,13 +159,15 @@ export class TenantsApi {
   /** The body of a long list. Each part is read when the client has taken the one before. */
   #listOf(text, waiting, database, now, noteCrash) {
     const encoder = new TextEncoder()
+    let isLeft = false
     const keep = () => abandoned?.register(source, { handle: waiting.handle, generation: waiting.issued }, source)
     const source = {
       pull: async (controller) => {
         if (text === undefined) {
           abandoned?.unregister(source)
           const turn = await proceed(waiting, database, now).catch((error) => {
-            noteCrash(error)
+            // A reader that left while its part was read has an entry already.
+            if (!isLeft) noteCrash(error)
             throw error
           })
           if (turn.log) this.#note(entryOf(turn.log))
@@ -180,6 +182,7 @@ export class TenantsApi {
         if (!waiting) controller.close()
       },
       cancel: () => {
+        isLeft = true
         abandoned?.unregister(source)
         if (!waiting) return
         if (waiting.issued !== generation) {
