@@ -43,8 +43,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> E
         return Exit::Done;
     };
     match &error {
-        // The reader closed the pipe because it needs no more, as in `tenants list | head`.
-        Error::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
+        // The reader closed the pipe because it needs no more, as in `tenants list | head`. What another command did, and whether it succeeded, is lost.
+        Error::Output(cause)
+            if cause.kind() == io::ErrorKind::BrokenPipe && only_reads(&cli.command) =>
+        {
+            return Exit::Done;
+        }
         _ => {}
     }
     let problem = error.problem();
@@ -58,6 +62,32 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> E
         }
     }
     error.exit()
+}
+
+/// Whether a command changes nothing, and has no verdict but that it could read.
+fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::KeyList(_)
+            | Command::Export(_)
+            | Command::Get(_)
+            | Command::Settings(_)
+            | Command::List(_)
+            | Command::Hostnames(_)
+            | Command::WebhookList
+            | Command::WebhookGet(_)
+            | Command::WebhookDeliveries(_)
+            | Command::PlanGet(_)
+            | Command::PlanList(_)
+            | Command::CellList
+            | Command::CellGet(_)
+            | Command::JobList(_)
+            | Command::JobGet(_)
+            | Command::AuditList(_)
+            | Command::Events(_)
+            | Command::ConfigTraefik(_)
+            | Command::Completions(_)
+    )
 }
 
 fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io;
+
 use common::{OK, Project, Server, exchange, header};
 
 const NO_CONTENT: &str = "204 No Content";
@@ -213,6 +215,25 @@ fn a_deleted_tenant_is_brought_back() {
     assert_eq!(run.code, 2);
 }
 
+/// So a lost answer can be asked for again, and nothing is done twice.
+#[test]
+fn each_write_has_a_key_of_its_own() {
+    for args in [
+        &["hold", "--id=a", "--kind=abuse", "--reason=r"][..],
+        &["hostname:add", "--id=a", "--hostname=b.example"],
+        &["cell:create", "--id=eu"],
+        &["delete", "--id=a"],
+    ] {
+        let server = Server::new(&[(OK, "{}")]);
+        Project::calling(&server).run(args);
+        let request = server.request();
+        let (head, _) = request.split_once("\r\n\r\n").unwrap();
+        let id = header(head, "x-request-id").unwrap();
+        let key = header(head, "idempotency-key");
+        assert_eq!(key, Some(format!("\"{id}\"")).as_deref(), "{head}");
+    }
+}
+
 #[test]
 fn a_hold_has_what_the_options_say() {
     let given = [
@@ -336,5 +357,48 @@ fn hostnames_are_added_shown_and_listed() {
         ],
     ] {
         assert_eq!(Project::new().run(bad).code, 2, "{bad:?}");
+    }
+}
+
+/// A pipe whose reader has gone, as after `tenants … | head`.
+struct Unread;
+
+impl io::Write for Unread {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Otherwise a secret that is shown once could be lost, and what failed could look as if it was done.
+#[test]
+fn output_that_nobody_reads_is_a_success_of_a_command_that_only_reads() {
+    for (args, answer, code) in [
+        (&["get", "--id=a"][..], (OK, "{}"), 0),
+        (&["list"], (OK, "[]"), 0),
+        (&["delete", "--id=a"], (NO_CONTENT, ""), 3),
+        (
+            &["webhook:create", "--receiver=https://hooks.example.com/"],
+            (OK, r#"{"id":"1","secret":"whsec_x"}"#),
+            3,
+        ),
+        (
+            &["webhook:rotate", "--id=0123456789abcdef"],
+            (OK, r#"{"secret":"whsec_x"}"#),
+            3,
+        ),
+    ] {
+        let server = Server::new(&[answer]);
+        let run = Project::calling(&server).run_into(&mut Unread, args);
+        assert_eq!(run.code, code, "{args:?}: {}", run.errors);
+        assert_eq!(
+            run.errors.contains("could not be written"),
+            code != 0,
+            "{}",
+            run.errors
+        );
     }
 }

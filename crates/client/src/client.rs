@@ -100,7 +100,7 @@ pub enum Request<'a> {
     Get,
     /// `POST` with a body, or without one if it is empty.
     Post(&'a [u8]),
-    /// `PUT` with a body, and with an `Idempotency-Key` if there is one.
+    /// `PUT` with a body, and with an `Idempotency-Key` of the caller's own or, as other writes, one that is made for the request.
     Put(&'a [u8], Option<&'a str>),
     /// `PATCH` with a body.
     Patch(&'a [u8]),
@@ -341,8 +341,8 @@ impl Client {
             Request::Get => ("GET", &b""[..], None),
             Request::Delete(body) => ("DELETE", body, own_key()),
             Request::Post(body) => ("POST", body, own_key()),
-            // The caller chose the key, or sends a trial, which takes none.
-            Request::Put(body, key) => ("PUT", body, key.map(Into::into)),
+            Request::Put(body, Some(key)) => ("PUT", body, Some(key.into())),
+            Request::Put(body, None) => ("PUT", body, own_key()),
             Request::Patch(body) => ("PATCH", body, own_key()),
         };
         let sent = Sent {

@@ -76,18 +76,28 @@ impl Project {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Run {
+        let mut output = Vec::new();
+        let run = self.run_into(&mut output, args);
+        Run {
+            output: String::from_utf8(output).unwrap(),
+            ..run
+        }
+    }
+
+    /// Runs a command whose output goes there.
+    pub(crate) fn run_into(&self, output: &mut dyn io::Write, args: &[&str]) -> Run {
         let variable = |name: &str| {
             let found = self.variables.iter().find(|(n, _)| *n == name);
             found.map(|(_, value)| value.clone())
         };
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let mut errors = Vec::new();
         let mut world = World {
             variable: &variable,
             folder: self.folder.clone(),
             now: &|| NOW,
             width: self.width,
             input: &mut self.input.as_slice(),
-            output: &mut output,
+            output,
             errors: &mut errors,
             is_watched: false,
             is_quiet: false,
@@ -96,7 +106,7 @@ impl Project {
         let exit = tenants_cli::run(args, &mut world);
         Run {
             code: exit.code(),
-            output: String::from_utf8(output).unwrap(),
+            output: String::new(),
             errors: String::from_utf8(errors).unwrap(),
         }
     }

@@ -201,11 +201,13 @@ fn fields(
         .map(|(name, value)| {
             let text = serde_json::from_str::<String>(value.get()).ok();
             let value = match (name.as_str(), text) {
-                ("is_enabled", text) => match text.as_deref().unwrap_or(value.get()) {
-                    "1" | "true" => raw("true"),
-                    "0" | "false" => raw("false"),
-                    _ => value,
-                },
+                ("is_enabled" | "deletion_protection", text) => {
+                    match text.as_deref().unwrap_or(value.get()) {
+                        "1" | "true" => raw("true"),
+                        "0" | "false" => raw("false"),
+                        _ => value,
+                    }
+                }
                 ("env", text) => env(value, text.as_deref(), key)?,
                 ("limits", text) => limits(value, text.as_deref())?,
                 ("labels", Some(text)) => nested(&name, &text)?,
@@ -244,11 +246,10 @@ mod tests {
             body(line).unwrap(),
             r#"{"hostname":"a.example.com","is_enabled":true,"plan_id":null,"limits":{"A":1.0e3},"env":{"B":"x"},"labels":{},"unknown":1}"#
         );
-        let csv =
-            "id,hostname,is_enabled,limits,env\na,a.example.com,0,\"{\"\"A\"\":\"\"1\"\"}\",{}\n";
+        let csv = "id,hostname,is_enabled,deletion_protection,limits,env\na,a.example.com,0,1,\"{\"\"A\"\":\"\"1\"\"}\",{}\n";
         assert_eq!(
             body(csv).unwrap(),
-            r#"{"hostname":"a.example.com","is_enabled":false,"limits":{"A":"1"},"env":{}}"#
+            r#"{"hostname":"a.example.com","is_enabled":false,"deletion_protection":true,"limits":{"A":"1"},"env":{}}"#
         );
         for (bad, detail) in [
             (r#"{"hostname":"a"}"#, "id: required; it is missing"),
