@@ -223,13 +223,12 @@ impl<'rows> Worker<'_, 'rows> {
             ..
         } = self.import;
         let key = format!("{run_id}-{end}");
-        let (request, path) = if *dry_run {
-            (
-                Request::Put(body, None),
-                format!("{path}?validate_only=true"),
-            )
+        // A trial does not read the key.
+        let request = Request::Put(body, Some(&key));
+        let path = if *dry_run {
+            format!("{path}?validate_only=true")
         } else {
-            (Request::Put(body, Some(&key)), path.into())
+            path.into()
         };
         let tell = |pause| self.say(Heard::Pause(pause));
         let answer = self.patience.ask(|| client.call(request, &path), tell);
