@@ -122,7 +122,7 @@ class Network:
             reason = f"{name} resolves to {(refused or ['nothing'])[0]}, which may not be called"
             return Variant("failed", _record(reason=reason, milliseconds=spent))
         setattr(request, "timeout-ms", max(0, getattr(request, "timeout-ms") - spent))
-        sent = self.send(request, *addresses)
+        sent = self.send(request, addresses)
         sent.payload.milliseconds += spent
         return Variant("answered" if sent.tag == "ok" else "failed", sent.payload)
 
@@ -130,7 +130,7 @@ class Network:
         """Returns all addresses of a name, as a `result` of the component. The address of an IP address is itself."""
         return _timed(lambda: {"addresses": _addresses(name, timeout_ms / 1000)})
 
-    def send(self, request: Record, *addresses: str) -> Variant:
+    def send(self, request: Record, addresses: list[str]) -> Variant:
         """Sends a request to the first of the addresses that accepts a connection. Returns its answer, as a `result` of the component."""
         return _timed(lambda: _answer_from(request, addresses))
 
@@ -164,7 +164,7 @@ def _addresses(name: str, seconds: float) -> list[str]:
     return list(dict.fromkeys(address[0] for *_, address in entries))
 
 
-def _answer_from(request: Record, addresses: tuple[str, ...]) -> dict:
+def _answer_from(request: Record, addresses: list[str]) -> dict:
     url = urlsplit(request.url)
     is_secure = url.scheme == "https"
     limit = getattr(request, "limit-bytes")
@@ -212,7 +212,7 @@ def _answer_from(request: Record, addresses: tuple[str, ...]) -> dict:
         connection.close()
 
 
-def _connected(addresses: tuple[str, ...], port: int, seconds_left) -> socket.socket:
+def _connected(addresses: list[str], port: int, seconds_left) -> socket.socket:
     for left in range(len(addresses), 0, -1):
         try:
             # Each address may take its share of the time that is left.
@@ -368,7 +368,7 @@ class Service(Tasks):
             # Each function returns none if there is no network. The component judges the addresses between the two.
             "network": {
                 "resolve": lambda _store, name, timeout_ms: network and network.resolve(name, timeout_ms),
-                "send": lambda _store, request, address: network and network.send(request, address),
+                "send": lambda _store, request, addresses: network and network.send(request, addresses),
             },
             "clock": {"now": lambda _store: int(time.time())},
             "randomness": {"bytes": lambda _store, count: os.urandom(count)},

@@ -417,8 +417,8 @@ test('in the world service, one address that may not be called is enough to send
       assert.equal(timeoutMs, 10_000)
       return { tag: 'ok', val: { addresses, milliseconds: 20 } }
     },
-    send(request, address) {
-      asked.push([address, request.method, request.url, request.timeoutMs])
+    send(request, addresses) {
+      asked.push([addresses, request.method, request.url, request.timeoutMs])
       return { tag: 'ok', val: { status: 204, body: new Uint8Array(), milliseconds: 30 } }
     },
   }
@@ -438,7 +438,7 @@ test('in the world service, one address that may not be called is enough to send
   }
   addresses = ['93.184.216.34', '2606:2800::1']
   assert.deepEqual(run(), delivered({ accepted: 1 }))
-  assert.deepEqual(asked, ['hooks.example.com', ['93.184.216.34', 'POST', 'https://hooks.example.com/a', 9_980]])
+  assert.deepEqual(asked, ['hooks.example.com', [addresses, 'POST', 'https://hooks.example.com/a', 9_980]])
   assert.equal(deliveries().find(({ outcome }) => outcome === 'accepted').milliseconds, 50)
 })
 
@@ -448,8 +448,8 @@ test('in the world service, an IP address in a URL is judged without being resol
   const sent = []
   const network = {
     resolve: () => assert.fail('it was resolved'),
-    send(request, address) {
-      sent.push(address)
+    send(request, addresses) {
+      sent.push(...addresses)
       return { tag: 'err', val: { reason: 'nobody answers', milliseconds: 1 } }
     },
   }

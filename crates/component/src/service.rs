@@ -104,10 +104,9 @@ impl Host for Imports {
                 Err(failure) => return Some(Err(failure.into())),
             }
         };
-        let address = match judged(request, &found) {
-            Ok(address) => address,
-            Err(reason) => return Some(Err(FetchFailure::new(reason, spent_ms))),
-        };
+        if let Err(reason) = judge(request, &found) {
+            return Some(Err(FetchFailure::new(reason, spent_ms)));
+        }
         let mut request = types::OutboundRequest::from(request);
         request.timeout_ms = request.timeout_ms.saturating_sub(spent_ms);
         if request.timeout_ms == 0 {
@@ -115,7 +114,7 @@ impl Host for Imports {
             return Some(Err(FetchFailure::new(reason, spent_ms)));
         }
         // The time of both calls counts.
-        Some(match network::send(&request, address)? {
+        Some(match network::send(&request, &found)? {
             Ok(mut answer) => {
                 answer.milliseconds = answer.milliseconds.saturating_add(spent_ms);
                 Ok(answer.into())
@@ -136,19 +135,18 @@ impl Host for Imports {
     }
 }
 
-/// The address to connect to: the first of those that a name has, if a request may connect to all of them.
+/// Whether a request may connect to all addresses that a name has.
 ///
 /// # Errors
 /// A sentence with the address that may not be called, or that there is none.
-fn judged<'a>(request: &FetchRequest, found: &'a [String]) -> Result<&'a str, String> {
+fn judge(request: &FetchRequest, found: &[String]) -> Result<(), String> {
     let allows = |address: &String| {
         let address = address.parse();
         address.is_ok_and(|address| request.url.may_connect_to(address))
     };
-    let refused = found.iter().find(|address| !allows(address));
-    match (refused, found.first()) {
-        (None, Some(first)) => Ok(first),
-        (refused, _) => Err(format!(
+    match found.iter().find(|address| !allows(address)) {
+        None if !found.is_empty() => Ok(()),
+        refused => Err(format!(
             "{} resolves to {}, which may not be called",
             request.url.host(),
             refused.map_or("nothing", |address| address)
