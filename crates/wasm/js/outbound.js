@@ -54,7 +54,8 @@ export function checkedSender() {
         answer = await ask(address)
         break
       } catch (error) {
-        if (!isUnconnected(error) || address === found.at(-1).address) throw error
+        // Without a connection nothing was sent, so another address may have the request.
+        if (error.syscall !== 'connect' || address === found.at(-1).address) throw error
       }
     }
     const parts = answer[Symbol.asyncIterator]()
@@ -62,11 +63,6 @@ export function checkedSender() {
     answer.destroy()
     return [answer.statusCode, bytes]
   }
-}
-
-/** Whether there was no connection, so that nothing was sent and another address may have the request. Bun has a code of its own. */
-function isUnconnected(error) {
-  return error.syscall === 'connect' || error.code === 'ConnectionRefused'
 }
 
 /** Rejects if the signal comes first. */
