@@ -211,15 +211,42 @@ test('a first start with nothing to decrypt has an installed site read before al
   await redis.command('FLUSHALL')
   // The installation has its own key, another one than the agent.
   const cli = JSON.stringify(['env', `CHEVERETO_ENCRYPTION_KEY=${OTHER_KEY}`, 'php', path.join(INSTALLATION, 'app/bin/cli')])
+  const hostname = 'chv:_:hostname:f1.example'
+  await redis.command('SET', hostname, 's:5:"other";')
   const wrong = makeAgent({ registry, redis, database, env: { TENANTS_AGENT_CLI: cli } })
   const once = await wrong.run('once')
   assert.equal(once.status, 1, once.stderr)
   assert.match(once.stderr, /`cli -C stats` of f1 fails with it/)
-  assert.deepEqual(await redis.keys(), [])
+  // What the keys held before is put back.
+  assert.deepEqual(await redis.keys(), [hostname])
+  assert.equal(await redis.command('GET', hostname), 's:5:"other";')
+  const [refusal] = (await wrong.run('accept')).stdout.split('\n')
+  assert.equal(refusal, "the encryption key is taken as the installation's")
+  // A command that cannot run says nothing about the key.
+  const silent = makeAgent({ registry, redis, database, env: { TENANTS_AGENT_CLI: '["/nowhere/cli"]' } })
+  const unchecked = await silent.run('once')
+  assert.equal(unchecked.status, 3)
+  assert.match(unchecked.stderr, /the encryption key cannot be checked yet/)
+  assert.match((await silent.run('accept')).stdout, /nothing waits/)
   const right = makeAgent({ registry, redis, database })
   assert.equal((await right.run('once')).status, 0)
   assert.equal(right.calls().join(), 'stats f1')
   assert.equal((await redis.keys()).filter((key) => key.includes(':tenant:')).length, 2)
+})
+
+test('once the sites are written, a command that fails takes none of them from Redis', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  const tenants = async () => (await redis.keys()).filter((key) => key.includes(':tenant:')).length
+  registry.put({ id: 'g1', env: { A: '1' } })
+  assert.equal((await agent.run('once')).status, 0)
+  database.rows('CREATE TABLE chv_g1_users (id INT)')
+  agent.settings.TENANTS_AGENT_CLI = '["false"]'
+  registry.put({ id: 'g2', env: { A: '1' } })
+  assert.equal((await agent.run('once')).status, 0)
+  assert.equal(await tenants(), 2)
+  await redis.command('FLUSHALL')
+  assert.equal((await agent.run('once')).status, 0)
+  assert.equal(await tenants(), 2)
 })
 
 test('no more jobs run at a time than there are workers, and never two for one tenant', { skip }, async () => {

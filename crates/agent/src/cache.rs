@@ -36,6 +36,9 @@ pub(crate) struct Written {
     pub(crate) hostnames: Vec<String>,
 }
 
+/// A key, and what it held.
+pub(crate) type Former = (String, Option<Vec<u8>>);
+
 /// A key of the registry's that was found in Redis, with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -121,6 +124,28 @@ impl Cache {
             pipe.exec(&mut self.connection)?;
         }
         Ok(())
+    }
+
+    /// Reads what the keys of a tenant hold, for [`Self::put_back`].
+    pub(crate) fn former(&mut self, tenant: &Written) -> RedisResult<Vec<Former>> {
+        let mut keys = vec![self.keys.tenant(&tenant.id)];
+        keys.extend(tenant.hostnames.iter().map(|h| self.keys.hostname(h)));
+        let values: Vec<Option<Vec<u8>>> =
+            redis::cmd("MGET").arg(&keys).query(&mut self.connection)?;
+        Ok(keys.into_iter().zip(values).collect())
+    }
+
+    /// Gives keys their former values again, and deletes those that had none.
+    pub(crate) fn put_back(&mut self, former: &[Former]) -> RedisResult<()> {
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for (key, value) in former {
+            match value {
+                Some(value) => pipe.set(key, value).ignore(),
+                None => pipe.del(key).ignore(),
+            };
+        }
+        pipe.exec(&mut self.connection)
     }
 
     /// Deletes the keys of tenants.

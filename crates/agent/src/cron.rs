@@ -13,6 +13,7 @@ use tenants_core::value::clock::Timestamp;
 
 use crate::command::TenantLock;
 use crate::error::Error;
+use crate::key_check;
 use crate::log;
 use crate::registry::Counted;
 use crate::shared::Shared;
@@ -73,7 +74,7 @@ fn work(shared: &Shared, state: &State, schedule: &Mutex<Schedule>) {
         match next {
             None => sleep(Duration::from_millis(200)),
             Some(id) => match lock_served(shared, state, &id) {
-                Ok(Some(lock)) => run(shared, &id, &lock),
+                Ok(Some(lock)) => run(shared, state, &id, &lock),
                 Ok(None) => {
                     let mut schedule = schedule.lock().unwrap_or_else(PoisonError::into_inner);
                     schedule.due.insert(id, Instant::now() + BUSY_PAUSE);
@@ -95,10 +96,14 @@ fn lock_served(shared: &Shared, state: &State, id: &str) -> Result<Option<Tenant
     }
 }
 
-fn run(shared: &Shared, id: &str, lock: &TenantLock) {
+fn run(shared: &Shared, state: &State, id: &str, lock: &TenantLock) {
     let limit = shared.settings.cron_limit;
     match shared.runner.run(lock, id, &["-C", "cron"], limit) {
-        Ok(output) if output.is_success() => {}
+        Ok(output) if output.is_success() => {
+            if let Err(error) = key_check::proved(shared, state, id) {
+                log::warn("state_file", json!({"detail": error.to_string()}));
+            }
+        }
         Ok(output) => {
             log::warn(
                 "cron_failed",

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::cache::Cache;
 use crate::command::{Ended, Output, TenantLock};
 use crate::error::Error;
+use crate::key_check;
 use crate::log;
 use crate::registry::{Ending, RegistryError};
 use crate::shared::Shared;
@@ -189,7 +190,14 @@ fn perform(shared: &Shared, state: &State, job: &Job, lock: Option<TenantLock>) 
             "this agent does not know the job `{kind}`; is it too old?"
         ))),
     };
-    Some(ending.unwrap_or_else(|error| Ending::Failed(error.to_string())))
+    let ending = ending.unwrap_or_else(|error| Ending::Failed(error.to_string()));
+    if ending == Ending::Done
+        && job.kind != "drop"
+        && let Err(error) = key_check::proved(shared, state, &job.tenant_id)
+    {
+        log::warn("state_file", json!({"detail": error.to_string()}));
+    }
+    Some(ending)
 }
 
 fn install(

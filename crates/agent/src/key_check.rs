@@ -1,19 +1,46 @@
 //! Whether the encryption key is the installation's. `env` has no MAC, so a wrong key would break every site without a word.
+//!
+//! The check is for the first start under a key. Later a site that fails may fail for any reason, and is served: nothing is tried on it.
 
 use serde_json::json;
 
+use crate::command::Ended;
 use crate::error::Error;
 use crate::log;
 use crate::shared::Shared;
 use crate::state::{Row, State};
 use crate::tables::{self, Tables};
+use crate::tenant;
 
+/// The key that was checked, or accepted by a person.
 const CHECKED: &str = "key_checked";
+/// The key that was refused.
 const REFUSED: &str = "key_refused";
+/// The key under which all sites were written to Redis.
+const WRITTEN: &str = "key_written";
+/// How many sites are tried: one alone may be broken.
+const TRIED: usize = 3;
+/// The exit codes of a shell, `env` and `timeout` for a program that they cannot run.
+const CANNOT_RUN: [i32; 3] = [125, 126, 127];
+
+/// What a site says about the key.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Good,
+    /// The installation cannot read the site, and why.
+    Bad(String),
+    /// The installation was not asked, or did not answer.
+    Unknown(String),
+}
 
 /// Whether the key with this fingerprint was checked, or accepted by a person.
 pub(crate) fn is_done(state: &State, fingerprint: &str) -> Result<bool, Error> {
-    Ok(state.meta(CHECKED)?.as_deref() == Some(fingerprint))
+    let is_done = state.meta(CHECKED)?.as_deref() == Some(fingerprint);
+    if is_done && state.meta(REFUSED)?.is_some() {
+        // Another key, which was tried meanwhile.
+        state.set_meta(REFUSED, None)?;
+    }
+    Ok(is_done)
 }
 
 pub(crate) fn set_done(state: &State, fingerprint: &str) -> Result<(), Error> {
@@ -21,36 +48,62 @@ pub(crate) fn set_done(state: &State, fingerprint: &str) -> Result<(), Error> {
     state.set_meta(CHECKED, Some(fingerprint))
 }
 
+/// Whether all sites were written under this key once. A state file that is older than this mark has a marker.
+pub(crate) fn is_written(state: &State, fingerprint: &str) -> Result<bool, Error> {
+    Ok(match state.meta(WRITTEN)? {
+        Some(written) => written == fingerprint,
+        None => state.meta("marker")?.is_some(),
+    })
+}
+
+pub(crate) fn set_written(state: &State, fingerprint: &str) -> Result<(), Error> {
+    if state.meta(WRITTEN)?.as_deref() == Some(fingerprint) {
+        return Ok(());
+    }
+    state.set_meta(WRITTEN, Some(fingerprint))
+}
+
+/// Takes note that the installation's command did its work for a site: if the site has an `env`, the key is the right one.
+pub(crate) fn proved(shared: &Shared, state: &State, id: &str) -> Result<(), Error> {
+    let fingerprint = tenant::fingerprint(&shared.settings.encryption_key);
+    if is_done(state, &fingerprint)?
+        || state.meta("fingerprint")?.as_deref() != Some(&fingerprint)
+        || state.tenant(id)?.is_none_or(|row| row.env.is_none())
+    {
+        return Ok(());
+    }
+    log::info("encryption_key_checked", json!({"by": id}));
+    set_done(state, &fingerprint)
+}
+
 /// Remembers a refused key, and returns the error that ends the agent.
 pub(crate) fn refuse(state: &State, fingerprint: &str, detail: &str) -> Result<Error, Error> {
     state.set_meta(REFUSED, Some(fingerprint))?;
     Ok(Error::Attention(format!(
-        "CHEVERETO_ENCRYPTION_KEY is not the installation's: {detail}. If the installation's key was changed on \
-         purpose, run `tenants-agent accept`"
+        "CHEVERETO_ENCRYPTION_KEY is not the installation's: {detail}. If it is the right one all the same, \
+         run `tenants-agent accept`"
     )))
 }
 
-/// Takes a refused key as the right one. Returns whether there was one.
-pub(crate) fn accept(state: &State) -> Result<bool, Error> {
-    match state.meta(REFUSED)? {
-        None => Ok(false),
-        Some(fingerprint) => {
-            set_done(state, &fingerprint)?;
-            Ok(true)
-        }
+/// Takes the configured key as the right one if it was refused. Returns whether it was.
+pub(crate) fn accept(state: &State, fingerprint: &str) -> Result<bool, Error> {
+    let is_refused = state.meta(REFUSED)?.as_deref() == Some(fingerprint);
+    if is_refused {
+        set_done(state, fingerprint)?;
     }
+    Ok(is_refused)
 }
 
-/// Returns a site that is installed, served and has an `env`, if the agent can tell.
-pub(crate) fn candidate(shared: &Shared, state: &State) -> Result<Option<Row>, Error> {
+/// Returns sites that are installed, served and have an `env`, if the agent can tell.
+pub(crate) fn candidates(shared: &Shared, state: &State) -> Result<Vec<Row>, Error> {
     let settings = &shared.settings;
     let Some(database) = &settings.database else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let mut rows = state.tenants()?;
     rows.retain(|row| row.env.is_some() && row.is_enabled);
     if settings.cli.is_empty() || rows.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let names = match tables::names(settings.schema.as_deref()) {
         Ok(names) => names,
@@ -59,25 +112,34 @@ pub(crate) fn candidate(shared: &Shared, state: &State) -> Result<Option<Row>, E
                 "encryption_key_unchecked",
                 json!({"detail": error.to_string()}),
             );
-            return Ok(None);
+            return Ok(Vec::new());
         }
     };
     let there = Tables::connect(database)?.all()?;
+    let mut found = Vec::new();
     for row in rows {
-        if tables::is_installed(&row.id, &names, &there)? {
-            return Ok(Some(row));
+        if found.len() < TRIED && tables::is_installed(&row.id, &names, &there)? {
+            found.push(row);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
-/// Has the installation read a site that was just written. Returns what is wrong.
-pub(crate) fn by_site(shared: &Shared, id: &str) -> Result<Option<String>, Error> {
+/// Has the installation read a site that was just written.
+pub(crate) fn by_site(shared: &Shared, id: &str) -> Verdict {
     let runner = &shared.runner;
-    let Some(lock) = runner.lock(id, || shared.is_stopping())? else {
-        return Err(Error::Failed("the agent is stopping".into()));
+    let lock = match runner.lock(id, || shared.is_stopping()) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Verdict::Unknown("the agent is stopping".into()),
+        Err(error) => return Verdict::Unknown(error.to_string()),
     };
     let arguments = ["-C", "stats", "--format", "json"];
-    let output = runner.run(&lock, id, &arguments, shared.settings.cron_limit)?;
-    Ok((!output.is_success()).then(|| output.describe()))
+    match runner.run(&lock, id, &arguments, shared.settings.cron_limit) {
+        Ok(output) => match output.ended {
+            Ended::Code(0) => Verdict::Good,
+            Ended::Code(code) if !CANNOT_RUN.contains(&code) => Verdict::Bad(output.describe()),
+            _ => Verdict::Unknown(output.describe()),
+        },
+        Err(error) => Verdict::Unknown(error.to_string()),
+    }
 }

@@ -74,7 +74,7 @@ fn perform(cli: &Cli) -> Result<(), Error> {
     let settings = Settings::read(&cli.options, |name| std::env::var(name).ok())?;
     let command = cli.command.unwrap_or(Command::Run);
     if matches!(command, Command::Accept) {
-        return accept(&State::open(&settings.state)?);
+        return accept(&settings, &State::open(&settings.state)?);
     }
     if matches!(command, Command::Check) {
         let registry = Registry::new(settings.client()?, &settings.cell, "");
@@ -123,13 +123,15 @@ fn agent_name(state: &State) -> Result<String, Error> {
     Ok(name)
 }
 
-fn accept(state: &State) -> Result<(), Error> {
-    if key_check::accept(state)? {
+fn accept(settings: &Settings, state: &State) -> Result<(), Error> {
+    let is_key = key_check::accept(state, &tenant::fingerprint(&settings.encryption_key))?;
+    if is_key {
         println!("the encryption key is taken as the installation's");
-        return Ok(());
     }
     let Some(mut hold) = hold::current(state)? else {
-        println!("nothing waits");
+        if !is_key {
+            println!("nothing waits");
+        }
         return Ok(());
     };
     println!(

@@ -11,10 +11,10 @@ use serde_json::json;
 use tenants_chevereto::php::Value;
 use tenants_chevereto::tenant::hostname_value;
 
-use crate::cache::{Cache, Found};
+use crate::cache::{Cache, Found, Written};
 use crate::error::Error;
 use crate::hold::{self, Hold};
-use crate::key_check;
+use crate::key_check::{self, Verdict};
 use crate::log;
 use crate::registry::RegistryError;
 use crate::shared::Shared;
@@ -198,6 +198,9 @@ impl Engine {
         {
             cache.set_marker(cell, &marker)?;
             self.state.set_meta("marker", Some(&marker))?;
+            if !self.is_other_key()? {
+                key_check::set_written(&self.state, &self.fingerprint)?;
+            }
         }
         Ok(())
     }
@@ -497,46 +500,58 @@ impl Engine {
         Ok(())
     }
 
-    /// First start, with nothing in Redis to decrypt: writes one installed site, and has the installation read it.
+    /// First start, with nothing in Redis to decrypt: writes an installed site, and has the installation read it. Once everything was written under
+    /// this key, nothing is tried on sites that are served: see [`key_check::proved`].
     fn check_key_by_site(&mut self) -> Result<(), Outage> {
-        if key_check::is_done(&self.state, &self.fingerprint)? {
+        if key_check::is_done(&self.state, &self.fingerprint)?
+            || key_check::is_written(&self.state, &self.fingerprint)?
+            // The rows are still encrypted under the former key.
+            || self.is_other_key()?
+        {
             return Ok(());
         }
-        let candidate = match key_check::candidate(&self.shared, &self.state) {
-            Ok(candidate) => candidate,
-            // Sites were written already: holding back the next changes would help nobody.
-            Err(_) if self.state.meta("marker")?.is_some() => return Ok(()),
-            Err(error) => {
-                return Err(Outage::Redis(format!(
-                    "not written, since the encryption key cannot be checked yet: {error}"
-                )));
-            }
+        let unchecked = |why: &dyn std::fmt::Display| {
+            Outage::Redis(format!(
+                "not written, since the encryption key cannot be checked yet: {why}"
+            ))
         };
-        let Some(row) = candidate else {
-            return Ok(());
-        };
+        let candidates =
+            key_check::candidates(&self.shared, &self.state).map_err(|e| unchecked(&e))?;
         let Some(cache) = &mut self.cache else {
             return Ok(());
         };
-        let id = row.id.clone();
-        let hostnames = row.hostnames.clone();
-        cache.write(&[row.into()])?;
-        match key_check::by_site(&self.shared, &id)? {
-            None => {
-                key_check::set_done(&self.state, &self.fingerprint)?;
-                log::info("encryption_key_checked", json!({"by": id}));
-                Ok(())
+        let mut refusal = None;
+        for row in candidates {
+            let site = Written::from(row);
+            let former = cache.former(&site)?;
+            cache.write(std::slice::from_ref(&site))?;
+            let verdict = key_check::by_site(&self.shared, &site.id);
+            if !matches!(verdict, Verdict::Good) {
+                cache.put_back(&former)?;
             }
-            Some(detail) => {
-                cache.delete_tenants(std::slice::from_ref(&id))?;
-                let pairs: Vec<_> = hostnames.into_iter().map(|h| (h, id.clone())).collect();
-                cache.delete_hostnames(&pairs)?;
-                Err(Outage::Own(key_check::refuse(
-                    &self.state,
-                    &self.fingerprint,
-                    &format!("`cli -C stats` of {id} fails with it: {detail}"),
-                )?))
+            match verdict {
+                Verdict::Good => {
+                    key_check::set_done(&self.state, &self.fingerprint)?;
+                    log::info("encryption_key_checked", json!({"by": site.id}));
+                    return Ok(());
+                }
+                Verdict::Unknown(detail) => return Err(unchecked(&detail)),
+                // It may be the site: another one is tried.
+                Verdict::Bad(detail) => {
+                    refusal = Some(format!(
+                        "`cli -C stats` of {} fails with it: {detail}",
+                        site.id
+                    ));
+                }
             }
+        }
+        match refusal {
+            None => Ok(()),
+            Some(detail) => Err(Outage::Own(key_check::refuse(
+                &self.state,
+                &self.fingerprint,
+                &detail,
+            )?)),
         }
     }
 }
