@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NO_STATS } from '../e2e/harness.mjs'
-import { INSTALLATION, OTHER_KEY, agentProgram, makeAgent, noCell, startMariaDb, startPhp, startRedis, until } from './parts.mjs'
+import { INSTALLATION, OTHER_KEY, agentProgram, makeAgent, noCell, startMariaDb, startPhp, startRedis, temporary, until } from './parts.mjs'
 import { startRegistry } from './registry.mjs'
 
 const skip = noCell({ database: true })
@@ -134,8 +134,50 @@ test('dropping `a` leaves `a_b` whole, and everything else', { skip }, async () 
   assert.deepEqual(tables, ['chv_A_albums', 'chv_A_settings', 'chv_A_users', 'chv_a_b_albums', 'chv_a_b_settings', 'chv_a_b_users'])
   const keys = (await redis.keys()).filter((key) => /^chv:(a|A|a_b):/.test(key))
   assert.deepEqual(keys, ['chv:A:settings', 'chv:a_b:session:1', 'chv:a_b:settings'])
-  // The same again, as after a lost report, finds nothing, and is done.
-  assert.equal((await registry.ended(registry.job('drop', 'a'))).state, 'done')
+  // The same again, as after a lost report, finds nothing, and is done. So is that of a tenant that was never installed.
+  for (const id of ['a', 'never']) assert.equal((await registry.ended(registry.job('drop', id))).state, 'done')
+  // A site whose tables are not where they should be is not dropped.
+  registry.remove('A')
+  database.rows('RENAME TABLE chv_A_albums TO A1, chv_A_settings TO A2, chv_A_users TO A3')
+  const lost = await registry.ended(registry.job('drop', 'A'))
+  assert.equal(lost.state, 'failed')
+  assert.match(lost.error, /has none of the tables of A, though it was installed/)
+  database.rows('DROP TABLE A1, A2, A3')
+})
+
+test('a site whose tables could be those of another is neither installed nor dropped', { skip }, async () => {
+  const schema = temporary('schema')
+  for (const name of ['images', 'tags_users', 'users']) writeFileSync(path.join(schema, `${name}.sql`), '')
+  const { registry, agent } = await cell({ env: { TENANTS_AGENT_SCHEMA: schema } })
+  registry.put({ id: 'tags' }, { id: 's' })
+  agent.start()
+  const error = async (job) => {
+    const { state, error } = await registry.ended(job)
+    assert.equal(state, 'failed')
+    return error
+  }
+  assert.match(await error(registry.install('tags')), /chv_tags_users of tags has the same name as one of the root site/)
+  // Tables that were kept of `s_tags`, which was deleted long ago.
+  for (const name of ['images', 'users']) database.rows(`CREATE TABLE chv_s_tags_${name} (id INT)`)
+  assert.match(await error(registry.install('s')), /chv_s_tags_users of s has the same name as one of s_tags/)
+  registry.remove('s')
+  assert.match(await error(registry.job('drop', 's')), /chv_s_tags_users of s .*the table chv_s_tags_images is there/)
+  assert.ok(database.tables().includes('chv_s_tags_users'))
+  assert.ok(!agent.calls().some((call) => call.startsWith('install')))
+  database.rows('DROP TABLE chv_s_tags_users, chv_s_tags_images')
+  await agent.stop()
+})
+
+test('a drop that the database refuses fails at once', { skip }, async () => {
+  const { registry, agent } = await cell({ env: { CHEVERETO_DB_PASS: 'wrong' } })
+  registry.put({ id: 'r1' })
+  agent.start()
+  const started = Date.now()
+  const job = await registry.ended(registry.job('drop', 'gone'))
+  assert.equal(job.state, 'failed')
+  assert.match(job.error, /MySQL: .*Access denied/)
+  assert.ok(Date.now() - started < 5000)
+  await agent.stop()
 })
 
 test('an installation that isolates by database refuses to drop', { skip }, async () => {
@@ -143,7 +185,7 @@ test('an installation that isolates by database refuses to drop', { skip }, asyn
   registry.put({ id: 'x' })
   agent.start()
   const job = await registry.ended(registry.job('drop', 'gone'))
-  assert.match(job.error, /CHEVERETO_TENANTS_DB_ISOLATION_MODE is `database`/)
+  assert.match(job.error, /CHEVERETO_TENANTS_DB_ISOLATION_MODE is not `table`/)
   assert.equal(agent.events('isolation').length, 1)
 })
 
@@ -310,7 +352,7 @@ test('the registry, Redis and MariaDB may be away for a while, and nothing is lo
   agent.slow('install', 0)
   const failed = await registry.ended(registry.install('d3'))
   assert.equal(failed.state, 'failed')
-  assert.match(failed.error, /exit code 1: /)
+  assert.match(failed.error, /^MySQL: /)
   await agent.event('database_down')
   await database.start()
   assert.equal((await registry.ended(drop)).state, 'done')

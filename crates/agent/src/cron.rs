@@ -17,7 +17,7 @@ use crate::key_check;
 use crate::log;
 use crate::registry::Counted;
 use crate::shared::Shared;
-use crate::state::State;
+use crate::state::{Site, State};
 use crate::tables::{self, Tables};
 
 /// How often the list of sites is read again.
@@ -34,6 +34,8 @@ struct Schedule {
     refreshed: Option<Instant>,
     installed: Option<BTreeSet<String>>,
     looked: Option<Instant>,
+    /// Whether MySQL has no table of any tenant.
+    is_empty: bool,
 }
 
 /// Starts the workers. They end when the agent stops.
@@ -47,6 +49,7 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<Vec<JoinHandl
         refreshed: None,
         installed: None,
         looked: None,
+        is_empty: false,
     }));
     let mut workers = Vec::new();
     let count = if shared.settings.cli.is_empty() {
@@ -193,7 +196,9 @@ impl Schedule {
         if let Some(database) = &settings.database {
             names = tables::names(settings.schema.as_deref())?;
             if self.looked.is_none_or(|at| at.elapsed() >= INSTALLED_EVERY) {
-                self.installed = Some(Tables::connect(database)?.all()?);
+                let there = Tables::connect(database)?.all()?;
+                self.look(state, &names, &served, &there)?;
+                self.installed = Some(there);
                 self.looked = Some(Instant::now());
             }
         }
@@ -215,6 +220,35 @@ impl Schedule {
             }
         }
         self.seconds = seconds;
+        Ok(())
+    }
+
+    /// Remembers which sites are installed, and tells when MySQL has no table of any of them.
+    fn look(
+        &mut self,
+        state: &State,
+        names: &BTreeSet<String>,
+        served: &[(String, u32)],
+        there: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let mut is_any = false;
+        for (id, _) in served {
+            if tables::is_installed(id, names, there)? {
+                state.set_site(id, Site::Installed)?;
+                is_any = true;
+            }
+        }
+        let is_empty = !is_any && !served.is_empty() && !tables::is_any_installed(names, there);
+        if is_empty && !self.is_empty {
+            let detail = json!({"sites": served.len(), "detail": "MySQL has no table of any tenant, so no cron runs. On a new cell this is so until the first \
+                installation. Otherwise look at CHEVERETO_DB_*, TENANTS_AGENT_SCHEMA and CHEVERETO_TENANTS_DB_ISOLATION_MODE"});
+            if state.has_installed()? {
+                log::error("no_tables", detail);
+            } else {
+                log::warn("no_tables", detail);
+            }
+        }
+        self.is_empty = is_empty;
         Ok(())
     }
 

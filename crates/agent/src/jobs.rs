@@ -15,7 +15,7 @@ use crate::key_check;
 use crate::log;
 use crate::registry::{Ending, RegistryError};
 use crate::shared::Shared;
-use crate::state::State;
+use crate::state::{Site, State};
 use crate::tables::{self, Tables};
 use crate::tenant::is_id;
 use crate::wire::{Input, Job};
@@ -211,6 +211,14 @@ fn install(
     let Some(email) = &input.email else {
         return Ok(Ending::Failed("the job has no e-mail address".into()));
     };
+    if let Some(schema) = &shared.settings.schema {
+        let names = tables::names(Some(schema))?;
+        let there = match &shared.settings.database {
+            Some(database) => Tables::connect(database)?.all()?,
+            None => BTreeSet::new(),
+        };
+        tables::refuse_shared(&job.tenant_id, &names, &there, &state.ids()?)?;
+    }
     let arguments = [
         "-C",
         "install",
@@ -224,6 +232,9 @@ fn install(
     let output = shared
         .runner
         .run(lock, &job.tenant_id, &arguments, shared.settings.job_limit)?;
+    if output.is_success() || output.ended == Ended::Code(INSTALLED_ALREADY) {
+        state.set_site(&job.tenant_id, Site::Installed)?;
+    }
     if output.is_success() {
         return Ok(Ending::Done);
     }
@@ -337,7 +348,7 @@ fn persist<T>(
     let started = Instant::now();
     loop {
         match attempt() {
-            Err(error)
+            Err(error @ Error::Failed(_))
                 if !shared.is_stopping() && started.elapsed() <= shared.settings.job_limit =>
             {
                 log::warn(event, json!({"job": job.id, "detail": error.to_string()}));
@@ -353,7 +364,7 @@ fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error>
     let id = &job.tenant_id;
     if settings.is_isolated_by_database {
         return Ok(Ending::Failed(
-            "CHEVERETO_TENANTS_DB_ISOLATION_MODE is `database`: this agent only knows tables with a prefix, so drop the site's database by hand".into(),
+            "CHEVERETO_TENANTS_DB_ISOLATION_MODE is not `table`: this agent only knows tables with a prefix, so drop the site's database by hand".into(),
         ));
     }
     let Some(database) = &settings.database else {
@@ -365,9 +376,23 @@ fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error>
         return Ok(Ending::Failed("the tenant is still the cell's".into()));
     }
     let names = tables::names(settings.schema.as_deref())?;
-    refuse_shared_tables(id, &names, &state.ids()?)?;
+    let others = state.ids()?;
     let dropped = persist(shared, job, "database_down", || {
-        Tables::connect(database)?.drop(id, &names)
+        let mut tables = Tables::connect(database)?;
+        let there = tables.all()?;
+        let doomed = tables::doomed(id, &names, &there, &others)?;
+        if doomed.is_empty() {
+            refuse_unfound(
+                state,
+                id,
+                tables::is_any_installed(&names, &there),
+                !others.is_empty(),
+            )?;
+        }
+        // First, so that the next attempt of a job that is cut off here knows it.
+        state.set_site(id, Site::Dropped)?;
+        tables.drop(&doomed)?;
+        Ok(doomed.len())
     })?;
     let keys = persist(shared, job, "redis_down", || {
         Cache::connect(&settings.redis, &settings.keys)?
@@ -381,48 +406,32 @@ fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error>
     Ok(Ending::Done)
 }
 
-/// Refuses to drop a table that could be another tenant's: `a` with a table `b_users` and `a_b` with `users` are the same.
-fn refuse_shared_tables(
+/// Judges a drop that finds no table. It is done if an earlier attempt dropped them, or if the tenant was never installed. It fails if the tables
+/// should be there: they may be in another database.
+fn refuse_unfound(
+    state: &State,
     id: &str,
-    names: &BTreeSet<String>,
-    others: &[String],
+    is_any_installed: bool,
+    has_others: bool,
 ) -> Result<(), Error> {
-    for other in others {
-        let theirs = |name: &String| {
-            let table = format!("{id}_{name}");
-            table
-                .strip_prefix(other.as_str())
-                .and_then(|rest| rest.strip_prefix('_'))
-                .is_some_and(|rest| names.contains(rest))
-        };
-        if let Some(name) = names.iter().find(|name| theirs(name)) {
-            return Err(Error::Failed(format!(
-                "the table `{name}` of {id} has the same name as one of {other}"
-            )));
-        }
-    }
-    Ok(())
+    let why = match state.site(id)? {
+        Some(Site::Dropped) => return Ok(()),
+        Some(Site::Installed) => "though it was installed",
+        None if is_any_installed || !has_others => return Ok(()),
+        None => "and none of any other tenant",
+    };
+    Err(Error::Attention(format!(
+        "MySQL has none of the tables of {id}, {why}. Look at CHEVERETO_DB_*, at TENANTS_AGENT_SCHEMA, and whether the installation gives each \
+         tenant a database of its own (CHEVERETO_TENANTS_DB_ISOLATION_MODE). If it has tables, drop them by hand"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::{failed, refuse_shared_tables};
+    use super::failed;
     use crate::command::{Ended, Output};
     use crate::registry::Ending;
     use crate::wire::Input;
-
-    #[test]
-    fn a_table_that_two_tenants_could_have_is_not_dropped() {
-        let names: BTreeSet<String> = ["users", "b_users"].map(str::to_owned).into();
-        let others = |ids: &[&str]| ids.iter().map(|i| (*i).to_owned()).collect::<Vec<_>>();
-        assert!(refuse_shared_tables("a", &names, &others(&["c", "ab"])).is_ok());
-        assert!(refuse_shared_tables("a", &names, &others(&["a_b"])).is_err());
-        assert!(refuse_shared_tables("a_b", &names, &others(&["a"])).is_err());
-        let names = names.into_iter().filter(|n| n == "users").collect();
-        assert!(refuse_shared_tables("a", &names, &others(&["a_b"])).is_ok());
-    }
 
     #[test]
     fn an_error_does_not_repeat_the_password() {

@@ -99,7 +99,7 @@ fn perform(cli: &Cli) -> Result<(), Error> {
     if shared.settings.is_isolated_by_database {
         log::warn(
             "isolation",
-            json!({"detail": "CHEVERETO_TENANTS_DB_ISOLATION_MODE is `database`: this agent refuses to drop sites"}),
+            json!({"detail": "CHEVERETO_TENANTS_DB_ISOLATION_MODE is not `table`: this agent refuses to drop sites"}),
         );
     }
     if shared.settings.dry_run {

@@ -17,6 +17,7 @@ use tenants_core::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::tables::schema_of;
 
 /// The options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -106,7 +107,7 @@ pub(crate) struct Settings {
     /// The folder whose files name the tables of a site.
     pub(crate) schema: Option<PathBuf>,
     pub(crate) database: Option<DatabaseSettings>,
-    /// `CHEVERETO_TENANTS_DB_ISOLATION_MODE` of the installation is `database`.
+    /// `CHEVERETO_TENANTS_DB_ISOLATION_MODE` of the installation is not one with prefixes. Where it is not set, the tables tell.
     pub(crate) is_isolated_by_database: bool,
     pub(crate) workers: usize,
     pub(crate) cron_workers: usize,
@@ -197,10 +198,9 @@ impl Settings {
             .text(options.cell.as_ref(), "TENANTS_CELL")
             .ok_or_else(|| missing("TENANTS_CELL"))?;
         let installation = values.path(options.installation.as_ref(), "TENANTS_AGENT_INSTALLATION");
-        let schema = values.path(None, "TENANTS_AGENT_SCHEMA").or_else(|| {
-            let folder = installation.as_ref()?;
-            Some(folder.join("app/schemas/mysql"))
-        });
+        let schema = values
+            .path(None, "TENANTS_AGENT_SCHEMA")
+            .or_else(|| installation.as_deref().map(schema_of));
         let encryption_key = EncryptionKey::parse(&needed("CHEVERETO_ENCRYPTION_KEY")?)
             .ok_or_else(|| bad("CHEVERETO_ENCRYPTION_KEY", "expected base64 of 32 bytes"))?;
         let prefix = values.get("CHEVERETO_CACHE_KEY_ROOT_PREFIX");
@@ -247,7 +247,7 @@ impl Settings {
             database: database(&values)?,
             is_isolated_by_database: values
                 .get("CHEVERETO_TENANTS_DB_ISOLATION_MODE")
-                .is_some_and(|mode| mode.as_str() == "database"),
+                .is_some_and(|mode| !has_prefixes(&mode)),
             workers,
             cron_workers: values.number(
                 options.cron_workers.as_ref(),
@@ -298,6 +298,11 @@ impl Settings {
             other => Error::Configuration(format!("{other:?}")),
         })
     }
+}
+
+/// Whether the tables of a tenant have a prefix under this isolation mode. Chevereto's own pages have both names.
+fn has_prefixes(mode: &str) -> bool {
+    ["table", "prefix"].contains(&mode.trim().to_ascii_lowercase().as_str())
 }
 
 fn lease_seconds(values: &Values) -> Result<u64, Error> {

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS garbage (kind TEXT NOT NULL, name TEXT NOT NULL, id T
 CREATE TABLE IF NOT EXISTS staged (
   id TEXT PRIMARY KEY, state TEXT NOT NULL, is_enabled INTEGER, cron_seconds INTEGER, env TEXT, value BLOB, hostnames TEXT
 );
+CREATE TABLE IF NOT EXISTS sites (id TEXT PRIMARY KEY, site TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS updated (id TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
@@ -57,6 +58,13 @@ pub(crate) enum Staged {
     Broken(String),
     /// The tenant was deleted, or left the cell.
     Gone(String),
+}
+
+/// The agent's knowledge of a site's tables. A state file that is new, or older than this, knows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Site {
+    Installed,
+    Dropped,
 }
 
 /// Keys that Redis has still to lose.
@@ -318,6 +326,40 @@ impl State {
         )?;
         set_meta(&tx, "cursor", Some(cursor))?;
         Ok(tx.commit()?)
+    }
+
+    /// What the agent knows of a site's tables. It outlives the tenant, until its id is installed anew.
+    pub(crate) fn site(&self, id: &str) -> Result<Option<Site>, Error> {
+        let sql = "SELECT site = 'installed' FROM sites WHERE id = ?1";
+        let is_installed = self
+            .connection
+            .query_row(sql, [id], |row| row.get(0))
+            .optional()?;
+        Ok(is_installed.map(|is_installed| {
+            if is_installed {
+                Site::Installed
+            } else {
+                Site::Dropped
+            }
+        }))
+    }
+
+    pub(crate) fn set_site(&self, id: &str, site: Site) -> Result<(), Error> {
+        let text = match site {
+            Site::Installed => "installed",
+            Site::Dropped => "dropped",
+        };
+        self.connection.execute(
+            "INSERT INTO sites (id, site) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET site = excluded.site WHERE site <> excluded.site",
+            [id, text],
+        )?;
+        Ok(())
+    }
+
+    /// Whether the agent knows of a site that is installed.
+    pub(crate) fn has_installed(&self) -> Result<bool, Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sites WHERE site = 'installed' AND id IN (SELECT id FROM tenants))";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// The tenants that the current run of `update` has done.

@@ -1,7 +1,7 @@
 //! MySQL: the tables of a site. They are named exactly, never by a pattern: `chv_a_%` would take the tables of `a_b`, too.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mysql::prelude::Queryable as _;
@@ -15,6 +15,8 @@ use crate::tenant::is_id;
 const PREFIX: &str = "chv_";
 /// The table of the installation's own registry.
 const OWN_REGISTRY: &str = "chv__tenants";
+/// The server's errors that pass: too many connections, a shutdown, a lock that was waited for, a deadlock, a query that was cut off.
+const PASSING: [u16; 6] = [1040, 1053, 1203, 1205, 1213, 1317];
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to the installation's database.
@@ -45,7 +47,7 @@ impl Tables {
                 .prefer_socket(false)
         };
         Ok(Self {
-            connection: Conn::new(options).map_err(|e| Error::failed("MySQL", e))?,
+            connection: Conn::new(options).map_err(failed)?,
             database: settings.name.clone(),
         })
     }
@@ -58,28 +60,22 @@ impl Tables {
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = 'BASE TABLE'",
                 (&self.database,),
             )
-            .map_err(|e| Error::failed("MySQL", e))?;
+            .map_err(failed)?;
         Ok(names.into_iter().collect())
     }
 
-    /// Drops the tables of one tenant. Returns how many there were.
+    /// Drops tables that [`doomed`] named.
     ///
     /// # Errors
     /// Fails if one of them cannot be dropped.
-    pub(crate) fn drop(&mut self, id: &str, names: &BTreeSet<String>) -> Result<usize, Error> {
-        let failed = |e| Error::failed("MySQL", e);
-        let there = self.all()?;
-        let doomed: Vec<String> = of_site(id, names)?
-            .into_iter()
-            .filter(|table| there.contains(table))
-            .collect();
+    pub(crate) fn drop(&mut self, doomed: &[String]) -> Result<(), Error> {
         if doomed.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         self.connection
             .query_drop("SET SESSION foreign_key_checks = 0")
             .map_err(failed)?;
-        for table in &doomed {
+        for table in doomed {
             // The name has letters, digits, `_` and `-` only.
             self.connection
                 .query_drop(format!("DROP TABLE IF EXISTS `{table}`"))
@@ -87,7 +83,7 @@ impl Tables {
         }
         let there = self.all()?;
         match doomed.iter().find(|table| there.contains(*table)) {
-            None => Ok(doomed.len()),
+            None => Ok(()),
             Some(table) => Err(Error::Failed(format!("MySQL: {table} is still there"))),
         }
     }
@@ -100,8 +96,18 @@ impl Tables {
         let count: Option<u64> = self
             .connection
             .query_first(format!("SELECT COUNT(*) FROM `{OWN_REGISTRY}`"))
-            .map_err(|e| Error::failed("MySQL", e))?;
+            .map_err(failed)?;
         Ok(count.unwrap_or_default())
+    }
+}
+
+/// Tells an outage, which may pass, from an answer of the server that stays the same: a refused user, for example.
+fn failed(error: mysql::Error) -> Error {
+    match &error {
+        mysql::Error::MySqlError(answer) if !PASSING.contains(&answer.code) => {
+            Error::Attention(format!("MySQL: {error}"))
+        }
+        _ => Error::failed("MySQL", error),
     }
 }
 
@@ -116,12 +122,103 @@ pub(crate) fn is_installed(
         .any(|table| there.contains(table)))
 }
 
+/// Whether any table could be a tenant's: one with the prefix that is neither the root site's nor the installation's own registry's.
+pub(crate) fn is_any_installed(names: &BTreeSet<String>, there: &BTreeSet<String>) -> bool {
+    there.iter().any(|table| {
+        table.strip_prefix(PREFIX).is_some_and(|rest| {
+            !rest.starts_with('_')
+                && !names.contains(rest)
+                && names.iter().any(|name| {
+                    rest.strip_suffix(name.as_str())
+                        .is_some_and(|id| id.ends_with('_'))
+                })
+        })
+    })
+}
+
+/// Returns the tables of a tenant that are there, if all of them are certainly its own.
+///
+/// # Errors
+/// Fails if one could be another site's.
+pub(crate) fn doomed(
+    id: &str,
+    names: &BTreeSet<String>,
+    there: &BTreeSet<String>,
+    others: &[String],
+) -> Result<Vec<String>, Error> {
+    refuse_shared(id, names, there, others)?;
+    let mut tables = of_site(id, names)?;
+    tables.retain(|table| there.contains(table));
+    Ok(tables)
+}
+
+/// Refuses a tenant one of whose tables has the name of another site's, since `a` with a table `tags_users` and `a_tags` with `users` are the same.
+/// The other one may be the root site, one of the tenants `others`, or one that only its tables in `there` still tell of.
+///
+/// # Errors
+/// Names the table and the other site.
+pub(crate) fn refuse_shared(
+    id: &str,
+    names: &BTreeSet<String>,
+    there: &BTreeSet<String>,
+    others: &[String],
+) -> Result<(), Error> {
+    let own: BTreeSet<String> = of_site(id, names)?.into_iter().collect();
+    let root: BTreeSet<String> = names.iter().map(|n| format!("{PREFIX}{n}")).collect();
+    if let Some(table) = own.intersection(&root).next() {
+        return Err(Error::Attention(format!(
+            "the table {table} of {id} has the same name as one of the root site; nothing was done"
+        )));
+    }
+    for other in rivals(id, names) {
+        let theirs: BTreeSet<String> = of_site(&other, names)?.into_iter().collect();
+        let Some(shared) = own.intersection(&theirs).next() else {
+            continue;
+        };
+        let is_there = theirs.iter().find(|table| {
+            there.contains(*table) && !own.contains(*table) && !root.contains(*table)
+        });
+        let proof = match is_there {
+            Some(table) => format!("the table {table} is there"),
+            None if others.contains(&other) => "it is a tenant of this cell".into(),
+            None => continue,
+        };
+        return Err(Error::Attention(format!(
+            "the table {shared} of {id} has the same name as one of {other} ({proof}); nothing was done"
+        )));
+    }
+    Ok(())
+}
+
+/// Returns the ids whose tables can have the same name as one of this id: `a_tags` for `a`, and `a` for `a_tags`.
+fn rivals(id: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let splits = |text: &str| -> Vec<(String, String)> {
+        text.match_indices('_')
+            .map(|(at, _)| (text[..at].to_owned(), text[at + 1..].to_owned()))
+            .collect()
+    };
+    let longer = names
+        .iter()
+        .flat_map(|name| splits(name))
+        .map(|(first, _)| format!("{id}_{first}"));
+    let shorter = splits(id).into_iter().map(|(first, _)| first);
+    longer.chain(shorter).filter(|id| is_id(id)).collect()
+}
+
 /// Returns the tables of a tenant.
 fn of_site(id: &str, names: &BTreeSet<String>) -> Result<Vec<String>, Error> {
     if !is_id(id) {
         return Err(Error::Failed("the id is none".into()));
     }
     Ok(names.iter().map(|n| format!("{PREFIX}{id}_{n}")).collect())
+}
+
+/// Returns the folder of an installation's schema: that of the newest MySQL that it has. Both name the same tables.
+pub(crate) fn schema_of(installation: &Path) -> PathBuf {
+    let schemas = installation.join("app/schemas");
+    let found = ["mysql-8", "mysql-5", "mysql"].map(|name| schemas.join(name));
+    let there = found.iter().find(|folder| folder.is_dir());
+    there.unwrap_or(&found[0]).clone()
 }
 
 /// Reads the names of a site's tables from the installation's schema folder: each file there creates one, and is called after it.
@@ -167,10 +264,72 @@ pub(crate) fn names(schema: Option<&Path>) -> Result<BTreeSet<String>, Error> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{is_installed, names, of_site};
+    use super::{doomed, is_any_installed, is_installed, names, of_site, refuse_shared};
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    /// Names of the real schema.
+    const REAL: [&str; 6] = [
+        "albums",
+        "images",
+        "tags",
+        "tags_albums",
+        "tags_users",
+        "users",
+    ];
+
+    #[test]
+    fn a_table_that_could_be_another_sites_is_refused() {
+        let real = set(&REAL);
+        let site = |id: &str| of_site(id, &real).unwrap();
+        let refused = |id: &str, there: &[String], others: &[&str]| {
+            let others: Vec<String> = others.iter().map(|o| (*o).to_owned()).collect();
+            refuse_shared(id, &real, &there.iter().cloned().collect(), &others)
+                .err()
+                .map(|e| e.to_string())
+        };
+        // The root site's.
+        let text = refused("tags", &[], &[]).unwrap();
+        assert!(
+            text.contains("chv_tags_albums") && text.contains("root site"),
+            "{text}"
+        );
+        // Another tenant's, which lives, or whose tables were kept. Both ways.
+        assert_eq!(refused("a", &site("a"), &["b", "ab"]), None);
+        for (id, other) in [("a", "a_tags"), ("a_tags", "a")] {
+            let both = [site(id), site(other)].concat();
+            let text = refused(id, &both, &[]).unwrap();
+            assert!(
+                text.contains(&format!("one of {other} (the table chv_")),
+                "{text}"
+            );
+            assert!(refused(id, &site(id), &[other]).is_some());
+            assert_eq!(refused(id, &site(id), &[]), None);
+            assert_eq!(
+                doomed(id, &real, &site(id).into_iter().collect(), &[]).unwrap(),
+                site(id)
+            );
+        }
+        // With names that cannot meet.
+        let few = set(&["albums", "users"]);
+        assert!(refuse_shared("a", &few, &set(&["chv_a_b_users"]), &["a_b".into()]).is_ok());
+    }
+
+    #[test]
+    fn a_database_tells_whether_it_has_any_tenants_tables() {
+        let real = set(&REAL);
+        for (there, is_any) in [
+            (vec![], false),
+            (
+                vec!["chv_users", "chv_tags_users", "chv__tenants", "other"],
+                false,
+            ),
+            (vec!["chv_users", "chv_a_users"], true),
+        ] {
+            assert_eq!(is_any_installed(&real, &set(&there)), is_any, "{there:?}");
+        }
     }
 
     #[test]

@@ -110,8 +110,24 @@ fn without_more_than_it_needs_an_agent_has_the_documented_defaults() {
     let settings = read(NEEDED, |o| o.installation = Some("/srv/chevereto".into())).unwrap();
     assert_eq!(
         settings.schema.as_deref(),
-        Some(Path::new("/srv/chevereto/app/schemas/mysql"))
+        Some(Path::new("/srv/chevereto/app/schemas/mysql-8"))
     );
+}
+
+#[test]
+fn only_a_mode_that_has_prefixes_lets_sites_be_dropped() {
+    for (mode, is_isolated) in [
+        ("", false),
+        ("table", false),
+        ("Prefix", false),
+        ("database", true),
+        ("DATABASE", true),
+        ("schema", true),
+    ] {
+        let line = format!("{NEEDED}CHEVERETO_TENANTS_DB_ISOLATION_MODE={mode}\n");
+        let settings = read(&line, |_| ()).unwrap();
+        assert_eq!(settings.is_isolated_by_database, is_isolated, "{mode}");
+    }
 }
 
 #[test]
