@@ -1,6 +1,6 @@
 // Jobs, cron, statistics, updates and drops on a real MariaDB, with a stand-in for the registry.
 import assert from 'node:assert/strict'
-import { rmSync, writeFileSync } from 'node:fs'
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -224,10 +224,24 @@ test('an update goes on where it was cut off, and runs for disabled sites too', 
   const first = await agent.run('update')
   assert.equal(first.status, 1)
   assert.equal(first.stdout, '1/3 u1: updated\n2/3 u2: failed: exit code 1: A migration failed\n3/3 u3: updated\n')
+  // Another release: all sites, those that are done for the last one as well.
+  const installation = path.join(temporary('release'), 'html')
+  cpSync(INSTALLATION, installation, { recursive: true })
+  writeFileSync(path.join(installation, 'app/version.php'), '')
+  const old = agent.settings.TENANTS_AGENT_INSTALLATION
+  agent.settings.TENANTS_AGENT_INSTALLATION = installation
+  assert.match((await agent.run('update')).stdout, /^1\/3 u1: updated\n2\/3 u2: failed: .*\n3\/3 u3: updated\n$/)
+  agent.settings.TENANTS_AGENT_INSTALLATION = old
+  assert.equal((await agent.run('update')).status, 1)
   rmSync(path.join(agent.control, 'broken-u2'))
   const second = await agent.run('update')
   assert.equal(second.stdout, 'going on: 2 of 3 sites are done\n3/3 u2: updated\nall 3 sites are up to date\n')
-  assert.deepEqual(agent.calls().filter((c) => c.startsWith('update')), ['update u1', 'update u2', 'update u3', 'update u2'])
+  assert.deepEqual(agent.calls().filter((c) => c.startsWith('update')), [...['update u1', 'update u2', 'update u3', 'update u1', 'update u2', 'update u3'], ...['update u1', 'update u2', 'update u3', 'update u2']])
+  agent.settings.TENANTS_AGENT_SCHEMA = temporary('schema')
+  writeFileSync(path.join(agent.settings.TENANTS_AGENT_SCHEMA, 'other.sql'), '')
+  const other = await agent.run('update')
+  assert.equal(other.status, 1)
+  assert.match(other.stderr, /of 4 tenants none is installed/)
 })
 
 test('check fails while the installation has a registry of its own', { skip }, async () => {

@@ -113,6 +113,7 @@ pub(crate) struct Settings {
     pub(crate) cron_workers: usize,
     pub(crate) job_limit: Duration,
     pub(crate) cron_limit: Duration,
+    pub(crate) update_limit: Duration,
     /// The length of a job's lease. A killed agent's job is given back after it.
     pub(crate) lease_seconds: u64,
     pub(crate) traefik_file: Option<PathBuf>,
@@ -124,6 +125,9 @@ pub(crate) struct Settings {
 
 /// Chevereto's default, and the least that the agent takes as a site's own setting.
 pub(crate) const DEFAULT_CRON_SECONDS: u32 = 300;
+
+/// The longest time limit or pause: a day.
+const MAX_SECONDS: u64 = 24 * 60 * 60;
 
 /// The variables, from their sources.
 struct Values {
@@ -219,8 +223,8 @@ impl Settings {
         }
         let seconds = |option: Option<&String>, name: &str, default: u64| {
             let seconds: u64 = values.number(option, name, default)?;
-            if seconds == 0 {
-                return Err(bad(name, "expected at least 1 second"));
+            if !(1..=MAX_SECONDS).contains(&seconds) {
+                return Err(bad(name, "expected 1 to 86400 seconds"));
             }
             Ok(Duration::from_secs(seconds))
         };
@@ -255,6 +259,7 @@ impl Settings {
                 2,
             )?,
             job_limit: seconds(None, "TENANTS_AGENT_JOB_SECONDS", 600)?,
+            update_limit: seconds(None, "TENANTS_AGENT_UPDATE_SECONDS", 3600)?,
             cron_limit: seconds(None, "TENANTS_AGENT_CRON_SECONDS", 300)?,
             lease_seconds: lease_seconds(&values)?,
             traefik_file,

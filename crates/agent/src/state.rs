@@ -362,8 +362,20 @@ impl State {
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// The tenants that the current run of `update` has done.
-    pub(crate) fn updated(&self) -> Result<BTreeSet<String>, Error> {
+    /// Begins a run of `update` for a release, or goes on with it. A run for another release is forgotten.
+    pub(crate) fn begin_update(&self, release: &str) -> Result<(), Error> {
+        if self.meta("updating")?.as_deref() != Some(release) {
+            self.forget_updated()?;
+            self.set_meta("updating", Some(release))?;
+        }
+        Ok(())
+    }
+
+    /// The tenants that the current run of `update` has done for a release.
+    pub(crate) fn updated(&self, release: &str) -> Result<BTreeSet<String>, Error> {
+        if self.meta("updating")?.as_deref() != Some(release) {
+            return Ok(BTreeSet::new());
+        }
         let mut statement = self.connection.prepare_cached("SELECT id FROM updated")?;
         let ids = statement.query_map([], |row| row.get(0))?;
         Ok(ids.collect::<Result<_, _>>()?)

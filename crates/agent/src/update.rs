@@ -1,9 +1,13 @@
-//! `update`: migrates the tables of every installed site, one after the other. A run that was cut off goes on where it stopped.
+//! `update`: migrates the tables of every installed site, one after the other. A run that was cut off goes on where it stopped, if the
+//! installation is still the same release.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::Error;
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::tables::{self, Tables};
@@ -28,7 +32,17 @@ pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
             installed.push(id);
         }
     }
-    let done: BTreeSet<String> = state.updated()?;
+    let tenants = state.ids()?.len();
+    if installed.is_empty() && tenants > 0 {
+        return Err(Error::Attention(format!(
+            "of {tenants} tenants none is installed, as far as MySQL tells. Look at CHEVERETO_DB_* and TENANTS_AGENT_SCHEMA"
+        )));
+    }
+    let release = release(settings)?;
+    if !settings.dry_run {
+        state.begin_update(&release)?;
+    }
+    let done = state.updated(&release)?;
     let left: Vec<String> = installed
         .iter()
         .filter(|id| !done.contains(*id))
@@ -57,7 +71,7 @@ pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
         };
         let output = shared
             .runner
-            .run(&lock, id, &["-C", "update"], settings.job_limit)?;
+            .run(&lock, id, &["-C", "update"], settings.update_limit)?;
         if output.is_success() {
             state.set_updated(id)?;
             println!("{place} {id}: updated");
@@ -82,6 +96,85 @@ pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns a text that is the same for as long as the installation's program is: a digest of its own files.
+fn release(settings: &Settings) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    let app = settings
+        .installation
+        .as_ref()
+        .map(|folder| folder.join("app"));
+    for folder in [app.as_deref(), settings.schema.as_deref()]
+        .into_iter()
+        .flatten()
+    {
+        let failed = |e| Error::failed(&folder.display().to_string(), e);
+        digest(folder, &mut hash).map_err(failed)?;
+    }
+    Ok(hex::encode(&hash.finalize()[..16]))
+}
+
+/// Adds the names and contents of a folder's program files. A file that only the web server may read counts by its size.
+fn digest(folder: &Path, hash: &mut Sha256) -> std::io::Result<()> {
+    let mut paths = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        // Libraries and caches change with a release, or without one.
+        if name.starts_with('.') || name == "vendor" {
+            continue;
+        }
+        let found = std::fs::symlink_metadata(&path)?;
+        if found.is_dir() {
+            digest(&path, hash)?;
+        } else if found.is_file()
+            && matches!(
+                path.extension().and_then(|e| e.to_str()),
+                Some("php" | "sql" | "json")
+            )
+        {
+            hash.update(format!("{}\n{}\n", path.display(), found.len()));
+            if let Ok(bytes) = std::fs::read(&path) {
+                hash.update(bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn stopped() -> Error {
     Error::Attention("stopped; run it again to go on".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::digest;
+
+    #[test]
+    fn another_release_has_another_digest() {
+        let folder = std::env::temp_dir().join(format!(
+            "tenants-agent-release-{:016x}",
+            getrandom::u64().unwrap()
+        ));
+        std::fs::create_dir_all(folder.join("src")).unwrap();
+        let now = || {
+            let mut hash = Sha256::new();
+            digest(&folder, &mut hash).unwrap();
+            hex::encode(hash.finalize())
+        };
+        std::fs::write(folder.join("src/version.php"), "4.5.3").unwrap();
+        let first = now();
+        std::fs::write(folder.join("src/a.log"), "a line").unwrap();
+        assert_eq!(now(), first);
+        std::fs::write(folder.join("src/version.php"), "4.5.4").unwrap();
+        assert_ne!(now(), first);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -150,7 +150,11 @@ fn a_setting_that_is_missing_or_not_valid_is_named() {
         ),
         (
             "TENANTS_AGENT_COMPARE_SECONDS=0",
-            "TENANTS_AGENT_COMPARE_SECONDS: expected at least 1 second",
+            "TENANTS_AGENT_COMPARE_SECONDS: expected 1 to 86400 seconds",
+        ),
+        (
+            "TENANTS_AGENT_JOB_SECONDS=18446744073709551615",
+            "TENANTS_AGENT_JOB_SECONDS: expected 1 to 86400 seconds",
         ),
         (
             "TENANTS_AGENT_WORKERS=0",
