@@ -67,6 +67,23 @@ test('a change of nothing leaves the file alone, and a lost file is written agai
   assert.match(once.stderr, /ends in .yml or .yaml/)
 })
 
+test('a change that waits for `accept` does not reach the file either', { skip }, async () => {
+  const [registry, redis] = await Promise.all([startRegistry(), startRedis()])
+  registry.put({ id: 'a' })
+  const file = path.join(temporary('dynamic'), 'tenants.yml')
+  const agent = makeAgent({ registry, redis, env: { TENANTS_AGENT_TRAEFIK_FILE: file } })
+  assert.equal((await agent.run('once')).status, 0)
+  const before = readFileSync(file, 'utf8')
+  registry.restore({ rows: new Map(), revision: 0 })
+  agent.start()
+  await agent.event('held')
+  await sleep(500)
+  assert.equal(readFileSync(file, 'utf8'), before)
+  assert.match((await agent.run('accept')).stdout, /accepted/)
+  await until(() => !readFileSync(file, 'utf8').includes('a.example'), 'the file')
+  await agent.stop()
+})
+
 test('a registry without a configuration for Traefik does not hold up the sites', { skip }, async () => {
   const [registry, redis] = await Promise.all([startRegistry(), startRedis()])
   registry.traefik = () => undefined

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -64,6 +64,11 @@ impl Output {
 
     /// The end, in words, with the last line of the errors.
     pub(crate) fn describe(&self) -> String {
+        self.describe_without("")
+    }
+
+    /// The same, without a secret that the command may repeat. It is replaced before the line is cut, since a part of it would not be found.
+    pub(crate) fn describe_without(&self, secret: &str) -> String {
         let end = match &self.ended {
             Ended::Code(code) => format!("exit code {code}"),
             Ended::Signal(signal) => format!("ended by signal {signal}"),
@@ -79,6 +84,11 @@ impl Output {
         };
         match text.trim().lines().next_back() {
             Some(line) => {
+                let line = if secret.is_empty() {
+                    line.into()
+                } else {
+                    line.replace(secret, "…")
+                };
                 let line: String = line.chars().take(300).collect();
                 format!("{end}: {line}")
             }
@@ -91,13 +101,24 @@ impl Runner {
     /// Makes the folder of the locks.
     ///
     /// # Errors
-    /// Fails if it cannot be made.
+    /// Fails if it cannot be made, or if others can write there: who holds a lock there could stop every command.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.locks)
+            .and_then(|()| std::fs::symlink_metadata(&self.locks))
             .map_err(|e| Error::failed(&self.locks.display().to_string(), e))
+            .and_then(|found| {
+                let is_own = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+                if is_own && found.mode() & 0o077 == 0 {
+                    return Ok(());
+                }
+                Err(Error::Configuration(format!(
+                    "{} must be a folder of the agent's user with the mode 0700",
+                    self.locks.display()
+                )))
+            })
     }
 
     /// Takes the tenant's lock, unless something still runs for it.
@@ -322,6 +343,21 @@ mod tests {
         let end = Instant::now() + LIMIT;
         assert!(runner.lock("a", || Instant::now() > end).unwrap().is_some());
         std::fs::remove_dir_all(runner.locks).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_locks_that_others_can_enter_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let runner = runner(&[]);
+        runner.prepare().unwrap();
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&runner.locks, open).unwrap();
+        assert!(runner.prepare().is_err());
+        std::fs::remove_dir(&runner.locks).unwrap();
+        std::os::unix::fs::symlink(std::env::temp_dir(), &runner.locks).unwrap();
+        assert!(runner.prepare().is_err());
+        std::fs::remove_file(runner.locks).unwrap();
     }
 
     #[test]

@@ -319,7 +319,7 @@ fn set_password(
 
 /// Describes a failed command without the password that its output may repeat.
 fn failed(output: &Output, input: &Input) -> Ending {
-    Ending::Failed(output.describe().replace(input.password.as_str(), "…"))
+    Ending::Failed(output.describe_without(&input.password))
 }
 
 /// Waits until Redis has the tenant, without which no command of the installation finds it.
@@ -447,5 +447,14 @@ mod tests {
             panic!()
         };
         assert_eq!(text, "exit code 1: bad password …!");
+        // Nor a part of it, where the line is cut.
+        let long = Output {
+            stderr: format!("{}hunter2", "x".repeat(296)),
+            ..output
+        };
+        let Ending::Failed(text) = failed(&long, &input) else {
+            panic!()
+        };
+        assert!(!text.contains("hunt"), "{text}");
     }
 }

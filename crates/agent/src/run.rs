@@ -186,7 +186,10 @@ impl Rounds {
             }
         }
         // A configuration that cannot be read must not hold up the sites. The file is tried again after a minute, or with the next change.
-        if let Err(error) = self.keep_traefik(has_changed) {
+        // It belongs to the same change as the sites, and waits for `accept` with them.
+        if followed != Followed::Held
+            && let Err(error) = self.keep_traefik(has_changed)
+        {
             log::warn("traefik_not_read", json!({"detail": error.to_string()}));
         }
         self.report_counted()?;

@@ -1,9 +1,9 @@
 //! The cell's part of Traefik's configuration, in a file for Traefik's file provider. A Traefik that restarts while the registry is down
 //! still routes.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -76,15 +76,24 @@ fn write(path: &Path, text: &str) -> std::io::Result<bool> {
     if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(false);
     }
-    // Traefik reads files that end in .yml or .yaml, so it does not see this one.
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
+    // Traefik reads files that end in .yml or .yaml, so it does not see this one. Nobody can know its name before, and put a link there.
+    let number = getrandom::u64().map_err(std::io::Error::other)?;
+    let new = path.with_extension(format!("{number:016x}.new"));
     // Traefik runs as another user. The configuration has no secret.
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o644))?;
-    fs::rename(&new, path)?;
-    Ok(true)
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&new)?;
+    let written = file
+        .set_permissions(Permissions::from_mode(0o644))
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written.map(|()| true)
 }
 
 #[cfg(test)]
@@ -93,13 +102,17 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_only_if_it_changes() {
-        let name = format!("tenants-agent-{:016x}.yml", getrandom::u64().unwrap());
-        let path = std::env::temp_dir().join(name);
+        let folder = std::env::temp_dir().join(format!(
+            "tenants-agent-traefik-{:016x}",
+            getrandom::u64().unwrap()
+        ));
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("tenants.yml");
         assert!(write(&path, "{}").unwrap());
         assert!(!write(&path, "{}").unwrap());
         assert!(write(&path, "{\"http\": {}}").unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"http\": {}}");
-        assert!(!path.with_extension("new").exists());
-        std::fs::remove_file(path).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
