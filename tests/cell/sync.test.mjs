@@ -83,6 +83,25 @@ test('a Redis that was restored from an older copy is put right in the next roun
   await until(async () => (await redis.command('GET', 'chv:_:tenant:a')).includes('"A";s:1:"2"'), 'the later value is back')
 })
 
+test('a site that was deleted does not come back with an older copy of Redis, and what a person wrote stays', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a' }, { id: 'b', hostnames: ['b.example', 'www.b.example'] }, { id: 'c' })
+  assert.equal((await agent.run('once')).status, 0)
+  const copy = await Promise.all((await redis.keys()).map(async (key) => [key, await redis.command('GET', key)]))
+  registry.remove('a')
+  registry.put({ id: 'b', hostnames: ['b.example'] })
+  registry.put({ id: 'c', hostname: 'a.example' })
+  assert.equal((await agent.run('once')).status, 0)
+  const now = await redis.keys()
+  await redis.command('SET', 'chv:_:tenant:a', 'N;')
+  assert.match((await agent.run('once')).stderr, /"event":"unknown_keys"/)
+  assert.deepEqual(await redis.keys(), [...now, 'chv:_:tenant:a'].sort())
+  for (const [key, value] of copy) await redis.command('SET', key, value)
+  assert.match((await agent.run('once')).stderr, /"event":"revived_keys_removed"/)
+  assert.deepEqual(await redis.keys(), now)
+  assert.equal(await redis.command('GET', 'chv:_:hostname:a.example'), 's:1:"c";')
+})
+
 test('all keys are compared from time to time, the marker aside', { skip }, async () => {
   const { registry, redis, agent } = await cell({ env: { TENANTS_AGENT_COMPARE_SECONDS: '1' } })
   registry.put({ id: 'a' }, { id: 'b' })
@@ -254,6 +273,25 @@ test('a tenant that the registry cannot decrypt keeps what it had, and all other
   assert.match((await agent.run('once')).stderr, /"event":"tenant_unreadable"/)
   assert.equal(await redis.command('GET', 'chv:_:tenant:a'), before)
   assert.match(await redis.command('GET', 'chv:_:tenant:b'), /s:1:"A";s:1:"1";/)
+})
+
+test('a tenant that the registry cannot read is no stranger to a new state file, and is read again', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a' }, { id: 'b' })
+  assert.equal((await agent.run('once')).status, 0)
+  const before = await redis.keys()
+  registry.put({ id: 'a', error: 'its env cannot be decrypted', limits: { A: '1' } })
+  const fresh = makeAgent({ registry, redis })
+  assert.equal((await fresh.run('once', '--prune')).status, 0)
+  assert.deepEqual(await redis.keys(), before)
+  const check = await fresh.run('check')
+  assert.equal(check.status, 1)
+  assert.equal(check.stdout, 'tenant:a: the registry cannot read it; its keys stay as they are\n')
+  // The registry got its key back. The tenant has no new revision.
+  registry.mend('a')
+  assert.equal((await fresh.run('once')).status, 0)
+  assert.match(await redis.command('GET', 'chv:_:tenant:a'), /s:1:"A";s:1:"1";/)
+  assert.equal((await fresh.run('check')).status, 0)
 })
 
 test('a key that a stranger changed or removed is mended, and strange keys are removed with --prune alone', { skip }, async () => {

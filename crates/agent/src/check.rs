@@ -96,6 +96,14 @@ fn differences(
             }
         }
     }
+    for id in state.broken()? {
+        lines.push(format!(
+            "tenant:{id}: the registry cannot read it; its keys stay as they are"
+        ));
+        tenants.remove(&id);
+        let value = hostname_value(&id);
+        hostnames.retain(|_, found| *found != value);
+    }
     lines.extend(
         tenants
             .keys()

@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS hostnames (hostname TEXT PRIMARY KEY, id TEXT NOT NUL
 CREATE INDEX IF NOT EXISTS hostnames_of ON hostnames (id);
 CREATE INDEX IF NOT EXISTS dirty ON tenants (id) WHERE is_dirty = 1;
 CREATE TABLE IF NOT EXISTS garbage (kind TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (kind, name, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removed (
+  kind TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (kind, name, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS broken (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS staged (
   id TEXT PRIMARY KEY, state TEXT NOT NULL, is_enabled INTEGER, cron_seconds INTEGER, env TEXT, value BLOB, hostnames TEXT
 );
@@ -67,8 +71,8 @@ pub(crate) enum Site {
     Dropped,
 }
 
-/// Keys that Redis has still to lose.
-#[derive(Debug, Default)]
+/// Keys that Redis has still to lose, or lost.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Garbage {
     pub(crate) tenants: Vec<String>,
     /// Hostnames, each with its former tenant.
@@ -199,7 +203,15 @@ impl State {
 
     /// The tenants whose key is still to be deleted, and the hostnames with their former tenants.
     pub(crate) fn garbage(&self) -> Result<Garbage, Error> {
-        let sql = "SELECT kind, name, id FROM garbage";
+        self.keys("SELECT kind, name, id FROM garbage")
+    }
+
+    /// The keys that the agent removed from Redis within the last month.
+    pub(crate) fn removed(&self) -> Result<Garbage, Error> {
+        self.keys("SELECT kind, name, id FROM removed")
+    }
+
+    fn keys(&self, sql: &str) -> Result<Garbage, Error> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| {
             Ok((
@@ -220,9 +232,39 @@ impl State {
         Ok(garbage)
     }
 
-    pub(crate) fn forget_garbage(&self) -> Result<(), Error> {
-        self.connection.execute("DELETE FROM garbage", [])?;
-        Ok(())
+    /// Takes note that the garbage is removed. A Redis that is restored from an older copy may bring it back.
+    pub(crate) fn forget_garbage(&mut self) -> Result<(), Error> {
+        let tx = self.connection.transaction()?;
+        tx.execute_batch(
+            "INSERT OR REPLACE INTO removed (kind, name, id, at) SELECT kind, name, id, unixepoch() FROM garbage;
+             DELETE FROM removed WHERE at < unixepoch('now', '-31 days');
+             DELETE FROM garbage;",
+        )?;
+        Ok(tx.commit()?)
+    }
+
+    /// Has keys removed that came back.
+    pub(crate) fn remove_again(&mut self, keys: &Garbage) -> Result<(), Error> {
+        let tx = self.connection.transaction()?;
+        let tenants = keys.tenants.iter().map(|id| ("tenant", id, id));
+        let hostnames = keys
+            .hostnames
+            .iter()
+            .map(|(name, id)| ("hostname", name, id));
+        for values in tenants.chain(hostnames) {
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO garbage (kind, name, id) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(values)?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// The tenants that the registry could not read when it sent them last. The agent keeps what it has of them.
+    pub(crate) fn broken(&self) -> Result<BTreeSet<String>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM broken")?;
+        let ids = statement.query_map([], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
     }
 
     /// Whether Redis has everything that the state has.
@@ -304,8 +346,15 @@ impl State {
     }
 
     /// Takes the staged changes over, with the cursor up to which they go. Redis has still to follow.
-    pub(crate) fn apply(&mut self, plan: &Plan, cursor: &str) -> Result<(), Error> {
+    pub(crate) fn apply(&mut self, plan: &Plan, cursor: &str, is_full: bool) -> Result<(), Error> {
         let tx = self.connection.transaction()?;
+        if is_full {
+            tx.execute("DELETE FROM broken", [])?;
+        }
+        tx.execute_batch(
+            "DELETE FROM broken WHERE id IN (SELECT id FROM staged);
+             INSERT INTO broken (id) SELECT id FROM staged WHERE state = 'broken';",
+        )?;
         for id in &plan.removed {
             remove(&tx, id)?;
         }

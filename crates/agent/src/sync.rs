@@ -3,7 +3,7 @@
 //! The registry's changes go to the state file first ([`Engine::follow`]), and from there to Redis ([`Engine::flush`]). So Redis can be put
 //! right from the state file alone, while the registry is down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,19 @@ use crate::key_check::{self, Verdict};
 use crate::log;
 use crate::registry::RegistryError;
 use crate::shared::Shared;
-use crate::state::{Plan, Staged, State};
+use crate::state::{Garbage, Plan, Staged, State};
 use crate::tenant;
 use crate::wire::Entry;
 
+/// Says that Redis may be an older copy, until all keys are compared.
+const RESTORED: &str = "redis_restored";
 /// How often a change that waits for `accept` is read anew.
 const HELD_EVERY: Duration = Duration::from_secs(60);
+
+/// The pauses between two tries to read tenants that the registry could not read: the first one, and the longest. Each is a full read, since the
+/// registry does not send them again by itself: a key that it got back changes no revision.
+const BROKEN_EVERY: Duration = Duration::from_secs(120);
+const BROKEN_LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// The part of the agent that writes Redis.
 pub(crate) struct Engine {
@@ -35,6 +42,9 @@ pub(crate) struct Engine {
     compared: Option<Instant>,
     /// When a held change was read last.
     held: Option<Instant>,
+    /// When tenants that the registry cannot read are asked for again, and the pause after that.
+    broken_due: Instant,
+    broken_pause: Duration,
     /// The last state of Redis that was logged, so that a long outage is not a long log.
     redis_says: Option<String>,
     fingerprint: String,
@@ -59,6 +69,8 @@ pub(crate) enum Followed {
 pub(crate) struct Differences {
     /// Tenants with a key that is missing or different.
     pub(crate) wrong: Vec<String>,
+    /// Keys that the agent removed, and that are there again.
+    pub(crate) revived: Garbage,
     /// Keys that are neither the registry's nor the agent's own.
     pub(crate) unknown: Vec<Found>,
 }
@@ -73,6 +85,8 @@ impl Engine {
             etag: None,
             compared: None,
             held: None,
+            broken_due: Instant::now(),
+            broken_pause: BROKEN_EVERY,
             redis_says: None,
             fingerprint,
         }
@@ -146,6 +160,7 @@ impl Engine {
             );
             self.state.set_all_dirty()?;
             self.state.set_meta("marker", None)?;
+            self.state.set_meta(RESTORED, Some("1"))?;
             // A Redis that was restored from an older copy holds keys that are gone since.
             self.compared = None;
         }
@@ -207,7 +222,7 @@ impl Engine {
 
     /// Compares all keys with the state, and mends what differs.
     fn compare(&mut self) -> Result<(), Outage> {
-        let differences = self.differences()?;
+        let mut differences = self.differences()?;
         if !differences.wrong.is_empty() {
             log::warn(
                 "keys_differ",
@@ -217,6 +232,29 @@ impl Engine {
                 self.state.set_dirty(id)?;
             }
             self.flush()?;
+        }
+        // Only an older copy brings keys back by mistake. Otherwise somebody wrote them, and may want them.
+        if self.state.meta(RESTORED)?.is_some() {
+            if differences.revived != Garbage::default() {
+                log::warn(
+                    "revived_keys_removed",
+                    json!({"tenants": differences.revived.tenants, "hostnames": differences.revived.hostnames.len()}),
+                );
+                self.state.remove_again(&differences.revived)?;
+                self.flush()?;
+            }
+            self.state.set_meta(RESTORED, None)?;
+        } else {
+            let Garbage { tenants, hostnames } = differences.revived;
+            let value = |id: &str| hostname_value(id);
+            differences
+                .unknown
+                .extend(tenants.into_iter().map(|id| Found::Tenant(id, Vec::new())));
+            differences.unknown.extend(
+                hostnames
+                    .into_iter()
+                    .map(|(name, id)| Found::Hostname(name, value(&id))),
+            );
         }
         if !differences.unknown.is_empty() {
             let prune = self.shared.settings.prune;
@@ -247,6 +285,18 @@ impl Engine {
             }
             tenants.insert(row.id, row.value);
         }
+        let removed = self.state.removed()?;
+        let removed_tenants: BTreeSet<String> = removed.tenants.into_iter().collect();
+        let removed_hostnames: BTreeSet<(String, String)> = removed.hostnames.into_iter().collect();
+        // Nothing is known of the keys that these may have, but that they are not a stranger's.
+        let broken = self.state.broken()?;
+        let broken_values: BTreeSet<Vec<u8>> = broken.iter().map(|id| hostname_value(id)).collect();
+        let former = |hostname: &str, value: &[u8]| {
+            removed_hostnames
+                .iter()
+                .find(|(name, id)| name == hostname && hostname_value(id) == value)
+                .cloned()
+        };
         let mut differences = Differences::default();
         let mut right_tenants = BTreeMap::new();
         let mut right_hostnames = BTreeMap::new();
@@ -259,13 +309,21 @@ impl Engine {
                     Some(expected) => {
                         right_tenants.insert(id.clone(), expected == value);
                     }
+                    None if broken.contains(id) => {}
+                    None if removed_tenants.contains(id) => {
+                        differences.revived.tenants.push(id.clone());
+                    }
                     None => differences.unknown.push(found),
                 },
                 Found::Hostname(hostname, value) => match hostnames.get(hostname) {
                     Some(id) => {
                         right_hostnames.insert(hostname.clone(), *value == hostname_value(id));
                     }
-                    None => differences.unknown.push(found),
+                    None if broken_values.contains(value) => {}
+                    None => match former(hostname, value) {
+                        Some(pair) => differences.revived.hostnames.push(pair),
+                        None => differences.unknown.push(found),
+                    },
                 },
             }
         }
@@ -320,7 +378,8 @@ impl Engine {
         }
         hold::clear(&self.state)?;
         self.held = None;
-        self.state.apply(&plan, &read.cursor)?;
+        self.state.apply(&plan, &read.cursor, read.is_full)?;
+        self.plan_broken()?;
         self.remember_registry()?;
         Ok(Followed::Applied {
             jobs_waiting: read.jobs_waiting,
@@ -328,11 +387,25 @@ impl Engine {
         })
     }
 
+    /// Sets when the tenants that the registry cannot read are asked for again.
+    fn plan_broken(&mut self) -> Result<(), Error> {
+        if self.state.broken()?.is_empty() {
+            self.broken_pause = BROKEN_EVERY;
+        } else if self.broken_due <= Instant::now() {
+            self.broken_due = Instant::now() + self.broken_pause;
+            self.broken_pause = (self.broken_pause * 2).min(BROKEN_LONGEST);
+        }
+        Ok(())
+    }
+
     /// Reads what changed, and stages it. `None` means that nothing did. `named` is false for a look that must leave no trace.
     pub(crate) fn read(&mut self, named: bool) -> Result<Option<Read>, Outage> {
         self.state.forget_staged()?;
         let mut after = self.state.meta("cursor")?;
         if self.other_registry()?.is_some() || self.is_other_key()? {
+            after = None;
+        }
+        if named && self.broken_due <= Instant::now() && !self.state.broken()?.is_empty() {
             after = None;
         }
         let mut is_full = after.is_none();
@@ -461,7 +534,7 @@ impl Engine {
     pub(crate) fn take_over(&mut self) -> Result<(), Outage> {
         if let Some(read) = self.read(false)? {
             let plan = self.state.plan(read.is_full)?;
-            self.state.apply(&plan, &read.cursor)?;
+            self.state.apply(&plan, &read.cursor, read.is_full)?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ fn present(id: &str, hostnames: &[&str]) -> Staged {
 fn round(state: &mut State, is_full: bool, changes: &[Staged]) -> Plan {
     state.stage(changes).unwrap();
     let plan = state.plan(is_full).unwrap();
-    state.apply(&plan, "c").unwrap();
+    state.apply(&plan, "c", is_full).unwrap();
     plan
 }
 
