@@ -28,6 +28,7 @@ const INSTALLED_EVERY: Duration = Duration::from_secs(60);
 const BUSY_PAUSE: Duration = Duration::from_secs(10);
 
 /// When each site is due.
+#[derive(Default)]
 struct Schedule {
     due: BTreeMap<String, Instant>,
     seconds: BTreeMap<String, u32>,
@@ -43,14 +44,7 @@ struct Schedule {
 /// # Errors
 /// Fails if the state file does.
 pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<Vec<JoinHandle<()>>, Error> {
-    let schedule = Arc::new(Mutex::new(Schedule {
-        due: BTreeMap::new(),
-        seconds: BTreeMap::new(),
-        refreshed: None,
-        installed: None,
-        looked: None,
-        is_empty: false,
-    }));
+    let schedule = Arc::new(Mutex::new(Schedule::default()));
     let mut workers = Vec::new();
     let count = if shared.settings.cli.is_empty() {
         0
@@ -214,13 +208,21 @@ impl Schedule {
         }
         let now = Instant::now();
         self.due.retain(|id, _| seconds.contains_key(id));
+        self.replan(seconds, now);
+        Ok(())
+    }
+
+    /// Plans the first run of each new site, and an earlier one for a site whose pause changed: its former one may be long.
+    fn replan(&mut self, seconds: BTreeMap<String, u32>, now: Instant) {
         for (id, pause) in &seconds {
-            if !self.due.contains_key(id) {
-                self.due.insert(id.clone(), now + spread(id, *pause));
+            let next = now + spread(id, *pause);
+            let has_changed = self.seconds.get(id) != Some(pause);
+            let due = self.due.entry(id.clone()).or_insert(next);
+            if has_changed {
+                *due = next.min(*due);
             }
         }
         self.seconds = seconds;
-        Ok(())
     }
 
     /// Remembers which sites are installed, and tells when MySQL has no table of any of them.
@@ -281,9 +283,10 @@ fn spread(id: &str, pause: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
 
-    use super::{counted, spread};
+    use super::{Schedule, counted, spread};
 
     #[test]
     fn first_runs_are_spread_over_the_pause() {
@@ -296,6 +299,22 @@ mod tests {
             .filter(|at| **at < Duration::from_secs(150))
             .count();
         assert!((20..80).contains(&early), "{early}");
+    }
+
+    #[test]
+    fn a_pause_that_becomes_shorter_does_not_wait_for_the_longer_one() {
+        let mut schedule = Schedule::default();
+        let now = Instant::now();
+        let pauses = |pause| BTreeMap::from([("a".to_owned(), pause)]);
+        schedule.replan(pauses(86_400), now);
+        let first = schedule.due["a"];
+        schedule.replan(pauses(86_400), now + Duration::from_secs(10));
+        assert_eq!(schedule.due["a"], first);
+        schedule.replan(pauses(60), now);
+        assert!(schedule.due["a"] <= now + Duration::from_secs(60));
+        let second = schedule.due["a"];
+        schedule.replan(pauses(86_400), now + Duration::from_secs(10));
+        assert_eq!(schedule.due["a"], second);
     }
 
     #[test]

@@ -25,13 +25,14 @@ const ARRIVAL: Duration = Duration::from_secs(30);
 /// The exit code of `cli -C install` on an installed site.
 const INSTALLED_ALREADY: i32 = 5;
 
-/// Leases waiting jobs and starts them, as many as there are free workers.
-pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<(), RegistryError> {
+/// Leases waiting jobs and starts them, as many as there are free workers. Returns their number.
+pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<usize, RegistryError> {
     let running = shared.running.load(Ordering::Relaxed);
     let free = shared.settings.workers.saturating_sub(running);
     if free == 0 {
-        return Ok(());
+        return Ok(0);
     }
+    let mut started = 0;
     for job in shared.registry.lease(free, shared.settings.lease_seconds)? {
         log::info(
             "job_started",
@@ -59,8 +60,9 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<(), RegistryE
         std::thread::spawn(move || {
             run(&guard.0, &state, &job, lock);
         });
+        started += 1;
     }
-    Ok(())
+    Ok(started)
 }
 
 /// Counts a job as running until it is dropped, also when its thread panics.
@@ -116,18 +118,21 @@ fn renew(shared: &Shared, job: &Job, is_over: &AtomicBool) {
 /// Reports a job's end. Tries until the registry has it, since the same report again is good.
 fn report(shared: &Shared, job: &Job, ending: &Ending) {
     let detail = match ending {
-        Ending::Failed(text) => Some(text),
-        Ending::Done | Ending::Refused => None,
+        Ending::Failed(text) | Ending::Refused(Some(text)) => Some(text),
+        Ending::Done | Ending::Refused(None) => None,
     };
     let state = match ending {
         Ending::Done => "done",
-        Ending::Refused => "refused",
+        Ending::Refused(_) => "refused",
         Ending::Failed(_) => "failed",
     };
     log::info(
         "job_ended",
         json!({"job": job.id, "tenant": job.tenant_id, "state": state, "detail": detail}),
     );
+    if matches!(ending, Ending::Failed(_)) {
+        shared.failed.fetch_add(1, Ordering::Relaxed);
+    }
     let started = Instant::now();
     let mut pause = Duration::from_millis(500);
     loop {
@@ -242,18 +247,16 @@ fn install(
         return Ok(failed(&output, input));
     }
     if job.attempt == 1 {
-        return Ok(Ending::Refused);
+        return Ok(Ending::Refused(None));
     }
     // An earlier attempt may have installed it, or half of it. Setting the administrator's password proves that it is whole.
     let proof = set_password(shared, job, input, lock)?;
     Ok(if proof.is_success() {
         Ending::Done
     } else {
-        let Ending::Failed(text) = failed(&proof, input) else {
-            return Ok(Ending::Refused);
-        };
         Ending::Failed(format!(
-            "it is installed already, and the administrator's password cannot be set: {text}"
+            "it is installed already, and the administrator's password cannot be set: {}",
+            proof.describe_without(&input.password)
         ))
     })
 }
@@ -280,7 +283,9 @@ fn reset(
         .runner
         .run(lock, &job.tenant_id, &arguments, shared.settings.cron_limit)?;
     if stats.is_success() || is_not_installed(shared, &job.tenant_id) {
-        return Ok(Ending::Refused);
+        return Ok(Ending::Refused(Some(
+            output.describe_without(&input.password),
+        )));
     }
     Ok(failed(&output, input))
 }

@@ -73,8 +73,8 @@ impl From<ClientError> for RegistryError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
     Done,
-    /// The site refuses it.
-    Refused,
+    /// The site refuses it, and what its command said.
+    Refused(Option<String>),
     /// It could not be done, and why, for the operator.
     Failed(String),
 }
@@ -138,14 +138,14 @@ impl Registry {
 
     /// Reports how a job ended.
     pub(crate) fn finish(&self, job: &Job, ending: &Ending) -> Result<(), RegistryError> {
-        let mut body = json!({"lease": job.lease});
-        match ending {
-            Ending::Done => body["state"] = "done".into(),
-            Ending::Refused => body["state"] = "refused".into(),
-            Ending::Failed(error) => {
-                body["state"] = "failed".into();
-                body["error"] = error.chars().take(1000).collect::<String>().into();
-            }
+        let (state, error) = match ending {
+            Ending::Done => ("done", None),
+            Ending::Refused(error) => ("refused", error.as_ref()),
+            Ending::Failed(error) => ("failed", Some(error)),
+        };
+        let mut body = json!({"lease": job.lease, "state": state});
+        if let Some(error) = error {
+            body["error"] = error.chars().take(1000).collect::<String>().into();
         }
         self.post(&format!("/jobs/{}/finish", query_value(&job.id)), &body)?;
         Ok(())

@@ -24,6 +24,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(25);
 /// How long the process has after SIGTERM, whatever it waits for: a registry or a Redis may hold an answer back for longer.
 const END_WITHIN: Duration = Duration::from_secs(28);
 
+/// How many rounds `once` does at the most.
+const MOST_ROUNDS: usize = 1000;
+
 /// Ends the process some time after SIGTERM, with this exit code, if it has not ended by itself. Every change of the state file is a
 /// transaction, and commands go on and hold their tenants' locks, so the next start finds everything.
 pub(crate) fn end_in_time(shared: &Arc<Shared>, code: i32) {
@@ -83,37 +86,50 @@ pub(crate) fn forever(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
     outcome
 }
 
-/// Does one round, with the jobs that wait, and ends.
+/// Does rounds until no job waits any more, and ends.
 ///
 /// # Errors
-/// Fails if a part of the round does.
+/// Fails if a part of a round does, or a job.
 pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
     let mut rounds = Rounds::new(shared, state);
-    if !rounds.engine.keep()? {
-        return Err(Error::Failed("Redis is down".into()));
-    }
-    shared.is_redis_good.store(true, Ordering::Relaxed);
-    let followed = rounds.engine.follow()?;
-    if followed == Followed::Held {
-        return Err(Error::Attention(
-            "a change waits: see `tenants-agent accept`".into(),
-        ));
-    }
-    if !rounds.engine.keep()? {
-        return Err(Error::Failed("Redis is down".into()));
-    }
     let registry = |e| Error::failed("the registry", e);
-    if let Followed::Applied {
-        jobs_waiting: true, ..
-    } = followed
-    {
-        jobs::start(shared, rounds.engine.state()).map_err(registry)?;
+    let keep = |rounds: &mut Rounds| match rounds.engine.keep()? {
+        true => Ok(()),
+        false => Err(Error::Failed("Redis is down".into())),
+    };
+    for round in 0..MOST_ROUNDS {
+        keep(&mut rounds)?;
+        shared.is_redis_good.store(true, Ordering::Relaxed);
+        let followed = rounds.engine.follow()?;
+        if followed == Followed::Held {
+            return Err(Error::Attention(
+                "a change waits: see `tenants-agent accept`".into(),
+            ));
+        }
+        keep(&mut rounds)?;
+        let Followed::Applied {
+            jobs_waiting: true, ..
+        } = followed
+        else {
+            break;
+        };
+        if shared.is_stopping() {
+            break;
+        }
+        let started = jobs::start(shared, rounds.engine.state()).map_err(registry)?;
+        while shared.running.load(Ordering::Relaxed) > 0 && !shared.is_stopping() {
+            sleep(Duration::from_millis(20));
+        }
+        // A drop can be leased only after the registry was told, by the next round, that its tenant is gone here.
+        if started == 0 && round > 0 {
+            break;
+        }
     }
     rounds.keep_traefik(true).map_err(registry)?;
-    while shared.running.load(Ordering::Relaxed) > 0 && !shared.is_stopping() {
-        sleep(Duration::from_millis(20));
+    match shared.failed.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        failed => Err(Error::Attention(format!("jobs that failed: {failed}"))),
     }
-    Ok(())
 }
 
 struct Rounds {

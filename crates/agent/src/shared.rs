@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) is_redis_good: AtomicBool,
     /// The number of jobs that run.
     pub(crate) running: AtomicUsize,
+    /// The number of jobs that failed.
+    pub(crate) failed: AtomicUsize,
     pub(crate) counted: Counters,
 }
 
@@ -34,6 +36,7 @@ impl Shared {
             stop: Arc::new(AtomicBool::new(false)),
             is_redis_good: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
             counted: Counters::default(),
         }
     }
