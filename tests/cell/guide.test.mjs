@@ -2,7 +2,7 @@
 // Programs of the system that need root (useradd, systemctl, sudo to another user) are stood in for; all others are real.
 import assert from 'node:assert/strict'
 import { createCipheriv, randomBytes } from 'node:crypto'
-import { chmodSync, cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { built } from '../e2e/cli.mjs'
@@ -53,9 +53,9 @@ function machine({ redis, database, rig, registry }) {
     *) exit 9;;
   esac\n`)
   const placed = (text) => text
-    .replaceAll('/usr/local/sbin', at('usr/local/sbin')).replaceAll('/usr/local/bin/', '').replaceAll('/etc/', `${at('etc')}/`).replaceAll('/var/www/html', at('html'))
+    .replaceAll('/usr/local/sbin', at('usr/local/sbin')).replaceAll('/usr/local/bin/', '').replaceAll('/etc/', `${at('etc')}/`).replaceAll('/var/lib/', `${at('var/lib')}/`).replaceAll('/var/www/html', at('html'))
     .replaceAll('https://tenants.example.workers.dev', rig.front.url)
-    .replaceAll('TENANTS_CELL=main\n', `TENANTS_CELL=main\nTENANTS_AGENT_STATE=${at('state/state.db')}\nTENANTS_AGENT_INTERVAL=0.2\n`)
+    .replaceAll('TENANTS_CELL=main\n', `TENANTS_CELL=main\nTENANTS_AGENT_STATE=${at('var/lib/tenants-agent/state.db')}\nTENANTS_AGENT_INTERVAL=0.2\n`)
   const env = { PATH: `${at('bin')}:${process.env.PATH}`, PASSWORD: 'correct horse', HOME: root }
   return {
     at, env,
@@ -84,9 +84,12 @@ test('from a running installation to its first tenant, by the commands of the gu
   const { rig, registry } = await registryFor(database)
   const own = machine({ redis, database, rig, registry })
   const php = await startPhp({ redis, env: database.env })
-  await own.type(...['1. Make the cell and its key', '2. Install the agent', '3. Let it run the installation\'s commands', '4. Configure it'].flatMap((step) => blocks(`### ${step}`)))
-  assert.match(own.system(), /^useradd --system .* tenants-agent$/m)
+  await own.type(...blocks('### 1. Make the cell and its key'))
   assert.equal(statSync(own.at('project/cell-main.local')).mode & 0o777, 0o600)
+  await own.type(...['2. Install the agent', '3. Let it run the installation\'s commands', '4. Configure it'].flatMap((step) => blocks(`### ${step}`)))
+  assert.match(own.system(), /^useradd --system .* tenants-agent$/m)
+  assert.ok(!existsSync(own.at('project/cell-main.local')))
+  assert.equal(statSync(own.at('var/lib/tenants-agent')).mode & 0o777, 0o700)
   assert.equal(statSync(own.at('etc/tenants-agent.env')).mode & 0o777, 0o600)
   assert.equal(statSync(own.at('etc/sudoers.d/tenants-agent')).mode & 0o777, 0o440)
   assert.doesNotMatch(readFileSync(own.at('etc/tenants-agent.env'), 'utf8'), /REQUEST_SECRET/)
