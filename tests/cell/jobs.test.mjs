@@ -281,11 +281,13 @@ test('a first start with nothing to decrypt has an installed site read before al
   const [refusal] = (await wrong.run('accept')).stdout.split('\n')
   assert.equal(refusal, "the encryption key is taken as the installation's")
   // A command that cannot run says nothing about the key.
-  const silent = makeAgent({ registry, redis, database, env: { TENANTS_AGENT_CLI: '["/nowhere/cli"]' } })
-  const unchecked = await silent.run('once')
-  assert.equal(unchecked.status, 3)
-  assert.match(unchecked.stderr, /the encryption key cannot be checked yet/)
-  assert.match((await silent.run('accept')).stdout, /nothing waits/)
+  for (const words of [['/nowhere/cli'], ['env', '/nowhere/cli'], ['sh', '-c', 'echo "sudo: a password is required" >&2; exit 1']]) {
+    const silent = makeAgent({ registry, redis, database, env: { TENANTS_AGENT_CLI: JSON.stringify(words) } })
+    const unchecked = await silent.run('once')
+    assert.equal(unchecked.status, 3)
+    assert.match(unchecked.stderr, /the encryption key cannot be checked yet/)
+    assert.match((await silent.run('accept')).stdout, /nothing waits/)
+  }
   const right = makeAgent({ registry, redis, database })
   assert.equal((await right.run('once')).status, 0)
   assert.equal(right.calls().join(), 'stats f1')

@@ -218,6 +218,7 @@ test('an empty registry removes nothing until a person accepts it', { skip }, as
   assert.equal((await agent.run('once')).status, 0)
   const copy = registry.copy()
   registry.restore({ rows: new Map(), revision: 0 })
+  assert.match((await agent.run('once', '--dry-run')).stdout, /^would wait for `tenants-agent accept`: the registry has none of the sites any more\nwould remove a\n/)
   const once = await agent.run('once')
   assert.equal(once.status, 1, once.stderr)
   assert.deepEqual(await tenantsIn(redis), ['a', 'b'])
@@ -324,6 +325,7 @@ test('a key that a stranger changed or removed is mended, and strange keys are r
   await agent.stop()
   const good = await agent.run('check')
   assert.equal(good.status, 0, good.stdout + good.stderr)
+  assert.match(good.stderr, /"event":"database_unknown"/)
 })
 
 test('--dry-run prints what would be done, and does nothing', { skip }, async () => {

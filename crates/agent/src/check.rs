@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::json;
 use tenants_chevereto::php::Value;
 use tenants_chevereto::seal::EncryptionKey;
 use tenants_chevereto::tenant::hostname_value;
 
 use crate::cache::{Cache, Found};
 use crate::error::Error;
+use crate::log;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::sync::Engine;
@@ -37,6 +39,12 @@ pub(crate) fn run(shared: &Arc<Shared>) -> Result<(), Error> {
     // It holds encrypted values only.
     let _ = std::fs::remove_dir_all(&folder);
     let mut lines = outcome?;
+    if settings.database.is_none() {
+        log::warn(
+            "database_unknown",
+            json!({"detail": "CHEVERETO_DB_* is not set: whether the installation's own registry, chv__tenants, has rows was not looked at"}),
+        );
+    }
     if let Some(database) = &settings.database {
         let rows = Tables::connect(database)?.own_registry()?;
         if rows > 0 {

@@ -21,6 +21,8 @@ use crate::error::Error;
 const GRACE: Duration = Duration::from_secs(5);
 /// How much of a child's output is read.
 const OUTPUT_BYTES: u64 = 1024 * 1024;
+/// How much disk a child's output may take.
+const MOST_OUTPUT_BYTES: u64 = 64 * OUTPUT_BYTES;
 
 /// Runs commands for tenants, one at a time for each.
 #[derive(Clone)]
@@ -194,7 +196,7 @@ impl Runner {
             command.current_dir(folder);
         }
         let mut child = command.spawn().map_err(failed)?;
-        let ended = wait(&mut child, limit).map_err(failed)?;
+        let ended = wait(&mut child, limit, &[&stdout, &stderr]).map_err(failed)?;
         Ok(Output {
             ended,
             stdout: read(&mut stdout).map_err(failed)?,
@@ -224,8 +226,8 @@ const SECRETS: &[&str] = &[
     "CHEVERETO_TENANTS_API_REQUEST_SECRET",
 ];
 
-fn wait(child: &mut Child, limit: Duration) -> io::Result<Ended> {
-    if let Some(status) = wait_for(child, limit)? {
+fn wait(child: &mut Child, limit: Duration, outputs: &[&File]) -> io::Result<Ended> {
+    if let Some(status) = wait_for(child, limit, outputs)? {
         return Ok(ended(status));
     }
     for signal in [Signal::TERM, Signal::KILL] {
@@ -235,14 +237,18 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Ended> {
         {
             let _ = kill_process_group(group, signal);
         }
-        if wait_for(child, GRACE)?.is_some() {
+        if wait_for(child, GRACE, outputs)?.is_some() {
             return Ok(Ended::TimedOut);
         }
     }
     Ok(Ended::Unkillable)
 }
 
-fn wait_for(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+fn wait_for(
+    child: &mut Child,
+    limit: Duration,
+    outputs: &[&File],
+) -> io::Result<Option<ExitStatus>> {
     let end = Instant::now() + limit;
     let mut pause = Duration::from_millis(5);
     loop {
@@ -252,9 +258,21 @@ fn wait_for(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>
         if Instant::now() >= end {
             return Ok(None);
         }
+        for output in outputs {
+            trim(output)?;
+        }
         sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
+}
+
+/// Frees the disk of output after the part that is read, if it is very long.
+fn trim(output: &File) -> io::Result<()> {
+    // `st_blocks` counts 512 bytes each.
+    if output.metadata()?.blocks() * 512 > MOST_OUTPUT_BYTES {
+        output.set_len(OUTPUT_BYTES)?;
+    }
+    Ok(())
 }
 
 fn ended(status: ExitStatus) -> Ended {
@@ -342,6 +360,25 @@ mod tests {
         assert!(runner.try_lock("b").unwrap().is_some());
         let end = Instant::now() + LIMIT;
         assert!(runner.lock("a", || Instant::now() > end).unwrap().is_some());
+        std::fs::remove_dir_all(runner.locks).unwrap();
+    }
+
+    #[test]
+    fn output_that_nobody_reads_does_not_fill_the_disk() {
+        use std::io::Write as _;
+        use std::os::unix::fs::MetadataExt as _;
+
+        let runner = runner(&[]);
+        let mut file = runner.output_file().unwrap();
+        let part = vec![b'x'; 1024 * 1024];
+        for _ in 0..66 {
+            file.write_all(&part).unwrap();
+        }
+        super::trim(&file).unwrap();
+        // The command goes on to write where it was.
+        file.write_all(b"more").unwrap();
+        assert!(file.metadata().unwrap().blocks() * 512 < 2 * super::OUTPUT_BYTES);
+        assert!(super::read(&mut file).unwrap().bytes().all(|b| b == b'x'));
         std::fs::remove_dir_all(runner.locks).unwrap();
     }
 

@@ -29,8 +29,12 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    pub(crate) fn new(reason: String, plan: &Plan) -> Self {
+    /// `registry` is the registry and cell that the change comes from.
+    pub(crate) fn new(reason: String, plan: &Plan, registry: &str) -> Self {
         let mut hash = Sha256::new();
+        hash.update(registry);
+        hash.update(" ");
+        hash.update(&reason);
         for (mark, ids) in [("removed", &plan.removed), ("disabled", &plan.disabled)] {
             hash.update(mark);
             for id in ids {
@@ -131,8 +135,11 @@ mod tests {
 
     #[test]
     fn an_acceptance_covers_one_change() {
-        let token =
-            |removed, disabled| Hold::new(String::new(), &plan(100, removed, disabled)).token;
+        let of = |registry: &str, removed, disabled| {
+            Hold::new(String::new(), &plan(100, removed, disabled), registry).token
+        };
+        let token = |removed, disabled| of("https://a main", removed, disabled);
+        assert_ne!(token(30, 0), of("https://b main", 30, 0));
         assert_eq!(token(30, 0), token(30, 0));
         assert_ne!(token(30, 0), token(31, 0));
         assert_ne!(token(30, 0), token(30, 1));

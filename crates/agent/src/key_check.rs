@@ -137,7 +137,12 @@ pub(crate) fn by_site(shared: &Shared, id: &str) -> Verdict {
     match runner.run(&lock, id, &arguments, shared.settings.cron_limit) {
         Ok(output) => match output.ended {
             Ended::Code(0) => Verdict::Good,
-            Ended::Code(code) if !CANNOT_RUN.contains(&code) => Verdict::Bad(output.describe()),
+            // `sudo` has the exit code 1 for a command that it does not run.
+            Ended::Code(code)
+                if !CANNOT_RUN.contains(&code) && !output.stderr.starts_with("sudo: ") =>
+            {
+                Verdict::Bad(output.describe())
+            }
             _ => Verdict::Unknown(output.describe()),
         },
         Err(error) => Verdict::Unknown(error.to_string()),

@@ -151,7 +151,10 @@ fn accept(settings: &Settings, state: &State) -> Result<(), Error> {
 /// Prints what a round would do.
 fn preview(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
     let mut engine = Engine::new(Arc::clone(shared), state);
-    let plan = engine.preview()?;
+    let (plan, reason) = engine.preview()?;
+    if let Some(reason) = reason {
+        println!("would wait for `tenants-agent accept`: {reason}");
+    }
     for (what, ids) in [
         ("remove", &plan.removed),
         ("disable", &plan.disabled),

@@ -360,7 +360,7 @@ impl Engine {
         let plan = self.state.plan(read.is_full)?;
         let reason = hold::reason(&plan, read.is_full, self.other_registry()?.as_deref());
         if let Some(reason) = reason {
-            let new = Hold::new(reason, &plan);
+            let new = Hold::new(reason, &plan, &self.registry_name());
             if !hold
                 .as_ref()
                 .is_some_and(|old| old.is_accepted && old.token == new.token)
@@ -514,17 +514,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns what a round would do, and does nothing.
+    /// Returns what a round would do, and why that would wait for `accept`, if it would. Does nothing.
     ///
     /// # Errors
     /// Fails if the registry or the state file does.
-    pub(crate) fn preview(&mut self) -> Result<Plan, Outage> {
-        let plan = match self.read(false)? {
-            None => Plan::default(),
-            Some(read) => self.state.plan(read.is_full)?,
+    pub(crate) fn preview(&mut self) -> Result<(Plan, Option<String>), Outage> {
+        let Some(read) = self.read(false)? else {
+            return Ok(Default::default());
         };
+        let plan = self.state.plan(read.is_full)?;
+        let reason = hold::reason(&plan, read.is_full, self.other_registry()?.as_deref());
         self.state.forget_staged()?;
-        Ok(plan)
+        Ok((plan, reason))
     }
 
     /// Takes all of the registry over into a new state file, and leaves Redis alone.
