@@ -17,7 +17,7 @@ use crate::key_check;
 use crate::log;
 use crate::registry::Counted;
 use crate::shared::Shared;
-use crate::state::{Site, State};
+use crate::state::State;
 use crate::tables::{self, Tables};
 
 /// How often the list of sites is read again.
@@ -233,14 +233,15 @@ impl Schedule {
         served: &[(String, u32)],
         there: &BTreeSet<String>,
     ) -> Result<(), Error> {
-        let mut is_any = false;
+        let mut installed = Vec::new();
         for (id, _) in served {
             if tables::is_installed(id, names, there)? {
-                state.set_site(id, Site::Installed)?;
-                is_any = true;
+                installed.push(id.as_str());
             }
         }
-        let is_empty = !is_any && !served.is_empty() && !tables::is_any_installed(names, there);
+        state.set_installed(&installed)?;
+        let is_empty =
+            installed.is_empty() && !served.is_empty() && !tables::is_any_installed(names, there);
         if is_empty && !self.is_empty {
             let detail = json!({"sites": served.len(), "detail": "MySQL has no table of any tenant, so no cron runs. On a new cell this is so until the first \
                 installation. Otherwise look at CHEVERETO_DB_*, TENANTS_AGENT_SCHEMA and CHEVERETO_TENANTS_DB_ISOLATION_MODE"});

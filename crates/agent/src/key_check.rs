@@ -48,16 +48,14 @@ pub(crate) fn set_done(state: &State, fingerprint: &str) -> Result<(), Error> {
     state.set_meta(CHECKED, Some(fingerprint))
 }
 
-/// Whether all sites were written under this key once. A state file that is older than this mark has a marker.
+/// Whether all sites were written under this key once.
 pub(crate) fn is_written(state: &State, fingerprint: &str) -> Result<bool, Error> {
-    Ok(match state.meta(WRITTEN)? {
-        Some(written) => written == fingerprint,
-        None => state.meta("marker")?.is_some(),
-    })
+    Ok(state.meta(WRITTEN)?.as_deref() == Some(fingerprint))
 }
 
+/// Takes note that all sites are written, if any of them has an `env`: the others say nothing about the key.
 pub(crate) fn set_written(state: &State, fingerprint: &str) -> Result<(), Error> {
-    if state.meta(WRITTEN)?.as_deref() == Some(fingerprint) {
+    if is_written(state, fingerprint)? || !state.has_env()? {
         return Ok(());
     }
     state.set_meta(WRITTEN, Some(fingerprint))
@@ -146,5 +144,47 @@ pub(crate) fn by_site(shared: &Shared, id: &str) -> Verdict {
             _ => Verdict::Unknown(output.describe()),
         },
         Err(error) => Verdict::Unknown(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{accept, is_done, is_written, refuse, set_done, set_written};
+    use crate::state::{Row, Staged, State};
+
+    #[test]
+    fn a_key_is_in_use_only_when_a_site_with_an_env_is_written_and_accepted_only_if_it_was_refused()
+    {
+        let folder = std::env::temp_dir().join(format!(
+            "tenants-agent-key-{:016x}",
+            getrandom::u64().unwrap()
+        ));
+        let mut state = State::open(&folder.join("state.db")).unwrap();
+        set_written(&state, "k").unwrap();
+        assert!(!is_written(&state, "k").unwrap());
+        let row = Row {
+            id: "a".into(),
+            is_enabled: true,
+            cron_seconds: 300,
+            env: Some("sealed".into()),
+            value: Vec::new(),
+            hostnames: Vec::new(),
+        };
+        state.stage(&[Staged::Present(row)]).unwrap();
+        let plan = state.plan(true).unwrap();
+        state.apply(&plan, "c", true).unwrap();
+        set_written(&state, "k").unwrap();
+        assert!(is_written(&state, "k").unwrap() && !is_written(&state, "other").unwrap());
+
+        assert!(!accept(&state, "k").unwrap());
+        refuse(&state, "wrong", "a reason").unwrap();
+        assert!(!accept(&state, "k").unwrap());
+        assert!(accept(&state, "wrong").unwrap() && is_done(&state, "wrong").unwrap());
+        // A key that passes forgets the one that was refused meanwhile.
+        set_done(&state, "k").unwrap();
+        refuse(&state, "wrong", "a reason").unwrap();
+        assert!(is_done(&state, "k").unwrap());
+        assert!(!accept(&state, "wrong").unwrap());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -170,6 +170,12 @@ impl State {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
+    /// Whether any tenant has an `env`.
+    pub(crate) fn has_env(&self) -> Result<bool, Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM tenants WHERE env IS NOT NULL)";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// The tenants that are still to be written to Redis, 1,000 at the most.
     pub(crate) fn dirty(&self) -> Result<Vec<Written>, Error> {
         let rows = self.rows(
@@ -403,6 +409,14 @@ impl State {
             [id, text],
         )?;
         Ok(())
+    }
+
+    pub(crate) fn set_installed(&self, ids: &[&str]) -> Result<(), Error> {
+        let tx = self.connection.unchecked_transaction()?;
+        for id in ids {
+            self.set_site(id, Site::Installed)?;
+        }
+        Ok(tx.commit()?)
     }
 
     /// Whether the agent knows of a site that is installed.

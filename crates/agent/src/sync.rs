@@ -158,6 +158,10 @@ impl Engine {
                 "redis_rewritten",
                 json!({"detail": "the agent's marker is missing or another one; every key is written again"}),
             );
+            // They were served before: see `check_key_by_site`.
+            if !self.is_other_key()? {
+                key_check::set_written(&self.state, &self.fingerprint)?;
+            }
             self.state.set_all_dirty()?;
             self.state.set_meta("marker", None)?;
             self.state.set_meta(RESTORED, Some("1"))?;
@@ -206,6 +210,9 @@ impl Engine {
     }
 
     fn set_marker(&mut self) -> Result<(), Outage> {
+        if !self.is_other_key()? {
+            key_check::set_written(&self.state, &self.fingerprint)?;
+        }
         let marker = self.marker()?;
         let cell = &self.shared.settings.cell;
         if let Some(cache) = &mut self.cache
@@ -213,9 +220,6 @@ impl Engine {
         {
             cache.set_marker(cell, &marker)?;
             self.state.set_meta("marker", Some(&marker))?;
-            if !self.is_other_key()? {
-                key_check::set_written(&self.state, &self.fingerprint)?;
-            }
         }
         Ok(())
     }
@@ -246,15 +250,12 @@ impl Engine {
             self.state.set_meta(RESTORED, None)?;
         } else {
             let Garbage { tenants, hostnames } = differences.revived;
-            let value = |id: &str| hostname_value(id);
-            differences
-                .unknown
-                .extend(tenants.into_iter().map(|id| Found::Tenant(id, Vec::new())));
-            differences.unknown.extend(
-                hostnames
-                    .into_iter()
-                    .map(|(name, id)| Found::Hostname(name, value(&id))),
-            );
+            let tenants = tenants.into_iter().map(|id| Found::Tenant(id, Vec::new()));
+            let hostnames = hostnames.into_iter().map(|(name, id)| {
+                let value = hostname_value(&id);
+                Found::Hostname(name, value)
+            });
+            differences.unknown.extend(tenants.chain(hostnames));
         }
         if !differences.unknown.is_empty() {
             let prune = self.shared.settings.prune;

@@ -113,7 +113,7 @@ fn release(settings: &Settings) -> Result<String, Error> {
     Ok(hex::encode(&hash.finalize()[..16]))
 }
 
-/// Adds the names and contents of a folder's program files. A file that only the web server may read counts by its size.
+/// Adds the names and contents of a folder's program files. Of a file that the agent's user may not read the size counts, of such a folder the name.
 fn digest(folder: &Path, hash: &mut Sha256) -> std::io::Result<()> {
     let mut paths = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -131,7 +131,13 @@ fn digest(folder: &Path, hash: &mut Sha256) -> std::io::Result<()> {
         }
         let found = std::fs::symlink_metadata(&path)?;
         if found.is_dir() {
-            digest(&path, hash)?;
+            hash.update(format!("{}\n", path.display()));
+            match digest(&path, hash) {
+                Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
+                    return Err(error);
+                }
+                Ok(()) | Err(_) => {}
+            }
         } else if found.is_file()
             && matches!(
                 path.extension().and_then(|e| e.to_str()),
