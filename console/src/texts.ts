@@ -10,6 +10,8 @@ export const t = {
   done: 'Done',
   save: 'Save',
   saved: 'Saved',
+  required: 'Required',
+  deletedNote: (name: string) => `Deleted: ${name}`,
   edit: 'Edit',
   delete: 'Delete',
   copy: 'Copy',
@@ -51,6 +53,7 @@ export const t = {
     const [subject = '', verb = ''] = action.split('.')
     return `${subject.charAt(0).toUpperCase()}${subject.slice(1)}: ${verb.replaceAll('_', ' ')}`
   },
+  leftSecret: (what: string) => `You left the page before ${what} was shown, and it cannot be shown again. Rotate it to get another one.`,
   leftProblem: (problem: string) => `A page that you left could not do what you asked: ${problem}`,
   lost: {
     title: 'The connection was lost',
@@ -305,6 +308,8 @@ export const t = {
     lead: 'Chevereto installations, and the jobs that wait for them.',
     create: 'New cell',
     id: 'Id',
+    gone: 'This cell is no longer there',
+    goneDetail: 'Somebody has deleted it. Nothing is written. To have it again, make it anew.',
     taken: 'There is such a cell',
     takenDetail: 'Nothing is written. Choose another id, or edit the cell that has this one.',
     takenId: (id: string) => `“${id}” is taken`,
@@ -327,7 +332,8 @@ export const t = {
     deleteTitle: (id: string) => `Delete the cell ${id}`,
     deleteHelp: 'Only a cell without tenants and unfinished jobs can be deleted.',
   },
-  jobs: { title: 'Jobs', all: 'All', empty: 'There are no jobs', kind: 'Job', tenant: 'Tenant', cell: 'Cell', error: 'Error', cancel: 'Cancel job' },
+  jobs: {
+    cancelled: 'The job is cancelled', title: 'Jobs', all: 'All', empty: 'There are no jobs', kind: 'Job', tenant: 'Tenant', cell: 'Cell', error: 'Error', cancel: 'Cancel job' },
   webhooks: {
     title: 'Webhooks',
     lead: 'Addresses that hear of every event.',

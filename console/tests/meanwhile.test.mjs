@@ -1,7 +1,7 @@
 // Nothing is written over what somebody else has made or changed meanwhile, and long lists are read to their end.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loseAnswer, noBrowser, open, signIn, visit } from './browser.mjs'
+import { holdBack, loseAnswer, noBrowser, open, signIn, visit } from './browser.mjs'
 import { startConsole } from './server.mjs'
 
 const skip = noBrowser()
@@ -54,6 +54,87 @@ test('the page of a deleted tenant becomes that of the living one, and erases no
   })
   assert.deepEqual(writes, [])
   assert.equal((await server.api.expect(200, 'GET', '/tenants/reborn')).json.hostname, 'second.example.com')
+})
+
+test('a dialog stays until its answer is there, and nothing is sent from a page that was left', { skip }, async () => {
+  await server.api.tenant({ id: 'wiped', hostname: 'wiped.example.com' })
+  await server.api.expect(204, 'DELETE', '/tenants/wiped')
+  await visit(page, '#/tenants/wiped?deleted=true')
+  await page.getByRole('button', { name: 'Erase' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Erase wiped' })
+  await dialog.getByLabel('Type wiped to confirm').fill('wiped')
+  const look = await holdBack(page, 'GET', '**/tenants/wiped')
+  const writes = await writesOf(async () => {
+    await dialog.getByRole('button', { name: 'Erase' }).click()
+    await page.keyboard.press('Escape')
+    await dialog.getByRole('button', { name: 'Cancel' }).click({ force: true })
+    await dialog.waitFor()
+    // The page is left before it is known whether the id is another tenant's by now.
+    await page.goBack()
+    await page.waitForFunction(() => !location.hash.includes('wiped'))
+    const answered = page.waitForResponse((response) => response.url().endsWith('/tenants/wiped'))
+    look.go()
+    await answered
+    await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'))
+  })
+  await page.unroute('**/tenants/wiped')
+  assert.deepEqual(writes, [])
+  assert.equal(await page.locator('.note').filter({ hasText: 'could not do what you asked' }).count(), 0)
+  assert.equal((await server.api.expect(200, 'GET', '/tenants?deleted=true')).json.filter(({ id }) => id === 'wiped').length, 1)
+})
+
+test('whoever leaves the page before a new secret is shown hears that it is lost', { skip }, async () => {
+  await visit(page, '#/overview')
+  await visit(page, '#/keys')
+  await page.getByRole('button', { name: 'New key' }).click()
+  const dialog = page.getByRole('dialog', { name: 'New key' })
+  await dialog.getByLabel('Name').fill('nobody has it')
+  await dialog.getByLabel('audit', { exact: true }).check()
+  const create = await holdBack(page, 'POST', '**/keys')
+  await dialog.getByRole('button', { name: 'New key' }).click()
+  await page.goBack()
+  await page.waitForFunction(() => !location.hash.includes('keys'))
+  create.go()
+  await note('it cannot be shown again. Rotate it')
+  await page.unroute('**/keys')
+  assert.ok((await server.api.expect(200, 'GET', '/keys')).json.some(({ name }) => name === 'nobody has it'))
+})
+
+test('an edit makes no cell anew that somebody has deleted', { skip }, async () => {
+  await server.api.expect(201, 'PUT', '/cells/gone1', { body: { name: 'Gone' } })
+  await visit(page, '#/overview')
+  await visit(page, '#/cells')
+  await page.getByRole('button', { name: 'Edit gone1' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Edit the cell gone1' })
+  await dialog.getByLabel('Takes new tenants').uncheck()
+  await server.api.expect(204, 'DELETE', '/cells/gone1')
+  assert.deepEqual(await writesOf(async () => {
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await dialog.getByRole('alert').getByText('no longer there').waitFor()
+  }), [])
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
+  await server.api.expect(404, 'GET', '/cells/gone1')
+})
+
+test('a hold is put as the kind that was submitted', { skip }, async () => {
+  await server.api.tenant({ id: 'kinds', hostname: 'kinds.example.com' })
+  await visit(page, '#/tenants/kinds')
+  await page.getByRole('button', { name: 'Hold…' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Hold kinds' })
+  await dialog.getByLabel('Kind').selectOption('maintenance')
+  await dialog.getByLabel('Reason', { exact: false }).first().fill('of the operator')
+  // Somebody changes something else of the tenant, so the first try is refused.
+  await server.api.expect(204, 'PATCH', '/tenants/kinds', { body: { labels: { a: 'b' } } })
+  const put = await holdBack(page, 'PUT', '**/holds/*')
+  await dialog.getByRole('button', { name: 'Put hold' }).click()
+  await dialog.getByLabel('Kind').selectOption('abuse')
+  const refused = page.waitForResponse((response) => response.status() === 412)
+  put.go()
+  await refused
+  await page.waitForFunction(() => !document.querySelector('[role=dialog] [aria-busy=true]'))
+  await page.unroute('**/holds/*')
+  assert.deepEqual((await server.api.expect(200, 'GET', '/tenants/kinds')).json.holds, {})
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
 })
 
 test('a new cell writes over none that has its id', { skip }, async () => {

@@ -5,7 +5,7 @@ import { createStore } from 'solid-js/store'
 import { get, query } from '../api/client'
 import { can } from '../api/session'
 import type { Cell, Job, Problem } from '../api/types'
-import { Await, Badge, Button, Card, Empty, Page, ProblemBox, Table, Time, note, type Tone } from '../parts/basics'
+import { Await, Badge, Button, Card, Empty, Page, ProblemBox, Table, Time, type Tone } from '../parts/basics'
 import { changed } from '../parts/changes'
 import { createCheck } from '../parts/check'
 import { ActionDialog } from '../parts/dialog'
@@ -102,16 +102,17 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
     const path = `/cells/${encodeURIComponent(form.id)}`
     const body = cell ? changed(was, members()) : members()
     if (!body) return props.onClose()
-    // A PUT writes over a cell that is there.
-    if (!cell && sent !== path) {
+    if (form.id === '') return void setTaken({ status: 422, code: 'page', title: t.cells.id, detail: t.required, errors: [{ pointer: '/id', detail: t.required }] })
+    // A PUT writes over a cell that is there, and makes one that somebody has deleted anew.
+    if (sent !== path) {
       const isThere = await check.isThere(path)
-      setTaken(isThere ? { status: 409, code: 'page', title: t.cells.taken, detail: t.cells.takenDetail, errors: [{ pointer: '/id', detail: t.cells.takenId(form.id) }] } : undefined)
-      if (isThere !== false) return
+      const isWrong = isThere === !cell
+      if (!isWrong) setTaken(undefined)
+      else if (cell) setTaken({ status: 404, code: 'page', title: t.cells.gone, detail: t.cells.goneDetail, errors: [] })
+      else setTaken({ status: 409, code: 'page', title: t.cells.taken, detail: t.cells.takenDetail, errors: [{ pointer: '/id', detail: t.cells.takenId(form.id) }] })
+      if (isThere === undefined || isWrong) return
     }
-    if (await write.send('PUT', path, { body })) {
-      note(t.saved)
-      return props.onDone()
-    }
+    if (await write.send('PUT', path, { body, note: t.saved })) return props.onDone()
     const status = write.problem()?.status ?? 0
     sent = status >= 400 && status < 500 ? undefined : path
   }
@@ -129,7 +130,7 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
 function DeleteDialog(props: { of: Cell; onClose: () => void; onDone: () => void }) {
   const write = createWrite()
   async function remove() {
-    if (await write.send('DELETE', `/cells/${encodeURIComponent(props.of.id)}`)) props.onDone()
+    if (await write.send('DELETE', `/cells/${encodeURIComponent(props.of.id)}`, { note: t.deletedNote(props.of.id) })) props.onDone()
   }
   return (
     <ActionDialog title={t.cells.deleteTitle(props.of.id)} isOpen onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={props.of.id}>
@@ -158,7 +159,7 @@ function Jobs() {
   })
   const write = createWrite()
   async function cancel(job: Job) {
-    if (await write.send('POST', `/jobs/${encodeURIComponent(job.id)}/cancel`)) loaded.reload()
+    if (await write.send('POST', `/jobs/${encodeURIComponent(job.id)}/cancel`, { note: t.jobs.cancelled })) loaded.reload()
   }
   return (
     <>

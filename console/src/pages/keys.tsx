@@ -1,11 +1,11 @@
 // API keys: list, make, change, rotate, delete. A key and its signing secret are shown once.
 
-import { For, Show, createSignal } from 'solid-js'
+import { For, Show, createSignal, onCleanup } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { get } from '../api/client'
-import { can, leave, leaveLater, session } from '../api/session'
+import { can, leave, leaveLater, session, standing } from '../api/session'
 import type { ApiKey, NewApiKey } from '../api/types'
-import { Await, Badge, Button, Copyable, Page, ProblemBox, Table, Time, note } from '../parts/basics'
+import { Await, Badge, Button, Copyable, Page, ProblemBox, Table, Time } from '../parts/basics'
 import { changed } from '../parts/changes'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, TextInput, TimeInput } from '../parts/fields'
@@ -33,6 +33,8 @@ export function KeysPage() {
     if (isOwn(made()!)) leave()
     else setMade(undefined)
   }
+  // Whoever goes elsewhere has no session any more, and signs in.
+  onCleanup(() => standing() === 'ending' && leave())
   return (
     <Page title={t.keys.title} aside={<Button look="primary" onClick={() => setOpen({ kind: 'create' })}>{t.keys.create}</Button>}>
       <Await of={loaded}>
@@ -114,7 +116,7 @@ function CreateDialog(props: DialogProps) {
   const toggle = (scope: string, isOn: boolean) => setForm('scopes', isOn ? [...form.scopes, scope] : form.scopes.filter((one) => one !== scope))
   async function create() {
     const scopes = [...form.scopes, ...(form.cell ? [`cell:${form.cell}`] : [])]
-    const answer = await write.send<NewApiKey>('POST', '/keys', { body: { name: form.name || null, scopes, expires_at: form.expires_at || null, bound: form.bound } })
+    const answer = await write.send<NewApiKey>('POST', '/keys', { body: { name: form.name || null, scopes, expires_at: form.expires_at || null, bound: form.bound }, lost: t.leftSecret(t.keys.apiKey) })
     if (answer) props.onDone(answer.body)
   }
   return (
@@ -142,9 +144,7 @@ function EditDialog(props: DialogProps & { of: ApiKey }) {
   async function edit() {
     const body = changed(was, members())
     if (!body) return props.onClose()
-    if (!(await write.send('PATCH', `/keys/${props.of.id}`, { body }))) return
-    note(t.saved)
-    props.onDone()
+    if (await write.send('PATCH', `/keys/${props.of.id}`, { body, note: t.saved })) props.onDone()
   }
   return (
     <ActionDialog title={t.keys.editTitle(props.of.id)} isOpen onClose={props.onClose} action={t.save} isRunning={write.isRunning()} problem={write.problem()} onSubmit={edit}>
@@ -160,7 +160,7 @@ function RotateDialog(props: DialogProps & { of: ApiKey }) {
   const isItsOwn = isOwn(props.of)
   async function rotate() {
     const seconds = Number(overlap())
-    const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, endsSession: isItsOwn })
+    const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, endsSession: isItsOwn, lost: t.leftSecret(t.keys.apiKey) })
     if (answer) props.onDone(answer.body)
     else if (isLost()) leaveLater()
   }
@@ -190,9 +190,7 @@ function RotateDialog(props: DialogProps & { of: ApiKey }) {
 function DeleteDialog(props: DialogProps & { of: ApiKey }) {
   const write = createWrite()
   async function remove() {
-    if (!(await write.send('DELETE', `/keys/${props.of.id}`))) return
-    note(t.keys.deleted(props.of.id))
-    props.onDone()
+    if (await write.send('DELETE', `/keys/${props.of.id}`, { note: t.keys.deleted(props.of.id) })) props.onDone()
   }
   return (
     <ActionDialog title={t.keys.deleteTitle(props.of.id)} isOpen onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={String(props.of.id)}>

@@ -35,26 +35,32 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
   const fill = (hold: Hold | undefined) => setForm(formOf(hold))
   // The version that the dialog began with, and the one of somebody else.
   let base: { hold: Hold | undefined; etag: string | undefined } = { hold: undefined, etag: undefined }
+  let filled: Hold | undefined
   const [theirs, setTheirs] = createSignal<typeof base>()
   createEffect(on(() => props.isOpen && props.kind, (kind) => {
     if (!kind) return
     base = { hold: props.tenant.holds[kind], etag: props.etag }
+    // What was typed goes along to another kind, and what another hold has does not.
     if (base.hold) fill(base.hold)
+    else if (filled) fill(undefined)
+    filled = base.hold
   }))
   const mine = (): Hold => ({ reason: form.reason, message: form.message || null, until: form.until || null })
-  async function put(isSecond = false): Promise<void> {
-    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${props.kind}`, { body: mine(), ifMatch: base.etag, note: t.tenant.held })
+  // What was submitted: the kind may be another one by the time of the answer.
+  async function put(kind = props.kind, isSecond = false): Promise<void> {
+    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${kind}`, { body: mine(), ifMatch: base.etag, note: t.tenant.held })
     if (answer) {
       fill(undefined)
       props.onDone(answer.etag)
     } else if (write.problem()?.code === 'precondition_failed') {
       const now = await write.present<Tenant>(pathOf(props.tenant))
       if (!now) return
-      const found = { hold: now.body.holds[props.kind], etag: now.etag }
+      if (kind !== props.kind) return
+      const found = { hold: now.body.holds[kind], etag: now.etag }
       if (!sameHold(found.hold, base.hold)) return void setTheirs(found)
       // Something else of the tenant has changed: nobody has touched this hold.
       base = found
-      if (!isSecond) return put(true)
+      if (!isSecond) return put(kind, true)
     }
   }
   const differences = (): Difference[] =>

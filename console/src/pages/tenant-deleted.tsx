@@ -35,15 +35,13 @@ export function DeletedTenant(props: { id: string }) {
     return undefined
   })
   async function restore() {
-    if (!(await restoring.send('POST', `${path()}/restore`))) return
-    note(t.tenant.restored(props.id))
+    if (!(await restoring.send('POST', `${path()}/restore`, { note: t.tenant.restored(props.id) }))) return
     go(['tenants', props.id])
   }
   async function erase() {
     const isThere = await check.isThere(path())
     if (isThere) return showLiving()
-    if (isThere === undefined || !(await erasing.send('POST', `${path()}/erase`))) return
-    note(t.tenant.erased(props.id))
+    if (isThere === undefined || !(await erasing.send('POST', `${path()}/erase`, { note: t.tenant.erased(props.id) }))) return
     go(['tenants'], { deleted: 'true' })
   }
   return (

@@ -4,7 +4,7 @@ import { For, Show, createSignal } from 'solid-js'
 import { Refused, get } from '../api/client'
 import { can } from '../api/session'
 import type { Tenant, TenantHostname } from '../api/types'
-import { Await, Badge, Button, Card, Copyable, ProblemBox, Table, note } from '../parts/basics'
+import { Await, Badge, Button, Card, Copyable, ProblemBox, Table } from '../parts/basics'
 import { ActionDialog } from '../parts/dialog'
 import { Select, TextInput } from '../parts/fields'
 import { createLoad } from '../parts/load'
@@ -32,6 +32,7 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   })
   const [isOpen, setOpen] = createSignal(false)
   const [form, setForm] = createSignal({ hostname: '', kind: 'alias' })
+  const [isEmpty, setEmpty] = createSignal(false)
   const add = createWrite()
   const write = createWrite()
   // A hostname is a write of the tenant: it has a new version, and the next write may come before that is read.
@@ -43,15 +44,17 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   /** If somebody else has changed the tenant, shows how it is now, and lets the person decide again. */
   const showNow = (of: Write) => void (of.problem()?.code === 'precondition_failed' && changed())
   async function put() {
-    const answer = await add.send('PUT', `${path()}/${encodeURIComponent(form().hostname.trim())}`, { body: { kind: form().kind }, ifMatch: loaded.data()?.etag })
+    const name = form().hostname.trim()
+    setEmpty(name === '')
+    if (name === '') return
+    const answer = await add.send('PUT', `${path()}/${encodeURIComponent(name)}`, { body: { kind: form().kind }, ifMatch: loaded.data()?.etag, note: t.hostnames.added })
     if (!answer) return showNow(add)
-    note(t.hostnames.added)
     setForm({ hostname: '', kind: 'alias' })
     setOpen(false)
     changed(answer.etag)
   }
   async function remove(name: string) {
-    const answer = await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`, { ifMatch: loaded.data()?.etag })
+    const answer = await write.send('DELETE', `${path()}/${encodeURIComponent(name)}`, { ifMatch: loaded.data()?.etag, note: t.deletedNote(name) })
     if (answer) changed(answer.etag)
     else showNow(write)
   }
@@ -97,7 +100,7 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
         )}
       </Await>
       <ActionDialog title={t.hostnames.add} isOpen={isOpen()} onClose={() => setOpen(false)} action={t.hostnames.add} isRunning={add.isRunning()} problem={add.problem()} onSubmit={put}>
-        <TextInput label={t.tenants.hostname} value={form().hostname} onInput={(hostname) => setForm({ ...form(), hostname })} error={add.at('/hostname')} isRequired mono />
+        <TextInput label={t.tenants.hostname} value={form().hostname} onInput={(hostname) => setForm({ ...form(), hostname })} error={isEmpty() ? t.required : add.at('/hostname')} isRequired mono />
         <Select label={t.hostnames.kind} value={form().kind} onInput={(kind) => setForm({ ...form(), kind })} options={[['alias', t.hostnames.kinds.alias], ['redirect', t.hostnames.kinds.redirect]]} error={add.at('/kind')} />
       </ActionDialog>
     </Card>

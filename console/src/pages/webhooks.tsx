@@ -5,7 +5,7 @@ import { createStore } from 'solid-js/store'
 import { Refused, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { Delivery, NewWebhook, Webhook, WebhookSecret, WebhookTest } from '../api/types'
-import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time, note } from '../parts/basics'
+import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time } from '../parts/basics'
 import { changed } from '../parts/changes'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput } from '../parts/fields'
@@ -51,7 +51,7 @@ function List() {
   const write = createWrite()
   const done = (secret?: string) => {
     setOpen(undefined)
-    setMade(secret)
+    if (secret) setMade(secret)
     loaded.reload()
   }
   async function test(webhook: Webhook) {
@@ -144,11 +144,9 @@ function EditDialog(props: { of?: Webhook; onClose: () => void; onDone: (secret?
     const changes = webhook && changed(was, members())
     if (webhook && !changes) return props.onClose()
     const answer = webhook
-      ? await write.send<undefined>('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body: { ...changes, ...(changes?.is_enabled ? { from: form.from } : {}) } })
-      : await write.send<NewWebhook>('POST', '/webhooks', { body: members() })
-    if (!answer) return
-    note(t.saved)
-    props.onDone(answer.body?.secret)
+      ? await write.send<undefined>('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body: { ...changes, ...(changes?.is_enabled ? { from: form.from } : {}) }, note: t.saved })
+      : await write.send<NewWebhook>('POST', '/webhooks', { body: members(), lost: t.leftSecret(t.webhooks.secret) })
+    if (answer) props.onDone(answer.body?.secret)
   }
   return (
     <ActionDialog title={webhook ? t.webhooks.editTitle : t.webhooks.create} isOpen onClose={props.onClose} action={webhook ? t.save : t.webhooks.create} isRunning={write.isRunning()} problem={write.problem()} onSubmit={save}>
@@ -168,7 +166,7 @@ function RotateDialog(props: { of: Webhook; onClose: () => void; onDone: (secret
   const [overlap, setOverlap] = createSignal('3600')
   async function rotate() {
     const seconds = Number(overlap())
-    const answer = await write.send<WebhookSecret>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() } })
+    const answer = await write.send<WebhookSecret>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, lost: t.leftSecret(t.webhooks.secret) })
     if (answer) props.onDone(answer.body.secret)
   }
   return (
@@ -184,7 +182,7 @@ const Outcome = (props: { of: Attempt }) => <Badge tone={props.of.outcome === 'a
 function DeleteDialog(props: { of: Webhook; onClose: () => void; onDone: () => void }) {
   const write = createWrite()
   async function remove() {
-    if (await write.send('DELETE', `/webhooks/${encodeURIComponent(props.of.id)}`)) props.onDone()
+    if (await write.send('DELETE', `/webhooks/${encodeURIComponent(props.of.id)}`, { note: t.deletedNote(props.of.url) })) props.onDone()
   }
   return (
     <ActionDialog title={t.webhooks.deleteTitle} isOpen onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove}>
@@ -203,10 +201,7 @@ function Deliveries(props: { id: string }) {
   })
   const write = createWrite()
   async function retry(event: string) {
-    if (await write.send('POST', `${path()}/deliveries/${encodeURIComponent(event)}/retry`)) {
-      note(t.webhooks.retried)
-      loaded.reload()
-    }
+    if (await write.send('POST', `${path()}/deliveries/${encodeURIComponent(event)}/retry`, { note: t.webhooks.retried })) loaded.reload()
   }
   return (
     <Page title={t.webhooks.deliveries} back={{ href: href(['webhooks']), text: t.webhooks.title }} lead={loaded.data()?.webhook.url}>

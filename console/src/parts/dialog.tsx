@@ -73,11 +73,15 @@ interface ActionProps {
   isWide?: boolean
 }
 
-/** A dialog with a form, and a button that carries it out. */
+/**
+ * A dialog with a form, and a button that carries it out. It stays open while that runs: nobody could take back what was sent, and an answer that comes
+ * later would meet another dialog.
+ */
 export function ActionDialog(props: ActionProps) {
+  const close = () => void (props.isRunning || props.onClose())
   return (
-    <Dialog title={props.title} isOpen={props.isOpen} onClose={props.onClose} isWide={props.isWide ?? false}>
-      <ActionForm {...props} />
+    <Dialog title={props.title} isOpen={props.isOpen} onClose={close} isWide={props.isWide ?? false}>
+      <ActionForm {...props} onClose={close} />
     </Dialog>
   )
 }
@@ -98,7 +102,7 @@ function ActionForm(props: ActionProps) {
       {props.children}
       <Show when={props.typed}>{(wanted) => <TextInput label={t.typeToConfirm(wanted())} value={typed()} onInput={setTyped} isRequired mono />}</Show>
       <footer class="actions">
-        <Button onClick={props.onClose}>{t.cancel}</Button>
+        <Button onClick={() => props.onClose()} aria-disabled={props.isRunning ? 'true' : undefined}>{t.cancel}</Button>
         <Button type="submit" look={props.isDangerous ? 'danger' : 'primary'} isBusy={props.isRunning} disabled={!isReady()}>
           {props.action}
         </Button>

@@ -11,6 +11,8 @@ import { asProblem } from './load'
 interface WriteOptions<T> extends Options {
   /** A note for when it is done, also for somebody who is on another page by then. */
   note?: string | ((answer: Answer<T>) => string)
+  /** A note in its place for somebody who is on another page by then: for an answer that is shown once, and was shown to nobody. */
+  lost?: string
 }
 
 export interface Write {
@@ -33,23 +35,25 @@ export function createWrite(): Write {
   const [problem, setProblem] = createSignal<Problem>()
   // Somebody who asks again after a lost answer sends the same request under the same key, so it is not done twice.
   let last: { text: string; key: string } | undefined
-  async function run<T>(task: () => Promise<T>): Promise<T | undefined> {
+  async function run<T>(task: () => Promise<T>, whenLeft: { done?: string | undefined; failed: boolean }): Promise<T | undefined> {
     if (isRunning()) return undefined
     const began = visit()
     setRunning(true)
     try {
       const answer = await task()
-      return visit() === began ? answer : undefined
+      if (visit() === began) return answer
+      if (whenLeft.done) note(whenLeft.done)
+      return undefined
     } catch (error) {
       const found = asProblem(error)
       setProblem(found)
-      if (visit() !== began) note(t.leftProblem(found.status === 0 ? found.title : found.detail))
+      if (whenLeft.failed && visit() !== began) note(t.leftProblem(found.status === 0 ? found.title : found.detail))
       return undefined
     } finally {
       setRunning(false)
     }
   }
-  const send = <T>(method: string, path: string, { note: done, ...options }: WriteOptions<T> = {}) =>
+  const send = <T>(method: string, path: string, { note: done, lost, ...options }: WriteOptions<T> = {}) =>
     run(async () => {
       const text = JSON.stringify([method, path, options.body, options.ifMatch])
       if (last?.text !== text) last = { text, key: crypto.randomUUID() }
@@ -58,8 +62,8 @@ export function createWrite(): Write {
       setProblem(undefined)
       if (done) note(typeof done === 'string' ? done : done(answer))
       return answer
-    })
-  const present = <T>(path: string) => run(() => call<T>('GET', path))
+    }, { done: lost, failed: true })
+  const present = <T>(path: string) => run(() => call<T>('GET', path), { failed: false })
   const at = (pointer: string) => wordsAt(problem()?.errors ?? [], pointer)
   return { isRunning, problem, send, present, clear: () => setProblem(undefined), at }
 }
