@@ -173,7 +173,7 @@ function Jobs() {
           )}
         </Await>
       </Card>
-      <LocalPager place={place} next={loaded.data()?.next} isLoading={loaded.isLoading()} />
+      <LocalPager place={place} next={loaded.problem() ? undefined : loaded.data()?.next} isLoading={loaded.isLoading()} />
     </>
   )
 }

@@ -18,9 +18,10 @@ interface Shown {
   etag: string | undefined
 }
 
-export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
+export function Hostnames(props: { tenant: Tenant; version: string | undefined; onChange: (etag?: string) => void }) {
   const path = () => `/tenants/${encodeURIComponent(props.tenant.id)}/hostnames`
-  const loaded = createLoad(path, async (where, signal): Promise<Shown> => {
+  // Each write of the tenant gives it another version, which the next change of a hostname must name.
+  const loaded = createLoad(() => ({ where: path(), version: props.version }), async ({ where }, signal): Promise<Shown> => {
     try {
       const { body, etag } = await get<TenantHostname[]>(where, signal)
       return { isThere: true, names: body, etag }
@@ -39,7 +40,7 @@ export function Hostnames(props: { tenant: Tenant; onChange: () => void }) {
   const changed = (etag?: string) => {
     if (etag) loaded.set({ ...loaded.data()!, etag })
     loaded.reload()
-    props.onChange()
+    props.onChange(etag)
   }
   /** If somebody else has changed the tenant, shows how it is now, and lets the person decide again. */
   const showNow = (of: Write) => void (of.problem()?.code === 'precondition_failed' && changed())

@@ -129,7 +129,7 @@ function LivingTenant(props: { id: string }) {
               </Tabs.List>
               <Tabs.Content value="summary"><Summary of={data().tenant} /></Tabs.Content>
               <Tabs.Content value="settings"><EffectiveSettings id={data().tenant.id} version={data().etag} /></Tabs.Content>
-              <Tabs.Content value="hostnames"><Hostnames tenant={data().tenant} onChange={loaded.reload} /></Tabs.Content>
+              <Tabs.Content value="hostnames"><Hostnames tenant={data().tenant} version={data().etag} onChange={(etag) => done(undefined, etag)} /></Tabs.Content>
               <Tabs.Content value="history"><Timeline id={data().tenant.id} version={data().etag} /></Tabs.Content>
             </Tabs>
             <HoldDialog tenant={data().tenant} etag={data().etag} kind={holdKind()} onKind={setHoldKind} isOpen={open() === 'hold'} onClose={close} onDone={(etag) => done('hold', etag)} />

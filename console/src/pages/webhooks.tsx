@@ -234,7 +234,7 @@ function Deliveries(props: { id: string }) {
           </Card>
         )}
       </Await>
-      <LocalPager place={place} next={loaded.data()?.next} isLoading={loaded.isLoading()} />
+      <LocalPager place={place} next={loaded.problem() ? undefined : loaded.data()?.next} isLoading={loaded.isLoading()} />
     </Page>
   )
 }
