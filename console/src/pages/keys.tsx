@@ -33,7 +33,7 @@ export function KeysPage() {
     if (isOwn(made()!)) leave()
     else setMade(undefined)
   }
-  // Whoever goes elsewhere has no session any more, and signs in.
+  // There is no session any more, so the next page asks to sign in.
   onCleanup(() => standing() === 'ending' && leave())
   return (
     <Page title={t.keys.title} aside={<Button look="primary" onClick={() => setOpen({ kind: 'create' })}>{t.keys.create}</Button>}>

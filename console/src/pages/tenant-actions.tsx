@@ -40,13 +40,13 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
   createEffect(on(() => props.isOpen && props.kind, (kind) => {
     if (!kind) return
     base = { hold: props.tenant.holds[kind], etag: props.etag }
-    // What was typed goes along to another kind, and what another hold has does not.
+    // Typed text goes along to another kind, but not the text of another hold.
     if (base.hold) fill(base.hold)
     else if (filled) fill(undefined)
     filled = base.hold
   }))
   const mine = (): Hold => ({ reason: form.reason, message: form.message || null, until: form.until || null })
-  // What was submitted: the kind may be another one by the time of the answer.
+  // The kind is the one that was submitted: another one may be chosen by the time of the answer.
   async function put(kind = props.kind, isSecond = false): Promise<void> {
     const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${kind}`, { body: mine(), ifMatch: base.etag, note: t.tenant.held })
     if (answer) {

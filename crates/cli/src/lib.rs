@@ -43,7 +43,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: &mut World<'_>) -> E
         return Exit::Done;
     };
     match &error {
-        // The reader closed the pipe because it needs no more, as in `tenants list | head`. What another command did, and whether it succeeded, is lost.
+        // The reader closed the pipe because it needs no more, as in `tenants list | head`. The outcome of another command is lost.
         Error::Output(cause)
             if cause.kind() == io::ErrorKind::BrokenPipe && only_reads(&cli.command) =>
         {

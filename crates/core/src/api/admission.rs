@@ -25,7 +25,7 @@ impl fmt::Debug for Admission {
 }
 
 impl Admission {
-    /// What the limiter counts by, if the request has an API key or a session whose MAC is genuine: the key's id, and 16 hexadecimal digits that tell
+    /// The name that the limiter counts by, if the request has an API key or a session whose MAC is genuine: the key's id, and 16 hexadecimal digits that tell
     /// its secrets and sessions from each other. So nobody can use up the limit of a key that it does not have, or no longer has.
     #[must_use]
     pub fn limited_as(&self) -> Option<String> {

@@ -112,7 +112,7 @@ pub enum ApiError {
     },
     /// The cursor is of another epoch of the database, or older than the oldest mark of a tenant that is gone.
     CursorGone {
-        /// What the reader does now.
+        /// The next thing for the reader to do.
         again: &'static str,
     },
     /// The operation needs a secret that is not configured.

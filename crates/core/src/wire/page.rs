@@ -10,7 +10,7 @@ use crate::value::text::{quote, whole};
 use crate::wire::http::Response;
 use crate::wire::parameter::Parameter;
 
-/// What is wrong with a parameter that comes a second time.
+/// The detail of a parameter that comes a second time.
 pub(crate) const TWICE: &str = "expected it once; it comes again";
 
 /// The most rows that one page may have.

@@ -21,7 +21,7 @@ pub(crate) fn new_database() -> Connection {
     }))
 }
 
-/// What a host has in its registry. It has no site with a database of its own.
+/// The registry of a host. It has no site with a database of its own.
 pub(crate) struct Saved {
     database: Vec<u8>,
     secrets: Vec<String>,

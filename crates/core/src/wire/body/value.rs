@@ -120,7 +120,7 @@ impl Wrong {
     }
 }
 
-/// What is wrong with a field that must be there and is not.
+/// The detail of a field that must be there and is not.
 pub(super) const MISSING: &str = "required; it is missing";
 
 impl From<String> for Wrong {
