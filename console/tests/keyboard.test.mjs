@@ -58,6 +58,7 @@ test('the keyboard alone signs in, creates a tenant, holds it and lifts the hold
   await tabTo(page, 'Hostname')
   await page.keyboard.insertText('by-keyboard.example.com')
   await tabTo(page, 'Plan')
+  await page.locator('option', { hasText: 'basic' }).first().waitFor({ state: 'attached' })
   await page.keyboard.press('b')
   await tabTo(page, 'New tenant')
   await page.keyboard.press('Enter')

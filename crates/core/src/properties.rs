@@ -385,8 +385,10 @@ pub fn public_key(data: &[u8]) {
         }
         Err(detail) => {
             check_detail(&detail);
+            // A line may begin with a space that ASCII does not count as one, such as a vertical tab.
             let (kinds, words): (Vec<&str>, Vec<&str>) = text
-                .split_ascii_whitespace()
+                .lines()
+                .flat_map(|line| line.trim().split_ascii_whitespace())
                 .partition(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-"));
             for word in words.into_iter().filter(|word| word.len() > 24) {
                 let is_in_a_kind = kinds.iter().any(|kind| kind.contains(word));
