@@ -173,7 +173,10 @@ describe('a real Traefik', () => {
     }
     // An upload is longer than any request of the API may be.
     for (const headers of [{}, { 'Transfer-Encoding': 'chunked' }, { 'If-Match': 'x', 'Idempotency-Key': '', Prefer: ';', Cookie: 'a=b' }]) {
-      const answer = await traefik.ask('on.example.com', '/upload', { 'Content-Type': 'multipart/form-data; boundary=x', ...headers }, 'POST', Buffer.alloc(200 << 10, 'x'))
+      const upload = () => traefik.ask('on.example.com', '/upload', { 'Content-Type': 'multipart/form-data; boundary=x', ...headers }, 'POST', Buffer.alloc(200 << 10, 'x'))
+      let answer = await upload()
+      // Traefik keeps connections open, and cannot send an upload again if workerd closes the one it takes at that moment.
+      for (let tries = 1; answer.status === 502 && tries < 3; tries++) answer = await upload()
       assert.deepEqual([answer.status, answer.page?.text], [503, text], `an upload, ${JSON.stringify(headers)}`)
     }
     const head = await traefik.ask('on.example.com', '/', {}, 'HEAD')
