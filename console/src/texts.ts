@@ -168,6 +168,7 @@ export const t = {
     email: 'Email',
     password: 'Password',
     reset: 'Reset a password',
+    resetLost: 'You left the page before the new password was shown. The password of the user is another one now: reset it again to see one.',
     resetTitle: (id: string) => `Reset a password of ${id}`,
     resetHelp: 'The user gets a new, generated password. The old one ends at once.',
     resetAction: 'Reset password',
@@ -195,6 +196,7 @@ export const t = {
     lineKind: { audit: 'audit', event: 'event', job: 'job' },
   },
   hostnames: {
+    looked: (name: string) => `The record of ${name} was looked up`,
     title: 'Hostnames',
     add: 'Add a hostname',
     added: 'The hostname is added',

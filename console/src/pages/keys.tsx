@@ -2,7 +2,7 @@
 
 import { For, Show, createSignal, onCleanup } from 'solid-js'
 import { createStore } from 'solid-js/store'
-import { get } from '../api/client'
+import { get, hooks } from '../api/client'
 import { can, leave, leaveLater, session, standing } from '../api/session'
 import type { ApiKey, NewApiKey } from '../api/types'
 import { Await, Badge, Button, Copyable, Page, ProblemBox, Table, Time } from '../parts/basics'
@@ -12,6 +12,7 @@ import { Check, TextInput, TimeInput } from '../parts/fields'
 import { parsed } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { createWrite } from '../parts/write'
+import { visit } from '../router'
 import { t } from '../texts'
 import { Sessions } from './sessions'
 
@@ -160,9 +161,12 @@ function RotateDialog(props: DialogProps & { of: ApiKey }) {
   const isItsOwn = isOwn(props.of)
   async function rotate() {
     const seconds = Number(overlap())
+    const began = visit()
     const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, endsSession: isItsOwn, lost: t.leftSecret(t.keys.apiKey) })
     if (answer) props.onDone(answer.body)
-    else if (isLost()) leaveLater()
+    else if (isLost() && visit() === began) leaveLater()
+    // Nothing of this dialog is on the page that somebody is on now.
+    else if (isLost()) hooks.ended()
   }
   // The answer to the request that ended the session may be lost, and asking again is refused.
   const isLost = () => isItsOwn && write.problem()?.status === 401

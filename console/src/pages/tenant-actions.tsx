@@ -11,7 +11,7 @@ import { Check, Select, TextInput, TimeInput } from '../parts/fields'
 import { HOLDS, type HoldKind } from '../parts/tenant-state'
 import { merged } from '../parts/versions'
 import { createWrite } from '../parts/write'
-import { go } from '../router'
+import { go, visit } from '../router'
 import { t } from '../texts'
 
 interface Common {
@@ -46,21 +46,21 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
     filled = base.hold
   }))
   const mine = (): Hold => ({ reason: form.reason, message: form.message || null, until: form.until || null })
-  // The kind is the one that was submitted: another one may be chosen by the time of the answer.
-  async function put(kind = props.kind, isSecond = false): Promise<void> {
-    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${kind}`, { body: mine(), ifMatch: base.etag, note: t.tenant.held })
+  // The kind and the texts are those that were submitted: others may be there by the time of the answer.
+  async function put(kind = props.kind, body = mine(), isSecond = false): Promise<void> {
+    const began = visit()
+    const answer = await write.send('PUT', `${pathOf(props.tenant)}/holds/${kind}`, { body, ifMatch: base.etag, note: t.tenant.held })
     if (answer) {
       fill(undefined)
       props.onDone(answer.etag)
-    } else if (write.problem()?.code === 'precondition_failed') {
+    } else if (visit() === began && write.problem()?.code === 'precondition_failed') {
       const now = await write.present<Tenant>(pathOf(props.tenant))
-      if (!now) return
-      if (kind !== props.kind) return
+      if (!now || kind !== props.kind) return
       const found = { hold: now.body.holds[kind], etag: now.etag }
       if (!sameHold(found.hold, base.hold)) return void setTheirs(found)
       // Something else of the tenant has changed: nobody has touched this hold.
       base = found
-      if (!isSecond) return put(kind, true)
+      if (!isSecond) return put(kind, body, true)
     }
   }
   const differences = (): Difference[] =>
@@ -115,7 +115,7 @@ export function ResetDialog(props: Common) {
   const [made, setMade] = createSignal<PasswordReset>()
   const [job, setJob] = createSignal<Job>()
   async function reset() {
-    const answer = await write.send<PasswordReset | Job>('PATCH', `${pathOf(props.tenant)}/user-password-reset`, { body: { username: username() }, headers: { Prefer: 'wait=20' }, note: ({ status }) => (status === 202 ? t.tenant.resetting : t.tenant.resetDone) })
+    const answer = await write.send<PasswordReset | Job>('PATCH', `${pathOf(props.tenant)}/user-password-reset`, { body: { username: username() }, headers: { Prefer: 'wait=20' }, note: ({ status }) => (status === 202 ? t.tenant.resetting : t.tenant.resetDone), lost: t.tenant.resetLost })
     if (!answer) return
     if (answer.status === 202) setJob(answer.body as Job)
     else setMade(answer.body as PasswordReset)

@@ -60,7 +60,7 @@ export function Hostnames(props: { tenant: Tenant; version: string | undefined; 
     else showNow(write)
   }
   async function verify(name: string) {
-    if (await write.send('POST', `${path()}/${encodeURIComponent(name)}/verify`)) changed()
+    if (await write.send('POST', `${path()}/${encodeURIComponent(name)}/verify`, { note: t.hostnames.looked(name) })) changed()
   }
   return (
     <Card title={t.hostnames.title} aside={<Show when={loaded.data()?.isThere && can('tenants:write')}><Button onClick={() => setOpen(true)}>{t.hostnames.add}</Button></Show>}>
