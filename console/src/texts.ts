@@ -334,8 +334,7 @@ export const t = {
     deleteTitle: (id: string) => `Delete the cell ${id}`,
     deleteHelp: 'Only a cell without tenants and unfinished jobs can be deleted.',
   },
-  jobs: {
-    cancelled: 'The job is cancelled', title: 'Jobs', all: 'All', empty: 'There are no jobs', kind: 'Job', tenant: 'Tenant', cell: 'Cell', error: 'Error', cancel: 'Cancel job' },
+  jobs: { title: 'Jobs', all: 'All', empty: 'There are no jobs', kind: 'Job', tenant: 'Tenant', cell: 'Cell', error: 'Error', cancel: 'Cancel job', cancelled: 'The job is cancelled' },
   webhooks: {
     title: 'Webhooks',
     lead: 'Addresses that hear of every event.',

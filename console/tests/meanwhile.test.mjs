@@ -15,6 +15,12 @@ const note = (text) => page.locator('.note').filter({ hasText: text }).first().w
 const heading = (name) => page.getByRole('heading', { name, level: 1, exact: true }).waitFor()
 const address = () => page.evaluate(() => location.hash)
 
+/** Goes back from a page, and waits until it is left. */
+async function leave(part) {
+  await page.goBack()
+  await page.waitForFunction((part) => !location.hash.includes(part), part)
+}
+
 /** The writes that the page sends while something is done. */
 async function writesOf(work) {
   const writes = []
@@ -70,8 +76,7 @@ test('a dialog stays until its answer is there, and nothing is sent from a page 
     await dialog.getByRole('button', { name: 'Cancel' }).click({ force: true })
     await dialog.waitFor()
     // The page is left before it is known whether the id is another tenant's by now.
-    await page.goBack()
-    await page.waitForFunction(() => !location.hash.includes('wiped'))
+    await leave('wiped')
     const answered = page.waitForResponse((response) => response.url().endsWith('/tenants/wiped'))
     look.go()
     await answered
@@ -92,8 +97,7 @@ test('whoever leaves the page before a new secret is shown hears that it is lost
   await dialog.getByLabel('audit', { exact: true }).check()
   const create = await holdBack(page, 'POST', '**/keys')
   await dialog.getByRole('button', { name: 'New key' }).click()
-  await page.goBack()
-  await page.waitForFunction(() => !location.hash.includes('keys'))
+  await leave('keys')
   create.go()
   await note('it cannot be shown again. Rotate it')
   await page.unroute('**/keys')
@@ -126,8 +130,7 @@ test('a page that was left puts no hold again, and says that a new password is l
   await server.api.expect(204, 'PATCH', '/tenants/leaving', { body: { labels: { a: 'b' } } })
   const put = await holdBack(page, 'PUT', '**/holds/*')
   await dialog.getByRole('button', { name: 'Put hold' }).click()
-  await page.goBack()
-  await page.waitForFunction(() => !location.hash.includes('leaving'))
+  await leave('leaving')
   assert.deepEqual(await writesOf(async () => {
     const refused = page.waitForResponse((response) => response.status() === 412)
     put.go()
@@ -144,8 +147,7 @@ test('a page that was left puts no hold again, and says that a new password is l
   await reset.getByLabel('Username').fill('admin')
   const patch = await holdBack(page, 'PATCH', '**/user-password-reset')
   await reset.getByRole('button', { name: 'Reset' }).click()
-  await page.goBack()
-  await page.waitForFunction(() => !location.hash.includes('leaving'))
+  await leave('leaving')
   patch.go()
   await note('reset it again to see one')
   await page.unroute('**/user-password-reset')

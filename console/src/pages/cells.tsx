@@ -93,7 +93,7 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
   const cell = props.of
   const [form, setForm] = createStore({ id: cell?.id ?? '', name: cell?.name ?? '', accepting: cell?.accepting ?? true, service: cell?.service?.name ?? '', port: String(cell?.service?.port ?? '') })
   const check = createCheck()
-  const [taken, setTaken] = createSignal<Problem>()
+  const [refused, setRefused] = createSignal<Problem>()
   const members = () => ({ name: form.name || null, accepting: form.accepting, service: form.service || form.port ? { name: form.service, port: /^\d+$/.test(form.port) ? Number(form.port) : form.port } : null })
   const was = members()
   // The path of a PUT without an answer: the cell may be there by now, and is this dialog's own.
@@ -102,14 +102,14 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
     const path = `/cells/${encodeURIComponent(form.id)}`
     const body = cell ? changed(was, members()) : members()
     if (!body) return props.onClose()
-    if (form.id === '') return void setTaken({ status: 422, code: 'page', title: t.cells.id, detail: t.required, errors: [{ pointer: '/id', detail: t.required }] })
+    if (form.id === '') return void setRefused({ status: 422, code: 'page', title: t.cells.id, detail: t.required, errors: [{ pointer: '/id', detail: t.required }] })
     // A PUT writes over a cell that is there, and makes one that somebody has deleted anew.
     if (sent !== path) {
       const isThere = await check.isThere(path)
       const isWrong = isThere === !cell
-      if (!isWrong) setTaken(undefined)
-      else if (cell) setTaken({ status: 404, code: 'page', title: t.cells.gone, detail: t.cells.goneDetail, errors: [] })
-      else setTaken({ status: 409, code: 'page', title: t.cells.taken, detail: t.cells.takenDetail, errors: [{ pointer: '/id', detail: t.cells.takenId(form.id) }] })
+      if (!isWrong) setRefused(undefined)
+      else if (cell) setRefused({ status: 404, code: 'page', title: t.cells.gone, detail: t.cells.goneDetail, errors: [] })
+      else setRefused({ status: 409, code: 'page', title: t.cells.taken, detail: t.cells.takenDetail, errors: [{ pointer: '/id', detail: t.cells.takenId(form.id) }] })
       if (isThere === undefined || isWrong) return
     }
     if (await write.send('PUT', path, { body, note: t.saved })) return props.onDone()
@@ -117,8 +117,8 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
     sent = status >= 400 && status < 500 ? undefined : path
   }
   return (
-    <ActionDialog title={cell ? t.cells.editTitle(cell.id) : t.cells.create} isOpen onClose={props.onClose} action={cell ? t.save : t.cells.create} isRunning={check.isRunning() || write.isRunning()} problem={check.problem() ?? taken() ?? write.problem()} onSubmit={put}>
-      <Show when={!cell}><TextInput label={t.cells.id} value={form.id} onInput={(text) => setForm('id', text)} error={taken()?.errors[0]?.detail ?? write.at('/id')} isRequired mono /></Show>
+    <ActionDialog title={cell ? t.cells.editTitle(cell.id) : t.cells.create} isOpen onClose={props.onClose} action={cell ? t.save : t.cells.create} isRunning={check.isRunning() || write.isRunning()} problem={check.problem() ?? refused() ?? write.problem()} onSubmit={put}>
+      <Show when={!cell}><TextInput label={t.cells.id} value={form.id} onInput={(text) => setForm('id', text)} error={refused()?.errors[0]?.detail ?? write.at('/id')} isRequired mono /></Show>
       <TextInput label={t.name} value={form.name} onInput={(text) => setForm('name', text)} error={write.at('/name')} />
       <Check label={t.cells.accepting} value={form.accepting} onInput={(value) => setForm('accepting', value)} error={write.at('/accepting')} />
       <TextInput label={t.cells.serviceName} help={t.cells.serviceHelp} value={form.service} onInput={(text) => setForm('service', text)} error={write.at('/service')} mono />

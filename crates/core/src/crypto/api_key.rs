@@ -306,11 +306,10 @@ impl ClaimedKey<'_> {
 
     /// Tells the secrets of a key from each other: the beginning of the SHA-256 of its text.
     pub(crate) fn tag(&self) -> u64 {
-        let digest: [u8; 32] = Sha256::digest(self.key).into();
+        let digest = Sha256::digest(self.key);
         digest
-            .iter()
-            .take(8)
-            .fold(0, |tag, byte| tag << 8 | u64::from(*byte))
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
     /// The key's digest, as in `api_keys.digest`.

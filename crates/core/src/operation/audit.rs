@@ -1,6 +1,5 @@
 //! `/audit` (contract §13): the entries of the audit log, the oldest first.
 
-use alloc::format;
 use alloc::string::ToString as _;
 
 use crate::operation::call::{Call, Pending};
@@ -11,6 +10,7 @@ use crate::value::fault::ApiError;
 use crate::wire::audit::AuditQuery;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array};
+use crate::wire::page::next_page;
 
 /// The room to reserve for an entry's JSON, in bytes.
 const JSON_BYTES: usize = 256;
@@ -28,9 +28,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
             let response = Response::json(200, body);
             Ok(match entries.last() {
                 Some(last) if more => {
-                    let (limit, kept) = (query.limit, &query.kept);
-                    let after = last.id;
-                    let next = format!("<{path}?limit={limit}&after={after}{kept}>; rel=\"next\"");
+                    let next = next_page(&path, query.limit, last.id, &query.kept);
                     response.with("link", next)
                 }
                 _ => response,

@@ -158,10 +158,7 @@ fn read_service(value: Json<'_>) -> Checked<Service> {
                     .sort_out(&token, number)
                     .and_then(|n| u16::try_from(n).ok());
             }
-            _ => {
-                let unknown = "expected `name` and `port` alone";
-                wrong.sort_out::<()>(&token, Err(String::from(unknown).into()));
-            }
+            _ => wrong.unknown(&token, "expected `name` and `port` alone"),
         }
     }
     match (wrong.required("name", name), wrong.required("port", port)) {

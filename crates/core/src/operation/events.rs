@@ -1,6 +1,5 @@
 //! `/events` (contract §17): the audit log's entries as events, the oldest first. There is no second table of them.
 
-use alloc::format;
 use alloc::vec::Vec;
 
 use crate::operation::call::{Call, Pending};
@@ -11,6 +10,7 @@ use crate::value::fault::ApiError;
 use crate::wire::events::{After, EventQuery};
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array};
+use crate::wire::page::next_page;
 
 /// The room to reserve for an event's JSON, in bytes.
 const JSON_BYTES: usize = 192;
@@ -42,8 +42,8 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
             let body = array(&entries, JSON_BYTES, |entry, out| {
                 write_json(entry, epoch, out);
             });
-            let (limit, kept) = (query.limit, &query.kept);
-            let next = format!("<{path}?limit={limit}&after={epoch}.{upto}{kept}>; rel=\"next\"");
+            let after = format_args!("{epoch}.{upto}");
+            let next = next_page(&path, query.limit, after, &query.kept);
             Ok(Response::json(200, body).with("link", next))
         },
     ))

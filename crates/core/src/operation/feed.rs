@@ -288,10 +288,7 @@ fn read_one(value: Json<'_>) -> Checked<StatsOfTenant> {
                 let counters = Counters::from_stored(raw.get()).map_err(Wrong::from);
                 stats = wrong.sort_out(&token, counters);
             }
-            _ => {
-                let unknown = "expected `id`, `stats` and `counted_at` alone";
-                wrong.sort_out::<()>(&token, Err(String::from(unknown).into()));
-            }
+            _ => wrong.unknown(&token, "expected `id`, `stats` and `counted_at` alone"),
         }
     }
     let id = wrong.required("id", id);

@@ -21,7 +21,7 @@ use crate::wire::body::{Checked, Json};
 use crate::wire::filter::Reader;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::page::parameters;
+use crate::wire::page::{next_page, parameters};
 use crate::wire::parameter::Parameter;
 use crate::wire::rule::Rule;
 
@@ -284,9 +284,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Pending, ApiError> {
             let response = Response::json(200, body);
             Ok(match jobs.last() {
                 Some(last) if more => {
-                    let after = &last.id;
-                    let next = format!("<{path}?limit={limit}&after={after}{kept}>; rel=\"next\"");
-                    response.with("link", next)
+                    response.with("link", next_page(&path, limit, &last.id, &kept))
                 }
                 _ => response,
             })

@@ -34,7 +34,7 @@ use crate::wire::body::{Checked, Json};
 use crate::wire::filter::Reader;
 use crate::wire::http::Response;
 use crate::wire::json::{Object, array, object};
-use crate::wire::page::parameters;
+use crate::wire::page::{next_page, parameters};
 use crate::wire::parameter::Parameter;
 use crate::wire::rule::Rule;
 
@@ -354,7 +354,7 @@ pub(crate) fn deliveries(call: &Call<'_>) -> Result<Pending, ApiError> {
         let response = Response::json(200, body);
         Ok(match all.last() {
             Some(last) if more => {
-                let next = format!("<{path}?limit={limit}&after={}>; rel=\"next\"", last.id);
+                let next = next_page(&path, limit, last.id, "");
                 response.with("link", next)
             }
             _ => response,

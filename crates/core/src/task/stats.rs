@@ -71,6 +71,15 @@ impl Report {
     pub fn has_counted(&self) -> bool {
         self.counted > 0 || self.failed.len() > self.moves_failed
     }
+
+    /// Notes a site whose database could not be moved or dropped.
+    fn not_moved(&mut self, id: &TenantId, reason: String) {
+        self.moves_failed += 1;
+        self.failed.push(Failed {
+            tenant: id.to_string(),
+            reason,
+        });
+    }
 }
 
 /// A tenant that could not be counted.
@@ -303,11 +312,7 @@ impl Refresh {
             result => {
                 let condemned = self.condemned.pop();
                 if let (Some((id, _)), Err(failure)) = (condemned, result) {
-                    self.report.moves_failed += 1;
-                    self.report.failed.push(Failed {
-                        tenant: id.to_string(),
-                        reason: failure.reason,
-                    });
+                    self.report.not_moved(&id, failure.reason);
                 }
                 self.stage = Stage::Dropping;
             }
@@ -469,13 +474,7 @@ impl Machine for Refresh {
             Stage::Moving => {
                 match self.moves.take().map(|moves| moves.resume(rows(outcome))) {
                     Some(Moved::More(moves)) => self.moves = Some(moves),
-                    Some(Moved::Failed(id, reason)) => {
-                        self.report.moves_failed += 1;
-                        self.report.failed.push(Failed {
-                            tenant: id.to_string(),
-                            reason,
-                        });
-                    }
+                    Some(Moved::Failed(id, reason)) => self.report.not_moved(&id, reason),
                     Some(Moved::Enough) | None => {}
                 }
                 Ok(())

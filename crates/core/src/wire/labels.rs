@@ -3,7 +3,6 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::value::patch::Edit;
 use crate::value::text::quote;
@@ -115,26 +114,16 @@ fn read_members<T>(
         return Err(format!("expected at most {most} labels; got {}", members.len()).into());
     }
     let mut map = BTreeMap::new();
-    let mut wrong = Vec::new();
+    let mut wrong = Wrong::default();
     for (name, raw) in members {
         let value = parse_name(&name)
             .map_err(Wrong::from)
             .and_then(|()| read(Json::of(raw)?));
-        match value {
-            Ok(value) => {
-                map.insert(name.into_owned(), value);
-            }
-            Err(Wrong(list)) => wrong.extend(
-                list.into_iter()
-                    .map(|(_, detail)| (format!("/{}", pointer_token(&name)), detail)),
-            ),
+        if let Some(value) = wrong.sort_out(&pointer_token(&name), value) {
+            map.insert(name.into_owned(), value);
         }
     }
-    if wrong.is_empty() {
-        Ok(map)
-    } else {
-        Err(Wrong(wrong))
-    }
+    wrong.or(map)
 }
 
 /// Checks the name of a label.

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::fmt::Display;
 
 use crate::value::fault::{ApiError, FieldError};
 use crate::value::id::Id;
@@ -213,14 +214,14 @@ impl Page {
         more
     }
 
-    /// The `Link` to the page after `last` (RFC 8288).
     fn next(&self, list: &str, last: &str) -> String {
-        format!(
-            "<{list}?limit={}&after={last}{}>; rel=\"next\"",
-            self.limit.unwrap_or(MAX_LIMIT),
-            self.kept
-        )
+        next_page(list, self.limit.unwrap_or(MAX_LIMIT), last, &self.kept)
     }
+}
+
+/// The `Link` to the page after `last` (RFC 8288). `kept` has the parameters that it repeats, each after `&`.
+pub(crate) fn next_page(list: &str, limit: i64, last: impl Display, kept: &str) -> String {
+    format!("<{list}?limit={limit}&after={last}{kept}>; rel=\"next\"")
 }
 
 /// The parameters of a query: each one, if it is known; its name as it is; and its value, which [`decode`] reads.

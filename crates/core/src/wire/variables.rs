@@ -96,7 +96,7 @@ impl Variables {
             .into());
         }
         let mut map = BTreeMap::new();
-        let mut wrong = Vec::new();
+        let mut wrong = Wrong::default();
         for (name, raw) in members {
             let value = check_name(&name).and_then(|()| match Json::of(raw)? {
                 Json::String(text) => Ok(text.into_owned()),
@@ -108,18 +108,12 @@ impl Variables {
                     other.kind()
                 )),
             });
-            match value {
-                Ok(value) => {
-                    map.insert(name.into_owned(), value);
-                }
-                Err(detail) => wrong.push((format!("/{}", pointer_token(&name)), detail)),
+            let value = wrong.sort_out(&pointer_token(&name), value.map_err(Wrong::from));
+            if let Some(value) = value {
+                map.insert(name.into_owned(), value);
             }
         }
-        if wrong.is_empty() {
-            Ok(Self(map))
-        } else {
-            Err(Wrong(wrong))
-        }
+        wrong.or(Self(map))
     }
 
     /// Reads a map from a configuration variable: a JSON object, as in a request.

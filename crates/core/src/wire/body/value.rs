@@ -96,6 +96,11 @@ impl Wrong {
             .ok()
     }
 
+    /// Notes a member that an object does not have.
+    pub(crate) fn unknown(&mut self, token: &str, expected: &str) {
+        self.0.push((format!("/{token}"), expected.into()));
+    }
+
     /// Returns a member that an object must have, or notes that it is missing. One that was wrong is noted already.
     pub(crate) fn required<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
         let at = format!("/{name}");
