@@ -15,7 +15,7 @@ import { TenantPage } from './pages/tenant'
 import { TenantForm } from './pages/tenant-form'
 import { TenantsPage } from './pages/tenants'
 import { WebhooksPage } from './pages/webhooks'
-import { go, href, route } from './router'
+import { NEW, go, href, route } from './router'
 import { t } from './texts'
 import { nextTheme, theme } from './theme'
 import type { Problem } from './api/types'
@@ -114,11 +114,11 @@ function Here() {
       case 'overview':
         return <OverviewPage />
       case 'tenants':
-        if (id === 'new' && !part) return <TenantForm />
+        if (id === NEW) return <TenantForm />
         if (id && part === 'edit') return <TenantForm id={id} />
         return id ? <TenantPage id={id} /> : <TenantsPage />
       case 'plans':
-        if (id === 'new' && !part) return <PlanPage />
+        if (id === NEW) return <PlanPage />
         return id ? <PlanPage id={id} /> : <PlansPage />
       case 'cells':
         return <CellsPage />

@@ -36,6 +36,9 @@ addEventListener('hashchange', follow)
 
 export { route }
 
+/** In the place of an id: the page that makes a new one. No id has this character. */
+export const NEW = '~new'
+
 /** The address of a page: `href(['tenants', id])`. Parameters without a value are left out. */
 export function href(path: string[], query: Record<string, string | undefined> = {}): string {
   const parameters = new URLSearchParams(Object.entries(query).filter((entry): entry is [string, string] => Boolean(entry[1])))

@@ -11,7 +11,7 @@ import { furnish, seedRows, startConsole } from './server.mjs'
 
 const PAGES = {
   overview: '#/overview', tenants: '#/tenants', 'tenants-none': '#/tenants?q=nobody', 'tenants-deleted': '#/tenants?deleted=true', tenant: '#/tenants/bluebird', 'tenant-deleted': '#/tenants/gone?deleted=true',
-  'tenant-limits': '#/tenants/atelier-nord', settings: '#/tenants/atelier-nord?tab=settings', hostnames: '#/tenants/atelier-nord?tab=hostnames', history: '#/tenants/atelier-nord?tab=history', 'tenant-new': '#/tenants/new', 'tenant-edit': '#/tenants/atelier-nord/edit',
+  'tenant-limits': '#/tenants/atelier-nord', settings: '#/tenants/atelier-nord?tab=settings', hostnames: '#/tenants/atelier-nord?tab=hostnames', history: '#/tenants/atelier-nord?tab=history', 'tenant-new': '#/tenants/~new', 'tenant-edit': '#/tenants/atelier-nord/edit',
   plans: '#/plans', plan: '#/plans/business', cells: '#/cells', webhooks: '#/webhooks', keys: '#/keys', audit: '#/audit',
 }
 /** Buttons that open a dialog, and where they are. */

@@ -1,7 +1,7 @@
 // Plans: how many tenants each has, and what a change does to them before it is made.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { noBrowser, open, refuse, signIn, visit } from './browser.mjs'
+import { holdBack, noBrowser, open, refuse, signIn, visit } from './browser.mjs'
 import { furnish, startConsole } from './server.mjs'
 
 const skip = noBrowser()
@@ -18,6 +18,27 @@ test('the list has the number of tenants of each plan', { skip }, async () => {
   await page.waitForFunction(() => ![...document.querySelectorAll('td')].some((cell) => cell.textContent === '…'))
   const numbers = Object.fromEntries(await page.locator('tbody tr').evaluateAll((rows) => rows.map((row) => [row.querySelector('th').textContent, row.querySelector('td').textContent.trim()])))
   assert.deepEqual(numbers, { agency: '17', basic: '15', business: '17' })
+})
+
+test('the list asks no more when somebody has left it', { skip }, async () => {
+  for (const id of ['p1', 'p2', 'p3', 'p4']) await server.api.plan({ id })
+  await visit(page, '#/overview')
+  const asked = []
+  const numbers = (request) => request.url().includes('plan_id=')
+  page.on('request', (request) => numbers(request) && asked.push(request))
+  const held = await holdBack(page, 'GET', '**/tenants?plan_id=*')
+  await page.evaluate(() => { location.hash = '#/plans' })
+  await page.waitForFunction(() => document.querySelectorAll('td[aria-busy]').length === 7)
+  const ended = Promise.all(asked.map((request) => request.response().catch(() => {})))
+  await page.evaluate(() => { location.hash = '#/audit' })
+  await page.getByRole('heading', { name: 'Audit log', level: 1 }).waitFor()
+  held.go()
+  await ended
+  // Whatever follows those answers is sent before this.
+  await page.evaluate(async () => (await fetch(location.pathname)).text())
+  await page.unroute('**/tenants?plan_id=*')
+  assert.equal(asked.length, 4, 'those that it asks for at once')
+  for (const id of ['p1', 'p2', 'p3', 'p4']) await server.api.expect(204, 'DELETE', `/tenants-plans/${id}`)
 })
 
 test('a change shows first which tenants it reaches and what changes for them', { skip }, async () => {
@@ -105,7 +126,7 @@ test('a key that may not read tenants is told so, and no number', { skip }, asyn
 })
 
 test('a plan is created, and deleted when its id is typed', { skip }, async () => {
-  await visit(page, '#/plans/new')
+  await visit(page, '#/plans/~new')
   await page.getByLabel('Id', { exact: true }).fill('spare')
   await page.getByRole('button', { name: 'Add a row' }).first().click()
   await page.getByLabel('Limits, row 1: name').fill('lower_case')

@@ -131,7 +131,7 @@ test('a foreign origin can do nothing with the cookie', { skip }, async () => {
 test('another tab that signs in anew does not end the work in this one', { skip }, async () => {
   const { page, context, assertQuiet, close } = await open(server.page)
   await signIn(page, server.key)
-  await visit(page, '#/tenants/new')
+  await visit(page, '#/tenants/~new')
   const other = await context.newPage()
   await other.goto(server.page)
   await other.getByRole('button', { name: 'Sign out' }).click()
@@ -152,7 +152,7 @@ test('a session ends with its key, and signing in again keeps what was typed', {
   const { page, assertQuiet, close } = await open(server.page)
   const key = await server.boundKey(['*'], 'leaves')
   await signIn(page, key)
-  await visit(page, '#/tenants/new')
+  await visit(page, '#/tenants/~new')
   const { id, hostname } = server.api.fresh()
   await page.getByLabel('Id', { exact: true }).fill(id)
   await page.getByLabel('Hostname').fill(hostname)

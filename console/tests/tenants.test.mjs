@@ -79,7 +79,7 @@ test('a filter that is still being typed is forgotten with the page, or with ano
 })
 
 test('a tenant is created; what is wrong is said at its field', { skip }, async () => {
-  await visit(page, '#/tenants/new')
+  await visit(page, '#/tenants/~new')
   await page.getByLabel('Id', { exact: true }).fill('new one')
   await page.getByLabel('Hostname').fill('dune.example.com:80')
   await page.getByRole('button', { name: 'New tenant' }).click()
@@ -100,10 +100,32 @@ test('a tenant is created; what is wrong is said at its field', { skip }, async 
   await page.getByRole('button', { name: 'Add a row' }).first().click()
   await page.getByLabel('Labels, row 1: name').fill('customer')
   await page.getByLabel('Labels, row 1: value').fill('7')
+  await page.getByRole('button', { name: 'Add a row' }).first().click()
+  await page.getByLabel('Labels, row 2: name').fill('customer')
+  await page.getByLabel('Labels, row 2: value').fill('8')
+  await page.getByRole('button', { name: 'New tenant' }).click()
+  await page.getByRole('alert').getByText('Two rows have one name').waitFor()
+  await page.locator('.field .error').filter({ hasText: 'customer: more than one row' }).waitFor()
+  await server.api.expect(404, 'GET', '/tenants/new-one')
+  await page.getByRole('button', { name: 'Remove customer' }).last().click()
   await page.getByRole('button', { name: 'New tenant' }).click()
   await heading('new-one')
   const { json } = await server.api.expect(200, 'GET', '/tenants/new-one')
   assert.deepEqual([json.plan_id, json.labels, json.is_enabled], ['basic', { customer: '7' }, true])
+})
+
+test('a tenant and a plan named “new” have their pages', { skip }, async () => {
+  await server.api.plan({ id: 'new' })
+  await server.api.tenant({ id: 'new', hostname: 'new.example.com', plan_id: 'new' })
+  await visit(page, '#/tenants/new')
+  await page.getByRole('link', { name: 'new.example.com' }).waitFor()
+  await visit(page, '#/plans/new')
+  await page.getByRole('button', { name: 'Delete' }).waitFor()
+  await server.api.expect(204, 'DELETE', '/tenants/new')
+  await server.api.expect(204, 'DELETE', '/tenants-plans/new')
+  await visit(page, '#/tenants')
+  await page.getByRole('link', { name: 'New tenant' }).click()
+  await heading('New tenant')
 })
 
 test('an edit sends what has changed, under an If-Match and an Idempotency-Key', { skip }, async () => {
@@ -165,11 +187,11 @@ test('an answer that comes when its page was left takes nobody away from another
     await page.getByLabel('External id').fill(`late-${outcome}`)
     const answer = await holdBack(page, 'PATCH', /tenants\/orchard$/)
     await page.getByRole('button', { name: 'Save' }).click()
-    await visit(page, '#/plans/new')
+    await visit(page, '#/plans/~new')
     await page.getByLabel('Id', { exact: true }).fill('typed')
     answer[outcome]()
     await note(said)
-    assert.equal(await page.evaluate(() => location.hash), '#/plans/new')
+    assert.equal(await page.evaluate(() => location.hash), '#/plans/~new')
     assert.equal(await page.getByLabel('Id', { exact: true }).inputValue(), 'typed')
     await page.unrouteAll()
   }
@@ -206,7 +228,7 @@ test('an answer that comes when its dialog was closed leaves another dialog open
 })
 
 test('what the selections need, and cannot be read, is said and read again', { skip }, async () => {
-  for (const [where, address] of [['#/tenants/new', /tenants-plans\?/], ['#/tenants/new', /\/cells\?/], ['#/tenants?plan_id=basic', /tenants-plans\?/]]) {
+  for (const [where, address] of [['#/tenants/~new', /tenants-plans\?/], ['#/tenants/~new', /\/cells\?/], ['#/tenants?plan_id=basic', /tenants-plans\?/]]) {
     await visit(page, '#/audit')
     const stop = await refuse(page, 'GET', address)
     await visit(page, where)
@@ -221,7 +243,7 @@ test('what the selections need, and cannot be read, is said and read again', { s
 })
 
 test('a lost connection keeps what was typed, and asking again does nothing twice', { skip }, async () => {
-  await visit(page, '#/tenants/new')
+  await visit(page, '#/tenants/~new')
   await page.getByLabel('Id', { exact: true }).fill('twice')
   await page.getByLabel('Hostname').fill('twice.example.com')
   // The API gets the request, and its answer is lost, three times.

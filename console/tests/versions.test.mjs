@@ -1,7 +1,7 @@
 // An edit where somebody else has changed the same thing meanwhile.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { changes, merged } from '../src/parts/versions.ts'
+import { changes, doubled, merged } from '../src/parts/versions.ts'
 
 const MEMBERS = ['hostname', 'is_enabled', 'labels', 'env']
 const form = ({ hostname = 'a.example.com', is_enabled = true, labels = {}, env = {} } = {}) => ({ id: 'a', hostname, is_enabled, labels: Object.entries(labels), env: Object.entries(env) })
@@ -31,4 +31,11 @@ test('other members are theirs unless they were changed here', () => {
 
 test('a name of every object is an entry like others, and an empty row is none', () => {
   assert.deepEqual(body({}, { env: { constructor: 'x', '': '' } }, { env: { toString: 'y' } }), { env: { constructor: 'x', toString: 'y' } })
+})
+
+test('a name that two rows have is found, since only one value could be kept', () => {
+  const rows = (...pairs) => ({ ...form(), labels: pairs })
+  assert.deepEqual(doubled(MEMBERS, rows(['a', '1'], ['b', '1'], ['a', '2'], ['a', '3'])), ['/labels/a'])
+  assert.deepEqual(doubled(MEMBERS, rows(['a/b~', '1'], ['a/b~', '1'])), ['/labels/a~1b~0'])
+  assert.deepEqual(doubled(MEMBERS, rows(['', ''], ['', ''], ['a', ''])), [], 'an empty row is none')
 })

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { ROOT } from '../../tests/e2e/harness.mjs'
 import { atEnd } from '../../tests/lifetime.mjs'
-import { noBrowser, open, signIn, visit } from './browser.mjs'
+import { holdBack, noBrowser, open, signIn, visit } from './browser.mjs'
 import { startConsole } from './server.mjs'
 
 const described = JSON.parse(readFileSync(path.join(ROOT, 'docs', 'openapi.json'), 'utf8')).paths
@@ -43,6 +43,18 @@ test('a webhook is made, its secret is shown once, and a test says what the rece
   await answer.getByText('accepted 200').waitFor()
   await answer.getByText('thank you').waitFor()
   await answer.getByRole('button', { name: 'Done' }).click()
+
+  // An answer that comes while another dialog is open is a note beside it.
+  const late = await holdBack(page, 'POST', '**/test')
+  await row().getByRole('button', { name: 'Test' }).click()
+  await page.getByRole('button', { name: 'New webhook' }).click()
+  await create.getByLabel('Address').fill('https://typed')
+  late.go()
+  await page.locator('.note').filter({ hasText: `The test of ${address}: accepted (200)` }).waitFor()
+  assert.equal(await answer.count(), 0)
+  assert.equal(await create.getByLabel('Address').inputValue(), 'https://typed')
+  await create.getByRole('button', { name: 'Cancel' }).click()
+  await page.unroute('**/test')
 
   await row().getByRole('button', { name: 'Rotate' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Rotate' }).click()

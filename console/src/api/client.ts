@@ -1,5 +1,6 @@
 // Calls the API. A write carries an Idempotency-Key, so asking again after a lost answer does nothing twice.
 
+import { t } from '../texts'
 import type { Problem, SentProblem, Session } from './types'
 
 /** The path before `/console/` in this page's address: empty, unless a proxy adds one. */
@@ -46,6 +47,7 @@ export const hooks: { csrfToken: () => string | undefined; refresh: () => Promis
 }
 
 const RETRIES = 2
+/** For a request with all its tries. The longest that the API is asked to wait is 20 s. */
 const TIMEOUT_MS = 90_000
 
 /** Sends a request, again if the connection is lost or the database is busy. Throws `Refused` or `Lost`. */
@@ -53,9 +55,12 @@ export async function call<T>(method: string, path: string, options: Options = {
   const isWrite = method !== 'GET'
   const idempotencyKey = isWrite ? (options.idempotencyKey ?? crypto.randomUUID()) : undefined
   let isRefreshed = false
+  const timeout = AbortSignal.timeout(TIMEOUT_MS)
+  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
+  refuseDots(path)
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await once<T>(method, path, options, idempotencyKey)
+      return await once<T>(method, path, { ...options, signal }, idempotencyKey)
     } catch (error) {
       if (options.signal?.aborted) throw error
       if (error instanceof Refused && error.problem.code === 'csrf_token_mismatch' && !isRefreshed) {
@@ -65,13 +70,18 @@ export async function call<T>(method: string, path: string, options: Options = {
         throw error
       }
       const isPassing = error instanceof Lost || (error instanceof Refused && error.problem.code === 'unavailable')
-      if (!isPassing || attempt >= (options.retries ?? RETRIES)) {
+      if (!isPassing || timeout.aborted || attempt >= (options.retries ?? RETRIES)) {
         if (error instanceof Refused && error.problem.status === 401 && !options.endsSession) hooks.ended()
         throw error
       }
       await new Promise((resolve) => setTimeout(resolve, 300 * 3 ** attempt))
     }
   }
+}
+
+/** The browser would leave out a part of the path that is `.` or `..` and call another address. */
+function refuseDots(path: string) {
+  if (path.replace(/\?.*/s, '').split('/').some((part) => part === '.' || part === '..')) throw new Refused({ status: 422, code: 'page', title: t.dots, detail: t.dotsDetail, errors: [] })
 }
 
 async function once<T>(method: string, path: string, options: Options, idempotencyKey: string | undefined): Promise<Answer<T>> {
@@ -84,7 +94,6 @@ async function once<T>(method: string, path: string, options: Options, idempoten
   let response: Response
   let text: string
   try {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS)
     response = await fetch(options.absolute ? path : API + path, {
       method,
       headers,
@@ -92,11 +101,10 @@ async function once<T>(method: string, path: string, options: Options, idempoten
       credentials: 'same-origin',
       cache: 'no-store',
       redirect: 'error',
-      signal: options.signal ? AbortSignal.any([options.signal, timeout]) : timeout,
+      signal: options.signal ?? null,
     })
     text = await response.text()
-  } catch (error) {
-    if (options.signal?.aborted) throw error
+  } catch {
     throw new Lost()
   }
   const type = response.headers.get('Content-Type') ?? ''

@@ -2,9 +2,9 @@
 
 import { For, Show, batch, createSignal } from 'solid-js'
 import { createStore } from 'solid-js/store'
-import { get, query } from '../api/client'
+import { get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
-import type { Cell, Job, Problem } from '../api/types'
+import type { Cell, Job } from '../api/types'
 import { Await, Badge, Button, Card, Empty, Page, ProblemBox, Table, Time, type Tone } from '../parts/basics'
 import { changed } from '../parts/changes'
 import { createCheck } from '../parts/check'
@@ -93,7 +93,6 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
   const cell = props.of
   const [form, setForm] = createStore({ id: cell?.id ?? '', name: cell?.name ?? '', accepting: cell?.accepting ?? true, service: cell?.service?.name ?? '', port: String(cell?.service?.port ?? '') })
   const check = createCheck()
-  const [refused, setRefused] = createSignal<Problem>()
   const members = () => ({ name: form.name || null, accepting: form.accepting, service: form.service || form.port ? { name: form.service, port: /^\d+$/.test(form.port) ? Number(form.port) : form.port } : null })
   const was = members()
   // The path of a PUT without an answer: the cell may be there by now, and is this dialog's own.
@@ -102,23 +101,21 @@ function CellDialog(props: { of?: Cell; onClose: () => void; onDone: () => void 
     const path = `/cells/${encodeURIComponent(form.id)}`
     const body = cell ? changed(was, members()) : members()
     if (!body) return props.onClose()
-    if (form.id === '') return void setRefused({ status: 422, code: 'page', title: t.cells.id, detail: t.required, errors: [{ pointer: '/id', detail: t.required }] })
+    if (form.id === '') return write.refuse(t.cells.id, t.required, [{ pointer: '/id', detail: t.required }])
     // A PUT writes over a cell that is there, and makes one that somebody has deleted anew.
     if (sent !== path) {
       const isThere = await check.isThere(path)
-      const isWrong = isThere === !cell
-      if (!isWrong) setRefused(undefined)
-      else if (cell) setRefused({ status: 404, code: 'page', title: t.cells.gone, detail: t.cells.goneDetail, errors: [] })
-      else setRefused({ status: 409, code: 'page', title: t.cells.taken, detail: t.cells.takenDetail, errors: [{ pointer: '/id', detail: t.cells.takenId(form.id) }] })
-      if (isThere === undefined || isWrong) return
+      if (isThere === undefined) return write.clear()
+      if (cell && !isThere) return write.refuse(t.cells.gone, t.cells.goneDetail)
+      if (!cell && isThere) return write.refuse(t.cells.taken, t.cells.takenDetail, [{ pointer: '/id', detail: t.cells.takenId(form.id) }])
     }
-    if (await write.send('PUT', path, { body, note: t.saved })) return props.onDone()
+    if (await write.send('PUT', path, { body, note: ({ status }) => (cell && status === 201 ? t.cells.madeAnew(cell.id) : t.saved) })) return props.onDone()
     const status = write.problem()?.status ?? 0
     sent = status >= 400 && status < 500 ? undefined : path
   }
   return (
-    <ActionDialog title={cell ? t.cells.editTitle(cell.id) : t.cells.create} isOpen onClose={props.onClose} action={cell ? t.save : t.cells.create} isRunning={check.isRunning() || write.isRunning()} problem={check.problem() ?? refused() ?? write.problem()} onSubmit={put}>
-      <Show when={!cell}><TextInput label={t.cells.id} value={form.id} onInput={(text) => setForm('id', text)} error={refused()?.errors[0]?.detail ?? write.at('/id')} isRequired mono /></Show>
+    <ActionDialog title={cell ? t.cells.editTitle(cell.id) : t.cells.create} isOpen onClose={props.onClose} action={cell ? t.save : t.cells.create} of={[check, write]} onSubmit={put}>
+      <Show when={!cell}><TextInput label={t.cells.id} value={form.id} onInput={(text) => setForm('id', text)} error={write.at('/id')} isRequired mono /></Show>
       <TextInput label={t.name} value={form.name} onInput={(text) => setForm('name', text)} error={write.at('/name')} />
       <Check label={t.cells.accepting} value={form.accepting} onInput={(value) => setForm('accepting', value)} error={write.at('/accepting')} />
       <TextInput label={t.cells.serviceName} help={t.cells.serviceHelp} value={form.service} onInput={(text) => setForm('service', text)} error={write.at('/service')} mono />
@@ -133,7 +130,7 @@ function DeleteDialog(props: { of: Cell; onClose: () => void; onDone: () => void
     if (await write.send('DELETE', `/cells/${encodeURIComponent(props.of.id)}`, { note: t.deletedNote(props.of.id) })) props.onDone()
   }
   return (
-    <ActionDialog title={t.cells.deleteTitle(props.of.id)} isOpen onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={props.of.id}>
+    <ActionDialog title={t.cells.deleteTitle(props.of.id)} isOpen onClose={props.onClose} action={t.delete} isDangerous of={[write]} onSubmit={remove} typed={props.of.id}>
       <p>{t.cells.deleteHelp}</p>
     </ActionDialog>
   )
@@ -148,10 +145,8 @@ function Jobs() {
   const [state, setState] = createSignal('')
   const place = createPlace()
   const loaded = createLoad(() => ({ state: state(), after: place.after() }), async (asked, signal) => {
-    // This list names no next page: one job more than is shown says whether there is one.
-    const { body } = await get<Job[]>(`/jobs${query({ ...asked, limit: SHOWN + 1 })}`, signal)
-    const jobs = body.slice(0, SHOWN)
-    return { jobs, next: body.length > SHOWN ? jobs.at(-1)?.id : undefined }
+    const { body, headers } = await get<Job[]>(`/jobs${query({ ...asked, limit: SHOWN })}`, signal)
+    return { jobs: body, next: nextOf(headers) }
   })
   const choose = (to: string) => batch(() => {
     setState(to)

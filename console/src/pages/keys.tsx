@@ -117,11 +117,11 @@ function CreateDialog(props: DialogProps) {
   const toggle = (scope: string, isOn: boolean) => setForm('scopes', isOn ? [...form.scopes, scope] : form.scopes.filter((one) => one !== scope))
   async function create() {
     const scopes = [...form.scopes, ...(form.cell ? [`cell:${form.cell}`] : [])]
-    const answer = await write.send<NewApiKey>('POST', '/keys', { body: { name: form.name || null, scopes, expires_at: form.expires_at || null, bound: form.bound }, lost: t.leftSecret(t.keys.apiKey) })
+    const answer = await write.send<NewApiKey>('POST', '/keys', { body: { name: form.name || null, scopes, expires_at: form.expires_at || null, bound: form.bound }, lost: ({ body }) => t.leftSecret(t.keyNumber(body.id)) })
     if (answer) props.onDone(answer.body)
   }
   return (
-    <ActionDialog title={t.keys.create} isOpen onClose={props.onClose} action={t.keys.create} isRunning={write.isRunning()} problem={write.problem()} onSubmit={create}>
+    <ActionDialog title={t.keys.create} isOpen onClose={props.onClose} action={t.keys.create} of={[write]} onSubmit={create}>
       <TextInput label={t.keys.name} value={form.name} onInput={(text) => setForm('name', text)} error={write.at('/name')} />
       <fieldset class="field" aria-describedby="key-scopes-error">
         <legend>{t.keys.scopes}</legend>
@@ -148,7 +148,7 @@ function EditDialog(props: DialogProps & { of: ApiKey }) {
     if (await write.send('PATCH', `/keys/${props.of.id}`, { body, note: t.saved })) props.onDone()
   }
   return (
-    <ActionDialog title={t.keys.editTitle(props.of.id)} isOpen onClose={props.onClose} action={t.save} isRunning={write.isRunning()} problem={write.problem()} onSubmit={edit}>
+    <ActionDialog title={t.keys.editTitle(props.of.id)} isOpen onClose={props.onClose} action={t.save} of={[write]} onSubmit={edit}>
       <TextInput label={t.keys.name} value={form.name} onInput={(text) => setForm('name', text)} error={write.at('/name')} />
       <TimeInput label={t.keys.expires} value={form.expires_at} onInput={(text) => setForm('expires_at', text)} error={write.at('/expires_at')} />
     </ActionDialog>
@@ -162,7 +162,7 @@ function RotateDialog(props: DialogProps & { of: ApiKey }) {
   async function rotate() {
     const seconds = Number(overlap())
     const began = visit()
-    const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, endsSession: isItsOwn, lost: t.leftSecret(t.keys.apiKey) })
+    const answer = await write.send<NewApiKey>('POST', `/keys/${props.of.id}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, endsSession: isItsOwn, lost: t.leftSecret(t.keyNumber(props.of.id)) })
     if (answer) props.onDone(answer.body)
     else if (isLost() && visit() === began) leaveLater()
     // Nothing of this dialog is on the page that somebody is on now.
@@ -174,7 +174,7 @@ function RotateDialog(props: DialogProps & { of: ApiKey }) {
     <Show
       when={isLost()}
       fallback={
-        <ActionDialog title={t.keys.rotateTitle(props.of.id)} isOpen onClose={props.onClose} action={t.keys.rotate} isRunning={write.isRunning()} problem={write.problem()} onSubmit={rotate}>
+        <ActionDialog title={t.keys.rotateTitle(props.of.id)} isOpen onClose={props.onClose} action={t.keys.rotate} of={[write]} onSubmit={rotate}>
           <p>{t.keys.rotateHelp}</p>
           <Show when={isItsOwn}><p class="banner warn">{t.keys.rotateOwn}</p></Show>
           <TextInput label={t.keys.overlap} help={t.keys.overlapHelp} value={overlap()} onInput={setOverlap} error={write.at('/overlap_seconds')} />
@@ -197,7 +197,7 @@ function DeleteDialog(props: DialogProps & { of: ApiKey }) {
     if (await write.send('DELETE', `/keys/${props.of.id}`, { note: t.keys.deleted(props.of.id) })) props.onDone()
   }
   return (
-    <ActionDialog title={t.keys.deleteTitle(props.of.id)} isOpen onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={String(props.of.id)}>
+    <ActionDialog title={t.keys.deleteTitle(props.of.id)} isOpen onClose={props.onClose} action={t.delete} isDangerous of={[write]} onSubmit={remove} typed={String(props.of.id)}>
       <p>{t.keys.deleteHelp}</p>
     </ActionDialog>
   )

@@ -12,7 +12,7 @@ import { Pairs, TextInput } from '../parts/fields'
 import { count } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { type Pair, changes, isChanged, merged, pairsOf, textsOf, valueOf } from '../parts/versions'
-import { type Write, createWrite } from '../parts/write'
+import { type Write, createWrite, refuseDoubled } from '../parts/write'
 import { go, href } from '../router'
 import { t } from '../texts'
 import { type Change, type Reach, reach } from './plan-reach'
@@ -74,6 +74,11 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   const readOnly = () => !can('plans:write')
   const nothingChanged = () => Object.keys(changes(MEMBERS, base().form, form)).length === 0
 
+  function submit() {
+    if (refuseDoubled(write, MEMBERS, form)) return
+    if (isNew) void create()
+    else setPreview(true)
+  }
   async function create() {
     const body: Record<string, unknown> = { id: form.id }
     for (const member of MEMBERS) if (isChanged(formOf(), form, member)) body[member] = valueOf(form, member)
@@ -118,7 +123,7 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   }
 
   return (
-    <form class="stack" noValidate onSubmit={(event) => { event.preventDefault(); if (isNew) void create(); else setPreview(true) }}>
+    <form class="stack" noValidate onSubmit={(event) => { event.preventDefault(); submit() }}>
       <Show when={write.problem()?.code !== 'precondition_failed'}><ProblemBox problem={write.problem()} /></Show>
       <Card>
         <div class="stack">
@@ -137,10 +142,10 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
         </footer>
       </Show>
       <Show when={!isNew}>
-        <ActionDialog title={t.plans.reachTitle(form.id)} isOpen={preview()} onClose={() => setPreview(false)} action={t.plans.apply} isRunning={write.isRunning()} problem={undefined} onSubmit={save} isWide>
+        <ActionDialog title={t.plans.reachTitle(form.id)} isOpen={preview()} onClose={() => setPreview(false)} action={t.plans.apply} of={[write]} onSubmit={save} isWide>
           <Preview id={form.id} before={base().plan!} after={{ limits: textsOf(form.limits), env: textsOf(form.env) }} />
         </ActionDialog>
-        <ActionDialog title={t.plans.deleteTitle(form.id)} isOpen={isDeleting() && !theirs()} onClose={() => setDeleting(false)} action={t.delete} isDangerous isRunning={removal.isRunning()} problem={removal.problem()} onSubmit={remove} typed={form.id}>
+        <ActionDialog title={t.plans.deleteTitle(form.id)} isOpen={isDeleting() && !theirs()} onClose={() => setDeleting(false)} action={t.delete} isDangerous of={[removal]} onSubmit={remove} typed={form.id}>
           <p>{props.tenants === undefined ? t.plans.deleteUnseen : t.plans.deleteHelp(count(props.tenants))}</p>
         </ActionDialog>
       </Show>

@@ -1,13 +1,13 @@
 // The plans, with the number of tenants that each reaches.
 
-import { For, Show, createEffect, createSignal } from 'solid-js'
+import { For, Show, createEffect, createSignal, onCleanup } from 'solid-js'
 import { all, get, query } from '../api/client'
 import { can } from '../api/session'
 import type { Plan } from '../api/types'
 import { Await, Empty, Page, Table, Time } from '../parts/basics'
 import { count } from '../parts/format'
 import { createLoad } from '../parts/load'
-import { href } from '../router'
+import { NEW, href } from '../router'
 import { t } from '../texts'
 
 /** How many tenants a plan has, if the answer says it. */
@@ -28,17 +28,20 @@ export function PlansPage() {
     if (!plans || !can('tenants:read')) return
     // A few at a time: each is a request.
     const waiting = plans.map((plan) => plan.id)
+    const left = new AbortController()
+    onCleanup(() => left.abort())
     const next = async (): Promise<void> => {
       const id = waiting.shift()
       if (id === undefined) return
-      const found = await tenantsOf(id).catch(() => undefined)
+      const found = await tenantsOf(id, left.signal).catch(() => undefined)
+      if (left.signal.aborted) return
       setCounts((all) => ({ ...all, [id]: found ?? null }))
       return next()
     }
     for (let lane = 0; lane < 4; lane += 1) void next()
   })
   return (
-    <Page title={t.plans.title} aside={<Show when={can('plans:write')}><a class="button primary" href={href(['plans', 'new'])}>{t.plans.create}</a></Show>}>
+    <Page title={t.plans.title} aside={<Show when={can('plans:write')}><a class="button primary" href={href(['plans', NEW])}>{t.plans.create}</a></Show>}>
       <Await of={loaded}>
         {(plans) => (
           <Show when={plans().length} fallback={<Empty title={t.plans.empty}><p>{t.plans.emptyHelp}</p></Empty>}>

@@ -78,7 +78,7 @@ export function HoldDialog(props: Common & { etag: string | undefined; kind: Hol
   }
   return (
     <>
-      <ActionDialog title={t.tenant.holdTitle(props.tenant.id)} isOpen={props.isOpen && !theirs()} onClose={props.onClose} action={t.tenant.putHold} isRunning={write.isRunning()} problem={write.problem()} onSubmit={() => put()}>
+      <ActionDialog title={t.tenant.holdTitle(props.tenant.id)} isOpen={props.isOpen && !theirs()} onClose={props.onClose} action={t.tenant.putHold} of={[write]} onSubmit={() => put()}>
         <Select label={t.tenant.kind} value={props.kind} onInput={(kind) => props.onKind(kind as HoldKind)} options={HOLDS.map((kind) => [kind, t.hold[kind]])} error={write.at('/kind')} />
         <TextInput label={t.tenant.reason} help={t.tenant.reasonHelp} value={form.reason} onInput={(text) => setForm('reason', text)} error={write.at('/reason')} isRequired />
         <TextInput label={t.tenant.message} help={t.tenant.messageHelp} value={form.message} onInput={(text) => setForm('message', text)} error={write.at('/message')} rows={2} />
@@ -99,7 +99,7 @@ export function InstallDialog(props: Common & { onDone: () => void }) {
     props.onDone()
   }
   return (
-    <ActionDialog title={t.tenant.installTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.tenant.install} isRunning={write.isRunning()} problem={write.problem()} onSubmit={install}>
+    <ActionDialog title={t.tenant.installTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.tenant.install} of={[write]} onSubmit={install}>
       <p class="help">{t.tenant.installHelp}</p>
       <TextInput label={t.tenant.username} value={form.username} onInput={(text) => setForm('username', text)} error={write.at('/username')} isRequired />
       <TextInput label={t.tenant.email} type="email" value={form.email} onInput={(text) => setForm('email', text)} error={write.at('/email')} isRequired />
@@ -137,7 +137,7 @@ export function ResetDialog(props: Common) {
     <Show
       when={made() || job()}
       fallback={
-        <ActionDialog title={t.tenant.resetTitle(props.tenant.id)} isOpen={props.isOpen} onClose={close} action={t.tenant.resetAction} isRunning={write.isRunning()} problem={write.problem()} onSubmit={reset}>
+        <ActionDialog title={t.tenant.resetTitle(props.tenant.id)} isOpen={props.isOpen} onClose={close} action={t.tenant.resetAction} of={[write]} onSubmit={reset}>
           <p class="help">{t.tenant.resetHelp}</p>
           <TextInput label={t.tenant.username} value={username()} onInput={setUsername} error={write.at('/username')} isRequired />
         </ActionDialog>
@@ -175,11 +175,11 @@ export function DeleteDialog(props: Common & { etag: string | undefined; onStale
   const write = createWrite()
   const [drop, setDrop] = createSignal(false)
   async function remove() {
-    if (await write.send('DELETE', pathOf(props.tenant), { body: { drop_tables: drop() }, ifMatch: props.etag, note: t.tenant.deleted(props.tenant.id) })) go(['tenants'])
+    if (await write.send('DELETE', pathOf(props.tenant), { body: { drop_tables: drop() }, ifMatch: props.etag, note: ({ status }) => (status === 202 ? t.tenant.dropping : t.tenant.deleted)(props.tenant.id) })) go(['tenants'])
     else if (write.problem()?.code === 'precondition_failed') props.onStale()
   }
   return (
-    <ActionDialog title={t.tenant.deleteTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove} typed={props.tenant.id}>
+    <ActionDialog title={t.tenant.deleteTitle(props.tenant.id)} isOpen={props.isOpen} onClose={props.onClose} action={t.delete} isDangerous of={[write]} onSubmit={remove} typed={props.tenant.id}>
       <p>{t.tenant.deleteHelp}</p>
       <Show when={can('sites')}>
         <Check label={t.tenant.dropTables} help={t.tenant.dropHelp} value={drop()} onInput={setDrop} error={write.at('/drop_tables')} />

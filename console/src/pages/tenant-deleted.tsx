@@ -41,7 +41,7 @@ export function DeletedTenant(props: { id: string }) {
   async function erase() {
     const isThere = await check.isThere(path())
     if (isThere) return showLiving()
-    if (isThere === undefined || !(await erasing.send('POST', `${path()}/erase`, { note: t.tenant.erased(props.id) }))) return
+    if (isThere === undefined || !(await erasing.send('POST', `${path()}/erase`, { note: ({ status }) => (status === 202 ? t.tenant.erasing : t.tenant.erased)(props.id) }))) return
     go(['tenants'], { deleted: 'true' })
   }
   return (
@@ -62,7 +62,7 @@ export function DeletedTenant(props: { id: string }) {
           <>
             <Card><p>{t.tenant.deletedHelp}</p></Card>
             <Show when={can('audit') || can('sites') || can('events')}><Timeline id={props.id} version={undefined} /></Show>
-            <ActionDialog title={t.tenant.eraseTitle(props.id)} isOpen={isErasing()} onClose={() => setErasing(false)} action={t.tenant.erase} isDangerous isRunning={check.isRunning() || erasing.isRunning()} problem={check.problem() ?? erasing.problem()} onSubmit={erase} typed={props.id}>
+            <ActionDialog title={t.tenant.eraseTitle(props.id)} isOpen={isErasing()} onClose={() => setErasing(false)} action={t.tenant.erase} isDangerous of={[check, erasing]} onSubmit={erase} typed={props.id}>
               <p>{t.tenant.eraseHelp}</p>
             </ActionDialog>
           </>

@@ -10,7 +10,7 @@ import { Conflict, differencesOf } from '../parts/conflict'
 import { Check, Pairs, Select, TextInput, TimeInput } from '../parts/fields'
 import { createLoad, ifAbsent } from '../parts/load'
 import { type Pair, changes, isChanged, merged, pairsOf, valueOf } from '../parts/versions'
-import { createWrite } from '../parts/write'
+import { createWrite, refuseDoubled } from '../parts/write'
 import { go, href } from '../router'
 import { t } from '../texts'
 
@@ -112,7 +112,7 @@ function Fields(props: { tenant: Tenant | undefined; etag: string | undefined })
   }
 
   return (
-    <form class="stack" noValidate onSubmit={(event) => { event.preventDefault(); void (isNew ? create() : edit()) }}>
+    <form class="stack" noValidate onSubmit={(event) => { event.preventDefault(); if (!refuseDoubled(write, MEMBERS, form)) void (isNew ? create() : edit()) }}>
       <Show when={write.problem()?.code !== 'precondition_failed'}>
         <ProblemBox problem={write.problem()} />
       </Show>

@@ -100,7 +100,7 @@ export function Hostnames(props: { tenant: Tenant; version: string | undefined; 
           </Table>
         )}
       </Await>
-      <ActionDialog title={t.hostnames.add} isOpen={isOpen()} onClose={() => setOpen(false)} action={t.hostnames.add} isRunning={add.isRunning()} problem={add.problem()} onSubmit={put}>
+      <ActionDialog title={t.hostnames.add} isOpen={isOpen()} onClose={() => setOpen(false)} action={t.hostnames.add} of={[add]} onSubmit={put}>
         <TextInput label={t.tenants.hostname} value={form().hostname} onInput={(hostname) => setForm({ ...form(), hostname })} error={isEmpty() ? t.required : add.at('/hostname')} isRequired mono />
         <Select label={t.hostnames.kind} value={form().kind} onInput={(kind) => setForm({ ...form(), kind })} options={[['alias', t.hostnames.kinds.alias], ['redirect', t.hostnames.kinds.redirect]]} error={add.at('/kind')} />
       </ActionDialog>

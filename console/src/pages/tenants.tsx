@@ -10,7 +10,7 @@ import { bytes, count } from '../parts/format'
 import { createLoad } from '../parts/load'
 import { Pager } from '../parts/pager'
 import { Site, State } from '../parts/tenant-state'
-import { go, href, route } from '../router'
+import { NEW, go, href, route } from '../router'
 import { t } from '../texts'
 
 const FIELDS = 'id,hostname,is_enabled,plan_id,served,holds,site,stats,created_at,updated_at'
@@ -57,7 +57,7 @@ export function TenantsPage() {
       lead={<Show when={found.data()?.total !== undefined}>{t.tenants.total(count(found.data()!.total!))}</Show>}
       aside={
         <Show when={can('tenants:write')}>
-          <a class="button primary" href={href(['tenants', 'new'])}>{t.tenants.create}</a>
+          <a class="button primary" href={href(['tenants', NEW])}>{t.tenants.create}</a>
         </Show>
       }
     >

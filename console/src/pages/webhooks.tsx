@@ -5,7 +5,7 @@ import { createStore } from 'solid-js/store'
 import { Refused, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { Delivery, NewWebhook, Webhook, WebhookSecret, WebhookTest } from '../api/types'
-import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time } from '../parts/basics'
+import { Await, Badge, Button, Card, Copyable, Empty, Page, ProblemBox, Table, Time, note } from '../parts/basics'
 import { changed } from '../parts/changes'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput } from '../parts/fields'
@@ -56,7 +56,10 @@ function List() {
   }
   async function test(webhook: Webhook) {
     const answer = await write.send<WebhookTest>('POST', `/webhooks/${encodeURIComponent(webhook.id)}/test`)
-    if (answer) setTested(answer.body)
+    if (!answer) return
+    // Another dialog may be open by now, and somebody may type in it.
+    if (open() || made()) note(t.webhooks.tested(webhook.url, t.webhooks.outcome[answer.body.outcome], answer.body.status))
+    else setTested(answer.body)
   }
   const of = (kind: 'edit' | 'rotate' | 'delete') => { const now = open(); return now?.kind === kind ? now.webhook : undefined }
   return (
@@ -145,11 +148,11 @@ function EditDialog(props: { of?: Webhook; onClose: () => void; onDone: (secret?
     if (webhook && !changes) return props.onClose()
     const answer = webhook
       ? await write.send<undefined>('PATCH', `/webhooks/${encodeURIComponent(webhook.id)}`, { body: { ...changes, ...(changes?.is_enabled ? { from: form.from } : {}) }, note: t.saved })
-      : await write.send<NewWebhook>('POST', '/webhooks', { body: members(), lost: t.leftSecret(t.webhooks.secret) })
+      : await write.send<NewWebhook>('POST', '/webhooks', { body: members(), lost: t.leftSecret(form.url) })
     if (answer) props.onDone(answer.body?.secret)
   }
   return (
-    <ActionDialog title={webhook ? t.webhooks.editTitle : t.webhooks.create} isOpen onClose={props.onClose} action={webhook ? t.save : t.webhooks.create} isRunning={write.isRunning()} problem={write.problem()} onSubmit={save}>
+    <ActionDialog title={webhook ? t.webhooks.editTitle : t.webhooks.create} isOpen onClose={props.onClose} action={webhook ? t.save : t.webhooks.create} of={[write]} onSubmit={save}>
       <TextInput label={t.webhooks.url} value={form.url} onInput={(text) => setForm('url', text)} error={write.at('/url')} placeholder="https://" isRequired mono />
       <TextInput label={t.webhooks.types} help={t.webhooks.typesHelp} value={form.types} onInput={(text) => setForm('types', text)} error={write.at('/types')} rows={3} />
       <TextInput label={t.webhooks.description} value={form.description} onInput={(text) => setForm('description', text)} error={write.at('/description')} />
@@ -166,11 +169,11 @@ function RotateDialog(props: { of: Webhook; onClose: () => void; onDone: (secret
   const [overlap, setOverlap] = createSignal('3600')
   async function rotate() {
     const seconds = Number(overlap())
-    const answer = await write.send<WebhookSecret>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, lost: t.leftSecret(t.webhooks.secret) })
+    const answer = await write.send<WebhookSecret>('POST', `/webhooks/${encodeURIComponent(props.of.id)}/rotate`, { body: { overlap_seconds: overlap().trim() !== '' && Number.isFinite(seconds) ? seconds : overlap() }, lost: t.leftSecret(props.of.url) })
     if (answer) props.onDone(answer.body.secret)
   }
   return (
-    <ActionDialog title={t.webhooks.rotateTitle} isOpen onClose={props.onClose} action={t.keys.rotate} isRunning={write.isRunning()} problem={write.problem()} onSubmit={rotate}>
+    <ActionDialog title={t.webhooks.rotateTitle} isOpen onClose={props.onClose} action={t.keys.rotate} of={[write]} onSubmit={rotate}>
       <p><code class="break">{props.of.url}</code></p>
       <TextInput label={t.keys.overlap} help={t.keys.overlapHelp} value={overlap()} onInput={setOverlap} error={write.at('/overlap_seconds')} />
     </ActionDialog>
@@ -185,7 +188,7 @@ function DeleteDialog(props: { of: Webhook; onClose: () => void; onDone: () => v
     if (await write.send('DELETE', `/webhooks/${encodeURIComponent(props.of.id)}`, { note: t.deletedNote(props.of.url) })) props.onDone()
   }
   return (
-    <ActionDialog title={t.webhooks.deleteTitle} isOpen onClose={props.onClose} action={t.delete} isDangerous isRunning={write.isRunning()} problem={write.problem()} onSubmit={remove}>
+    <ActionDialog title={t.webhooks.deleteTitle} isOpen onClose={props.onClose} action={t.delete} isDangerous of={[write]} onSubmit={remove}>
       <p><code class="break">{props.of.url}</code></p>
       <p>{t.webhooks.deleteHelp}</p>
     </ActionDialog>

@@ -14,5 +14,5 @@ export function createCheck() {
     asking.clear()
     return false
   }
-  return { isThere, isRunning: asking.isRunning, problem: asking.problem }
+  return { isThere, isRunning: asking.isRunning, problem: asking.problem, clear: asking.clear }
 }

@@ -58,6 +58,17 @@ export function Dialog(props: DialogProps) {
   )
 }
 
+/** A request of a dialog, or some of them (`createWrite`, `createCheck`). */
+export interface Asking {
+  isRunning: () => boolean
+  problem: () => Problem | undefined
+  /** Forgets the problem. */
+  clear: () => void
+}
+
+const isRunning = (of: Asking[]) => of.some((one) => one.isRunning())
+const problemOf = (of: Asking[]) => of.map((one) => one.problem()).find((problem) => problem !== undefined)
+
 interface ActionProps {
   title: string
   isOpen: boolean
@@ -65,8 +76,8 @@ interface ActionProps {
   children?: JSX.Element
   action: string
   isDangerous?: boolean
-  isRunning: boolean
-  problem: Problem | undefined
+  /** What the button asks the API. */
+  of: Asking[]
   onSubmit: () => void
   /** What has to be typed first. */
   typed?: string
@@ -78,7 +89,7 @@ interface ActionProps {
  * later would meet another dialog.
  */
 export function ActionDialog(props: ActionProps) {
-  const close = () => void (props.isRunning || props.onClose())
+  const close = () => void (isRunning(props.of) || props.onClose())
   return (
     <Dialog title={props.title} isOpen={props.isOpen} onClose={close} isWide={props.isWide ?? false}>
       <ActionForm {...props} onClose={close} />
@@ -88,6 +99,8 @@ export function ActionDialog(props: ActionProps) {
 
 function ActionForm(props: ActionProps) {
   const [typed, setTyped] = createSignal('')
+  // What was refused when it was open before says nothing of what is asked now.
+  untrack(() => props.of.forEach((one) => one.clear()))
   const isReady = () => props.typed === undefined || typed() === props.typed
   return (
     <form
@@ -98,12 +111,12 @@ function ActionForm(props: ActionProps) {
         if (isReady()) props.onSubmit()
       }}
     >
-      <ProblemBox problem={props.problem} />
+      <ProblemBox problem={problemOf(props.of)} />
       {props.children}
       <Show when={props.typed}>{(wanted) => <TextInput label={t.typeToConfirm(wanted())} value={typed()} onInput={setTyped} isRequired mono />}</Show>
       <footer class="actions">
-        <Button onClick={() => props.onClose()} aria-disabled={props.isRunning ? 'true' : undefined}>{t.cancel}</Button>
-        <Button type="submit" look={props.isDangerous ? 'danger' : 'primary'} isBusy={props.isRunning} disabled={!isReady()}>
+        <Button onClick={() => props.onClose()} aria-disabled={isRunning(props.of) ? 'true' : undefined}>{t.cancel}</Button>
+        <Button type="submit" look={props.isDangerous ? 'danger' : 'primary'} isBusy={isRunning(props.of)} disabled={!isReady()}>
           {props.action}
         </Button>
       </footer>

@@ -9,6 +9,17 @@ export const pairsOf = (texts: Texts | null | undefined): Pair[] => Object.entri
 /** The object that the rows stand for. A row without a name and a value is not in it. */
 export const textsOf = (pairs: Pair[]): Texts => Object.fromEntries(pairs.filter(([name, value]) => name !== '' || value !== ''))
 
+/** The JSON pointers of the names that more than one row has: only the value of the last would be kept. */
+export function doubled<F>(members: readonly (keyof F & string)[], form: F): string[] {
+  return members.flatMap((member) => {
+    const rows = form[member]
+    if (!Array.isArray(rows)) return []
+    const names = (rows as Pair[]).filter(([name, value]) => name !== '' || value !== '').map(([name]) => name)
+    const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index))
+    return [...twice].map((name) => `/${member}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`)
+  })
+}
+
 /** A member as the API has it. */
 export function valueOf<F>(form: F, member: keyof F): unknown {
   const value = form[member]

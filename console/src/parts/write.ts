@@ -7,12 +7,13 @@ import { visit } from '../router'
 import { t } from '../texts'
 import { note } from './basics'
 import { asProblem } from './load'
+import { doubled } from './versions'
 
 interface WriteOptions<T> extends Options {
   /** A note for when it is done, also for somebody who is on another page by then. */
   note?: string | ((answer: Answer<T>) => string)
   /** A note in its place for somebody who is on another page by then: for an answer that is shown once, and was shown to nobody. */
-  lost?: string
+  lost?: string | ((answer: Answer<T>) => string)
 }
 
 export interface Write {
@@ -25,6 +26,8 @@ export interface Write {
   send: <T>(method: string, path: string, options?: WriteOptions<T>) => Promise<Answer<T> | undefined>
   /** Reads what is there now, after a write that was refused because of it. Returns undefined if that cannot be read: `problem` says why. */
   present: <T>(path: string) => Promise<Answer<T> | undefined>
+  /** Shows a refusal of the page's own: nothing is sent. */
+  refuse: (title: string, detail: string, errors?: FieldError[]) => void
   clear: () => void
   /** The API's words for the field at a JSON pointer, or below it. */
   at: (pointer: string) => string | undefined
@@ -35,14 +38,15 @@ export function createWrite(): Write {
   const [problem, setProblem] = createSignal<Problem>()
   // Somebody who asks again after a lost answer sends the same request under the same key, so it is not done twice.
   let last: { text: string; key: string } | undefined
-  async function run<T>(task: () => Promise<T>, whenLeft: { done?: string | undefined; failed: boolean }): Promise<T | undefined> {
+  async function run<T>(task: () => Promise<T>, whenLeft: { done?: ((answer: T) => string | undefined) | undefined; failed: boolean }): Promise<T | undefined> {
     if (isRunning()) return undefined
     const began = visit()
     setRunning(true)
     try {
       const answer = await task()
       if (visit() === began) return answer
-      if (whenLeft.done) note(whenLeft.done)
+      const lost = whenLeft.done?.(answer)
+      if (lost) note(lost)
       return undefined
     } catch (error) {
       const found = asProblem(error)
@@ -62,10 +66,18 @@ export function createWrite(): Write {
       setProblem(undefined)
       if (done) note(typeof done === 'string' ? done : done(answer))
       return answer
-    }, { done: lost, failed: true })
+    }, { done: (answer) => (typeof lost === 'function' ? lost(answer) : lost), failed: true })
   const present = <T>(path: string) => run(() => call<T>('GET', path), { failed: false })
+  const refuse = (title: string, detail: string, errors: FieldError[] = []) => void setProblem({ status: 422, code: 'page', title, detail, errors })
   const at = (pointer: string) => wordsAt(problem()?.errors ?? [], pointer)
-  return { isRunning, problem, send, present, clear: () => setProblem(undefined), at }
+  return { isRunning, problem, send, present, refuse, clear: () => setProblem(undefined), at }
+}
+
+/** Refuses a form where two rows have one name. Returns whether it did. */
+export function refuseDoubled<F>(write: Write, members: readonly (keyof F & string)[], form: F): boolean {
+  const errors = doubled(members, form).map((pointer) => ({ pointer, detail: t.twice }))
+  if (errors.length > 0) write.refuse(t.twiceTitle, t.twiceDetail, errors)
+  return errors.length > 0
 }
 
 function wordsAt(errors: FieldError[], pointer: string): string | undefined {
