@@ -1,4 +1,4 @@
-//! `import`, `export` and `api:key:import`, against a fake server and a fake wrangler.
+//! `import` and `export`, against a fake server.
 #![expect(clippy::unwrap_used, reason = "test helpers may panic, as tests do")]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{CREATED, OK, Project, Run, Server, header};
+use common::{CREATED, OK, Project, Run, Server, Unread, header};
 use serde_json::{Value as Json, json};
 
 const UNPROCESSABLE: &str = "422 Unprocessable Content\ncontent-type: application/problem+json";
@@ -270,6 +270,26 @@ fn an_import_that_stops_reports_what_it_did() {
 }
 
 #[test]
+fn what_was_refused_is_said_even_if_nobody_reads_the_report() {
+    let text = "{\"id\":\"a\",\"hostname\":\"b..b\",\"is_enabled\":true}\n";
+    for (format, answer, code) in [
+        ("table", (UNPROCESSABLE, INVALID), 1),
+        ("json", (UNPROCESSABLE, INVALID), 1),
+        ("json", (CREATED, "{}"), 3),
+    ] {
+        let server = Server::new(&[answer]);
+        let mut project = Project::calling(&server);
+        project.input = text.into();
+        let run = project.run_into(&mut Unread, &["import", "-", "--format", format]);
+        assert_eq!(run.code, code, "{format}: {run:?}");
+        let is_refused = code == 1;
+        for part in ["line 1, tenant `a`: ", "1 of the file's lines"] {
+            assert_eq!(run.errors.contains(part), is_refused, "{}", run.errors);
+        }
+    }
+}
+
+#[test]
 fn a_line_that_is_too_large_for_a_request_is_refused_by_its_number() {
     let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true}\n{\"id\":\"b\",\"hostname\":\"b\",\"is_enabled\":true}\n";
     let large = "413 Content Too Large\ncontent-type: application/problem+json";
@@ -446,54 +466,4 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
     );
     let run = project.run(&["export", "--output=out.jsonl"]);
     assert_eq!(run.code, 2, "the file is there");
-}
-
-#[cfg(unix)]
-#[test]
-fn keys_are_imported_by_their_ids_and_times() {
-    let answer = r#"[
-        {"results": [{"id": 3}], "success": true}, {"results": [], "success": true}, {"results": [{"deleted_at": null}], "success": true},
-        {"results": [], "success": true}, {"results": [], "success": true}, {"results": [{"deleted_at": null}], "success": true},
-        {"results": [], "success": true}, {"results": [], "success": true}, {"results": [], "success": true}]"#;
-    let mut project = Project::new().with_wrangler(&[(0, answer)]);
-    project.input = "id,name,hash,created_at,expires_at\n\
-                     3,billing,$2y$10$x,2024-01-02 03:04:05,2027-01-01 00:00:00\n4,,$2y,2024-01-02 03:04:05,NULL\n5,,,,\n"
-        .into();
-    let run = project.run(&["api:key:import", "-"]);
-    assert_eq!(run.code, 1, "{run:?}");
-    assert_eq!(run.output, "imported: key 3\nimported before: key 4\n");
-    assert!(
-        run.errors.contains("another key has the id: 5"),
-        "{}",
-        run.errors
-    );
-    let sql = project.wrangler_call(1).unwrap()[6].clone();
-    for part in [
-        "X'63686576657265746f3a33'",
-        "'2027-01-01 00:00:00'",
-        "'2024-01-02 03:04:05'",
-        "'api_key.import'",
-    ] {
-        assert!(sql.contains(part), "{part}: {sql}");
-    }
-    assert!(!sql.contains("$2y"), "{sql}");
-
-    for (text, detail) in [
-        ("id\n0\n", "line 2: id: expected a whole number"),
-        ("id\n3\n3\n", "line 3: id: another line has the same"),
-        ("id,expires_at\n3,soon\n", "line 2: expires_at: expected"),
-        ("id,key\n3,x\n", "line 2: key: unknown"),
-    ] {
-        project.input = text.into();
-        let run = project.run(&["api:key:import", "-"]);
-        assert_eq!(run.code, 1, "{run:?}");
-        assert!(run.errors.contains(detail), "{}", run.errors);
-    }
-    for args in [
-        &["api:key:import"][..],
-        &["api:key:import", "-", "--id=3"],
-        &["api:key:import", "--name=x"],
-    ] {
-        assert_eq!(project.run(args).code, 2, "{args:?}");
-    }
 }

@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::io;
-
-use common::{OK, Project, Server, exchange, header};
+use common::{OK, Project, Server, Unread, exchange, header};
 
 const NO_CONTENT: &str = "204 No Content";
 const VALID: &str = r#"{"valid":true}"#;
@@ -357,19 +355,6 @@ fn hostnames_are_added_shown_and_listed() {
         ],
     ] {
         assert_eq!(Project::new().run(bad).code, 2, "{bad:?}");
-    }
-}
-
-/// A pipe whose reader has gone, as after `tenants … | head`.
-struct Unread;
-
-impl io::Write for Unread {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

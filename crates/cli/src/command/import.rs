@@ -102,8 +102,9 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     };
     let end = import.carry_out(plans, tenants, world);
     let report = import.report.finish(end.is_err());
-    report.show(session, world)?;
-    end.and_then(|()| report.verdict())
+    let shown = report.show(session, world);
+    // What became of the lines counts more than that nobody could be told of it on standard output.
+    end.and_then(|()| report.verdict()).and(shown)
 }
 
 /// Refuses all but the first of the lines that want the same id, hostname or external id: with several requests at a time, which of them came

@@ -46,6 +46,8 @@ pub struct KeyImportArgs {
 
 #[derive(Debug, Default, Serialize)]
 struct Report {
+    /// Whether the import ended before every key had its turn.
+    stopped: bool,
     imported: Vec<i64>,
     /// Those that an earlier import took over.
     known: Vec<i64>,
@@ -70,50 +72,85 @@ pub fn run(
     let run = session.run()?;
     let now = now(world)?;
     let mut report = Report::default();
-    for some in keys.chunks(MAX_KEYS) {
+    let mut end = Ok(());
+    for (some, number) in keys.chunks(MAX_KEYS).zip(0..) {
         let import = KeyImport::begin(some, &run, &now);
-        let outcomes = task::run(&database, import, world.now, |_| ())?;
-        for (key, outcome) in some.iter().zip(outcomes) {
-            match outcome {
-                Imported::Now => report.imported.push(key.id),
-                Imported::Before { deleted_at: None } => report.known.push(key.id),
-                Imported::Before { .. } => report.deleted.push(key.id),
-                Imported::Taken => report.taken.push(key.id),
+        match task::run(&database, import, world.now, |_| ()) {
+            Ok(outcomes) => report.count(some, outcomes),
+            Err(stopped) => {
+                report.stopped = true;
+                world.note(&format!(
+                    "The import stopped. Run it again: keys that are imported already stay as they are ({} of {} keys done)",
+                    number * MAX_KEYS,
+                    keys.len()
+                ));
+                end = Err(stopped.error);
+                break;
             }
         }
     }
-    match session.format {
-        Format::Json => session.show_own(&report, world)?,
-        Format::Table => {
-            for (what, ids) in [
-                ("imported", &report.imported),
-                ("imported before", &report.known),
-                (
-                    "imported before and deleted since, which they stay",
-                    &report.deleted,
-                ),
-            ] {
-                if !ids.is_empty() {
-                    session.say(&format!("{what}: key {}", listed(ids)), world)?;
-                }
-            }
-            if !report.imported.is_empty() {
-                world.note(
-                    "The Worker must have the installation's CHEVERETO_TENANTS_API_KEY_SECRET, or have it as the previous one. `tenants api:key:verify` checks a key",
-                );
-            }
+    let shown = report.show(session, world);
+    if report.stopped && !report.taken.is_empty() {
+        world.complain(&report.taken_ids());
+    }
+    // What became of the keys counts more than that nobody could be told of it on standard output.
+    end.and_then(|()| report.verdict()).and(shown)
+}
+
+impl Report {
+    /// Adds the outcomes of some keys.
+    fn count(&mut self, keys: &[ForeignKey], outcomes: Vec<Imported>) {
+        for (key, outcome) in keys.iter().zip(outcomes) {
+            let ids = match outcome {
+                Imported::Now => &mut self.imported,
+                Imported::Before { deleted_at: None } => &mut self.known,
+                Imported::Before { .. } => &mut self.deleted,
+                Imported::Taken => &mut self.taken,
+            };
+            ids.push(key.id);
         }
     }
-    if report.taken.is_empty() {
-        return Ok(());
+
+    fn show(&self, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
+        if session.format == Format::Json {
+            return session.show_own(self, world);
+        }
+        let deleted = "imported before and deleted since, which they stay";
+        let mut shown = Ok(());
+        for (what, ids) in [
+            ("imported", &self.imported),
+            ("imported before", &self.known),
+            (deleted, &self.deleted),
+        ] {
+            if !ids.is_empty() {
+                shown = shown.and(session.say(&format!("{what}: key {}", listed(ids)), world));
+            }
+        }
+        if !self.imported.is_empty() {
+            world.note(
+                "The Worker must have the installation's CHEVERETO_TENANTS_API_KEY_SECRET, or have it as the previous one. `tenants api:key:verify` checks a key",
+            );
+        }
+        shown
     }
-    Err(Error::Refused {
-        code: "key_id_taken",
-        detail: format!(
+
+    fn taken_ids(&self) -> String {
+        format!(
             "another key has the id: {}. Its holder needs a new key (`tenants api:key:create`)",
-            listed(&report.taken)
-        ),
-    })
+            listed(&self.taken)
+        )
+    }
+
+    /// Whether no other key has one of the ids.
+    fn verdict(&self) -> Result<(), Error> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            code: "key_id_taken",
+            detail: self.taken_ids(),
+        })
+    }
 }
 
 fn keys(

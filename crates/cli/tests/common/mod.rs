@@ -152,6 +152,19 @@ impl Drop for Project {
     }
 }
 
+/// A pipe whose reader has gone, as after `tenants … | head`.
+pub(crate) struct Unread;
+
+impl io::Write for Unread {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A local server that answers each request with the next of its answers.
 pub(crate) struct Server {
     pub(crate) url: String,

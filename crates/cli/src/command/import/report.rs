@@ -118,29 +118,22 @@ impl Report {
         self
     }
 
-    /// Shows the report: as JSON to programs, otherwise each refusal on standard error, and the counts.
+    /// Shows the report: as JSON to programs, otherwise each refusal on standard error, and the counts. Without standard output, programs get the
+    /// refusals on standard error, too.
     ///
     /// # Errors
     /// If the output cannot be written.
     pub(super) fn show(&self, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
         match session.format {
-            Format::Json => session.show_own(self, world)?,
-            Format::Table => {
-                for Refusal {
-                    line,
-                    kind,
-                    id,
-                    problem,
-                } in &self.refused
-                {
-                    let id = id.as_deref().map(printable);
-                    let id = id.map_or_else(String::new, |id| format!(" `{id}`"));
-                    world.complain(&format!(
-                        "line {line}, {}{id}: {}",
-                        kind.name(),
-                        problem.to_text()
-                    ));
+            Format::Json => {
+                let shown = session.show_own(self, world);
+                if shown.is_err() {
+                    self.name_refusals(world);
                 }
+                shown
+            }
+            Format::Table => {
+                self.name_refusals(world);
                 for (what, count) in [("plans", &self.plans), ("tenants", &self.tenants)] {
                     let Count {
                         created,
@@ -159,9 +152,27 @@ impl Report {
                     };
                     session.say(&sentence, world)?;
                 }
+                Ok(())
             }
         }
-        Ok(())
+    }
+
+    fn name_refusals(&self, world: &mut World<'_>) {
+        for Refusal {
+            line,
+            kind,
+            id,
+            problem,
+        } in &self.refused
+        {
+            let id = id.as_deref().map(printable);
+            let id = id.map_or_else(String::new, |id| format!(" `{id}`"));
+            world.complain(&format!(
+                "line {line}, {}{id}: {}",
+                kind.name(),
+                problem.to_text()
+            ));
+        }
     }
 
     /// Whether every line was accepted.
