@@ -1,7 +1,7 @@
 //! The commands, with one file for each family. A command is a struct of options and a function.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use tenants_client::{Answer, Part};
 
@@ -314,6 +314,16 @@ fn json(option: &str, text: &str) -> Result<Box<RawValue>, Error> {
         Error::Usage(format!(
             "{option}: expected JSON, such as '{{\"NAME\": \"value\"}}'; {reason}"
         ))
+    })
+}
+
+/// Adds to a failure to show what nobody can read again, such as a new secret, that it is lost and what to do.
+fn or_lost(shown: Result<(), Error>, advice: &str) -> Result<(), Error> {
+    shown.map_err(|error| match error {
+        Error::Output(cause) => {
+            Error::Output(io::Error::new(cause.kind(), format!("{cause}\n{advice}")))
+        }
+        other => other,
     })
 }
 

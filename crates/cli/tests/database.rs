@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{API_KEY, KEY_SECRET, Project, REQUEST_SECRET};
+use common::{API_KEY, KEY_SECRET, Project, REQUEST_SECRET, Unread};
 use tenants_core::crypto::api_key::{IssuedKey, KeySecret};
 use tenants_core::crypto::secret::Secret;
 
@@ -139,6 +139,27 @@ fn a_key_gets_another_secret_under_the_same_id() {
         let project = Project::new().with_wrangler(&[(0, &gone)]);
         let run = project.run(&["api:key:rotate", "--id", "7"]);
         assert_eq!((run.code, run.output.as_str()), (1, ""));
+    }
+}
+
+#[test]
+fn a_key_that_could_not_be_shown_is_named_with_what_to_do() {
+    for format in ["table", "json"] {
+        let created = Project::new()
+            .with_wrangler(&[(0, &rows(r#"{"id": 7}"#)), (0, &two(r#"{"id": 7}"#, ""))]);
+        let create = ["api:key:create", "--remote", "--quiet", "--format", format];
+        let rotated = Project::new()
+            .with_wrangler(&[(0, &row(7, "null", "null")), (0, &two(r#"{"id": 7}"#, ""))]);
+        let rotate = ["api:key:rotate", "--id=7", "--quiet", "--format", format];
+        for (project, args, advice) in [
+            (created, create, "`tenants api:key:delete --id 7 --remote`"),
+            (rotated, rotate, "`tenants api:key:rotate --id 7`"),
+        ] {
+            let run = project.run_into(&mut Unread, &args);
+            assert_eq!(run.code, 3, "{run:?}");
+            assert!(run.errors.contains(advice), "{run:?}");
+            assert!(!run.errors.contains("chv_7_"), "{run:?}");
+        }
     }
 }
 

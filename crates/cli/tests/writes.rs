@@ -361,23 +361,39 @@ fn hostnames_are_added_shown_and_listed() {
 /// Otherwise a secret that is shown once could be lost, and what failed could look as if it was done.
 #[test]
 fn output_that_nobody_reads_is_a_success_of_a_command_that_only_reads() {
-    for (args, answer, code) in [
-        (&["get", "--id=a"][..], (OK, "{}"), 0),
-        (&["list"], (OK, "[]"), 0),
-        (&["delete", "--id=a"], (NO_CONTENT, ""), 3),
+    for (args, answer, advice) in [
+        (&["get", "--id=a"][..], (OK, "{}"), None),
+        (&["list"], (OK, "[]"), None),
+        (&["delete", "--id=a"], (NO_CONTENT, ""), Some("")),
         (
             &["webhook:create", "--receiver=https://hooks.example.com/"],
             (OK, r#"{"id":"1","secret":"whsec_x"}"#),
-            3,
+            Some("`tenants webhook:rotate --id 1` gives it another one"),
         ),
         (
-            &["webhook:rotate", "--id=0123456789abcdef"],
+            &["webhook:rotate", "--id=0123456789abcdef", "--quiet"],
             (OK, r#"{"secret":"whsec_x"}"#),
-            3,
+            Some("`tenants webhook:rotate --id 0123456789abcdef` gives"),
+        ),
+        (
+            &["webhook:rotate", "--id=7", "--format=json"],
+            (OK, r#"{"id":"7","secret":"whsec_x"}"#),
+            Some("`tenants webhook:rotate --id 7` gives"),
+        ),
+        (
+            &["password-reset", "--id=a", "-u=admin"],
+            (OK, r#"{"username":"admin","password":"generated"}"#),
+            Some("Reset it again"),
+        ),
+        (
+            &["password-reset", "--id=a", "-u=admin", "--format=json"],
+            (OK, r#"{"username":"admin","password":"generated"}"#),
+            Some("Reset it again"),
         ),
     ] {
         let server = Server::new(&[answer]);
         let run = Project::calling(&server).run_into(&mut Unread, args);
+        let code = if advice.is_some() { 3 } else { 0 };
         assert_eq!(run.code, code, "{args:?}: {}", run.errors);
         assert_eq!(
             run.errors.contains("could not be written"),
@@ -385,5 +401,10 @@ fn output_that_nobody_reads_is_a_success_of_a_command_that_only_reads() {
             "{}",
             run.errors
         );
+        let advice = advice.unwrap_or_default();
+        assert!(run.errors.contains(advice), "{args:?}: {}", run.errors);
+        for secret in ["whsec_x", "generated"] {
+            assert!(!run.errors.contains(secret), "{args:?}: {}", run.errors);
+        }
     }
 }

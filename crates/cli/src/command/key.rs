@@ -16,6 +16,7 @@ use tenants_core::value::clock::Timestamp;
 use tenants_core::value::scope::Scopes;
 use zeroize::Zeroizing;
 
+use super::or_lost;
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
 use crate::names::{API_KEY, KEY_SECRET, SIGNING_SECRET};
@@ -240,16 +241,17 @@ pub fn create(
             world.print(&json)
         }
     };
-    if shown.is_err() {
-        world.note(&format!(
-            "warning: key {id} was created but could not be shown; `tenants api:key:delete --id {id}` deletes it"
-        ));
-    } else if session.format == Format::Table {
+    let options = args.database.options();
+    let advice = format!(
+        "Key {id} was created, but nobody has its text now. `tenants api:key:delete --id {id}{options}` deletes it"
+    );
+    or_lost(shown, &advice)?;
+    if session.format == Format::Table {
         world.note(&format!(
             "This is key {id}. It cannot be shown again: the database has only its digest."
         ));
     }
-    shown
+    Ok(())
 }
 
 /// Prints a key that cannot be shown again. An ordinary key stands alone, so that `KEY=$(tenants api:key:create)` works in a script. A bound
@@ -298,14 +300,8 @@ pub fn rotate(
             detail: "there is no such key, or it is deleted".into(),
         });
     };
-    match session.format {
-        Format::Table => {
-            print_secrets(&rotated, world)?;
-            world.note(&format!(
-                "This is key {id}, under a new secret. It cannot be shown again: the database has only its digest."
-            ));
-            Ok(())
-        }
+    let shown = match session.format {
+        Format::Table => print_secrets(&rotated, world),
         Format::Json => {
             let shown = Rotated {
                 id: rotated.id,
@@ -315,7 +311,19 @@ pub fn rotate(
             let json = Zeroizing::new(to_json(&shown)?);
             world.print(&json)
         }
+    };
+    let options = args.database.options();
+    let advice = format!(
+        "Key {id} has a new secret, which nobody has now. Rotate it again, which ends the secret before that: \
+         `tenants api:key:rotate --id {id}{options}`"
+    );
+    or_lost(shown, &advice)?;
+    if session.format == Format::Table {
+        world.note(&format!(
+            "This is key {id}, under a new secret. It cannot be shown again: the database has only its digest."
+        ));
     }
+    Ok(())
 }
 
 /// Adds to the error of a rotation that the database may have committed it all the same.

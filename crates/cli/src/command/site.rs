@@ -9,7 +9,7 @@ use tenants_core::crypto::secret::Secret;
 use tenants_core::value::id::TenantId;
 use zeroize::Zeroizing;
 
-use super::{TrialArg, body, job};
+use super::{TrialArg, body, job, or_lost};
 use crate::error::Error;
 use crate::names::TENANT;
 use crate::output::{Format, World};
@@ -150,8 +150,9 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
     }
     let text = Zeroizing::new(answer.body);
     let user = format!("user `{}` of tenant `{id}`", args.username);
+    let advice = format!("The password of {user} was reset, but nobody has it now. Reset it again");
     if session.format == Format::Json {
-        return world.print(text.trim());
+        return or_lost(world.print(text.trim()), &advice);
     }
     if given.is_some() {
         return session.say(&format!("set the password of {user}"), world);
@@ -163,13 +164,11 @@ pub fn reset(args: &ResetArgs, session: &Session<'_>, world: &mut World<'_>) -> 
     })?;
     // Print only the password on standard output, so that `PASSWORD=$(tenants user:password-reset …)` works in a script.
     let password = Zeroizing::new(password);
-    let shown = world.print(&password);
-    world.note(&if shown.is_ok() {
-        format!("This is the new password of {user}. It cannot be shown again: the database has only its hash.")
-    } else {
-        format!("warning: the password of {user} was reset but could not be shown; reset it again")
-    });
-    shown
+    or_lost(world.print(&password), &advice)?;
+    world.note(&format!(
+        "This is the new password of {user}. It cannot be shown again: the database has only its hash."
+    ));
+    Ok(())
 }
 
 /// Returns the given password, or reads it from standard input: all of the input except for one line end at its end.

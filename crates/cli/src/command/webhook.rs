@@ -2,12 +2,13 @@
 //! `webhook:retry`: the receivers of events, through the API.
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tenants_client::terminal::printable;
 use tenants_client::{Request, query_value};
 use tenants_core::task::keys::MAX_OVERLAP_SECONDS;
 
 use super::tenant::flag;
-use super::{List, ListArgs, TrialArg, body, rows};
+use super::{List, ListArgs, TrialArg, body, or_lost, rows};
 use crate::error::Error;
 use crate::output::World;
 use crate::session::Session;
@@ -200,10 +201,34 @@ pub fn create(
     })?;
     let path = args.trial.path("/webhooks");
     let answer = session.client(world)?.call(Request::Post(&body), &path)?;
-    session.show(&answer.body, world)?;
-    if !args.trial.validate_only {
-        world.note("Keep the secret: it is not shown again.");
+    show_secret(&answer.body, None, &args.trial, session, world)
+}
+
+/// Shows a webhook's new secret. If that fails, says that it is lost.
+fn show_secret(
+    answer: &str,
+    id: Option<&str>,
+    trial: &TrialArg,
+    session: &Session<'_>,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Made {
+        id: String,
     }
+
+    let shown = session.show(answer, world);
+    if trial.validate_only {
+        return shown;
+    }
+    let made = serde_json::from_str::<Made>(answer).ok();
+    let id = id.or(made.as_ref().map(|made| made.id.as_str()));
+    let id = printable(id.unwrap_or("ID"));
+    let advice = format!(
+        "The webhook has a secret that nobody has now. `tenants webhook:rotate --id {id}` gives it another one"
+    );
+    or_lost(shown, &advice)?;
+    world.note("Keep the secret: it is not shown again.");
     Ok(())
 }
 
@@ -273,11 +298,8 @@ pub fn rotate(
     })?;
     let path = args.trial.path(&format!("{}/rotate", args.choice.path()));
     let answer = session.client(world)?.call(Request::Post(&body), &path)?;
-    session.show(&answer.body, world)?;
-    if !args.trial.validate_only {
-        world.note("Keep the secret: it is not shown again.");
-    }
-    Ok(())
+    let id = Some(args.choice.id.as_str());
+    show_secret(&answer.body, id, &args.trial, session, world)
 }
 
 /// Sends an event to a webhook's receiver at once, and shows what it answered.
