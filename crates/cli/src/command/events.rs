@@ -9,6 +9,7 @@ use tenants_client::{Request, query_value};
 use super::rows;
 use crate::error::{Error, Exit};
 use crate::output::World;
+use crate::patience::{self, Patience};
 use crate::session::Session;
 
 /// How long the command waits before it asks again for what happens.
@@ -16,6 +17,9 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 /// The most events of one request.
 const PAGE: u32 = 1000;
+
+/// The status of a key that has sent too many requests.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// The options of `events`.
 #[derive(Debug, Clone, Args)]
@@ -45,7 +49,11 @@ pub fn run(args: &EventsArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             path += &format!("&{name}={}", query_value(value));
         }
     }
-    let mut answer = client.call(Request::Get, &path)?;
+    let patience = Patience::default();
+    let mut answer = patience.ask(
+        || client.call(Request::Get, &path),
+        |pause| world.note(&patience::note(pause)),
+    )?;
     loop {
         let events = rows(&answer)?;
         for event in &events {
@@ -58,10 +66,14 @@ pub fn run(args: &EventsArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             thread::sleep(PAUSE);
         }
         answer = loop {
-            match client.following(&answer).map_err(Error::from) {
+            let next = patience.ask(
+                || client.following(&answer),
+                |pause| world.note(&patience::note(pause)),
+            );
+            match next.map_err(Error::from) {
                 Ok(Some(next)) => break next,
                 Ok(None) => return Err(strange("the answer does not name the next page")),
-                Err(error) if args.follow && error.exit() == Exit::Failed => {
+                Err(error) if args.follow && may_pass(&error) => {
                     world.note(&error.problem().to_text());
                     thread::sleep(PAUSE);
                 }
@@ -69,6 +81,13 @@ pub fn run(args: &EventsArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             }
         };
     }
+}
+
+/// Whether asking later may have an answer.
+fn may_pass(error: &Error) -> bool {
+    let is_limit =
+        matches!(error, Error::Answer { problem, .. } if problem.status == Some(TOO_MANY_REQUESTS));
+    is_limit || error.exit() == Exit::Failed
 }
 
 fn strange(detail: &str) -> Error {

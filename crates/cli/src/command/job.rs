@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tenants_client::terminal::printable;
 use tenants_client::{Answer, Client, Request, query_value};
 use tenants_core::value::id::TenantId;
 
 use crate::error::Error;
 use crate::output::World;
+use crate::patience::{self, Patience};
 use crate::progress::Spinner;
 use crate::session::Session;
 
@@ -174,9 +176,32 @@ pub fn wait(answer: &Answer, client: &Client, world: &mut World<'_>) -> Result<b
                 return Err(strange(&format!("the job {} {state}: {error}", job.id)));
             }
         }
-        let path = format!("/jobs/{}", query_value(&job.id));
-        job = read(&client.call(Request::Get, &path)?.body)?;
+        job = read(&poll(&job.id, client, &spinner, world)?.body)?;
     }
+}
+
+/// Reads a job. It goes on whatever becomes of the request, so one that fails in a way that may pass, or comes too soon, is sent again.
+fn poll(
+    id: &str,
+    client: &Client,
+    spinner: &Spinner,
+    world: &mut World<'_>,
+) -> Result<Answer, Error> {
+    let path = format!("/jobs/{}", query_value(id));
+    let tell = |pause| {
+        let note = patience::note(pause);
+        if !spinner.say(note.as_str()) {
+            world.note(&note);
+        }
+    };
+    let answer = Patience::default().ask(|| client.call(Request::Get, &path), tell);
+    answer.map_err(|error| {
+        world.note(&format!(
+            "The job goes on; `tenants job:get --id {}` shows it",
+            printable(id)
+        ));
+        error.into()
+    })
 }
 
 /// Like [`wait`], and returns the job's result: the user and a generated password, or `null`.
@@ -197,8 +222,9 @@ pub fn result(
     if !wait(answer, client, world)? {
         return Ok(None);
     }
-    let path = format!("/jobs/{}", query_value(&read(&answer.body)?.id));
-    let body = client.call(Request::Get, &path)?.body;
+    let id = read(&answer.body)?.id;
+    let spinner = Spinner::new("reading the job's result", world);
+    let body = poll(&id, client, &spinner, world)?.body;
     let Ended { result } =
         serde_json::from_str(&body).map_err(|_| strange("the response is not a job"))?;
     Ok(Some(result.get().into()))
