@@ -380,6 +380,13 @@ fn a_tenant_with_holds_is_never_served_on_its_way_in() {
     let (run, _) = import(text, &[], &[(UNPROCESSABLE, INVALID)]);
     let detail = "line 1, tenant `a`: error: Unprocessable Content: holds/abuse: one field";
     assert!(run.errors.contains(detail), "{}", run.errors);
+    assert!(!run.errors.contains("is off"), "{}", run.errors);
+    // One that is refused once the tenant was made.
+    let answers = [(ABSENT, nobody), (CREATED, "{}"), (UNPROCESSABLE, INVALID)];
+    let (run, _) = import(text, &[], &answers);
+    let detail =
+        "holds/abuse: one field is not as expected. The tenant was made already, and is off";
+    assert!(run.errors.contains(detail), "{}", run.errors);
     // A trial asks about all of it.
     let valid = (OK, r#"{"valid":true}"#);
     let answers = [(ABSENT, nobody), valid, (ABSENT, nobody)];
@@ -466,4 +473,48 @@ fn an_export_is_read_page_by_page_and_is_an_import() {
     );
     let run = project.run(&["export", "--output=out.jsonl"]);
     assert_eq!(run.code, 2, "the file is there");
+}
+
+#[test]
+fn a_dry_run_names_all_that_is_wrong_with_a_tenant_that_is_not_there_yet() {
+    const ABSENT: &str = "404 Not Found\ncontent-type: application/problem+json";
+    let nobody = r#"{"title":"Not Found","status":404,"detail":"no such tenant","code":"not_found","request_id":"r-1"}"#;
+    let text = "{\"id\":\"a\",\"hostname\":\"a\",\"is_enabled\":true,\
+                \"holds\":{\"abuse\":{\"reason\":\"spam\"},\"admin\":{\"reason\":\"\"}},\
+                \"hostnames\":[{\"hostname\":\"www.a\",\"kind\":\"alias\"},{\"hostname\":\"b.a\",\"kind\":\"x\"}]}\n";
+    let (absent, refused) = ((ABSENT, nobody), (UNPROCESSABLE, INVALID));
+    let answers = [absent, refused, refused, absent, refused];
+    let (run, requests) = import(text, &["--dry-run"], &answers);
+    assert_eq!(
+        (run.code, run.output.as_str()),
+        (
+            1,
+            "tenants: 0 would be accepted, 1 refused; nothing was written\n"
+        ),
+        "{run:?}"
+    );
+    let paths: Vec<&str> = requests.iter().map(|request| line(request)).collect();
+    let expected = [
+        "/holds/abuse",
+        "/holds/admin",
+        "",
+        "/hostnames/www.a",
+        "/hostnames/b.a",
+    ];
+    assert_eq!(
+        paths,
+        expected.map(|path| format!("PUT /_/api/4/tenants/a{path}?validate_only=true HTTP/1.1"))
+    );
+    for part in [
+        ": holds/admin: one field",
+        ": one field",
+        ": hostnames/b.a: one field",
+        "error: 1 of the file's lines were refused",
+    ] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+    let (run, _) = import(text, &["--dry-run", "--format=json"], &answers);
+    let report: Json = serde_json::from_str(&run.output).unwrap();
+    assert_eq!(report["tenants"]["refused"], 1);
+    assert_eq!(report["refused"].as_array().unwrap().len(), 3);
 }

@@ -71,7 +71,8 @@ pub(super) enum Outcome {
     Created,
     Existing,
     Valid,
-    Refused(Box<Problem>),
+    /// For these reasons. A trial finds all of them, and a request that writes is not sent after the first.
+    Refused(Vec<Problem>),
 }
 
 impl Report {
@@ -96,12 +97,15 @@ impl Report {
             Outcome::Created => count.created += 1,
             Outcome::Existing => count.existing += 1,
             Outcome::Valid => count.valid += 1,
-            Outcome::Refused(problem) => self.refused.push(Refusal {
-                line: row.line,
-                kind: row.kind,
-                id: Some(row.id.clone()),
-                problem: *problem,
-            }),
+            Outcome::Refused(problems) => {
+                self.refused
+                    .extend(problems.into_iter().map(|problem| Refusal {
+                        line: row.line,
+                        kind: row.kind,
+                        id: Some(row.id.clone()),
+                        problem,
+                    }));
+            }
         }
     }
 
@@ -109,13 +113,19 @@ impl Report {
     pub(super) fn finish(mut self, stopped: bool) -> Self {
         self.stopped = stopped;
         self.refused.sort_by_key(|one| one.line);
-        for refusal in &self.refused {
-            match refusal.kind {
-                Kind::Plan => self.plans.refused += 1,
-                Kind::Tenant => self.tenants.refused += 1,
-            }
-        }
+        let refused = |kind| -> u64 {
+            let of_kind = self.refused_lines().filter(|one| one.kind == kind);
+            of_kind.map(|_| 1).sum()
+        };
+        (self.plans.refused, self.tenants.refused) = (refused(Kind::Plan), refused(Kind::Tenant));
         self
+    }
+
+    /// The first refusal of each line that was refused, once they are sorted.
+    fn refused_lines(&self) -> impl Iterator<Item = &Refusal> {
+        self.refused
+            .chunk_by(|one, next| one.line == next.line)
+            .filter_map(<[Refusal]>::first)
     }
 
     /// Shows the report: as JSON to programs, otherwise each refusal on standard error, and the counts. Without standard output, programs get the
@@ -180,7 +190,7 @@ impl Report {
     /// # Errors
     /// [`Error::Refused`] with the number of those that were not.
     pub(super) fn verdict(&self) -> Result<(), Error> {
-        match self.refused.len() {
+        match self.refused_lines().count() {
             0 => Ok(()),
             n => Err(Error::Refused {
                 code: "lines_refused",

@@ -89,7 +89,7 @@ impl Import {
                     {
                         let outcome = match worker.make(row) {
                             Ok(outcome) => Ok(outcome),
-                            Err(Failed::Line(problem)) => Ok(Outcome::Refused(problem)),
+                            Err(Failed::Line(problem)) => Ok(Outcome::Refused(vec![*problem])),
                             Err(Failed::Import(error)) => Err(error),
                         };
                         worker.say(Heard::Outcome(row, outcome));
@@ -145,6 +145,14 @@ impl Failed {
         matches!(self, Self::Import(Error::Answer { problem, .. }) if problem.status == Some(404))
     }
 
+    /// Says of a tenant that the import has made before the API refuses a part of its line.
+    fn after_it_was_made(mut self) -> Self {
+        if let Self::Line(problem) = &mut self {
+            problem.detail += ". The tenant was made already, and is off";
+        }
+        self
+    }
+
     /// Says which part of the line the API refuses.
     fn about(mut self, name: &str) -> Self {
         if let Self::Line(problem) = &mut self {
@@ -169,49 +177,83 @@ impl<'rows> Worker<'_, 'rows> {
 
     /// Makes one row so. A tenant that is to have holds has them, or is off, before it is as its line says, so its site is never served.
     fn make(&self, row: &Row) -> Result<Outcome, Failed> {
-        let Import { dry_run, plans, .. } = self.import;
+        if self.import.dry_run {
+            return self.try_out(row);
+        }
         let path = format!("{}/{}", row.kind.path(), row.id);
         let end = row.line.to_string();
         let mut is_new = false;
         let held = self.put_all(&row.holds, &path, &end);
         if held.as_ref().is_err_and(Failed::is_absent) {
-            // The tenant is not there yet. A trial has checked the holds all the same.
-            if !dry_run {
-                let off = Zeroizing::new(row.body_off());
-                is_new = self.put(&path, &off, &format!("{end}-off"))? == CREATED;
-                self.put_all(&row.holds, &path, &end)?;
-            }
+            // The tenant is not there yet.
+            let off = Zeroizing::new(row.body_off());
+            is_new = self.put(&path, &off, &format!("{end}-off"))? == CREATED;
+            let held = self.put_all(&row.holds, &path, &end);
+            held.map_err(|failed| match is_new {
+                true => failed.after_it_was_made(),
+                false => failed,
+            })?;
         } else {
             held?;
         }
+        is_new |= self.put(&path, &Zeroizing::new(row.body()), &end)? == CREATED;
+        self.put_all(&row.hostnames, &path, &end)?;
+        Ok(if is_new {
+            Outcome::Created
+        } else {
+            Outcome::Existing
+        })
+    }
+
+    /// Asks the API about all of one row. Of a tenant that is not there yet, the API checks the holds and the further hostnames all the same
+    /// before it says so.
+    fn try_out(&self, row: &Row) -> Result<Outcome, Failed> {
+        let path = format!("{}/{}", row.kind.path(), row.id);
+        let end = row.line.to_string();
+        let plans = &self.import.plans;
         let in_file = |id: &String| plans.contains_key(&id.to_ascii_lowercase());
-        let body = Zeroizing::new(if *dry_run && row.plan_id.as_ref().is_some_and(in_file) {
+        let body = Zeroizing::new(if row.plan_id.as_ref().is_some_and(in_file) {
             row.body_without_plan()
         } else {
             row.body()
         });
-        is_new |= self.put(&path, &body, &end)? == CREATED;
-        let named = self.put_all(&row.hostnames, &path, &end);
-        if !(*dry_run && named.as_ref().is_err_and(Failed::is_absent)) {
-            named?;
+        let mut refused = Vec::new();
+        let mut hear = |asked, may_be_absent| match asked {
+            Err(failed) if may_be_absent && Failed::is_absent(&failed) => Ok(()),
+            Err(Failed::Line(problem)) => {
+                refused.push(*problem);
+                Ok(())
+            }
+            other => other,
+        };
+        for hold in &row.holds {
+            hear(self.put_below(hold, &path, &end), true)?;
         }
-        Ok(match is_new {
-            _ if *dry_run => Outcome::Valid,
-            true => Outcome::Created,
-            false => Outcome::Existing,
+        hear(self.put(&path, &body, &end).map(drop), false)?;
+        for hostname in &row.hostnames {
+            hear(self.put_below(hostname, &path, &end), true)?;
+        }
+        Ok(if refused.is_empty() {
+            Outcome::Valid
+        } else {
+            Outcome::Refused(refused)
         })
     }
 
     /// Makes the holds or the further hostnames of a tenant so. Others that it has stay.
     fn put_all(&self, some: &[Below], path: &str, end: &str) -> Result<(), Failed> {
         for (below, number) in some.iter().zip(1..) {
-            let name = below.path();
             // A hostname may be too long for a key.
             let end = format!("{end}-{}-{number}", below.folder);
-            self.put(&format!("{path}/{name}"), below.body.get().as_bytes(), &end)
-                .map_err(|failed| failed.about(&name))?;
+            self.put_below(below, path, &end)?;
         }
         Ok(())
+    }
+
+    fn put_below(&self, below: &Below, path: &str, end: &str) -> Result<(), Failed> {
+        let name = below.path();
+        let put = self.put(&format!("{path}/{name}"), below.body.get().as_bytes(), end);
+        put.map(drop).map_err(|failed| failed.about(&name))
     }
 
     /// Sends a PUT, or its trial, and returns the status. `end` ends its `Idempotency-Key`. A failure that may pass is tried again, under the same key.
