@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::output::World;
 use crate::random::request_id;
 use crate::records;
-use crate::session::{Session, now};
+use crate::session::Session;
 
 mod below;
 mod map;
@@ -28,7 +28,7 @@ mod send;
 
 use report::{Refusal, Report};
 use row::{Kind, Reading, Row};
-use send::Import;
+use send::{Clock, Import};
 
 /// The options of `import`.
 #[derive(Debug, Clone, Args)]
@@ -74,7 +74,6 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     let reading = Reading {
         kind: args.kind,
         key: key.as_ref(),
-        now: &now(world)?,
     };
     let mut rows = Vec::new();
     let mut refused = Vec::new();
@@ -92,6 +91,7 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     let mut import = Import {
         client: session.client(world)?,
         run_id: request_id()?,
+        clock: Clock::begin(world)?,
         dry_run: args.dry_run,
         jobs: args.jobs,
         plans: plans

@@ -25,6 +25,10 @@ pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";
 pub(crate) const CREATED: &str = "201 Created\ncontent-type: application/json";
 pub(crate) const OK: &str = "200 OK\ncontent-type: application/json";
 
+pub(crate) const UNPROCESSABLE: &str =
+    "422 Unprocessable Content\ncontent-type: application/problem+json";
+pub(crate) const INVALID: &str = r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"one field is not as expected","code":"invalid","request_id":"r-1","errors":[{"pointer":"/hostname","detail":"expected a DNS name"}]}"#;
+
 /// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -273,4 +277,22 @@ pub(crate) fn exchange(args: &[&str], answer: (&str, &str)) -> (String, String, 
     assert_eq!(header(head, "content-type"), content_type);
     let line = head.lines().next().unwrap().to_owned();
     (line, body.to_owned(), run)
+}
+
+/// Imports a text against a server that gives these answers, one request at a time. Returns the run and the requests.
+pub(crate) fn import(text: &str, options: &[&str], answers: &[(&str, &str)]) -> (Run, Vec<String>) {
+    let server = Server::new(answers);
+    let mut project = Project::calling(&server);
+    project.input = text.into();
+    let run = project.run(&[&["import", "-", "--jobs=1"], options].concat());
+    let requests = answers.iter().map(|_| server.request()).collect();
+    (run, requests)
+}
+
+pub(crate) fn line(request: &str) -> &str {
+    request.lines().next().unwrap()
+}
+
+pub(crate) fn body(request: &str) -> &str {
+    request.split_once("\r\n\r\n").unwrap().1
 }

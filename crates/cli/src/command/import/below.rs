@@ -12,7 +12,7 @@ use crate::output::Fields;
 use crate::records::raw_text;
 
 /// A hold of a tenant, or a hostname besides its own: a resource below the tenant's, which a PUT makes so.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Below {
     /// The path's segment that says what it is: `holds` or `hostnames`.
     pub(super) folder: &'static str,
@@ -20,6 +20,8 @@ pub(super) struct Below {
     pub(super) name: String,
     /// The body of the PUT.
     pub(super) body: Box<RawValue>,
+    /// The end of a hold that has one.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Below {
@@ -27,23 +29,49 @@ impl Below {
     pub(super) fn path(&self) -> String {
         format!("{}/{}", self.folder, self.name)
     }
+
+    /// The hold that the cron trigger puts on a tenant at its `suspend_at` (contract §16): one of this kind that is there already loses its end.
+    pub(super) fn of_suspension(at: &Timestamp, there: Option<&Self>) -> Self {
+        let fields = there.and_then(|hold| serde_json::from_str(hold.body.get()).ok());
+        let body = match fields {
+            None => format!(
+                "{{\"reason\":{}}}",
+                raw_text(&format!("suspend_at {}", at.as_str()))
+            ),
+            Some(Fields(fields)) => {
+                let kept = fields.iter().filter(|(name, _)| name != "until");
+                let kept: Vec<String> = kept
+                    .map(|(name, value)| format!("{}:{value}", raw_text(name)))
+                    .collect();
+                format!("{{{}}}", kept.join(","))
+            }
+        };
+        Self {
+            folder: "holds",
+            name: SUSPENDED.into(),
+            body: raw(&body),
+            until: None,
+        }
+    }
 }
 
-/// Reads `holds`, as GET answers them. One that has ended by `now` is left out, since the cron trigger lifts it.
+/// The kind of the hold of a tenant that is past its `suspend_at`.
+pub(super) const SUSPENDED: &str = "non_payment";
+
+/// Reads `holds`, as GET answers them.
 ///
 /// # Errors
 /// A sentence, if it is no object, or has a kind that there is not. The API judges the rest.
-pub(super) fn holds(value: &RawValue, now: &Timestamp) -> Result<Vec<Below>, String> {
+pub(super) fn holds(value: &RawValue) -> Result<Vec<Below>, String> {
     #[derive(Deserialize)]
     struct End {
         until: Option<String>,
     }
 
     let holds: Option<Fields> = read("holds", value, "an object of holds by their kinds")?;
-    let has_ended = |hold: &RawValue| {
+    let end = |hold: &RawValue| {
         let end = serde_json::from_str::<End>(hold.get()).ok();
-        let end = end.and_then(|end| Timestamp::parse(&end.until?).ok());
-        end.is_some_and(|end| end <= *now)
+        end.and_then(|end| Timestamp::parse(&end.until?).ok())
     };
     let mut all = Vec::new();
     for (name, body) in holds.map(|Fields(holds)| holds).unwrap_or_default() {
@@ -51,13 +79,12 @@ pub(super) fn holds(value: &RawValue, now: &Timestamp) -> Result<Vec<Below>, Str
             let kinds = hold::KINDS.join(", ");
             return Err(format!("holds: expected the kinds {kinds}; got `{name}`"));
         }
-        if !has_ended(&body) {
-            all.push(Below {
-                folder: "holds",
-                name,
-                body,
-            });
-        }
+        all.push(Below {
+            folder: "holds",
+            name,
+            until: end(&body),
+            body,
+        });
     }
     Ok(all)
 }
@@ -99,6 +126,7 @@ pub(super) fn hostnames(value: &RawValue) -> Result<Vec<Below>, String> {
                 folder: "hostnames",
                 name: hostname.to_string(),
                 body: raw(&format!("{{\"kind\":{}}}", raw_text(&one.kind))),
+                until: None,
             })
         })
         .collect()
@@ -118,7 +146,6 @@ fn read<T: for<'de> Deserialize<'de>>(
 #[cfg(test)]
 mod tests {
     use serde_json::value::RawValue;
-    use tenants_core::value::clock::Timestamp;
 
     use super::{Below, holds, hostnames};
 
@@ -132,11 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn holds_that_last_are_read_as_they_are() {
-        let now = Timestamp::parse("2026-08-18 23:16:57").unwrap();
-        let read = |text: &str| shown(holds(&value(text), &now));
+    fn holds_are_read_as_they_are() {
+        let read = |text: &str| shown(holds(&value(text)));
         let text = r#"{"abuse":{"reason":"spam","message":null,"until":null},
-            "maintenance":{"reason":"x","until":"2026-08-18 23:16:57"},
             "non_payment":{"reason":"y","until":"2026-08-18 23:16:58"},"admin":{"until":"soon"}}"#;
         let expected = [
             r#"holds/abuse {"reason":"spam","message":null,"until":null}"#,

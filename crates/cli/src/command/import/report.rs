@@ -20,14 +20,19 @@ pub(super) struct Refusal {
     problem: Problem,
 }
 
+/// The problem of a line that cannot be sent.
+pub(super) fn unusable(detail: String) -> Problem {
+    Problem::own("Unusable line", "unusable_line", detail)
+}
+
 impl Refusal {
-    pub(super) fn of(line: u64, unusable: Unusable) -> Self {
-        let Unusable { kind, id, detail } = unusable;
+    pub(super) fn of(line: u64, found: Unusable) -> Self {
+        let Unusable { kind, id, detail } = found;
         Self {
             line,
             kind,
             id,
-            problem: Problem::own("Unusable line", "unusable_line", detail),
+            problem: unusable(detail),
         }
     }
 

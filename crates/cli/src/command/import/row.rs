@@ -6,7 +6,7 @@ use tenants_chevereto::seal::EncryptionKey;
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::{PlanId, TenantId};
 
-use super::below::{Below, holds, hostnames};
+use super::below::{Below, SUSPENDED, holds, hostnames};
 use super::map::{env, limits, nested, raw};
 use crate::records::{Members, Record, raw_text};
 
@@ -48,38 +48,38 @@ pub(super) struct Row {
     pub(super) external_id: Option<String>,
     pub(super) plan_id: Option<String>,
     /// The holds of a tenant.
-    pub(super) holds: Vec<Below>,
+    holds: Vec<Below>,
+    /// When the cron trigger holds the tenant, and when it deletes it.
+    suspend_at: Option<Timestamp>,
+    delete_at: Option<Timestamp>,
     /// The hostnames of a tenant besides its own.
     pub(super) hostnames: Vec<Below>,
     /// The request's fields.
     fields: Vec<(String, Box<RawValue>)>,
 }
 
+/// The form of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// All of the fields.
+    Whole,
+    /// Without the plan, which is only about to be created.
+    WithoutPlan,
+    /// For a tenant that is not to be served yet.
+    Off,
+}
+
 impl Row {
-    /// The request's body.
-    pub(super) fn body(&self) -> Vec<u8> {
-        self.body_where(|_, value| Some(value))
-    }
-
-    /// The request's body without the plan, which is only about to be created.
-    pub(super) fn body_without_plan(&self) -> Vec<u8> {
-        self.body_where(|name, value| (name != "plan_id").then_some(value))
-    }
-
-    /// The request's body for a tenant that is not to be served yet.
-    pub(super) fn body_off(&self) -> Vec<u8> {
-        self.body_where(|name, value| match (name, value) {
-            ("is_enabled", "true") => Some("false"),
-            _ => Some(value),
-        })
-    }
-
-    /// The request's body with other values, or without the fields that have none.
-    fn body_where(&self, value_of: impl for<'v> Fn(&str, &'v str) -> Option<&'v str>) -> Vec<u8> {
+    /// The request's body at this time. A `suspend_at` that is past has become a hold.
+    pub(super) fn body(&self, form: Form, now: &Timestamp) -> Vec<u8> {
+        let is_suspended = self.suspended(now).is_some();
         let mut body = vec![b'{'];
         for (name, value) in &self.fields {
-            let Some(value) = value_of(name, value.get()) else {
-                continue;
+            let value = match (name.as_str(), value.get()) {
+                ("plan_id", _) if form == Form::WithoutPlan => continue,
+                ("is_enabled", "true") if form == Form::Off => "false",
+                ("suspend_at", _) if is_suspended => "null",
+                (_, value) => value,
             };
             if body.len() > 1 {
                 body.push(b',');
@@ -90,6 +90,44 @@ impl Row {
         }
         body.push(b'}');
         body
+    }
+
+    /// The holds that the tenant is to have at this time. One that has ended is left out, since the cron trigger lifts it.
+    pub(super) fn holds(&self, now: &Timestamp) -> Vec<Below> {
+        let lasts = |hold: &&Below| hold.until.as_ref().is_none_or(|until| until > now);
+        let mut holds: Vec<Below> = self.holds.iter().filter(lasts).cloned().collect();
+        if let Some(at) = self.suspended(now) {
+            let there = holds.iter().position(|hold| hold.name == SUSPENDED);
+            let there = there.map(|there| holds.remove(there));
+            holds.push(Below::of_suspension(at, there.as_ref()));
+        }
+        holds
+    }
+
+    /// The tenant's `suspend_at`, if it is past.
+    fn suspended(&self, now: &Timestamp) -> Option<&Timestamp> {
+        self.suspend_at.as_ref().filter(|at| *at <= now)
+    }
+
+    /// Checks that the tenant is not to be deleted already.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub(super) fn check_end(&self, now: &Timestamp) -> Result<(), String> {
+        match self.delete_at.as_ref().filter(|at| *at <= now) {
+            None => Ok(()),
+            Some(at) => Err(format!(
+                "delete_at: {} is past, so the tenant would be deleted at once. Leave the line out, or give it a later delete_at, or null",
+                at.as_str()
+            )),
+        }
+    }
+
+    /// Whether the requests at these two times differ: a hold has ended in between, or `suspend_at` or `delete_at` has passed.
+    pub(super) fn differs(&self, from: &Timestamp, to: &Timestamp) -> bool {
+        let ends = self.holds.iter().filter_map(|hold| hold.until.as_ref());
+        let mut times = ends.chain(&self.suspend_at).chain(&self.delete_at);
+        times.any(|at| from < at && at <= to)
     }
 }
 
@@ -119,8 +157,6 @@ pub(super) struct Reading<'a> {
     pub(super) kind: Kind,
     /// The encryption key of the installation that the rows come from.
     pub(super) key: Option<&'a EncryptionKey>,
-    /// The time, by which a hold may have ended.
-    pub(super) now: &'a Timestamp,
 }
 
 /// Reads a record.
@@ -133,6 +169,8 @@ pub(super) fn row(record: Record, reading: Reading<'_>) -> Result<Row, Unusable>
         external_id: None,
         plan_id: None,
         holds: Vec::new(),
+        suspend_at: None,
+        delete_at: None,
         hostnames: Vec::new(),
         fields: Vec::new(),
     };
@@ -170,7 +208,7 @@ impl Row {
         }
         if self.kind == Kind::Tenant {
             if let Some(value) = members.take("holds") {
-                self.holds = holds(&value, reading.now)?;
+                self.holds = holds(&value)?;
             }
             if let Some(value) = members.take("hostnames") {
                 self.hostnames = hostnames(&value)?;
@@ -183,6 +221,11 @@ impl Row {
         };
         let (hostname, external_id, plan_id) =
             (text("hostname"), text("external_id"), text("plan_id"));
+        if self.kind == Kind::Tenant {
+            // The API says what is wrong with a text that is no time.
+            let time = |name: &str| Timestamp::parse(&text(name)?).ok();
+            (self.suspend_at, self.delete_at) = (time("suspend_at"), time("delete_at"));
+        }
         self.hostname = hostname.filter(|_| self.kind == Kind::Tenant);
         self.external_id = external_id;
         self.plan_id = plan_id.filter(|id| !id.is_empty());
@@ -222,21 +265,28 @@ fn fields(
 mod tests {
     use tenants_core::value::clock::Timestamp;
 
-    use super::{Kind, Reading, Row, row};
+    use super::{Form, Kind, Reading, Row, row};
     use crate::records;
+
+    fn at(time: &str) -> Timestamp {
+        Timestamp::parse(time).unwrap()
+    }
+
+    fn now() -> Timestamp {
+        at("2026-08-18 23:16:57")
+    }
 
     fn read(text: &str) -> Result<Row, String> {
         let record = records::read(text.as_bytes()).unwrap().remove(0);
         let reading = Reading {
             kind: Kind::Tenant,
             key: None,
-            now: &Timestamp::parse("2026-08-18 23:16:57").unwrap(),
         };
         row(record, reading).map_err(|unusable| unusable.detail)
     }
 
     fn body(text: &str) -> Result<String, String> {
-        read(text).map(|row| String::from_utf8(row.body()).unwrap())
+        read(text).map(|row| String::from_utf8(row.body(Form::Whole, &now())).unwrap())
     }
 
     #[test]
@@ -281,20 +331,70 @@ mod tests {
         assert_eq!(paths(&row.holds), ["holds/abuse"]);
         assert_eq!(paths(&row.hostnames), ["hostnames/b"]);
         for (body, expected) in [
-            (row.body(), r#"{"is_enabled":true,"plan_id":"p"}"#),
-            (row.body_without_plan(), r#"{"is_enabled":true}"#),
-            (row.body_off(), r#"{"is_enabled":false,"plan_id":"p"}"#),
+            (Form::Whole, r#"{"is_enabled":true,"plan_id":"p"}"#),
+            (Form::WithoutPlan, r#"{"is_enabled":true}"#),
+            (Form::Off, r#"{"is_enabled":false,"plan_id":"p"}"#),
         ] {
+            let body = row.body(body, &now());
             assert_eq!(String::from_utf8(body).unwrap(), expected);
         }
         // A value that the API refuses stays as it is, so that nothing is made of it.
         let odd = read(r#"{"id":"a","is_enabled":"x"}"#).unwrap();
-        assert_eq!(odd.body_off(), odd.body());
+        assert_eq!(odd.body(Form::Off, &now()), odd.body(Form::Whole, &now()));
         // A plan has neither, so the API refuses them.
         let plan = read(r#"{"type":"plan","id":"a","holds":{}}"#).unwrap();
-        assert_eq!(plan.body(), br#"{"holds":{}}"#);
+        assert_eq!(plan.body(Form::Whole, &now()), br#"{"holds":{}}"#);
         for bad in [r#"{"id":"a","holds":[]}"#, r#"{"id":"a","hostnames":{}}"#] {
             assert!(read(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn holds_end_and_a_tenant_is_suspended_as_time_passes() {
+        let text = r#"{"id":"a","is_enabled":true,"suspend_at":"2026-08-18 23:17:00","holds":{
+            "admin":{"reason":"x","until":"2026-08-18 23:16:58"},"abuse":{"reason":"y"},
+            "non_payment":{"reason":"z","message":"m","until":"2026-12-01 00:00:00"}}}"#;
+        let all = read(&text.replace('\n', " ")).unwrap();
+        let shown = |row: &Row, time: &str| -> Vec<String> {
+            let show = |hold: &super::Below| format!("{} {}", hold.name, hold.body);
+            row.holds(&at(time)).iter().map(show).collect()
+        };
+        let abuse = r#"abuse {"reason":"y"}"#;
+        let kept = r#"non_payment {"reason":"z","message":"m","until":"2026-12-01 00:00:00"}"#;
+        let admin = r#"admin {"reason":"x","until":"2026-08-18 23:16:58"}"#;
+        assert_eq!(shown(&all, "2026-08-18 23:16:57"), [admin, abuse, kept]);
+        assert_eq!(shown(&all, "2026-08-18 23:16:58"), [abuse, kept]);
+        let endless = r#"non_payment {"reason":"z","message":"m"}"#;
+        assert_eq!(shown(&all, "2026-08-18 23:17:00"), [abuse, endless]);
+        // A hold that has ended by then is not the one that stays.
+        let fresh = r#"non_payment {"reason":"suspend_at 2026-08-18 23:17:00"}"#;
+        assert_eq!(shown(&all, "2026-12-01 00:00:00"), [abuse, fresh]);
+        let body = |time: &str| String::from_utf8(all.body(Form::Whole, &at(time))).unwrap();
+        assert!(body("2026-08-18 23:16:59").contains(r#""suspend_at":"2026-08-18 23:17:00""#));
+        assert!(body("2026-08-18 23:17:00").contains(r#""suspend_at":null"#));
+        for (from, to, differs) in [
+            ("2026-08-18 23:16:57", "2026-08-18 23:16:58", true),
+            ("2026-08-18 23:16:58", "2026-08-18 23:16:59", false),
+            ("2026-08-18 23:16:59", "2026-08-18 23:17:00", true),
+        ] {
+            assert_eq!(all.differs(&at(from), &at(to)), differs, "{from}");
+        }
+        // A plan has no such times, so the API refuses them.
+        let plan = read(r#"{"type":"plan","id":"a","suspend_at":"2020-01-01 00:00:00"}"#).unwrap();
+        assert!(plan.holds(&now()).is_empty());
+        assert!(plan.body(Form::Whole, &now()).ends_with(b"00:00:00\"}"));
+    }
+
+    #[test]
+    fn a_tenant_that_would_be_deleted_at_once_is_refused_with_what_to_do() {
+        let row = read(r#"{"id":"a","delete_at":"2026-08-18 23:16:58"}"#).unwrap();
+        row.check_end(&now()).unwrap();
+        let error = row.check_end(&at("2026-08-18 23:16:58")).unwrap_err();
+        assert!(
+            error.starts_with("delete_at: 2026-08-18 23:16:58 is past"),
+            "{error}"
+        );
+        let soon = read(r#"{"id":"a","delete_at":"soon"}"#).unwrap();
+        soon.check_end(&now()).unwrap();
     }
 }

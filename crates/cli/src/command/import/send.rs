@@ -4,19 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tenants_client::problem::Problem;
 use tenants_client::{Client, Request};
+use tenants_core::value::clock::Timestamp;
 use zeroize::Zeroizing;
 
 use super::below::Below;
-use super::report::{Outcome, Report};
-use super::row::{Kind, Row};
+use super::report::{Outcome, Report, unusable};
+use super::row::{Form, Kind, Row};
 use crate::error::Error;
 use crate::output::World;
 use crate::patience::{self, Patience};
 use crate::progress::Progress;
+use crate::session::now;
 
 /// The status of a PUT that has made a resource.
 const CREATED: u16 = 201;
@@ -26,11 +28,38 @@ pub(super) struct Import {
     pub(super) client: Client,
     /// The beginning of each `Idempotency-Key`.
     pub(super) run_id: String,
+    pub(super) clock: Clock,
     pub(super) dry_run: bool,
     pub(super) jobs: u8,
     /// The plans of the file: their ids in lower case, and their lines. Once they are sent, only those that the API has accepted.
     pub(super) plans: HashMap<String, u64>,
     pub(super) report: Report,
+}
+
+/// The time, for an import's threads.
+pub(super) struct Clock {
+    began_at: i64,
+    began: Instant,
+}
+
+impl Clock {
+    /// Begins, at the world's time.
+    ///
+    /// # Errors
+    /// If the world's clock is outside the years that times can have.
+    pub(super) fn begin(world: &World<'_>) -> Result<Self, Error> {
+        now(world)?;
+        Ok(Self {
+            began_at: (world.now)(),
+            began: Instant::now(),
+        })
+    }
+
+    fn now(&self) -> Result<Timestamp, Failed> {
+        let passed = i64::try_from(self.began.elapsed().as_secs()).unwrap_or(i64::MAX);
+        Timestamp::from_unix(self.began_at.saturating_add(passed))
+            .map_err(|_| Failed::Import(Error::Machine("this machine's clock is wrong".into())))
+    }
 }
 
 /// A message of an import's threads.
@@ -145,6 +174,10 @@ impl Failed {
         matches!(self, Self::Import(Error::Answer { problem, .. }) if problem.status == Some(404))
     }
 
+    fn unusable(detail: String) -> Self {
+        Self::Line(Box::new(unusable(detail)))
+    }
+
     /// Says of a tenant that the import has made before the API refuses a part of its line.
     fn after_it_was_made(mut self) -> Self {
         if let Self::Line(problem) = &mut self {
@@ -175,20 +208,35 @@ impl<'rows> Worker<'_, 'rows> {
         drop(self.sender.send(heard));
     }
 
-    /// Makes one row so. A tenant that is to have holds has them, or is off, before it is as its line says, so its site is never served.
+    /// Makes one row so, as it is at this time. If a time of it passes before the API has judged it, it is made so once more.
     fn make(&self, row: &Row) -> Result<Outcome, Failed> {
+        let now = self.import.clock.now()?;
+        let end = row.line.to_string();
+        let made = self.make_at(row, &now, &end);
+        let later = self.import.clock.now()?;
+        match made {
+            Err(Failed::Line(_)) | Ok(Outcome::Refused(_)) if row.differs(&now, &later) => {
+                self.make_at(row, &later, &format!("{end}-later"))
+            }
+            made => made,
+        }
+    }
+
+    /// Makes one row so. A tenant that is to have holds has them, or is off, before it is as its line says, so its site is never served.
+    fn make_at(&self, row: &Row, now: &Timestamp, end: &str) -> Result<Outcome, Failed> {
+        row.check_end(now).map_err(Failed::unusable)?;
         if self.import.dry_run {
-            return self.try_out(row);
+            return self.try_out(row, now, end);
         }
         let path = format!("{}/{}", row.kind.path(), row.id);
-        let end = row.line.to_string();
+        let body = |form| Zeroizing::new(row.body(form, now));
+        let holds = row.holds(now);
         let mut is_new = false;
-        let held = self.put_all(&row.holds, &path, &end);
+        let held = self.put_all(&holds, &path, end);
         if held.as_ref().is_err_and(Failed::is_absent) {
             // The tenant is not there yet.
-            let off = Zeroizing::new(row.body_off());
-            is_new = self.put(&path, &off, &format!("{end}-off"))? == CREATED;
-            let held = self.put_all(&row.holds, &path, &end);
+            is_new = self.put(&path, &body(Form::Off), &format!("{end}-off"))? == CREATED;
+            let held = self.put_all(&holds, &path, end);
             held.map_err(|failed| match is_new {
                 true => failed.after_it_was_made(),
                 false => failed,
@@ -196,8 +244,8 @@ impl<'rows> Worker<'_, 'rows> {
         } else {
             held?;
         }
-        is_new |= self.put(&path, &Zeroizing::new(row.body()), &end)? == CREATED;
-        self.put_all(&row.hostnames, &path, &end)?;
+        is_new |= self.put(&path, &body(Form::Whole), end)? == CREATED;
+        self.put_all(&row.hostnames, &path, end)?;
         Ok(if is_new {
             Outcome::Created
         } else {
@@ -207,16 +255,16 @@ impl<'rows> Worker<'_, 'rows> {
 
     /// Asks the API about all of one row. Of a tenant that is not there yet, the API checks the holds and the further hostnames all the same
     /// before it says so.
-    fn try_out(&self, row: &Row) -> Result<Outcome, Failed> {
+    fn try_out(&self, row: &Row, now: &Timestamp, end: &str) -> Result<Outcome, Failed> {
         let path = format!("{}/{}", row.kind.path(), row.id);
-        let end = row.line.to_string();
         let plans = &self.import.plans;
         let in_file = |id: &String| plans.contains_key(&id.to_ascii_lowercase());
-        let body = Zeroizing::new(if row.plan_id.as_ref().is_some_and(in_file) {
-            row.body_without_plan()
+        let form = if row.plan_id.as_ref().is_some_and(in_file) {
+            Form::WithoutPlan
         } else {
-            row.body()
-        });
+            Form::Whole
+        };
+        let body = Zeroizing::new(row.body(form, now));
         let mut refused = Vec::new();
         let mut hear = |asked, may_be_absent| match asked {
             Err(failed) if may_be_absent && Failed::is_absent(&failed) => Ok(()),
@@ -226,12 +274,12 @@ impl<'rows> Worker<'_, 'rows> {
             }
             other => other,
         };
-        for hold in &row.holds {
-            hear(self.put_below(hold, &path, &end), true)?;
+        for hold in &row.holds(now) {
+            hear(self.put_below(hold, &path, end), true)?;
         }
-        hear(self.put(&path, &body, &end).map(drop), false)?;
+        hear(self.put(&path, &body, end).map(drop), false)?;
         for hostname in &row.hostnames {
-            hear(self.put_below(hostname, &path, &end), true)?;
+            hear(self.put_below(hostname, &path, end), true)?;
         }
         Ok(if refused.is_empty() {
             Outcome::Valid
