@@ -123,11 +123,11 @@ test('lines that are refused are named with the reason, and the others are impor
   assert.ok(!shown.errors.includes('hunter2'), shown.errors)
 })
 
-test('an import that the API refuses stops, and exits as the API does', async () => {
+test('an import that the API refuses stops, and exits with 3', async () => {
   const api = await registry()
   const input = lines(many(20))
   const wrong = await api.run(['import', '-'], { input, vars: { ...varsOf(api), CHEVERETO_TENANTS_API_REQUEST_SECRET: 'another secret of the test' } })
-  assert.equal(wrong.code, 1)
+  assert.equal(wrong.code, 3)
   assert.match(wrong.errors, /The import stopped[^\n]*0 of 20 tenants done/)
   assert.match(wrong.errors, /status 401/)
   assert.deepEqual(await api.entries(), {})

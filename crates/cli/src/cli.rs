@@ -312,7 +312,8 @@ pub enum Command {
                       tenants import --type plan plans.csv\n  tenants import --chevereto-key @encryption.key tenants.csv\n\n\
                       A line is what POST takes, or a row of a Chevereto installation. `type` is plan\n\
                       or tenant. Run an import that was cut off again: lines that are done change\n\
-                      nothing. Exit code 0: every line is imported; 1: some were refused."
+                      nothing. Exit code 0: every line is imported; 1: some were refused; 3: the\n\
+                      import stopped, and lines are left."
     )]
     Import(import::ImportArgs),
 

@@ -19,7 +19,7 @@ pub enum Exit {
     Refused,
     /// The command line is not valid: 2.
     Usage,
-    /// The API or the database could not be reached, or failed: 3.
+    /// The API or the database could not be reached, or failed, or an import ended early: 3.
     Failed,
     /// A required setting is missing or not valid: 4.
     Configuration,
@@ -49,6 +49,8 @@ pub enum Error {
         /// For a 401: the sources of the API key and the request secret.
         used: Option<String>,
     },
+    /// A command of many requests ended early, for this reason. Whatever the reason, the rest is still to be done.
+    Stopped(Box<Self>),
     /// The database has no such row, the key is not valid, a row could not be encrypted again, or something needs attention.
     Refused {
         /// A stable word for programs.
@@ -112,6 +114,7 @@ impl Error {
             Self::Refused { .. } => Exit::Refused,
             Self::Usage(_) => Exit::Usage,
             Self::Answer { .. }
+            | Self::Stopped(_)
             | Self::Unreachable { .. }
             | Self::Strange { .. }
             | Self::Database(_)
@@ -126,6 +129,7 @@ impl Error {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Answer { problem, .. } => (**problem).clone(),
+            Self::Stopped(reason) => reason.problem(),
             Self::Refused { code, detail } => Problem::own("Refused", code, detail),
             Self::Usage(detail) => Problem::own("Usage", "usage", detail),
             Self::Unreachable { detail, request_id } => Problem {
@@ -152,6 +156,7 @@ impl Error {
     pub fn note(&self) -> Option<&str> {
         match self {
             Self::Answer { used, .. } => used.as_deref(),
+            Self::Stopped(reason) => reason.note(),
             _ => None,
         }
     }
@@ -216,6 +221,7 @@ mod tests {
             (answer(404, "{}"), Exit::Refused, 1),
             (answer(500, "{}"), Exit::Failed, 3),
             (answer(301, ""), Exit::Failed, 3),
+            (Error::Stopped(Box::new(answer(403, "{}"))), Exit::Failed, 3),
             (
                 Error::Refused {
                     code: "not_found",

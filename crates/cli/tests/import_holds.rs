@@ -74,7 +74,7 @@ fn a_tenant_with_holds_is_never_served_on_its_way_in() {
     // An API without holds makes a tenant that is off, and no more.
     let answers = [(ABSENT, nobody), (CREATED, "{}"), (ABSENT, nobody)];
     let (run, requests) = import(text, &[], &answers);
-    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.code, 3, "{run:?}");
     assert!(run.errors.contains("The import stopped"), "{}", run.errors);
     assert_eq!(sent(&requests), expected(&[hold, off, hold]));
     // A hold that is not valid.

@@ -62,8 +62,8 @@ pub struct ImportArgs {
 /// Imports a file.
 ///
 /// # Errors
-/// Fails if the file cannot be read, if the API cannot be reached or refuses the caller, or if a line was refused. The other lines are
-/// imported all the same.
+/// Fails if the file cannot be read, if a line was refused, while the others are imported all the same, or with [`Error::Stopped`] if the API
+/// cannot be reached or refuses the caller.
 pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     let key = chevereto_key(args, session)?;
     let bytes = read(&args.file, session, world)?;

@@ -154,7 +154,7 @@ impl Import {
                     "The import stopped. Run it again: lines that are done already change nothing"
                 };
                 world.note(&format!("{note} ({done} of {total} {}s done)", kind.name()));
-                Err(error)
+                Err(Error::Stopped(Box::new(error)))
             }
         }
     }
