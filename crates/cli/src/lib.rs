@@ -21,6 +21,7 @@ pub mod sql;
 pub mod task;
 #[cfg(test)]
 mod testing;
+pub mod unfinished;
 
 use std::ffi::OsString;
 use std::io;

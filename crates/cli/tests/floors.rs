@@ -10,7 +10,7 @@ use std::path::Path;
 const FLOORS: &[&[&str]] = &[
     &["names", "patience", "sql"],
     &["error"],
-    &["output", "random"],
+    &["output", "random", "unfinished"],
     &["progress", "records", "settings"],
     &["database", "session"],
     &["backup", "task"],

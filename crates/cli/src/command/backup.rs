@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now};
+use crate::unfinished::Unfinished;
 use tenants_client::terminal::printable;
 
 /// The folder of the backups in the project. Git ignores it.
@@ -65,14 +66,14 @@ pub fn run(args: &BackupArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     // The final name appears only once the file is checked.
     let part = Unfinished::new(&file, "part")?;
     world.note(&format!("exporting the {} database…", args.database.name()));
-    database.export(&part.path)?;
-    let text = read(&part.path)?;
+    database.export(part.path())?;
+    let text = read(part.path())?;
     let dump = Dump::read(&text)?;
     let (corrections, seal) = check(&dump, &database, world)?;
     if !corrections.is_empty() {
-        rewrite(&part.path, &text, &dump, &corrections)?;
+        rewrite(part.path(), &text, &dump, &corrections)?;
     }
-    append(&part.path, &format!("\n{}\n", seal.line()?))?;
+    append(part.path(), &format!("\n{}\n", seal.line()?))?;
     part.finish(&file)?;
 
     let shown = file.display().to_string();
@@ -254,36 +255,4 @@ pub(super) fn private_folder(project: &Path) -> Result<PathBuf, Error> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(&folder).map_err(|e| failed(&folder, &e))?;
     Ok(folder)
-}
-
-/// A file that only this user can read. It is deleted unless it is finished.
-pub(super) struct Unfinished {
-    pub(super) path: PathBuf,
-}
-
-impl Unfinished {
-    /// Creates the file beside `file`, under its name and this ending.
-    pub(super) fn new(file: &Path, ending: &str) -> Result<Self, Error> {
-        let mut path = file.to_path_buf().into_os_string();
-        path.push(format!(".{ending}"));
-        let path = PathBuf::from(path);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&path).map_err(|e| failed(&path, &e))?;
-        Ok(Self { path })
-    }
-
-    /// Gives the file its final name.
-    pub(super) fn finish(self, file: &Path) -> Result<(), Error> {
-        fs::rename(&self.path, file).map_err(|e| failed(file, &e))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // A finished file has another name by now.
-        let _ = fs::remove_file(&self.path);
-    }
 }

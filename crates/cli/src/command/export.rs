@@ -15,11 +15,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenants_client::{Client, Part, Request, query_value};
 
-use crate::command::backup::Unfinished;
 use crate::error::Error;
 use crate::output::{Format, World};
 use crate::patience::{self, Patience};
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 
 /// The options of `export`.
 #[derive(Debug, Clone, Args)]
@@ -69,7 +69,7 @@ pub fn run(args: &ExportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     let part = Unfinished::new(&file, "part")?;
     let out: File = OpenOptions::new()
         .write(true)
-        .open(&part.path)
+        .open(part.path())
         .map_err(Error::Output)?;
     let mut out = BufWriter::new(out);
     let written = export.write_all(Some(&mut out), world)?;

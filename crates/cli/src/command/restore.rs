@@ -15,7 +15,7 @@ use tenants_core::value::clock::Timestamp;
 use tenants_core::{Effect, Machine as _};
 
 use crate::backup::{self, Dump, Reading, Row, Seal, Tallies, Value, quoted};
-use crate::command::backup::{Unfinished, note_bookmark, private_folder, read};
+use crate::command::backup::{note_bookmark, private_folder, read};
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
 use crate::output::{Format, World, table};
@@ -24,6 +24,7 @@ use crate::random::request_id;
 use crate::session::{Session, now};
 use crate::sql;
 use crate::task;
+use crate::unfinished::Unfinished;
 
 /// The options of `restore`.
 #[derive(Debug, Clone, Args)]
@@ -429,7 +430,7 @@ fn import(
     let name = private_folder(database.folder())?.join(run.id());
     let file = Unfinished::new(&name, "import")?;
     let written = || -> std::io::Result<()> {
-        let out = OpenOptions::new().write(true).open(&file.path)?;
+        let out = OpenOptions::new().write(true).open(file.path())?;
         let mut out = BufWriter::new(out);
         for statement in present.drops() {
             writeln!(out, "{statement};")?;
@@ -446,8 +447,8 @@ fn import(
         }
         out.flush()
     };
-    written().map_err(|e| Error::Machine(format!("{}: {e}", file.path.display())))?;
-    database.import(&file.path)
+    written().map_err(|e| Error::Machine(format!("{}: {e}", file.path().display())))?;
+    database.import(file.path())
 }
 
 fn write_effect(effect: &Effect<'_>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
