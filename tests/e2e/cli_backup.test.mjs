@@ -167,11 +167,21 @@ test("wrangler's own export restores with the same command; keys that were delet
   const since = await later.makeKey({ name: 'made since' })
   await later.expect(201, 'POST', '/tenants', { key: seen.key, body: later.fresh() })
   await later.sql('CREATE TABLE chv_later_pages (a)')
+  // Somebody who changes the file could give the key back what it has lost.
+  await later.sql("UPDATE api_keys SET scopes = 'tenants:read', permits = 1, expires_at = '2999-01-01 00:00:00' WHERE id = 1")
   await later.stop()
 
+  const dry = await expectTenants(0, ['restore', '--from', dump, '--replace', '--dry-run'], { vars: to.vars })
+  for (const difference of [
+    'key 1: its scopes are `*` in the file and `tenants:read` in the database\n',
+    'key 1: its permits are `-1` in the file and `1` in the database\n',
+    'key 1: it expires never in the file and at 2999-01-01 00:00:00 in the database\n',
+  ]) assert.ok(dry.output.includes(difference), dry.output)
+  assert.doesNotMatch(dry.output, new RegExp(`key ${seen.deletedLater.id}: `))
   const outcome = json(await expectTenants(0, ['restore', '--from', dump, '--replace', '--delete-keys', 'deleted', '--format', 'json'], { vars: to.vars }))
   assert.deepEqual(outcome.keys.map(({ id, was, deleted }) => [id, was, deleted]), [[1, 'valid', false], [seen.deletedLater.id, 'deleted', true]])
   assert.deepEqual(outcome.lost_keys, [since.id])
+  assert.deepEqual(outcome.keys.map(({ differences }) => differences.length), [3, 0])
   const api = await start(to)
   const { etag: _, ...bodies } = await answers(api, seen.key)
   const { etag: __, ...expected } = seen.answers

@@ -9,12 +9,12 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value as Json;
 use tenants_core::task::Run;
-use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyList, KeyRow};
+use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyList};
 use tenants_core::task::restored::Restored;
 use tenants_core::value::clock::Timestamp;
 use tenants_core::{Effect, Machine as _};
 
-use crate::backup::{self, Dump, Reading, Row, Seal, Tallies, Value, quoted};
+use crate::backup::{self, Dump, Reading, Seal, Tallies, Value, quoted};
 use crate::command::backup::{note_bookmark, private_folder, read};
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
@@ -25,6 +25,11 @@ use crate::session::{Session, now};
 use crate::sql;
 use crate::task;
 use crate::unfinished::Unfinished;
+
+mod keys;
+
+pub use keys::Choice;
+use keys::{Grants, Key, choose, id_of, state, valid_keys};
 
 /// The options of `restore`.
 #[derive(Debug, Clone, Args)]
@@ -52,52 +57,6 @@ pub struct RestoreArgs {
 
     #[command(flatten)]
     database: DatabaseArgs,
-}
-
-/// The API keys to delete.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// All that are valid.
-    All,
-    /// Those that the replaced database had deleted.
-    Deleted,
-    /// Those with these ids.
-    Ids(Vec<i64>),
-}
-
-impl Choice {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "all" => Ok(Self::All),
-            "deleted" => Ok(Self::Deleted),
-            ids => ids
-                .split(',')
-                .map(|id| id.trim().parse().ok().filter(|id| *id > 0))
-                .collect::<Option<_>>()
-                .map(Self::Ids)
-                .ok_or_else(|| "expected `all`, `deleted`, or ids such as `3,7`".into()),
-        }
-    }
-
-    fn has(&self, key: &Key) -> bool {
-        match self {
-            Self::All => true,
-            Self::Deleted => key.was == "deleted",
-            Self::Ids(ids) => ids.contains(&key.id),
-        }
-    }
-}
-
-/// A key that is valid after the restore.
-#[derive(Debug, Serialize)]
-struct Key {
-    id: i64,
-    name: Option<String>,
-    created_at: String,
-    expires_at: Option<String>,
-    /// The key's state in the database before the restore: `valid`, `deleted`, `expired`, or `unknown` if it had no such key.
-    was: &'static str,
-    deleted: bool,
 }
 
 #[derive(Serialize)]
@@ -144,7 +103,7 @@ fn restore(
             ),
         });
     }
-    let mut keys = valid_keys(&dump, &present, &now)?;
+    let mut keys = valid_keys(&dump, &present.keys, &now)?;
     let lost = present.lost(&dump);
     choose(&mut keys, args.delete_keys.as_ref())?;
     let deleted: Vec<i64> = keys.iter().filter(|k| k.deleted).map(|k| k.id).collect();
@@ -184,6 +143,7 @@ fn finish(args: &RestoreArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             expires_at: row.expires_at,
             was: "unknown",
             deleted: false,
+            differences: Vec::new(),
         })
         .collect();
     if args.delete_keys == Some(Choice::Deleted) {
@@ -238,7 +198,7 @@ struct Present {
     objects: Vec<(String, String)>,
     /// Whether it has more than an empty registry.
     is_used: bool,
-    keys: BTreeMap<i64, KeyRow>,
+    keys: BTreeMap<i64, keys::Present>,
 }
 
 /// The tables that a new database has. The first four have no rows then.
@@ -282,22 +242,31 @@ impl Present {
                 .iter()
                 .any(|rows| rows.first().and_then(|row| row.first()?.as_u64()) != Some(0));
         }
-        let keys = if has("api_keys") {
-            task::run(database, KeyList::all(), &|| 0, |_| ())?
+        let (mut grants, rows) = if has("api_keys") {
+            let rows = task::run(database, KeyList::all(), &|| 0, |_| ())?;
+            let grants = database.query(&[Grants::SELECT.into()])?;
+            let grants = grants.iter().flatten();
+            let grants = grants.filter_map(|row| Grants::of_database(row));
+            (grants.collect(), rows)
         } else {
-            Vec::new()
+            (BTreeMap::new(), Vec::new())
         };
+        let keys = rows.into_iter().map(|row| {
+            let grants = grants.remove(&row.id).unwrap_or_default();
+            (row.id, keys::Present { row, grants })
+        });
         Ok(Self {
+            keys: keys.collect(),
             objects,
             is_used,
-            keys: keys.into_iter().map(|row| (row.id, row)).collect(),
         })
     }
 
     /// Returns the ids of the keys that the file does not have.
     fn lost(&self, dump: &Dump<'_>) -> Vec<i64> {
         let is_there = |id: &i64| dump.rows_of("api_keys").any(|row| id_of(row) == Some(*id));
-        let valid = self.keys.values().filter(|row| row.deleted_at.is_none());
+        let rows = self.keys.values().map(|key| &key.row);
+        let valid = rows.filter(|row| row.deleted_at.is_none());
         valid.map(|row| row.id).filter(|id| !is_there(id)).collect()
     }
 
@@ -320,69 +289,6 @@ impl Present {
             })
             .collect()
     }
-}
-
-fn id_of(row: &Row<'_>) -> Option<i64> {
-    match row.value("id") {
-        Some(Value::Number(digits)) => digits.parse().ok(),
-        _ => None,
-    }
-}
-
-fn state(deleted_at: Option<&str>, expires_at: Option<&str>, now: &Timestamp) -> &'static str {
-    if deleted_at.is_some() {
-        "deleted"
-    } else if expires_at.is_some_and(|at| at <= now.as_str()) {
-        "expired"
-    } else {
-        "valid"
-    }
-}
-
-/// Returns the keys of the file that are valid now.
-fn valid_keys(dump: &Dump<'_>, present: &Present, now: &Timestamp) -> Result<Vec<Key>, Error> {
-    let mut keys = Vec::new();
-    for row in dump.rows_of("api_keys") {
-        if state(row.text("deleted_at"), row.text("expires_at"), now) != "valid" {
-            continue;
-        }
-        let (Some(id), Some(created_at)) = (id_of(row), row.text("created_at")) else {
-            return Err(Error::Refused {
-                code: "not_a_backup",
-                detail: "the file has an API key without an id or a time".into(),
-            });
-        };
-        let was = present.keys.get(&id).map_or("unknown", |key| {
-            state(key.deleted_at.as_deref(), key.expires_at.as_deref(), now)
-        });
-        keys.push(Key {
-            id,
-            name: row.text("name").map(Into::into),
-            created_at: created_at.into(),
-            expires_at: row.text("expires_at").map(Into::into),
-            was,
-            deleted: false,
-        });
-    }
-    Ok(keys)
-}
-
-/// Marks the keys to delete.
-fn choose(keys: &mut [Key], choice: Option<&Choice>) -> Result<(), Error> {
-    let Some(choice) = choice else {
-        return Ok(());
-    };
-    if let Choice::Ids(ids) = choice
-        && let Some(id) = ids.iter().find(|id| !keys.iter().any(|key| key.id == **id))
-    {
-        return Err(Error::Usage(format!(
-            "--delete-keys: {id} is not a key that is valid after the restore"
-        )));
-    }
-    for key in keys {
-        key.deleted = choice.has(key);
-    }
-    Ok(())
 }
 
 /// Returns the tallies after the restore: those of the file, with the keys deleted. The epoch is new, so the table `registry` differs.
@@ -524,6 +430,11 @@ fn show(outcome: &Outcome<'_>, session: &Session<'_>, world: &mut World<'_>) -> 
         };
         let lines = outcome.keys.iter().map(line).collect();
         world.print(&table(&headings, lines, world.width))?;
+    }
+    for key in outcome.keys {
+        for difference in &key.differences {
+            world.print(&format!("key {}: {difference}", key.id))?;
+        }
     }
     if !outcome.lost_keys.is_empty() {
         let ids: Vec<String> = outcome.lost_keys.iter().map(i64::to_string).collect();
