@@ -115,6 +115,19 @@ test('audit:list shows what was written, and takes the filters', async () => {
   await refused(['audit:list', '--action', 'nothing'])
 })
 
+test('an API key gets another name and another end', async () => {
+  const { id } = await api.makeKey({ name: 'ci' })
+  const shown = async () => (({ name, expires_at }) => [name, expires_at])(JSON.parse((await api.expect(200, 'GET', `/keys/${id}`)).text))
+  const edit = ['api:key:edit', '--id', String(id)]
+  assert.equal((await tenants([...edit, '--expires', '2999-01-31 00:00:00'])).output, `edited key ${id}\n`)
+  assert.deepEqual(await shown(), ['ci', '2999-01-31 00:00:00'])
+  assert.deepEqual(await json([...edit, '--name', 'other', '--validate-only']), { valid: true })
+  await tenants([...edit, '--name', '', '--expires', ''])
+  assert.deepEqual(await shown(), [null, null])
+  assert.match((await refused([...edit, '--expires', '2020-01-31 00:00:00'])).errors, /\/expires_at: expected a time in the future/)
+  assert.match((await refused(['api:key:edit', '--id', '999999', '--name', 'x'])).errors, /status 404/)
+})
+
 test('events shows what happened as JSON lines, and goes on from the last one', async () => {
   const lines = async (args) => (await tenants(['events', ...args])).output.split('\n').filter(Boolean).map((line) => JSON.parse(line))
   const body = api.fresh()

@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::command::{
     ListArgs, audit, backup, cell, completions, config, env, events, export, hold, hostname,
-    import, init, job, key, key_import, orphans, plan, restore, site, site_move, stats, status,
-    tenant, webhook,
+    import, init, job, key, key_edit, key_import, orphans, plan, restore, site, site_move, stats,
+    status, tenant, webhook,
 };
 use crate::database::DatabaseArgs;
 use crate::settings::Options;
@@ -104,6 +104,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "api:key:create",
             "api:key:verify",
             "api:key:list",
+            "api:key:edit",
             "api:key:rotate",
             "api:key:delete",
             "api:key:import",
@@ -273,6 +274,15 @@ pub enum Command {
         after_help = "Example:\n  tenants api:key:verify --key - < key.local"
     )]
     KeyVerify(key::VerifyArgs),
+
+    /// Change the name or the end of an API key
+    #[command(
+        name = "api:key:edit",
+        after_help = "Examples:\n  tenants api:key:edit --id 4 --expires \"2027-01-31 00:00:00\"\n  tenants api:key:edit --id 4 --name ci --expires \"\"\n\n\
+                      Calls the API, with a key that has the scope `keys`. The key's text and what\n\
+                      it may do stay."
+    )]
+    KeyEdit(key_edit::EditArgs),
 
     /// Give an API key another secret and show it once
     #[command(

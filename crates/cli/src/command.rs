@@ -31,6 +31,7 @@ pub mod import;
 pub mod init;
 pub mod job;
 pub mod key;
+pub mod key_edit;
 pub mod key_import;
 pub mod orphans;
 pub mod plan;

@@ -109,6 +109,7 @@ fn perform(cli: &Cli, world: &mut World<'_>) -> Result<(), Error> {
         Command::KeyCreate(args) => command::key::create(args, session, world),
         Command::KeyVerify(args) => command::key::verify(args, session, world),
         Command::KeyImport(args) => command::key_import::run(args, session, world),
+        Command::KeyEdit(args) => command::key_edit::run(args, session, world),
         Command::KeyRotate(args) => command::key::rotate(args, session, world),
         Command::KeyDelete(args) => command::key::delete(args, session, world),
         Command::KeyList(args) => command::key::list(args, session, world),

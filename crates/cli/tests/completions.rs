@@ -54,13 +54,16 @@ const BASH_LINES: &[(&str, &[&str])] = &[
     ("tenants api : key : cr", &["create"]),
     (
         "tenants api : key :",
-        &["create", "delete", "import", "list", "rotate", "verify"],
+        &[
+            "create", "delete", "edit", "import", "list", "rotate", "verify",
+        ],
     ),
     (
         "tenants api :",
         &[
             "key:create",
             "key:delete",
+            "key:edit",
             "key:import",
             "key:list",
             "key:rotate",

@@ -74,6 +74,10 @@ const WRITES: &[(&[&str], &str)] = &[
         &["plan:delete", "--id=p"],
         "DELETE /_/api/4/tenants-plans/p",
     ),
+    (
+        &["api:key:edit", "--id=7", "--name=ci"],
+        "PATCH /_/api/4/keys/7",
+    ),
     (&["cell:create", "--id=eu"], "PUT /_/api/4/cells/eu"),
     (&["cell:delete", "--id=eu"], "DELETE /_/api/4/cells/eu"),
     (&["job:cancel", "--id=7"], "POST /_/api/4/jobs/7/cancel"),
@@ -211,6 +215,37 @@ fn a_deleted_tenant_is_brought_back() {
     assert_eq!(run.code, 0, "{run:?}");
     let run = Project::new().run(&["list", "--deleted", "--query=a"]);
     assert_eq!(run.code, 2);
+}
+
+#[test]
+fn a_key_gets_another_name_or_another_end() {
+    for (given, expected) in [
+        (&["--name=ci"][..], r#"{"name":"ci"}"#),
+        (&["--name="], r#"{"name":null}"#),
+        (
+            &["--expires=2027-01-31 00:00:00"],
+            r#"{"expires_at":"2027-01-31 00:00:00"}"#,
+        ),
+        (
+            &["--name", "a b", "--expires", ""],
+            r#"{"name":"a b","expires_at":null}"#,
+        ),
+    ] {
+        let edit = [&["api:key:edit", "--id=7"][..], given].concat();
+        let (sent, body, run) = exchange(&edit, (NO_CONTENT, ""));
+        assert_eq!(sent, "PATCH /_/api/4/keys/7 HTTP/1.1");
+        assert_eq!((body.as_str(), run.code), (expected, 0), "{run:?}");
+        assert_eq!(run.output, "edited key 7\n");
+    }
+    for bad in [
+        &["api:key:edit", "--id=7"][..],
+        &["api:key:edit", "--name=ci"],
+        &["api:key:edit", "--id=0", "--name=ci"],
+        &["api:key:edit", "--id=7", "--expires=soon"],
+        &["api:key:edit", "--id=7", "--name=a", "--remote"],
+    ] {
+        assert_eq!(Project::new().run(bad).code, 2, "{bad:?}");
+    }
 }
 
 /// So a lost answer can be asked for again, and nothing is done twice.
