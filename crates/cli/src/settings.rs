@@ -205,6 +205,13 @@ impl<'a> Settings<'a> {
         })
     }
 
+    /// Whether an option, the file of `--vars-file` or the environment names the API's address.
+    #[must_use]
+    pub fn names_address(&self) -> bool {
+        self.given(self.options.url.as_deref(), "--url", URL)
+            .is_some()
+    }
+
     /// Returns the API key for an address.
     ///
     /// # Errors

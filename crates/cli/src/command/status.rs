@@ -22,6 +22,10 @@ const FULL_PERCENT: u64 = 80;
 /// The number of rows and keys that a line names for people.
 const SHOWN: usize = 20;
 
+mod asked;
+
+use asked::Asked;
+
 /// The options of `status`.
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
@@ -81,6 +85,8 @@ struct Shown<'a> {
     /// Absent unless each site has a database of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     sites_under_way: Option<i64>,
+    #[serde(flatten)]
+    asked: &'a Asked,
     database_bytes: Option<u64>,
     database_limit_bytes: u64,
     attention: &'a [Attention],
@@ -117,11 +123,15 @@ pub fn run(args: &StatusArgs, session: &Session<'_>, world: &mut World<'_>) -> R
         bytes: database.size_bytes(),
         limit,
     };
+    let asked = match report.registry {
+        Some(_) => Asked::ask(args.database.remote, session, world),
+        None => Asked::default(),
+    };
     let attention = attention(&report, &size);
     match session.format {
-        Format::Json => session.show_own(&shown(&report, &size, &attention), world)?,
+        Format::Json => session.show_own(&shown(&report, &asked, &size, &attention), world)?,
         Format::Table => {
-            let text = record(fields(&report, &size), world.width);
+            let text = record(fields(&report, &asked, &size), world.width);
             world.print(&text)?;
         }
     }
@@ -164,7 +174,12 @@ fn attention(report: &Report, size: &Size) -> Vec<Attention> {
     found.map(|(finding, _)| finding).collect()
 }
 
-fn shown<'a>(report: &'a Report, size: &Size, attention: &'a [Attention]) -> Shown<'a> {
+fn shown<'a>(
+    report: &'a Report,
+    asked: &'a Asked,
+    size: &Size,
+    attention: &'a [Attention],
+) -> Shown<'a> {
     let registry = report.registry.as_ref();
     let places = |unreadable: &'a Vec<Unreadable>| {
         let places = unreadable.iter().map(|row| Place {
@@ -194,6 +209,7 @@ fn shown<'a>(report: &'a Report, size: &Size, attention: &'a [Attention]) -> Sho
         audit_entries: registry.map(|r| r.audit_entries),
         webhooks: registry.map(|r| r.webhooks).filter(|w| w.all > 0),
         sites_under_way: registry.and_then(|r| r.sites_under_way),
+        asked,
         database_bytes: size.bytes,
         database_limit_bytes: size.limit,
         attention,
@@ -201,7 +217,7 @@ fn shown<'a>(report: &'a Report, size: &Size, attention: &'a [Attention]) -> Sho
 }
 
 /// The fields for people.
-fn fields(report: &Report, size: &Size) -> Vec<(String, String)> {
+fn fields(report: &Report, asked: &Asked, size: &Size) -> Vec<(String, String)> {
     let schema = match &report.schema {
         SchemaState::Current { newest } => format!("{newest}, as this version needs it"),
         SchemaState::Behind { lacks } => {
@@ -238,6 +254,7 @@ fn fields(report: &Report, size: &Size) -> Vec<(String, String)> {
                 ),
             ));
         }
+        fields.extend(asked.fields());
         if let Some(sites) = registry.sites_under_way {
             fields.push((
                 "sites",
