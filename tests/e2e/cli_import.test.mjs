@@ -214,6 +214,30 @@ test('holds and further hostnames move too, and a held site is never served on t
   assert.match(refused[0].detail, /^hostnames\/photos\.t2\.example: /)
 })
 
+test('a time that has passed since the export has the effect that the cron trigger gives it', async () => {
+  const [from, to] = [await registry(), await registry()]
+  await from.import(0, lines([{ type: 'plan', id: 'basic' }, ...many(3)]))
+  const hold = { reason: 'invoice 7', message: 'paused', until: '2031-01-01 00:00:00' }
+  await from.expect(204, 'PUT', '/tenants/t2/holds/non_payment', { body: hold })
+  const past = '2026-01-01 00:00:00'
+  await from.sql("UPDATE tenants SET suspend_at = ? WHERE id IN ('t0', 't2')", past)
+  await from.sql("UPDATE tenants SET delete_at = ? WHERE id = 't1'", past)
+  const text = await from.export()
+  for (const [more, count] of [[['--dry-run'], { valid: 2 }], [[], { created: 2 }]]) {
+    const { tenants, refused } = await to.import(1, text, ...more)
+    assert.deepEqual(tenants, { ...none, ...count, refused: 1 })
+    assert.deepEqual(refused.map(({ id, code }) => [id, code]), [['t1', 'unusable_line']])
+    assert.match(refused[0].detail, /^delete_at: 2026-01-01 00:00:00 is past/)
+  }
+  // The cron trigger of the first registry does the same.
+  const ended = async (api, id) => (({ suspend_at, served, holds }) => ({ suspend_at, served, holds }))(await api.get(`/tenants/${id}`))
+  await from.sql("UPDATE tenants SET delete_at = NULL WHERE id = 't1'")
+  await from.sql("INSERT INTO carry_out (now, is_due, wiped_until) VALUES (datetime('now'), 0, '2000-01-01 00:00:00')")
+  assert.deepEqual(await ended(from, 't0'), { suspend_at: null, served: false, holds: { non_payment: { reason: `suspend_at ${past}`, message: null, until: null } } })
+  assert.deepEqual(await ended(from, 't2'), { suspend_at: null, served: false, holds: { non_payment: { ...hold, until: null } } })
+  for (const id of ['t0', 't2']) assert.deepEqual(await ended(to, id), await ended(from, id))
+})
+
 test('a trial says what the import would do with a plan that is there and whose line is refused', async () => {
   const api = await registry()
   await api.plan({ id: 'gold' })

@@ -37,6 +37,16 @@ test('the status counts and finds what needs attention, and the tables of delete
   assert.deepEqual({ tenants, enabled, plans, keys, expiring, late, unreadable, entries, attention },
     { tenants: 1, enabled: 1, plans: 1, keys: 1, expiring: [], late: 0, unreadable: [], entries: 9, attention: [] })
   assert.equal((await status(0, {})).unreadable, null)
+  // What an API with a named address tells.
+  const asked = await startApi({ vars: { TENANTS_DEVELOPMENT: 'true' } })
+  for (const id of ['eu', 'us']) await asked.expect(201, 'PUT', `/cells/${id}`, { body: {} })
+  await asked.sql("UPDATE cells SET last_seen_at = '2999-01-01 00:00:00' WHERE id = 'eu'")
+  for (const description of ['failed', 'works']) await asked.expect(201, 'POST', '/webhooks', { body: { url: 'https://hooks.example.com/', description } })
+  await asked.sql("UPDATE webhooks SET is_enabled = 0, failing_since = '2026-08-15 00:00:00' WHERE description = 'failed'")
+  const caller = { TENANTS_URL: asked.url, TENANTS_API_KEY: asked.key, CHEVERETO_TENANTS_API_REQUEST_SECRET: asked.secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET }
+  const { disabled_webhooks: webhooks, silent_cells: cells, not_asked: failures } = await status(0, { ...vars, ...caller })
+  assert.deepEqual([webhooks.map(({ failing_since }) => failing_since), cells.map(({ id, last_seen_at }) => [id, last_seen_at]), failures], [['2026-08-15 00:00:00'], [['us', null]], undefined])
+  await asked.stop()
   const other = await status(1, { CHEVERETO_ENCRYPTION_KEY: freshSecrets().CHEVERETO_ENCRYPTION_KEY })
   assert.deepEqual([other.attention, other.unreadable.length], [['env'], 3])
 
