@@ -37,7 +37,7 @@ test('the status counts and finds what needs attention, and the tables of delete
   assert.deepEqual({ tenants, enabled, plans, keys, expiring, late, unreadable, entries, attention },
     { tenants: 1, enabled: 1, plans: 1, keys: 1, expiring: [], late: 0, unreadable: [], entries: 9, attention: [] })
   assert.equal((await status(0, {})).unreadable, null)
-  // What an API with a named address tells.
+  // An API whose address is named tells more.
   const asked = await startApi({ vars: { TENANTS_DEVELOPMENT: 'true' } })
   for (const id of ['eu', 'us']) await asked.expect(201, 'PUT', `/cells/${id}`, { body: {} })
   await asked.sql("UPDATE cells SET last_seen_at = '2999-01-01 00:00:00' WHERE id = 'eu'")

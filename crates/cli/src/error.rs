@@ -49,7 +49,7 @@ pub enum Error {
         /// For a 401: the sources of the API key and the request secret.
         used: Option<String>,
     },
-    /// A command of many requests ended early, for this reason. Whatever the reason, the rest is still to be done.
+    /// A command of many requests ended early, for this reason. The rest is still to be done.
     Stopped(Box<Self>),
     /// The database has no such row, the key is not valid, a row could not be encrypted again, or something needs attention.
     Refused {

@@ -89,7 +89,7 @@ fn keys_that_were_imported_before_the_database_failed_are_named() {
         (3, &json!(true), &json!([30]))
     );
 
-    // Nobody reads what was imported. That an id is taken is said all the same.
+    // Nobody reads what was imported. The taken id is named all the same.
     let one = format!("[\n{taken}]");
     let project = Project::new().with_wrangler(&[(0, one.as_str())]);
     let run = project.run_into(&mut Unread, &["api:key:import", "--id=30", "--format=json"]);

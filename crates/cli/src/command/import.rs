@@ -103,7 +103,7 @@ pub fn run(args: &ImportArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     let end = import.carry_out(plans, tenants, world);
     let report = import.report.finish(end.is_err());
     let shown = report.show(session, world);
-    // What became of the lines counts more than that nobody could be told of it on standard output.
+    // The verdict on the lines counts more than a report that nobody reads.
     end.and_then(|()| report.verdict()).and(shown)
 }
 

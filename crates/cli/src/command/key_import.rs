@@ -93,7 +93,7 @@ pub fn run(
     if report.stopped && !report.taken.is_empty() {
         world.complain(&report.taken_ids());
     }
-    // What became of the keys counts more than that nobody could be told of it on standard output.
+    // The verdict on the keys counts more than a report that nobody reads.
     end.and_then(|()| report.verdict()).and(shown)
 }
 

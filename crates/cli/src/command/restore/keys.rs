@@ -1,6 +1,6 @@
 //! The API keys of a backup: those that are valid after the restore, and what the file grants them that the database did not.
 //!
-//! Whoever can write the file can change its checksums, too. Only the database before the restore shows what was changed.
+//! A person who can write the file can change its checksums, too. Only the database before the restore shows what was changed.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(super) struct Key {
     /// The key's state in the database before the restore: `valid`, `deleted`, `expired`, or `unknown` if it had no such key.
     pub(super) was: &'static str,
     pub(super) deleted: bool,
-    /// What the file says of it that the database before the restore did not, a sentence each. Somebody may have changed the file.
+    /// The differences between the file and the database before the restore, a sentence each. Somebody may have changed the file.
     pub(super) differences: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Present {
     pub(super) grants: Grants,
 }
 
-/// What decides over what a key may do, and which text it has.
+/// The columns that decide what a key may do, and which text it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Grants {
     digest: String,

@@ -1,4 +1,4 @@
-//! What the status asks the API: which webhooks were disabled because their receivers failed, and which cells' agents are silent.
+//! The questions of the status for the API: which webhooks were disabled because their receivers failed, and which cells' agents are silent.
 //!
 //! The status reads the database, and an address that is only a default may be of another one. So it asks only an API whose address is named.
 
@@ -16,14 +16,14 @@ use crate::session::Session;
 /// An agent that was not seen for so long is silent, in seconds. The service notes once a minute that it has seen one (docs/OPERATING.md).
 const SILENT_SECONDS: i64 = 120;
 
-/// What the API has answered. Its members are the output's. All are absent if the API was not asked.
+/// The API's answers. Their members are the output's. All are absent if the API was not asked.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Asked {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_webhooks: Option<Vec<Webhook>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_cells: Option<Vec<Cell>>,
-    /// What the API did not answer, and why.
+    /// The questions that the API did not answer, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_asked: Option<Vec<String>>,
 }
