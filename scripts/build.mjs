@@ -10,7 +10,7 @@ import { isMain, main, quiet, root, say } from './lib/run.mjs';
 import { ensure } from './setup.mjs';
 
 /** The sources of the Worker. A folder means every file below it. */
-const inputs = ['src', 'crates/core', 'migrations', 'docs/openapi.json', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/build.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/versions.mjs', 'package-lock.json'];
+const inputs = ['src', 'crates/core/Cargo.toml', 'crates/core/src', 'migrations', 'docs/openapi.json', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', '.cargo/config.toml', 'scripts/build.mjs', 'scripts/lib/environment.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/versions.mjs', 'package-lock.json'];
 
 /** The inputs of the last successful build. In build/, so that it goes when the build goes. */
 const stamp = join(root, 'build', '.inputs');

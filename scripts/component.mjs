@@ -23,7 +23,7 @@ export const componentPath = (world) => join(folder, `${world}.wasm`);
 /** The licences of the crates that are compiled into the components. */
 export const noticesPath = join(folder, 'THIRD-PARTY-NOTICES.txt');
 
-const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'migrations', 'docs/openapi.json', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/component.mjs', 'scripts/lib/licences.mjs', 'package-lock.json'];
+const inputs = ['crates/component', 'crates/core/Cargo.toml', 'crates/core/src', 'migrations', 'docs/openapi.json', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', '.cargo/config.toml', 'scripts/component.mjs', 'scripts/lib/environment.mjs', 'scripts/lib/licences.mjs', 'package-lock.json'];
 /** Holds the fingerprint of the inputs of the last successful build. */
 const stamp = join(folder, '.inputs');
 

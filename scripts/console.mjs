@@ -19,7 +19,7 @@ const made = join(room, 'src', 'made');
 const wasm = 'tenants_signer_bg.wasm';
 
 /** The sources of the signer's wasm. Of the core these are the files that it uses: it is not compiled anew for every change of a route. */
-const signerInputs = ['crates/signer', 'crates/core/src/crypto', ...['content_digest', 'signature_input', 'signed', 'structured', 'target_uri'].map((name) => `crates/core/src/wire/${name}.rs`), 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/lib/versions.mjs'];
+const signerInputs = ['crates/signer', 'crates/core/Cargo.toml', 'crates/core/src/lib.rs', 'crates/core/src/value', 'crates/core/src/crypto', ...['content_digest', 'signature_input', 'signed', 'structured', 'target_uri'].map((name) => `crates/core/src/wire/${name}.rs`), 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/lib/versions.mjs'];
 const inputs = [...signerInputs, 'console/src', 'console/public', 'console/index.html', 'console/package-lock.json', 'console/tsconfig.json', 'console/vite.config.js', 'docs/openapi.json', 'scripts/console.mjs', 'scripts/lib/licences.mjs', 'deny.toml'];
 const stamp = join(root, 'build', '.console-inputs');
 

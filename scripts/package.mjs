@@ -11,7 +11,7 @@ import { ensure } from './setup.mjs';
 
 /** Files and folders from which the package is built. */
 const inputs = [
-  'crates/wasm', 'crates/core', 'migrations', 'docs/openapi.json', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'scripts/package.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/licences.mjs', 'scripts/lib/versions.mjs',
+  'crates/wasm', 'crates/core/Cargo.toml', 'crates/core/src', 'migrations', 'docs/openapi.json', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', '.cargo/config.toml', 'scripts/package.mjs', 'scripts/lib/environment.mjs', 'scripts/lib/inputs.mjs', 'scripts/lib/licences.mjs', 'scripts/lib/versions.mjs',
   'package-lock.json', 'LICENSE-MIT', 'LICENSE-APACHE',
 ];
 

@@ -1,9 +1,12 @@
 // `npm test` runs every check, one step after another, and prints a summary. CI runs the same command.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { forgetHosts } from './hosts.mjs';
 import { inCi } from './lib/ci.mjs';
-import { Stop, isMain, main, say } from './lib/run.mjs';
+import { Stop, isMain, main, root, say } from './lib/run.mjs';
 import { steps } from './lib/steps.mjs';
 import { ensurePrograms } from './lib/system.mjs';
 import { ensure } from './setup.mjs';
@@ -22,7 +25,18 @@ async function test() {
 
   await ensure();
   if (chosen === steps) forgetHosts();
+  const remove = ownTemporaryFolder();
+  try {
+    return await performAll(chosen, values['keep-going']);
+  } finally {
+    remove();
+  }
+}
+
+async function performAll(chosen, keepsGoing) {
   const results = [];
+  let interrupted = false;
+  process.once('SIGINT', () => (interrupted = true));
   let beside = Promise.resolve();
   for (const step of chosen) {
     // A failure is that of the step that builds the same again.
@@ -30,11 +44,20 @@ async function test() {
     if (step.waits) await beside;
     const result = await perform(step);
     results.push(result);
-    if (result.outcome === 'failed' && !values['keep-going']) break;
+    if (interrupted || (result.outcome === 'failed' && !keepsGoing)) break;
   }
   const code = summarize(results, chosen);
   await beside;
   return code;
+}
+
+/** Gives all that the steps start a temporary folder of their own, since a program that is killed leaves its files. Returns what removes it. */
+function ownTemporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'tenants-tests-'));
+  // wrangler keeps what it compiled in the temporary folder.
+  process.env.NODE_COMPILE_CACHE ??= join(root, 'target', 'node-compile-cache');
+  process.env.TMPDIR = folder;
+  return () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 function options() {
@@ -72,8 +95,8 @@ async function perform(step) {
     console.log(`(not installed: ${missing.join(', ')}; the tests that need it are skipped)`);
   }
   try {
-    await step.run();
-    return ended('passed');
+    const { skipped = 0 } = (await step.run()) ?? {};
+    return ended('passed', skipped > 0 ? `${skipped} tests skipped, see above` : undefined);
   } catch (error) {
     say(error instanceof Stop ? error.message : error.stack);
     return ended('failed', 'see above');

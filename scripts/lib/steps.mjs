@@ -1,7 +1,6 @@
 // The steps of `npm test`, in order: the quick ones first.
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { agentBuild } from '../agent.mjs';
 import { build } from '../build.mjs';
@@ -15,7 +14,7 @@ import { Stop, inShort, root, show } from './run.mjs';
 import { programPath } from './system.mjs';
 
 /**
- * A step has a `name`; `about`, which `--list` prints; and `run`, which throws if the step fails. `programs` are system programs
+ * A step has a `name`; `about`, which `--list` prints; and `run`, which throws if the step fails, and may tell how many tests it `skipped`. `programs` are system programs
  * without which the step cannot run; `helpers` are programs that only some of its tests need. If all steps run, `beside` is begun with the
  * step, and the step that `waits` is the first that needs what it builds.
  */
@@ -74,7 +73,7 @@ export const steps = [
       await build();
       await buildConsole();
       await checkConsoleTypes();
-      await nodeTests('console/tests', () => true);
+      return nodeTests('console/tests', () => true);
     },
   },
   {
@@ -91,7 +90,7 @@ export const steps = [
       // Three of its files start the Worker and the agent at once, and would each wait for the build within a test's time.
       await build();
       await cargo(agentBuild('dev').words);
-      await nodeTests('tests/cell', () => true);
+      return nodeTests('tests/cell', () => true);
     },
   },
   {
@@ -100,7 +99,7 @@ export const steps = [
     helpers: ['openssl', 'python3-venv'],
     run: async () => {
       await buildComponents();
-      await nodeTests('tests/component', () => true);
+      return nodeTests('tests/component', () => true);
     },
   },
   {
@@ -109,7 +108,7 @@ export const steps = [
     helpers: ['chromium'],
     run: async () => {
       await makePackage();
-      await nodeTests('tests/package', () => true);
+      return nodeTests('tests/package', () => true);
     },
   },
   {
@@ -119,7 +118,7 @@ export const steps = [
     run: async () => {
       await buildComponents();
       await makePackage();
-      await nodeTests('tests/conformance', () => true);
+      return nodeTests('tests/conformance', () => true);
     },
   },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },
@@ -139,14 +138,15 @@ const cargo = (args, extra) => passed('cargo', args, environment(extra));
 
 const node = (args) => passed(nodeForWrangler(), args);
 
-/** Runs Node's test runner on the test files of a folder. Names each file, because not every version of Node expands patterns. */
+/** Runs the test files of a folder. Tells how many of their tests were skipped. */
 async function nodeTests(folder, wanted) {
   const path = join(root, folder);
   const names = existsSync(path) ? readdirSync(path).filter((name) => name.endsWith('.test.mjs') && wanted(name)).sort() : [];
   // Node's test runner passes if it is given no file, so fail here.
   if (names.length === 0) throw new Stop(`there is no test in ${folder}/`);
-  // The tests wait for servers more than they compute. By default the runner leaves one core unused, which is half of two.
-  await node(['--test', '--test-reporter=spec', `--test-concurrency=${availableParallelism() + 1}`, ...names.map((name) => join(path, name))]);
+  const notes = join(root, 'target', 'node-tests', `${folder.replaceAll('/', '-')}.json`);
+  await node([join(root, 'scripts', 'lib', 'node_tests.mjs'), notes, ...names.map((name) => join(path, name))]);
+  return { skipped: JSON.parse(readFileSync(notes, 'utf8')).skipped };
 }
 
 function wasmTests(extra) {

@@ -6,16 +6,24 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from '../../scripts/build.mjs'
 import { bytesOf, signed } from './compare.mjs'
-import { folder, startWorker, stopWorkers } from './worker.mjs'
+import { endAll, endByProgram } from '../lifetime.mjs'
+import { folder, startWorker } from './worker.mjs'
 
 /** The response headers to record if they are present, besides those that every response has. */
 const TAKEN = ['accept-encoding', 'allow', 'content-security-policy', 'deprecation', 'etag', 'idempotency-replayed', 'link', 'location', 'preference-applied', 'www-authenticate', 'x-total-count']
 
+endByProgram()
 await build()
 const sources = readdirSync(path.join(folder, 'sources')).filter((name) => name.endsWith('.mjs') && name !== 'source.mjs').sort()
 const wanted = process.argv.slice(2).map((name) => `${name}.mjs`)
 for (const name of wanted) assert.ok(sources.includes(name), `there is no sources/${name}`)
-for (const name of wanted.length ? wanted : sources) {
+try {
+  for (const name of wanted.length ? wanted : sources) await make(name)
+} finally {
+  await endAll()
+}
+
+async function make(name) {
   const { default: scenarios } = await import(pathToFileURL(path.join(folder, 'sources', name)).href)
   const lines = []
   for (const scenario of scenarios) lines.push(...await written(scenario))
@@ -23,7 +31,6 @@ for (const name of wanted.length ? wanted : sources) {
   writeFileSync(path.join(folder, file), `[\n${lines.join('\n').replace(/,$/, '')}\n]\n`)
   console.log(`${file}: ${scenarios.length} scenarios`)
 }
-await stopWorkers()
 
 /** Runs a scenario and returns its lines for the file, one for each step. */
 async function written({ name, config, setup, steps }) {

@@ -18,23 +18,23 @@ async function instance(config) {
   if (!running.has(name)) running.set(name, await startApi({ vars: { ...none, ...config } }))
   const api = running.get(name)
   // Empty the database: drop the tenants' own tables, delete all rows, and restart the ids.
-  const own = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'chv\\_%' ESCAPE '\\'")
-  for (const { name: table } of own) await api.sql(`DROP TABLE "${table}"`)
-  const all = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'")
-  // The deletion of tenants leaves marks in other tables, so it comes first.
-  for (const table of ['tenants', ...all.map(({ name }) => name)]) if (!KEPT.includes(table)) await api.sql(`DELETE FROM ${table}`)
-  // A site keeps its newest number, so its row stays, too.
-  await api.sql('UPDATE site_databases SET state = 0')
+  const tables = await api.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'")
+  const names = tables.map((table) => table.name).filter((table) => !KEPT.includes(table))
+  await api.batch([
+    // The deletion of tenants leaves marks in other tables, so it comes first.
+    ['DELETE FROM tenants'],
+    ...names.map((table) => [`${table.startsWith('chv_') ? 'DROP TABLE' : 'DELETE FROM'} "${table}"`]),
+    // A site keeps its newest number, so its row stays, too.
+    ['UPDATE site_databases SET state = 0'],
+  ])
   return api
 }
-
-export const stopWorkers = () => Promise.all([...running.values()].map((api) => api.stop()))
 
 export async function startWorker({ config }) {
   const api = await instance(config)
   return {
     async run(statements) {
-      for (const { sql, params } of statements) await api.sql(sql, ...params)
+      if (statements.length > 0) await api.batch(statements.map(({ sql, params }) => [sql, ...params]))
     },
     async send({ method, target, headers, client_address: address }, bytes) {
       const answer = await api.call(method, target, {

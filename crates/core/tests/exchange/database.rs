@@ -1,11 +1,12 @@
 //! Databases that are copied, since making them anew would take most of the tests' time.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use rusqlite::limits::Limit::SQLITE_LIMIT_COMPOUND_SELECT;
 use rusqlite::{Connection, MAIN_DB};
 
-use crate::host::{Foreseen, Host};
+use crate::host::Host;
 
 /// A new database with all tables: a copy of the first one, to which the migrations were applied.
 pub(crate) fn new_database() -> Connection {
@@ -21,10 +22,13 @@ pub(crate) fn new_database() -> Connection {
     }))
 }
 
-/// The registry of a host. It has no site with a database of its own.
+/// A host to be copied. It has no site with a database of its own.
 pub(crate) struct Saved {
     database: Vec<u8>,
+    variables: BTreeMap<&'static str, String>,
     secrets: Vec<String>,
+    key: String,
+    key_id: i64,
 }
 
 impl Saved {
@@ -32,16 +36,23 @@ impl Saved {
         assert!(host.sites.is_empty());
         Self {
             database: bytes(&mut host.db),
+            variables: host.variables,
             secrets: host.secrets,
+            key: host.key,
+            key_id: host.key_id,
         }
     }
 
-    /// Gives a new host of the same key all that the saved one had.
-    pub(crate) fn restore(&self, host: &mut Host) {
-        host.db = copy(&self.database);
-        host.secrets.clone_from(&self.secrets);
+    /// A new host with all that the saved one had.
+    pub(crate) fn host(&self) -> Host {
         // Other numbers than those that the rows are made of, which are unique.
-        host.random = Box::new(Foreseen(0x9e37_79b9_7f4a_7c15));
+        let mut host = Host::over(copy(&self.database), 0x9e37_79b9_7f4a_7c15);
+        host.variables.clone_from(&self.variables);
+        host.secrets.clone_from(&self.secrets);
+        host.key.clone_from(&self.key);
+        host.key_id = self.key_id;
+        host.configure(&[]);
+        host
     }
 }
 
@@ -55,5 +66,6 @@ fn copy(bytes: &[u8]) -> Connection {
         .unwrap();
     db.pragma_update(None, "foreign_keys", true).unwrap();
     db.set_limit(SQLITE_LIMIT_COMPOUND_SELECT, 5).unwrap();
+    db.set_prepared_statement_cache_capacity(256);
     db
 }

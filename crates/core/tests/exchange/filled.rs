@@ -13,19 +13,16 @@ use crate::session_statements::add_session;
 pub(crate) fn host_with_tables() -> Host {
     static FIRST: OnceLock<Saved> = OnceLock::new();
     let new = || {
-        Host::legacy(&[
+        let host = Host::legacy(&[
             ("TENANTS_DEVELOPMENT", "true"),
             ("TENANTS_STATS_MIN_AGE", "0"),
             ("TENANTS_JOB_WAIT_SECONDS", "0"),
             ("TENANTS_CONSOLE", "true"),
             ("CHEVERETO_TENANTS_TRAEFIK_IP_ALLOW_LIST", "198.51.100.7"),
-        ])
+        ]);
+        Saved::new(fill(host))
     };
-    let mut host = new();
-    FIRST
-        .get_or_init(|| Saved::new(fill(new())))
-        .restore(&mut host);
-    host
+    FIRST.get_or_init(new).host()
 }
 
 fn fill(mut host: Host) -> Host {

@@ -86,7 +86,7 @@ pub(crate) struct Host {
     /// A valid key.
     pub(crate) key: String,
     pub(crate) key_id: i64,
-    variables: BTreeMap<&'static str, String>,
+    pub(crate) variables: BTreeMap<&'static str, String>,
     /// No response and no log line may contain one of these.
     pub(crate) secrets: Vec<String>,
 }
@@ -152,23 +152,28 @@ pub(crate) struct Got {
 }
 
 impl Host {
+    /// A host without variables and without a key. `seed` is that of its random numbers.
+    pub(crate) fn over(db: Connection, seed: u64) -> Self {
+        Self {
+            api: Api::new(|_| None),
+            db,
+            sites: BTreeMap::new(),
+            random: Box::new(Foreseen(seed)),
+            now: NOW,
+            key: String::new(),
+            key_id: 0,
+            variables: BTreeMap::new(),
+            secrets: Vec::new(),
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self::with(&[])
     }
 
     /// A host with these variables, which add to [`SECRETS`] or replace some of them. An empty value unsets a variable.
     pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
-        let mut host = Self {
-            api: Api::new(|_| None),
-            db: new_database(),
-            sites: BTreeMap::new(),
-            random: Box::new(Foreseen(88_172_645_463_325_252)),
-            now: NOW,
-            key: String::new(),
-            key_id: 0,
-            variables: BTreeMap::new(),
-            secrets: Vec::new(),
-        };
+        let mut host = Self::over(new_database(), 88_172_645_463_325_252);
         host.configure(&SECRETS);
         (host.key_id, host.key) = host.issue("first", None);
         host.configure(variables);
