@@ -32,7 +32,7 @@ test('with CI=1 a missing program, browser or Traefik is a failure, not a reason
   const run = (call, CI) => JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', code(call)], {
     cwd: root, encoding: 'utf8', env: { ...environment(), PATH: empty, CI, TENANTS_TRAEFIK_FOLDER: join(empty, 'traefik') },
   }));
-  for (const [call, why] of [["missing('curl', '--version')", /curl is not installed/], ['noBrowser()', /chromium is not installed/], ['noTraefik()', /no real Traefik/]]) {
+  for (const [call, why] of [["missing('curl', '--version')", /curl is not installed/], ['noBrowser()', /chromium is not installed/], ['noTraefik()', /no traefik/]]) {
     assert.match(run(call, '1'), new RegExp(`^(?!returned )[^]*${why.source}[^]*; CI must have it$`), call);
     assert.match(run(call, ''), new RegExp(`^returned [^]*${why.source}`), call);
   }

@@ -17,7 +17,8 @@ export async function checkLicences() {
   if (!rules.ok) throw new Stop(rules.output);
   say('  every crate has a licence and a source that deny.toml allows');
   // The advisories are on GitHub, which not every network reaches.
-  if (!deny('fetch', 'db').ok) return say('  advisories are not checked: their database, https://github.com/RustSec/advisory-db, cannot be fetched');
+  const fetched = deny('fetch', 'db');
+  if (!fetched.ok) return say(`  advisories are not checked: their database, https://github.com/RustSec/advisory-db, cannot be fetched\n${fetched.output.trim().replace(/^/gm, '    ')}`);
   const advisories = deny('check', 'advisories');
   if (!advisories.ok) throw new Stop(advisories.output);
   say('  no crate has a known advisory');

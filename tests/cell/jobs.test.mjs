@@ -18,7 +18,7 @@ async function cell(options = {}) {
   return { registry, redis, agent: makeAgent({ registry, redis, database, ...options }) }
 }
 
-const users = (id) => database.rows(`SELECT name, email, password FROM \`chv_${id}_users\``)
+const users = (id) => database.rowsSoFar(`SELECT name, email, password FROM \`chv_${id}_users\``)
 
 test('an installation, a password and their refusals', { skip }, async () => {
   const { registry, redis, agent } = await cell()

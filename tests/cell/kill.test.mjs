@@ -35,7 +35,7 @@ const points = {
   },
 }
 
-const users = (id) => database.rows(`SELECT name FROM \`chv_${id}_users\``)
+const users = (id) => database.rowsSoFar(`SELECT name FROM \`chv_${id}_users\``)
 const jobOf = async (id) => {
   const { json } = await api.expect(200, 'GET', `/jobs?tenant=${id}`)
   assert.ok(json.length <= 1, 'one job')

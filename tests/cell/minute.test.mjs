@@ -33,7 +33,7 @@ const checked = async (agent) => {
   const check = await agent.run('check')
   assert.equal(check.status, 0, check.stdout + check.stderr)
 }
-const administrators = (database, id) => database.rows(`SELECT name FROM \`chv_${id}_users\``)
+const administrators = (database, id) => database.rowsSoFar(`SELECT name FROM \`chv_${id}_users\``)
 
 describe('a minute', { skip, concurrency: true }, () => {
   test('without the registry', async () => {

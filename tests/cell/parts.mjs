@@ -102,7 +102,9 @@ export async function startRedis({ policy = 'noeviction', more = [] } = {}) {
       const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder, '--maxmemory-policy', policy, ...more]
       // Debian's redis-tools has the server, under the name of one of its tools: it goes by the name with which it is called.
       running = start(found, args.map(String), { log: path.join(folder, 'log'), argv0: 'redis-server' })
-      await until(() => redis.command('PING').then((a) => a === 'PONG', () => false), () => `Redis does not answer:\n${running.log()}`)
+      // Another one may have taken the port.
+      const isThis = (info) => info.includes(`process_id:${running.child.pid}\r\n`)
+      await until(() => redis.command('INFO', 'server').then(isThis, () => false), () => `Redis does not answer:\n${running.log()}`)
     },
     stop: () => running.stop(),
     /** Sends a command, and returns its answer: a string (latin1), a number, null or an array. */
@@ -200,19 +202,30 @@ export async function startMariaDb() {
   const env = {
     CHEVERETO_DB_HOST: '127.0.0.1', CHEVERETO_DB_PORT: String(port), CHEVERETO_DB_NAME: 'chevereto', CHEVERETO_DB_USER: 'chevereto', CHEVERETO_DB_PASS: 'chevereto',
   }
+  /** Runs a query as the installation's user. Returns its rows, or why it failed. */
+  const query = (text) => {
+    const code = `try { $d = new PDO('mysql:host=127.0.0.1;port=${port};dbname=chevereto', 'chevereto', 'chevereto', [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
+      $s = $d->query($argv[1]); echo json_encode($s->columnCount() ? $s->fetchAll(PDO::FETCH_NUM) : []); } catch (Throwable $e) { fwrite(STDERR, $e->getMessage()); exit(1); }`
+    const { status, stdout, stderr } = spawnSync('php', ['-r', code, '--', text], { encoding: 'utf8', timeout: 20_000 })
+    return status === 0 ? { rows: JSON.parse(stdout) } : { failure: stderr }
+  }
   const database = {
     env,
     async start() {
       running = start(programPath('mariadbd'), [...common, `--port=${port}`, '--bind-address=127.0.0.1', `--socket=${folder}/s`, `--pid-file=${folder}/pid`, `--init-file=${init}`, '--innodb-flush-log-at-trx-commit=0', '--innodb-log-file-size=8M', '--skip-name-resolve'], { log: path.join(folder, 'log') })
-      await until(() => database.rows('SELECT 1').length === 1, () => `MariaDB does not answer:\n${running.log().slice(-2000)}`, { within: 60_000, every: 100 })
+      // Another one may have taken the port.
+      await until(() => query('SELECT @@pid_file').rows?.[0][0] === `${folder}/pid`, () => `MariaDB does not answer:\n${running.log().slice(-2000)}`, { within: 60_000, every: 100 })
     },
     stop: () => running.stop(),
-    /** Runs a query as the installation's user, and returns its rows; none if it fails. */
-    rows(query) {
-      const code = `try { $d = new PDO('mysql:host=127.0.0.1;port=${port};dbname=chevereto', 'chevereto', 'chevereto', [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
-        echo json_encode($d->query($argv[1])->fetchAll(PDO::FETCH_NUM)); } catch (Throwable $e) { fwrite(STDERR, $e->getMessage()); exit(1); }`
-      const { status, stdout } = spawnSync('php', ['-r', code, '--', query], { encoding: 'utf8', timeout: 20_000 })
-      return status === 0 ? JSON.parse(stdout) : []
+    /** Runs a query as the installation's user, and returns its rows. */
+    rows(text) {
+      const { rows, failure } = query(text)
+      return rows ?? assert.fail(`${text}: ${failure}`)
+    },
+    /** The same, and none as long as there is no such table. */
+    rowsSoFar(text) {
+      const { rows, failure } = query(text)
+      return rows ?? (failure.includes('42S02') ? [] : assert.fail(`${text}: ${failure}`))
     },
     tables: () => database.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'chevereto' ORDER BY 1").flat(),
   }
@@ -308,7 +321,7 @@ export function makeAgent({ registry, redis, database, php, cell = 'main', folde
         throw new Error(`not a line of the log: ${line}`)
       }
     }).filter((line) => !name || line.event === name),
-    /** Waits for an event after those that are there. */
+    /** Waits for an event that is in the log, or comes. */
     async event(name, check = () => true) {
       return until(() => agent.events(name).find(check), () => `no ${name} in the log:\n${readFileSync(log, 'utf8').slice(-3000)}`)
     },

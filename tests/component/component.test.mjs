@@ -6,10 +6,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { gzipSync } from 'node:zlib'
 import { componentWit, print } from '@bytecodealliance/jco-transpile/wasm-tools'
 import { checkedSender } from '../../crates/wasm/js/outbound.js'
-import { LIMIT_KIB, componentPath, noticesPath, worlds } from '../../scripts/component.mjs'
+import { componentPath, noticesPath } from '../../scripts/component.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { readSchema } from '../../scripts/lib/sql.mjs'
 import { doTask, doTaskOnline, emptyDatabase, exchange, exchangeOnline, freshDatabase, instantiate, noNetwork, nowSeconds, openDatabase, pairs, ran, randomBytes, runBatch } from './jco.mjs'
@@ -53,10 +52,6 @@ test('the world service has two exports', async () => {
   assert.deepEqual(exports, ['handle', 'do-task'])
 })
 
-test('each component is within its size limit, gzipped', () => {
-  for (const world of worlds) assert.ok(gzipSync(component(world), { level: 9 }).length <= LIMIT_KIB * 1024, world)
-})
-
 test('the notices of the crates in the components lie beside them', () => {
   const notices = readFileSync(noticesPath, 'utf8')
   for (const crate of ['curve25519-dalek', 'ed25519-dalek', 'subtle', 'wit-bindgen']) assert.match(notices, new RegExp(`^${crate} \\d+\\.`, 'm'))
@@ -64,13 +59,17 @@ test('the notices of the crates in the components lie beside them', () => {
 
 test('every item of the WIT is documented', () => {
   const folder = path.join(root, 'crates', 'component', 'wit')
+  let items = 0
   for (const file of readdirSync(folder)) {
     const lines = readFileSync(path.join(folder, file), 'utf8').split('\n')
     lines.forEach((line, index) => {
       const isItem = /^(package|interface|world|\s+(record|variant|enum|resource|type|export [\w-]+:)) ?|^\s+[a-z][\w-]*(: |\(.*\),$|,$)/.test(line)
-      if (isItem) assert.match(lines[index - 1] ?? '', /^\s*\/\/\/ /, `${file}:${index + 1}: ${line.trim()}`)
+      if (!isItem) return
+      items += 1
+      assert.match(lines[index - 1] ?? '', /^\s*\/\/\/ /, `${file}:${index + 1}: ${line.trim()}`)
     })
   }
+  assert.ok(items > 50, `${items} items`)
 })
 
 test('the WIT names every header that the component reads', () => {

@@ -98,7 +98,7 @@ test('the example of API.md signs a request with openssl', { skip: missing('open
   assert.match(wrong.output, /"code":"unauthorized"/)
 })
 
-const python = environment('bound-1', path.join(here, 'bound.requirements.txt'), (folder) => (
+const python = environment('bound-1', ['-r', path.join(here, 'bound.requirements.txt')], (folder) => (
   spawnSync(path.join(folder, 'bin', 'python'), ['-c', 'import http_message_signatures, requests']).status === 0))
 
 test('a client library of another language signs requests that the Worker accepts', { skip: python.missing() }, async () => {

@@ -30,6 +30,7 @@ export function tenants(args, { vars = {}, input = '', onOutput, onErrors } = {}
   return new Promise((resolve, reject) => {
     const child = spawn(built(), args, { env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
     const kill = () => child.exitCode === null && child.signalCode === null && process.kill(-child.pid, 'SIGKILL')
+    process.once('exit', kill)
     let [output, errors] = ['', '']
     child.stdout.on('data', (data) => {
       output += data
@@ -40,7 +41,10 @@ export function tenants(args, { vars = {}, input = '', onOutput, onErrors } = {}
       onErrors?.(errors, kill)
     })
     child.on('error', reject)
-    child.on('close', (code, signal) => resolve({ code, signal, output, errors }))
+    child.on('close', (code, signal) => {
+      process.off('exit', kill)
+      resolve({ code, signal, output, errors })
+    })
     // A program that does not read its input may exit before the input is written.
     child.stdin.on('error', () => {})
     child.stdin.end(input)

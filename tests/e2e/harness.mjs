@@ -212,7 +212,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
       const ran = () => logs.map(parsed).filter((l) => l?.job === 'stats')
       const before = ran().length
       await api.scheduled()
-      for (let tries = 0; ran().length === before && tries < 100; tries++) await sleep(20)
+      await until(() => ran().length > before)
       const lines = ran().slice(before)
       assert.equal(lines.length, 1, `a run logs one line: ${JSON.stringify(lines)}`)
       return lines[0]
@@ -290,7 +290,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
     /** Returns the parsed log lines of one request. Waits until the request's own line has come through workerd's pipe. */
     async linesOf(requestId) {
       const found = () => logs.map(parsed).filter((l) => l?.request_id === requestId && 'status' in l)
-      for (let tries = 0; found().length === 0 && tries < 100; tries++) await sleep(20)
+      await until(() => found().length > 0)
       // Give the pipe time to deliver any further line of this request.
       await sleep(50)
       return found()
@@ -298,12 +298,9 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
 
     /** Waits for a console line that contains the text, and returns it. */
     async logged(text) {
-      for (let tries = 0; tries < 100; tries++) {
-        const line = logs.find((l) => l.includes(text))
-        if (line) return line
-        await sleep(20)
-      }
-      assert.fail(`no console line contains ${text}:\n${logs.join('\n')}`)
+      const found = () => logs.find((line) => line.includes(text))
+      await until(found)
+      return found() ?? assert.fail(`no console line contains ${text}:\n${logs.join('\n')}`)
     },
 
     /** Asserts that no console line contains a secret, a key or the secret part of a key. */
@@ -321,6 +318,11 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
     api.keyId = first.id
   } else api.key = forgeKey(keySecret, 1)
   return api
+}
+
+/** Waits for a line of the log, which may take its time on a busy machine. */
+async function until(isThere) {
+  for (const end = Date.now() + 15_000; !isThere() && Date.now() < end;) await sleep(20)
 }
 
 function parsed(line) {

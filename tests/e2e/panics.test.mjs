@@ -72,6 +72,7 @@ test('who waits for longer than a wasm that trapped is kept gets a 500, and neve
   // An instance of its own: its first request waits under the same number as the first one of the wasm that starts anew.
   const own = await startApi({ front })
   const [a, b] = [await own.tenant(), await own.tenant()]
+  const began = Date.now()
   const first = own.refuse(500, 'internal', 'GET', `/tenants/${a.id}`, { headers: { 'X-Test-Slow': '12000' } })
   await sleep(200)
   await own.refuse(500, 'internal', 'GET', '/tenants', panics('panic-early'))
@@ -79,6 +80,8 @@ test('who waits for longer than a wasm that trapped is kept gets a 500, and neve
   // Two quick ones, as the two creations were: the next one's number is the first one's.
   for (const tenant of [a, b]) assert.deepEqual((await own.expect(200, 'GET', `/tenants/${tenant.id}`)).json, tenant)
   const second = own.expect(200, 'GET', `/tenants/${b.id}`, { headers: { 'X-Test-Slow': '4000', 'X-Request-Id': 'second' } })
+  // Or else the first one's rows come before it, and nothing is shown.
+  assert.ok(Date.now() - began < 12_000, 'the second one began too late')
   await first
   const answer = await second
   assert.deepEqual(answer.json, b)

@@ -2,6 +2,8 @@
 import { startApi } from './harness.mjs'
 
 const [, , persist, vars] = process.argv
+// It ends with the test, too, if that ends first.
+process.stdin.on('end', () => process.exit()).resume()
 const api = await startApi({ persist, vars: JSON.parse(vars), schema: false })
 console.log('ready')
 for (;;) await api.scheduled()

