@@ -269,40 +269,36 @@ pub(crate) struct Record<'a> {
     pub(crate) accepted: bool,
     /// Whether it refused something.
     pub(crate) refused: bool,
-    /// Whether the run goes on with this webhook if it is enabled still and there is more to send.
-    pub(crate) goes_on: bool,
 }
 
 impl Record<'_> {
-    /// Writes what came of the attempts, moves the cursor, and keeps the lease or gives it back.
-    pub(crate) fn statements(&self) -> Vec<Sql> {
-        let mut all = Vec::new();
-        if self.attempts != "[]" {
-            all.extend(self.of_attempts());
-        }
-        all.push(
-            Sql::new(
-                "UPDATE webhooks SET cursor = max(cursor, ?2), \
-                 failing_since = iif(?3, NULL, iif(?4 AND url = ?8, coalesce(failing_since, ?5), failing_since)), \
-                 (lease, lease_until) = (SELECT iif(goes_on, ?1, NULL), iif(goes_on, ?7, NULL) FROM (SELECT ?6 AND is_enabled \
-                 AND (max(cursor, ?2) < (SELECT max(id) FROM audit_log) OR EXISTS (SELECT 1 FROM webhook_behind AS b \
-                 WHERE b.webhook_id = webhooks.id AND b.next_at <= ?5)) AS goes_on)) WHERE lease = ?1",
-            )
-            .values([
-                self.lease.into(),
-                self.cursor.into(),
-                self.accepted.into(),
-                self.refused.into(),
-                self.now.as_str().into(),
-                self.goes_on.into(),
-                self.lease_until.as_str().into(),
-                self.url.into(),
-            ]),
-        );
-        all
+    /// Moves the cursor, and keeps the lease or gives it back. `goes_on` says whether the run goes on with this webhook if it is enabled still and there
+    /// is more to send.
+    pub(crate) fn release(&self, goes_on: bool) -> Sql {
+        Sql::new(
+            "UPDATE webhooks SET cursor = max(cursor, ?2), \
+             failing_since = iif(?3, NULL, iif(?4 AND url = ?8, coalesce(failing_since, ?5), failing_since)), \
+             (lease, lease_until) = (SELECT iif(goes_on, ?1, NULL), iif(goes_on, ?7, NULL) FROM (SELECT ?6 AND is_enabled \
+             AND (max(cursor, ?2) < (SELECT max(id) FROM audit_log) OR EXISTS (SELECT 1 FROM webhook_behind AS b \
+             WHERE b.webhook_id = webhooks.id AND b.next_at <= ?5)) AS goes_on)) WHERE lease = ?1",
+        )
+        .values([
+            self.lease.into(),
+            self.cursor.into(),
+            self.accepted.into(),
+            self.refused.into(),
+            self.now.as_str().into(),
+            goes_on.into(),
+            self.lease_until.as_str().into(),
+            self.url.into(),
+        ])
     }
 
-    fn of_attempts(&self) -> [Sql; 4] {
+    /// Writes what came of the attempts, before [`Self::release`].
+    pub(crate) fn of_attempts(&self) -> Vec<Sql> {
+        if self.attempts == "[]" {
+            return Vec::new();
+        }
         let deliveries = Sql::new(
             "INSERT INTO webhook_deliveries (webhook_id, entry_id, subject, outcome, type, status, milliseconds, answer, at) \
              SELECT w.id, value ->> 2, value ->> 1, value ->> 3, value ->> 5, value ->> 6, value ->> 7, value ->> 8, ?3 \
@@ -353,7 +349,11 @@ impl Record<'_> {
             " AND entry_id = 0"
         ))
         .values([self.lease.into()]);
-        [deliveries, refused, next, done]
+        let refused = self.refused.then_some(refused);
+        [Some(deliveries), refused, Some(next), Some(done)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Disables the webhook, with its audit entry.

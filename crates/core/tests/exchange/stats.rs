@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use tenants_core::sql::Value;
+use tenants_core::task::deliver::MOST_QUERIES;
 use tenants_core::task::stats::{Refresh, Report, Which};
 use tenants_core::value::clock::Timestamp;
 use tenants_core::value::id::TenantId;
@@ -699,6 +700,31 @@ fn a_run_in_which_every_tenant_fails_stays_within_the_queries_that_d1_allows() {
         );
         assert!(statements > most - 20 && statements <= most, "{statements}");
     }
+}
+
+/// The events of webhooks and the records of hostnames follow in the same call.
+#[test]
+fn a_run_that_counts_nothing_leaves_the_queries_for_what_follows_it() {
+    let mut host = Host::with(&[("TENANTS_AUDIT_DAYS", "30")]);
+    let mut queries_at = |now| {
+        let mut task = begin(&host, now, Which::Due(19), 8);
+        let mut queries = 0;
+        loop {
+            queries += task.batch().statements().len();
+            let rows = host.run(task.batch());
+            match host.resume(task, rows).unwrap() {
+                TaskStep::Run(next) => task = next,
+                TaskStep::Done(report) => {
+                    assert!(!report.has_counted());
+                    return queries;
+                }
+            }
+        }
+    };
+    // Records are looked up with two.
+    assert_eq!(queries_at(NOW) + MOST_QUERIES + 2, 50);
+    // A minute later only what is past its time is due.
+    assert_eq!(queries_at(NOW + 60), 1);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use serde_json::{Value as Json, json};
 use tenants_core::machine::Outcome;
 use tenants_core::sql::Value;
-use tenants_core::task::deliver::{DISABLED_AFTER_S, Delivery, PAUSES_S, Report};
+use tenants_core::task::deliver::{DISABLED_AFTER_S, Delivery, MOST_QUERIES, PAUSES_S, Report};
 use tenants_core::{Effect, Machine as _};
 
 use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
 use crate::host::Host;
 use crate::query_plans::plan;
-use crate::webhooks::{Got, URL, accept, deliveries, outcomes, run, run_with, status, webhook};
+use crate::webhooks::{
+    Got, URL, accept, deliveries, outcomes, run, run_counted, run_with, status, webhook,
+};
 
 /// A host drives runs as long as they say that they were cut off (`scheduled` of the npm package), so one without a network must not say so.
 #[test]
@@ -206,16 +208,44 @@ fn an_event_that_is_asked_for_during_a_run_is_sent_before_the_later_ones() {
 }
 
 #[test]
-fn a_run_serves_a_webhook_in_each_of_its_batches() {
+fn a_run_serves_several_webhooks_one_in_each_of_its_batches() {
     let mut host = Host::new();
     for _ in 0..6 {
         webhook(&mut host, json!({"types": ["tenant.*"]}));
     }
     host.expect(201, &new_tenant("a"));
     let (got, report) = run(&mut host, accept);
-    assert_eq!((got.len(), report.is_cut), (5, true));
+    assert_eq!((got.len(), report.is_cut), (4, true));
     let (got, report) = run(&mut host, accept);
-    assert_eq!((got.len(), report.is_cut), (1, false));
+    assert_eq!((got.len(), report.is_cut), (2, false));
+}
+
+#[test]
+fn a_run_makes_no_more_queries_than_it_may_whatever_receivers_answer() {
+    let mut most = 0;
+    for (came, silence) in [(204, 0), (500, 0), (500, DISABLED_AFTER_S)] {
+        let mut host = Host::new();
+        for _ in 0..8 {
+            webhook(&mut host, json!({"types": ["tenant.*"]}));
+        }
+        updates(&host, &["a", "b"], 3);
+        while run_with(&mut host, |_, _| status(500)).is_cut {}
+        host.now += 10 + silence;
+        let (mut sent, mut disabled) = (0, 0);
+        loop {
+            let (report, queries) = run_counted(&mut host, |_, _| status(came));
+            assert!(queries <= MOST_QUERIES, "{queries} queries");
+            most = most.max(queries);
+            sent += report.accepted + report.refused;
+            disabled += report.disabled;
+            if !report.is_cut {
+                break;
+            }
+        }
+        let all = if came == 204 { 8 * 2 * 3 } else { 8 * 2 };
+        assert_eq!((sent, disabled), (all, if silence > 0 { 8 } else { 0 }));
+    }
+    assert!(most > MOST_QUERIES - 10, "{most} queries");
 }
 
 /// However long the log is, the events of the subjects that are behind are found by their index.
