@@ -2,12 +2,12 @@
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 import { forgetHosts } from './hosts.mjs';
 import { inCi } from './lib/ci.mjs';
 import { Stop, isMain, main, root, say } from './lib/run.mjs';
-import { steps } from './lib/steps.mjs';
+import { nodeTestFiles, steps } from './lib/steps.mjs';
 import { ensurePrograms } from './lib/system.mjs';
 import { ensure } from './setup.mjs';
 
@@ -38,13 +38,14 @@ async function performAll(chosen, keepsGoing) {
   let interrupted = false;
   process.once('SIGINT', () => (interrupted = true));
   let beside = Promise.resolve();
-  for (const step of chosen) {
+  for (let at = 0; at < chosen.length; at = results.length) {
+    const step = chosen[at];
     // A failure is that of the step that builds the same again.
     if (step.beside && chosen === steps) beside = step.beside().catch(() => {});
     if (step.waits) await beside;
-    const result = await perform(step);
-    results.push(result);
-    if (interrupted || (result.outcome === 'failed' && !keepsGoing)) break;
+    if (step.folder) results.push(...await performTogether(chosen.slice(at).filter(({ folder }) => folder)));
+    else results.push(await perform(step));
+    if (interrupted || (results.some(({ outcome }) => outcome === 'failed') && !keepsGoing)) break;
   }
   const code = summarize(results, chosen);
   await beside;
@@ -84,22 +85,65 @@ function choose(only) {
 }
 
 async function perform(step) {
-  const started = Date.now();
-  const ended = (outcome, why) => ({ name: step.name, outcome, why, seconds: (Date.now() - started) / 1000 });
   console.log(`\n── ${step.name}: ${step.about}`);
-  const missing = await ensurePrograms([...(step.programs ?? []), ...(step.helpers ?? [])]);
-  if (missing.length > 0) {
-    // A pass in CI must mean that everything ran. A developer can try a change without a browser.
-    if (inCi()) return ended('failed', `not installed: ${missing.join(', ')}`);
-    if (missing.some((name) => step.programs?.includes(name))) return ended('skipped', `not installed: ${missing.join(', ')}`);
-    console.log(`(not installed: ${missing.join(', ')}; the tests that need it are skipped)`);
-  }
-  try {
+  return measured(step, async () => {
+    const lacking = await lacks(step);
+    if (lacking) return lacking;
     const { skipped = 0 } = (await step.run()) ?? {};
-    return ended('passed', skipped > 0 ? `${skipped} tests skipped, see above` : undefined);
+    return passed(skipped);
+  });
+}
+
+/** Performs steps that are folders of Node's tests. */
+async function performTogether(together) {
+  const built = [];
+  for (const step of together) {
+    console.log(`\n── ${step.name}: ${step.about}`);
+    built.push(await measured(step, async () => (await lacks(step)) ?? void (await step.build())));
+  }
+  const folders = together.map(({ folder }) => folder).filter((_, at) => built[at].outcome === undefined);
+  console.log('');
+  const began = Date.now();
+  const told = await nodeTestFiles(folders).catch((error) => {
+    say(error instanceof Stop ? error.message : error.stack);
+    return undefined;
+  });
+  const all = (Date.now() - began) / 1000;
+  return built.map((result, at) => {
+    if (result.outcome !== undefined) return result;
+    if (!told) return { ...result, outcome: 'failed', why: 'see above' };
+    const isOwn = (file) => file.startsWith(join(root, together[at].folder) + sep);
+    // Its share of the time that all took together.
+    const sum = (files) => files.reduce((total, file) => total + told.took[file], 0);
+    const files = Object.keys(told.took);
+    const seconds = result.seconds + (all * sum(files.filter(isOwn))) / sum(files);
+    const isFailed = told.failed.some(isOwn);
+    return { ...result, seconds, ...(isFailed ? { outcome: 'failed', why: 'see above' } : passed(told.skipped.filter(isOwn).length)) };
+  });
+}
+
+/** What becomes of a step that lacks programs, if it cannot run without them. */
+async function lacks(step) {
+  const missing = await ensurePrograms([...(step.programs ?? []), ...(step.helpers ?? [])]);
+  if (missing.length === 0) return undefined;
+  // A pass in CI must mean that everything ran. A developer can try a change without a browser.
+  if (inCi()) return { outcome: 'failed', why: `not installed: ${missing.join(', ')}` };
+  if (missing.some((name) => step.programs?.includes(name))) return { outcome: 'skipped', why: `not installed: ${missing.join(', ')}` };
+  console.log(`(not installed: ${missing.join(', ')}; the tests that need it are skipped)`);
+  return undefined;
+}
+
+const passed = (skipped) => ({ outcome: 'passed', why: skipped > 0 ? `${skipped} tests skipped, see above` : undefined });
+
+/** Does the work of a step, or a part of it. */
+async function measured({ name }, work) {
+  const started = Date.now();
+  const ended = (what) => ({ name, seconds: (Date.now() - started) / 1000, ...what });
+  try {
+    return ended(await work());
   } catch (error) {
     say(error instanceof Stop ? error.message : error.stack);
-    return ended('failed', 'see above');
+    return ended({ outcome: 'failed', why: 'see above' });
   }
 }
 

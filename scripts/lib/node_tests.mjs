@@ -1,24 +1,25 @@
-// Runs test files with Node's test runner: `node node_tests.mjs NOTES FILE…`. The files that took longest the last time begin first, so that no
-// long one is left alone at the end. NOTES is the JSON file that remembers their times, and how many tests were skipped.
+// Runs test files with Node's test runner: `node node_tests.mjs RESULT FILE…`. The files that took longest the last time begin first, so that no long
+// one is left alone at the end. RESULT is the JSON file to write: the files of tests that `failed` or were `skipped`, and the seconds that each file `took`.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
 /** A file that takes longer hangs: the slowest takes some three minutes on a busy machine. */
 const TIMEOUT_MS = 1_200_000;
 
-const [notes, ...files] = process.argv.slice(2);
-const { took: before = {} } = existsSync(notes) ? JSON.parse(readFileSync(notes, 'utf8')) : {};
+const [result, ...files] = process.argv.slice(2);
+/** How long files took, in this run and in earlier ones. */
+const memory = join(dirname(result), 'node-tests-took.json');
+const before = existsSync(memory) ? JSON.parse(readFileSync(memory, 'utf8')) : {};
 // One that was never measured may be long.
 const expected = (file) => before[file] ?? Infinity;
-const took = {};
-let skipped = 0;
+const [failed, skipped, took] = [[], [], {}];
 const ended = ({ file, nesting, skip, details }) => {
-  if (skip !== undefined) skipped += 1;
-  if (nesting === 0 && file) took[file] = (took[file] ?? 0) + details.duration_ms;
+  if (skip !== undefined) skipped.push(file);
+  if (nesting === 0 && file) took[file] = (took[file] ?? 0) + details.duration_ms / 1000;
 };
 run({
   files: files.toSorted((a, b) => expected(b) - expected(a)),
@@ -29,11 +30,12 @@ run({
   .on('test:pass', ended)
   .on('test:fail', (event) => {
     ended(event);
+    if (event.nesting === 0) failed.push(event.file);
     process.exitCode = 1;
   })
   .on('end', () => {
-    mkdirSync(dirname(notes), { recursive: true });
-    writeFileSync(notes, JSON.stringify({ took: { ...before, ...took }, skipped }));
+    writeFileSync(memory, JSON.stringify({ ...before, ...took }));
+    writeFileSync(result, JSON.stringify({ failed, skipped, took }));
   })
   .compose(spec)
   .pipe(process.stdout);

@@ -1,6 +1,6 @@
 // The steps of `npm test`, in order: the quick ones first.
 
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { agentBuild } from '../agent.mjs';
 import { build } from '../build.mjs';
@@ -14,9 +14,9 @@ import { Stop, inShort, root, show } from './run.mjs';
 import { programPath } from './system.mjs';
 
 /**
- * A step has a `name`; `about`, which `--list` prints; and `run`, which throws if the step fails, and may tell how many tests it `skipped`. `programs` are system programs
- * without which the step cannot run; `helpers` are programs that only some of its tests need. If all steps run, `beside` is begun with the
- * step, and the step that `waits` is the first that needs what it builds.
+ * A step has a `name`; `about`, which `--list` prints; and `run`, which throws if the step fails. `programs` are system programs without which the
+ * step cannot run; `helpers` are programs that only some of its tests need. If all steps run, `beside` is begun with the step, and the step that
+ * `waits` is the first that needs what it builds. In place of `run`, a step may have a `folder` of Node's tests, with `build`, which makes what they need.
  */
 export const steps = [
   { name: 'tidy', about: 'housekeeping: no stray paths, no giant files, pinned versions', run: () => nodeTests('scripts', (name) => name === 'tidy.test.mjs') },
@@ -63,62 +63,60 @@ export const steps = [
     name: 'e2e',
     about: 'the built Worker in workerd, over HTTP',
     helpers: ['openssl', 'php', 'phpseclib3', 'ssh-keygen', 'curl', 'python3-venv', 'dnsmasq'],
-    run: () => nodeTests('tests/e2e', () => true),
+    folder: 'tests/e2e',
+    build: () => cargo(['build', '--locked', '-p', 'tenants-cli']),
   },
   {
     name: 'console',
     about: 'the console: its types, its size, and its pages in headless Chromium before the built Worker',
     helpers: ['chromium'],
-    run: async () => {
+    folder: 'console/tests',
+    build: async () => {
       await build();
       await buildConsole();
       await checkConsoleTypes();
-      return nodeTests('console/tests', () => true);
     },
   },
   {
     name: 'description',
     about: 'docs/openapi.json: a linter, its examples, a typed client, and Schemathesis against the built Worker',
     helpers: ['python3-venv'],
-    run: () => nodeTests('tests/openapi', () => true),
+    folder: 'tests/openapi',
+    build,
   },
   {
     name: 'cell',
     about: 'the agent of a cell with real parts: Redis, MariaDB, PHP and Traefik',
     helpers: ['redis-server', 'mariadbd', 'php', 'php-redis', 'php-mysql', 'phpseclib3', 'python3-venv'],
-    run: async () => {
-      // Three of its files start the Worker and the agent at once, and would each wait for the build within a test's time.
+    folder: 'tests/cell',
+    // Three of its files start the Worker and the agent at once, and would each wait for the build within a test's time.
+    build: async () => {
       await build();
       await cargo(agentBuild('dev').words);
-      return nodeTests('tests/cell', () => true);
     },
   },
   {
     name: 'component',
     about: 'the core as WebAssembly components',
     helpers: ['openssl', 'python3-venv'],
-    run: async () => {
-      await buildComponents();
-      return nodeTests('tests/component', () => true);
-    },
+    folder: 'tests/component',
+    build: buildComponents,
   },
   {
     name: 'package',
     about: 'the packed npm package: its size, its types, its README, and the examples that embed it',
     helpers: ['chromium'],
-    run: async () => {
-      await makePackage();
-      return nodeTests('tests/package', () => true);
-    },
+    folder: 'tests/package',
+    build: makePackage,
   },
   {
     name: 'conformance',
     about: 'the conformance set on every host',
     helpers: ['chromium', 'python3-venv'],
-    run: async () => {
+    folder: 'tests/conformance',
+    build: async () => {
       await buildComponents();
       await makePackage();
-      return nodeTests('tests/conformance', () => true);
     },
   },
   { name: 'deploy', about: 'npm run deploy -- --dry-run', run: () => node([join(root, 'scripts', 'deploy.mjs'), '--dry-run']) },
@@ -140,13 +138,28 @@ const node = (args) => passed(nodeForWrangler(), args);
 
 /** Runs the test files of a folder. Tells how many of their tests were skipped. */
 async function nodeTests(folder, wanted) {
-  const path = join(root, folder);
-  const names = existsSync(path) ? readdirSync(path).filter((name) => name.endsWith('.test.mjs') && wanted(name)).sort() : [];
-  // Node's test runner passes if it is given no file, so fail here.
-  if (names.length === 0) throw new Stop(`there is no test in ${folder}/`);
-  const notes = join(root, 'target', 'node-tests', `${folder.replaceAll('/', '-')}.json`);
-  await node([join(root, 'scripts', 'lib', 'node_tests.mjs'), notes, ...names.map((name) => join(path, name))]);
-  return { skipped: JSON.parse(readFileSync(notes, 'utf8')).skipped };
+  const { failed, skipped } = await nodeTestFiles([folder], wanted);
+  if (failed.length > 0) throw new Stop(`${failed.length} of the test files failed`);
+  return { skipped: skipped.length };
+}
+
+/**
+ * Runs the test files of some folders together, so that a long one is not left alone at the end of its folder. Returns for each test that failed or was skipped
+ * the path of its file, and how many seconds each file took.
+ */
+export async function nodeTestFiles(folders, wanted = () => true) {
+  const files = folders.flatMap((folder) => {
+    const names = readdirSync(join(root, folder)).filter((name) => name.endsWith('.test.mjs') && wanted(name)).sort();
+    // Node's test runner passes if it is given no file, so fail here.
+    if (names.length === 0) throw new Stop(`there is no test in ${folder}/`);
+    return names.map((name) => join(root, folder, name));
+  });
+  const result = join(root, 'target', 'node-tests.json');
+  rmSync(result, { force: true });
+  const code = await show(nodeForWrangler(), [join(root, 'scripts', 'lib', 'node_tests.mjs'), result, ...files], { env: environment() });
+  const told = existsSync(result) ? JSON.parse(readFileSync(result, 'utf8')) : { failed: [] };
+  if (code !== 0 && told.failed.length === 0) throw new Stop(`the test runner ended with exit code ${code}`);
+  return told;
 }
 
 function wasmTests(extra) {
