@@ -1,7 +1,7 @@
 // The steps of `npm test`, in order: the quick ones first.
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { agentBuild } from '../agent.mjs';
 import { build } from '../build.mjs';
 import { buildComponents } from '../component.mjs';
@@ -156,6 +156,8 @@ export async function nodeTestFiles(folders, wanted = () => true) {
   });
   const result = join(root, 'target', 'node-tests.json');
   rmSync(result, { force: true });
+  // The first step of a fresh clone comes before anything is compiled.
+  mkdirSync(dirname(result), { recursive: true });
   const code = await show(nodeForWrangler(), [join(root, 'scripts', 'lib', 'node_tests.mjs'), result, ...files], { env: environment() });
   const told = existsSync(result) ? JSON.parse(readFileSync(result, 'utf8')) : { failed: [] };
   if (code !== 0 && told.failed.length === 0) throw new Stop(`the test runner ended with exit code ${code}`);
