@@ -30,7 +30,7 @@ run({
   .on('test:pass', ended)
   .on('test:fail', (event) => {
     ended(event);
-    if (event.nesting === 0) failed.push(event.file);
+    if (event.nesting === 0) failed.push(event.file ?? event.name);
     process.exitCode = 1;
   })
   .on('end', () => {
