@@ -349,11 +349,12 @@ impl Record<'_> {
             " AND entry_id = 0"
         ))
         .values([self.lease.into()]);
-        let refused = self.refused.then_some(refused);
-        [Some(deliveries), refused, Some(next), Some(done)]
-            .into_iter()
-            .flatten()
-            .collect()
+        let mut all = Vec::from([deliveries]);
+        if self.refused {
+            all.push(refused);
+        }
+        all.extend([next, done]);
+        all
     }
 
     /// Disables the webhook, with its audit entry.

@@ -46,12 +46,14 @@ pub const DISABLED_AFTER_S: i64 = 3 * 24 * 60 * 60;
 /// make on the free plan.
 pub const MOST_REQUESTS: u32 = 30;
 
-/// The most queries of a run, which are those of three to five batches, each for one webhook. On the free plan, a Worker's call may make 50. A run of the cron
-/// trigger that counts nothing takes 10 others at most, and 2 to look up records.
+/// The most queries of a run: enough for three to five batches, each of one webhook. On the free plan a call of a Worker may make 50. The cron trigger needs up
+/// to 12 of them in a call that counts nothing: 10 for what is past its time, and 2 to look up records.
 pub const MOST_QUERIES: usize = 38;
 
-/// The most queries that one batch writes with, and those that take a webhook and read what is to be sent to it.
+/// The most queries with which a batch writes what came of its requests.
 const WRITES: usize = 7;
+
+/// The queries with which a batch takes a webhook, and reads what is to be sent to it.
 const READS: usize = 4;
 
 /// A run begins no request after so many seconds. On Cloudflare, work after a response may take 30.
