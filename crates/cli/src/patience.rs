@@ -130,6 +130,12 @@ enum Cause {
     Refusal,
 }
 
+/// Whether the API takes no more requests of the key for now.
+#[must_use]
+pub fn is_limit(error: &Error) -> bool {
+    matches!(cause(error), Cause::Limit(_))
+}
+
 fn cause(error: &Error) -> Cause {
     match error {
         Error::Unreachable { .. } => Cause::Failure,

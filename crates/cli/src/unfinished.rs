@@ -72,7 +72,8 @@ impl Drop for Unfinished {
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Error {
+/// The error of a file or folder that cannot be written.
+pub(crate) fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::Machine(format!("{} could not be written: {error}", path.display()))
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now};
-use crate::unfinished::Unfinished;
+use crate::unfinished::{Unfinished, failed};
 use tenants_client::terminal::printable;
 
 /// The folder of the backups in the project. Git ignores it.
@@ -240,10 +240,6 @@ fn append(path: &Path, text: &str) -> Result<(), Error> {
 /// Fails if it cannot be read or is not UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::Machine(format!("{} could not be written: {error}", path.display()))
 }
 
 /// Returns the folder of the backups, and creates it for nobody else to read.

@@ -18,9 +18,6 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// The most events of one request.
 const PAGE: u32 = 1000;
 
-/// The status of a key that has sent too many requests.
-const TOO_MANY_REQUESTS: u16 = 429;
-
 /// The options of `events`.
 #[derive(Debug, Clone, Args)]
 pub struct EventsArgs {
@@ -70,10 +67,11 @@ pub fn run(args: &EventsArgs, session: &Session<'_>, world: &mut World<'_>) -> R
                 || client.following(&answer),
                 |pause| world.note(&patience::note(pause)),
             );
+            let is_limit = next.as_ref().is_err_and(patience::is_limit);
             match next.map_err(Error::from) {
                 Ok(Some(next)) => break next,
                 Ok(None) => return Err(strange("the answer does not name the next page")),
-                Err(error) if args.follow && may_pass(&error) => {
+                Err(error) if args.follow && (is_limit || error.exit() == Exit::Failed) => {
                     world.note(&error.problem().to_text());
                     thread::sleep(PAUSE);
                 }
@@ -81,13 +79,6 @@ pub fn run(args: &EventsArgs, session: &Session<'_>, world: &mut World<'_>) -> R
             }
         };
     }
-}
-
-/// Whether asking later may have an answer.
-fn may_pass(error: &Error) -> bool {
-    let is_limit =
-        matches!(error, Error::Answer { problem, .. } if problem.status == Some(TOO_MANY_REQUESTS));
-    is_limit || error.exit() == Exit::Failed
 }
 
 fn strange(detail: &str) -> Error {

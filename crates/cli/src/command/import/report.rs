@@ -118,11 +118,13 @@ impl Report {
     pub(super) fn finish(mut self, stopped: bool) -> Self {
         self.stopped = stopped;
         self.refused.sort_by_key(|one| one.line);
-        let refused = |kind| -> u64 {
-            let of_kind = self.refused_lines().filter(|one| one.kind == kind);
-            of_kind.map(|_| 1).sum()
-        };
-        (self.plans.refused, self.tenants.refused) = (refused(Kind::Plan), refused(Kind::Tenant));
+        let kinds: Vec<Kind> = self.refused_lines().map(|one| one.kind).collect();
+        for kind in kinds {
+            match kind {
+                Kind::Plan => self.plans.refused += 1,
+                Kind::Tenant => self.tenants.refused += 1,
+            }
+        }
         self
     }
 
