@@ -6,15 +6,18 @@ export type Pair = [name: string, value: string]
 
 export const pairsOf = (texts: Texts | null | undefined): Pair[] => Object.entries(texts ?? {})
 
-/** The object that the rows stand for. A row without a name and a value is not in it. */
-export const textsOf = (pairs: Pair[]): Texts => Object.fromEntries(pairs.filter(([name, value]) => name !== '' || value !== ''))
+/** The rows that say something: an empty one stands for nothing. */
+const filled = (pairs: Pair[]) => pairs.filter(([name, value]) => name !== '' || value !== '')
+
+/** The object that the rows stand for. */
+export const textsOf = (pairs: Pair[]): Texts => Object.fromEntries(filled(pairs))
 
 /** The JSON pointers of the names that more than one row has: only the value of the last would be kept. */
 export function doubled<F>(members: readonly (keyof F & string)[], form: F): string[] {
   return members.flatMap((member) => {
     const rows = form[member]
     if (!Array.isArray(rows)) return []
-    const names = (rows as Pair[]).filter(([name, value]) => name !== '' || value !== '').map(([name]) => name)
+    const names = filled(rows).map(([name]) => name)
     const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index))
     return [...twice].map((name) => `/${member}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`)
   })
