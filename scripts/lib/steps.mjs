@@ -139,13 +139,13 @@ const node = (args) => passed(nodeForWrangler(), args);
 /** Runs the test files of a folder. Tells how many of their tests were skipped. */
 async function nodeTests(folder, wanted) {
   const { failed, skipped } = await nodeTestFiles([folder], wanted);
-  if (failed.length > 0) throw new Stop(`${failed.length} of the test files failed`);
+  if (failed.length > 0) throw new Stop(`tests of ${folder}/ failed: ${failed.length}`);
   return { skipped: skipped.length };
 }
 
 /**
- * Runs the test files of some folders together, so that a long one is not left alone at the end of its folder. Returns for each test that failed or was skipped
- * the path of its file, and how many seconds each file took.
+ * Runs the test files of some folders together, so that a long one is not left alone at the end of its folder. Returns what node_tests.mjs writes: the file of each
+ * test that `failed` or was `skipped`, and the seconds that each file `took`.
  */
 export async function nodeTestFiles(folders, wanted = () => true) {
   const files = folders.flatMap((folder) => {
