@@ -8,12 +8,14 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { beforeEach } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { agentBuild } from '../../scripts/agent.mjs'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { programPath } from '../../scripts/lib/system.mjs'
 import { atEnd, isUnlimited } from '../lifetime.mjs'
+import { until } from '../until.mjs'
+
+export { until }
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export const INSTALLATION = path.join(ROOT, 'tests/cell/installation')
@@ -79,15 +81,6 @@ export function start(program, args, { log, env = {}, cwd, argv0 } = {}) {
   }
   atEnd(() => stop('SIGKILL'))
   return { child, ended, stop, log: () => readFileSync(log, 'utf8') }
-}
-
-/** Waits until a check returns something truthy, and returns that. */
-export async function until(check, what, { within = 20_000, every = 25 } = {}) {
-  for (const end = Date.now() + within; ; await sleep(every)) {
-    const value = await check()
-    if (value) return value
-    assert.ok(Date.now() < end, `timed out: ${typeof what === 'function' ? what() : what}`)
-  }
 }
 
 /** Starts a Redis, which can be stopped and started again on its port. It keeps nothing on disk. */

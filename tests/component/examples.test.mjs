@@ -8,10 +8,10 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { environment } from '../../scripts/lib/environment.mjs'
 import { root } from '../../scripts/lib/run.mjs'
 import { noPython, python } from './python.mjs'
+import { until } from '../until.mjs'
 import { receiver } from './receiver.mjs'
 
 const SECRETS = {
@@ -52,11 +52,6 @@ async function served(command, args, signal, ask, variables = {}, known) {
   }
   assert.equal(await ended, 0, log)
   return log
-}
-
-/** Waits until something is so. */
-async function until(what, isDone, milliseconds = 20_000) {
-  for (const end = Date.now() + milliseconds; !await isDone(); await sleep(50)) assert.ok(Date.now() < end, `not in time: ${what}`)
 }
 
 /** Asks for a site on a cell, on a server that can wait for the job or cannot. */
@@ -138,7 +133,7 @@ test('the Python example sends the event of a write at once, looks up records re
     assert.equal((await ask('POST', '/_/api/4/webhooks', { url: `${url}/hook` })).status, 201)
     for (const id of ['acme', 'other']) {
       assert.equal((await ask('POST', '/_/api/4/tenants', { id, hostname: `${id}.example.com`, is_enabled: true })).status, 201)
-      await until(`the event of ${id} arrives`, () => got.some(({ url, body }) => url === '/hook' && JSON.parse(body).data.id === id))
+      await until(() => got.some(({ url, body }) => url === '/hook' && JSON.parse(body).data.id === id), `the event of ${id} arrives`)
     }
     assert.equal(asked(), 0)
   }
@@ -149,7 +144,7 @@ test('the Python example sends the event of a write at once, looks up records re
       const before = asked()
       assert.equal((await ask('PUT', `/_/api/4/tenants/acme/hostnames/${name}.example.com`, { kind: 'alias' })).status, 201)
       database.exec("UPDATE tenant_hostnames SET check_at = '2000-01-01 00:00:00'")
-      await until(`the record of ${name} is looked up`, () => asked() > before)
+      await until(() => asked() > before, `the record of ${name} is looked up`)
     }
     database.close()
   }
@@ -210,17 +205,17 @@ test('the Rust example sends the event of a write at once, and carries out what 
     first = key
     assert.equal((await ask('POST', '/_/api/4/webhooks', { url, types: ['tenant.created'] })).status, 201)
     assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true, suspend_at: '2100-01-01 00:00:00' })).status, 201)
-    await until('the event arrives', () => got.length > 0, 10_000)
+    await until(() => got.length > 0, 'the event arrives', { within: 10_000 })
     assert.equal(JSON.parse(got[0].body).data.id, 'acme')
   })
   const db = new DatabaseSync(database)
   db.exec("UPDATE tenants SET suspend_at = '2026-01-01 00:00:00'")
   db.close()
   await runs(async (ask) => {
-    await until('the tenant is suspended', async () => {
+    await until(async () => {
       const { suspend_at: suspendAt, served: isServed } = JSON.parse((await ask('GET', '/_/api/4/tenants/acme')).text)
       return suspendAt === null && !isServed
-    }, 10_000)
+    }, 'the tenant is suspended', { within: 10_000 })
   }, first)
 })
 

@@ -19,6 +19,7 @@ import { withConsole } from '../../scripts/lib/console.mjs'
 import { splitStatements } from '../../scripts/lib/sql.mjs'
 import { atEnd } from '../lifetime.mjs'
 import { assertDescribed } from '../openapi/description.mjs'
+import { until } from '../until.mjs'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 export const CURRENT = '/_/api/4'
@@ -83,6 +84,9 @@ const door = `export default {
     }
   },
 }`
+
+/** How long a line of the log may take through workerd's pipe. */
+const LOGGED = { within: 15_000 }
 
 /** Lists every file below a directory. */
 export const filesBelow = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true })
@@ -212,7 +216,7 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
       const ran = () => logs.map(parsed).filter((l) => l?.job === 'stats')
       const before = ran().length
       await api.scheduled()
-      await until(() => ran().length > before)
+      await until(() => ran().length > before, 'the log line of the run', LOGGED)
       const lines = ran().slice(before)
       assert.equal(lines.length, 1, `a run logs one line: ${JSON.stringify(lines)}`)
       return lines[0]
@@ -290,18 +294,14 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
     /** Returns the parsed log lines of one request. Waits until the request's own line has come through workerd's pipe. */
     async linesOf(requestId) {
       const found = () => logs.map(parsed).filter((l) => l?.request_id === requestId && 'status' in l)
-      await until(() => found().length > 0)
+      await until(() => found().length > 0, () => `the log line of the request ${requestId}`, LOGGED)
       // Give the pipe time to deliver any further line of this request.
       await sleep(50)
       return found()
     },
 
     /** Waits for a console line that contains the text, and returns it. */
-    async logged(text) {
-      const found = () => logs.find((line) => line.includes(text))
-      await until(found)
-      return found() ?? assert.fail(`no console line contains ${text}:\n${logs.join('\n')}`)
-    },
+    logged: (text) => until(() => logs.find((line) => line.includes(text)), () => `a console line that contains ${text}:\n${logs.join('\n')}`, LOGGED),
 
     /** Asserts that no console line contains a secret, a key or the secret part of a key. */
     assertNothingSecretLogged(...more) {
@@ -318,11 +318,6 @@ export async function startApi({ vars = {}, persist, schema = true, front, worke
     api.keyId = first.id
   } else api.key = forgeKey(keySecret, 1)
   return api
-}
-
-/** Waits for a line of the log, which may take its time on a busy machine. */
-async function until(isThere) {
-  for (const end = Date.now() + 15_000; !isThere() && Date.now() < end;) await sleep(20)
 }
 
 function parsed(line) {
