@@ -1,8 +1,9 @@
 //! The state of the service: the numbers that an operator watches, and the findings that need attention. It changes nothing.
 //!
 //! The first batch reads which migrations the database has. If it lacks one, the task ends there, since the other statements need the
-//! newest tables. The second batch counts. If the encryption key is configured, further batches read every `env` in slices, to find those
-//! that do not decrypt. The size of a database is the host's to find out: D1 tells it beside a result's rows.
+//! newest tables. The second batch counts. If the encryption key is configured, it reads the first slice of each table's encrypted values, too, to find
+//! those that do not decrypt, and further batches read the next slices of all tables that have one. At the command line each batch starts a program
+//! and asks the platform, which takes seconds, so there are few. The size of a database is the host's to find out: D1 tells it beside a result's rows.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -18,7 +19,6 @@ use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::{Batch, Columns, Results, Rows, Sql};
 use crate::store::keys::{self, KeyRow};
 use crate::store::migrations::{self, Schema};
-use crate::store::sealed;
 use crate::store::site_databases;
 use crate::task::reseal::{Table, Unreadable};
 use crate::task::{TaskError, results};
@@ -30,7 +30,9 @@ const EXPIRING_SECONDS: i64 = 30 * 24 * 60 * 60;
 /// Statistics are late if they are this much older than they may be. The cron trigger runs every few minutes.
 const LATE_SECONDS: i64 = 24 * 60 * 60;
 /// The most rows that a slice has.
-const SLICE_ROWS: i64 = 100;
+const SLICE_ROWS: i64 = 5_000;
+/// The bytes of encrypted values with which a slice ends. The value that reaches them is the slice's last one.
+const SLICE_BYTES: i64 = 1_000_000;
 
 /// A database's schema, compared with the one that this version needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -112,13 +114,17 @@ pub struct Status {
     late_before: Timestamp,
     batch: Batch,
     reads: Reads,
+    /// The tables whose slices the batch ends with.
+    slices: Vec<Table>,
 }
 
 #[derive(Debug)]
 enum Reads {
     Schema,
+    /// The numbers, before the first slices.
     Numbers(SchemaState),
-    Slice(Table, Box<(SchemaState, Registry, Vec<Unreadable>)>),
+    /// Slices alone.
+    Slices(Box<(SchemaState, Registry)>),
 }
 
 impl Status {
@@ -137,12 +143,13 @@ impl Status {
             late_before: at(-late)?,
             batch: migrations::read(),
             reads: Reads::Schema,
+            slices: Vec::new(),
         })
     }
 
     fn next(mut self, outcome: Outcome) -> Result<Step<Self>, ApiError> {
         let mut results = results(outcome, &self.batch)?;
-        match self.reads {
+        let mut so_far = match self.reads {
             Reads::Schema => {
                 let names = migrations::recorded(&mut results)?;
                 let schema = match Schema::of(&names) {
@@ -158,52 +165,56 @@ impl Status {
                         })));
                     }
                 };
-                self.batch = Batch::of([
-                    numbers(&self.now, &self.late_before),
-                    keys::expiring(&self.now, &self.expiring_until),
-                ]);
-                if self.has_site_databases {
-                    self.batch = self.batch.and(site_databases::under_way());
-                }
-                self.reads = Reads::Numbers(schema);
-                Ok(Step::Run(self))
+                return Ok(Step::Run(self.numbers(schema)));
             }
             Reads::Numbers(schema) => {
                 let mut registry = read_numbers(&mut results)?;
                 if self.has_site_databases {
                     registry.sites_under_way = Some(results.outcome()?.integer("sites")?);
                 }
-                if self.sealer.is_none() {
-                    return Ok(Step::Done(Ok(Report {
-                        schema,
-                        registry: Some(registry),
-                    })));
-                }
-                self.batch = Batch::one(slice(Table::Tenants, ""));
-                let so_far = Box::new((schema, registry, Vec::new()));
-                self.reads = Reads::Slice(Table::Tenants, so_far);
-                Ok(Step::Run(self))
+                registry.unreadable = self.sealer.is_some().then(Vec::new);
+                Box::new((schema, registry))
             }
-            Reads::Slice(table, mut so_far) => {
-                let rows = results.rows()?;
-                let last = check(table, rows, self.sealer.as_deref(), &mut so_far.2)?;
-                let (table, after) = match (last, table.further().first()) {
-                    (Some(last), _) => (table, last),
-                    (None, Some(next)) => (*next, String::new()),
-                    (None, None) => {
-                        let (schema, mut registry, unreadable) = *so_far;
-                        registry.unreadable = Some(unreadable);
-                        return Ok(Step::Done(Ok(Report {
-                            schema,
-                            registry: Some(registry),
-                        })));
-                    }
-                };
-                self.batch = Batch::one(slice(table, &after));
-                self.reads = Reads::Slice(table, so_far);
-                Ok(Step::Run(self))
+            Reads::Slices(so_far) => so_far,
+        };
+        let mut next = Vec::new();
+        if let (Some(sealer), Some(unreadable)) = (&self.sealer, &mut so_far.1.unreadable) {
+            for table in self.slices {
+                if let Some(last) = check(table, results.rows()?, sealer, unreadable)? {
+                    next.push((table, last));
+                }
             }
         }
+        if next.is_empty() {
+            let (schema, registry) = *so_far;
+            return Ok(Step::Done(Ok(Report {
+                schema,
+                registry: Some(registry),
+            })));
+        }
+        self.slices = next.iter().map(|(table, _)| *table).collect();
+        self.batch = Batch::of(next.iter().map(|(table, after)| slice(*table, after)));
+        self.reads = Reads::Slices(so_far);
+        Ok(Step::Run(self))
+    }
+
+    /// Counts, and reads the first slice of each table.
+    fn numbers(mut self, schema: SchemaState) -> Self {
+        self.batch = Batch::of([
+            numbers(&self.now, &self.late_before),
+            keys::expiring(&self.now, &self.expiring_until),
+        ]);
+        if self.has_site_databases {
+            self.batch = self.batch.and(site_databases::under_way());
+        }
+        if self.sealer.is_some() {
+            self.slices = Table::ALL.into();
+            for table in Table::ALL {
+                self.batch = self.batch.and(slice(table, ""));
+            }
+        }
+        self.reads = Reads::Numbers(schema);
+        self
     }
 }
 
@@ -256,12 +267,13 @@ fn read_numbers(results: &mut Results) -> Result<Registry, ApiError> {
     })
 }
 
-/// Reads the next rows of a table that have an encrypted value.
+/// Reads the next rows of a table that have an encrypted value. `is_full` says of the last one whether others may follow.
 fn slice(table: Table, after: &str) -> Sql {
     macro_rules! slice_of {
         ($table:literal, $id:literal, $column:literal) => {
             concat!(
-                "SELECT ",
+                "SELECT id, env, bytes >= ?3 OR number = ?2 AS is_full FROM (SELECT id, env, length(CAST(env AS BLOB)) AS own, \
+                 sum(length(CAST(env AS BLOB))) OVER upto AS bytes, row_number() OVER upto AS number FROM (SELECT ",
                 $id,
                 " AS id, ",
                 $column,
@@ -273,7 +285,7 @@ fn slice(table: Table, after: &str) -> Sql {
                 $column,
                 " IS NOT NULL ORDER BY ",
                 $id,
-                " LIMIT ?2"
+                " LIMIT ?2) WINDOW upto AS (ORDER BY id ROWS UNBOUNDED PRECEDING)) WHERE bytes - own < ?3 ORDER BY id"
             )
         };
     }
@@ -285,22 +297,22 @@ fn slice(table: Table, after: &str) -> Sql {
         Table::Deleted => slice_of!("deleted_tenants", "id", "env"),
         Table::Webhooks => slice_of!("webhook_secrets", "id", "secret"),
     };
-    Sql::new(text).values([after.into(), SLICE_ROWS.into()])
+    Sql::new(text).values([after.into(), SLICE_ROWS.into(), SLICE_BYTES.into()])
 }
 
-/// Decrypts a slice's rows, and notes those that do not decrypt. Returns the last id, unless there is no row.
+/// Decrypts a slice's rows, and notes those that do not decrypt. Returns the last id if others may follow.
 fn check(
     table: Table,
     rows: Rows,
-    sealer: Option<&Sealer>,
+    sealer: &Sealer,
     unreadable: &mut Vec<Unreadable>,
 ) -> Result<Option<String>, ApiError> {
-    let sealer = sealer.ok_or(sealed::NO_ENCRYPTION_KEY)?;
     let mut last = None;
     for row in rows {
         let mut row = Columns::new(row);
         let id = row.text("id")?;
         let text = row.text("env")?;
+        let is_full = row.boolean("is_full")?;
         let (place, sealed, _) = table.placed(&id, &text);
         if let Err(error) = sealer.open(place, sealed) {
             unreadable.push(Unreadable {
@@ -308,7 +320,7 @@ fn check(
                 reason: error.reason(),
             });
         }
-        last = Some(id);
+        last = is_full.then_some(id);
     }
     Ok(last)
 }

@@ -121,11 +121,11 @@ fn statistics_are_late_a_day_after_they_may_be_counted_again() {
 fn rows_that_do_not_decrypt_are_named_if_the_key_is_configured() {
     let mut host = Host::new();
     host.expect(201, &new_plan("p"));
-    for n in 0..120 {
-        host.expect(201, &new_tenant(&format!("t{n:03}")));
+    for n in 0..12 {
+        host.expect(201, &new_tenant(&format!("t{n:02}")));
     }
     host.sql(
-        "UPDATE tenants SET env = (SELECT env FROM tenants_plans) WHERE id IN ('t000', 't119')",
+        "UPDATE tenants SET env = (SELECT env FROM tenants_plans) WHERE id IN ('t00', 't11')",
         &[],
     );
     host.expect(
@@ -141,13 +141,57 @@ fn rows_that_do_not_decrypt_are_named_if_the_key_is_configured() {
     assert_eq!(
         registry(&mut host).unreadable,
         Some(vec![
-            unreadable("tenants/t000/env", forged),
-            unreadable("tenants/t119/env", forged),
+            unreadable("tenants/t00/env", forged),
+            unreadable("tenants/t11/env", forged),
             unreadable("tenants_plans/q/env", "is not a sealed text"),
         ])
     );
     host.configure(&[("CHEVERETO_ENCRYPTION_KEY", "")]);
     assert_eq!(registry(&mut host).unreadable, None);
+}
+
+/// Each batch costs an operator seconds.
+#[test]
+fn the_status_is_two_batches_and_more_only_for_long_tables() {
+    let mut host = Host::new();
+    let batches = |host: &mut Host| {
+        let mut task = Status::begin(host.api.config().unwrap(), host.now).unwrap();
+        for batches in 1.. {
+            match host.step(task).unwrap() {
+                TaskStep::Run(next) => task = next,
+                TaskStep::Done(report) => {
+                    return (batches, report.registry.unwrap().unreadable.unwrap());
+                }
+            }
+        }
+        unreachable!("a task that does not end")
+    };
+    host.expect(201, &new_plan("p"));
+    host.expect(201, &new_tenant("a"));
+    assert_eq!(batches(&mut host), (2, Vec::new()));
+
+    let copy = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+                INSERT INTO tenants (id, hostname, is_enabled, env, created_at, updated_at) \
+                SELECT printf('t%05d', i), printf('t%05d.example.com', i), 1, ?2, '', '' FROM n";
+    let copy = |host: &mut Host, rows: i64, env: String| {
+        host.sql("DELETE FROM tenants", &[]);
+        host.sql(copy, &[rows.into(), env.into()]);
+    };
+    // Both bounds of a slice, with the row that reaches them and one more.
+    for (rows, bytes, expected) in [
+        (4_999, 1, 2),
+        (5_000, 1, 3),
+        (5_001, 1, 3),
+        (10_001, 1, 4),
+        (10, 99_999, 2),
+        (10, 100_000, 3),
+        (25, 100_000, 4),
+    ] {
+        copy(&mut host, rows, "x".repeat(bytes));
+        let (batches, unreadable) = batches(&mut host);
+        let read = i64::try_from(unreadable.len()).unwrap();
+        assert_eq!((batches, read), (expected, rows), "{bytes} bytes");
+    }
 }
 
 #[test]
