@@ -19,8 +19,10 @@ import { t } from '../texts'
 
 type Open = { kind: 'create' } | { kind: 'edit' | 'delete'; cell: Cell } | undefined
 
-/** An agent asks every few seconds, and its time is written once a minute. */
-export const isSilent = (cell: Cell) => cell.last_seen_at === null || Date.now() - parsed(cell.last_seen_at).getTime() > 5 * 60_000
+/** An agent asks every few seconds, and its time is written once a minute. `tenants status` waits as long. */
+const SILENT_MS = 2 * 60_000
+
+const isSilent = (cell: Cell) => cell.last_seen_at === null || Date.now() - parsed(cell.last_seen_at).getTime() > SILENT_MS
 
 export const CellState = (props: { of: Cell }) => (
   <span class="badges">
