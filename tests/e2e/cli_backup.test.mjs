@@ -122,6 +122,8 @@ test('a backup has the rows of the database, is private, and git ignores it', as
 
 test('a backup restores into a new database, and the API answers as before', async () => {
   const to = project('to')
+  // A deployment has given it its tables. The remote databases below have none.
+  await expectTenants(0, ['database:migrate'], { vars: to.vars })
   const dry = json(await expectTenants(0, ['restore', '--from', file, '--dry-run', '--format', 'json'], { vars: to.vars }))
   assert.deepEqual([dry.restored, dry.lost_keys, dry.keys.map(({ id, was }) => [id, was])], [false, [], [[1, 'unknown'], [seen.deletedLater.id, 'unknown']]])
   const run = await expectTenants(0, ['restore', '--from', file], { vars: to.vars })

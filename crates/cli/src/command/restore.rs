@@ -1,6 +1,6 @@
 //! `restore`: brings a backup into a database, and lists the API keys that are valid again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use tenants_core::task::Run;
 use tenants_core::task::keys::{KeyChoice, KeyDeletion, KeyList};
+use tenants_core::task::prepare::MIGRATIONS;
 use tenants_core::task::restored::Restored;
 use tenants_core::value::clock::Timestamp;
 use tenants_core::{Effect, Machine as _};
@@ -97,7 +98,7 @@ fn restore(
         return Err(Error::Refused {
             code: "not_empty",
             detail: format!(
-                "the {} database is in use: it has keys, tenants, plans, or tables of tenants. Restore into a new one, or add --replace, \
+                "the {} database is in use: it has rows of a registry, or tables of tenants. Restore into a new one, or add --replace, \
                  which deletes everything that it has",
                 args.database.name()
             ),
@@ -201,18 +202,16 @@ struct Present {
     keys: BTreeMap<i64, keys::Present>,
 }
 
-/// The tables that a new database has. The first four have no rows then.
-const REGISTRY: [&str; 9] = [
-    "api_keys",
-    "tenants_plans",
-    "tenants",
-    "audit_log",
-    "d1_migrations",
-    "registry",
-    "tenant_labels",
-    "plan_labels",
-    "idempotency",
-];
+/// The tables that have rows in a new database, or get some while nobody uses it.
+const NEVER_EMPTY: [&str; 4] = ["d1_migrations", "registry", "feed_clock", "feed_days"];
+
+/// The tables that wrangler and the migrations make. Any other is a tenant's.
+fn registry_tables() -> BTreeSet<&'static str> {
+    let lines = MIGRATIONS.iter().flat_map(|step| step.sql.lines());
+    let names =
+        lines.filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split([' ', '(']).next());
+    names.chain(["d1_migrations"]).collect()
+}
 
 impl Present {
     fn read(database: &Database) -> Result<Self, Error> {
@@ -228,20 +227,23 @@ impl Present {
                 _ => None,
             })
             .collect();
-        let tables = || objects.iter().filter(|(kind, _)| kind == "table");
-        let has = |name: &str| tables().any(|(_, other)| other == name);
-        let counts: Vec<String> = REGISTRY[..4]
+        let tables: Vec<&str> = objects
             .iter()
-            .filter(|name| has(name))
-            .map(|name| format!("SELECT count(*) FROM {name}"))
+            .filter(|(kind, _)| kind == "table")
+            .map(|(_, name)| name.as_str())
             .collect();
-        let mut is_used = tables().any(|(_, name)| !REGISTRY.contains(&name.as_str()));
-        if !counts.is_empty() {
-            is_used |= database
-                .query(&counts)?
-                .iter()
-                .any(|rows| rows.first().and_then(|row| row.first()?.as_u64()) != Some(0));
+        let registry = registry_tables();
+        let mut is_used = tables.iter().any(|name| !registry.contains(name));
+        let rows: Vec<String> = tables
+            .iter()
+            .filter(|name| registry.contains(*name) && !NEVER_EMPTY.contains(name))
+            .map(|name| format!("EXISTS (SELECT 1 FROM {name})"))
+            .collect();
+        if !rows.is_empty() {
+            let any = database.query(&[format!("SELECT {}", rows.join(" OR "))])?;
+            is_used |= any != [[[Json::from(0)]]];
         }
+        let has = |name: &str| tables.contains(&name);
         let (mut grants, rows) = if has("api_keys") {
             let rows = task::run(database, KeyList::all(), &|| 0, |_| ())?;
             let grants = database.query(&[Grants::SELECT.into()])?;
@@ -449,4 +451,23 @@ fn show(outcome: &Outcome<'_>, session: &Session<'_>, world: &mut World<'_>) -> 
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NEVER_EMPTY, registry_tables};
+
+    #[test]
+    fn the_tables_of_the_schema_are_known() {
+        let schema = include_str!("../../../../schema.sql").lines();
+        let schema = schema.chain(include_str!("../../../../schema_writes.sql").lines());
+        let made = schema.filter_map(|line| line.trim_start().strip_prefix("CREATE TABLE "));
+        let made: Vec<&str> = made
+            .filter_map(|rest| rest.split([' ', '(']).next())
+            .collect();
+        let known = registry_tables();
+        assert!(made.len() > 20, "{made:?}");
+        assert!(made.iter().all(|name| known.contains(name)), "{made:?}");
+        assert!(NEVER_EMPTY.iter().all(|name| known.contains(name)));
+    }
 }
