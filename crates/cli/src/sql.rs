@@ -9,14 +9,14 @@ use tenants_core::sql::{Batch, Statement, Value};
 
 /// Returns a text as an SQL literal.
 ///
-/// A word (such as an identifier or an encrypted text) or a time is quoted. Any other text is written as its UTF-8 bytes.
+/// A word (such as an identifier, or an encrypted text, which may be followed by its place) or a time is quoted. Any other text is written as its UTF-8 bytes.
 /// SQLite would accept doubled quotes, but wrangler edits a statement before SQLite sees it: it removes `BEGIN TRANSACTION;`
 /// and `COMMIT;` wherever they are, and for a remote database it rewrites line ends. The caller must refuse U+0000, at which
 /// SQLite's own functions end a text.
 fn text(value: &str) -> String {
     let is_word = value
         .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        .all(|b| b.is_ascii_alphanumeric() || b"._-@/".contains(&b));
     let is_time = value
         .bytes()
         .all(|b| b.is_ascii_digit() || b"-: ".contains(&b));

@@ -86,14 +86,21 @@ fn every_text_survives_as_a_literal() {
 
 #[test]
 fn plain_texts_stay_readable_and_all_others_are_encoded() {
-    for plain in ["2026-01-02 03:04:05", "Tenant_1", "1.b8afdba8.AvL_Oc59-q"] {
+    for plain in [
+        "2026-01-02 03:04:05",
+        "Tenant_1",
+        "1.b8afdba8.AvL_Oc59-q",
+        // An encrypted text with its place, of a remembered response.
+        "1.b8afdba8.AvL_Oc59-q@tenants_plans/basic",
+        "me@host",
+    ] {
         assert_eq!(text(plain), format!("'{plain}'"));
     }
     // A space ends a word.
     assert!(text("BEGIN TRANSACTION").starts_with("CAST("));
     for c in '\0'..='\u{ff}' {
         let literal = text(&c.to_string());
-        let plain = c.is_ascii_alphanumeric() || "._-: ".contains(c);
+        let plain = c.is_ascii_alphanumeric() || "._-@/: ".contains(c);
         assert_eq!(literal.starts_with('\''), plain, "{c:?}");
     }
 }
