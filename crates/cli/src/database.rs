@@ -15,7 +15,7 @@ use tenants_core::config::VARIABLES;
 use tenants_core::sql::{self as core_sql, Batch};
 
 use crate::error::Error;
-use crate::names::API_KEY;
+use crate::names::{API_KEY, SIGNING_SECRET};
 use crate::output::Fields;
 use crate::settings::Settings;
 use crate::sql;
@@ -315,7 +315,7 @@ impl Database {
             )
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
             .env_remove("FORCE_COLOR");
-        for ours in VARIABLES.iter().chain(&[API_KEY]) {
+        for ours in VARIABLES.iter().chain(&[API_KEY, SIGNING_SECRET]) {
             command.env_remove(ours);
         }
         command.output().map_err(|error| {

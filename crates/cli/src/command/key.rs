@@ -287,8 +287,10 @@ pub fn rotate(
         .map_err(|_| Error::Usage("expected an id of at most 2^63 - 1".into()))?;
     let rotation = KeyRotation::begin(&config, id, args.overlap, session.run()?, (world.now)());
     let rotation = rotation.map_err(task::stopped)?;
-    let rotated = task::run(&database, rotation, world.now, |_| ()).map_err(|stopped| {
-        if stopped.is_batch_unknown {
+    let mut rotates = false;
+    let note = |rotation: &KeyRotation| rotates = rotation.rotates();
+    let rotated = task::run(&database, rotation, world.now, note).map_err(|stopped| {
+        if stopped.is_batch_unknown && rotates {
             may_be_rotated(stopped.error, args)
         } else {
             stopped.error

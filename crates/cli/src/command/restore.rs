@@ -123,10 +123,41 @@ fn restore(
     outcome.bookmark = note_bookmark(&args.database, &database, world);
     world.note(&format!("restoring {} rows…", outcome.rows));
     import(&dump, &present, &deleted, &now, &database, session)?;
-    verify(&dump, &expected, &database, world)?;
-    database.migrate()?;
+    // Before the migrations, which may change rows. They are applied even if the rows differ, so that the service works with what is there.
+    let verified = verify(&dump, &expected, &database, world);
+    let migrated = database.migrate();
+    let is_migrated = migrated.is_ok();
+    let bookmark = outcome.bookmark.as_deref();
+    let ended = verified.and(migrated.map(drop));
+    ended.map_err(|error| after_import(error, is_migrated, bookmark, &args.database))?;
     outcome.restored = true;
     show(&outcome, session, world)
+}
+
+/// Adds to an error after the import that the database is another one now, and what is left to do.
+fn after_import(
+    error: Error,
+    is_migrated: bool,
+    bookmark: Option<&str>,
+    database: &DatabaseArgs,
+) -> Error {
+    let options = database.options();
+    let mut advice = "The backup is in the database, in place of what it had.".to_owned();
+    if let Some(bookmark) = bookmark {
+        advice += &format!(" Its bookmark before was {bookmark}.");
+    }
+    if !is_migrated {
+        advice += &format!(" Run `tenants database:migrate{options}`.");
+    }
+    advice += &format!(" `tenants api:key:list{options}` shows the keys that are valid now");
+    match error {
+        Error::Database(detail) => Error::Database(format!("{detail}\n{advice}")),
+        Error::Refused { code, detail } => Error::Refused {
+            code,
+            detail: format!("{detail}\n{advice}"),
+        },
+        other => other,
+    }
 }
 
 /// A restore by other means has taken the rows back. This adds what it lacks.
@@ -398,7 +429,7 @@ fn verify(
     Err(Error::Refused {
         code: "restore_differs",
         detail: format!(
-            "the backup is in the database, but not all of its rows are as in the file. Did somebody write to the database meanwhile?\n{}",
+            "not all rows of the database are as in the file. Did somebody write to it meanwhile?\n{}",
             differences.join("\n")
         ),
     })

@@ -242,6 +242,12 @@ impl KeyRotation {
         })
     }
 
+    /// Whether the batch gives the key its new secret. The one before only reads the key.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.rotated.is_some()
+    }
+
     fn next(mut self, outcome: Outcome, random: &mut dyn Random) -> Result<Step<Self>, TaskError> {
         let mut results = results(outcome, &self.batch)?;
         if let Some(rotated) = self.rotated {

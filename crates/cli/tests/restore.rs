@@ -1,0 +1,43 @@
+//! `restore`, against a fake wrangler: what an operator is told if it ends early. The whole command runs in tests/e2e/cli_backup.test.mjs.
+#![cfg(unix)]
+
+mod common;
+
+use common::Project;
+
+/// An export that has no rows, made of the least that a registry needs.
+const EXPORT: &str = "CREATE TABLE d1_migrations (id);\nCREATE TABLE api_keys (id);\nCREATE TABLE tenants_plans (id);\nCREATE TABLE tenants (id);\nCREATE TABLE audit_log (id);\n\
+                      CREATE VIEW create_tenant AS SELECT 1;\nCREATE VIEW edit_tenant AS SELECT 1;\nCREATE VIEW delete_tenant AS SELECT 1;\n\
+                      CREATE VIEW create_plan AS SELECT 1;\nCREATE VIEW edit_plan AS SELECT 1;\nCREATE VIEW delete_plan AS SELECT 1;\n";
+const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
+const BOOKMARK: &str = r#"{"bookmark": "00000001-00000002"}"#;
+
+#[test]
+fn a_restore_that_ends_after_its_import_says_that_the_backup_is_in_and_what_is_left_to_do() {
+    const IN: &str = "The backup is in the database, in place of what it had. Its bookmark before was 00000001-00000002.";
+    const MIGRATE: &str = "`tenants database:migrate --remote`";
+    const KEYS: &str = "`tenants api:key:list --remote` shows the keys that are valid now";
+    // What the import, the check of the rows and the migrations end with.
+    for (ends, parts, absent) in [
+        ([1, 0, 0], &[][..], IN),
+        ([0, 1, 0], &[IN, KEYS], MIGRATE),
+        ([0, 1, 1], &[IN, MIGRATE, KEYS], "restored"),
+    ] {
+        let [import, check, migrations] = ends;
+        let project = Project::new().with_wrangler(&[
+            (0, NONE),
+            (0, BOOKMARK),
+            (import, ""),
+            (check, ""),
+            (migrations, ""),
+        ]);
+        std::fs::write(project.path().join("export.sql"), EXPORT).unwrap();
+        let run = project.run(&["restore", "--from", "export.sql", "--remote", "--quiet"]);
+        assert_eq!(run.code, 3, "{run:?}");
+        for part in parts {
+            assert!(run.errors.contains(part), "{part}: {run:?}");
+        }
+        assert!(!run.errors.contains(absent), "{absent}: {run:?}");
+        assert_eq!(run.output, "", "{run:?}");
+    }
+}
