@@ -22,6 +22,10 @@ impl From<Stopped> for Error {
     }
 }
 
+/// A task may go on with the rest of its work after a batch that failed. After so many in a row, the database is asked whether it answers at all: without
+/// a network each of thousands of batches would fail, and take seconds.
+const FAILURES_IN_A_ROW: u32 = 3;
+
 /// Runs a task to its end. Calls `watch` after every batch but the last. `clock` is the world's.
 ///
 /// # Errors
@@ -35,13 +39,23 @@ pub fn run<M, R>(
 where
     M: Machine<Output = Result<R, TaskError>>,
 {
+    let mut failures = 0;
     loop {
         let (outcome, is_batch_unknown) = match task.effect() {
             Effect::Wait(_) => (Outcome::CannotWait, false),
             Effect::Fetch(_) => (Outcome::CannotFetch, false),
             Effect::Batch(batch) => match database.run_batch(batch) {
-                Ok(rows) => (Outcome::Batch(Ok(rows)), false),
-                Err(Error::Database(reason)) => (Outcome::Batch(Err(Failure::new(reason))), true),
+                Ok(rows) => {
+                    failures = 0;
+                    (Outcome::Batch(Ok(rows)), false)
+                }
+                Err(Error::Database(reason)) => {
+                    failures += 1;
+                    if failures % FAILURES_IN_A_ROW == 0 {
+                        database.query(&["SELECT 1".into()]).map_err(silent)?;
+                    }
+                    (Outcome::Batch(Err(Failure::new(reason))), true)
+                }
                 Err(error) => {
                     return Err(Stopped {
                         error,
@@ -64,6 +78,20 @@ where
             }
         }
         watch(&task);
+    }
+}
+
+/// Returns the error for a database that does not even answer `SELECT 1`.
+fn silent(error: Error) -> Stopped {
+    let error = match error {
+        Error::Database(reason) => Error::Database(format!(
+            "it does not answer any more; what was done before stays\n{reason}"
+        )),
+        other => other,
+    };
+    Stopped {
+        error,
+        is_batch_unknown: true,
     }
 }
 

@@ -604,6 +604,32 @@ fn the_audit_log_names_the_operator_of_the_variable() {
 }
 
 #[test]
+fn a_task_that_goes_on_after_failures_ends_if_the_database_does_not_answer_at_all() {
+    let row = |id| format!(r#"{{"id": "{id}", "has_site": 1, "is_small": 0, "place": null}}"#);
+    let four = rows(&["a", "b", "c", "d"].map(row).join(", "));
+    let there = |id| format!(r#"{{"id": "{id}", "has_site": 1}}"#);
+    let there = rows(&["a", "b", "c", "d"].map(there).join(", "));
+    let one = rows(r#"{"1": 1}"#);
+    for (probe, expected) in [
+        // Three tenants fail, and so does the question after them.
+        (&[(1, "")][..], "it does not answer any more"),
+        // It answers, so the fourth tenant is tried, and all are looked up.
+        (
+            &[(0, one.as_str()), (1, ""), (0, there.as_str())],
+            "4 tenants",
+        ),
+    ] {
+        let answers = [&[(0, four.as_str()), (1, ""), (1, ""), (1, "")], probe].concat();
+        let project = Project::new().with_wrangler(&answers);
+        let run = project.run(&["stats:refresh", "--remote"]);
+        assert!(run.errors.contains(expected), "{run:?}");
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(project.wrangler_call(5).unwrap()[6].ends_with("SELECT 1"));
+        assert_eq!(project.wrangler_call(answers.len() + 1), None, "{run:?}");
+    }
+}
+
+#[test]
 fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
     let found = rows(
         r#"{"name": "chv_a_files", "id": "a"}, {"name": "chv_a_users", "id": "a"}, {"name": "chv_b_users", "id": "b"}"#,

@@ -105,7 +105,7 @@ pub struct Refresh {
     current: Vec<TenantId>,
     /// The tenants to count in slices.
     small: Vec<TenantId>,
-    /// The tenants to count one by one: those that may take long, and those of slices that failed.
+    /// The tenants to count one by one: those that may take long (or were never counted, in a run that does not count all), and those of slices that failed.
     alone: Vec<TenantId>,
     /// The tenants whose site has a database of its own.
     apart: Vec<TenantId>,
@@ -231,7 +231,11 @@ impl Refresh {
             let mut row = Columns::new(row);
             let id = row.text("id")?;
             let has_site = row.boolean("has_site")?;
-            let is_small = row.optional_integer("is_small")? == Some(1);
+            // A count of all is an operator's, for whom a batch more for each tenant that was never counted would take hours.
+            let is_all = matches!(self.which, Which::All);
+            let is_small = row
+                .optional_integer("is_small")?
+                .map_or(is_all, |small| small == 1);
             let place = Place::of(row.optional_integer("place")?);
             if !has_site && is_one {
                 return Err(NO_SITE);

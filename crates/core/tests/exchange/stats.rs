@@ -515,9 +515,9 @@ fn failures_stay_failures_if_the_database_cannot_look_the_tenants_up() {
 #[test]
 fn large_tenants_and_those_never_counted_have_a_batch_of_their_own() {
     let mut host = with_tables(&ids(9));
-    let batches = |host: &mut Host, now| {
+    let batches_of = |host: &mut Host, now, which| {
         let mut sizes = Vec::new();
-        let mut task = begin(host, now, Which::Oldest(9), 8);
+        let mut task = begin(host, now, which, 8);
         task = host.step_on(task);
         loop {
             sizes.push(task.batch().statements().len());
@@ -530,7 +530,11 @@ fn large_tenants_and_those_never_counted_have_a_batch_of_their_own() {
             }
         }
     };
+    let batches = |host: &mut Host, now| batches_of(host, now, Which::Oldest(9));
     assert_eq!(batches(&mut host, NOW), [1; 9], "never counted");
+    host.sql("UPDATE tenants SET stats = NULL", &[]);
+    let all = batches_of(&mut host, NOW, Which::All);
+    assert_eq!(all, [8, 1], "never counted, at the command line");
     let files = |count: i64, id: &str| {
         host.sql(
             &format!(
