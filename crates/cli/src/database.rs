@@ -22,6 +22,8 @@ use crate::sql;
 
 /// The variable that names another wrangler: a program or a script for Node.
 pub const WRANGLER_BIN: &str = "WRANGLER_BIN";
+/// The longest text of a call's statements. Linux limits one argument of a program to 128 KiB, Windows all arguments together to 32 KiB.
+pub const CALL_BYTES: u32 = if cfg!(windows) { 24_000 } else { 96_000 };
 /// The database's binding in wrangler.toml.
 const BINDING: &str = "DB";
 /// The oldest Node that wrangler runs on.

@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Dump, Value, quoted};
-use crate::database::Database;
+use crate::database::{CALL_BYTES, Database};
 use crate::error::Error;
 use crate::progress::Progress;
 
 /// The most rows of a table in one reading.
-const PAGE_ROWS: u64 = 1_000;
-/// The most characters of a table's rows in one reading, except for its first row.
-const PAGE_CHARACTERS: u64 = 400_000;
-/// The most tables in one call of wrangler. Each call takes about a second, so one for each table would take hours.
+const PAGE_ROWS: u64 = 10_000;
+/// The characters of rows with which a call ends, which its tables share. A row that reaches a table's part is its last one.
+const CALL_CHARACTERS: usize = 8_000_000;
+/// The most tables whose rows one call of wrangler reads. Each call takes a second or more, so one for each table would take hours.
 const TABLES_A_CALL: usize = 20;
-/// The longest text of one call. Windows limits all arguments of a program to 32 KiB.
-const CALL_BYTES: usize = 24_000;
+/// The most tables that one statement counts: D1 lets a row have a hundred columns.
+const TABLES_A_COUNT: usize = 100;
 
 /// The number of a table's rows, and the sum of their digests. Their order does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -155,13 +155,15 @@ impl Reading {
         }
     }
 
+    /// The number of rows, as a value of a statement.
     fn count(&self) -> String {
         let (table, condition) = (quoted(&self.table), self.condition());
-        format!("SELECT count(*) FROM {table} WHERE {condition}")
+        format!("(SELECT count(*) FROM {table} WHERE {condition})")
     }
 
-    /// The statement that reads the rows after row id `after`, of which `read` were read already. Each row begins with its id.
-    fn page(&self, after: i64, read: u64) -> String {
+    /// The statement that reads the rows after row id `after`, of which `read` were read already: at least one, and no more than reach so many
+    /// `characters`. Each row begins with its id.
+    fn page(&self, after: i64, read: u64, characters: usize) -> String {
         let table = quoted(&self.table);
         let mut values = Vec::new();
         let mut lengths = Vec::new();
@@ -176,15 +178,25 @@ impl Reading {
         }
         let names: Vec<String> = (0..values.len()).map(|n| format!("c{n}")).collect();
         let (values, names) = (values.join(", "), names.join(", "));
-        if self.is_without_rowid {
-            // SQLite reads these in the order of their key.
-            return format!("SELECT 0 AS k, {values} FROM {table} LIMIT {PAGE_ROWS} OFFSET {read}");
-        }
-        let (condition, length) = (self.condition(), lengths.join(" + "));
+        let length = lengths.join(" + ");
+        let condition = self.condition();
+        // SQLite reads a table without row ids in the order of its key.
+        let (rows, order) = if self.is_without_rowid {
+            (
+                format!("SELECT 0 AS k, {values} FROM {table} LIMIT {PAGE_ROWS} OFFSET {read}"),
+                "",
+            )
+        } else {
+            (
+                format!(
+                    "SELECT _rowid_ AS k, {values} FROM {table} WHERE _rowid_ > {after} AND {condition} ORDER BY _rowid_ LIMIT {PAGE_ROWS}"
+                ),
+                "ORDER BY k",
+            )
+        };
         format!(
-            "SELECT k, {names} FROM (SELECT *, {length} AS own, sum({length}) OVER (ORDER BY k) AS upto FROM \
-             (SELECT _rowid_ AS k, {values} FROM {table} WHERE _rowid_ > {after} AND {condition} ORDER BY _rowid_ LIMIT {PAGE_ROWS})) \
-             WHERE upto - own < {PAGE_CHARACTERS} ORDER BY k"
+            "SELECT k, {names} FROM (SELECT *, {length} AS own, sum({length}) OVER ({order} ROWS UNBOUNDED PRECEDING) AS upto FROM ({rows})) \
+             WHERE upto - own < {characters} {order}"
         )
     }
 }
@@ -201,16 +213,23 @@ pub fn of_database(
 ) -> Result<Tallies, Error> {
     let mut tallies = Tallies::new();
     let mut counts = Vec::new();
-    let mut rest = tables;
+    let statements: Vec<String> = tables.chunks(TABLES_A_COUNT).map(counted).collect();
+    let mut rest = &statements[..];
     while !rest.is_empty() {
-        let statements = fitting(rest.iter().map(Reading::count));
-        let (now, later) = rest.split_at(statements.len());
+        let (now, later) = rest.split_at(fitting(rest.iter().map(String::len)));
         rest = later;
-        for (table, rows) in now.iter().zip(database.query(&statements)?) {
-            let count = rows.first().and_then(|row| row.first()?.as_u64());
-            counts.push((table, count.ok_or_else(unreadable)?));
+        for rows in database.query(now)? {
+            counts.extend(rows.into_iter().next().ok_or_else(unreadable)?);
         }
     }
+    if counts.len() != tables.len() {
+        return Err(unreadable());
+    }
+    let counts = tables.iter().zip(counts).map(|(table, count)| {
+        let count = count.as_u64().ok_or_else(unreadable)?;
+        Ok((table, count))
+    });
+    let counts = counts.collect::<Result<Vec<_>, Error>>()?;
     let total = counts.iter().map(|(_, count)| count).sum();
     let mut done = 0;
     // Each table that has rows left, with the last row id and the number of rows.
@@ -226,10 +245,13 @@ pub fn of_database(
     }
     while !open.is_empty() {
         let read = |table: &Reading| tallies.get(&table.table).map_or(0, |tally| tally.rows);
-        let statements = fitting(
-            open.iter()
-                .map(|(table, after, _)| table.page(*after, read(table))),
-        );
+        let tables = open.len().min(TABLES_A_CALL);
+        let characters = CALL_CHARACTERS / tables;
+        let mut statements: Vec<String> = open[..tables]
+            .iter()
+            .map(|(table, after, _)| table.page(*after, read(table), characters))
+            .collect();
+        statements.truncate(fitting(statements.iter().map(String::len)));
         let results = database.query(&statements)?;
         let now: Vec<(&Reading, i64, u64)> = open.drain(..statements.len()).collect();
         let mut again = Vec::new();
@@ -258,18 +280,21 @@ pub fn of_database(
     Ok(tallies)
 }
 
-/// Takes as many statements as one call of wrangler can have, at least one.
-fn fitting(statements: impl Iterator<Item = String>) -> Vec<String> {
-    let mut taken = Vec::new();
+/// The statement that counts the rows of tables.
+fn counted(tables: &[Reading]) -> String {
+    let count = |(n, table): (usize, &Reading)| format!("{} AS n{n}", table.count());
+    let counts: Vec<String> = tables.iter().enumerate().map(count).collect();
+    format!("SELECT {}", counts.join(", "))
+}
+
+/// How many statements of these lengths one call of wrangler can have: at least one.
+fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
     let mut bytes = 0;
-    for statement in statements.take(TABLES_A_CALL) {
-        bytes += statement.len();
-        if !taken.is_empty() && bytes > CALL_BYTES {
-            break;
-        }
-        taken.push(statement);
-    }
-    taken
+    let fits = lengths.take_while(|length| {
+        bytes += length + "; ".len();
+        bytes <= CALL_BYTES as usize
+    });
+    fits.count().max(1)
 }
 
 fn decoded(text: &str) -> Option<Value> {
@@ -284,4 +309,96 @@ fn decoded(text: &str) -> Option<Value> {
 
 fn unreadable() -> Error {
     Error::Database("cannot read wrangler's output: a row has another form than asked for".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{CALL_BYTES, Reading, TABLES_A_COUNT, counted, fitting};
+
+    /// Reads a table page by page. Returns the length of each page, and the texts of all rows.
+    fn pages(db: &Connection, table: &Reading, characters: usize) -> (Vec<usize>, Vec<String>) {
+        let (mut after, mut lengths, mut texts) = (i64::MIN, Vec::new(), Vec::new());
+        loop {
+            let read = u64::try_from(texts.len()).unwrap();
+            let mut page = db.prepare(&table.page(after, read, characters)).unwrap();
+            let rows = page.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+            let rows: Vec<(i64, String)> = rows.unwrap().collect::<Result<_, _>>().unwrap();
+            let Some((last, _)) = rows.last() else {
+                return (lengths, texts);
+            };
+            after = *last;
+            lengths.push(rows.len());
+            texts.extend(rows.into_iter().map(|(_, text)| text));
+        }
+    }
+
+    #[test]
+    fn pages_have_every_row_once_and_end_at_their_rows_or_characters() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE a (text TEXT); CREATE TABLE b (text TEXT PRIMARY KEY) WITHOUT ROWID; \
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) INSERT INTO a SELECT printf('%05d', i) FROM n; \
+             DELETE FROM a WHERE _rowid_ = 7; INSERT INTO b SELECT text FROM a;",
+        )
+        .unwrap();
+        for (name, is_without_rowid) in [("a", false), ("b", true)] {
+            let table = Reading {
+                table: name.into(),
+                columns: vec!["text".into()],
+                is_without_rowid,
+                upto: None,
+            };
+            // A row has six characters: its kind and five digits.
+            for (characters, expected) in [
+                (1_000_000, vec![10_000]),
+                (60_000, vec![10_000]),
+                (59_999, vec![10_000]),
+                (59_994, vec![9_999, 1]),
+                (30_000, vec![5_000, 5_000]),
+            ] {
+                let (lengths, texts) = pages(&db, &table, characters);
+                assert_eq!(lengths, expected, "{name}, {characters}");
+                let all = (1..=10_001).filter(|n| *n != 7);
+                assert!(texts.into_iter().eq(all.map(|n| format!("t{n:05}"))));
+            }
+            let one = table.page(9_990, 9_989, 1);
+            let one: Vec<i64> = db
+                .prepare(&one)
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(one.len(), 1, "at least one");
+        }
+    }
+
+    #[test]
+    fn a_statement_counts_a_hundred_tables_and_a_call_has_as_many_as_fit() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE a (x); INSERT INTO a VALUES (1), (2), (3)")
+            .unwrap();
+        let table = |upto| Reading {
+            table: "a".into(),
+            columns: Vec::new(),
+            is_without_rowid: false,
+            upto,
+        };
+        let mut tables: Vec<Reading> = (1..TABLES_A_COUNT).map(|_| table(None)).collect();
+        tables.push(table(Some(2)));
+        let counts: Vec<i64> = db
+            .query_row(&counted(&tables), [], |row| {
+                (0..TABLES_A_COUNT).map(|n| row.get(n)).collect()
+            })
+            .unwrap();
+        assert_eq!(counts[..TABLES_A_COUNT - 1], [3; TABLES_A_COUNT - 1]);
+        assert_eq!(counts[TABLES_A_COUNT - 1], 2);
+
+        let most = CALL_BYTES as usize;
+        assert_eq!(fitting([most, 1].into_iter()), 1, "at least one");
+        assert_eq!(fitting([most / 2 - 2; 3].into_iter()), 2);
+        assert_eq!(fitting([most / 2; 3].into_iter()), 1);
+    }
 }

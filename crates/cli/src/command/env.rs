@@ -7,7 +7,7 @@ use serde::Serialize;
 use tenants_core::config::Config;
 use tenants_core::task::reseal::{Count, Counts, Report, Reseal, Survey, Table};
 
-use crate::database::{Database, DatabaseArgs};
+use crate::database::{CALL_BYTES, Database, DatabaseArgs};
 use crate::error::Error;
 use crate::output::{Format, World, table};
 use crate::progress::Progress;
@@ -15,9 +15,6 @@ use crate::session::{Session, now};
 use crate::settings::Needs;
 use crate::task;
 
-/// The limit of a batch's length. Linux limits one argument of a program to 128 KiB, Windows all arguments together to 32 KiB.
-/// A single row may be longer (up to 90 KB).
-const SLICE_BYTES: u32 = if cfg!(windows) { 24_000 } else { 96_000 };
 /// The number of rows that an error names for people.
 const SHOWN_ROWS: usize = 20;
 
@@ -122,8 +119,7 @@ fn run(
 ) -> Result<Report, Error> {
     let now = now(world)?;
     let clock = world.now;
-    let reseal =
-        Reseal::begin(config, &session.run()?, &now, SLICE_BYTES).map_err(task::stopped)?;
+    let reseal = Reseal::begin(config, &session.run()?, &now, CALL_BYTES).map_err(task::stopped)?;
     let mut progress = Progress::new("encrypting again", world);
     Ok(task::run(database, reseal, clock, |reseal| {
         let (done, total) = reseal.progress();
