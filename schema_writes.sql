@@ -346,6 +346,8 @@ BEGIN
       NEW.remembered_until FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   -- The foreign key says the same, but not every SQLite enforces it.
   UPDATE tenants SET plan_id = NULL, revision = last_insert_rowid() WHERE plan_id = NEW.id;
+  -- A later plan of the id is another one.
+  UPDATE deleted_tenants SET plan_id = NULL WHERE plan_id COLLATE NOCASE = NEW.id;
   DELETE FROM tenants_plans WHERE id = NEW.id;
 END;
 
@@ -530,6 +532,8 @@ BEGIN
     SELECT NEW.key_id, NEW.idempotency_key, NEW.fingerprint, json_insert(NEW.answer, '$[#]', epoch || '.' || last_insert_rowid()), NEW.secret,
       NEW.remembered_until, NEW.job_id FROM registry WHERE id = 1 AND NEW.idempotency_key IS NOT NULL;
   DELETE FROM tenants WHERE id = NEW.id;
+  -- An earlier tenant of the id cannot be brought back over this one, whose tables stay if the job fails.
+  DELETE FROM deleted_tenants WHERE id = NEW.id;
   INSERT INTO kept_sites (tenant_id, cell_id, job_id) VALUES (NEW.id, NEW.cell_id, NEW.job_id)
     ON CONFLICT (tenant_id) DO UPDATE SET job_id = excluded.job_id;
   INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, after_revision, created_at, expires_at, wipe_at)

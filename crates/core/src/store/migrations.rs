@@ -68,6 +68,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0040_ended_claims.sql",
     "0041_old_secrets.sql",
     "0042_same_writes.sql",
+    "0043_deleted_meanwhile.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

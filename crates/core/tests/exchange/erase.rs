@@ -335,6 +335,34 @@ fn an_erasure_whose_job_failed_can_be_repeated() {
     }
 }
 
+/// A deletion at a cell takes the place of an earlier deletion of the id, also if its job fails: nobody brings the earlier tenant back over the later
+/// one's tables, and an erasure reaches the cell that has them.
+#[test]
+fn a_deletion_at_a_cell_whose_job_failed_replaces_an_earlier_deletion() {
+    for earlier in [None, Some("eu"), Some("us")] {
+        let mut host = host_with_cells();
+        host.expect(201, &new_tenant_at("a", earlier));
+        host.expect(204, &delete("/tenants/a"));
+        host.expect(201, &new_tenant_at("A", Some("eu")));
+        host.sql("UPDATE tenants SET site_state = 'installed'", &[]);
+        assert_eq!(
+            with_end(&mut host, &delete_with_tables("a"), "failed").status,
+            502
+        );
+        host.expect(404, &post("/tenants/a/restore", ""));
+        assert_eq!(host.json(200, &get("/tenants?deleted=true")), json!([]));
+        assert_erased(&with_end(&mut host, &erase("a"), "done"));
+        for table in ["tenants", "deleted_tenants", "kept_sites"] {
+            let left = host.one(&format!("SELECT count(*) FROM {table}"));
+            assert_eq!(left, Value::Integer(0), "{table}, {earlier:?}");
+        }
+    }
+}
+
+fn new_tenant_at(id: &str, cell: Option<&str>) -> Ask {
+    cell.map_or_else(|| new_tenant(id), |cell| new_tenant_on(id, cell))
+}
+
 #[test]
 fn tables_that_a_deleted_tenant_has_left_go_after_the_time_to_restore_it() {
     let mut host = host_with_cells();
