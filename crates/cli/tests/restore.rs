@@ -41,3 +41,30 @@ fn a_restore_that_ends_after_its_import_says_that_the_backup_is_in_and_what_is_l
         assert_eq!(run.output, "", "{run:?}");
     }
 }
+
+/// Each call takes seconds, in which the keys would still be valid.
+#[test]
+fn a_finished_restore_begins_the_epoch_and_deletes_the_keys_in_one_call() {
+    let key = |id: u8| {
+        format!(
+            r#"{{"id": {id}, "name": null, "scopes": "*", "is_bound": 0, "created_at": "", "expires_at": null, "last_used_at": null, "deleted_at": null}}"#
+        )
+    };
+    let keys = format!(
+        "[\n  {{\"results\": [{}, {}, {}], \"success\": true}}\n]",
+        key(3),
+        key(5),
+        key(7)
+    );
+    let results = [r#"{"results": []}"#; 7].join(", ");
+    let done = format!("[\n  {results}\n]");
+    let project = Project::new().with_wrangler(&[(0, &keys), (0, &done)]);
+    let run = project.run(&["restore", "--finish", "--delete-keys", "3,7"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let sql = &project.wrangler_call(2).unwrap()[6];
+    for part in ["INTO registry (id, epoch)", "id = 3", "id = 7"] {
+        assert!(sql.contains(part), "{part}: {sql}");
+    }
+    assert!(!sql.contains("id = 5"), "{sql}");
+    assert_eq!(project.wrangler_call(3), None);
+}

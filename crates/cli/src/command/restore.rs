@@ -27,6 +27,7 @@ use crate::sql;
 use crate::task;
 use crate::unfinished::Unfinished;
 
+mod finish;
 mod keys;
 
 pub use keys::Choice;
@@ -78,7 +79,7 @@ struct Outcome<'a> {
 pub fn run(args: &RestoreArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     match &args.from {
         Some(file) => restore(args, &session.settings.path(file), session, world),
-        None => finish(args, session, world),
+        None => finish::run(args, session, world),
     }
 }
 
@@ -158,48 +159,6 @@ fn after_import(
         },
         other => other,
     }
-}
-
-/// A restore by other means has taken the rows back. This adds what it lacks.
-fn finish(args: &RestoreArgs, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
-    let database = Database::open(&session.settings, &args.database)?;
-    let now = now(world)?;
-    let rows = task::run(&database, KeyList::all(), world.now, |_| ())?;
-    let mut keys: Vec<Key> = rows
-        .into_iter()
-        .filter(|row| state(row.deleted_at.as_deref(), row.expires_at.as_deref(), &now) == "valid")
-        .map(|row| Key {
-            id: row.id,
-            name: row.name,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            was: "unknown",
-            deleted: false,
-            differences: Vec::new(),
-        })
-        .collect();
-    if args.delete_keys == Some(Choice::Deleted) {
-        return Err(Error::Usage(
-            "--delete-keys deleted: the database that had them deleted is gone; name their ids"
-                .into(),
-        ));
-    }
-    choose(&mut keys, args.delete_keys.as_ref())?;
-    let run = session.run()?;
-    task::run(&database, Restored::begin(&run, &now), world.now, |_| ())?;
-    for key in keys.iter().filter(|key| key.deleted) {
-        let deletion = KeyDeletion::begin(&KeyChoice::Id(key.id), &run, &now);
-        task::run(&database, deletion, world.now, |_| ())?;
-    }
-    let outcome = Outcome {
-        restored: true,
-        tables: 0,
-        rows: 0,
-        keys: &keys,
-        lost_keys: &[],
-        bookmark: None,
-    };
-    show(&outcome, session, world)
 }
 
 /// Compares the file with its last line, if `tenants backup` wrote it.
@@ -391,11 +350,18 @@ fn import(
 }
 
 fn write_effect(effect: &Effect<'_>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-    let batch = effect.batch();
-    for statement in batch.into_iter().flat_map(sql::statements) {
+    for statement in statements(effect) {
         writeln!(out, "{statement};")?;
     }
     Ok(())
+}
+
+fn statements(effect: &Effect<'_>) -> Vec<String> {
+    effect
+        .batch()
+        .into_iter()
+        .flat_map(sql::statements)
+        .collect()
 }
 
 /// Compares the database with the file.
