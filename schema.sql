@@ -120,9 +120,9 @@ CREATE TABLE deleted_tenants (
 ) STRICT;
 CREATE INDEX deleted_tenants_by_time ON deleted_tenants (deleted_at);
 -- Finds the deleted tenants that need a cell.
+CREATE INDEX deleted_tenants_by_cell ON deleted_tenants (cell_id COLLATE NOCASE) WHERE cell_id IS NOT NULL;
 -- Finds the deleted tenants that forget a plan.
 CREATE INDEX deleted_tenants_by_plan ON deleted_tenants (plan_id COLLATE NOCASE) WHERE plan_id IS NOT NULL;
-CREATE INDEX deleted_tenants_by_cell ON deleted_tenants (cell_id COLLATE NOCASE) WHERE cell_id IS NOT NULL;
 
 -- Whatever would delete a protected tenant fails as a whole, also if a Worker that does not know the column asks for it.
 CREATE TRIGGER tenant_protected BEFORE DELETE ON tenants

@@ -151,6 +151,19 @@ impl Error {
         }
     }
 
+    /// Adds advice, on a line of its own, to a failure of the database or to a refusal. Any other error stays as it is.
+    #[must_use]
+    pub fn with_advice(self, advice: &str) -> Self {
+        match self {
+            Self::Database(detail) => Self::Database(format!("{detail}\n{advice}")),
+            Self::Refused { code, detail } => Self::Refused {
+                code,
+                detail: format!("{detail}\n{advice}"),
+            },
+            other => other,
+        }
+    }
+
     /// Returns a note for people that is shown after the problem.
     #[must_use]
     pub fn note(&self) -> Option<&str> {

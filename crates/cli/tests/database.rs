@@ -4,11 +4,9 @@
 
 mod common;
 
-use common::{API_KEY, KEY_SECRET, Project, REQUEST_SECRET, Unread};
+use common::{API_KEY, KEY_SECRET, NONE, Project, REQUEST_SECRET, Unread};
 use tenants_core::crypto::api_key::{IssuedKey, KeySecret};
 use tenants_core::crypto::secret::Secret;
-
-const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
 
 /// The output of `wrangler d1 execute --json` for the rows of one statement.
 fn rows(rows: &str) -> String {

@@ -3,13 +3,12 @@
 
 mod common;
 
-use common::Project;
+use common::{NONE, Project};
 
 /// An export that has no rows, made of the least that a registry needs.
 const EXPORT: &str = "CREATE TABLE d1_migrations (id);\nCREATE TABLE api_keys (id);\nCREATE TABLE tenants_plans (id);\nCREATE TABLE tenants (id);\nCREATE TABLE audit_log (id);\n\
                       CREATE VIEW create_tenant AS SELECT 1;\nCREATE VIEW edit_tenant AS SELECT 1;\nCREATE VIEW delete_tenant AS SELECT 1;\n\
                       CREATE VIEW create_plan AS SELECT 1;\nCREATE VIEW edit_plan AS SELECT 1;\nCREATE VIEW delete_plan AS SELECT 1;\n";
-const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
 const BOOKMARK: &str = r#"{"bookmark": "00000001-00000002"}"#;
 
 #[test]

@@ -161,8 +161,8 @@ impl Reading {
         format!("(SELECT count(*) FROM {table} WHERE {condition})")
     }
 
-    /// The statement that reads the rows after row id `after`, of which `read` were read already: at least one, and no more than reach so many
-    /// `characters`. Each row begins with its id.
+    /// The statement that reads the next rows, after row id `after`, or after the first `read` rows of a table without row ids. The row with which they reach
+    /// so many `characters` is the last one. Each row begins with its id.
     fn page(&self, after: i64, read: u64, characters: usize) -> String {
         let table = quoted(&self.table);
         let mut values = Vec::new();

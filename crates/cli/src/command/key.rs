@@ -330,30 +330,22 @@ pub fn rotate(
 
 /// Adds to the error of a rotation that the database may have committed it all the same.
 fn may_be_rotated(error: Error, args: &RotateArgs) -> Error {
-    match error {
-        Error::Database(detail) => Error::Database(format!(
-            "{detail}\nKey {} may have a new secret all the same, which nobody has: the failure may have come after the change. \
-             Rotate it again",
-            args.id
-        )),
-        other => other,
-    }
+    error.with_advice(&format!(
+        "Key {} may have a new secret all the same, which nobody has: the failure may have come after the change. \
+         Rotate it again",
+        args.id
+    ))
 }
 
 /// Adds to the error of an insertion that the database may have committed it all the same. Nobody has the key's text then, but the key is
 /// valid, so it has to be deleted. Somebody else may have got the id instead: only the list shows whose it is.
 fn may_exist(error: Error, id: u64, now: &Timestamp, database: &DatabaseArgs) -> Error {
-    match error {
-        Error::Database(detail) => {
-            let options = database.options();
-            Error::Database(format!(
-                "{detail}\nKey {id} may exist all the same, although nobody has its text: the failure may have come after it was created. \
-                 `tenants api:key:list{options}` shows whether there is a key {id}, created about {now} UTC. If so, \
-                 `tenants api:key:delete --id {id}{options}` deletes it"
-            ))
-        }
-        other => other,
-    }
+    let options = database.options();
+    error.with_advice(&format!(
+        "Key {id} may exist all the same, although nobody has its text: the failure may have come after it was created. \
+         `tenants api:key:list{options}` shows whether there is a key {id}, created about {now} UTC. If so, \
+         `tenants api:key:delete --id {id}{options}` deletes it"
+    ))
 }
 
 /// Says whether a key is valid.

@@ -151,14 +151,7 @@ fn after_import(
         advice += &format!(" Run `tenants database:migrate{options}`.");
     }
     advice += &format!(" `tenants api:key:list{options}` shows the keys that are valid now");
-    match error {
-        Error::Database(detail) => Error::Database(format!("{detail}\n{advice}")),
-        Error::Refused { code, detail } => Error::Refused {
-            code,
-            detail: format!("{detail}\n{advice}"),
-        },
-        other => other,
-    }
+    error.with_advice(&advice)
 }
 
 /// Compares the file with its last line, if `tenants backup` wrote it.
@@ -233,8 +226,7 @@ impl Present {
             let any = database.query(&[format!("SELECT {}", rows.join(" OR "))])?;
             is_used |= any != [[[Json::from(0)]]];
         }
-        let has = |name: &str| tables.contains(&name);
-        let (mut grants, rows) = if has("api_keys") {
+        let (mut grants, rows) = if tables.contains(&"api_keys") {
             let rows = task::run(database, KeyList::all(), &|| 0, |_| ())?;
             let grants = database.query(&[Grants::SELECT.into()])?;
             let grants = grants.iter().flatten();

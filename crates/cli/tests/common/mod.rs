@@ -18,6 +18,8 @@ use tenants_core::crypto::signature::RequestSecret;
 pub(crate) const NOW: i64 = 1_787_095_017;
 pub(crate) const KEY_SECRET: &str = "a key secret of the tests";
 pub(crate) const REQUEST_SECRET: &str = "a request secret of the tests";
+/// The output of `wrangler d1 execute --json` for one statement without a row.
+pub(crate) const NONE: &str = "[\n  {\n    \"results\": [],\n    \"success\": true\n  }\n]";
 /// The fake wrangler.
 pub(crate) const WRANGLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/wrangler");
 pub(crate) const API_KEY: &str = "chv_1_api-key-of-the-test";

@@ -224,6 +224,7 @@ impl Refresh {
     fn take(&mut self, results: &mut Results) -> Result<(), ApiError> {
         let rows = results.last_rows()?;
         let is_one = matches!(self.which, Which::One(_));
+        let is_all = matches!(self.which, Which::All);
         if is_one && rows.is_empty() {
             return Err(NO_TENANT);
         }
@@ -232,7 +233,6 @@ impl Refresh {
             let id = row.text("id")?;
             let has_site = row.boolean("has_site")?;
             // A count of all is an operator's, for whom a batch more for each tenant that was never counted would take hours.
-            let is_all = matches!(self.which, Which::All);
             let is_small = row
                 .optional_integer("is_small")?
                 .map_or(is_all, |small| small == 1);

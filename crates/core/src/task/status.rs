@@ -165,7 +165,7 @@ impl Status {
                         })));
                     }
                 };
-                return Ok(Step::Run(self.numbers(schema)));
+                return Ok(Step::Run(self.count(schema)));
             }
             Reads::Numbers(schema) => {
                 let mut registry = read_numbers(&mut results)?;
@@ -199,7 +199,7 @@ impl Status {
     }
 
     /// Counts, and reads the first slice of each table.
-    fn numbers(mut self, schema: SchemaState) -> Self {
+    fn count(mut self, schema: SchemaState) -> Self {
         self.batch = Batch::of([
             numbers(&self.now, &self.late_before),
             keys::expiring(&self.now, &self.expiring_until),

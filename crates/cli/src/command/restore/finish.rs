@@ -81,11 +81,11 @@ fn begin_epoch(keys: &[Key], run: &Run, now: &Timestamp, database: &Database) ->
 
 /// Adds to an error which keys earlier calls have deleted.
 fn half_done(error: Error, deleted: &[String]) -> Error {
-    match error {
-        Error::Database(detail) if !deleted.is_empty() => Error::Database(format!(
-            "{detail}\nThe new epoch has begun, and these keys are deleted: {}. Name the others again",
-            deleted.join(",")
-        )),
-        other => other,
+    if deleted.is_empty() {
+        return error;
     }
+    error.with_advice(&format!(
+        "The new epoch has begun, and these keys are deleted: {}. Name the others again",
+        deleted.join(",")
+    ))
 }
