@@ -30,7 +30,8 @@ Ctrl-C stops it.`;
 async function start() {
   const { values } = options();
   if (values.help) return void console.log(help);
-  const port = await choosePort(values.port ?? process.env.PORT);
+  const asked = values.port ?? process.env.PORT;
+  const port = await choosePort(asked);
   await build();
   if (!values['no-console']) await buildConsole();
   const added = completeDevVars();
@@ -38,7 +39,8 @@ async function start() {
   await migrateLocally();
   const key = await developmentKey();
   if (!values['no-console']) await ensureConsoleKey();
-  return serve(port, key, !values['no-console']);
+  // The port may be taken meanwhile: the first start takes minutes.
+  return serve((await isFree(port)) ? port : await choosePort(asked), key, !values['no-console']);
 }
 
 function options() {

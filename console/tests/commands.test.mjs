@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
@@ -11,6 +10,7 @@ import { parse } from 'smol-toml'
 import { buildConsole } from '../../scripts/console.mjs'
 import { ROOT } from '../../tests/e2e/harness.mjs'
 import { atEnd } from '../../tests/lifetime.mjs'
+import { freePorts } from '../../tests/ports.mjs'
 import { noBrowser, open, signIn } from './browser.mjs'
 import { copyProject } from './project.mjs'
 
@@ -18,18 +18,9 @@ await buildConsole()
 const project = copyProject()
 const { scripts } = JSON.parse(readFileSync(path.join(project.folder, 'package.json'), 'utf8'))
 
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 test('npm start serves the console, prints its address, and leaves a key that signs in', { skip: noBrowser() || process.platform === 'win32' }, async () => {
   assert.equal(scripts.start, 'node scripts/start.mjs')
-  const port = await freePort()
+  const [port] = await freePorts(1)
   const server = spawn(process.execPath, ['scripts/start.mjs', '--port', String(port)], { cwd: project.folder, env: project.env, stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = once(server, 'exit')
   atEnd(() => {

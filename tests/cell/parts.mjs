@@ -13,6 +13,7 @@ import { agentBuild } from '../../scripts/agent.mjs'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { programPath } from '../../scripts/lib/system.mjs'
 import { atEnd, isUnlimited } from '../lifetime.mjs'
+import { freePorts } from '../ports.mjs'
 import { until } from '../until.mjs'
 
 export { until }
@@ -42,16 +43,6 @@ export function temporary(name) {
   const folder = mkdtempSync(path.join(os.tmpdir(), `tenants-cell-${name}-`))
   atEnd(() => rmSync(folder, { recursive: true, force: true }))
   return folder
-}
-
-/** Returns ports that are free now. */
-export async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server))
-  })))
-  const ports = servers.map((server) => server.address().port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }
 
 /** What ends the programs that run. */

@@ -7,7 +7,8 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { skipUnlessCi } from '../../scripts/lib/ci.mjs'
 import { programPath } from '../../scripts/lib/system.mjs'
-import { KEY, OTHER_KEY, agentProgram, freePorts, makeAgent, noCell, startPhp, startRedis, temporary, until } from './parts.mjs'
+import { freePorts } from '../ports.mjs'
+import { KEY, OTHER_KEY, agentProgram, makeAgent, noCell, startPhp, startRedis, temporary, until } from './parts.mjs'
 import { startRegistry } from './registry.mjs'
 
 const skip = noCell()

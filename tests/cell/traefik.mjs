@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs'
 import http from 'node:http'
 import path from 'node:path'
 import { traefikProgram } from '../e2e/traefik.mjs'
-import { freePorts, start, temporary, until } from './parts.mjs'
+import { freePorts } from '../ports.mjs'
+import { start, temporary, until } from './parts.mjs'
 
 /** Starts a Traefik whose file provider watches the folder of a file. `entryPoint` is the name of the entry point that the routes have. */
 export async function startTraefik(file, { entryPoint = 'web' } = {}) {

