@@ -702,7 +702,7 @@ BEGIN
   INSERT INTO webhook_secrets (id, webhook_id, secret) VALUES (NEW.secret_id, NEW.id, NEW.sealed);
 END;
 
--- Sends an event again, and after it the later ones of its subject. An event that no run has come to is sent anyway.
+-- Sends an event again, and after it the later ones of its subject. It is tried as often as if it were new. An event that no run has come to is sent anyway.
 CREATE VIEW retry_webhook (
   key_id, request_id, now, key_stands, id_is_there, event_is_there, id, entry_id, token, is_done, idempotency_key, fingerprint, remembered_until,
   answer, secret
@@ -718,6 +718,5 @@ BEGIN
   INSERT INTO webhook_behind (webhook_id, subject_type, subject, entry_id, attempts, next_at)
     SELECT w.id, substr(a.action, 1, instr(a.action, '.') - 1), a.subject, a.id, 0, NEW.now FROM webhooks AS w, audit_log AS a
     WHERE w.id = NEW.id AND a.id = NEW.entry_id AND a.id <= w.cursor
-    ON CONFLICT (webhook_id, subject_type, subject) DO UPDATE SET attempts = iif(entry_id = min(entry_id, excluded.entry_id), attempts, 0),
-      entry_id = min(entry_id, excluded.entry_id), next_at = excluded.next_at;
+    ON CONFLICT (webhook_id, subject_type, subject) DO UPDATE SET attempts = 0, entry_id = min(entry_id, excluded.entry_id), next_at = excluded.next_at;
 END;

@@ -23,7 +23,7 @@ impl Api {
         Delivery::begin(config, unix_seconds, random)
     }
 
-    /// The same after an answer, if the request wrote. A host that can work on after it has sent the answer calls this, so that events go out at once.
+    /// The same after an answer, if the request wrote an event. A host that can work on after it has sent the answer calls this, so that events go out at once.
     /// `None` as well for a while after a run that found no webhook ([`Api::delivered`]), so that a write without webhooks costs nothing more.
     pub fn delivery_after(
         &self,
@@ -35,7 +35,7 @@ impl Api {
             && ROUTES.iter().any(|route| {
                 Some(route.template) == entry.route
                     && route.method.name() == entry.method
-                    && route.operation.remembers()
+                    && route.operation.writes_event()
             });
         let is_quiet = self
             .0

@@ -103,7 +103,7 @@ pub(super) fn told(operation: Operation) -> Option<Told> {
         Operation::RetryDelivery => (
             "retryWebhookDelivery",
             "Send an event again",
-            "The next run sends the event, and after it the later ones of its subject, which the receiver knows by their `webhook-id`.",
+            "The next run sends the event, tried as often as if it were new, and after it the later ones of its subject, which the receiver knows by their `webhook-id`.",
             vec![empty(204, &[], "It will be sent again.")],
             &[],
         ),

@@ -117,7 +117,7 @@ pub(crate) fn due(lease: &str, now: &Timestamp, (subjects, events): (usize, usiz
     let most = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The sign keeps SQLite from other indexes than that of the subject.
     Sql::new(concat!(
-        "SELECT b.entry_id, b.subject_type, b.subject AS of_subject, iif(a.id = b.entry_id, b.attempts, 0) AS attempts, ",
+        "SELECT b.entry_id, b.subject_type, b.subject AS of_subject, b.attempts, ",
         columns!(),
         " FROM (SELECT b.*, w.cursor FROM webhooks AS w CROSS JOIN webhook_behind AS b ON b.webhook_id = w.id AND b.next_at <= ?2 \
          WHERE w.lease = ?1 ORDER BY b.next_at LIMIT ?3) AS b LEFT JOIN audit_log AS a ON a.id IN (SELECT x.id FROM audit_log AS x \
@@ -137,16 +137,16 @@ pub(crate) fn due(lease: &str, now: &Timestamp, (subjects, events): (usize, usiz
 pub(crate) fn decode_due(results: &mut Results) -> Result<Vec<Vec<Event>>, ApiError> {
     let mut all: Vec<Vec<Event>> = Vec::new();
     for row in results.rows()? {
-        let mut event = Event::decode(Columns::new(row), false)?;
-        let behind_with = event.entry_id;
-        event.entry_id = event.entry.as_ref().map_or(behind_with, |entry| entry.id);
+        let event = Event::decode(Columns::new(row), false)?;
         let same = all
             .last_mut()
             .filter(|events| events.iter().any(|first| first.is_of_subject_of(&event)));
-        match same {
-            Some(events) => events.push(event),
-            None if event.entry_id == behind_with => all.push([event].into()),
-            None => all.push([event.gone(behind_with), event].into()),
+        match (same, event.entry.as_ref().map(|entry| entry.id)) {
+            (Some(events), Some(id)) => events.push(event.of_entry(id)),
+            (None, Some(id)) if id != event.entry_id => {
+                all.push([event.gone(), event.of_entry(id)].into());
+            }
+            _ => all.push([event].into()),
         }
     }
     Ok(all)
@@ -193,17 +193,24 @@ impl Event {
         (&self.subject_type, &self.subject) == (&other.subject_type, &other.subject)
     }
 
-    /// An event of the same subject before this one, which was deleted from the log.
-    fn gone(&self, entry_id: i64) -> Self {
+    /// The event that its subject is behind with, without its entry, which was deleted from the log.
+    fn gone(&self) -> Self {
         Self {
-            entry_id,
+            entry_id: self.entry_id,
             subject_type: self.subject_type.clone(),
             subject: self.subject.clone(),
-            attempts: 0,
-            is_fresh: false,
+            attempts: self.attempts,
+            is_fresh: self.is_fresh,
             entry: None,
             token: None,
         }
+    }
+
+    /// A later event of its subject, which was never sent.
+    fn of_entry(mut self, entry_id: i64) -> Self {
+        self.entry_id = entry_id;
+        self.attempts = 0;
+        self
     }
 
     fn decode(mut row: Columns, is_fresh: bool) -> Result<Self, ApiError> {
@@ -246,8 +253,8 @@ pub(crate) enum Outcome {
     Refused = 0,
     Accepted = 1,
     GivenUp = 2,
-    /// The log has no such entry any more.
-    Gone = 3,
+    /// Nothing was sent: the log has no such entry any more, or the webhook does not want it any more.
+    Nothing = 3,
 }
 
 /// The work of a run between two batches, of the webhook of a lease.
@@ -259,10 +266,12 @@ pub(crate) struct Record<'a> {
     pub(crate) now: &'a Timestamp,
     pub(crate) lease_until: &'a Timestamp,
     /// A list in JSON: for each attempt the subject's type, the subject, the entry, the [`Outcome`], when to try again, the event's type, the status, the
-    /// milliseconds and the answer.
+    /// milliseconds, the answer, and the attempts before.
     pub(crate) attempts: &'a str,
-    /// A list in JSON of the actions whose events the webhook wants.
+    /// A list in JSON of the actions whose events the webhook wants, or of those whose events it does not want.
     pub(crate) actions: &'a str,
+    /// Whether it wants the listed ones.
+    pub(crate) are_wanted: bool,
     /// The last entry that was looked at.
     pub(crate) cursor: i64,
     /// Whether the receiver accepted something.
@@ -272,12 +281,12 @@ pub(crate) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Moves the cursor, and keeps the lease or gives it back. `goes_on` says whether the run goes on with this webhook if it is enabled still and there
+    /// Moves the cursor, and keeps the lease or gives it back. An enabled webhook that has nothing left to send again fails no more. `goes_on` says whether the run goes on with this webhook if it is enabled still and there
     /// is more to send.
     pub(crate) fn release(&self, goes_on: bool) -> Sql {
         Sql::new(
             "UPDATE webhooks SET cursor = max(cursor, ?2), \
-             failing_since = iif(?3, NULL, iif(?4 AND url = ?8, coalesce(failing_since, ?5), failing_since)), \
+             failing_since = iif(?3 OR is_enabled AND NOT EXISTS (SELECT 1 FROM webhook_behind AS b WHERE b.webhook_id = webhooks.id), NULL, iif(?4 AND url = ?8, coalesce(failing_since, ?5), failing_since)), \
              (lease, lease_until) = (SELECT iif(goes_on, ?1, NULL), iif(goes_on, ?7, NULL) FROM (SELECT ?6 AND is_enabled \
              AND (max(cursor, ?2) < (SELECT max(id) FROM audit_log) OR EXISTS (SELECT 1 FROM webhook_behind AS b \
              WHERE b.webhook_id = webhooks.id AND b.next_at <= ?5)) AS goes_on)) WHERE lease = ?1",
@@ -309,14 +318,16 @@ impl Record<'_> {
             self.attempts.into(),
             self.now.as_str().into(),
         ]);
-        // The events of the subject before this one were accepted or given up in the same run. If somebody asked for an earlier one meanwhile, that one comes first.
+        // The events of the subject before this one were accepted or given up in the same run. A row with another event or other attempts than were read
+        // stays as it is: somebody asked for that event, or gave the webhook another URL, meanwhile.
         let refused = Sql::new(
             "INSERT INTO webhook_behind (webhook_id, subject_type, subject, entry_id, attempts, next_at) \
-             SELECT w.id, value ->> 0, value ->> 1, value ->> 2, w.url = ?3, iif(w.url = ?3, value ->> 4, ?4) FROM webhooks AS w, json_each(?2) \
+             SELECT w.id, value ->> 0, value ->> 1, value ->> 2, iif(w.url = ?3, (value ->> 9) + 1, 0), iif(w.url = ?3, value ->> 4, ?4) \
+             FROM webhooks AS w, json_each(?2) \
              WHERE w.lease = ?1 AND value ->> 3 = 0 ON CONFLICT (webhook_id, subject_type, subject) \
-             DO UPDATE SET attempts = iif(entry_id = excluded.entry_id, attempts, 0) + excluded.attempts, entry_id = excluded.entry_id, \
-             next_at = excluded.next_at WHERE entry_id = excluded.entry_id OR entry_id IN (SELECT j.value ->> 2 FROM json_each(?2) AS j \
-             WHERE j.value ->> 0 = excluded.subject_type AND j.value ->> 1 = excluded.subject AND j.value ->> 3 > 0)",
+             DO UPDATE SET attempts = excluded.attempts, entry_id = excluded.entry_id, next_at = excluded.next_at \
+             WHERE (entry_id, attempts) IN (SELECT j.value ->> 2, j.value ->> 9 FROM json_each(?2) AS j \
+             WHERE j.value ->> 0 = excluded.subject_type AND j.value ->> 1 = excluded.subject)",
         )
         .values([
             self.lease.into(),
@@ -331,10 +342,10 @@ impl Record<'_> {
              WHERE value ->> 0 = webhook_behind.subject_type AND value ->> 1 = webhook_behind.subject AND value ->> 3 > 0) \
              AND a.id <= max(?3, (SELECT cursor FROM webhooks WHERE lease = ?1)) \
              AND substr(+a.action, 1, instr(a.action, char(46)) - 1) = webhook_behind.subject_type \
-             AND +a.action IN (SELECT value FROM json_each(?4)) ORDER BY a.id LIMIT 1), 0) WHERE webhook_id = ",
+             AND (+a.action IN (SELECT value FROM json_each(?4))) = ?6 ORDER BY a.id LIMIT 1), 0) WHERE webhook_id = ",
             leased!(),
-            " AND (subject_type, subject, entry_id) IN \
-             (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2) WHERE value ->> 3 > 0)"
+            " AND (subject_type, subject, entry_id, attempts) IN \
+             (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 9 FROM json_each(?2) WHERE value ->> 3 > 0)"
         ))
         .values([
             self.lease.into(),
@@ -342,6 +353,7 @@ impl Record<'_> {
             self.cursor.into(),
             self.actions.into(),
             self.now.as_str().into(),
+            self.are_wanted.into(),
         ]);
         let done = Sql::new(concat!(
             "DELETE FROM webhook_behind WHERE webhook_id = ",

@@ -95,11 +95,37 @@ pub(crate) fn types_of_actions() -> String {
     })
 }
 
-/// The actions whose events a webhook with these types wants, as they are stored: all if there are none.
-pub(crate) fn wanted_actions(types: &str) -> Result<Vec<&'static str>, String> {
-    let types: Vec<String> = serde_json::from_str(types).map_err(|error| format!("{error}"))?;
-    let wants = |name: &str| types.is_empty() || types.iter().any(|wanted| is_of(name, wanted));
-    let actions = Action::ALL.into_iter();
-    let actions = actions.filter(|action| action.event().is_some_and(wants));
-    Ok(actions.map(Action::as_str).collect())
+/// The actions whose events a webhook wants.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    listed: Vec<&'static str>,
+    /// Whether those are the wanted ones, or all others are.
+    pub(crate) listed_are_wanted: bool,
+}
+
+impl Wanted {
+    /// Reads a webhook's types, as they are stored. One without types wants all events: those of actions that only a newer version knows, too.
+    pub(crate) fn by_types(types: &str) -> Result<Self, String> {
+        let types: Vec<String> = serde_json::from_str(types).map_err(|error| format!("{error}"))?;
+        let listed_are_wanted = !types.is_empty();
+        let is_listed = |action: &Action| match action.event() {
+            Some(name) => types.iter().any(|wanted| is_of(name, wanted)),
+            None => !listed_are_wanted,
+        };
+        let listed = Action::ALL.into_iter().filter(is_listed);
+        Ok(Self {
+            listed: listed.map(Action::as_str).collect(),
+            listed_are_wanted,
+        })
+    }
+
+    /// Whether the event of an action is wanted.
+    pub(crate) fn has(&self, action: &str) -> bool {
+        self.listed.contains(&action) == self.listed_are_wanted
+    }
+
+    /// Writes the listed actions as a list in JSON.
+    pub(crate) fn listed_to_json(&self) -> String {
+        types_to_json(&self.listed)
+    }
 }

@@ -69,6 +69,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0041_old_secrets.sql",
     "0042_same_writes.sql",
     "0043_deleted_meanwhile.sql",
+    "0044_retries.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -237,7 +237,7 @@ pub(crate) fn retry(writer: &Writer, id: &str, epoch: &str, entry: i64) -> Batch
         "id_is_there, event_is_there, id, entry_id",
         concat!(
             id_is_there!(),
-            // As `wanted_actions` has it. An action that this version does not know is an event of those that want all.
+            // As `Wanted` has it. An action that this version does not know is an event of those that want all.
             ", EXISTS (SELECT 1 FROM audit_log AS a JOIN webhooks AS w ON w.id = ?6 LEFT JOIN json_each(?9) AS e ON e.key = a.action \
              WHERE a.id = ?7 AND ?8 = ",
             epoch!(),

@@ -22,9 +22,8 @@ use crate::config::Config;
 use crate::crypto::seal::Sealer;
 use crate::machine::{Context, Effect, FetchRequest, Machine, Outcome, Step};
 use crate::sql::{Batch, Results, Sql};
-use crate::store::audit::Action;
 use crate::store::deliveries::{self, Event, Outcome as Came, Record, Taken};
-use crate::store::event;
+use crate::store::event::{self, Wanted};
 use crate::store::message::{self, Message};
 use crate::store::sealed::{NO_ENCRYPTION_KEY, open_text};
 use crate::store::webhooks::secret_place;
@@ -128,7 +127,7 @@ struct Webhook {
     taken: Taken,
     /// `Err`: why nothing can be sent to it. Each event is then refused for this reason.
     target: Result<Target, String>,
-    actions: Vec<&'static str>,
+    wanted: Wanted,
 }
 
 #[derive(Debug)]
@@ -138,13 +137,10 @@ struct Target {
 }
 
 impl Webhook {
-    /// Whether its receiver wants an event. An older version sends a newer one's events to those that want all.
+    /// Whether its receiver wants an event that the log has.
     fn wants(&self, event: &Event) -> bool {
-        let is_known = |action: &str| Action::ALL.iter().any(|known| known.as_str() == action);
-        event.entry.as_ref().is_some_and(|entry| {
-            let action = entry.action.as_str();
-            self.actions.contains(&action) || !is_known(action) && self.taken.types == "[]"
-        })
+        let entry = event.entry.as_ref();
+        entry.is_some_and(|entry| self.wanted.has(&entry.action))
     }
 }
 
@@ -222,7 +218,7 @@ impl State {
             return Ok(false);
         };
         let target = self.target(&taken);
-        let actions = event::wanted_actions(&taken.types).map_err(|reason| {
+        let wanted = Wanted::by_types(&taken.types).map_err(|reason| {
             ApiError::Internal(Internal::Stored {
                 place: format!("webhooks/{}/types", taken.id),
                 reason,
@@ -231,7 +227,7 @@ impl State {
         let webhook = Webhook {
             taken,
             target,
-            actions,
+            wanted,
         };
         self.choose(&webhook, results)?;
         self.webhook = Some(webhook);
@@ -296,11 +292,11 @@ impl State {
                 self.events.pop();
                 continue;
             }
-            let Some(entry) = &last.entry else {
-                self.note(Came::Gone, None, &no_answer(""))?;
+            let Some(webhook) = &self.webhook else { break };
+            let Some(entry) = last.entry.as_ref().filter(|_| webhook.wants(last)) else {
+                self.note(Came::Nothing, None, &no_answer(""))?;
                 continue;
             };
-            let Some(webhook) = &self.webhook else { break };
             let target = match &webhook.target {
                 Ok(target) => target,
                 Err(reason) => {
@@ -348,6 +344,7 @@ impl State {
             result.status,
             result.milliseconds,
             &result.answer,
+            event.attempts,
         );
         let item = serde_json::to_string(&item)
             .map_err(|error| ApiError::Internal(Internal::Encoding(error.to_string())))?;
@@ -415,7 +412,7 @@ impl State {
         let limit = Timestamp::of_clock(self.now.saturating_sub(DISABLED_AFTER_S))?;
         let is_dead = self.refused && since.is_some_and(|since| since.as_str() <= limit.as_str());
         let attempts = format!("[{}]", mem::take(&mut self.attempts).join(","));
-        let actions = event::types_to_json(&webhook.actions);
+        let actions = webhook.wanted.listed_to_json();
         let record = Record {
             lease: &self.lease,
             url: &webhook.taken.url,
@@ -423,6 +420,7 @@ impl State {
             lease_until: &until,
             attempts: &attempts,
             actions: &actions,
+            are_wanted: webhook.wanted.listed_are_wanted,
             cursor,
             accepted: mem::take(&mut self.accepted),
             refused: mem::take(&mut self.refused),

@@ -131,6 +131,12 @@ impl Operation {
         self.conditions().0
     }
 
+    /// Whether the operation can write an event, for which webhooks wait (contract §17). What a cell's agent finds to be past its time is left to the cron
+    /// trigger.
+    pub(crate) fn writes_event(self) -> bool {
+        self.remembers() || matches!(self, Self::VerifyHostname | Self::SignIn | Self::SignOut)
+    }
+
     /// Whether the operation reads or changes one tenant or plan, which has an `ETag`.
     pub(crate) fn has_etag(self) -> bool {
         self.conditions().1

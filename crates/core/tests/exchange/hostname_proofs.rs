@@ -11,6 +11,7 @@ use tenants_core::task::stats::Report;
 
 use crate::ask::{Ask, delete, get, new_tenant, patch, post, put};
 use crate::host::{Got, Host, WaitsForBatch as _};
+use crate::invariants::is_followed_by_a_delivery;
 use crate::statements::Group;
 
 const ALIAS: &str = r#"{"kind":"alias"}"#;
@@ -90,9 +91,11 @@ fn drive<M: Machine>(
 
 /// Sends a request to its end.
 fn send(host: &mut Host, status: u16, ask: &Ask, resolver: &Resolver) -> Got {
+    let before = entries(host).len();
     let step = host.begin(ask);
     let (answer, _) = drive(host, step, resolver);
     let got = host.sent(ask, Step::Done(answer), false).unwrap();
+    assert!(entries(host).len() == before || is_followed_by_a_delivery(host, &got));
     assert_eq!(got.status, status, "{ask:?}: {got:?}");
     got
 }

@@ -8,7 +8,7 @@ use tenants_core::sql::{MAX_BOUND_VALUES, Statement, Value};
 use tenants_core::value::clock::Timestamp;
 
 use crate::ask::Ask;
-use crate::host::{Got, HIDDEN, Host};
+use crate::host::{Foreseen, Got, HIDDEN, Host};
 
 /// Checks that a statement's text holds no value and has a placeholder for each, that D1's limits hold, and that its columns have
 /// different names, which the Worker's adapter of D1 relies on.
@@ -229,6 +229,12 @@ fn unremembered(dump: &str) -> Vec<&str> {
     lines.collect()
 }
 
+/// Whether a host sends the event of a request right after its answer, if there are webhooks.
+pub(crate) fn is_followed_by_a_delivery(host: &Host, got: &Got) -> bool {
+    let delivery = (host.api).delivery_after(&got.log, host.now, &mut Foreseen(1));
+    delivery.is_some()
+}
+
 /// Checks that a successful write has left one audit entry with the key, the time and the request id, and that every other request
 /// has changed nothing. No table may contain a secret, a key or an `env` in clear.
 pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
@@ -283,6 +289,7 @@ pub(crate) fn of_change(host: &Host, ask: &Ask, got: &Got, before: &str) {
         } else {
             assert_eq!(entries, 1, "{ask:?}");
         }
+        assert!(is_followed_by_a_delivery(host, got), "{ask:?}");
         let last = host.sql(
             "SELECT key_id, request_id, created_at, operator FROM audit_log ORDER BY id DESC LIMIT 1",
             &[],

@@ -80,5 +80,6 @@ mod traefik_memory;
 mod trials;
 mod vectors;
 mod wasm_rows;
+mod webhook_changes;
 mod webhook_runs;
 mod webhooks;

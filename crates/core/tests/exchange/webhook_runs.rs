@@ -1,4 +1,4 @@
-//! A run of the deliveries: the events of many subjects and webhooks, and changes meanwhile.
+//! A run of the deliveries: the events of many subjects and webhooks.
 
 use serde_json::{Value as Json, json};
 use tenants_core::machine::Outcome;
@@ -6,12 +6,10 @@ use tenants_core::sql::Value;
 use tenants_core::task::deliver::{DISABLED_AFTER_S, Delivery, MOST_QUERIES, PAUSES_S, Report};
 use tenants_core::{Effect, Machine as _};
 
-use crate::ask::{delete, get, new_plan, new_tenant, patch, post};
+use crate::ask::{get, new_tenant, post};
 use crate::host::Host;
 use crate::query_plans::plan;
-use crate::webhooks::{
-    Got, URL, accept, deliveries, outcomes, run, run_counted, run_with, status, webhook,
-};
+use crate::webhooks::{accept, deliveries, outcomes, run, run_counted, run_with, status, webhook};
 
 /// A host drives runs as long as they say that they were cut off (`scheduled` of the npm package), so one without a network must not say so.
 #[test]
@@ -42,7 +40,7 @@ fn a_run_without_a_network_refuses_nothing_and_is_not_cut_off() {
 }
 
 /// So many events of each of these tenants, in turns.
-fn updates(host: &Host, tenants: &[&str], each: i64) {
+pub(crate) fn updates(host: &Host, tenants: &[&str], each: i64) {
     for tenant in tenants {
         host.sql(
             "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?2) \
@@ -268,167 +266,6 @@ fn the_events_of_subjects_that_are_behind_are_found_by_an_index() {
         "SEARCH x USING INDEX audit_log_by_subject (subject=? AND rowid>? AND rowid<?)",
     ] {
         assert!(plan.iter().any(|found| found == step), "{plan:#?}");
-    }
-}
-
-const OTHER: &str = "https://hooks.example.com/another";
-
-/// Runs once. Returns where each event went, and its type and subject.
-fn run_urls(
-    host: &mut Host,
-    mut answer: impl FnMut(&mut Host, &Got) -> Outcome,
-) -> Vec<(String, String)> {
-    let mut got = Vec::new();
-    run_with(host, |host, message| {
-        let came = answer(host, &message);
-        got.push((message.url.clone(), message.name()));
-        came
-    });
-    got
-}
-
-#[test]
-fn another_url_is_another_receiver_which_has_refused_nothing() {
-    let mut host = Host::new();
-    let (id, _) = webhook(&mut host, json!({"types": ["tenant.*"]}));
-    let path = format!("/webhooks/{id}");
-    host.expect(201, &new_tenant("a"));
-    for _ in 0..2 {
-        assert_eq!(run(&mut host, |_| status(500)).1.refused, 1);
-        host.now += 10;
-    }
-    let failing_since = |host: &mut Host| host.json(200, &get(&path))["failing_since"].clone();
-    // The same one, and another change, leave all as it is.
-    host.expect(
-        204,
-        &patch(&path, json!({"url": URL, "description": "x"}).to_string()),
-    );
-    assert_ne!(failing_since(&mut host), json!(null));
-    assert_eq!(
-        run(&mut host, accept).0,
-        [""; 0],
-        "it waits for five minutes"
-    );
-    host.expect(204, &patch(&path, json!({"url": OTHER}).to_string()));
-    assert_eq!(failing_since(&mut host), json!(null));
-    assert_eq!(host.one("SELECT attempts FROM webhook_behind"), 0.into());
-    let got = run_urls(&mut host, |_, _| status(204));
-    assert_eq!(got, [(OTHER.into(), "tenant.created a".into())]);
-}
-
-#[test]
-fn a_run_takes_a_change_of_its_webhook_up_with_the_next_events() {
-    for (change, went_on) in [
-        (json!({"url": OTHER}), Some(OTHER)),
-        (json!({"is_enabled": false}), None),
-        (json!({"types": ["plan.*"]}), None),
-    ] {
-        let mut host = Host::new();
-        let (id, _) = webhook(&mut host, json!({"types": ["tenant.*"]}));
-        for n in 0..15 {
-            updates(&host, &[&format!("t{n}")], 1);
-        }
-        let path = format!("/webhooks/{id}");
-        let mut is_changed = false;
-        // The first receiver refuses the first event, and is not the one of the webhook any more.
-        let got = run_urls(&mut host, |host, _| {
-            if is_changed {
-                return status(204);
-            }
-            is_changed = true;
-            host.expect(204, &patch(&path, change.to_string()));
-            status(500)
-        });
-        let at = |url: &str| got.iter().filter(|(to, _)| to == url).count();
-        assert_eq!(at(URL), 10, "{change}: {got:?}");
-        let shown = host.json(200, &get(&path));
-        match went_on {
-            Some(other) => {
-                assert_eq!(at(other), 6, "the one that was refused, too: {got:?}");
-                assert_eq!(
-                    (&shown["failing_since"], &shown["behind"]),
-                    (&Json::Null, &0.into())
-                );
-            }
-            None => {
-                assert_eq!(got.len(), 10, "{change}");
-                assert_eq!(shown["behind"], 1);
-            }
-        }
-        assert_eq!(deliveries(&mut host, &id).len(), got.len());
-    }
-}
-
-/// The refusals of a receiver that is no more the webhook's disable nothing.
-#[test]
-fn a_webhook_is_not_disabled_for_the_refusal_of_an_earlier_receiver() {
-    let mut host = Host::new();
-    let (id, _) = webhook(&mut host, json!({"types": ["tenant.*"]}));
-    let path = format!("/webhooks/{id}");
-    host.expect(201, &new_tenant("a"));
-    run(&mut host, |_| status(500));
-    host.now += DISABLED_AFTER_S;
-    let mut answers = [500, 204].into_iter();
-    let got = run_urls(&mut host, |host, message| {
-        if message.url == URL {
-            host.expect(204, &patch(&path, json!({"url": OTHER}).to_string()));
-        }
-        status(answers.next().unwrap())
-    });
-    let urls: Vec<&str> = got.iter().map(|(url, _)| url.as_str()).collect();
-    assert_eq!(urls, [URL, OTHER]);
-    let shown = host.json(200, &get(&path));
-    assert_eq!(
-        (&shown["is_enabled"], &shown["failing_since"]),
-        (&true.into(), &Json::Null)
-    );
-}
-
-#[test]
-fn only_an_event_that_the_webhook_wants_is_sent_again() {
-    let mut host = Host::new();
-    host.expect(201, &new_plan("p"));
-    host.expect(201, &new_tenant("a"));
-    for action in [
-        "env.reseal",
-        "registry.restore",
-        "tenant.of_a_newer_version",
-    ] {
-        host.sql(
-            "INSERT INTO audit_log (action, subject, request_id, created_at) VALUES (?1, 'a', 'r', '2026-08-18 23:16:57')",
-            &[action.into()],
-        );
-    }
-    let entry = |host: &Host, action: &str| {
-        let id = host.sql("SELECT epoch || '.' || a.id FROM registry, audit_log AS a WHERE action = ?1 ORDER BY a.id LIMIT 1", &[action.into()]);
-        let [Value::Text(id)] = id[0].as_slice() else {
-            panic!("{action}")
-        };
-        id.clone()
-    };
-    for (types, wanted) in [
-        (
-            json!([]),
-            "plan.create tenant.create tenant.of_a_newer_version",
-        ),
-        (json!(["tenant.*"]), "tenant.create"),
-        (json!(["plan.created", "tenant.deleted"]), "plan.create"),
-        (json!(["key.*"]), ""),
-    ] {
-        let (id, _) = webhook(&mut host, json!({"types": types}));
-        for action in [
-            "plan.create",
-            "tenant.create",
-            "env.reseal",
-            "registry.restore",
-            "tenant.of_a_newer_version",
-        ] {
-            let event = entry(&host, action);
-            let ask = post(&format!("/webhooks/{id}/deliveries/{event}/retry"), "");
-            let is_wanted = wanted.split(' ').any(|wanted| wanted == action);
-            host.expect(if is_wanted { 204 } else { 404 }, &ask);
-        }
-        host.expect(204, &delete(&format!("/webhooks/{id}")));
     }
 }
 
