@@ -50,7 +50,7 @@ test('the status counts and finds what needs attention, and the tables of delete
   const other = await status(1, { CHEVERETO_ENCRYPTION_KEY: freshSecrets().CHEVERETO_ENCRYPTION_KEY })
   assert.deepEqual([other.attention, other.unreadable.length], [['env'], 3])
 
-  assert.deepEqual(JSON.parse((await orphans(0, '--format', 'json')).output), [{ tenant: 'gone', tables: 13 }])
+  assert.deepEqual(JSON.parse((await orphans(0, '--format', 'json')).output), [{ tenant: 'gone', tables: 13, own_database: false }])
   await orphans(1, '--drop', '--id', 'kept')
   assert.equal((await orphans(0, '--drop', '--id', 'GONE')).output, 'dropped the tables of gone\n')
   assert.equal((await orphans(0)).output, 'no tables of deleted tenants\n')

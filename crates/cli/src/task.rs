@@ -7,6 +7,9 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::random::SystemRandom;
 
+/// The number of tenants or keys of a batch, if each takes up to about 2 KB of statements: no more than a call has room for.
+pub const SLICE: u8 = if cfg!(windows) { 8 } else { 30 };
+
 /// The reason why a task stopped before its end.
 #[derive(Debug)]
 pub struct Stopped {

@@ -639,7 +639,7 @@ fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
         (list.code, list.output.as_str()),
         (
             0,
-            "[{\"tenant\":\"a\",\"tables\":2},{\"tenant\":\"b\",\"tables\":1}]\n"
+            "[{\"tenant\":\"a\",\"tables\":2,\"own_database\":false},{\"tenant\":\"b\",\"tables\":1,\"own_database\":false}]\n"
         )
     );
     for bad in [
@@ -668,15 +668,31 @@ fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
     assert_eq!(sql.matches("DROP TABLE").count(), 13, "{sql}");
     assert!(sql.contains("'tenant.drop_tables'"), "{sql}");
 
-    let project = Project::new().with_wrangler(&[(0, &found), (1, "{}"), (0, &fifteen)]);
+    // Both in one call. It fails, so each gets a call of its own, and the one that fails again is named.
+    let calls = [(0, &*found), (1, "{}"), (1, "{}"), (0, &*fifteen)];
+    let project = Project::new().with_wrangler(&calls);
     let run = project.run(&["orphans", "--drop", "--all", "--format", "json"]);
+    let sql = &project.wrangler_call(2).unwrap()[6];
+    assert_eq!(sql.matches("DROP TABLE").count(), 26, "{sql}");
     assert_eq!(run.code, 3, "{run:?}");
     assert!(
         run.output.starts_with(
-            r#"{"dropped":[{"tenant":"b","tables":1}],"failed":[{"tenant":"a","reason":"#
+            r#"{"dropped":[{"tenant":"b","tables":1,"own_database":false}],"failed":[{"tenant":"a","reason":"#
         ),
         "{}",
         run.output
+    );
+    // What happens depends on where each has its tables, whatever the isolation mode is now.
+    let mixed = rows(r#"{"name": "a", "id": "a"}, {"name": "chv_b_users", "id": "b"}"#);
+    let thirty = format!("[\n{}\n]", [r#"{"results": []}"#; 30].join(","));
+    let project = Project::new().with_wrangler(&[(0, &mixed), (0, &thirty)]);
+    let run = project.run(&["orphans", "--drop", "--all"]);
+    assert_eq!(
+        (run.code, run.output.as_str()),
+        (
+            0,
+            "dropped the tables of b\nthe cron trigger will drop the sites of a\n"
+        )
     );
     let project = Project::new().with_wrangler(&[(0, &found)]);
     let run = project.run(&["orphans", "--drop", "--id", "nobody"]);

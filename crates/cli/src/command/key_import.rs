@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tenants_core::task::key_import::{ForeignKey, Imported, KeyImport, MAX_ID, MAX_KEYS};
+use tenants_core::task::key_import::{ForeignKey, Imported, KeyImport, MAX_ID};
 use tenants_core::task::keys::KeyName;
 use tenants_core::value::clock::Timestamp;
 
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::output::{Format, World};
 use crate::records::{self, Members, Record};
 use crate::session::{Session, now};
-use crate::task;
+use crate::task::{self, SLICE};
 
 /// The options of `api:key:import`.
 #[derive(Debug, Clone, Args)]
@@ -73,15 +73,18 @@ pub fn run(
     let now = now(world)?;
     let mut report = Report::default();
     let mut end = Ok(());
-    for (some, number) in keys.chunks(MAX_KEYS).zip(0..) {
+    let mut done = 0;
+    for some in keys.chunks(SLICE.into()) {
         let import = KeyImport::begin(some, &run, &now);
         match task::run(&database, import, world.now, |_| ()) {
-            Ok(outcomes) => report.count(some, outcomes),
+            Ok(outcomes) => {
+                done += some.len();
+                report.count(some, outcomes);
+            }
             Err(stopped) => {
                 report.stopped = true;
                 world.note(&format!(
-                    "The import stopped. Run it again: keys that are imported already stay as they are ({} of {} keys done)",
-                    number * MAX_KEYS,
+                    "The import stopped. Run it again: keys that are imported already stay as they are ({done} of {} keys done)",
                     keys.len()
                 ));
                 end = Err(stopped.error);

@@ -12,7 +12,7 @@ use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now, to_json};
 use crate::settings::Needs;
-use crate::task;
+use crate::task::{self, SLICE};
 
 /// The options of `orphans`.
 #[derive(Debug, Clone, Args)]
@@ -61,7 +61,7 @@ pub fn run(args: &OrphansArgs, session: &Session<'_>, world: &mut World<'_>) -> 
     };
     let now = now(world)?;
     let clock = world.now;
-    let task = OrphanDrop::begin(&config, which, session.run()?, &now);
+    let task = OrphanDrop::begin(&config, which, session.run()?, &now, SLICE.into());
     let report = {
         let mut progress = Progress::new("dropping", world);
         task::run(&database, task, clock, |task| {
@@ -69,34 +69,29 @@ pub fn run(args: &OrphansArgs, session: &Session<'_>, world: &mut World<'_>) -> 
             progress.show(done, total);
         })?
     };
-    show(&report, config.has_site_databases(), session, world)?;
+    show(&report, session, world)?;
     judge(&report)
 }
 
-fn show(
-    report: &Report,
-    has_site_databases: bool,
-    session: &Session<'_>,
-    world: &mut World<'_>,
-) -> Result<(), Error> {
+fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result<(), Error> {
     if session.format == Format::Json {
         return session.show_own(report, world);
     }
-    let ids = report.dropped.iter().map(|orphan| orphan.tenant.as_str());
-    let ids: Vec<&str> = ids.collect();
-    if ids.is_empty() && report.failed.is_empty() {
+    if *report == Report::default() {
         return session.say("no deleted tenant has left tables", world);
     }
-    if ids.is_empty() {
-        return Ok(());
+    for (own_database, what) in [
+        (false, "dropped the tables of"),
+        (true, "the cron trigger will drop the sites of"),
+    ] {
+        let these = report.dropped.iter();
+        let these = these.filter(|orphan| orphan.own_database == own_database);
+        let ids: Vec<&str> = these.map(|orphan| orphan.tenant.as_str()).collect();
+        if !ids.is_empty() {
+            session.say(&format!("{what} {}", ids.join(", ")), world)?;
+        }
     }
-    let ids = ids.join(", ");
-    let text = if has_site_databases {
-        format!("the cron trigger will drop the sites of {ids}")
-    } else {
-        format!("dropped the tables of {ids}")
-    };
-    session.say(&text, world)
+    Ok(())
 }
 
 fn judge(report: &Report) -> Result<(), Error> {

@@ -10,11 +10,8 @@ use crate::output::{Format, World};
 use crate::progress::Progress;
 use crate::session::{Session, now};
 use crate::settings::Needs;
-use crate::task;
+use crate::task::{self, SLICE};
 
-/// The number of tenants that a batch counts. A statement is about 2 KB long. Linux limits one argument of a program to
-/// 128 KiB, Windows all arguments together to 32 KiB.
-const SLICE_TENANTS: u32 = if cfg!(windows) { 8 } else { 30 };
 /// The number of failed tenants that an error names for people.
 const SHOWN_TENANTS: usize = 20;
 
@@ -82,7 +79,7 @@ fn count(
         None => Which::All,
     };
     let clock = world.now;
-    let refresh = Refresh::begin(&config, &now, which, SLICE_TENANTS);
+    let refresh = Refresh::begin(&config, &now, which, SLICE.into());
     let mut progress = Progress::new("counting", world);
     Ok(task::run(&database, refresh, clock, |refresh| {
         let (done, total) = refresh.progress();
@@ -102,7 +99,7 @@ fn show(report: &Report, session: &Session<'_>, world: &mut World<'_>) -> Result
         sentence += &format!("; {} deleted meanwhile", report.gone);
     }
     if *report == Report::default() {
-        sentence += ": none is installed";
+        sentence += ": none is installed, or their sites are being moved";
     }
     session.say(&sentence, world)
 }

@@ -21,9 +21,6 @@ use crate::value::scope::Scopes;
 /// times as many.
 pub const MAX_ID: i64 = 1_000_000_000_000;
 
-/// The most keys of one import, which is one transaction.
-pub const MAX_KEYS: usize = 30;
-
 /// A key to take over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {

@@ -1,8 +1,8 @@
 //! Orphans: the tables of tenants that are no longer there. A tenant that was deleted without `drop_tables` leaves them.
 //!
 //! A table belongs to a tenant by its exact name: prefix, identifier in lower case, and the name of a table that tenants have. Other
-//! tables with the prefix are left alone. Each tenant's tables are dropped in one transaction with their audit entry. If somebody creates a
-//! tenant with the id meanwhile, its transaction fails and changes nothing.
+//! tables with the prefix are left alone. The tables of some tenants are dropped in one transaction with their audit entries. If it fails, as when
+//! somebody creates a tenant with one of the ids meanwhile, it changes nothing, and each of them gets a transaction of its own.
 //!
 //! The registry knows the sites of tenants that are no longer there and have a database of their own. They are marked "to drop", and the cron
 //! trigger drops them, since whoever runs this task may not reach them.
@@ -10,6 +10,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::mem;
 
 use serde::Serialize;
 
@@ -33,6 +34,8 @@ pub struct Orphan {
     pub tenant: TenantId,
     /// The number of its tables. One in a database of its own counts as having all.
     pub tables: u64,
+    /// Whether it has a database of its own.
+    pub own_database: bool,
 }
 
 /// Finds the tables of tenants that are no longer there.
@@ -95,17 +98,23 @@ pub struct OrphanDrop {
     run: Run,
     now: Timestamp,
     batch: Batch,
-    /// The tenant whose tables the batch drops, if it does not look for them.
-    current: Option<Orphan>,
+    /// The number of tenants whose tables one batch drops.
+    slice: usize,
+    /// The tenants whose tables the batch drops. Before the first of them, the batch looks for them.
+    current: Vec<Orphan>,
+    /// The tenants of a batch that failed, which get one each, the next one last.
+    single: Vec<Orphan>,
     /// The tenants whose tables are still to be dropped, the next one last.
     rest: Vec<Orphan>,
+    has_found: bool,
     report: Report,
 }
 
 impl OrphanDrop {
-    /// Begins. The audit entries name the run.
+    /// Begins. The audit entries name the run. `slice` is the number of tenants whose tables one batch drops; 0 means 1. A tenant takes about 2 KB of
+    /// statements.
     #[must_use]
-    pub fn begin(config: &Config, which: Which, run: Run, now: &Timestamp) -> Self {
+    pub fn begin(config: &Config, which: Which, run: Run, now: &Timestamp, slice: u32) -> Self {
         let prefix = config.site.table_prefix.clone();
         Self {
             batch: Batch::one(find(&prefix)),
@@ -113,8 +122,11 @@ impl OrphanDrop {
             which,
             run,
             now: now.clone(),
-            current: None,
+            slice: usize::try_from(slice.max(1)).unwrap_or(usize::MAX),
+            current: Vec::new(),
+            single: Vec::new(),
             rest: Vec::new(),
+            has_found: false,
             report: Report::default(),
         }
     }
@@ -124,7 +136,7 @@ impl OrphanDrop {
     pub fn progress(&self) -> (u64, u64) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let done = count(self.report.dropped.len() + self.report.failed.len());
-        let waiting = self.rest.len() + usize::from(self.current.is_some());
+        let waiting = self.current.len() + self.single.len() + self.rest.len();
         (done, done + count(waiting))
     }
 
@@ -146,16 +158,29 @@ impl OrphanDrop {
     }
 
     fn next(mut self) -> Step<Self> {
-        let Some(orphan) = self.rest.pop() else {
-            return Step::Done(Ok(self.report));
+        let waiting = self.rest.len();
+        self.current = match self.single.pop() {
+            Some(orphan) => [orphan].into(),
+            None => self.rest.split_off(waiting.saturating_sub(self.slice)),
         };
+        if self.current.is_empty() {
+            return Step::Done(Ok(self.report));
+        }
+        let drop = self
+            .current
+            .iter()
+            .rev()
+            .flat_map(|orphan| self.drop(orphan));
+        self.batch = Batch::of(drop);
+        Step::Run(self)
+    }
+
+    fn drop(&self, orphan: &Orphan) -> impl Iterator<Item = Sql> {
         let names = TableNames::in_registry(&self.prefix, &orphan.tenant);
         let entry = audit::tables_drop(&orphan.tenant, &self.run, &self.now);
         let condemn = site_databases::condemn(&orphan.tenant, &self.now);
-        let drops = site_schema::drop(&names).chain([condemn]);
-        self.batch = Batch::of(core::iter::once(entry).chain(drops));
-        self.current = Some(orphan);
-        Step::Run(self)
+        let drops: Vec<Sql> = site_schema::drop(&names).collect();
+        core::iter::once(entry).chain(drops).chain([condemn])
     }
 }
 
@@ -168,22 +193,23 @@ impl Machine for OrphanDrop {
     }
 
     fn resume(mut self, outcome: Outcome, _: &mut Context<'_>) -> Step<Self> {
-        match self.current.take() {
-            Some(orphan) => match rows(outcome) {
-                Ok(_) => self.report.dropped.push(orphan),
-                Err(failure) => self.report.failed.push(Failed {
-                    tenant: orphan.tenant.to_string(),
-                    reason: failure.reason,
-                }),
-            },
-            None => {
-                let chosen = results(outcome, &self.batch)
-                    .and_then(|mut results| read(&self.prefix, &mut results))
-                    .and_then(|found| self.choose(found));
-                if let Err(error) = chosen {
-                    return Step::Done(Err(error.into()));
-                }
-            }
+        if !mem::replace(&mut self.has_found, true) {
+            let chosen = results(outcome, &self.batch)
+                .and_then(|mut results| read(&self.prefix, &mut results))
+                .and_then(|found| self.choose(found));
+            return match chosen {
+                Ok(()) => self.next(),
+                Err(error) => Step::Done(Err(error.into())),
+            };
+        }
+        let current = mem::take(&mut self.current);
+        match (rows(outcome), current.as_slice()) {
+            (Ok(_), _) => self.report.dropped.extend(current.into_iter().rev()),
+            (Err(failure), [orphan]) => self.report.failed.push(Failed {
+                tenant: orphan.tenant.to_string(),
+                reason: failure.reason,
+            }),
+            (Err(_), _) => self.single = current,
         }
         self.next()
     }
@@ -227,6 +253,7 @@ fn read(prefix: &TablePrefix, results: &mut Results) -> Result<Vec<Orphan>, ApiE
                 Orphan {
                     tenant,
                     tables: all,
+                    own_database: true,
                 },
             );
             continue;
@@ -234,7 +261,11 @@ fn read(prefix: &TablePrefix, results: &mut Results) -> Result<Vec<Orphan>, ApiE
         if !TABLES.iter().any(|t| names.name(t.name).as_str() == name) {
             continue;
         }
-        let orphan = found.entry(id).or_insert(Orphan { tenant, tables: 0 });
+        let orphan = found.entry(id).or_insert(Orphan {
+            tenant,
+            tables: 0,
+            own_database: false,
+        });
         // One that is being moved may be in both places.
         orphan.tables = all.min(orphan.tables + 1);
     }

@@ -226,14 +226,15 @@ fn orphans(host: &mut Host) -> Vec<(String, u64)> {
     found.into_iter().map(pair).collect()
 }
 
-fn pair(Orphan { tenant, tables }: Orphan) -> (String, u64) {
-    (tenant.to_string(), tables)
+fn pair(orphan: Orphan) -> (String, u64) {
+    assert!(!orphan.own_database);
+    (orphan.tenant.to_string(), orphan.tables)
 }
 
 fn begin_drop(host: &Host, which: Which) -> OrphanDrop {
     let run = Run::new("cli-1").by(Operator::parse("me@host").unwrap());
     let now = Timestamp::parse(NOW_TEXT).unwrap();
-    OrphanDrop::begin(host.api.config().unwrap(), which, run, &now)
+    OrphanDrop::begin(host.api.config().unwrap(), which, run, &now, 30)
 }
 
 fn these(ids: &[&str]) -> Which {
@@ -348,11 +349,27 @@ fn the_tables_of_a_tenant_that_is_created_meanwhile_stay() {
     let reason = rows.clone().unwrap_err();
     assert!(reason.contains("NOT NULL"), "{reason}");
     let TaskStep::Run(task) = host.resume(task, rows).unwrap() else {
+        panic!("each of them once more");
+    };
+    assert_eq!(task.progress(), (0, 3));
+    assert_eq!(host.own_tables(), before);
+    let rows = host.run(task.batch());
+    assert!(rows.is_err());
+    let TaskStep::Run(task) = host.resume(task, rows).unwrap() else {
         panic!("two more to drop");
     };
-    assert_eq!(host.own_tables(), before);
+    assert_eq!(task.progress(), (1, 3));
     let report = host.complete(task);
-    assert_eq!(report.failed.len(), 1);
-    assert_eq!(report.failed[0].tenant, "a");
+    let [failed] = report.failed.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert_eq!(failed.tenant, "a");
+    assert!(failed.reason.contains("NOT NULL"), "{failed:?}");
     assert_eq!(report.dropped.len(), 2);
+    let kept = host.own_tables();
+    let has = |name: &str| kept.iter().any(|kept| kept == name);
+    assert_eq!(
+        ["chv_a_users", "chv_a_b_users", "chv_users_users"].map(has),
+        [true, false, false]
+    );
 }

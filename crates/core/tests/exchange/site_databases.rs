@@ -730,6 +730,7 @@ fn an_operator_sees_what_is_under_way_and_marks_the_sites_of_deleted_tenants() {
     let list = |host: &mut Host| {
         let list = OrphanList::begin(host.api.config().unwrap());
         let found = host.complete(list);
+        assert!(found.iter().all(|orphan| orphan.own_database));
         let ids = found.iter().map(|orphan| orphan.tenant.to_string());
         ids.collect::<Vec<_>>()
     };
@@ -741,7 +742,7 @@ fn an_operator_sees_what_is_under_way_and_marks_the_sites_of_deleted_tenants() {
     let drop = |host: &mut Host| {
         let run = Run::new("run-1");
         let config = host.api.config().unwrap();
-        let task = OrphanDrop::begin(config, orphans::Which::All, run, &now);
+        let task = OrphanDrop::begin(config, orphans::Which::All, run, &now, 8);
         host.complete(task)
     };
     assert_eq!(drop(&mut host).dropped.len(), 1);
@@ -766,7 +767,7 @@ fn the_site_of_a_tenant_that_came_back_is_not_dropped() {
     let now = Timestamp::from_unix(host.now).unwrap();
     let config = host.api.config().unwrap();
     let run = Run::new("run-1");
-    let task = OrphanDrop::begin(config, orphans::Which::All, run, &now);
+    let task = OrphanDrop::begin(config, orphans::Which::All, run, &now, 8);
     let task = host.step_on(task);
     expect(&mut host, 201, &new_tenant("a"));
     let rows = host.run(task.batch());

@@ -175,7 +175,7 @@ fn an_orphan_in_a_database_is_marked_and_dropped_later() {
     assert_eq!(found.len(), 1);
     let now = Timestamp::from_unix(host.now).unwrap();
     let config = host.api.config().unwrap();
-    let drop = OrphanDrop::begin(config, orphans::Which::All, Run::new("cli-1"), &now);
+    let drop = OrphanDrop::begin(config, orphans::Which::All, Run::new("cli-1"), &now, 8);
     assert_eq!(host.complete(drop).dropped, found);
     assert_eq!(state(&host), 1.into());
     send(&mut host, 409, &new_tenant("a"));

@@ -330,6 +330,7 @@ fn a_site_that_was_installed_before_works_as_it_did() {
         orphans::Which::All,
         Run::new("cli-1"),
         &now,
+        8,
     );
     assert_eq!(host.complete(drop).dropped.len(), 1);
     assert_eq!(host.own_tables(), Vec::<String>::new());

@@ -552,7 +552,7 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     host.expect(201, &install("gone"));
     host.expect(204, &delete("/tenants/gone"));
     let config = host.api.config().unwrap();
-    let orphans = OrphanDrop::begin(config, orphans::Which::All, run(), &now);
+    let orphans = OrphanDrop::begin(config, orphans::Which::All, run(), &now, 8);
     let orphans = Group::of_task("the drop of orphans", &mut host, orphans);
     groups.push((
         orphans,
