@@ -224,7 +224,7 @@ impl Database {
     /// Runs the statements of a file in one transaction.
     ///
     /// # Errors
-    /// Fails if wrangler or the database fails. The database then has what it had before.
+    /// Fails if wrangler or the database fails. The database then has what it had before, unless it is a remote one whose answer was lost.
     pub fn import(&self, file: &Path) -> Result<(), Error> {
         self.on_file(&["d1", "execute", BINDING, "--yes", "--file"], file)
     }

@@ -123,35 +123,51 @@ fn restore(
     }
     outcome.bookmark = note_bookmark(&args.database, &database, world);
     world.note(&format!("restoring {} rows…", outcome.rows));
-    import(&dump, &present, &deleted, &now, &database, session)?;
+    let bookmark = outcome.bookmark.as_deref();
+    import(&dump, &present, &deleted, &now, &database, session)
+        .map_err(|error| during_import(error, bookmark, &args.database))?;
     // Before the migrations, which may change rows. They are applied even if the rows differ, so that the service works with what is there.
     let verified = verify(&dump, &expected, &database, world);
     let migrated = database.migrate();
-    let is_migrated = migrated.is_ok();
-    let bookmark = outcome.bookmark.as_deref();
-    let ended = verified.and(migrated.map(drop));
-    ended.map_err(|error| after_import(error, is_migrated, bookmark, &args.database))?;
+    after_import(verified, migrated.map(drop), bookmark, &args.database)?;
     outcome.restored = true;
     show(&outcome, session, world)
 }
 
-/// Adds to an error after the import that the database is another one now, and what is left to do.
+/// Adds to an error of a remote import that it may have happened all the same, and how to see that.
+fn during_import(error: Error, bookmark: Option<&str>, database: &DatabaseArgs) -> Error {
+    let Some(bookmark) = bookmark else {
+        return error;
+    };
+    let options = database.options();
+    error.with_advice(&format!(
+        "If only the answer was lost, the backup is in the database all the same: `tenants status{options}` shows what it has. Its bookmark before was {bookmark}"
+    ))
+}
+
+/// Adds to the errors after the import that the database is another one now, and what is left to do.
 fn after_import(
-    error: Error,
-    is_migrated: bool,
+    verified: Result<(), Error>,
+    migrated: Result<(), Error>,
     bookmark: Option<&str>,
     database: &DatabaseArgs,
-) -> Error {
+) -> Result<(), Error> {
     let options = database.options();
     let mut advice = "The backup is in the database, in place of what it had.".to_owned();
     if let Some(bookmark) = bookmark {
         advice += &format!(" Its bookmark before was {bookmark}.");
     }
-    if !is_migrated {
+    if let Err(error) = &migrated {
+        if verified.is_err() {
+            let reason = error.problem().detail;
+            advice += &format!(" Its migrations failed as well: {reason}.");
+        }
         advice += &format!(" Run `tenants database:migrate{options}`.");
     }
     advice += &format!(" `tenants api:key:list{options}` shows the keys that are valid now");
-    error.with_advice(&advice)
+    verified
+        .and(migrated)
+        .map_err(|error| error.with_advice(&advice))
 }
 
 /// Compares the file with its last line, if `tenants backup` wrote it.
