@@ -283,7 +283,7 @@ pub(super) fn rule(rule: Rule) -> Option<Value> {
         }),
         Rule::EndState => json!({
             "enum": ["done", "refused", "failed"],
-            "description": "`refused`: the site is installed already, or it has no such user."
+            "description": "`refused`: the site is installed already, there is none to reset, or it has no such user."
         }),
         Rule::JobError => json!({
             "type": ["string", "null"], "maxLength": MAX_ERROR_CHARACTERS, "pattern": "^[^\\u0000]*$",

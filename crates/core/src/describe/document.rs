@@ -236,7 +236,9 @@ fn problems_of(route: &Route, dialect: Dialect, scheme: Scheme, probed: &Probed)
             codes.insert(Code::CsrfTokenMismatch);
         }
     }
-    if dialect == Dialect::Legacy || route.template.contains("{id}") {
+    // A PUT of the resource itself makes it if it is not there.
+    let makes = route.method == Method::Put && route.template.ends_with("/{id}");
+    if dialect == Dialect::Legacy || route.template.contains("{id}") && !makes {
         codes.insert(Code::NotFound);
     }
     let takes_body = [

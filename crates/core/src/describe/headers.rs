@@ -176,7 +176,7 @@ pub(super) fn of_responses(name: &str) -> Value {
         ),
         "Retry-After" => (
             json!({"type": "integer", "minimum": 0}),
-            "The seconds to wait: with `code: \"unavailable\"` or `\"too_many_requests\"`, and on the page of a tenant whose holds all end.",
+            "The seconds to wait: with `code: \"unavailable\"`, `\"lookup_failed\"` or `\"too_many_requests\"`, and on the page of a tenant whose holds all end.",
         ),
         "Accept-Encoding" => (
             json!({"const": "identity"}),

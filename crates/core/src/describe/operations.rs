@@ -262,7 +262,7 @@ pub(super) fn told(operation: Operation, dialect: Dialect) -> Told {
             name: "createTenant",
             tag: "Tenants",
             summary: "Create a tenant",
-            description: "If a deleted tenant with this id has left its tables, the new one takes them over (`site`), or is refused (`TENANTS_REUSED_ID`).",
+            description: "If a deleted tenant with this id has left its tables, the new one takes them over, or is refused (`TENANTS_REUSED_ID`).",
             successes: vec![success(
                 201,
                 "NewTenant",
