@@ -368,7 +368,9 @@ CREATE TABLE feed_days (
 CREATE TABLE kept_sites (
   tenant_id TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
   cell_id TEXT NOT NULL COLLATE NOCASE,
-  job_id TEXT                      -- cell_work.id of the unfinished job that drops the tables
+  job_id TEXT,                     -- cell_work.id of the unfinished job that drops the tables
+  -- 0: no installation is known of. 1: it was installed. 2: its installation failed, or was cut off. A new tenant of the id begins with that.
+  state INTEGER NOT NULL DEFAULT 1 CHECK (state IN (0, 1, 2))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX kept_sites_by_cell ON kept_sites (cell_id);
 
@@ -444,6 +446,7 @@ CREATE UNIQUE INDEX cell_work_unfinished ON cell_work (tenant_id, kind) WHERE fi
 CREATE INDEX cell_work_waiting ON cell_work (cell_id, seq) WHERE finished_at IS NULL;
 CREATE INDEX cell_work_to_wipe ON cell_work (wipe_at) WHERE wipe_at IS NOT NULL;
 CREATE INDEX cell_work_by_tenant ON cell_work (tenant_id, seq);
+CREATE INDEX cell_work_by_state ON cell_work (state);
 CREATE INDEX cell_work_leased ON cell_work (lease_until) WHERE lease_until IS NOT NULL;
 
 -- A cell of this id may have been there before, and its marks are gone with it. An agent that followed it begins again.
@@ -471,15 +474,18 @@ BEGIN
   INSERT INTO cell_feed (cell_id, tenant_id, revision) SELECT NEW.cell_id, NEW.id, revision FROM feed_clock WHERE id = 1 AND NEW.cell_id IS NOT NULL
     ON CONFLICT (cell_id, tenant_id) DO UPDATE SET revision = excluded.revision, is_gone = 0;
 END;
--- A mark keeps the tables of a site, unless a job drops them (`drop_at_cell`). An installation that runs may still make some.
+-- A mark keeps the tables of a site, unless a job drops them (`drop_at_cell`). An installation that runs may still make some. One that no agent has begun makes
+-- none: its job is cancelled.
 CREATE TRIGGER cell_tenant_deleted AFTER DELETE ON tenants
 WHEN OLD.cell_id IS NOT NULL
 BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
   UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1), is_gone = 1
     WHERE cell_id = OLD.cell_id AND tenant_id = OLD.id;
-  INSERT INTO kept_sites (tenant_id, cell_id) SELECT OLD.id, OLD.cell_id WHERE OLD.site_state IS NOT NULL
-    ON CONFLICT (tenant_id) DO UPDATE SET cell_id = excluded.cell_id;
+  INSERT INTO kept_sites (tenant_id, cell_id, state) SELECT OLD.id, OLD.cell_id, iif(OLD.site_state = 'installed', 1, 2)
+    WHERE OLD.site_state IS NOT NULL AND NOT (OLD.site_state = 'installing' AND EXISTS (SELECT 1 FROM cell_work
+      WHERE id = OLD.site_job_id AND state = 'waiting' AND attempts = 0 AND site_before IS NULL))
+    ON CONFLICT (tenant_id) DO UPDATE SET cell_id = excluded.cell_id, state = excluded.state;
   -- Its jobs are cancelled in the request that deleted it, whose entry is the newest one.
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, detail)
     SELECT a.key_id, 'job.cancel', w.id, a.request_id, a.created_at, w.kind FROM audit_log AS a CROSS JOIN cell_work AS w
@@ -501,19 +507,22 @@ CREATE TRIGGER cell_hostname_added AFTER INSERT ON tenant_hostnames
 WHEN EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND cell_id IS NOT NULL)
 BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
-  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = NEW.tenant_id);
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE cell_id = (SELECT cell_id FROM tenants WHERE id = NEW.tenant_id)
+    AND tenant_id = (SELECT id FROM tenants WHERE id = NEW.tenant_id);
 END;
 CREATE TRIGGER cell_hostname_edited AFTER UPDATE ON tenant_hostnames
 WHEN (NEW.kind, NEW.claimed_until IS NULL) IS NOT (OLD.kind, OLD.claimed_until IS NULL) AND EXISTS (SELECT 1 FROM tenants WHERE id = NEW.tenant_id AND cell_id IS NOT NULL)
 BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
-  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = NEW.tenant_id);
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE cell_id = (SELECT cell_id FROM tenants WHERE id = NEW.tenant_id)
+    AND tenant_id = (SELECT id FROM tenants WHERE id = NEW.tenant_id);
 END;
 CREATE TRIGGER cell_hostname_deleted AFTER DELETE ON tenant_hostnames
 WHEN EXISTS (SELECT 1 FROM tenants WHERE id = OLD.tenant_id AND cell_id IS NOT NULL)
 BEGIN
   UPDATE feed_clock SET revision = revision + 1 WHERE id = 1;
-  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE (cell_id, tenant_id) IN (SELECT cell_id, id FROM tenants WHERE id = OLD.tenant_id);
+  UPDATE cell_feed SET revision = (SELECT revision FROM feed_clock WHERE id = 1) WHERE cell_id = (SELECT cell_id FROM tenants WHERE id = OLD.tenant_id)
+    AND tenant_id = (SELECT id FROM tenants WHERE id = OLD.tenant_id);
 END;
 
 -- What a job's state says about its tenant's site. A site that refuses an installation is installed already.

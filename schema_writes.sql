@@ -14,8 +14,8 @@
 -- `site_is_there`: the tables of a deleted tenant with this id still exist. The new tenant gets them only if `may_adopt`. A Worker that is
 -- older than these two columns leaves both NULL, and creates its tenant. The same holds for `external_id_is_taken`, `external_id` and `labels`,
 -- and for the cell: `cell_fits`: there is such a cell, and it takes tenants. `site_is_elsewhere`: the tables of a deleted tenant with this id are
--- where the new tenant would not find them. `adopts_kept`: it finds them on its cell. `ends`: a JSON object with those of `suspend_at`, `delete_at`
--- and `deletion_protection` that the request sets (NULL: none).
+-- where the new tenant would not find them. `adopts_kept`: it finds them on its cell, in this state of `kept_sites` (an older Worker says 1).
+-- `ends`: a JSON object with those of `suspend_at`, `delete_at` and `deletion_protection` that the request sets (NULL: none).
 CREATE VIEW create_tenant (
   key_id, request_id, now, key_stands, id_is_there, hostname_is_taken, plan_is_there, site_is_there, may_adopt, id, hostname, is_enabled,
   plan_id, limits, env, external_id_is_taken, external_id, labels, is_trial, token, is_done,
@@ -23,7 +23,7 @@ CREATE VIEW create_tenant (
 ) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 CREATE TRIGGER create_tenant_done INSTEAD OF INSERT ON create_tenant
 WHEN NEW.key_stands AND NOT NEW.id_is_there AND NOT NEW.hostname_is_taken AND NEW.plan_is_there
-  AND (NEW.site_is_there IS NOT 1 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
+  AND (NEW.site_is_there IS NOT 1 AND coalesce(NEW.adopts_kept, 0) = 0 OR NEW.may_adopt) AND NEW.external_id_is_taken IS NOT 1 AND NEW.is_trial IS NOT 1 AND NEW.is_done IS NOT 1
   AND NEW.cell_fits IS NOT 0 AND NEW.site_is_elsewhere IS NOT 1
 BEGIN
   INSERT INTO audit_log (key_id, action, subject, request_id, created_at, token)
@@ -34,7 +34,7 @@ BEGIN
   INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
     cell_id, site_state, suspend_at, delete_at, deletion_protection)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
-      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, iif(NEW.adopts_kept, 'installed', NULL),
+      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, CASE NEW.adopts_kept WHEN 1 THEN 'installed' WHEN 2 THEN 'failed' END,
       NEW.ends ->> 'suspend_at', NEW.ends ->> 'delete_at', coalesce(NEW.ends ->> 'deletion_protection', 0));
 END;
 
@@ -151,7 +151,7 @@ BEGIN
     FROM deleted_tenants AS d LEFT JOIN cells AS c ON c.id = d.cell_id
     WHERE d.id = NEW.id AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
   INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, has_site, cell_id, site_state)
-    SELECT k.tenant_id, 'erased-' || lower(hex(randomblob(8))), 0, NEW.now, NEW.now, 0, c.id, 'installed'
+    SELECT k.tenant_id, 'erased-' || lower(hex(randomblob(8))), 0, NEW.now, NEW.now, 0, c.id, CASE k.state WHEN 1 THEN 'installed' WHEN 2 THEN 'failed' END
     FROM kept_sites AS k JOIN cells AS c ON c.id = k.cell_id
     WHERE k.tenant_id = NEW.id AND k.job_id IS NULL AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
   DELETE FROM deleted_tenants WHERE id = NEW.id;
@@ -534,7 +534,7 @@ BEGIN
   DELETE FROM tenants WHERE id = NEW.id;
   -- An earlier tenant of the id cannot be brought back over this one, whose tables stay if the job fails.
   DELETE FROM deleted_tenants WHERE id = NEW.id;
-  INSERT INTO kept_sites (tenant_id, cell_id, job_id) VALUES (NEW.id, NEW.cell_id, NEW.job_id)
+  INSERT INTO kept_sites (tenant_id, cell_id, job_id, state) VALUES (NEW.id, NEW.cell_id, NEW.job_id, 0)
     ON CONFLICT (tenant_id) DO UPDATE SET job_id = excluded.job_id;
   INSERT INTO cell_work (id, tenant_id, cell_id, kind, state, after_revision, created_at, expires_at, wipe_at)
     SELECT NEW.job_id, NEW.id, NEW.cell_id, 'drop', 'waiting', revision, NEW.now, NEW.expires_at, NEW.expires_at FROM feed_clock WHERE id = 1;

@@ -220,12 +220,13 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         let created = Created::decode(&mut row)?;
         created.judge(&new.id, reused_id)?;
         let Created {
-            site_is_there,
+            adopted,
             now,
             plan_id,
             cell_id,
             ..
         } = created;
+        let is_adopted = adopted.is_some();
         if row.is_trial() {
             return Ok((valid(), None));
         }
@@ -244,20 +245,16 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Pending, ApiError> {
             stats: None,
             last_job_at: None,
             cell_id,
-            site: if site_is_there {
-                SiteState::INSTALLED
-            } else {
-                SiteState::NONE
-            },
+            site: adopted.unwrap_or(SiteState::NONE),
             holds: None,
             ends: new.ends.as_stored(),
         };
         version.statistics = tenant.site.marked(None);
-        let body = to_json_of_new(&tenant, site_is_there, dialect);
+        let body = to_json_of_new(&tenant, is_adopted, dialect);
         let response = Response::json(201, body)
             .with("location", location)
             .with("etag", version.etag());
-        Ok((response, site_is_there.then(|| ADOPTED.into())))
+        Ok((response, is_adopted.then(|| ADOPTED.into())))
     }))
 }
 
@@ -593,8 +590,7 @@ impl Values<'_> {
 impl Created {
     /// A new tenant needs an id without the tables of a deleted one, unless it may take them over.
     pub(crate) fn judge(&self, id: &TenantId, reused_id: ReusedId) -> Result<(), ApiError> {
-        let is_refused =
-            self.site_is_there && self.cell_id.is_none() && reused_id == ReusedId::Refuse;
+        let is_refused = self.adopted.is_some() && reused_id == ReusedId::Refuse;
         if self.site_is_elsewhere || is_refused {
             return Err(site_exists(id));
         }

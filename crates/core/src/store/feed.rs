@@ -132,7 +132,7 @@ pub(crate) fn notes(poll: &Poll) -> usize {
     if poll.agent.is_some() { 2 } else { 0 }
 }
 
-/// Notes the agent and how far it has followed, unless another agent serves the cell.
+/// Notes the agent and how far it has followed, unless another agent serves the cell, or the place is not one of this database.
 fn note(caller: &Caller, poll: &Poll, agent: &Agent) -> Sql {
     let now = caller.now().as_str();
     let sql = standing::statement(caller, "UPDATE cells SET agent = ")
@@ -178,6 +178,8 @@ fn note(caller: &Caller, poll: &Poll, agent: &Agent) -> Sql {
             .bind(cursor.id.as_str())
             .sql(")) AND EXISTS (SELECT 1 FROM registry WHERE id = 1 AND epoch = ")
             .bind(cursor.epoch.as_str())
+            .sql(") AND EXISTS (SELECT 1 FROM feed_clock WHERE id = 1 AND revision >= ")
+            .bind(cursor.revision)
             .sql(")"),
     }
 }
@@ -470,7 +472,10 @@ pub(crate) fn store_stats(
         .bind("$[0]")
         .sql(") AND tenants.cell_id = ")
         .bind(cell.as_str())
-        .sql(" AND ifnull(tenants.last_job_at <= json_extract(j.value, ")
+        // A count from before its creation is of an earlier tenant of the id.
+        .sql(" AND tenants.created_at <= json_extract(j.value, ")
+        .bind("$[2]")
+        .sql(") AND ifnull(tenants.last_job_at <= json_extract(j.value, ")
         .bind("$[2]")
         .sql("), 1) AND (tenants.site_state IS NULL OR tenants.stats IS NOT json_extract(j.value, ")
         .bind("$[1]")

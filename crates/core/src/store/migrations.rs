@@ -70,6 +70,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0042_same_writes.sql",
     "0043_deleted_meanwhile.sql",
     "0044_retries.sql",
+    "0045_kept_sites.sql",
 ];
 
 /// A database's schema, compared with the one of [`MIGRATIONS`].

@@ -109,6 +109,10 @@ impl SiteState {
         state: Cow::Borrowed("installed"),
         job_id: None,
     };
+    pub(crate) const FAILED: Self = Self {
+        state: Cow::Borrowed("failed"),
+        job_id: None,
+    };
 
     /// Adds the state to the part of an `ETag` that changes without a write, since an installation is none.
     pub(crate) fn marked(&self, digest: Option<String>) -> Option<String> {
@@ -475,7 +479,7 @@ pub(crate) fn create(
          OR (?16 IS NOT NULL AND ",
             has_site!("?12", "?6"),
             "), \
-         EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16), ?17"
+         coalesce((SELECT state FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), 0), (SELECT id FROM cells WHERE id = ?16), ?17"
         ),
         concat!(
             holder!("id_is_there", "tenants", "id = ?6"),
@@ -491,7 +495,7 @@ pub(crate) fn create(
             "json_array(?16 IS NULL AND ",
             has_site!("?12", "?6"),
             ", ?3, (SELECT id FROM tenants_plans WHERE id = ?9), \
-             EXISTS (SELECT 1 FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), (SELECT id FROM cells WHERE id = ?16))"
+             coalesce((SELECT state FROM kept_sites WHERE tenant_id = ?6 AND cell_id = ?16), 0), (SELECT id FROM cells WHERE id = ?16))"
         )
     );
     let values = [
@@ -729,8 +733,8 @@ impl Obstacles {
 /// The values of a new tenant that only its statement knew.
 #[derive(Debug)]
 pub(crate) struct Created {
-    /// Whether a deleted tenant with the same id has left its tables.
-    pub(crate) site_is_there: bool,
+    /// The site of a deleted tenant with the same id, if it has left one where the new tenant finds it.
+    pub(crate) adopted: Option<SiteState>,
     /// Whether it has left them where the new tenant would not find them.
     pub(crate) site_is_elsewhere: bool,
     pub(crate) now: String,
@@ -747,9 +751,18 @@ impl Created {
         let site_is_there = row.boolean("site_is_there")?;
         let now = row.text("now")?;
         let plan_id = row.optional_text("plan_id")?;
-        let adopts_kept = row.boolean("adopts_kept")?;
+        // As `kept_sites` has it.
+        let adopted = match row.integer("adopts_kept")? {
+            0 => site_is_there.then_some(SiteState::INSTALLED),
+            1 => Some(SiteState::INSTALLED),
+            2 => Some(SiteState::FAILED),
+            other => {
+                let detail = format!("column adopts_kept: expected 0 to 2; got {other}");
+                return Err(unexpected_result(detail));
+            }
+        };
         Ok(Self {
-            site_is_there: site_is_there || adopts_kept,
+            adopted,
             site_is_elsewhere,
             now,
             plan_id,

@@ -201,13 +201,18 @@ pub(crate) fn sweep(now: &str) -> Sql {
         .sql(")")
 }
 
-/// The same for the unfinished jobs of one tenant, which would be in the way of another one.
+/// The same for the unfinished jobs of one tenant, which would be in the way of another one, and for those of an earlier tenant of the id that no agent has any
+/// more: nobody can lease them ([`free`]).
 fn sweep_tenant(now: &str, tenant: &TenantId) -> Sql {
-    ending(now)
+    let sql = ending(now)
         .sql("tenant_id = ")
         .bind(tenant.as_str())
-        .sql(" AND finished_at IS NULL AND wipe_at <= ")
+        .sql(" AND finished_at IS NULL AND (wipe_at <= ")
         .bind(now)
+        .sql(" OR ifnull(lease_until <= ")
+        .bind(now)
+        .sql(", 1) AND NOT ");
+    for_its_tenant(sql).sql(")")
 }
 
 /// The same for one job.
@@ -266,10 +271,18 @@ fn ending(now: &str) -> Sql {
         .sql("), input = NULL, lease = iif(finished_at IS NULL, NULL, lease), lease_until = NULL, wipe_at = NULL WHERE ")
 }
 
-/// Adds the condition of the jobs that can be leased: those that nobody has, and for which the agent has followed far enough. A job with an input is
-/// for the tenant that was there when it was made, and for no later one of the same id.
+/// Adds the condition that a job with an input is for the tenant that is there: for the one that was there when it was made, and for no later one of the same
+/// id. A job that drops tables is for none.
+fn for_its_tenant(sql: Sql) -> Sql {
+    sql.sql("(kind = ")
+        .bind("drop")
+        .sql(" OR EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = cell_work.tenant_id AND t.created_at <= cell_work.created_at))")
+}
+
+/// Adds the condition of the jobs that can be leased: those that nobody has, for which the agent has followed far enough, and whose tenant is there.
 fn free(sql: Sql, cell: &CellId, now: &str) -> Sql {
-    sql.sql("cell_id = ")
+    let sql = sql
+        .sql("cell_id = ")
         .bind(cell.as_str())
         .sql(" AND finished_at IS NULL AND (lease_until IS NULL OR lease_until <= ")
         .bind(now)
@@ -277,9 +290,8 @@ fn free(sql: Sql, cell: &CellId, now: &str) -> Sql {
         .bind(now)
         .sql(" AND after_revision <= (SELECT seen_revision FROM cells WHERE id = ")
         .bind(cell.as_str())
-        .sql(") AND (kind = ")
-        .bind("drop")
-        .sql(" OR EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = cell_work.tenant_id AND t.created_at <= cell_work.created_at))")
+        .sql(") AND ");
+    for_its_tenant(sql)
 }
 
 /// Adds whether a job can be leased.
@@ -383,7 +395,7 @@ impl Leased {
     }
 }
 
-/// Moves the end of a lease. The second result says whether there is the job, and whether the token is its lease's.
+/// Moves the end of a lease, unless the job is past its time: then somebody may have been told that it failed. The second result says whether there is the job, and whether the token is its lease's.
 pub(crate) fn renew(caller: &Caller, id: &str, lease: &str, seconds: &str) -> Batch {
     let now = caller.now().as_str();
     let update = standing::statement(caller, "UPDATE cell_work SET lease_until = datetime(")
@@ -398,13 +410,17 @@ pub(crate) fn renew(caller: &Caller, id: &str, lease: &str, seconds: &str) -> Ba
         .bind(id)
         .sql(" AND lease = ")
         .bind(lease)
-        .sql(" AND finished_at IS NULL AND ");
+        .sql(" AND finished_at IS NULL AND wipe_at > ")
+        .bind(now)
+        .sql(" AND ");
     let update = cell_standing(update, CellOf::Job(id));
     let read = standing::statement(caller, "SELECT ");
     let read = cell_standing(read, CellOf::Job(id))
         .sql(" AS standing, w.id IS NOT NULL AS id_is_there, coalesce(w.lease = ")
         .bind(lease)
-        .sql(" AND w.finished_at IS NULL, 0) AS has_lease FROM (SELECT ")
+        .sql(" AND w.finished_at IS NULL AND w.wipe_at > ")
+        .bind(now)
+        .sql(", 0) AS has_lease FROM (SELECT ")
         .bind(id)
         .sql(" AS id) AS v LEFT JOIN cell_work AS w ON w.id = v.id");
     Batch::of([update, read])
@@ -523,6 +539,28 @@ pub(crate) struct JobFilter {
     pub(crate) limit: i64,
 }
 
+/// Adds the condition that a job is in this state, as [`Job::decode`] judges it.
+fn in_state(sql: Sql, state: State, now: &str) -> Sql {
+    let of = |sql: Sql, state: State| sql.sql("w.state = ").bind(state.as_str());
+    match state {
+        State::Waiting => of(sql.sql(" AND w.finished_at IS NULL AND ("), state)
+            .sql(" OR w.lease_until <= ")
+            .bind(now)
+            .sql(") AND w.wipe_at > ")
+            .bind(now),
+        State::Running => of(sql.sql(" AND w.finished_at IS NULL AND "), state)
+            .sql(" AND w.lease_until > ")
+            .bind(now)
+            .sql(" AND w.wipe_at > ")
+            .bind(now),
+        State::Failed => of(sql.sql(" AND ("), state)
+            .sql(" OR w.finished_at IS NULL AND w.wipe_at <= ")
+            .bind(now)
+            .sql(")"),
+        _ => of(sql.sql(" AND "), state),
+    }
+}
+
 /// Reads jobs, the newest first, and one more than the page may have. The results are the caller's standing and the jobs.
 pub(crate) fn list(caller: &Caller, filter: &JobFilter) -> Batch {
     let sql = standing::statement(
@@ -547,7 +585,7 @@ pub(crate) fn list(caller: &Caller, filter: &JobFilter) -> Batch {
         None => sql,
     };
     let sql = match filter.state {
-        Some(state) => sql.sql(" AND w.state = ").bind(state.as_str()),
+        Some(state) => in_state(sql, state, caller.now().as_str()),
         None => sql,
     };
     Batch::of([

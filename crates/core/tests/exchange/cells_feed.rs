@@ -332,6 +332,36 @@ fn an_idle_poll_takes_the_same_steps_however_many_tenants_there_are() {
     assert!(steps[0] < 400, "{steps:?}");
 }
 
+/// Each write of a further hostname marks its tenant in the feed.
+#[test]
+fn a_further_hostname_takes_the_same_steps_however_many_tenants_there_are() {
+    let mut steps = Vec::new();
+    for tenants in [1, 300] {
+        let host = host_with_cells();
+        host.sql(
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?1) \
+             INSERT INTO tenants (id, hostname, is_enabled, cell_id, created_at, updated_at) SELECT 't' || n, 't' || n, 1, 'eu', '', '' FROM c",
+            &[Value::Integer(tenants)],
+        );
+        let revision =
+            |host: &Host| host.one("SELECT revision FROM cell_feed WHERE tenant_id = 't1'");
+        steps.push(
+            [
+                "INSERT INTO tenant_hostnames (tenant_id, hostname, kind, created_at, updated_at) VALUES ('t1', 'n', 'alias', '', '')",
+                "UPDATE tenant_hostnames SET kind = 'redirect' WHERE tenant_id = 't1' AND hostname = 'n'",
+                "DELETE FROM tenant_hostnames WHERE tenant_id = 't1' AND hostname = 'n'",
+            ]
+            .map(|text| {
+                let before = revision(&host);
+                let taken = counted(&host.db, StatementStatus::VmStep, text, &[]);
+                assert_ne!(revision(&host), before, "{text}");
+                taken
+            }),
+        );
+    }
+    assert_eq!(steps[0], steps[1]);
+}
+
 #[test]
 fn a_site_that_its_cell_counts_is_installed_and_changes_its_cell_by_a_move_alone() {
     let mut host = host_with_cells();
@@ -349,7 +379,7 @@ fn a_site_that_its_cell_counts_is_installed_and_changes_its_cell_by_a_move_alone
         .unwrap()
         .to_owned();
     let counted =
-        json!({"id": "counted", "stats": host_stats(), "counted_at": "2026-08-18 23:16:00"});
+        json!({"id": "counted", "stats": host_stats(), "counted_at": "2026-08-18 23:16:57"});
     let report = post("/cells/eu/stats", json!({"tenants": [counted]}).to_string());
     assert_eq!(host.json(200, &report), json!({"stored": 1}));
     assert_eq!(
@@ -399,7 +429,8 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
         )
     };
     let last = cursor(&read(&mut host, "eu", None)).to_owned();
-    let at = "2026-08-18 23:16:00";
+    let at = "2026-08-18 23:17:00";
+    host.now += 5;
     assert_eq!(host.json(200, &report("A", 3, at)), json!({"stored": 1}));
     let tenant = host.json(200, &get("/tenants/a"));
     assert_eq!(
@@ -417,7 +448,7 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
         "too soon"
     );
     // A report that comes late does not replace a newer one.
-    let late = json!({"tenants": [{"id": "a", "stats": stats(9), "counted_at": "2026-08-18 23:15:59"}], "at_once": true});
+    let late = json!({"tenants": [{"id": "a", "stats": stats(9), "counted_at": "2026-08-18 23:16:59"}], "at_once": true});
     let late = post("/cells/eu/stats", late.to_string());
     assert_eq!(host.json(200, &late), json!({"stored": 0}));
     // A clock that is ahead does not keep later counts out.
@@ -426,11 +457,11 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
     assert_eq!(host.json(200, &ahead), json!({"stored": 1}));
     assert_eq!(
         host.json(200, &get("/tenants/ahead"))["last_job_at"],
-        "2026-08-18 23:16:57"
+        "2026-08-18 23:17:02"
     );
     host.now += 3600;
     assert_eq!(
-        host.json(200, &report("ahead", 4, "2026-08-19 00:16:57")),
+        host.json(200, &report("ahead", 4, "2026-08-19 00:17:02")),
         json!({"stored": 1})
     );
     assert_eq!(
@@ -483,7 +514,7 @@ fn statistics_are_stored_where_they_changed_and_once_an_hour() {
     }
 }
 
-fn host_stats() -> Json {
+pub(crate) fn host_stats() -> Json {
     let names = [
         "tags",
         "files",

@@ -35,7 +35,7 @@ pub(crate) fn requests_of_cells() -> Vec<(&'static str, Ask, &'static [&'static 
     // A page is summed up row by row, at most as many rows as the page has, and one more.
     const PAGE: &[&str] = &["USE TEMP B-TREE FOR ORDER BY"];
     let stats = format!(
-        r#"{{"tenants":[{{"id":"on-eu","counted_at":"2026-08-18 00:00:00","stats":{}}}]}}"#,
+        r#"{{"tenants":[{{"id":"on-eu","counted_at":"2026-08-18 23:16:57","stats":{}}}]}}"#,
         STATS
     );
     let lease = format!(r#"{{"lease":"{LEASE}","seconds":60}}"#);

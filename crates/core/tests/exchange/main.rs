@@ -19,6 +19,7 @@ mod bound_keys;
 mod cells;
 mod cells_feed;
 mod cells_jobs;
+mod cells_kept;
 mod cells_statements;
 mod cells_upkeep;
 mod cells_wait;
