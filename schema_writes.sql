@@ -34,7 +34,7 @@ BEGIN
   INSERT INTO tenants (id, hostname, is_enabled, plan_id, limits, env, created_at, updated_at, has_site, external_id, labels, revision,
     cell_id, site_state, suspend_at, delete_at, deletion_protection)
     VALUES (NEW.id, NEW.hostname, NEW.is_enabled, NEW.plan_id, NEW.limits, NEW.env, NEW.now, NEW.now, coalesce(NEW.site_is_there, 1),
-      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, CASE NEW.adopts_kept WHEN 1 THEN 'installed' WHEN 2 THEN 'failed' END,
+      NEW.external_id, coalesce(NEW.labels, '{}'), last_insert_rowid(), NEW.cell_id, iif(NEW.adopts_kept = 1, 'installed', iif(NEW.adopts_kept = 2, 'failed', NULL)),
       NEW.ends ->> 'suspend_at', NEW.ends ->> 'delete_at', coalesce(NEW.ends ->> 'deletion_protection', 0));
 END;
 
@@ -151,7 +151,7 @@ BEGIN
     FROM deleted_tenants AS d LEFT JOIN cells AS c ON c.id = d.cell_id
     WHERE d.id = NEW.id AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
   INSERT INTO tenants (id, hostname, is_enabled, created_at, updated_at, has_site, cell_id, site_state)
-    SELECT k.tenant_id, 'erased-' || lower(hex(randomblob(8))), 0, NEW.now, NEW.now, 0, c.id, CASE k.state WHEN 1 THEN 'installed' WHEN 2 THEN 'failed' END
+    SELECT k.tenant_id, 'erased-' || lower(hex(randomblob(8))), 0, NEW.now, NEW.now, 0, c.id, iif(k.state = 1, 'installed', iif(k.state = 2, 'failed', NULL))
     FROM kept_sites AS k JOIN cells AS c ON c.id = k.cell_id
     WHERE k.tenant_id = NEW.id AND k.job_id IS NULL AND NOT EXISTS (SELECT 1 FROM tenants WHERE id = NEW.id);
   DELETE FROM deleted_tenants WHERE id = NEW.id;
