@@ -18,6 +18,8 @@ if ((await api.listApiKeys(database)).length === 0) {
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: Number(process.env.PORT ?? 8080),
+  // In seconds. A request may wait for a tenant's cell for up to 60.
+  idleTimeout: 75,
   async fetch(request, server) {
     const response = await api.fetch(request, database, { clientAddress: server.requestIP(request)?.address })
     // The event of a write goes out at once.

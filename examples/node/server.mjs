@@ -73,7 +73,15 @@ function requestOf(incoming, outgoing) {
   const gone = new AbortController()
   outgoing.on('close', () => gone.abort())
   const { method } = incoming
-  return new Request(`http://${incoming.headers.host ?? 'localhost'}${incoming.url}`, { method, headers, body, duplex: 'half', signal: gone.signal })
+  return new Request(urlOf(incoming), { method, headers, body, duplex: 'half', signal: gone.signal })
+}
+
+/** The URL of a message. The request line may be a whole URL (RFC 9112 §3.2.2); otherwise `Host` says the host, and nothing else. */
+function urlOf(incoming) {
+  if (!incoming.url.startsWith('/')) return incoming.url
+  const { href, origin } = new URL(`http://${incoming.headers.host ?? 'localhost'}`)
+  if (href !== `${origin}/`) throw new TypeError('expected a host in the header Host')
+  return origin + incoming.url
 }
 
 server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => console.log(`Serving http://127.0.0.1:${server.address().port}/_/api/4`))

@@ -53,16 +53,24 @@ class Handler(BaseHTTPRequestHandler):
             Handler.api = Handler.new_api()
             self.send_error(500)
             return
-        self.send_response(answer.status)
-        for name, value in answer.headers:
-            self.send_header(name, value)
-        if answer.status not in (204, 304):
-            self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
         if self.command not in ("GET", "HEAD") and answer.status < 400:
             self.written.set()
         print({name: value for name, value in vars(answer.log).items() if value is not None}, file=sys.stderr)
+        try:
+            self.respond(answer)
+        except ConnectionError:
+            # The client is gone, and what it asked for is done all the same.
+            self.close_connection = True
+
+    def respond(self, answer):
+        self.send_response(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        # The length of a response to HEAD would be that of GET's.
+        if answer.status not in (204, 304) and self.command != "HEAD":
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
 
     def skip(self, length: int):
         # Many clients read the response only after they have sent the whole body, so read up to a megabyte of it.
@@ -88,7 +96,9 @@ def work_regularly(seconds: float, new_api, written: threading.Event):
         for name in names:
             try:
                 # An API of its own, since a trap would end it, and since that of the requests belongs to another thread.
-                getattr(new_api(), name)()
+                report = getattr(new_api(), name)()
+                for failed in getattr(report, "failed", []):
+                    print(f"{name}: {vars(failed)}", file=sys.stderr)
             except Exception as error:
                 print(f"{name}: {error}", file=sys.stderr)
         written.wait(max(0, due - time.monotonic()))

@@ -40,11 +40,11 @@ async function served(command, args, signal, ask, variables = {}, known) {
       if (url) break
     }
     assert.ok(key && url, `the program did not print its key and URL: ${log}`)
-    await ask(async (method, target, body, more = {}) => {
+    await ask(async (method, target, body, more = {}, signal = AbortSignal.timeout(10_000)) => {
       const text = body === undefined ? '' : JSON.stringify(body)
       const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', SECRETS.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(text).digest('hex'), ...more }
       if (body !== undefined) headers['Content-Type'] = 'application/json'
-      const answer = await fetch(url + target, { method, headers, body: text || undefined, signal: AbortSignal.timeout(10_000) })
+      const answer = await fetch(url + target, { method, headers, body: text || undefined, signal })
       return { status: answer.status, text: await answer.text(), headers: answer.headers }
     }, key)
   } finally {
@@ -52,6 +52,17 @@ async function served(command, args, signal, ask, variables = {}, known) {
   }
   assert.equal(await ended, 0, log)
   return log
+}
+
+/** Sends a write while the database is busy, leaves, and then looks that it was made. Its request id is `left`. */
+async function aClientThatLeaves(ask, file) {
+  const db = new DatabaseSync(file, { timeout: 5_000 })
+  db.exec('BEGIN IMMEDIATE')
+  const leaving = ask('POST', '/_/api/4/tenants', { id: 'late', hostname: 'late.example.com', is_enabled: true }, { 'X-Request-ID': 'left' }, AbortSignal.timeout(300))
+  await assert.rejects(leaving, { name: 'TimeoutError' })
+  db.exec('ROLLBACK')
+  db.close()
+  await until(async () => (await ask('GET', '/_/api/4/tenants/late')).status === 200, 'the tenant is made')
 }
 
 /** Asks for a site on a cell, on a server that can wait for the job or cannot. */
@@ -135,6 +146,8 @@ test('the Python example sends the event of a write at once, looks up records re
       assert.equal((await ask('POST', '/_/api/4/tenants', { id, hostname: `${id}.example.com`, is_enabled: true })).status, 201)
       await until(() => got.some(({ url, body }) => url === '/hook' && JSON.parse(body).data.id === id), `the event of ${id} arrives`)
     }
+    await aClientThatLeaves(ask, file)
+    await until(() => got.some(({ url, body }) => url === '/hook' && JSON.parse(body).data.id === 'late'), 'the event of late arrives')
     assert.equal(asked(), 0)
   }
   const work = async (ask) => {
@@ -152,7 +165,9 @@ test('the Python example sends the event of a write at once, looks up records re
     const args = [path.join('examples', 'python', 'serve.py'), '--port', '0', '--database', file, ...more]
     return served(python, args, 'SIGTERM', life, { TENANTS_DEVELOPMENT: 'true', TENANTS_HOSTNAME_PROOF: 'txt', TENANTS_DOH_URL: `${url}/dns` }, first)
   }
-  await run(write)
+  const written = await run(write)
+  assert.match(written, /'request-id': 'left'/)
+  assert.doesNotMatch(written, /Traceback/)
   const log = await run(work, '--every', '0.2')
   assert.match(log, /^deliver_webhooks: failed: .*webhooks/m)
   assert.doesNotMatch(log, /^(count_statistics|look_up_proofs):/m)
@@ -201,13 +216,16 @@ test('the Rust example sends the event of a write at once, and carries out what 
   const database = path.join(folder, 'registry')
   const runs = (life, known) => served(path.join(root, 'target', 'debug', 'tenants-example-axum'), ['0', database], 'SIGINT', life, { TENANTS_DEVELOPMENT: 'true' }, known)
   let first
-  await runs(async (ask, key) => {
+  const log = await runs(async (ask, key) => {
     first = key
     assert.equal((await ask('POST', '/_/api/4/webhooks', { url, types: ['tenant.created'] })).status, 201)
     assert.equal((await ask('POST', '/_/api/4/tenants', { id: 'acme', hostname: 'acme.example.com', is_enabled: true, suspend_at: '2100-01-01 00:00:00' })).status, 201)
     await until(() => got.length > 0, 'the event arrives', { within: 10_000 })
     assert.equal(JSON.parse(got[0].body).data.id, 'acme')
+    await aClientThatLeaves(ask, database)
+    await until(() => got.some(({ body }) => JSON.parse(body).data.id === 'late'), 'the event of the client that left arrives', { within: 10_000 })
   })
+  assert.match(log, /"status":201,.*"request_id":"left"/)
   const db = new DatabaseSync(database)
   db.exec("UPDATE tenants SET suspend_at = '2026-01-01 00:00:00'")
   db.close()

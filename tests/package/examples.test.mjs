@@ -5,6 +5,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, createServer, request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -37,10 +38,10 @@ function serve(program, file, env) {
   })
 }
 
-const call = (url, key, method, where, value) => {
+const call = (url, key, method, where, value, timeout = 10_000) => {
   const body = value === undefined ? undefined : JSON.stringify(value)
   const headers = { 'X-API-Key': key, 'X-Signature': createHmac('sha256', secrets.CHEVERETO_TENANTS_API_REQUEST_SECRET).update(body ?? '').digest('hex'), ...(body ? { 'Content-Type': 'application/json' } : {}) }
-  return fetch(url + where, { method, body, headers, signal: AbortSignal.timeout(10_000) })
+  return fetch(url + where, { method, body, headers, signal: AbortSignal.timeout(timeout) })
 }
 
 const SERVERS = [['Bun.serve with bun:sqlite', bun, 'bun/server.mjs'], ["Node's http with node:sqlite", () => process.execPath, 'node/server.mjs']]
@@ -133,6 +134,31 @@ for (const [name, program, file] of SERVERS) {
     await stop()
   })
 }
+
+test("Node's http takes the path from the request line, which may be a whole URL, and only the host from `Host`", async () => {
+  const { url, stop } = await serve(process.execPath, 'node/server.mjs', { DATABASE: path.join(folder, 'node-host.db') })
+  const { host, port } = new URL(url)
+  const statusOf = (line, hostHeader) => new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.end(`GET ${line} HTTP/1.1\r\nHost: ${hostHeader}\r\nConnection: close\r\n\r\n`)).setEncoding('latin1').on('error', reject)
+    socket.once('data', (text) => resolve(Number(text.split(' ')[1])))
+  })
+  const list = '/_/api/4/tenants'
+  assert.equal(await statusOf(list, host), 401)
+  assert.equal(await statusOf(`http://${host}${list}`, host), 401)
+  assert.equal(await statusOf('/elsewhere', host), 404)
+  for (const wrong of [`a${list}?x=`, `a@${host}/`, 'a b']) assert.equal(await statusOf('/elsewhere', wrong), 400, wrong)
+  await stop()
+})
+
+test('Bun.serve does not cut off a request without a body that waits for a cell', async () => {
+  const DATABASE = path.join(folder, 'bun-waits.db')
+  // Longer than the ten seconds after which Bun ends an idle connection by default.
+  const { url, key, stop } = await serve(bun(), 'bun/server.mjs', { DATABASE, TENANTS_JOB_WAIT_SECONDS: '12' })
+  assert.equal((await call(url, key, 'PUT', '/cells/c1', {})).status, 201)
+  assert.equal((await call(url, key, 'POST', '/tenants', { id: 'a', hostname: 'a.example.com', is_enabled: true, cell_id: 'c1' })).status, 201)
+  assert.equal((await call(url, key, 'POST', '/tenants/a/erase', undefined, 30_000)).status, 202)
+  await stop()
+})
 
 /** Uses the example page in a frame, as a person would, and reloads it in between. */
 const visitor = `<!doctype html><meta charset="utf-8"><iframe id="page" style="width:800px;height:600px"></iframe><script type="module">

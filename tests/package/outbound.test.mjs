@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import dns from 'node:dns/promises'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import net from 'node:net'
 import { after, afterEach, mock, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { checkedSender, sendBy } from '../../crates/wasm/js/outbound.js'
 
 const asked = []
@@ -16,7 +19,8 @@ const server = createServer((request, response) => {
     else if (request.url === '/long') response.end('x'.repeat(100_000))
     else if (request.url === '/never') response.write('be')
     else if (request.url === '/half') response.writeHead(200, { 'content-length': 10 }).write('half', () => response.destroy())
-    else if (request.url === '/cut') request.destroy()
+    else if (request.url === '/cut') request.socket.destroy()
+    else if (request.url === '/switch') request.socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
     else response.end('hello')
   })
 }).listen(0, '127.0.0.1')
@@ -75,6 +79,35 @@ test('an address that accepts no connection leaves the request to the next one',
   assert.deepEqual(asked.map(({ url }) => url), ['/', '/cut'])
   mock.method(dns, 'lookup', async () => [{ address: '127.0.0.2', family: 4 }])
   await assert.rejects(checkedSender()(order('/'), () => true), /ECONNREFUSED/)
+})
+
+test('an answer that changes the protocol is an answer', async () => {
+  assert.deepEqual(text(await checkedSender()(order('/switch'), () => true)), [101, ''])
+})
+
+test('an address whose packets are lost leaves the request to the next one in time', { skip: process.platform !== 'linux' && 'other systems refuse what a full backlog has no room for' }, async () => {
+  // Linux drops the packets of connections that a backlog has no room for, and nothing accepts those that are in it.
+  const full = new Worker('require("node:net").createServer().listen({ port: ' + port + ', host: "127.0.0.3", backlog: 1 }, () => { require("node:worker_threads").parentPort.postMessage(0); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) })', { eval: true })
+  await once(full, 'message')
+  const held = Array.from({ length: 8 }, () => net.connect(port, '127.0.0.3').on('error', () => {}))
+  try {
+    await sleep(200)
+    mock.method(dns, 'lookup', async () => [{ address: '127.0.0.3', family: 4 }, { address: '127.0.0.1', family: 4 }])
+    assert.deepEqual(text(await checkedSender()(order('/', { timeout: 2_000 }), () => true)), [200, 'hello'])
+    mock.method(dns, 'lookup', async () => [{ address: '127.0.0.3', family: 4 }])
+    await assert.rejects(checkedSender()(order('/', { timeout: 500 }), () => true), /abort|time/i)
+  } finally {
+    held.forEach((socket) => socket.destroy())
+    await full.terminate()
+  }
+})
+
+test("a host's fetch that never settles, or whose body does not, is not waited for", async () => {
+  await assert.rejects(sendBy(() => new Promise(() => {}), order('/', { timeout: 200 })), /abort|time/i)
+  let isCancelled = false
+  const body = new ReadableStream({ cancel: () => { isCancelled = true } })
+  await assert.rejects(sendBy(async () => new Response(body), order('/', { timeout: 200 })), /abort|time/i)
+  assert.ok(isCancelled)
 })
 
 test('the connection goes to the address that was checked, whatever the name resolves to afterwards', async () => {

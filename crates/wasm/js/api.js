@@ -330,10 +330,12 @@ function pause(milliseconds, signal) {
   })
 }
 
-/** What a host threw, as a text. It may be anything, even an object that has no text. */
+/** What a host threw, as a text. It may be anything, even an object that has no text. The platform's `fetch` tells the reason of a failure only in its cause. */
 function reasonOf(error) {
   try {
-    return String(error?.message ?? error)
+    const text = String(error?.message ?? error)
+    const cause = error?.cause?.message || error?.cause?.code
+    return cause ? `${text}: ${cause}` : text
   } catch {
     return 'an error without a message'
   }

@@ -6,9 +6,17 @@
  * @returns the status and the bytes
  */
 export async function sendBy(fetch, { method, url, headers, body, limit, timeout }) {
-  const answer = await fetch(url, { method, headers, body: body === '' ? undefined : body, redirect: 'manual', signal: AbortSignal.timeout(timeout) })
+  const signal = AbortSignal.timeout(timeout)
+  // A host's function need not obey the signal.
+  const answer = await aborted(signal, fetch(url, { method, headers, body: body === '' ? undefined : body, redirect: 'manual', signal }))
   const reader = answer.body?.getReader()
-  return [answer.status, await firstBytes(limit, reader && (async () => (await reader.read()).value), () => reader?.cancel().catch(() => {}))]
+  const stop = () => reader?.cancel().catch(() => {})
+  try {
+    return [answer.status, await firstBytes(limit, reader && (async () => (await aborted(signal, reader.read())).value), stop)]
+  } catch (error) {
+    stop()
+    throw error
+  }
 }
 
 async function firstBytes(limit, next, stop) {
@@ -24,7 +32,8 @@ async function firstBytes(limit, next, stop) {
 }
 
 /**
- * The default of Node and what is like it: resolves the name, judges its addresses, and connects to the first that accepts a connection, by its number.
+ * The default of Node and what is like it: resolves the name, judges its addresses, and connects to the first that accepts a connection, by its number. Each
+ * but the last has its share of the time that is left for that.
  * So nothing resolves the name a second time. `mayConnectTo` is the core's judgement. `undefined` on a platform without Node's modules.
  */
 export function checkedSender() {
@@ -32,6 +41,7 @@ export function checkedSender() {
   const [dns, http, https] = ['node:dns/promises', 'node:http', 'node:https'].map((name) => builtin?.(name))
   if (!dns || !http || !https) return undefined
   return async ({ method, url, headers, body, limit, timeout }, mayConnectTo) => {
+    const end = performance.now() + timeout
     const signal = AbortSignal.timeout(timeout)
     const { protocol, hostname, host, port, pathname, search } = new URL(url)
     const name = hostname.replace(/^\[|\]$/g, '')
@@ -39,23 +49,36 @@ export function checkedSender() {
     const refused = found.find(({ address }) => !mayConnectTo(address))
     if (refused || found.length === 0) throw new Error(`${name} resolves to ${refused?.address ?? 'nothing'}, which may not be called`)
     const isSecure = protocol === 'https:'
-    const ask = (address) => new Promise((resolve, reject) => {
+    const ask = (address, connectWithin) => new Promise((resolve, reject) => {
       const request = (isSecure ? https : http).request({
         method, host: address, port: port || (isSecure ? 443 : 80), path: pathname + search, agent: false, signal,
         headers: { ...Object.fromEntries(headers), host, 'content-length': new TextEncoder().encode(body).length },
         ...(isSecure && address !== name && { servername: name }),
       })
+      const late = () => request.destroy(Object.assign(new Error(`${address} accepts no connection in time`), { syscall: 'connect' }))
+      const timer = connectWithin && setTimeout(late, connectWithin)
+      request.on('socket', (socket) => socket.once('connect', () => clearTimeout(timer)))
       request.on('response', resolve).on('error', reject)
+      // An answer that changes the protocol (101) is no other event.
+      request.on('upgrade', (answer, socket) => {
+        socket.destroy()
+        resolve(answer)
+      })
+      request.on('close', () => {
+        clearTimeout(timer)
+        reject(new Error('the connection ended without an answer'))
+      })
       request.end(body)
     })
     let answer
-    for (const { address } of found) {
+    for (const [i, { address }] of found.entries()) {
+      const others = found.length - i - 1
       try {
-        answer = await ask(address)
+        answer = await ask(address, others > 0 ? Math.max(1, (end - performance.now()) / (others + 1)) : undefined)
         break
       } catch (error) {
         // Without a connection nothing was sent, so another address may have the request.
-        if (error.syscall !== 'connect' || address === found.at(-1).address) throw error
+        if (error.syscall !== 'connect' || others === 0) throw error
       }
     }
     const parts = answer[Symbol.asyncIterator]()
@@ -71,6 +94,6 @@ function aborted(signal, promise) {
     const end = () => reject(signal.reason)
     if (signal.aborted) end()
     signal.addEventListener('abort', end, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', end))
+    Promise.resolve(promise).then(resolve, reject).finally(() => signal.removeEventListener('abort', end))
   })
 }

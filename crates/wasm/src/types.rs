@@ -64,7 +64,8 @@ export interface ApiOptions {
   warn?: ((text: string) => void) | undefined;
   /**
    * Returns the database of a tenant's site, by the tenant's id in lower case: 1 to 64 of `[a-z0-9_-]`. It is empty at first. With it,
-   * `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database`; without it, that value is refused.
+   * `CHEVERETO_TENANTS_DB_ISOLATION_MODE` may be `database`; without it, that value is refused. It is called for every batch, and nothing closes what it
+   * returns.
    */
   siteDatabase?: ((id: string) => Database | Promise<Database>) | undefined;
   /**

@@ -41,10 +41,12 @@ use tenants_core::{
 };
 use tenants_sqlite::{Sites, SystemHost, SystemRandom, unix_seconds};
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::signal::ctrl_c;
 use tokio::task::spawn_blocking;
-use tokio::time::interval;
+use tokio::time::{interval, timeout};
+
+/// How long a client has to take a part of a long list.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Shared by all requests.
 struct Server {
@@ -118,6 +120,16 @@ async fn answer(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: HttpRequest<HttpBody>,
 ) -> HttpResponse {
+    // A task of its own goes on if the client leaves, so that what was done is logged, and its event goes out.
+    let answer = tokio::spawn(respond(host, client, request)).await;
+    answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn respond(
+    host: Arc<Server>,
+    client: SocketAddr,
+    request: HttpRequest<HttpBody>,
+) -> HttpResponse {
     let began = Instant::now();
     let (head, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT_BYTES).await;
@@ -140,7 +152,7 @@ async fn answer(
         Ok(answer) => {
             let (sender, body) = Channel::new(1);
             let http = to_http(&answer.response, HttpBody::new(body));
-            spawn_blocking(move || host.send_parts(answer, sender, began));
+            tokio::spawn(host.send_parts(answer, sender, began));
             http
         }
         // The thread panicked and has printed why.
@@ -221,8 +233,13 @@ impl Server {
         }
     }
 
-    /// Sends a body of several parts. If one fails, the response breaks off, so that nobody takes it for a whole list.
-    fn send_parts(&self, answer: Answer, mut sender: Sender<Bytes, ListError>, began: Instant) {
+    /// Sends a body of several parts. If one fails, or the client takes none for long, the response breaks off, so that nobody takes it for a whole list.
+    async fn send_parts(
+        self: Arc<Self>,
+        answer: Answer,
+        mut sender: Sender<Bytes, ListError>,
+        began: Instant,
+    ) {
         let Answer {
             response,
             mut log,
@@ -230,19 +247,29 @@ impl Server {
             ..
         } = answer;
         let mut text = response.body.into_string();
-        let runtime = Handle::current();
         loop {
-            if runtime.block_on(sender.send_data(text.into())).is_err() {
+            let sent = timeout(TAKEN_WITHIN, sender.send_data(text.into())).await;
+            if !matches!(sent, Ok(Ok(()))) {
                 log.cause = Some(log::LEFT.into());
+                sender.abort(ListError);
                 break;
             }
             let Some(waiting) = rest else { break };
             // The connection is free for other requests between two parts.
-            let part = tenants_sqlite::run(&mut self.connection(), waiting.batch());
-            match waiting.part(part.map_err(Into::into)) {
-                Ok(part) => (text, rest) = (part.text, part.rest),
-                Err(failed) => {
+            let host = Arc::clone(&self);
+            let part = spawn_blocking(move || {
+                let rows = tenants_sqlite::run(&mut host.connection(), waiting.batch());
+                waiting.part(rows.map_err(Into::into))
+            });
+            match part.await {
+                Ok(Ok(part)) => (text, rest) = (part.text, part.rest),
+                Ok(Err(failed)) => {
                     log = failed.log;
+                    sender.abort(ListError);
+                    break;
+                }
+                // The thread panicked and has printed why.
+                Err(_) => {
                     sender.abort(ListError);
                     break;
                 }
