@@ -20,6 +20,7 @@ pub(crate) mod hostnames;
 pub(crate) mod idempotency;
 pub(crate) mod key_use;
 pub(crate) mod keys;
+pub(crate) mod leases;
 pub(crate) mod message;
 pub(crate) mod migrations;
 pub(crate) mod moves;

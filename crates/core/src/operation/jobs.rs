@@ -10,9 +10,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::crypto::seal::Sealer;
 use crate::operation::call::{Call, Pending, absent};
 use crate::sql::{Columns, unexpected_result};
+use crate::store::leases::{self, LeaseRow, Leased};
 use crate::store::sealed::open_text;
 use crate::store::standing;
-use crate::store::work::{self, Job, JobFilter, LeaseRow, Leased, State, input_place};
+use crate::store::work::{self, Job, JobFilter, State, input_place};
 use crate::store::write::Written;
 use crate::value::fault::{ApiError, CellConflict, Internal};
 use crate::value::id::{CellId, TenantId};
@@ -98,7 +99,7 @@ pub(crate) fn lease(call: &mut Call<'_>) -> Result<Pending, ApiError> {
         .fill(&mut token)
         .map_err(|_| ApiError::Internal(Internal::Random))?;
     let token = hex_text(&token);
-    let batch = work::lease(&call.caller, &cell, max, &token, &seconds);
+    let batch = leases::lease(&call.caller, &cell, max, &token, &seconds);
     let sealer = call.env.sealer.cloned();
     Ok(Pending::write_with_note(batch, move |results| {
         let (mut jobs, mut unreadable) = (Vec::new(), Vec::new());
@@ -157,7 +158,7 @@ pub(crate) fn renew(call: &Call<'_>) -> Result<Pending, ApiError> {
     let lease = fields.required("lease", Rule::Lease, read_lease);
     let seconds = fields.required("seconds", Rule::LeaseSeconds, read_seconds);
     let (lease, seconds) = fields.finish((lease, seconds))?;
-    let batch = work::renew(&call.caller, call.id, &lease, &seconds);
+    let batch = leases::renew(&call.caller, call.id, &lease, &seconds);
     Ok(Pending::write(batch, |results| {
         results.skip()?;
         holds(LeaseRow::of_renewal(results)?)?;
@@ -191,7 +192,7 @@ pub(crate) fn finish(call: &mut Call<'_>) -> Result<Pending, ApiError> {
     let error = fields.maybe("error", Rule::JobError, |v| v.nullable(read_error));
     let (lease, state, error) = fields.finish((lease, state, error))?;
     let error = error.flatten();
-    let batch = work::finish(&call.writer()?, call.id, &lease, state, error.as_deref());
+    let batch = leases::finish(&call.writer()?, call.id, &lease, state, error.as_deref());
     let now = String::from(call.caller.now().as_str());
     Ok(Pending::write(batch, move |results| {
         holds(LeaseRow::of_end(results)?)?;
@@ -237,7 +238,7 @@ fn result_of(job: &Job, sealer: Option<&Sealer>) -> Result<Option<Input>, ApiErr
 
 /// `POST /jobs/{id}/cancel`
 pub(crate) fn cancel(call: &mut Call<'_>) -> Result<Pending, ApiError> {
-    let batch = work::cancel(&call.writer()?, call.id);
+    let batch = leases::cancel(&call.writer()?, call.id);
     let now = String::from(call.caller.now().as_str());
     Ok(Pending::write(batch, move |results| {
         results.skip()?;

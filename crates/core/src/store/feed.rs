@@ -11,7 +11,7 @@ use crate::sql::{Batch, Columns, Results, Row, Sql, unexpected_result};
 use crate::store::counters::Counters;
 use crate::store::registry::epoch;
 use crate::store::standing::{self, CellOf, cell_standing};
-use crate::store::{plans, sealed, tenants, work};
+use crate::store::{leases, plans, sealed, tenants, work};
 use crate::value::clock::Timestamp;
 use crate::value::fault::{ApiError, Internal};
 use crate::value::hostname::Hostname;
@@ -236,7 +236,7 @@ fn head(caller: &Caller, poll: &Poll) -> Sql {
         .sql(", ")
         .bind(AGENT_IS_GONE_AFTER)
         .sql("), 0) AS is_served_by_another, ");
-    work::can_be_leased(sql, &poll.cell, now)
+    leases::can_be_leased(sql, &poll.cell, now)
         .sql(" AS jobs_waiting FROM (SELECT ")
         .bind(poll.cell.as_str())
         .sql(" AS id) AS v LEFT JOIN cells AS c ON c.id = v.id")

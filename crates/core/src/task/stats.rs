@@ -28,7 +28,7 @@ use crate::store::counters::COUNTERS;
 use crate::store::site_databases::{self as databases, Place, dropped, has_site};
 use crate::store::site_schema as schema;
 use crate::store::sites::{is_moved, is_out_of_reach};
-use crate::store::{ends, feed, idempotency, moves, work};
+use crate::store::{ends, feed, idempotency, leases, moves, work};
 use crate::task::moves::{Moved, Moves};
 use crate::task::{TaskError, results, rows};
 use crate::value::clock::Timestamp;
@@ -166,7 +166,7 @@ impl Refresh {
                 let sweeps = [
                     idempotency::sweep(now),
                     work::sweep(at),
-                    work::give_back(at),
+                    leases::give_back(at),
                 ];
                 let mut all = Vec::from(sweeps);
                 all.extend(feed::prune(at));
