@@ -147,6 +147,29 @@ test('dropping `a` leaves `a_b` whole, and everything else', { skip }, async () 
   database.rows('DROP TABLE A1, A2, A3')
 })
 
+test('a drop that waited for MySQL takes nothing once its lease is lost and the tenant is back', { skip }, async () => {
+  // Of its own, since a server that is started in a test ends with it.
+  const database = await startMariaDb()
+  const { registry, redis, agent } = await cell({ database, env: { TENANTS_AGENT_LEASE_SECONDS: '5' } })
+  registry.put({ id: 'b1' })
+  agent.start()
+  assert.equal((await registry.ended(registry.install('b1'))).state, 'done')
+  registry.remove('b1')
+  await agent.event('redis_written', (line) => line.removed === 1)
+  await database.stop()
+  const drop = registry.job('drop', 'b1')
+  await agent.event('database_down')
+  // As after the registry's database was restored: the job has ended, and the tenant is the cell's again.
+  Object.assign(drop, { state: 'failed', lease: null })
+  registry.put({ id: 'b1' })
+  await agent.event('lease_lost')
+  await until(async () => (await redis.keys()).includes('chv:_:tenant:b1'), 'the tenant')
+  await database.start()
+  await agent.event('job_given_back', (line) => line.detail === 'its lease is lost')
+  assert.equal(database.rows('SELECT name FROM chv_b1_users').length, 1)
+  await agent.stop()
+})
+
 test('a site whose tables could be those of another is neither installed nor dropped', { skip }, async () => {
   const schema = temporary('schema')
   for (const name of ['images', 'tags_users', 'users']) writeFileSync(path.join(schema, `${name}.sql`), '')

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::cache::Cache;
 use crate::command::{Ended, Output, TenantLock};
+use crate::drop::drop_site;
 use crate::error::Error;
 use crate::key_check;
+use crate::lease::Lease;
 use crate::log;
 use crate::registry::{Ending, RegistryError};
 use crate::shared::Shared;
@@ -33,6 +34,7 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<usize, Regist
         return Ok(0);
     }
     let mut started = 0;
+    let end = Instant::now() + Duration::from_secs(shared.settings.lease_seconds);
     for job in shared.registry.lease(free, shared.settings.lease_seconds)? {
         log::info(
             "job_started",
@@ -58,7 +60,7 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<usize, Regist
         shared.running.fetch_add(1, Ordering::Relaxed);
         let guard = Running(Arc::clone(shared));
         std::thread::spawn(move || {
-            run(&guard.0, &state, &job, lock);
+            run(&guard.0, &state, &job, &Lease::new(end), lock);
         });
         started += 1;
     }
@@ -74,20 +76,38 @@ impl Drop for Running {
     }
 }
 
-fn run(shared: &Shared, state: &State, job: &Job, lock: Option<TenantLock>) {
+/// The reason why a job has no end of its own.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// The job was not done, and another attempt may do it. Nothing is reported: the end of the lease gives the job back.
+    GivenBack(&'static str),
+    Failed(Error),
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn run(shared: &Shared, state: &State, job: &Job, lease: &Lease, lock: Option<TenantLock>) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| renew(shared, job, &is_over));
-        match perform(shared, state, job, lock) {
-            Some(ending) => report(shared, job, &ending),
-            // The agent stops, and the job has not begun: the lease gives it back.
-            None => log::info("job_given_back", json!({"job": job.id})),
+        scope.spawn(|| renew(shared, job, lease, &is_over));
+        match perform(shared, state, job, lease, lock) {
+            Ok(ending) => report(shared, job, &ending),
+            Err(Unfinished::Failed(error)) => {
+                report(shared, job, &Ending::Failed(error.to_string()));
+            }
+            Err(Unfinished::GivenBack(why)) => {
+                log::info("job_given_back", json!({"job": job.id, "detail": why}));
+            }
         }
         is_over.store(true, Ordering::Relaxed);
     });
 }
 
-fn renew(shared: &Shared, job: &Job, is_over: &AtomicBool) {
+fn renew(shared: &Shared, job: &Job, lease: &Lease, is_over: &AtomicBool) {
     let seconds = shared.settings.lease_seconds;
     // Two renewals may fail before the lease is lost.
     let every = Duration::from_secs(seconds) / 3;
@@ -99,9 +119,10 @@ fn renew(shared: &Shared, job: &Job, is_over: &AtomicBool) {
         }
         last = Instant::now();
         match shared.registry.renew(job, seconds) {
-            Ok(()) => {}
+            Ok(()) => lease.renewed(last + Duration::from_secs(seconds)),
             Err(RegistryError::Conflict(detail)) => {
-                // The command goes on, and holds its tenant's lock. The next attempt waits for that.
+                // A command goes on, and holds its tenant's lock. The next attempt waits for that.
+                lease.lose();
                 log::warn("lease_lost", json!({"job": job.id, "detail": detail}));
                 return;
             }
@@ -164,45 +185,48 @@ fn report(shared: &Shared, job: &Job, ending: &Ending) {
     }
 }
 
-/// Does a job, under the tenant's lock. Waits for the lock if it was not free before. `None` means that the job was not begun, because the agent
-/// stops.
-fn perform(shared: &Shared, state: &State, job: &Job, lock: Option<TenantLock>) -> Option<Ending> {
+/// Does a job, under the tenant's lock. Waits for the lock if it was not free before.
+fn perform(
+    shared: &Shared,
+    state: &State,
+    job: &Job,
+    lease: &Lease,
+    lock: Option<TenantLock>,
+) -> Result<Ending, Unfinished> {
     if !is_id(&job.tenant_id) {
-        return Some(Ending::Failed("the tenant's id is none".into()));
+        return Ok(Ending::Failed("the tenant's id is none".into()));
     }
     let started = Instant::now();
     let limit = shared.settings.job_limit;
     let is_over = || shared.is_stopping() || started.elapsed() > limit;
     let lock = match lock {
-        Some(lock) => Ok(Some(lock)),
-        None => shared.runner.lock(&job.tenant_id, is_over),
+        Some(lock) => Some(lock),
+        None => shared.runner.lock(&job.tenant_id, is_over)?,
     };
     let lock = match lock {
-        Ok(Some(lock)) => lock,
-        Ok(None) if shared.is_stopping() => return None,
-        Ok(None) => {
-            return Some(Ending::Failed(
+        Some(lock) => lock,
+        None if shared.is_stopping() => return Err(Unfinished::GivenBack("the agent stops")),
+        None => {
+            return Ok(Ending::Failed(
                 "another command still runs for the tenant".into(),
             ));
         }
-        Err(error) => return Some(Ending::Failed(error.to_string())),
     };
     let ending = match (job.kind.as_str(), &job.input) {
-        ("install", Some(input)) => install(shared, state, job, input, &lock),
-        ("password_reset", Some(input)) => reset(shared, state, job, input, &lock),
-        ("drop", _) => drop_site(shared, state, job),
-        (kind, _) => Ok(Ending::Failed(format!(
+        ("install", Some(input)) => install(shared, state, job, input, &lock)?,
+        ("password_reset", Some(input)) => reset(shared, state, job, input, &lock)?,
+        ("drop", _) => drop_site(shared, state, job, lease)?,
+        (kind, _) => Ending::Failed(format!(
             "this agent does not know the job `{kind}`; is it too old?"
-        ))),
+        )),
     };
-    let ending = ending.unwrap_or_else(|error| Ending::Failed(error.to_string()));
     if ending == Ending::Done
         && job.kind != "drop"
         && let Err(error) = key_check::proved(shared, state, &job.tenant_id)
     {
         log::warn("state_file", json!({"detail": error.to_string()}));
     }
-    Some(ending)
+    Ok(ending)
 }
 
 fn install(
@@ -341,94 +365,6 @@ fn wait_for_tenant(shared: &Shared, state: &State, id: &str) -> Result<(), Error
         }
         sleep(Duration::from_millis(100));
     }
-}
-
-/// Tries until it succeeds, as long as a job may take: what is half dropped is not to be left.
-fn persist<T>(
-    shared: &Shared,
-    job: &Job,
-    event: &str,
-    attempt: impl Fn() -> Result<T, Error>,
-) -> Result<T, Error> {
-    let started = Instant::now();
-    loop {
-        match attempt() {
-            Err(error @ Error::Failed(_))
-                if !shared.is_stopping() && started.elapsed() <= shared.settings.job_limit =>
-            {
-                log::warn(event, json!({"job": job.id, "detail": error.to_string()}));
-                sleep(Duration::from_secs(2));
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-fn drop_site(shared: &Shared, state: &State, job: &Job) -> Result<Ending, Error> {
-    let settings = &shared.settings;
-    let id = &job.tenant_id;
-    if settings.is_isolated_by_database {
-        return Ok(Ending::Failed(
-            "CHEVERETO_TENANTS_DB_ISOLATION_MODE is not `table`: this agent only knows tables with a prefix, so drop the site's database by hand".into(),
-        ));
-    }
-    let Some(database) = &settings.database else {
-        return Ok(Ending::Failed(
-            "the agent has no access to MySQL (CHEVERETO_DB_*)".into(),
-        ));
-    };
-    if state.tenant(id)?.is_some() {
-        return Ok(Ending::Failed("the tenant is still the cell's".into()));
-    }
-    let names = tables::names(settings.schema.as_deref())?;
-    let others = state.ids()?;
-    let dropped = persist(shared, job, "database_down", || {
-        let mut tables = Tables::connect(database)?;
-        let there = tables.all()?;
-        let doomed = tables::doomed(id, &names, &there, &others)?;
-        if doomed.is_empty() {
-            refuse_unfound(
-                state,
-                id,
-                tables::is_any_installed(&names, &there),
-                !others.is_empty(),
-            )?;
-        }
-        // First, so that the next attempt of a job that is cut off here knows it.
-        state.set_site(id, Site::Dropped)?;
-        tables.drop(&doomed)?;
-        Ok(doomed.len())
-    })?;
-    let keys = persist(shared, job, "redis_down", || {
-        Cache::connect(&settings.redis, &settings.keys)?
-            .clear_site(id)
-            .map_err(|e| Error::failed("Redis", e))
-    })?;
-    log::info(
-        "site_dropped",
-        json!({"tenant": id, "tables": dropped, "keys": keys}),
-    );
-    Ok(Ending::Done)
-}
-
-/// Judges a drop that finds no table. It is done if an earlier attempt dropped them, or if the tenant was never installed. It fails if the tables
-/// should be there: they may be in another database.
-fn refuse_unfound(
-    state: &State,
-    id: &str,
-    is_any_installed: bool,
-    has_others: bool,
-) -> Result<(), Error> {
-    let why = match state.site(id)? {
-        Some(Site::Dropped) => return Ok(()),
-        Some(Site::Installed) => "though it was installed",
-        None if is_any_installed || !has_others => return Ok(()),
-        None => "and none of any other tenant",
-    };
-    Err(Error::Attention(format!(
-        "MySQL has none of the tables of {id}, {why}. Look at CHEVERETO_DB_*, at TENANTS_AGENT_SCHEMA, and whether the installation gives each \
-         tenant a database of its own (CHEVERETO_TENANTS_DB_ISOLATION_MODE). If it has tables, drop them by hand"
-    )))
 }
 
 #[cfg(test)]

@@ -64,11 +64,15 @@ impl Tables {
         Ok(names.into_iter().collect())
     }
 
-    /// Drops tables that [`doomed`] named.
+    /// Drops tables that [`doomed`] named. Calls `check` before each of them.
     ///
     /// # Errors
-    /// Fails if one of them cannot be dropped.
-    pub(crate) fn drop(&mut self, doomed: &[String]) -> Result<(), Error> {
+    /// Fails if one of them cannot be dropped, and with the check's error.
+    pub(crate) fn drop<E: From<Error>>(
+        &mut self,
+        doomed: &[String],
+        check: impl Fn() -> Result<(), E>,
+    ) -> Result<(), E> {
         if doomed.is_empty() {
             return Ok(());
         }
@@ -76,6 +80,7 @@ impl Tables {
             .query_drop("SET SESSION foreign_key_checks = 0")
             .map_err(failed)?;
         for table in doomed {
+            check()?;
             // The name has letters, digits, `_` and `-` only.
             self.connection
                 .query_drop(format!("DROP TABLE IF EXISTS `{table}`"))
@@ -84,7 +89,7 @@ impl Tables {
         let there = self.all()?;
         match doomed.iter().find(|table| there.contains(*table)) {
             None => Ok(()),
-            Some(table) => Err(Error::Failed(format!("MySQL: {table} is still there"))),
+            Some(table) => Err(Error::Failed(format!("MySQL: {table} is still there")).into()),
         }
     }
 

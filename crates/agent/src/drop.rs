@@ -1,0 +1,126 @@
+//! The job `drop`: removes the tables of a tenant that is gone, and the keys that its site wrote.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::jobs::Unfinished;
+use crate::lease::Lease;
+use crate::log;
+use crate::registry::Ending;
+use crate::shared::Shared;
+use crate::state::{Site, State};
+use crate::tables::{self, Tables};
+use crate::wire::Job;
+
+/// Drops the tables of a site, and then removes its keys from Redis.
+///
+/// # Errors
+/// Gives the job back if its lease is lost: the tenant may be back, with tables of its own. Fails if MySQL or Redis does, if the tenant is the
+/// cell's, or if the tables may be another site's.
+pub(crate) fn drop_site(
+    shared: &Shared,
+    state: &State,
+    job: &Job,
+    lease: &Lease,
+) -> Result<Ending, Unfinished> {
+    let settings = &shared.settings;
+    let id = &job.tenant_id;
+    if settings.is_isolated_by_database {
+        return Ok(Ending::Failed(
+            "CHEVERETO_TENANTS_DB_ISOLATION_MODE is not `table`: this agent only knows tables with a prefix, so drop the site's database by hand".into(),
+        ));
+    }
+    let Some(database) = &settings.database else {
+        return Ok(Ending::Failed(
+            "the agent has no access to MySQL (CHEVERETO_DB_*)".into(),
+        ));
+    };
+    // MySQL and Redis may be away for minutes, so this is asked right before anything is removed.
+    let check = || -> Result<(), Unfinished> {
+        if lease.is_lost() {
+            return Err(Unfinished::GivenBack("its lease is lost"));
+        }
+        if state.tenant(id)?.is_some() {
+            return Err(Error::Attention("the tenant is still the cell's".into()).into());
+        }
+        Ok(())
+    };
+    check()?;
+    let names = tables::names(settings.schema.as_deref())?;
+    let dropped = persist(shared, job, "database_down", || {
+        let mut tables = Tables::connect(database)?;
+        let there = tables.all()?;
+        let others = state.ids()?;
+        let doomed = tables::doomed(id, &names, &there, &others)?;
+        if doomed.is_empty() {
+            refuse_unfound(
+                state,
+                id,
+                tables::is_any_installed(&names, &there),
+                !others.is_empty(),
+            )?;
+        }
+        check()?;
+        // First, so that the next attempt of a job that is cut off here knows it.
+        state.set_site(id, Site::Dropped)?;
+        tables.drop(&doomed, check)?;
+        Ok(doomed.len())
+    })?;
+    let keys = persist(shared, job, "redis_down", || {
+        let mut cache = Cache::connect(&settings.redis, &settings.keys)?;
+        check()?;
+        Ok(cache
+            .clear_site(id)
+            .map_err(|e| Error::failed("Redis", e))?)
+    })?;
+    log::info(
+        "site_dropped",
+        json!({"tenant": id, "tables": dropped, "keys": keys}),
+    );
+    Ok(Ending::Done)
+}
+
+/// Tries until it succeeds, as long as a job may take: what is half dropped is not to be left.
+fn persist<T>(
+    shared: &Shared,
+    job: &Job,
+    event: &str,
+    attempt: impl Fn() -> Result<T, Unfinished>,
+) -> Result<T, Unfinished> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(Unfinished::Failed(error @ Error::Failed(_)))
+                if !shared.is_stopping() && started.elapsed() <= shared.settings.job_limit =>
+            {
+                log::warn(event, json!({"job": job.id, "detail": error.to_string()}));
+                sleep(Duration::from_secs(2));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Judges a drop that finds no table. It is done if an earlier attempt dropped them, or if the tenant was never installed. It fails if the tables
+/// should be there: they may be in another database.
+fn refuse_unfound(
+    state: &State,
+    id: &str,
+    is_any_installed: bool,
+    has_others: bool,
+) -> Result<(), Error> {
+    let why = match state.site(id)? {
+        Some(Site::Dropped) => return Ok(()),
+        Some(Site::Installed) => "though it was installed",
+        None if is_any_installed || !has_others => return Ok(()),
+        None => "and none of any other tenant",
+    };
+    Err(Error::Attention(format!(
+        "MySQL has none of the tables of {id}, {why}. Look at CHEVERETO_DB_*, at TENANTS_AGENT_SCHEMA, and whether the installation gives each \
+         tenant a database of its own (CHEVERETO_TENANTS_DB_ISOLATION_MODE). If it has tables, drop them by hand"
+    )))
+}
