@@ -16,6 +16,9 @@ use crate::state::{Site, State};
 use crate::tables::{self, Tables};
 use crate::wire::Job;
 
+/// The pause before MySQL or Redis is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Drops the tables of a site, and then removes its keys from Redis.
 ///
 /// # Errors
@@ -84,7 +87,10 @@ pub(crate) fn drop_site(
     Ok(Ending::Done)
 }
 
-/// Tries until it succeeds, as long as a job may take: what is half dropped is not to be left.
+/// Tries until it succeeds, as long as a job may take: what is half dropped is not to be left. An [`Error::Attention`] stays the same.
+///
+/// # Errors
+/// Gives the job back if the agent stops. Otherwise fails with the last error.
 fn persist<T>(
     shared: &Shared,
     job: &Job,
@@ -94,11 +100,15 @@ fn persist<T>(
     let started = Instant::now();
     loop {
         match attempt() {
-            Err(Unfinished::Failed(error @ Error::Failed(_)))
-                if !shared.is_stopping() && started.elapsed() <= shared.settings.job_limit =>
+            // A Redis that is a replica now may be the master soon, so `Configuration` may pass as well.
+            Err(Unfinished::Failed(error @ (Error::Failed(_) | Error::Configuration(_))))
+                if started.elapsed() <= shared.settings.job_limit =>
             {
                 log::warn(event, json!({"job": job.id, "detail": error.to_string()}));
-                sleep(Duration::from_secs(2));
+                if shared.is_stopping() {
+                    return Err(Unfinished::GivenBack("the agent stops"));
+                }
+                sleep(PAUSE);
             }
             outcome => return outcome,
         }
@@ -123,4 +133,49 @@ fn refuse_unfound(
         "MySQL has none of the tables of {id}, {why}. Look at CHEVERETO_DB_*, at TENANTS_AGENT_SCHEMA, and whether the installation gives each \
          tenant a database of its own (CHEVERETO_TENANTS_DB_ISOLATION_MODE). If it has tables, drop them by hand"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
+
+    use super::{drop_site, persist};
+    use crate::error::Error;
+    use crate::jobs::Unfinished;
+    use crate::lease::Lease;
+    use crate::testing::{Agent, job};
+
+    #[test]
+    fn a_drop_without_mysql_is_given_back_if_the_agent_stops_and_fails_after_the_time_of_a_job() {
+        let agent = Agent::with_database("exit 0", "TENANTS_AGENT_JOB_SECONDS=1\n");
+        let lease = Lease::new(Instant::now() + Duration::from_secs(60));
+        let drop = || drop_site(&agent.shared, &agent.state, &job("drop", 1), &lease);
+        let outcome = drop();
+        assert!(
+            matches!(outcome, Err(Unfinished::Failed(Error::Failed(_)))),
+            "{outcome:?}"
+        );
+        agent.shared.stop.store(true, Ordering::Relaxed);
+        let outcome = drop();
+        assert!(
+            matches!(outcome, Err(Unfinished::GivenBack(_))),
+            "{outcome:?}"
+        );
+    }
+
+    #[test]
+    fn a_redis_that_is_a_replica_for_a_while_is_waited_for() {
+        let agent = Agent::new("exit 0", "");
+        let tries = Cell::new(0);
+        let outcome = persist(&agent.shared, &job("drop", 1), "redis_down", || {
+            tries.set(tries.get() + 1);
+            match tries.get() {
+                1 => Err(Error::Configuration("Redis: it is a replica".into()).into()),
+                _ => Ok(()),
+            }
+        });
+        assert!(outcome.is_ok() && tries.get() == 2, "{outcome:?}");
+    }
 }

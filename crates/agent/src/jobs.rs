@@ -100,6 +100,7 @@ fn run(shared: &Shared, state: &State, job: &Job, lease: &Lease, lock: Option<Te
                 report(shared, job, &Ending::Failed(error.to_string()));
             }
             Err(Unfinished::GivenBack(why)) => {
+                shared.failed.fetch_add(1, Ordering::Relaxed);
                 log::info("job_given_back", json!({"job": job.id, "detail": why}));
             }
         }
@@ -206,9 +207,10 @@ fn perform(
     let lock = match lock {
         Some(lock) => lock,
         None if shared.is_stopping() => return Err(Unfinished::GivenBack("the agent stops")),
+        // It may be `update`, which takes its time.
         None => {
-            return Ok(Ending::Failed(
-                "another command still runs for the tenant".into(),
+            return Err(Unfinished::GivenBack(
+                "another command still runs for the tenant",
             ));
         }
     };
@@ -235,8 +237,8 @@ fn install(
     job: &Job,
     input: &Input,
     lock: &TenantLock,
-) -> Result<Ending, Error> {
-    wait_for_tenant(shared, state, &job.tenant_id)?;
+) -> Result<Ending, Unfinished> {
+    wait_for_tenant(shared, state, &job.tenant_id, ARRIVAL)?;
     let Some(email) = &input.email else {
         return Ok(Ending::Failed("the job has no e-mail address".into()));
     };
@@ -291,8 +293,8 @@ fn reset(
     job: &Job,
     input: &Input,
     lock: &TenantLock,
-) -> Result<Ending, Error> {
-    wait_for_tenant(shared, state, &job.tenant_id)?;
+) -> Result<Ending, Unfinished> {
+    wait_for_tenant(shared, state, &job.tenant_id, ARRIVAL)?;
     let output = set_password(shared, job, input, lock)?;
     if output.is_success() {
         return Ok(Ending::Done);
@@ -352,26 +354,44 @@ fn failed(output: &Output, input: &Input) -> Ending {
 }
 
 /// Waits until Redis has the tenant, without which no command of the installation finds it.
-fn wait_for_tenant(shared: &Shared, state: &State, id: &str) -> Result<(), Error> {
-    let end = Instant::now() + ARRIVAL;
-    loop {
-        if state.tenant(id)?.is_some() && state.is_clean()? {
-            return Ok(());
+fn wait_for_tenant(
+    shared: &Shared,
+    state: &State,
+    id: &str,
+    within: Duration,
+) -> Result<(), Unfinished> {
+    let end = Instant::now() + within;
+    while !state.is_written(id)? {
+        if shared.is_stopping() {
+            return Err(Unfinished::GivenBack("the agent stops"));
         }
-        if Instant::now() > end || shared.is_stopping() {
-            return Err(Error::Failed(
-                "the tenant has not arrived in the cell's Redis".into(),
+        if Instant::now() < end {
+            sleep(Duration::from_millis(100));
+        } else if state.broken()?.contains(id) {
+            return Err(Error::Attention(
+                "the registry cannot read the tenant, or the agent cannot use it. The agent's log has `tenant_unreadable` or `tenant_unusable`".into(),
+            )
+            .into());
+        } else {
+            return Err(Unfinished::GivenBack(
+                "the tenant has not arrived in the cell's Redis",
             ));
         }
-        sleep(Duration::from_millis(100));
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::failed;
+    use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
+
+    use super::{Unfinished, failed, perform, wait_for_tenant};
     use crate::command::{Ended, Output};
+    use crate::lease::Lease;
     use crate::registry::Ending;
+    use crate::state::Staged;
+    use crate::testing::{Agent, job, present};
     use crate::wire::Input;
 
     #[test]
@@ -397,5 +417,37 @@ mod tests {
             panic!()
         };
         assert!(!text.contains("hunt"), "{text}");
+    }
+    #[test]
+    fn a_job_whose_tenant_is_busy_for_too_long_is_given_back() {
+        let agent = Agent::new("exit 0", "TENANTS_AGENT_JOB_SECONDS=1\n");
+        let _update = agent.shared.runner.try_lock("a").unwrap();
+        let lease = Lease::new(Instant::now() + Duration::from_secs(60));
+        let outcome = perform(&agent.shared, &agent.state, &job("drop", 1), &lease, None);
+        assert!(
+            matches!(outcome, Err(Unfinished::GivenBack(_))),
+            "{outcome:?}"
+        );
+    }
+
+    #[test]
+    fn a_job_whose_tenant_does_not_arrive_is_given_back_and_one_that_cannot_be_read_fails() {
+        let mut agent = Agent::new("exit 0", "");
+        let wait =
+            |agent: &Agent, id| wait_for_tenant(&agent.shared, &agent.state, id, Duration::ZERO);
+        agent.apply(&[present("a"), present("b"), Staged::Broken("c".into())]);
+        let written = agent.state.dirty().unwrap();
+        agent.state.set_clean(&written[..1]).unwrap();
+        // Another tenant that is still to be written does not matter.
+        assert!(wait(&agent, "a").is_ok());
+        for id in ["b", "unknown"] {
+            assert!(matches!(wait(&agent, id), Err(Unfinished::GivenBack(_))));
+        }
+        let Err(Unfinished::Failed(error)) = wait(&agent, "c") else {
+            panic!()
+        };
+        assert!(error.to_string().contains("cannot read the tenant"));
+        agent.shared.stop.store(true, Ordering::Relaxed);
+        assert!(matches!(wait(&agent, "c"), Err(Unfinished::GivenBack(_))));
     }
 }

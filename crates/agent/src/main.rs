@@ -20,6 +20,8 @@ mod state;
 mod sync;
 mod tables;
 mod tenant;
+#[cfg(test)]
+mod testing;
 mod traefik;
 mod update;
 mod wire;

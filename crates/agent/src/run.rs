@@ -128,7 +128,9 @@ pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
     rounds.keep_traefik(true).map_err(registry)?;
     match shared.failed.load(Ordering::Relaxed) {
         0 => Ok(()),
-        failed => Err(Error::Attention(format!("jobs that failed: {failed}"))),
+        failed => Err(Error::Attention(format!(
+            "jobs that failed or were given back: {failed}"
+        ))),
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     pub(crate) is_redis_good: AtomicBool,
     /// The number of jobs that run.
     pub(crate) running: AtomicUsize,
-    /// The number of jobs that failed.
+    /// The number of jobs that failed, or were given back.
     pub(crate) failed: AtomicUsize,
     pub(crate) counted: Counters,
 }

@@ -273,6 +273,12 @@ impl State {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
+    /// Whether the tenant is the cell's, and Redis has it.
+    pub(crate) fn is_written(&self, id: &str) -> Result<bool, Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM tenants WHERE id = ?1 AND is_dirty = 0)";
+        Ok(self.connection.query_row(sql, [id], |row| row.get(0))?)
+    }
+
     /// Whether Redis has everything that the state has.
     pub(crate) fn is_clean(&self) -> Result<bool, Error> {
         let sql = "SELECT NOT EXISTS (SELECT 1 FROM tenants WHERE is_dirty = 1) AND NOT EXISTS (SELECT 1 FROM garbage)";
