@@ -108,16 +108,40 @@ test('a report that arrived, but whose answer is lost', { skip }, async () => {
 })
 
 test('half an installation is a failed job, and says so', { skip }, async () => {
-  const { registry, agent } = await cell()
+  const { registry, agent } = await cell({ env: { TENANTS_AGENT_JOB_SECONDS: '1' } })
   registry.put({ id: 'half' })
-  registry.leaseSeconds = 1
-  const job = registry.install('half')
-  Object.assign(job, { attempt: 1 })
-  database.rows('CREATE TABLE chv_half_users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(191), email VARCHAR(191), password VARCHAR(191))')
+  agent.slow('install', 10)
   agent.start()
-  await registry.ended(job)
+  const killed = await registry.ended(registry.install('half'))
+  assert.deepEqual([killed.state, killed.error], ['failed', 'killed after its time limit'])
+  database.rows('CREATE TABLE chv_half_users (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(191), email VARCHAR(191), password VARCHAR(191))')
+  const job = await registry.ended(registry.install('half'))
   assert.equal(job.state, 'failed')
   assert.match(job.error, /installed already, and the administrator's password cannot be set: exit code 1: No such user/)
+  await agent.stop()
+})
+
+test('a later attempt at a site that somebody else installed leaves its password alone', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'p1' })
+  agent.start()
+  assert.equal((await registry.ended(registry.install('p1'))).state, 'done')
+  await agent.stop()
+  const before = users('p1')
+  // As after an import: neither the registry nor the agent knows of the installation. The first lease's answer was lost.
+  const other = makeAgent({ registry, redis, database })
+  const job = registry.install('p1', 'another one')
+  Object.assign(job, { attempt: 1 })
+  other.start()
+  assert.deepEqual([(await registry.ended(job)).state, job.attempt], ['refused', 2])
+  assert.deepEqual(users('p1'), before)
+  // The same, where the agent itself installed it, and the registry knows.
+  const again = registry.install('p1', 'another one')
+  Object.assign(again, { attempt: 1 })
+  await other.stop()
+  agent.start()
+  assert.equal((await registry.ended(again)).state, 'refused')
+  assert.deepEqual(users('p1'), before)
   await agent.stop()
 })
 

@@ -70,6 +70,7 @@ pub(crate) fn drop_site(
         check()?;
         // First, so that the next attempt of a job that is cut off here knows it.
         state.set_site(id, Site::Dropped)?;
+        state.end_install(id)?;
         tables.drop(&doomed, check)?;
         Ok(doomed.len())
     })?;

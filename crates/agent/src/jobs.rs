@@ -95,7 +95,12 @@ fn run(shared: &Shared, state: &State, job: &Job, lease: &Lease, lock: Option<Te
     std::thread::scope(|scope| {
         scope.spawn(|| renew(shared, job, lease, &is_over));
         match perform(shared, state, job, lease, lock) {
-            Ok(ending) => report(shared, job, &ending),
+            Ok(ending) => {
+                // After a failure the note stays: the next installation may find half a site.
+                if report(shared, job, &ending) && ending == Ending::Done && job.kind == "install" {
+                    logged(state.end_install(&job.tenant_id));
+                }
+            }
             Err(Unfinished::Failed(error)) => {
                 report(shared, job, &Ending::Failed(error.to_string()));
             }
@@ -137,8 +142,8 @@ fn renew(shared: &Shared, job: &Job, lease: &Lease, is_over: &AtomicBool) {
     }
 }
 
-/// Reports a job's end. Tries until the registry has it, since the same report again is good.
-fn report(shared: &Shared, job: &Job, ending: &Ending) {
+/// Reports a job's end. Tries until the registry has it, since the same report again is good. Returns whether the registry took it.
+fn report(shared: &Shared, job: &Job, ending: &Ending) -> bool {
     let detail = match ending {
         Ending::Failed(text) | Ending::Refused(Some(text)) => Some(text),
         Ending::Done | Ending::Refused(None) => None,
@@ -159,10 +164,10 @@ fn report(shared: &Shared, job: &Job, ending: &Ending) {
     let mut pause = Duration::from_millis(500);
     loop {
         match shared.registry.finish(job, ending) {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(RegistryError::Conflict(detail) | RegistryError::Refused(detail)) => {
                 log::warn("job_not_reported", json!({"job": job.id, "detail": detail}));
-                return;
+                return false;
             }
             Err(error) => {
                 log::warn(
@@ -173,12 +178,12 @@ fn report(shared: &Shared, job: &Job, ending: &Ending) {
         }
         // The registry gives the job to someone again, who finds it done.
         if started.elapsed() > shared.settings.job_limit {
-            return;
+            return false;
         }
         let end = Instant::now() + pause;
         while Instant::now() < end {
             if shared.is_stopping() && started.elapsed() > Duration::from_secs(10) {
-                return;
+                return false;
             }
             sleep(Duration::from_millis(100));
         }
@@ -222,13 +227,17 @@ fn perform(
             "this agent does not know the job `{kind}`; is it too old?"
         )),
     };
-    if ending == Ending::Done
-        && job.kind != "drop"
-        && let Err(error) = key_check::proved(shared, state, &job.tenant_id)
-    {
-        log::warn("state_file", json!({"detail": error.to_string()}));
+    if ending == Ending::Done && job.kind != "drop" {
+        logged(key_check::proved(shared, state, &job.tenant_id));
     }
     Ok(ending)
+}
+
+/// Logs that the state file cannot be written, where the job's end does not depend on it.
+fn logged(outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        log::warn("state_file", json!({"detail": error.to_string()}));
+    }
 }
 
 fn install(
@@ -260,6 +269,8 @@ fn install(
         "-x",
         input.password.as_str(),
     ];
+    // The job's `attempt` does not tell whether the command has run before: it counts leases.
+    let was_begun = state.begin_install(&job.tenant_id)?;
     let output = shared
         .runner
         .run(lock, &job.tenant_id, &arguments, shared.settings.job_limit)?;
@@ -272,10 +283,11 @@ fn install(
     if output.ended != Ended::Code(INSTALLED_ALREADY) {
         return Ok(failed(&output, input));
     }
-    if job.attempt == 1 {
+    if !was_begun {
+        logged(state.end_install(&job.tenant_id));
         return Ok(Ending::Refused(None));
     }
-    // An earlier attempt may have installed it, or half of it. Setting the administrator's password proves that it is whole.
+    // An earlier run of the command may have installed it, or half of it. Setting the administrator's password proves that it is whole.
     let proof = set_password(shared, job, input, lock)?;
     Ok(if proof.is_success() {
         Ending::Done
@@ -449,5 +461,35 @@ mod tests {
         assert!(error.to_string().contains("cannot read the tenant"));
         agent.shared.stop.store(true, Ordering::Relaxed);
         assert!(matches!(wait(&agent, "c"), Err(Unfinished::GivenBack(_))));
+    }
+    #[test]
+    fn only_an_installation_that_ran_before_may_set_the_password_of_a_site_that_is_installed() {
+        let mut agent = Agent::new("echo $1 >> $PWD/calls; [ $1 != install ] || exit 5", "");
+        agent.shared.runner.folder = Some(agent.folder.clone());
+        agent.apply(&[present("a")]);
+        agent
+            .state
+            .set_clean(&agent.state.dirty().unwrap())
+            .unwrap();
+        let lease = Lease::new(Instant::now() + Duration::from_secs(60));
+        let install = || {
+            let calls = agent.folder.join("calls");
+            let _ = std::fs::remove_file(&calls);
+            let ending = perform(
+                &agent.shared,
+                &agent.state,
+                &job("install", 2),
+                &lease,
+                None,
+            );
+            (ending.unwrap(), std::fs::read_to_string(calls).unwrap())
+        };
+        // Twice: the refused run is none that may have installed the site.
+        for _ in 0..2 {
+            assert_eq!(install(), (Ending::Refused(None), "install\n".into()));
+        }
+        agent.state.begin_install("a").unwrap();
+        let both = "install\npassword-reset\n".to_owned();
+        assert_eq!(install(), (Ending::Done, both));
     }
 }

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS staged (
   id TEXT PRIMARY KEY, state TEXT NOT NULL, is_enabled INTEGER, cron_seconds INTEGER, env TEXT, value BLOB, hostnames TEXT
 );
 CREATE TABLE IF NOT EXISTS sites (id TEXT PRIMARY KEY, site TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS installing (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS updated (id TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
@@ -423,6 +424,19 @@ impl State {
             self.set_site(id, Site::Installed)?;
         }
         Ok(tx.commit()?)
+    }
+
+    /// Takes note that an installation's command is about to run. Returns whether the file had this note already.
+    pub(crate) fn begin_install(&self, id: &str) -> Result<bool, Error> {
+        let sql = "INSERT OR IGNORE INTO installing (id) VALUES (?1)";
+        Ok(self.connection.execute(sql, [id])? == 0)
+    }
+
+    /// Forgets the note of [`Self::begin_install`].
+    pub(crate) fn end_install(&self, id: &str) -> Result<(), Error> {
+        let sql = "DELETE FROM installing WHERE id = ?1";
+        self.connection.execute(sql, [id])?;
+        Ok(())
     }
 
     /// Whether the agent knows of a site that is installed.
