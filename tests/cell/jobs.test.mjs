@@ -107,6 +107,33 @@ test('a report that arrived, but whose answer is lost', { skip }, async () => {
   assert.equal(job.attempt, 1)
 })
 
+/** Installs for nine seconds under a lease of five, while the registry answers no renewal as long as this says so. */
+async function withoutRenewals(id, hangs) {
+  const { registry, agent } = await cell({ env: { TENANTS_AGENT_LEASE_SECONDS: '5' } })
+  registry.put({ id })
+  agent.slow('install', 9)
+  let renewals = 0
+  registry.hangs = (_, where) => where.endsWith('/renew') && hangs(job, ++renewals)
+  const job = registry.install(id)
+  agent.start()
+  assert.equal((await registry.ended(job)).state, 'done', job.error)
+  await agent.stop()
+  assert.deepEqual(agent.calls(), [`install ${id}`, `installed ${id}`])
+  return { job, agent }
+}
+
+test('a renewal that hangs does not cost the lease', { skip }, async () => {
+  const { job, agent } = await withoutRenewals('h1', (_, renewal) => renewal === 1)
+  assert.equal(job.attempt, 1)
+  assert.equal(agent.events('lease_not_renewed').length, 1)
+})
+
+test('a job that is leased again while it runs goes on, and is not done twice', { skip }, async () => {
+  const { job, agent } = await withoutRenewals('h2', ({ attempt }) => attempt === 1)
+  assert.equal(job.attempt, 2)
+  assert.equal(agent.events('lease_taken_again').length, 1)
+})
+
 test('half an installation is a failed job, and says so', { skip }, async () => {
   const { registry, agent } = await cell({ env: { TENANTS_AGENT_JOB_SECONDS: '1' } })
   registry.put({ id: 'half' })

@@ -111,7 +111,7 @@ export async function startRegistry({ cell = 'main' } = {}) {
       if (isDown) return void request.socket.destroy()
       seen++
       // The request is taken, and never answered.
-      if (registry.hangs) return
+      if (registry.hangs === true || (registry.hangs && registry.hangs(request.method, url.pathname))) return
       assert.ok(url.pathname.startsWith(BASE))
       if (request.headers['x-api-key'] !== key || !isSigned(request, raw, secret)) return reply(problem(401, 'unauthorized'))
       const result = answer(request.method, url.pathname.slice(BASE.length), url.searchParams, raw.length ? JSON.parse(raw) : {})
@@ -167,7 +167,7 @@ export async function startRegistry({ cell = 'main' } = {}) {
     pages: (tenants) => { pageTenants = tenants },
     /** Drops the connection after the request was carried out, if this returns true. */
     lose: undefined,
-    /** Answers nothing more. */
+    /** Answers nothing more if it is `true`. A function says which requests get no answer, by method and path. */
     hangs: false,
     /** How many requests came, answered or not. */
     seen: () => seen,

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_drop_without_mysql_is_given_back_if_the_agent_stops_and_fails_after_the_time_of_a_job() {
         let agent = Agent::with_database("exit 0", "TENANTS_AGENT_JOB_SECONDS=1\n");
-        let lease = Lease::new(Instant::now() + Duration::from_secs(60));
+        let lease = Lease::new("l", Instant::now() + Duration::from_secs(60));
         let drop = || drop_site(&agent.shared, &agent.state, &job("drop", 1), &lease);
         let outcome = drop();
         assert!(

@@ -28,18 +28,21 @@ const INSTALLED_ALREADY: i32 = 5;
 
 /// Leases waiting jobs and starts them, as many as there are free workers. Returns their number.
 pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<usize, RegistryError> {
-    let running = shared.running.load(Ordering::Relaxed);
-    let free = shared.settings.workers.saturating_sub(running);
+    let free = shared
+        .settings
+        .workers
+        .saturating_sub(shared.running.count());
     if free == 0 {
         return Ok(0);
     }
     let mut started = 0;
     let end = Instant::now() + Duration::from_secs(shared.settings.lease_seconds);
     for job in shared.registry.lease(free, shared.settings.lease_seconds)? {
-        log::info(
-            "job_started",
-            json!({"job": job.id, "kind": job.kind, "tenant": job.tenant_id, "attempt": job.attempt}),
-        );
+        let Some(lease) = shared.running.add(&job.id, &job.lease, end) else {
+            log::warn("lease_taken_again", json!({"job": job.id}));
+            continue;
+        };
+        let guard = Guard(Arc::clone(shared), job.id.clone());
         let state = match state.again() {
             Ok(state) => state,
             // The lease runs out, and gives the job back.
@@ -57,10 +60,12 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<usize, Regist
         } else {
             None
         };
-        shared.running.fetch_add(1, Ordering::Relaxed);
-        let guard = Running(Arc::clone(shared));
+        log::info(
+            "job_started",
+            json!({"job": job.id, "kind": job.kind, "tenant": job.tenant_id, "attempt": job.attempt}),
+        );
         std::thread::spawn(move || {
-            run(&guard.0, &state, &job, &Lease::new(end), lock);
+            run(&guard.0, &state, &job, &lease, lock);
         });
         started += 1;
     }
@@ -68,11 +73,11 @@ pub(crate) fn start(shared: &Arc<Shared>, state: &State) -> Result<usize, Regist
 }
 
 /// Counts a job as running until it is dropped, also when its thread panics.
-struct Running(Arc<Shared>);
+struct Guard(Arc<Shared>, String);
 
-impl Drop for Running {
+impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.running.remove(&self.1);
     }
 }
 
@@ -97,12 +102,15 @@ fn run(shared: &Shared, state: &State, job: &Job, lease: &Lease, lock: Option<Te
         match perform(shared, state, job, lease, lock) {
             Ok(ending) => {
                 // After a failure the note stays: the next installation may find half a site.
-                if report(shared, job, &ending) && ending == Ending::Done && job.kind == "install" {
+                if report(shared, job, lease, &ending)
+                    && ending == Ending::Done
+                    && job.kind == "install"
+                {
                     logged(state.end_install(&job.tenant_id));
                 }
             }
             Err(Unfinished::Failed(error)) => {
-                report(shared, job, &Ending::Failed(error.to_string()));
+                report(shared, job, lease, &Ending::Failed(error.to_string()));
             }
             Err(Unfinished::GivenBack(why)) => {
                 shared.failed.fetch_add(1, Ordering::Relaxed);
@@ -120,17 +128,16 @@ fn renew(shared: &Shared, job: &Job, lease: &Lease, is_over: &AtomicBool) {
     let mut last = Instant::now();
     while !is_over.load(Ordering::Relaxed) {
         sleep(Duration::from_millis(100));
-        if last.elapsed() < every {
+        let Some(token) = lease.renewable().filter(|_| last.elapsed() >= every) else {
             continue;
-        }
+        };
         last = Instant::now();
-        match shared.registry.renew(job, seconds) {
-            Ok(()) => lease.renewed(last + Duration::from_secs(seconds)),
+        match shared.registry.renew(&job.id, &token, seconds) {
+            Ok(()) => lease.renewed(&token, Some(last + Duration::from_secs(seconds))),
             Err(RegistryError::Conflict(detail)) => {
-                // A command goes on, and holds its tenant's lock. The next attempt waits for that.
-                lease.lose();
+                // A command goes on, and holds its tenant's lock. The next attempt waits for that, or is this one under another token.
+                lease.renewed(&token, None);
                 log::warn("lease_lost", json!({"job": job.id, "detail": detail}));
-                return;
             }
             Err(error) => {
                 log::warn(
@@ -143,7 +150,7 @@ fn renew(shared: &Shared, job: &Job, lease: &Lease, is_over: &AtomicBool) {
 }
 
 /// Reports a job's end. Tries until the registry has it, since the same report again is good. Returns whether the registry took it.
-fn report(shared: &Shared, job: &Job, ending: &Ending) -> bool {
+fn report(shared: &Shared, job: &Job, lease: &Lease, ending: &Ending) -> bool {
     let detail = match ending {
         Ending::Failed(text) | Ending::Refused(Some(text)) => Some(text),
         Ending::Done | Ending::Refused(None) => None,
@@ -163,8 +170,10 @@ fn report(shared: &Shared, job: &Job, ending: &Ending) -> bool {
     let started = Instant::now();
     let mut pause = Duration::from_millis(500);
     loop {
-        match shared.registry.finish(job, ending) {
+        let token = lease.token();
+        match shared.registry.finish(&job.id, &token, ending) {
             Ok(()) => return true,
+            Err(RegistryError::Conflict(_)) if lease.token() != token => continue,
             Err(RegistryError::Conflict(detail) | RegistryError::Refused(detail)) => {
                 log::warn("job_not_reported", json!({"job": job.id, "detail": detail}));
                 return false;
@@ -434,7 +443,7 @@ mod tests {
     fn a_job_whose_tenant_is_busy_for_too_long_is_given_back() {
         let agent = Agent::new("exit 0", "TENANTS_AGENT_JOB_SECONDS=1\n");
         let _update = agent.shared.runner.try_lock("a").unwrap();
-        let lease = Lease::new(Instant::now() + Duration::from_secs(60));
+        let lease = Lease::new("l", Instant::now() + Duration::from_secs(60));
         let outcome = perform(&agent.shared, &agent.state, &job("drop", 1), &lease, None);
         assert!(
             matches!(outcome, Err(Unfinished::GivenBack(_))),
@@ -471,7 +480,7 @@ mod tests {
             .state
             .set_clean(&agent.state.dirty().unwrap())
             .unwrap();
-        let lease = Lease::new(Instant::now() + Duration::from_secs(60));
+        let lease = Lease::new("l", Instant::now() + Duration::from_secs(60));
         let install = || {
             let calls = agent.folder.join("calls");
             let _ = std::fs::remove_file(&calls);

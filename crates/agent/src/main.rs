@@ -81,12 +81,12 @@ fn perform(cli: &Cli) -> Result<(), Error> {
         return accept(&settings, &State::open(&settings.state)?);
     }
     if matches!(command, Command::Check) {
-        let registry = Registry::new(settings.client()?, &settings.cell, "");
+        let registry = Registry::new(&settings, "")?;
         return check::run(&Arc::new(Shared::new(settings, registry)));
     }
     let state = State::open(&settings.state)?;
     let agent = agent_name(&state)?;
-    let registry = Registry::new(settings.client()?, &settings.cell, &agent);
+    let registry = Registry::new(&settings, &agent)?;
     let shared = Arc::new(Shared::new(settings, registry));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&shared.stop))

@@ -1,6 +1,7 @@
 //! The registry's routes that the agent calls (contract §15).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,6 +9,8 @@ use serde_json::json;
 use tenants_client::error::Error as ClientError;
 use tenants_client::{Answer, Client, Request, query_value};
 
+use crate::error::Error;
+use crate::settings::Settings;
 use crate::wire::{Job, Leased, Page};
 
 /// The most tenants of a page.
@@ -16,6 +19,8 @@ const PAGE_TENANTS: u32 = 500;
 /// The registry, as the agent of one cell sees it.
 pub(crate) struct Registry {
     client: Client,
+    /// The client of renewals: one that hangs must not take the time of the next ones.
+    renewing: Client,
     cell: String,
     /// The name by which the registry tells two agents of a cell apart.
     agent: String,
@@ -88,12 +93,19 @@ pub(crate) struct Counted {
 }
 
 impl Registry {
-    pub(crate) fn new(client: Client, cell: &str, agent: &str) -> Self {
-        Self {
-            client,
-            cell: cell.into(),
+    /// Makes the clients of the registry. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Fails if the key or the secret is missing, or certificates cannot be read.
+    pub(crate) fn new(settings: &Settings, agent: &str) -> Result<Self, Error> {
+        Ok(Self {
+            client: settings.client()?,
+            renewing: settings
+                .client()?
+                .within(Duration::from_secs(settings.lease_seconds) / 3),
+            cell: settings.cell.clone(),
             agent: agent.into(),
-        }
+        })
     }
 
     /// Reads a page of what changed. `None` means that nothing changed and no job waits. `named` tells the registry that this agent serves the
@@ -125,36 +137,43 @@ impl Registry {
     pub(crate) fn lease(&self, max: usize, seconds: u64) -> Result<Vec<Job>, RegistryError> {
         let path = format!("/cells/{}/jobs/lease", query_value(&self.cell));
         let body = json!({"max": max, "seconds": seconds});
-        let leased: Leased = read(&self.post(&path, &body)?)?;
+        let leased: Leased = read(&post(&self.client, &path, &body)?)?;
         Ok(leased.jobs)
     }
 
-    /// Moves the end of a lease.
-    pub(crate) fn renew(&self, job: &Job, seconds: u64) -> Result<(), RegistryError> {
-        let path = format!("/jobs/{}/renew", query_value(&job.id));
-        self.post(&path, &json!({"lease": job.lease, "seconds": seconds}))?;
+    /// Moves the end of a job's lease. Takes a third of the lease at the most.
+    pub(crate) fn renew(&self, job: &str, lease: &str, seconds: u64) -> Result<(), RegistryError> {
+        let path = format!("/jobs/{}/renew", query_value(job));
+        let body = json!({"lease": lease, "seconds": seconds});
+        post(&self.renewing, &path, &body)?;
         Ok(())
     }
 
     /// Reports how a job ended.
-    pub(crate) fn finish(&self, job: &Job, ending: &Ending) -> Result<(), RegistryError> {
+    pub(crate) fn finish(
+        &self,
+        job: &str,
+        lease: &str,
+        ending: &Ending,
+    ) -> Result<(), RegistryError> {
         let (state, error) = match ending {
             Ending::Done => ("done", None),
             Ending::Refused(error) => ("refused", error.as_ref()),
             Ending::Failed(error) => ("failed", Some(error)),
         };
-        let mut body = json!({"lease": job.lease, "state": state});
+        let mut body = json!({"lease": lease, "state": state});
         if let Some(error) = error {
             body["error"] = error.chars().take(1000).collect::<String>().into();
         }
-        self.post(&format!("/jobs/{}/finish", query_value(&job.id)), &body)?;
+        let path = format!("/jobs/{}/finish", query_value(job));
+        post(&self.client, &path, &body)?;
         Ok(())
     }
 
     /// Reports counters, of 100 tenants at most.
     pub(crate) fn report(&self, counted: &[Counted]) -> Result<(), RegistryError> {
         let path = format!("/cells/{}/stats", query_value(&self.cell));
-        self.post(&path, &json!({"tenants": counted}))?;
+        post(&self.client, &path, &json!({"tenants": counted}))?;
         Ok(())
     }
 
@@ -163,11 +182,11 @@ impl Registry {
         let path = format!("/config/traefik?cell={}", query_value(&self.cell));
         Ok(self.client.read_if_changed(&path, etag)?)
     }
+}
 
-    fn post(&self, path: &str, body: &serde_json::Value) -> Result<Answer, RegistryError> {
-        let body = zeroize::Zeroizing::new(body.to_string());
-        Ok(self.client.call(Request::Post(body.as_bytes()), path)?)
-    }
+fn post(client: &Client, path: &str, body: &serde_json::Value) -> Result<Answer, RegistryError> {
+    let body = zeroize::Zeroizing::new(body.to_string());
+    Ok(client.call(Request::Post(body.as_bytes()), path)?)
 }
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, RegistryError> {

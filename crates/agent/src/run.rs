@@ -38,7 +38,7 @@ pub(crate) fn end_in_time(shared: &Arc<Shared>, code: i32) {
         sleep(END_WITHIN);
         log::warn(
             "stopped",
-            json!({"jobs": shared.running.load(Ordering::Relaxed), "detail": "something did not answer in time"}),
+            json!({"jobs": shared.running.count(), "detail": "something did not answer in time"}),
         );
         std::process::exit(code);
     });
@@ -68,21 +68,14 @@ pub(crate) fn forever(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
         }
     };
     shared.stop.store(true, Ordering::Relaxed);
-    log::info(
-        "stopping",
-        json!({"jobs": shared.running.load(Ordering::Relaxed)}),
-    );
+    log::info("stopping", json!({"jobs": shared.running.count()}));
     let end = Instant::now() + STOP_WITHIN;
-    let is_busy =
-        || shared.running.load(Ordering::Relaxed) > 0 || workers.iter().any(|w| !w.is_finished());
+    let is_busy = || shared.running.count() > 0 || workers.iter().any(|w| !w.is_finished());
     while is_busy() && Instant::now() < end {
         sleep(Duration::from_millis(20));
     }
     // Commands that still run hold their tenants' locks, and end by themselves.
-    log::info(
-        "stopped",
-        json!({"jobs": shared.running.load(Ordering::Relaxed)}),
-    );
+    log::info("stopped", json!({"jobs": shared.running.count()}));
     outcome
 }
 
@@ -117,7 +110,7 @@ pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
             break;
         }
         let started = jobs::start(shared, rounds.engine.state()).map_err(registry)?;
-        while shared.running.load(Ordering::Relaxed) > 0 && !shared.is_stopping() {
+        while shared.running.count() > 0 && !shared.is_stopping() {
             sleep(Duration::from_millis(20));
         }
         // A drop can be leased only after the registry was told, by the next round, that its tenant is gone here.

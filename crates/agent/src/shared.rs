@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::command::{Runner, locks_beside};
+use crate::lease::Running;
 use crate::registry::{Counted, Registry};
 use crate::settings::Settings;
 
@@ -16,8 +17,7 @@ pub(crate) struct Shared {
     pub(crate) stop: Arc<AtomicBool>,
     /// Whether Redis is there and has everything: nothing is run for a site otherwise.
     pub(crate) is_redis_good: AtomicBool,
-    /// The number of jobs that run.
-    pub(crate) running: AtomicUsize,
+    pub(crate) running: Running,
     /// The number of jobs that failed, or were given back.
     pub(crate) failed: AtomicUsize,
     pub(crate) counted: Counters,
@@ -35,7 +35,7 @@ impl Shared {
             registry,
             stop: Arc::new(AtomicBool::new(false)),
             is_redis_good: AtomicBool::new(false),
-            running: AtomicUsize::new(0),
+            running: Running::default(),
             failed: AtomicUsize::new(0),
             counted: Counters::default(),
         }

@@ -47,7 +47,7 @@ impl Agent {
             ..Options::default()
         };
         let settings = Settings::read(&options, |_| None).unwrap();
-        let registry = Registry::new(settings.client().unwrap(), "main", "agent");
+        let registry = Registry::new(&settings, "agent").unwrap();
         let shared = Shared::new(settings, registry);
         shared.runner.prepare().unwrap();
         let state = State::open(&shared.settings.state).unwrap();

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -91,6 +91,8 @@ pub struct Client {
     through: String,
     /// The header that a forwarding proxy wants. A tunnelling one gets it from the HTTP library.
     proxy_authorization: Option<Zeroizing<String>>,
+    /// The limit of a call with all its tries, if it has one.
+    limit: Option<Duration>,
 }
 
 /// A request's method and body.
@@ -186,7 +188,15 @@ impl Client {
             used: format!("  the key came from {}, {}", key.from, signing.source()),
             key: key.secret,
             signer: Signer::new(&signing),
+            limit: None,
         })
+    }
+
+    /// Limits each call to this time, with all its tries. Without a limit, a try may take 30 seconds, and a write is tried three times.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// Sends a request to a route.
@@ -228,7 +238,8 @@ impl Client {
                 .into_iter()
                 .collect(),
         };
-        let request = self.with_headers(self.agent.get(self.address.at(&target)), &sent)?;
+        let left = self.limit.unwrap_or(WHOLE_TIMEOUT);
+        let request = self.with_headers(self.agent.get(self.address.at(&target)), &sent, left)?;
         let (response, body) = self.received(request.call(), &id)?;
         if etag.is_some() && response.status().as_u16() == 304 {
             return Ok(None);
@@ -302,16 +313,22 @@ impl Client {
         target: &str,
     ) -> Result<Answer, Error> {
         let id = self.request_id()?;
+        let end = self.limit.map(|limit| Instant::now() + limit);
+        let left = || {
+            end.map_or(WHOLE_TIMEOUT, |end| {
+                end.saturating_duration_since(Instant::now())
+            })
+        };
         if request == Request::Get {
             return self
-                .try_at(request, if_match, target, &id)
+                .try_at(request, if_match, target, &id, left())
                 .map_err(|tried| tried.error);
         }
         let mut tries = 1;
         // Whether the API may have carried out one of the tries.
         let mut may_be_done = false;
         loop {
-            let tried = match self.try_at(request, if_match, target, &id) {
+            let tried = match self.try_at(request, if_match, target, &id, left()) {
                 Ok(answer) => return Ok(answer),
                 Err(tried) => tried,
             };
@@ -319,7 +336,7 @@ impl Client {
             // If the answer of an earlier try was lost, only another one says what became of it, so try again although there is no connection now.
             let is_unknown = may_be_done && matches!(tried.error, Error::Unreachable { .. });
             match tried.again_after.or(is_unknown.then_some(PAUSE)) {
-                Some(pause) if tries < MAX_TRIES => thread::sleep(pause),
+                Some(pause) if tries < MAX_TRIES && pause < left() => thread::sleep(pause),
                 _ if may_be_done => return Err(in_doubt(tried.error)),
                 _ => return Err(tried.error),
             }
@@ -327,13 +344,14 @@ impl Client {
         }
     }
 
-    /// Sends a request once. A write's id is its `Idempotency-Key`, too.
+    /// Sends a request once, in the time that is left. A write's id is its `Idempotency-Key`, too.
     fn try_at(
         &self,
         request: Request<'_>,
         if_match: Option<&str>,
         target: &str,
         id: &str,
+        left: Duration,
     ) -> Result<Answer, Tried> {
         let url = self.address.at(target);
         let own_key = || Some(format!("\"{id}\""));
@@ -359,26 +377,28 @@ impl Client {
             .collect(),
         };
         let response = match request {
-            Request::Get => self.with_headers(self.agent.get(&url), &sent)?.call(),
-            Request::Delete(b"") => self.with_headers(self.agent.delete(&url), &sent)?.call(),
+            Request::Get => self.with_headers(self.agent.get(&url), &sent, left)?.call(),
+            Request::Delete(b"") => self
+                .with_headers(self.agent.delete(&url), &sent, left)?
+                .call(),
             Request::Delete(body) => {
                 let delete = with_json(self.agent.delete(&url).force_send_body());
-                self.with_headers(delete, &sent)?.send(body)
+                self.with_headers(delete, &sent, left)?.send(body)
             }
             Request::Post(b"") => self
-                .with_headers(self.agent.post(&url), &sent)?
+                .with_headers(self.agent.post(&url), &sent, left)?
                 .send_empty(),
             Request::Post(body) => {
                 let post = with_json(self.agent.post(&url));
-                self.with_headers(post, &sent)?.send(body)
+                self.with_headers(post, &sent, left)?.send(body)
             }
             Request::Put(body, _) => {
                 let put = with_json(self.agent.put(&url));
-                self.with_headers(put, &sent)?.send(body)
+                self.with_headers(put, &sent, left)?.send(body)
             }
             Request::Patch(body) => {
                 let patch = with_json(self.agent.patch(&url));
-                self.with_headers(patch, &sent)?.send(body)
+                self.with_headers(patch, &sent, left)?.send(body)
             }
         };
         let is_lost = !response.as_ref().is_err_and(is_before_sending);
@@ -417,12 +437,14 @@ impl Client {
         Ok((response, body))
     }
 
-    /// Adds the headers of a request, and signs it.
+    /// Adds the headers and the time limit of a request, and signs it.
     fn with_headers<B>(
         &self,
         request: RequestBuilder<B>,
         sent: &Sent<'_>,
+        left: Duration,
     ) -> Result<RequestBuilder<B>, Error> {
+        let request = request.config().timeout_global(Some(left)).build();
         let request = match &self.proxy_authorization {
             Some(value) => request.header("proxy-authorization", value.as_str()),
             None => request,
@@ -498,10 +520,8 @@ impl Client {
                 CONNECT_TIMEOUT.as_secs()
             ),
             ureq::Error::Timeout(_) => {
-                format!(
-                    "{origin} did not respond within {} s",
-                    WHOLE_TIMEOUT.as_secs()
-                )
+                let limit = self.limit.unwrap_or(WHOLE_TIMEOUT);
+                format!("{origin} did not respond within {} s", limit.as_secs())
             }
             ureq::Error::Io(error) => format!("{origin} cannot be reached: {error}"),
             error => format!("{origin} cannot be reached: {error}"),
@@ -710,59 +730,4 @@ fn strange(detail: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use tenants_core::crypto::secret::Secret;
-    use ureq::tls::RootCerts;
-
-    use super::{Client, Found, Program, Setup, Signing, next_in};
-    use crate::address::Address;
-    use crate::error::Error;
-
-    fn found(text: &str) -> Found {
-        Found {
-            secret: Secret::new(text.into()),
-            from: "a test".into(),
-        }
-    }
-
-    fn client(key: &str) -> Result<Client, Error> {
-        let setup = Setup {
-            address: Address::parse("https://tenants.example").unwrap(),
-            key: found(key),
-            signing: Signing::Body(found("secret")),
-            program: Program {
-                name: "test",
-                user_agent: "test/1",
-            },
-            cacert: None,
-            variable: &|_| None,
-            folder: "/".as_ref(),
-        };
-        Client::with(setup, None, RootCerts::WebPki)
-    }
-
-    #[test]
-    fn a_key_that_does_not_fit_in_a_header_is_refused_and_not_shown() {
-        let error = client("chv_1_x\ninjected: 1").err().unwrap();
-        assert!(matches!(&error, Error::Configuration(text) if !text.contains("injected")));
-    }
-
-    #[test]
-    fn the_next_page_is_found_among_other_links() {
-        for (header, next) in [
-            (
-                r#"</_/api/4/tenants?limit=2&after=b>; rel="next""#,
-                Some("/_/api/4/tenants?limit=2&after=b"),
-            ),
-            (
-                r#"</x>; rel="successor-version", </y>; title="a"; rel=next"#,
-                Some("/y"),
-            ),
-            (r#"</x>; rel="prev""#, None),
-            ("", None),
-            ("<", None),
-        ] {
-            assert_eq!(next_in(header), next, "{header}");
-        }
-    }
-}
+mod tests;
