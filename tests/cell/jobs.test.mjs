@@ -320,6 +320,29 @@ test('an update goes on where it was cut off, and runs for disabled sites too', 
   assert.match(other.stderr, /of 4 tenants none is installed/)
 })
 
+test('an update without a state file, or of a site that the registry cannot read, is not complete', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'n1' }, { id: 'n2' })
+  agent.start()
+  for (const id of ['n1', 'n2']) assert.equal((await registry.ended(registry.install(id))).state, 'done')
+  await agent.stop()
+  registry.put({ id: 'n2', error: 'env cannot be decrypted' }, { id: 'n3', error: 'env cannot be decrypted' })
+  const fresh = makeAgent({ registry, redis, database })
+  const lost = await fresh.run('update')
+  assert.deepEqual([lost.status, lost.stdout], [1, ''])
+  assert.match(lost.stderr, /knows no tenant, since it is new/)
+  assert.equal((await fresh.run('once')).status, 0)
+  const update = await fresh.run('update')
+  assert.deepEqual([update.status, update.stdout], [1, '1/1 n1: updated\nn2: left out, since the registry cannot read it\n'])
+  assert.match(update.stderr, /sites that were left out: n2\. /)
+  // The registry can read it again.
+  registry.mend('n2')
+  registry.put({ id: 'n2' })
+  assert.equal((await fresh.run('once')).status, 0)
+  const second = await fresh.run('update')
+  assert.deepEqual([second.status, second.stdout], [0, 'going on: 1 of 2 sites are done\n2/2 n2: updated\nall 2 sites are up to date\n'])
+})
+
 test('check fails while the installation has a registry of its own', { skip }, async () => {
   const { registry, agent } = await cell()
   registry.put({ id: 'own' })
@@ -413,6 +436,18 @@ test('`once` does all jobs that wait, and fails if one of them does', { skip }, 
   const failed = await agent.run('once')
   assert.equal(failed.status, 1)
   assert.match(failed.stderr, /jobs that failed or were given back: 1/)
+})
+
+test('SIGTERM lets the running job of `once` end and report, and `once` fails', { skip }, async () => {
+  const { registry, agent } = await cell({ env: { TENANTS_AGENT_WORKERS: '1' } })
+  registry.put({ id: 's1' }, { id: 's2' })
+  agent.slow('install', 1)
+  const [job, next] = ['s1', 's2'].map((id) => registry.install(id))
+  agent.start('once')
+  await until(() => agent.calls().includes('install s1'), 'the command')
+  await agent.stop('SIGTERM')
+  assert.deepEqual([agent.child.exitCode, job.state, next.state], [1, 'done', 'waiting'])
+  await agent.event('ended', (line) => line.detail === 'stopped, and jobs wait or run')
 })
 
 test('SIGTERM lets a running job end and report', { skip }, async () => {

@@ -69,11 +69,7 @@ pub(crate) fn forever(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
     };
     shared.stop.store(true, Ordering::Relaxed);
     log::info("stopping", json!({"jobs": shared.running.count()}));
-    let end = Instant::now() + STOP_WITHIN;
-    let is_busy = || shared.running.count() > 0 || workers.iter().any(|w| !w.is_finished());
-    while is_busy() && Instant::now() < end {
-        sleep(Duration::from_millis(20));
-    }
+    wait_while(|| shared.running.count() > 0 || workers.iter().any(|w| !w.is_finished()));
     // Commands that still run hold their tenants' locks, and end by themselves.
     log::info("stopped", json!({"jobs": shared.running.count()}));
     outcome
@@ -82,7 +78,7 @@ pub(crate) fn forever(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
 /// Does rounds until no job waits any more, and ends.
 ///
 /// # Errors
-/// Fails if a part of a round does, or a job.
+/// Fails if a part of a round does, or a job. [`Error::Attention`] if it is stopped before no job waits any more.
 pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
     let mut rounds = Rounds::new(shared, state);
     let registry = |e| Error::failed("the registry", e);
@@ -106,12 +102,17 @@ pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
         else {
             break;
         };
+        let stopped = || Err(Error::Attention("stopped, and jobs wait or run".into()));
         if shared.is_stopping() {
-            break;
+            return stopped();
         }
         let started = jobs::start(shared, rounds.engine.state()).map_err(registry)?;
         while shared.running.count() > 0 && !shared.is_stopping() {
             sleep(Duration::from_millis(20));
+        }
+        if shared.is_stopping() {
+            wait_while(|| shared.running.count() > 0);
+            return stopped();
         }
         // A drop can be leased only after the registry was told, by the next round, that its tenant is gone here.
         if started == 0 && round > 0 {
@@ -124,6 +125,14 @@ pub(crate) fn once(shared: &Arc<Shared>, state: State) -> Result<(), Error> {
         failed => Err(Error::Attention(format!(
             "jobs that failed or were given back: {failed}"
         ))),
+    }
+}
+
+/// Waits for what still runs after SIGTERM, up to [`STOP_WITHIN`].
+fn wait_while(is_busy: impl Fn() -> bool) {
+    let end = Instant::now() + STOP_WITHIN;
+    while is_busy() && Instant::now() < end {
+        sleep(Duration::from_millis(20));
     }
 }
 

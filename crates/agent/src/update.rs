@@ -15,7 +15,8 @@ use crate::tables::{self, Tables};
 /// Runs `cli -C update` for every installed site, held and disabled ones too.
 ///
 /// # Errors
-/// [`Error::Attention`] if a site fails, or if the run is stopped. The next run tries only what is left.
+/// [`Error::Attention`] if the state file has not followed the registry yet, if a site fails or is left out because the registry cannot read its
+/// tenant, or if the run is stopped. The next run tries only what is left.
 pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
     let settings = &shared.settings;
     shared.runner.prepare()?;
@@ -24,15 +25,22 @@ pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
             "CHEVERETO_DB_* is not set, so the agent cannot tell which sites are installed".into(),
         ));
     };
+    if state.meta("cursor")?.is_none() {
+        return Err(Error::Attention(format!(
+            "{} knows no tenant, since it is new. Start the agent, or run `tenants-agent once`, and then this again",
+            settings.state.display()
+        )));
+    }
     let names = tables::names(settings.schema.as_deref())?;
     let there = Tables::connect(database)?.all()?;
-    let mut installed = Vec::new();
-    for id in state.ids()? {
-        if tables::is_installed(&id, &names, &there)? {
-            installed.push(id);
-        }
-    }
-    let tenants = state.ids()?.len();
+    let is_installed = |id: &String| tables::is_installed(id, &names, &there);
+    let ids = state.ids()?;
+    let tenants = ids.len();
+    // Those of whom the state file has an older version are updated like all others.
+    let mut unreadable = state.broken()?;
+    unreadable.retain(|id| !ids.contains(id));
+    let installed = only(ids, is_installed)?;
+    let unreadable = only(unreadable, is_installed)?;
     if installed.is_empty() && tenants > 0 {
         return Err(Error::Attention(format!(
             "of {tenants} tenants none is installed, as far as MySQL tells. Look at CHEVERETO_DB_* and TENANTS_AGENT_SCHEMA"
@@ -83,8 +91,17 @@ pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
             return Err(stopped());
         }
     }
+    for id in &unreadable {
+        println!("{id}: left out, since the registry cannot read it");
+    }
     if settings.dry_run {
         return Ok(());
+    }
+    if failed == 0 && !unreadable.is_empty() {
+        return Err(Error::Attention(format!(
+            "sites that were left out: {}. Run it again for them once the registry can read them",
+            unreadable.join(", ")
+        )));
     }
     if failed > 0 {
         return Err(Error::Attention(format!(
@@ -94,6 +111,20 @@ pub(crate) fn run(shared: &Arc<Shared>, state: &State) -> Result<(), Error> {
     state.forget_updated()?;
     println!("all {} sites are up to date", installed.len());
     Ok(())
+}
+
+/// Returns the ids of which `is_wanted` is true.
+fn only(
+    ids: impl IntoIterator<Item = String>,
+    is_wanted: impl Fn(&String) -> Result<bool, Error>,
+) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for id in ids {
+        if is_wanted(&id)? {
+            found.push(id);
+        }
+    }
+    Ok(found)
 }
 
 /// Returns a text that is the same for as long as the installation's program is: a digest of its own files.
