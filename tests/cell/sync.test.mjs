@@ -117,6 +117,25 @@ test('all keys are compared from time to time, the marker aside', { skip }, asyn
   assert.deepEqual(agent.events('redis_rewritten'), [])
 })
 
+test('a full Redis still loses what is gone', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a' }, { id: 'b' })
+  agent.start()
+  await agent.event('redis_written')
+  await redis.command('CONFIG', 'SET', 'maxmemory', '1')
+  // The new tenant, which cannot be written, has the hostname of the other one.
+  registry.put({ id: 'b', hostname: 'moved.example' }, { id: 'c', hostname: 'b.example' })
+  registry.remove('a')
+  await agent.event('redis_down')
+  await until(async () => !(await redis.keys()).some((key) => /:a(\.example)?$/.test(key)), 'the keys of `a` are gone')
+  assert.equal(await redis.command('GET', 'chv:_:hostname:b.example'), 's:1:"b";')
+  await redis.command('CONFIG', 'SET', 'maxmemory', '0')
+  await agent.event('redis_up')
+  assert.deepEqual(await redis.keys(), ['chv:_:agent:main', 'chv:_:hostname:b.example', 'chv:_:hostname:moved.example', 'chv:_:tenant:b', 'chv:_:tenant:c'])
+  assert.equal(await redis.command('GET', 'chv:_:hostname:b.example'), 's:1:"c";')
+  await agent.stop()
+})
+
 test('two tenants that swap their hostnames between two rounds keep one each', { skip }, async () => {
   const { registry, redis, agent } = await cell()
   registry.put({ id: 'a', hostname: 'x.example' }, { id: 'b', hostname: 'y.example' })

@@ -191,14 +191,20 @@ impl Engine {
             if dirty.is_empty() {
                 break;
             }
-            cache.write(&dirty)?;
+            if let Err(error) = cache.write(&dirty) {
+                // A full Redis refuses to write and still deletes, which makes room. The garbage stays in the state file until all is written.
+                if !error.is_io_error() {
+                    // If that fails as well, the first error says why.
+                    let _ = delete(cache, &self.state.unclaimed_garbage()?);
+                }
+                return Err(error.into());
+            }
             self.state.set_clean(&dirty)?;
             written += dirty.len();
         }
         let garbage = self.state.garbage()?;
         if !garbage.tenants.is_empty() || !garbage.hostnames.is_empty() {
-            cache.delete_tenants(&garbage.tenants)?;
-            cache.delete_hostnames(&garbage.hostnames)?;
+            delete(cache, &garbage)?;
             self.state.forget_garbage()?;
             removed += garbage.tenants.len();
         }
@@ -629,6 +635,11 @@ impl Engine {
             )?)),
         }
     }
+}
+
+fn delete(cache: &mut Cache, garbage: &Garbage) -> redis::RedisResult<()> {
+    cache.delete_tenants(&garbage.tenants)?;
+    cache.delete_hostnames(&garbage.hostnames)
 }
 
 impl Found {
