@@ -134,8 +134,8 @@ impl Engine {
             self.flush()?;
             let is_due = |at: Instant| at.elapsed() >= self.shared.settings.compare;
             if self.compared.is_none_or(is_due) {
-                self.compared = Some(Instant::now());
                 self.compare()?;
+                self.compared = Some(Instant::now());
             }
         } else if let Some(cache) = &mut self.cache {
             cache.ping()?;
