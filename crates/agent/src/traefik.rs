@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::log;
 use crate::registry::{Registry, RegistryError};
@@ -18,7 +19,8 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The file, and what is known of it.
 #[derive(Debug, Default)]
 pub(crate) struct TraefikFile {
-    etag: Option<String>,
+    /// The `ETag` of the configuration that was written last, and the SHA-256 of its text.
+    written: Option<(String, [u8; 32])>,
     asked: Option<Instant>,
     has_failed: bool,
 }
@@ -42,8 +44,7 @@ impl TraefikFile {
         }
         self.asked = Some(Instant::now());
         self.has_failed = true;
-        let etag = self.etag.as_deref().filter(|_| is_there);
-        let Some(answer) = registry.traefik(etag)? else {
+        let Some(answer) = registry.traefik(self.etag(path))? else {
             self.has_failed = false;
             return Ok(());
         };
@@ -60,7 +61,7 @@ impl TraefikFile {
                     log::info("traefik_written", json!({"bytes": answer.body.len()}));
                 }
                 self.has_failed = false;
-                self.etag = answer.etag;
+                self.remember(answer.etag, &answer.body);
             }
             Err(error) => log::error(
                 "traefik_not_written",
@@ -68,6 +69,17 @@ impl TraefikFile {
             ),
         }
         Ok(())
+    }
+
+    fn remember(&mut self, etag: Option<String>, text: &str) {
+        self.written = etag.map(|etag| (etag, Sha256::digest(text).into()));
+    }
+
+    /// The `ETag` of the file's content, unless the file is not as it was written: a 304 would leave it so.
+    fn etag(&self, path: &Path) -> Option<&str> {
+        let (etag, digest) = self.written.as_ref()?;
+        let text = fs::read(path).ok()?;
+        (Sha256::digest(text)[..] == digest[..]).then_some(etag)
     }
 }
 
@@ -98,15 +110,33 @@ fn write(path: &Path, text: &str) -> std::io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::write;
+    use super::{TraefikFile, write};
+
+    /// Makes a folder for a file.
+    fn folder() -> std::path::PathBuf {
+        let number = getrandom::u64().unwrap();
+        let folder = std::env::temp_dir().join(format!("tenants-agent-traefik-{number:016x}"));
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_file_that_somebody_changed_is_asked_for_without_its_etag() {
+        let folder = folder();
+        let path = folder.join("tenants.yml");
+        let mut file = TraefikFile::default();
+        assert_eq!(file.etag(&path), None);
+        write(&path, "{}").unwrap();
+        file.remember(Some("\"1\"".into()), "{}");
+        assert_eq!(file.etag(&path), Some("\"1\""));
+        std::fs::write(&path, "{").unwrap();
+        assert_eq!(file.etag(&path), None);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn a_file_is_replaced_only_if_it_changes() {
-        let folder = std::env::temp_dir().join(format!(
-            "tenants-agent-traefik-{:016x}",
-            getrandom::u64().unwrap()
-        ));
-        std::fs::create_dir(&folder).unwrap();
+        let folder = folder();
         let path = folder.join("tenants.yml");
         assert!(write(&path, "{}").unwrap());
         assert!(!write(&path, "{}").unwrap());
