@@ -287,6 +287,28 @@ test('cron runs for served, installed sites, never twice at once, and counts the
   await agent.stop('SIGKILL')
 })
 
+test('an outage of MySQL is logged once, and so is its end, after which cron runs', { skip }, async () => {
+  const database = await startMariaDb()
+  const { registry, agent } = await cell({ database, env: { TENANTS_AGENT_CRON_WORKERS: '1' } })
+  registry.put({ id: 'q1', env: { CHEVERETO_SCHEDULER_INTERVAL: '5' } })
+  agent.start()
+  assert.equal((await registry.ended(registry.install('q1'))).state, 'done')
+  await agent.stop()
+  await database.stop()
+  const [lines, calls] = [agent.events().length, agent.calls().length]
+  agent.start()
+  await agent.event('database_down')
+  // The list of sites is read every ten seconds.
+  await sleep(12_000)
+  await database.start()
+  await agent.event('database_up')
+  await until(() => agent.calls().slice(calls).includes('cron q1'), 'cron')
+  await agent.stop()
+  const events = agent.events().slice(lines).filter(({ event }) => event.startsWith('database') || event === 'cron_waits')
+  assert.deepEqual(events.map(({ event }) => event), ['database_down', 'database_up'])
+  assert.match(events[0].detail, /^MySQL: .*; sites get no cron until it is back$/)
+})
+
 test('an update goes on where it was cut off, and runs for disabled sites too', { skip }, async () => {
   const { registry, agent } = await cell()
   registry.put({ id: 'u1' }, { id: 'u2' }, { id: 'u3' }, { id: 'u4' })

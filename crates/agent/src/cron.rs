@@ -35,6 +35,8 @@ struct Schedule {
     refreshed: Option<Instant>,
     installed: Option<BTreeSet<String>>,
     looked: Option<Instant>,
+    /// Whether MySQL did not answer the last time.
+    is_down: bool,
     /// Whether MySQL has no table of any tenant.
     is_empty: bool,
 }
@@ -190,10 +192,14 @@ impl Schedule {
         if let Some(database) = &settings.database {
             names = tables::names(settings.schema.as_deref())?;
             if self.looked.is_none_or(|at| at.elapsed() >= INSTALLED_EVERY) {
-                let there = Tables::connect(database)?.all()?;
-                self.look(state, &names, &served, &there)?;
-                self.installed = Some(there);
-                self.looked = Some(Instant::now());
+                let found = Tables::connect(database).and_then(|mut tables| tables.all());
+                if let Some(there) = self.answered(found) {
+                    self.look(state, &names, &served, &there)?;
+                    self.installed = Some(there);
+                    self.looked = Some(Instant::now());
+                } else if self.installed.is_none() {
+                    return Ok(());
+                }
             }
         }
         let mut seconds = BTreeMap::new();
@@ -210,6 +216,27 @@ impl Schedule {
         self.due.retain(|id, _| seconds.contains_key(id));
         self.replan(seconds, now);
         Ok(())
+    }
+
+    /// Takes note of MySQL's answer, and logs when an outage begins and ends.
+    fn answered(&mut self, found: Result<BTreeSet<String>, Error>) -> Option<BTreeSet<String>> {
+        let was_down = self.is_down;
+        self.is_down = found.is_err();
+        match &found {
+            Ok(_) if was_down => log::info("database_up", json!({})),
+            Err(error) if !was_down => {
+                let sites = match self.installed {
+                    Some(_) => "new sites get",
+                    None => "sites get",
+                };
+                log::error(
+                    "database_down",
+                    json!({"detail": format!("{error}; {sites} no cron until it is back")}),
+                );
+            }
+            Ok(_) | Err(_) => {}
+        }
+        found.ok()
     }
 
     /// Plans the first run of each new site, and an earlier one for a site whose pause changed: its former one may be long.
@@ -284,10 +311,30 @@ fn spread(id: &str, pause: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::{Duration, Instant};
 
     use super::{Schedule, counted, spread};
+    use crate::testing::{Agent, present};
+
+    #[test]
+    fn without_mysql_cron_goes_on_for_the_sites_that_were_installed() {
+        let mut agent = Agent::with_database("exit 0", "");
+        agent.apply(&[present("a"), present("new")]);
+        let mut schedule = Schedule::default();
+        let mut planned = |installed| {
+            schedule.installed = installed;
+            schedule
+                .refresh_or_fail(&agent.shared, &agent.state)
+                .unwrap();
+            assert!(schedule.is_down);
+            schedule.due.keys().cloned().collect::<Vec<_>>()
+        };
+        // It is not known which sites are installed.
+        assert!(planned(None).is_empty());
+        let there = BTreeSet::from(["chv_a_users".to_owned()]);
+        assert_eq!(planned(Some(there)), ["a"]);
+    }
 
     #[test]
     fn first_runs_are_spread_over_the_pause() {
