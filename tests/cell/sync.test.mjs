@@ -400,6 +400,24 @@ test('a wrong encryption key is found before anything is written', { skip }, asy
   assert.equal((await wrong.run('check')).status, 0)
 })
 
+test('an encryption key that cannot be checked is an error in the log, once', { skip }, async () => {
+  const { registry, redis, agent } = await cell()
+  registry.put({ id: 'a' })
+  assert.doesNotMatch((await agent.run('once')).stderr, /encryption_key_unchecked/)
+  // A Redis that is full for a while has the sites written several times.
+  await redis.command('CONFIG', 'SET', 'maxmemory', '1')
+  registry.put({ id: 'b', env: { A: '1' } })
+  agent.start()
+  await agent.event('redis_down')
+  await sleep(600)
+  await redis.command('CONFIG', 'SET', 'maxmemory', '0')
+  await agent.event('redis_up')
+  await agent.stop()
+  const [{ level, detail }, ...more] = agent.events('encryption_key_unchecked')
+  assert.deepEqual([level, more], ['error', []])
+  assert.match(detail, /CHEVERETO_DB_NAME is not set$/)
+})
+
 test('a Redis that would throw sites away is refused', { skip }, async () => {
   const registry = await startRegistry()
   const redis = await startRedis({ policy: 'allkeys-lru' })

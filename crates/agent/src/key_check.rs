@@ -2,11 +2,15 @@
 //!
 //! The check is for the first start under a key. Later a site that fails may fail for any reason, and is served: nothing is tried on it.
 
+use std::collections::BTreeSet;
+use std::sync::Once;
+
 use serde_json::json;
 
 use crate::command::Ended;
 use crate::error::Error;
 use crate::log;
+use crate::settings::{DatabaseSettings, Settings};
 use crate::shared::Shared;
 use crate::state::{Row, State};
 use crate::tables::{self, Tables};
@@ -92,24 +96,24 @@ pub(crate) fn accept(state: &State, fingerprint: &str) -> Result<bool, Error> {
     Ok(is_refused)
 }
 
-/// Returns sites that are installed, served and have an `env`, if the agent can tell.
+/// Returns sites that are installed, served and have an `env`. If the agent cannot have any of them read, logs why, and returns none.
 pub(crate) fn candidates(shared: &Shared, state: &State) -> Result<Vec<Row>, Error> {
-    let settings = &shared.settings;
-    let Some(database) = &settings.database else {
-        return Ok(Vec::new());
-    };
     let mut rows = state.tenants()?;
     rows.retain(|row| row.env.is_some() && row.is_enabled);
-    if settings.cli.is_empty() || rows.is_empty() {
-        return Ok(Vec::new());
+    if rows.is_empty() {
+        return Ok(rows);
     }
-    let names = match tables::names(settings.schema.as_deref()) {
-        Ok(names) => names,
+    let (database, names) = match means(&shared.settings) {
+        Ok(means) => means,
         Err(error) => {
-            log::warn(
-                "encryption_key_unchecked",
-                json!({"detail": error.to_string()}),
-            );
+            // Redis may refuse the sites, and then this is asked in every round.
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| {
+                log::error(
+                    "encryption_key_unchecked",
+                    json!({"detail": format!("no site is read to check CHEVERETO_ENCRYPTION_KEY, and all are written: {error}")}),
+                );
+            });
             return Ok(Vec::new());
         }
     };
@@ -121,6 +125,21 @@ pub(crate) fn candidates(shared: &Shared, state: &State) -> Result<Vec<Row>, Err
         }
     }
     Ok(found)
+}
+
+/// Returns what the agent needs to find an installed site and have it read: MySQL, and the names of a site's tables, besides the command.
+///
+/// # Errors
+/// Says what is missing.
+fn means(settings: &Settings) -> Result<(&DatabaseSettings, BTreeSet<String>), Error> {
+    if settings.cli.is_empty() {
+        return Err(Error::Configuration("TENANTS_AGENT_CLI is not set".into()));
+    }
+    let database = settings
+        .database
+        .as_ref()
+        .ok_or_else(|| Error::Configuration("CHEVERETO_DB_NAME is not set".into()))?;
+    Ok((database, tables::names(settings.schema.as_deref())?))
 }
 
 /// Has the installation read a site that was just written.
@@ -149,8 +168,22 @@ pub(crate) fn by_site(shared: &Shared, id: &str) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::{accept, is_done, is_written, refuse, set_done, set_written};
+    use super::{accept, is_done, is_written, means, refuse, set_done, set_written};
     use crate::state::{Row, Staged, State};
+    use crate::testing::Agent;
+
+    #[test]
+    fn a_key_that_cannot_be_checked_names_what_is_missing() {
+        let missing = |agent: &Agent| means(&agent.shared.settings).err().map(|e| e.to_string());
+        let without = missing(&Agent::new("exit 0", "")).unwrap();
+        assert_eq!(without, "CHEVERETO_DB_NAME is not set");
+        let mut agent = Agent::with_database("exit 0", "");
+        assert_eq!(missing(&agent), None);
+        agent.shared.settings.schema = Some(agent.folder.join("nowhere"));
+        assert!(missing(&agent).unwrap().contains("nowhere"));
+        agent.shared.settings.cli.clear();
+        assert_eq!(missing(&agent).unwrap(), "TENANTS_AGENT_CLI is not set");
+    }
 
     #[test]
     fn a_key_is_in_use_only_when_a_site_with_an_env_is_written_and_accepted_only_if_it_was_refused()
