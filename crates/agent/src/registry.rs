@@ -16,9 +16,15 @@ use crate::wire::{Job, Leased, Page};
 /// The most tenants of a page.
 const PAGE_TENANTS: u32 = 500;
 
+/// The time limit of the small calls of a round: Redis is looked at between the rounds, whatever the registry does.
+const ROUND_LIMIT: Duration = Duration::from_secs(10);
+
 /// The registry, as the agent of one cell sees it.
 pub(crate) struct Registry {
+    /// The client of what may take its time: a full read, Traefik's configuration, and the reports of jobs, which have threads of their own.
     client: Client,
+    /// The client of the small calls of a round.
+    quick: Client,
     /// The client of renewals: one that hangs must not take the time of the next ones.
     renewing: Client,
     cell: String,
@@ -100,6 +106,7 @@ impl Registry {
     pub(crate) fn new(settings: &Settings, agent: &str) -> Result<Self, Error> {
         Ok(Self {
             client: settings.client()?,
+            quick: settings.client()?.within(ROUND_LIMIT),
             renewing: settings
                 .client()?
                 .within(Duration::from_secs(settings.lease_seconds) / 3),
@@ -108,12 +115,13 @@ impl Registry {
         })
     }
 
-    /// Reads a page of what changed. `None` means that nothing changed and no job waits. `named` tells the registry that this agent serves the
-    /// cell, and how far it is.
+    /// Reads a page of what changed. `None` means that nothing changed and no job waits. A page of a full read may take longer. `named` tells the
+    /// registry that this agent serves the cell, and how far it is.
     pub(crate) fn page(
         &self,
         after: Option<&str>,
         etag: Option<&str>,
+        is_full: bool,
         named: bool,
     ) -> Result<Option<(Page, Option<String>)>, RegistryError> {
         let mut path = format!(
@@ -127,7 +135,8 @@ impl Registry {
             let version = env!("CARGO_PKG_VERSION");
             path += &format!("&agent={}&agent_version={version}", self.agent);
         }
-        match self.client.read_if_changed(&path, etag)? {
+        let client = if is_full { &self.client } else { &self.quick };
+        match client.read_if_changed(&path, etag)? {
             None => Ok(None),
             Some(answer) => Ok(Some((read(&answer)?, answer.etag))),
         }
@@ -137,7 +146,7 @@ impl Registry {
     pub(crate) fn lease(&self, max: usize, seconds: u64) -> Result<Vec<Job>, RegistryError> {
         let path = format!("/cells/{}/jobs/lease", query_value(&self.cell));
         let body = json!({"max": max, "seconds": seconds});
-        let leased: Leased = read(&post(&self.client, &path, &body)?)?;
+        let leased: Leased = read(&post(&self.quick, &path, &body)?)?;
         Ok(leased.jobs)
     }
 
@@ -173,7 +182,7 @@ impl Registry {
     /// Reports counters, of 100 tenants at most.
     pub(crate) fn report(&self, counted: &[Counted]) -> Result<(), RegistryError> {
         let path = format!("/cells/{}/stats", query_value(&self.cell));
-        post(&self.client, &path, &json!({"tenants": counted}))?;
+        post(&self.quick, &path, &json!({"tenants": counted}))?;
         Ok(())
     }
 

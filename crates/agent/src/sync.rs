@@ -423,10 +423,12 @@ impl Engine {
                 _ => None,
             };
             let shared = Arc::clone(&self.shared);
-            let (page, etag) = match shared
-                .registry
-                .page(after.as_deref(), etag.as_deref(), named)
-            {
+            let (page, etag) = match shared.registry.page(
+                after.as_deref(),
+                etag.as_deref(),
+                is_full,
+                named,
+            ) {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Ok(None),
                 Err(RegistryError::CursorGone) if after.is_some() => {
