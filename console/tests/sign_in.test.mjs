@@ -148,6 +148,26 @@ test('another tab that signs in anew does not end the work in this one', { skip 
   await close()
 })
 
+test('what was begun under one key is not done under another that somebody signs in with in another tab', { skip }, async () => {
+  const { page, context, close } = await open(server.page)
+  await signIn(page, server.key)
+  await visit(page, '#/tenants/~new')
+  const other = await context.newPage()
+  await other.goto(server.page)
+  await other.getByRole('button', { name: 'Sign out' }).click()
+  await signIn(other, await server.boundKey(['*'], 'somebody else'))
+  const { id, hostname } = server.api.fresh()
+  await page.getByLabel('Id', { exact: true }).fill(id)
+  await page.getByLabel('Hostname').fill(hostname)
+  await page.getByRole('button', { name: 'New tenant' }).click()
+  await page.getByRole('alert').getByText('with the key somebody else').waitFor()
+  await server.api.expect(404, 'GET', `/tenants/${id}`)
+  // The page has said whose session it is, so a second press is meant.
+  await page.getByRole('button', { name: 'New tenant' }).click()
+  await page.getByRole('heading', { name: id, level: 1, exact: true }).waitFor()
+  await close()
+})
+
 test('a session ends with its key, and signing in again keeps what was typed', { skip }, async () => {
   const { page, assertQuiet, close } = await open(server.page)
   const key = await server.boundKey(['*'], 'leaves')

@@ -437,6 +437,10 @@ test('further hostnames: added, refused at the field, taken away', { skip }, asy
   const dialog = await add('harbour.example.com', 'alias')
   await dialog.locator('.problem').waitFor()
   await page.keyboard.press('Escape')
+  // One that is there as another kind is not changed by the way.
+  await (await add('Photos.grove.example', 'alias')).getByText('It is there as redirect.').waitFor()
+  await page.keyboard.press('Escape')
+  assert.equal((await server.api.expect(200, 'GET', '/tenants/grove/hostnames')).json[0].kind, 'redirect')
   // A hostname is a write of the tenant: what follows has its new version.
   await page.getByRole('button', { name: 'Delete photos.grove.example' }).click()
   await page.getByRole('row').filter({ hasText: 'photos.grove.example' }).waitFor({ state: 'detached' })

@@ -40,8 +40,9 @@ export interface Options {
 }
 
 /** The rest of the console sets these. */
-export const hooks: { csrfToken: () => string | undefined; refresh: () => Promise<Session | undefined>; ended: () => void } = {
+export const hooks: { csrfToken: () => string | undefined; keyId: () => number | undefined; refresh: () => Promise<Session | undefined>; ended: () => void } = {
   csrfToken: () => undefined,
+  keyId: () => undefined,
   refresh: async () => undefined,
   ended: () => {},
 }
@@ -64,9 +65,12 @@ export async function call<T>(method: string, path: string, options: Options = {
     } catch (error) {
       if (options.signal?.aborted) throw error
       if (error instanceof Refused && error.problem.code === 'csrf_token_mismatch' && !isRefreshed) {
-        // Another tab signed in anew: the cookie has another token.
+        // Another tab signed in anew: the cookie has another token. What was begun under one key is not done under another.
         isRefreshed = true
-        if (await hooks.refresh()) continue
+        const key = hooks.keyId()
+        const now = await hooks.refresh()
+        if (now && now.key.id !== key) throw pageProblem(t.otherKey, t.otherKeyDetail(now.key.name ?? String(now.key.id)))
+        if (now) continue
         throw error
       }
       const isPassing = error instanceof Lost || (error instanceof Refused && error.problem.code === 'unavailable')
@@ -81,8 +85,11 @@ export async function call<T>(method: string, path: string, options: Options = {
 
 /** The browser would leave out a part of the path that is `.` or `..` and call another address. */
 function refuseDots(path: string) {
-  if (path.replace(/\?.*/s, '').split('/').some((part) => part === '.' || part === '..')) throw new Refused({ status: 422, code: 'page', title: t.dots, detail: t.dotsDetail, errors: [] })
+  if (path.replace(/\?.*/s, '').split('/').some((part) => part === '.' || part === '..')) throw pageProblem(t.dots, t.dotsDetail)
 }
+
+/** A problem that the page has found itself. */
+const pageProblem = (title: string, detail: string) => new Refused({ status: 422, code: 'page', title, detail, errors: [] })
 
 async function once<T>(method: string, path: string, options: Options, idempotencyKey: string | undefined): Promise<Answer<T>> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers }

@@ -15,6 +15,7 @@ const [signIns, setSignIns] = createSignal(0)
 export { session, signIns, standing }
 
 hooks.csrfToken = () => session()?.csrf_token
+hooks.keyId = () => session()?.key.id
 hooks.ended = () => setStanding((was) => (was === 'in' ? 'over' : was === 'loading' ? 'out' : was))
 hooks.refresh = async () => {
   const body = await current()

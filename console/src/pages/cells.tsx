@@ -193,7 +193,7 @@ export const JobTable = (props: { jobs: Job[]; isBusy?: boolean; onCancel?: (job
         {(job) => (
           <tr>
             <th scope="row">{t.jobKind[job.kind]}</th>
-            <td data-label={t.jobs.tenant}><a href={href(['tenants', job.tenant_id])}>{job.tenant_id}</a></td>
+            <td data-label={t.jobs.tenant}><Show when={can('tenants:read')} fallback={job.tenant_id}><a href={href(['tenants', job.tenant_id])}>{job.tenant_id}</a></Show></td>
             <td data-label={t.jobs.cell}>{job.cell_id}</td>
             <td data-label={t.tenants.state}><Badge tone={toneOf[job.state]}>{t.jobState[job.state]}</Badge></td>
             <td data-label={t.created}><Time of={job.created_at} /></td>

@@ -1,7 +1,7 @@
 // What an operator looks at first: growth, storage, and what fails.
 
 import { For, Show } from 'solid-js'
-import { all, get, query } from '../api/client'
+import { all, get, nextOf, query } from '../api/client'
 import { can } from '../api/session'
 import type { Cell, Job, Tenant } from '../api/types'
 import { Await, Badge, Card, Empty, Page, Table, Time } from '../parts/basics'
@@ -130,10 +130,20 @@ const Pairs = (props: { label: string; head: [string, string]; of: [string, stri
 )
 
 function FailingJobs() {
-  const loaded = createLoad(() => true, async (_, signal) => (await get<Job[]>(`/jobs${query({ state: 'failed', limit: 10 })}`, signal)).body)
+  const loaded = createLoad(() => true, async (_, signal) => {
+    const { body, headers } = await get<Job[]>(`/jobs${query({ state: 'failed', limit: 10 })}`, signal)
+    return { jobs: body, hasMore: nextOf(headers) !== undefined }
+  })
   return (
-    <Card title={t.overview.failingJobs}>
-      <Await of={loaded}>{(jobs) => <Show when={jobs().length} fallback={<p class="faint">{t.overview.noFailingJobs}</p>}><JobTable jobs={jobs()} /></Show>}</Await>
+    <Card title={t.overview.failingJobs} aside={<a href={href(['cells'])}>{t.overview.allJobs}</a>}>
+      <Await of={loaded}>
+        {(found) => (
+          <Show when={found().jobs.length} fallback={<p class="faint">{t.overview.noFailingJobs}</p>}>
+            <JobTable jobs={found().jobs} />
+            <Show when={found().hasMore}><p class="faint">{t.overview.moreJobs}</p></Show>
+          </Show>
+        )}
+      </Await>
     </Card>
   )
 }

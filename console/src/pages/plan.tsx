@@ -75,6 +75,8 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   const nothingChanged = () => Object.keys(changes(MEMBERS, base().form, form)).length === 0
 
   function submit() {
+    // A form of one input has no need of a button.
+    if (readOnly()) return
     if (refuseDoubled(write, MEMBERS, form)) return
     if (isNew) void create()
     else setPreview(true)
@@ -87,11 +89,13 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   }
   async function save() {
     const sent = { ...form }
-    const answer = await write.send<Plan>('PATCH', path(), { body: changes(MEMBERS, base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
+    const answer = await write.send<Plan | undefined>('PATCH', path(), { body: changes(MEMBERS, base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
     setPreview(false)
     if (!answer) return showTheirs(write)
-    const now = formOf(answer.body)
-    setBase({ plan: answer.body, form: now, etag: answer.etag })
+    // The plan may be changed and not to be shown (204): then it is as it was sent.
+    const plan = answer.body ?? { ...base().plan!, limits: textsOf(sent.limits), env: textsOf(sent.env) }
+    const now = answer.body ? formOf(plan) : sent
+    setBase({ plan, form: now, etag: answer.etag })
     // Somebody may have typed on, after closing the preview.
     setForm(merged(MEMBERS, sent, form, now))
     props.onChange()
@@ -129,9 +133,9 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
         <div class="stack">
           <Show when={isNew}><TextInput label={t.plans.id} value={form.id} onInput={(value) => setForm('id', value)} error={write.at('/id')} help={t.plans.idHelp} isRequired mono /></Show>
           <TextInput label={t.member.external_id} value={form.external_id} onInput={(value) => setForm('external_id', value)} error={write.at('/external_id')} help={t.tenants.externalHelp} isReadOnly={readOnly()} />
-          <Pairs label={t.member.limits} pairs={form.limits} onInput={(pairs) => setForm('limits', pairs)} error={write.at('/limits')} namePlaceholder="CHEVERETO_…" help={t.plans.limitsHelp} />
-          <Pairs label={t.member.env} pairs={form.env} onInput={(pairs) => setForm('env', pairs)} error={write.at('/env')} namePlaceholder="CHEVERETO_…" help={t.plans.envHelp} />
-          <Pairs label={t.member.labels} pairs={form.labels} onInput={(pairs) => setForm('labels', pairs)} error={write.at('/labels')} help={t.tenants.labelsHelp} />
+          <Pairs label={t.member.limits} pairs={form.limits} onInput={(pairs) => setForm('limits', pairs)} error={write.at('/limits')} namePlaceholder="CHEVERETO_…" help={t.plans.limitsHelp} isReadOnly={readOnly()} />
+          <Pairs label={t.member.env} pairs={form.env} onInput={(pairs) => setForm('env', pairs)} error={write.at('/env')} namePlaceholder="CHEVERETO_…" help={t.plans.envHelp} isReadOnly={readOnly()} />
+          <Pairs label={t.member.labels} pairs={form.labels} onInput={(pairs) => setForm('labels', pairs)} error={write.at('/labels')} help={t.tenants.labelsHelp} isReadOnly={readOnly()} />
         </div>
       </Card>
       <Show when={!readOnly()}>

@@ -4,7 +4,7 @@ import { Show, createEffect, createSignal, on } from 'solid-js'
 import { createStore } from 'solid-js/store'
 import { can } from '../api/session'
 import type { Job, PasswordReset, Tenant } from '../api/types'
-import { Button, Copyable, ProblemBox } from '../parts/basics'
+import { Button, Copyable, ProblemBox, note } from '../parts/basics'
 import { Conflict, type Difference } from '../parts/conflict'
 import { ActionDialog, Dialog } from '../parts/dialog'
 import { Check, Select, TextInput, TimeInput } from '../parts/fields'
@@ -127,6 +127,9 @@ export function ResetDialog(props: Common) {
     else setJob(answer.body)
   }
   const close = () => {
+    if (write.isRunning()) return
+    // Its password can be read in the job alone, for a while.
+    if (!made() && ['waiting', 'running'].includes(job()?.state ?? '')) note(t.tenant.resetLost)
     setMade(undefined)
     setJob(undefined)
     setUsername('')

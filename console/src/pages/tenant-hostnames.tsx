@@ -48,6 +48,8 @@ export function Hostnames(props: { tenant: Tenant; version: string | undefined; 
     const name = form().hostname.trim()
     setEmpty(name === '')
     if (name === '') return
+    const there = loaded.data()?.names.find((one) => one.hostname === name.toLowerCase())
+    if (there && there.kind !== form().kind) return add.refuse(t.hostnames.isThere, t.hostnames.isThereAs(t.hostnames.kinds[there.kind]))
     const answer = await add.send('PUT', `${path()}/${encodeURIComponent(name)}`, { body: { kind: form().kind }, ifMatch: loaded.data()?.etag, note: t.hostnames.added })
     if (!answer) return showNow(add)
     setForm({ hostname: '', kind: 'alias' })

@@ -19,6 +19,8 @@ const PAGE = 50
 type Listed = Tenant & Pick<ListedTenant, 'deleted_at'>
 
 interface Found {
+  /** Whether these are the deleted ones. The address may ask for the others already. */
+  areDeleted: boolean
   tenants: Listed[]
   next: string | undefined
   total: number | undefined
@@ -37,12 +39,12 @@ export function TenantsPage() {
     // The list of deleted tenants has its own order, and no filters.
     if (f.deleted) {
       const { body, headers } = await get<Listed[]>(`/tenants${query({ deleted: f.deleted, limit: PAGE, after: f.after })}`, signal)
-      return { tenants: body, next: nextOf(headers), total: undefined }
+      return { areDeleted: true, tenants: body, next: nextOf(headers), total: undefined }
     }
     const plan = f.plan_id === '-' ? { plan_id: [''] } : { plan_id: f.plan_id }
     const { body, headers } = await get<Listed[]>(`/tenants${query({ ...f, ...plan, deleted: undefined, fields: FIELDS, limit: PAGE, count: 'true' })}`, signal)
     const total = headers.get('X-Total-Count')
-    return { tenants: body, next: nextOf(headers), total: total === null ? undefined : Number(total) }
+    return { areDeleted: false, tenants: body, next: nextOf(headers), total: total === null ? undefined : Number(total) }
   })
   const plans = createLoad(() => (can('plans:read') ? true : undefined), async (_, signal) => (await all<Plan>('/tenants-plans', {}, { signal })).map((plan) => plan.id))
 
@@ -103,11 +105,11 @@ export function TenantsPage() {
                   <th scope="col">{t.tenants.plan}</th>
                   <th scope="col" class="number">{t.tenants.storage}</th>
                   <th scope="col" class="number">{t.tenants.files}</th>
-                  <th scope="col">{value('deleted') ? t.tenants.deletedAt : t.tenants.updated}</th>
+                  <th scope="col">{data().areDeleted ? t.tenants.deletedAt : t.tenants.updated}</th>
                 </tr>
               </thead>
               <tbody>
-                <For each={data().tenants}>{(tenant) => <Row of={tenant} isDeleted={isDeleted()} />}</For>
+                <For each={data().tenants}>{(tenant) => <Row of={tenant} isDeleted={data().areDeleted} />}</For>
               </tbody>
             </Table>
           </Show>

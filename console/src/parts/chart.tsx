@@ -66,6 +66,8 @@ export const TimeChart = (props: Common & { points: [number, number][] }) => {
       const options: uPlot.Options = {
         width,
         height: HEIGHT,
+        // As all times of the console.
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
         cursor: { y: false },
         legend: { show: false },
         scales: { y: { range: (_, __, max) => [0, Math.max(1, Math.ceil(max * 1.08))] } },

@@ -88,7 +88,7 @@ export const TimeInput = (props: Common & { value: string; onInput: (value: stri
 )
 
 /** Rows of names and values: limits, env, labels. */
-export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onInput: (pairs: Pair[]) => void; error?: string | undefined; namePlaceholder?: string }) {
+export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onInput: (pairs: Pair[]) => void; error?: string | undefined; namePlaceholder?: string; isReadOnly?: boolean }) {
   const id = createUniqueId()
   let box: HTMLFieldSetElement | undefined
   const change = (index: number, at: 0 | 1, text: string) => {
@@ -112,15 +112,17 @@ export function Pairs(props: { label: string; help?: string; pairs: Pair[]; onIn
       <For each={props.pairs.map((_, index) => index)}>
         {(index) => (
           <div class="pair">
-            <input class="mono" aria-label={t.nameOf(props.label, index + 1)} placeholder={props.namePlaceholder ?? t.name} value={props.pairs[index]?.[0] ?? ''} onInput={(event) => change(index, 0, event.currentTarget.value)} spellcheck={false} autocomplete="off" />
-            <input class="mono" aria-label={t.valueOf(props.label, index + 1)} placeholder={t.value} value={props.pairs[index]?.[1] ?? ''} onInput={(event) => change(index, 1, event.currentTarget.value)} spellcheck={false} autocomplete="off" />
-            <Button look="quiet" aria-label={t.removeRow(props.pairs[index]?.[0] || String(index + 1))} onClick={() => remove(index)}>
-              ✕
-            </Button>
+            <input class="mono" aria-label={t.nameOf(props.label, index + 1)} placeholder={props.namePlaceholder ?? t.name} value={props.pairs[index]?.[0] ?? ''} readOnly={props.isReadOnly ?? false} onInput={(event) => change(index, 0, event.currentTarget.value)} spellcheck={false} autocomplete="off" />
+            <input class="mono" aria-label={t.valueOf(props.label, index + 1)} placeholder={t.value} value={props.pairs[index]?.[1] ?? ''} readOnly={props.isReadOnly ?? false} onInput={(event) => change(index, 1, event.currentTarget.value)} spellcheck={false} autocomplete="off" />
+            <Show when={!props.isReadOnly}>
+              <Button look="quiet" aria-label={t.removeRow(props.pairs[index]?.[0] || String(index + 1))} onClick={() => remove(index)}>
+                ✕
+              </Button>
+            </Show>
           </div>
         )}
       </For>
-      <Button onClick={add}>{t.addRow}</Button>
+      <Show when={!props.isReadOnly}><Button onClick={add}>{t.addRow}</Button></Show>
       <Notes id={`${id}-help`} help={props.help} error={props.error} />
     </fieldset>
   )
