@@ -100,6 +100,14 @@ test('a change that cannot be checked is refused', async () => {
   await assert.rejects(check(`secret put ${KEY}`, { names: [KEY] }), /pipe the value/);
 });
 
+test('what wrangler would take and this check would not see is refused', async () => {
+  for (const line of [`${KEY}: new`, 'x', `A=1\n${KEY}\t: new`]) await assert.rejects(check(`secret bulk ${file(`# a comment\n\n${line}\n`)}`, { lost: 9 }), /line \d: expected NAME=value. No secret was uploaded/, line);
+  await assert.rejects(check('secret bulk', { input: `${KEY}: new\n` }), /the input, line 1/);
+  await assert.rejects(check(`deploy --secrets-file ${file(`${KEY}=new\n`)}`, { names: [KEY], lost: 2 }), /2 rows in the database would not decrypt/);
+  await assert.rejects(check(`versions upload --secrets-file=${file(`TENANTS_API_KEY=${apiKey}\n`)}`), /contains TENANTS_API_KEY/);
+  for (const name of [KEY, 'CHEVERETO_TENANTS_API_REQUEST_SECRET']) await assert.rejects(check(`secret put ${name}`, { input: '\n' }), /the input is empty/);
+});
+
 test('an API key cannot be put under another name, and a forbidden name cannot be put', async () => {
   await assert.rejects(check('secret put OTHER', { input: apiKey }), /contains an API key/);
   await assert.rejects(check('secret put TENANTS_DEVELOPMENT', { input: 'true' }), /must not be a secret of the Worker/);

@@ -41,6 +41,11 @@ async function changeSecrets(args, command) {
 async function survey(keys, { env, config }) {
   say('Checking which encryption key the rows in the database need…');
   const folder = mkdtempSync(join(tmpdir(), 'tenants-'));
+  const stop = () => {
+    rmSync(folder, { recursive: true });
+    process.exit(130);
+  };
+  process.once('SIGINT', stop);
   try {
     const file = join(folder, 'keys.local');
     writeFileSync(file, Object.entries(keys).map(([name, value]) => `${name}=${value}\n`).join(''), { mode: 0o600 });
@@ -52,6 +57,7 @@ async function survey(keys, { env, config }) {
       ...(env === undefined ? {} : { CLOUDFLARE_ENV: env }),
     }));
   } finally {
+    process.off('SIGINT', stop);
     rmSync(folder, { recursive: true });
   }
 }

@@ -11,7 +11,7 @@ const KEY = 'CHEVERETO_ENCRYPTION_KEY';
 const PREVIOUS = 'CHEVERETO_ENCRYPTION_KEY_PREVIOUS';
 
 /** wrangler's options that take the next argument as their value. */
-const VALUED = ['--name', '--env', '-e', '--config', '-c', '--cwd', '--env-file', '--message', '--tag', '--profile'];
+const VALUED = ['--secrets-file', '--name', '--env', '-e', '--config', '-c', '--cwd', '--env-file', '--message', '--tag', '--profile'];
 
 /**
  * Splits wrangler's arguments.
@@ -26,6 +26,8 @@ export function secretCommand(args) {
     else if (value !== undefined) options[name] = value;
     else if (VALUED.includes(name)) options[name] = args[(at += 1)];
   }
+  // `deploy` and `versions upload` take secrets along.
+  if (options['--secrets-file'] !== undefined) return { action: 'bulk', subject: options['--secrets-file'], options };
   if (words[0] === 'versions') words.shift();
   const [noun, action, subject] = words;
   if (noun !== 'secret' || !['put', 'delete', 'bulk'].includes(action)) return undefined;
@@ -86,17 +88,26 @@ export async function checkSecretChange({ action, subject }, world) {
 function changeOf(action, subject, input) {
   if (action === 'bulk') {
     if (subject === undefined && input === undefined) throw new Stop('`secret bulk` needs a file, or the secrets on its standard input', 2);
-    if (subject === undefined) return secretsIn(input, 'the input');
+    if (subject === undefined) return linesIn(input, 'the input');
     const file = resolve(root, subject);
     if (!existsSync(file)) throw new Stop(`there is no file ${subject}`);
     checkMode(file);
-    return secretsIn(readFileSync(file, 'utf8'), subject);
+    return linesIn(readFileSync(file, 'utf8'), subject);
   }
   if (subject === undefined) return {};
   if (action === 'delete') return { [subject]: null };
   if (subject in FORBIDDEN) throw new Stop(`${subject} must not be a secret of the Worker: ${FORBIDDEN[subject]}.`);
+  if (input !== undefined && input.trim() === '') throw new Stop('the input is empty. No secret was changed.');
   if (input !== undefined) secretsIn(`VALUE=${input}`, 'the input');
   return { [subject]: input?.trim() };
+}
+
+/** The same as `secretsIn`, and throws at a line that is not `NAME=value`: wrangler takes `NAME: value` too, which would pass unchecked. */
+function linesIn(text, file) {
+  const values = secretsIn(text, file);
+  const at = parsedJson(text) ? -1 : text.split('\n').findIndex((line) => !/^\s*(#.*)?$|^\s*(export\s+)?[A-Za-z_]\w*\s*=/.test(line));
+  if (at !== -1) throw new Stop(`${file}, line ${at + 1}: expected NAME=value. No secret was uploaded.`);
+  return values;
 }
 
 /** Throws if the database has a row that the Worker could not decrypt after the change. */

@@ -59,6 +59,7 @@ before(async () => {
   const api = await start(from)
   ;({ key: seen.key } = await api.makeKey({ name: 'first' }))
   api.key = seen.key
+  await api.expect(201, 'PUT', '/cells/eu', { body: { name: 'Europe' } })
   await api.plan({ limits: { A: AWKWARD.join('|') }, env: { SECRET: AWKWARD.join('|') } })
   const plan = await api.plan({ external_id: AWKWARD[0], labels: { awkward: AWKWARD[0] } })
   // The longest texts that the API takes, with the most apostrophes.
@@ -157,6 +158,28 @@ test('a backup restores into a new database, and the API answers as before', asy
 
   const used = await expectTenants(1, ['restore', '--from', file], { vars: to.vars })
   assert.match(used.errors, /is in use[^]*--replace/)
+})
+
+test('an agent that asks meanwhile, and a key that is used, are no difference', async () => {
+  const meanwhile = path.join(kept, 'meanwhile.mjs')
+  const changes = "UPDATE cells SET last_seen_at = datetime('now', '+' || abs(random() % 1000) || ' days'), seen_revision = seen_revision + 1; UPDATE api_keys SET last_used_at = datetime('now')"
+  writeFileSync(meanwhile, `import { spawnSync } from 'node:child_process'
+const run = (args, stdio) => spawnSync(process.execPath, [${JSON.stringify(wranglerScript)}, ...args], { stdio }).status
+const args = process.argv.slice(2)
+const status = run(args, 'inherit')
+// As soon as the database answers again.
+if (args.includes('export') || args.includes('--file')) process.exitCode = run(['d1', 'execute', 'DB', '--local', '--yes', '--command', ${JSON.stringify(changes)}], 'ignore')
+process.exitCode ||= status
+`)
+  const vars = { ...from.vars, WRANGLER_BIN: meanwhile }
+  const busy = path.join(kept, 'busy.sql')
+  await expectTenants(0, ['backup', '--output', busy], { vars })
+  assert.deepEqual(readdirSync(kept).filter((name) => name.startsWith('busy')), ['busy.sql'])
+  if (process.platform !== 'win32') assert.equal(statSync(busy).mode & 0o777, 0o600)
+  const { folder, vars: own } = project('busy')
+  const run = await expectTenants(0, ['restore', '--from', busy], { vars: { ...own, WRANGLER_BIN: meanwhile } })
+  assert.match(run.output, /^restored \d+ rows of \d+ tables; they are as in the file\n/)
+  assert.ok(!readdirSync(path.join(folder, 'backups')).length)
 })
 
 test("wrangler's own export restores with the same command; keys that were deleted since can be deleted in the same step", async () => {

@@ -118,7 +118,7 @@ export async function callEveryRoute({ baseUrl, headersOf, called }: Options): P
   expect(ok(await client.GET('/_/api/4/jobs')).some(({ id }) => id === job.id) && ok(await client.GET('/_/api/4/jobs/{id}', ofJob)).state === 'running', 'the jobs')
   await client.POST('/_/api/4/jobs/{id}/finish', { ...ofJob, body: { lease: leased.lease, state: 'done' } })
   expect((await client.POST('/_/api/4/jobs/{id}/cancel', ofJob)).response.status === 409, 'a finished job')
-  const stored = await client.POST('/_/api/4/cells/{id}/stats', { ...cell, body: { tenants: [{ id: 'celled', stats: one.stats, counted_at: '2026-11-01 09:30:00' }] } })
+  const stored = await client.POST('/_/api/4/cells/{id}/stats', { ...cell, body: { tenants: [{ id: 'celled', stats: one.stats, counted_at: new Date().toISOString().slice(0, 19).replace('T', ' ') }] } })
   expect(ok(stored).stored === 1, 'the statistics')
   expect((await client.POST('/_/api/4/tenants/{id}/move', { ...celled, body: { cell_id: 'typed_cell' } })).response.status === 409, 'an enabled tenant')
   done(await client.DELETE('/_/api/4/tenants/{id}', celled))

@@ -14,7 +14,9 @@ use crate::error::Error;
 
 pub use literal::Value;
 pub use script::{insert, insert_whole, quoted};
-pub use tally::{Reading, Seal, Tallies, Tally, differences, of_database, of_dump};
+pub use tally::{
+    Reading, Seal, Tallies, Tally, at_rest, differences, is_in_motion, of_database, of_dump,
+};
 
 /// A table of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Files that get their final name only once they are whole.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 
-/// The files that there are, for the end by a signal.
+/// The files and folders that there are, for the end by a signal.
 static ALL: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn all() -> MutexGuard<'static, Vec<PathBuf>> {
@@ -17,6 +17,8 @@ fn all() -> MutexGuard<'static, Vec<PathBuf>> {
 /// A file that only this user can read. It is deleted unless it is finished, also if a signal ends the program (Ctrl-C).
 pub struct Unfinished {
     path: PathBuf,
+    /// The file, or its folder, which is deleted in the end.
+    whole: PathBuf,
 }
 
 impl Unfinished {
@@ -25,27 +27,46 @@ impl Unfinished {
     /// # Errors
     /// If the file cannot be created, or is there already.
     pub fn new(file: &Path, ending: &str) -> Result<Self, Error> {
-        let mut path = file.to_path_buf().into_os_string();
-        path.push(format!(".{ending}"));
-        let path = PathBuf::from(path);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let path = with_ending(file, ending);
+        Self::make(path.clone(), path, create)
+    }
+
+    /// The same for a file that another program writes: it is in a folder of its own beside `file`, which only this user can read. A program that outlives a
+    /// signal cannot make the file anew, since its folder is gone.
+    ///
+    /// # Errors
+    /// If the folder cannot be created, or is there already.
+    pub fn in_folder(file: &Path, ending: &str) -> Result<Self, Error> {
+        let folder = with_ending(file, ending);
+        Self::make(folder.join("file"), folder, |path| {
+            let mut builder = DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            path.parent()
+                .map_or(Ok(()), |folder| builder.create(folder))?;
+            create(path)
+        })
+    }
+
+    fn make(
+        path: PathBuf,
+        whole: PathBuf,
+        create: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Self, Error> {
         #[cfg(unix)]
         signals::watch();
-        // A signal in between finds either no file, or one that is known.
+        // A signal in between finds either nothing, or what is known.
         let mut all = all();
-        options.open(&path).map_err(|error| match error.kind() {
+        create(&path).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Error::Usage(format!(
                 "{} exists already: the unfinished file of a command that was cut off, or that still runs. If none runs, delete it",
-                path.display()
+                whole.display()
             )),
-            _ => failed(&path, &error),
+            _ => failed(&whole, &error),
         })?;
-        all.push(path.clone());
+        all.push(whole.clone());
         drop(all);
-        Ok(Self { path })
+        Ok(Self { path, whole })
     }
 
     /// Its path as long as it is unfinished.
@@ -66,10 +87,32 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         let mut all = all();
-        // A finished file has another name by now.
-        let _ = fs::remove_file(&self.path);
-        all.retain(|path| *path != self.path);
+        delete(&self.whole);
+        all.retain(|path| *path != self.whole);
     }
+}
+
+fn with_ending(file: &Path, ending: &str) -> PathBuf {
+    let mut path = file.to_path_buf().into_os_string();
+    path.push(format!(".{ending}"));
+    PathBuf::from(path)
+}
+
+fn create(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Deletes a file or a folder. A finished file has another name by now, and is none any more.
+fn delete(whole: &Path) {
+    let _ = if whole.is_dir() {
+        fs::remove_dir_all(whole)
+    } else {
+        fs::remove_file(whole)
+    };
 }
 
 /// The error of a file or folder that cannot be written.
@@ -79,11 +122,10 @@ pub(crate) fn failed(path: &Path, error: &std::io::Error) -> Error {
 
 #[cfg(unix)]
 mod signals {
-    use std::fs;
     use std::sync::Once;
     use std::thread;
 
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
@@ -92,16 +134,13 @@ mod signals {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             // If the system refuses, the file stays after a signal, and the next run says what it is.
-            let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+            let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
                 return;
             };
             thread::spawn(move || {
                 for signal in signals.forever() {
                     let all = super::all();
-                    for path in all.iter() {
-                        // One that has its final name by now is finished.
-                        let _ = fs::remove_file(path);
-                    }
+                    all.iter().for_each(|whole| super::delete(whole));
                     // Ends the program as the signal does, while nobody can create another file.
                     let _ = emulate_default_handler(signal);
                 }
@@ -133,8 +172,23 @@ mod tests {
         part.finish(&file).unwrap();
         let part = Unfinished::new(&file, "part").unwrap();
         drop(part);
-        let names = fs::read_dir(folder.path()).unwrap();
-        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["out"]);
+        let names = || -> Vec<_> {
+            let names = fs::read_dir(folder.path()).unwrap();
+            names.map(|entry| entry.unwrap().file_name()).collect()
+        };
+        assert_eq!(names(), ["out"]);
+        // Another program has written into it, beside it too.
+        let part = Unfinished::in_folder(&file, "part").unwrap();
+        assert!(Unfinished::in_folder(&file, "part").is_err());
+        fs::write(part.path(), "whole").unwrap();
+        fs::write(part.path().with_extension("wal"), "").unwrap();
+        part.finish(&file).unwrap();
+        assert_eq!(names(), ["out"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "whole");
+        let part = Unfinished::in_folder(&file, "part").unwrap();
+        let late = part.path().to_owned();
+        drop(part);
+        assert_eq!(names(), ["out"]);
+        assert!(fs::write(late, "").is_err());
     }
 }

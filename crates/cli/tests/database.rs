@@ -682,7 +682,7 @@ fn orphans_are_listed_and_dropped_only_by_id_or_all_at_once() {
         "{}",
         run.output
     );
-    // What happens depends on where each has its tables, whatever the isolation mode is now.
+    // Each by the place of its tables, whatever the isolation mode is now.
     let mixed = rows(r#"{"name": "a", "id": "a"}, {"name": "chv_b_users", "id": "b"}"#);
     let thirty = format!("[\n{}\n]", [r#"{"results": []}"#; 30].join(","));
     let project = Project::new().with_wrangler(&[(0, &mixed), (0, &thirty)]);

@@ -18,7 +18,7 @@ fn a_restore_that_ends_after_its_import_says_that_the_backup_is_in_and_what_is_l
         "`tenants status --remote` shows what it has. Its bookmark before was 00000001-00000002";
     const MIGRATE: &str = "`tenants database:migrate --remote`";
     const KEYS: &str = "`tenants api:key:list --remote` shows the keys that are valid now";
-    // What the import, the check of the rows and the migrations end with.
+    // The exit codes of the import, of the check of the rows and of the migrations.
     for (ends, parts, absent) in [
         ([1, 0, 0], &[UNSURE][..], IN),
         ([0, 1, 0], &[IN, KEYS], MIGRATE),

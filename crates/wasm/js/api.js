@@ -330,7 +330,7 @@ function pause(milliseconds, signal) {
   })
 }
 
-/** What a host threw, as a text. It may be anything, even an object that has no text. The platform's `fetch` tells the reason of a failure only in its cause. */
+/** An error of a host, as a text. It may be anything, even an object that has no text. The platform's `fetch` tells the reason of a failure only in its cause. */
 function reasonOf(error) {
   try {
     const text = String(error?.message ?? error)

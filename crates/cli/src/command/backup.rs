@@ -64,7 +64,7 @@ pub fn run(args: &BackupArgs, session: &Session<'_>, world: &mut World<'_>) -> R
     }
     let bookmark = note_bookmark(&args.database, &database, world);
     // The final name appears only once the file is checked.
-    let part = Unfinished::new(&file, "part")?;
+    let part = Unfinished::in_folder(&file, "part")?;
     world.note(&format!("exporting the {} database…", args.database.name()));
     database.export(part.path())?;
     let text = read(part.path())?;
@@ -138,8 +138,10 @@ fn check(
         .enumerate()
         .filter(|(_, row)| row.is_escaped)
     {
+        let values = backup::at_rest(&row.table, &row.columns, &row.values);
+        let values: Vec<Value> = values.cloned().collect();
         escaped
-            .entry((row.table.to_string(), row.shown()))
+            .entry((row.table.to_string(), shown(&values)))
             .or_default()
             .push(at);
     }
@@ -147,8 +149,17 @@ fn check(
     let mut see = |table: &str, values: &[Value]| {
         if let Some(places) = escaped.get_mut(&(table.to_owned(), shown(values)))
             && let Some(at) = places.pop()
+            && let Some(row) = dump.rows.get(at)
         {
-            exact.insert(at, values.to_vec());
+            let both = row.columns.iter().zip(&row.values).zip(values);
+            let whole =
+                both.map(
+                    |((column, own), stored)| match backup::is_in_motion(table, column) {
+                        true => own.clone(),
+                        false => stored.clone(),
+                    },
+                );
+            exact.insert(at, whole.collect());
         }
     };
     let mut progress = Progress::new("checking rows", world);
@@ -166,21 +177,22 @@ fn check(
             .get(*at)
             .is_some_and(|row| canonical(&row.values) != canonical(values))
     });
-    let mut tallies: Tallies = dump
+    let mut sealed: Tallies = dump
         .tables
         .iter()
         .map(|table| (table.name.to_string(), backup::Tally::default()))
         .collect();
+    let mut compared = sealed.clone();
     for (at, row) in dump.rows.iter().enumerate() {
         let values = exact.get(&at).unwrap_or(&row.values);
-        tallies
-            .entry(row.table.to_string())
-            .or_default()
-            .add(values);
+        let table = row.table.to_string();
+        let at_rest = backup::at_rest(&row.table, &row.columns, values);
+        compared.entry(table.clone()).or_default().add(at_rest);
+        sealed.entry(table).or_default().add(values);
     }
-    let differences = backup::differences(&tallies, &stored);
+    let differences = backup::differences(&compared, &stored);
     if differences.is_empty() {
-        return Ok((exact, Seal { tables: tallies }));
+        return Ok((exact, Seal { tables: sealed }));
     }
     Err(Error::Refused {
         code: "backup_differs",

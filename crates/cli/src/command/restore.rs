@@ -122,6 +122,11 @@ fn restore(
         return show(&outcome, session, world);
     }
     outcome.bookmark = note_bookmark(&args.database, &database, world);
+    if args.database.remote && present.is_used && outcome.bookmark.is_none() {
+        return Err(Error::Database(
+            "nothing was restored: the database's bookmark could not be read, and nothing else would undo the restore. Run the command again".into(),
+        ));
+    }
     world.note(&format!("restoring {} rows…", outcome.rows));
     let bookmark = outcome.bookmark.as_deref();
     import(&dump, &present, &deleted, &now, &database, session)
@@ -136,13 +141,17 @@ fn restore(
 
 /// Adds to an error of a remote import that it may have happened all the same, and how to see that.
 fn during_import(error: Error, bookmark: Option<&str>, database: &DatabaseArgs) -> Error {
-    let Some(bookmark) = bookmark else {
+    if !database.remote {
         return error;
-    };
+    }
     let options = database.options();
-    error.with_advice(&format!(
-        "If only the answer was lost, the backup is in the database all the same: `tenants status{options}` shows what it has. Its bookmark before was {bookmark}"
-    ))
+    let mut advice = format!(
+        "If only the answer was lost, the backup is in the database all the same: `tenants status{options}` shows what it has."
+    );
+    if let Some(bookmark) = bookmark {
+        advice += &format!(" Its bookmark before was {bookmark}");
+    }
+    error.with_advice(&advice)
 }
 
 /// Adds to the errors after the import that the database is another one now, and what is left to do.
@@ -311,7 +320,7 @@ fn expected(dump: &Dump<'_>, deleted: &[i64], now: &Timestamp) -> Tallies {
             }
         });
         if let Some(tally) = tallies.get_mut(&*row.table) {
-            tally.add(values);
+            tally.add(backup::at_rest(&row.table, &row.columns, values));
         }
     }
     tallies

@@ -291,13 +291,15 @@ fn in_state(sql: Sql, state: State, now: &str) -> Sql {
         State::Waiting => of(sql.sql(" AND w.finished_at IS NULL AND ("), state)
             .sql(" OR w.lease_until <= ")
             .bind(now)
-            .sql(") AND w.wipe_at > ")
-            .bind(now),
-        State::Running => of(sql.sql(" AND w.finished_at IS NULL AND "), state)
-            .sql(" AND w.lease_until > ")
+            .sql(") AND ifnull(w.wipe_at > ")
             .bind(now)
-            .sql(" AND w.wipe_at > ")
-            .bind(now),
+            .sql(", 1)"),
+        State::Running => of(sql.sql(" AND w.finished_at IS NULL AND "), state)
+            .sql(" AND ifnull(w.lease_until > ")
+            .bind(now)
+            .sql(", 1) AND ifnull(w.wipe_at > ")
+            .bind(now)
+            .sql(", 1)"),
         State::Failed => of(sql.sql(" AND ("), state)
             .sql(" OR w.finished_at IS NULL AND w.wipe_at <= ")
             .bind(now)

@@ -255,7 +255,7 @@ fn a_webhook_that_has_nothing_left_to_send_again_fails_no_more() {
     }
 }
 
-/// What is asked for while the event is on its way counts, whatever comes of that attempt, and also if it was the last one.
+/// A change while the event is on its way counts, whatever comes of that attempt, and also if it was the last one.
 #[test]
 fn a_change_during_an_attempt_is_not_written_over_by_what_came_of_it() {
     for attempts in [3, PAUSES_S.len()] {
