@@ -60,6 +60,9 @@ before(async () => {
   ;({ key: seen.key } = await api.makeKey({ name: 'first' }))
   api.key = seen.key
   await api.expect(201, 'PUT', '/cells/eu', { body: { name: 'Europe' } })
+  const { id: far } = await api.tenant({ cell_id: 'eu' })
+  const headers = { Prefer: 'respond-async', 'Idempotency-Key': 'unfinished' }
+  await api.expect(202, 'POST', `/tenants/${far}/install`, { body: { username: 'admin', email: 'admin@example.com', password: 'a password of the test' }, headers })
   await api.plan({ limits: { A: AWKWARD.join('|') }, env: { SECRET: AWKWARD.join('|') } })
   const plan = await api.plan({ external_id: AWKWARD[0], labels: { awkward: AWKWARD[0] } })
   // The longest texts that the API takes, with the most apostrophes.
@@ -92,6 +95,8 @@ before(async () => {
   seen.deletedLater = await api.makeKey({ name: 'leaked' })
   seen.expired = await api.makeKey({ expires_at: '2026-01-01 00:00:00' })
   seen.answers = await answers(api, api.key)
+  // As the restore will leave the site of the unfinished job.
+  seen.answers.tenants = seen.answers.tenants.replace('{"state":"installing"', '{"state":"none"')
   seen.rows = await rows(api)
   seen.sequences = await api.sql('SELECT * FROM sqlite_sequence ORDER BY name')
   seen.schema = normal(await api.sql(LIST))
@@ -140,12 +145,14 @@ test('a backup restores into a new database, and the API answers as before', asy
   const [before, after] = [etag, got.etag].map((tag) => tag.match(/^"([0-9a-f]+)-([0-9a-f]+)-(\d+)"$/).slice(1))
   assert.equal(after[0], before[0])
   assert.notEqual(after[1], before[1], 'a restore begins a new epoch')
-  assert.equal(Number(after[2]), Number(before[2]) + 1, 'a restore leaves an audit entry')
+  assert.equal(Number(after[2]), Number(before[2]) + 2, 'a restore leaves an audit entry, and the job that it ended another one')
   const now = await rows(api)
-  const [entry, ...none] = now.audit_log.filter((row) => !seen.rows.audit_log.includes(row))
-  assert.deepEqual([JSON.parse(entry).action, JSON.parse(entry).key_id, none], ['registry.restore', null, []])
-  now.audit_log = seen.rows.audit_log
-  for (const table of ['audit_log', 'sqlite_sequence']) now[table] = seen.rows[table]
+  const entries = now.audit_log.filter((row) => !seen.rows.audit_log.includes(row)).map((row) => JSON.parse(row))
+  assert.deepEqual(entries.map(({ action, key_id: key }) => [action, key]).sort(), [['job.finish', null], ['registry.restore', null]])
+  // The restore has ended the job that was unfinished, and forgotten the response of its request.
+  assert.deepEqual([seen.rows, now].map(({ cell_work: [job] }) => JSON.parse(job).state), ['waiting', 'failed'])
+  assert.deepEqual([seen.rows.idempotency.length - now.idempotency.length, now.tenants.filter((row) => !seen.rows.tenants.includes(row)).map((row) => JSON.parse(row).site_state)], [1, [null]])
+  for (const table of ['audit_log', 'sqlite_sequence', 'cell_work', 'idempotency', 'tenants']) now[table] = seen.rows[table]
   assert.deepEqual(now, seen.rows)
   assert.deepEqual((await api.sql('SELECT * FROM sqlite_sequence ORDER BY name')).filter((s) => s.name !== 'audit_log'), seen.sequences.filter((s) => s.name !== 'audit_log'))
   assert.deepEqual(normal(await api.sql(LIST)), seen.schema)

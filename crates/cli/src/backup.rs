@@ -15,7 +15,8 @@ use crate::error::Error;
 pub use literal::Value;
 pub use script::{insert, insert_whole, quoted};
 pub use tally::{
-    Reading, Seal, Tallies, Tally, at_rest, differences, is_in_motion, of_database, of_dump,
+    LeftOut, Reading, Seal, Tallies, Tally, at_rest, differences, is_changed_by_restore,
+    is_in_motion, of_database, of_dump,
 };
 
 /// A table of the file.

@@ -61,7 +61,7 @@ fn a_finished_restore_begins_the_epoch_and_deletes_the_keys_in_one_call() {
         key(5),
         key(7)
     );
-    let results = [r#"{"results": []}"#; 7].join(", ");
+    let results = [r#"{"results": []}"#; 8].join(", ");
     let done = format!("[\n  {results}\n]");
     let project = Project::new().with_wrangler(&[(0, &keys), (0, &done)]);
     let run = project.run(&["restore", "--finish", "--delete-keys", "3,7"]);

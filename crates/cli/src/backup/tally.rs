@@ -64,14 +64,38 @@ pub fn is_in_motion(table: &str, column: &str) -> bool {
     IN_MOTION.contains(&(table, column))
 }
 
-/// Returns a row's values as they are compared with a database's: NULL in place of those that are [in motion](is_in_motion).
+/// The columns that the end of a restore changes besides, after their tables: it ends jobs and sessions.
+const ENDED: [(&str, &str); 10] = [
+    ("cell_work", "error"),
+    ("cell_work", "finished_at"),
+    ("cell_work", "input"),
+    ("cell_work", "lease"),
+    ("cell_work", "lease_until"),
+    ("cell_work", "state"),
+    ("cell_work", "wipe_at"),
+    ("console_sessions", "ended_at"),
+    ("kept_sites", "job_id"),
+    ("tenants", "site_state"),
+];
+
+/// Whether a service in use writes this column all the time, or the end of a restore changes it.
+#[must_use]
+pub fn is_changed_by_restore(table: &str, column: &str) -> bool {
+    is_in_motion(table, column) || ENDED.contains(&(table, column))
+}
+
+/// Says of a table's column whether it is left out of a comparison.
+pub type LeftOut = fn(&str, &str) -> bool;
+
+/// Returns a row's values as they are compared with a database's: NULL in place of those that are left out.
 pub fn at_rest<'v>(
     table: &'v str,
     columns: &'v [Cow<'v, str>],
     values: impl IntoIterator<Item = &'v Value> + 'v,
+    left_out: LeftOut,
 ) -> impl Iterator<Item = &'v Value> {
     let values = columns.iter().zip(values);
-    values.map(move |(column, value)| match is_in_motion(table, column) {
+    values.map(move |(column, value)| match left_out(table, column) {
         true => &Value::Null,
         false => value,
     })
@@ -159,6 +183,8 @@ pub struct Reading {
     pub is_without_rowid: bool,
     /// The highest row id to read.
     pub upto: Option<i64>,
+    /// The columns that are read as NULL.
+    pub left_out: LeftOut,
 }
 
 impl Reading {
@@ -176,6 +202,7 @@ impl Reading {
             columns: columns.remove(&*table.name).unwrap_or_default(),
             is_without_rowid: table.is_without_rowid,
             upto: None,
+            left_out: is_in_motion,
         };
         dump.tables.iter().map(reading).collect()
     }
@@ -201,7 +228,7 @@ impl Reading {
         let mut lengths = Vec::new();
         for (n, column) in self.columns.iter().enumerate() {
             lengths.push(format!("length(c{n})"));
-            if is_in_motion(&self.table, column) {
+            if (self.left_out)(&self.table, column) {
                 values.push(format!("'n' AS c{n}"));
                 continue;
             }
@@ -237,7 +264,7 @@ impl Reading {
     }
 }
 
-/// Reads tables of a database. Gives each row to `see`, without the values that are [in motion](is_in_motion).
+/// Reads tables of a database. Gives each row to `see`, without the values that are left out.
 ///
 /// # Errors
 /// Fails if the database fails.
@@ -351,7 +378,7 @@ fn unreadable() -> Error {
 mod tests {
     use rusqlite::Connection;
 
-    use super::{CALL_BYTES, Reading, TABLES_A_COUNT, counted, fitting};
+    use super::{CALL_BYTES, Reading, TABLES_A_COUNT, counted, fitting, is_in_motion};
 
     /// Reads a table page by page. Returns the length of each page, and the texts of all rows.
     fn pages(db: &Connection, table: &Reading, characters: usize) -> (Vec<usize>, Vec<String>) {
@@ -385,6 +412,7 @@ mod tests {
                 columns: vec!["text".into()],
                 is_without_rowid,
                 upto: None,
+                left_out: is_in_motion,
             };
             // A row has six characters: its kind and five digits.
             for (characters, expected) in [
@@ -421,6 +449,7 @@ mod tests {
             columns: Vec::new(),
             is_without_rowid: false,
             upto,
+            left_out: is_in_motion,
         };
         let mut tables: Vec<Reading> = (1..TABLES_A_COUNT).map(|_| table(None)).collect();
         tables.push(table(Some(2)));

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::backup::{self, Dump, Reading, Row, Seal, Tallies, Value, insert_whole, shown};
+use crate::backup::{
+    self, Dump, Reading, Row, Seal, Tallies, Value, insert_whole, is_in_motion, shown,
+};
 use crate::database::{Database, DatabaseArgs};
 use crate::error::Error;
 use crate::output::{Format, World};
@@ -138,7 +140,7 @@ fn check(
         .enumerate()
         .filter(|(_, row)| row.is_escaped)
     {
-        let values = backup::at_rest(&row.table, &row.columns, &row.values);
+        let values = backup::at_rest(&row.table, &row.columns, &row.values, is_in_motion);
         let values: Vec<Value> = values.cloned().collect();
         escaped
             .entry((row.table.to_string(), shown(&values)))
@@ -152,13 +154,12 @@ fn check(
             && let Some(row) = dump.rows.get(at)
         {
             let both = row.columns.iter().zip(&row.values).zip(values);
-            let whole =
-                both.map(
-                    |((column, own), stored)| match backup::is_in_motion(table, column) {
-                        true => own.clone(),
-                        false => stored.clone(),
-                    },
-                );
+            let whole = both.map(
+                |((column, own), stored)| match is_in_motion(table, column) {
+                    true => own.clone(),
+                    false => stored.clone(),
+                },
+            );
             exact.insert(at, whole.collect());
         }
     };
@@ -186,7 +187,7 @@ fn check(
     for (at, row) in dump.rows.iter().enumerate() {
         let values = exact.get(&at).unwrap_or(&row.values);
         let table = row.table.to_string();
-        let at_rest = backup::at_rest(&row.table, &row.columns, values);
+        let at_rest = backup::at_rest(&row.table, &row.columns, values, is_in_motion);
         compared.entry(table.clone()).or_default().add(at_rest);
         sealed.entry(table).or_default().add(values);
     }

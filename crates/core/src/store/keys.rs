@@ -571,8 +571,8 @@ pub(crate) fn by_digest(id: i64, digest: &str) -> Batch {
     )
 }
 
-/// Gives a key another secret, without a caller, and writes the entry. The one before stays valid until `previous_until`. The first statement
-/// returns a row if there is such a key.
+/// Gives a key another secret, without a caller, and writes the entry. The one before stays valid until `previous_until`, and
+/// rotates the key no more. The first statement returns a row if there is such a key.
 pub(crate) fn rotate_row(
     key: &KeyRow,
     digest: &str,
@@ -582,7 +582,7 @@ pub(crate) fn rotate_row(
 ) -> Result<Batch, ApiError> {
     let scopes = stored_scopes(&key.id.to_string(), &key.scopes.join(" "))?;
     let update = Sql::new(
-        "UPDATE api_keys SET previous_digest = digest, previous_until = ?2, digest = ?3 \
+        "UPDATE api_keys SET previous_digest = digest, previous_until = ?2, previous_is_own = 0, digest = ?3 \
          WHERE id = ?1 AND deleted_at IS NULL RETURNING id",
     )
     .values([

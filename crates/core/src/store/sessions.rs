@@ -185,6 +185,12 @@ pub(crate) fn ended(results: &mut Results) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Ends all sessions. A restored registry has those of its backup, which somebody may have ended since.
+pub(crate) fn end_all(now: &Timestamp) -> Sql {
+    Sql::new("UPDATE console_sessions SET ended_at = ?1 WHERE ended_at IS NULL")
+        .values([now.as_str().into()])
+}
+
 /// Notes the use of a session, if the row has none of this minute, and of its key, if its row has none of this hour.
 pub(crate) fn used(
     holder: &KeyHolder,

@@ -1,4 +1,4 @@
-//! The end of a restore: no unfinished jobs, a new epoch, and an audit entry.
+//! The end of a restore: no unfinished jobs, no living sessions, a new epoch, and an audit entry.
 //!
 //! A backup takes the audit log back, so its ids come a second time, and with them the revisions that Traefik's `ETag` names. The new epoch
 //! keeps the two apart.
@@ -6,7 +6,7 @@
 use crate::machine::{Context, Effect, Machine, Outcome, Step};
 use crate::sql::Batch;
 use crate::store::audit::{self, Action, Author, Entry};
-use crate::store::{registry, work};
+use crate::store::{registry, sessions, work};
 use crate::task::{TaskError, results};
 use crate::value::clock::Timestamp;
 use crate::value::run::Run;
@@ -28,7 +28,12 @@ impl Restored {
             now,
         });
         Self {
-            batch: Batch::of([work::end_all(now), registry::begin_epoch(), entry]),
+            batch: Batch::of([
+                work::end_all(now),
+                sessions::end_all(now),
+                registry::begin_epoch(),
+                entry,
+            ]),
         }
     }
 }

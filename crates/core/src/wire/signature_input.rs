@@ -61,7 +61,7 @@ impl<'a> SignatureInput<'a> {
             cursor.spaces();
             let name = cursor.key()?;
             cursor.expect('=')?;
-            if names.contains(&name) {
+            if names.contains(&name) || names.len() == MAX_PARAMETERS {
                 return Err(Malformed);
             }
             names.push(name);
@@ -130,6 +130,9 @@ fn components<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<&'a str>, SignatureFaul
 /// More components than the service knows.
 const MAX_COMPONENTS: usize = 32;
 
+/// More parameters than RFC 9421 has. Each is compared with all before it, and anybody may send them.
+const MAX_PARAMETERS: usize = 16;
+
 /// The names of components, as the signature base lists them.
 pub(crate) fn serialized(components: &[&str]) -> String {
     let quoted: Vec<String> = components.iter().map(|c| format!("\"{c}\"")).collect();
@@ -140,7 +143,7 @@ pub(crate) fn serialized(components: &[&str]) -> String {
 mod tests {
     use alloc::vec;
 
-    use super::SignatureInput;
+    use super::{MAX_PARAMETERS, SignatureInput};
     use crate::value::fault::SignatureFault;
 
     fn read(field: &str) -> Result<SignatureInput<'_>, SignatureFault> {
@@ -209,5 +212,15 @@ mod tests {
         let many: vec::Vec<_> = (0..40).map(|i| alloc::format!("\"{i}\"")).collect();
         let field = alloc::format!("s=({})", many.join(" "));
         assert_eq!(read(&field), Err(SignatureFault::ComponentTwice));
+        // So is the number of parameters.
+        let parameters = |n: usize| -> alloc::string::String {
+            (0..n).map(|n| alloc::format!(";p{n}=1")).collect()
+        };
+        let field = |n: usize| alloc::format!(r#"s=("a"){}"#, parameters(n));
+        assert!(read(&field(MAX_PARAMETERS)).is_ok());
+        assert_eq!(
+            read(&field(MAX_PARAMETERS + 1)),
+            Err(SignatureFault::InputMalformed)
+        );
     }
 }

@@ -137,7 +137,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Reads a dictionary whose members are byte sequences without parameters: each name once.
+/// The most members of a dictionary: each is compared with all before it, and anybody may send one.
+const MAX_MEMBERS: usize = 16;
+
+/// Reads a dictionary whose members are byte sequences without parameters: each name once, and [`MAX_MEMBERS`] at the most.
 pub(crate) fn bytes_by_name(field: &str) -> Result<Vec<(&str, Vec<u8>)>, Malformed> {
     let mut cursor = Cursor::new(field);
     let mut members: Vec<(&str, Vec<u8>)> = Vec::new();
@@ -148,7 +151,7 @@ pub(crate) fn bytes_by_name(field: &str) -> Result<Vec<(&str, Vec<u8>)>, Malform
         let name = cursor.key()?;
         cursor.expect('=')?;
         let bytes = cursor.bytes()?;
-        if members.iter().any(|(other, _)| *other == name) {
+        if members.len() == MAX_MEMBERS || members.iter().any(|(other, _)| *other == name) {
             return Err(Malformed);
         }
         members.push((name, bytes));
@@ -162,7 +165,7 @@ pub(crate) fn bytes_by_name(field: &str) -> Result<Vec<(&str, Vec<u8>)>, Malform
 mod tests {
     use alloc::vec;
 
-    use super::{Cursor, Malformed, bytes_by_name};
+    use super::{Cursor, MAX_MEMBERS, Malformed, bytes_by_name};
 
     #[test]
     fn a_dictionary_of_bytes_is_read() {
@@ -189,6 +192,12 @@ mod tests {
         ] {
             assert_eq!(bytes_by_name(bad), Err(Malformed), "{bad}");
         }
+        let members = |n: usize| -> alloc::vec::Vec<_> {
+            (0..n).map(|n| alloc::format!("a{n}=::")).collect()
+        };
+        assert!(bytes_by_name(&members(MAX_MEMBERS).join(", ")).is_ok());
+        let many = members(MAX_MEMBERS + 1).join(", ");
+        assert_eq!(bytes_by_name(&many), Err(Malformed));
     }
 
     #[test]

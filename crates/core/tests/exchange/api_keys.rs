@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 use tenants_core::Step;
 use tenants_core::task::Run;
+use tenants_core::task::keys::KeyRotation;
 use tenants_core::task::reseal::Reseal;
 use tenants_core::value::clock::Timestamp;
 
@@ -241,7 +242,18 @@ fn a_key_rotates_itself_without_the_scope_and_with_an_overlap() {
     let (_, last) = key_of(&host.json(200, &rotate(id, 60).key(&given)));
     host.expect(200, &rotate(id, 60).key(&given));
     assert!(!is_valid(&mut host, &last));
-    let last = given;
+    // The same after a rotation at the command line: the one before was the key's own.
+    let config = host.api.config().unwrap();
+    let rotation = KeyRotation::begin(config, id, 604_800, Run::new("cli-1"), NOW).unwrap();
+    let by_operator = host.complete(rotation).unwrap().key.text().to_owned();
+    let current = host.one("SELECT previous_is_own FROM api_keys ORDER BY id DESC LIMIT 1");
+    assert_eq!(current, 0.into());
+    for old in [&given, &last] {
+        let got = host.ask(&rotate(id, 604_800).key(old));
+        assert!([401, 403].contains(&got.status), "{got:?}");
+    }
+    assert!(is_valid(&mut host, &by_operator));
+    let last = by_operator;
     // Any other key needs the scope.
     let (other, _) = made(&mut host, &json!({"scopes": ["audit"]}));
     let got = host.expect_first(403, &rotate(other, 60).key(&last));

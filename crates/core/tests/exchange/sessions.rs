@@ -3,6 +3,9 @@
 use serde_json::{Value as Json, json};
 use tenants_core::crypto::message::SigningSecret;
 use tenants_core::sql::Value;
+use tenants_core::task::Run;
+use tenants_core::task::restored::Restored;
+use tenants_core::value::clock::Timestamp;
 use tenants_core::wire::signed::{self, Unsigned};
 use tenants_core::{Answer, Step, served};
 
@@ -451,6 +454,19 @@ fn the_cookie_opens_each_route_of_people_and_only_to_the_consoles_own_pages() {
     }
     assert!(ignored >= 6, "{ignored}");
     assert!(taken >= 35, "{taken}");
+}
+
+/// The backup has those that somebody has ended since.
+#[test]
+fn a_restore_ends_all_sessions() {
+    let mut host = host();
+    let console = Console::new(&mut host);
+    host.expect(200, &console.ask(get("/tenants")));
+    let now = Timestamp::from_unix(host.now).unwrap();
+    host.complete(Restored::begin(&Run::new("cli-1"), &now));
+    host.expect(401, &console.ask(get("/tenants")));
+    // Its nonce stays, as long as a signature with it would be good.
+    assert_eq!(host.one("SELECT count(*) FROM console_sessions"), 1.into());
 }
 
 #[test]

@@ -481,10 +481,13 @@ fn groups() -> Vec<(Group, BTreeSet<String>)> {
     groups.push((deletion, set(&["SCAN api_keys"])));
     let restored = Restored::begin(&run(), &now);
     let restored = Group::of_task("what follows a restore", &mut host, restored);
-    // The index has the unfinished jobs alone.
+    // The index has the unfinished jobs alone, and the table the sessions of some hours.
     groups.push((
         restored,
-        set(&["SCAN cell_work USING INDEX cell_work_waiting"]),
+        set(&[
+            "SCAN cell_work USING INDEX cell_work_waiting",
+            "SCAN console_sessions",
+        ]),
     ));
     // Counting reads the whole of a site, each of its tables once.
     let site = [

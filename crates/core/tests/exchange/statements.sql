@@ -545,6 +545,7 @@ UPDATE api_keys SET deleted_at = ?1 WHERE deleted_at IS NULL AND (?2 IS NULL OR 
 
 -- what follows a restore
 UPDATE cell_work SET state = ?1, error = ?2, finished_at = ?3, input = NULL, lease = NULL, lease_until = NULL, wipe_at = NULL WHERE finished_at IS NULL;
+UPDATE console_sessions SET ended_at = ?1 WHERE ended_at IS NULL;
 INSERT OR REPLACE INTO registry (id, epoch) VALUES (1, lower(hex(randomblob(8))));
 INSERT INTO audit_log (key_id, action, subject, request_id, created_at, operator) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0;
 
