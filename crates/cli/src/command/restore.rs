@@ -376,15 +376,12 @@ fn import(
                         && dump.table(table).is_none()
                 })
             };
-            for statement in statements(&restored.effect()) {
-                if !is_absent(&statement) {
-                    writeln!(out, "{statement};")?;
-                }
-            }
+            let restored = statements(&restored.effect()).into_iter();
+            write(restored.filter(|statement| !is_absent(statement)), &mut out)?;
         }
         for id in deleted {
             let deletion = KeyDeletion::begin(&KeyChoice::Id(*id), &run, now);
-            write_effect(&deletion.effect(), &mut out)?;
+            write(statements(&deletion.effect()), &mut out)?;
         }
         out.flush()
     };
@@ -392,8 +389,11 @@ fn import(
     database.import(file.path())
 }
 
-fn write_effect(effect: &Effect<'_>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-    for statement in statements(effect) {
+fn write(
+    statements: impl IntoIterator<Item = String>,
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    for statement in statements {
         writeln!(out, "{statement};")?;
     }
     Ok(())

@@ -64,6 +64,19 @@ pub(crate) fn can_be_leased(sql: Sql, cell: &CellId, now: &str) -> Sql {
     free(sql.sql("EXISTS (SELECT 1 FROM cell_work WHERE "), cell, now).sql(")")
 }
 
+/// Adds the end of a lease that lasts from now on, before which the job is not past its time.
+fn lasting(sql: Sql, now: &str, seconds: &str) -> Sql {
+    sql.sql("lease_until = datetime(")
+        .bind(now)
+        .sql(", ")
+        .bind(seconds)
+        .sql("), wipe_at = max(expires_at, datetime(")
+        .bind(now)
+        .sql(", ")
+        .bind(seconds)
+        .sql("))")
+}
+
 /// Leases the oldest jobs. The results are two without rows, whether there is the cell, one without rows, and the jobs.
 pub(crate) fn lease(caller: &Caller, cell: &CellId, max: i64, lease: &str, seconds: &str) -> Batch {
     let now = caller.now().as_str();
@@ -91,15 +104,9 @@ pub(crate) fn lease(caller: &Caller, cell: &CellId, max: i64, lease: &str, secon
         .bind(State::Running.as_str())
         .sql(", attempts = attempts + 1, lease = ")
         .bind(lease)
-        .sql(", lease_until = datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(seconds)
-        .sql("), wipe_at = max(expires_at, datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(seconds)
-        .sql(")), started_at = coalesce(started_at, ")
+        .sql(", ");
+    let update = lasting(update, now, seconds)
+        .sql(", started_at = coalesce(started_at, ")
         .bind(now)
         .sql(") WHERE seq IN (SELECT seq FROM cell_work WHERE ");
     let update = free(update, cell, now)
@@ -163,15 +170,9 @@ impl Leased {
 /// Moves the end of a lease, unless the job is past its time: then somebody may have been told that it failed. The second result says whether there is the job, and whether the token is its lease's.
 pub(crate) fn renew(caller: &Caller, id: &str, lease: &str, seconds: &str) -> Batch {
     let now = caller.now().as_str();
-    let update = standing::statement(caller, "UPDATE cell_work SET lease_until = datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(seconds)
-        .sql("), wipe_at = max(expires_at, datetime(")
-        .bind(now)
-        .sql(", ")
-        .bind(seconds)
-        .sql(")) WHERE id = ")
+    let update = standing::statement(caller, "UPDATE cell_work SET ");
+    let update = lasting(update, now, seconds)
+        .sql(" WHERE id = ")
         .bind(id)
         .sql(" AND lease = ")
         .bind(lease)
