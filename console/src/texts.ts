@@ -175,6 +175,7 @@ export const t = {
     email: 'Email',
     password: 'Password',
     reset: 'Reset a password',
+    resetClosed: 'The password of the user will be another one, which this page shows no more: reset it again to see one.',
     resetLost: 'You left the page before the new password was shown. The password of the user is another one now: reset it again to see one.',
     resetTitle: (id: string) => `Reset a password of ${id}`,
     resetHelp: 'The user gets a new, generated password. The old one ends at once.',

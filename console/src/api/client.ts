@@ -1,7 +1,7 @@
 // Calls the API. A write carries an Idempotency-Key, so asking again after a lost answer does nothing twice.
 
 import { t } from '../texts'
-import type { Problem, SentProblem, Session } from './types'
+import type { FieldError, Problem, SentProblem, Session } from './types'
 
 /** The path before `/console/` in this page's address: empty, unless a proxy adds one. */
 export const prefix = location.pathname.replace(/\/console\/.*$/s, '')
@@ -69,7 +69,7 @@ export async function call<T>(method: string, path: string, options: Options = {
         isRefreshed = true
         const key = hooks.keyId()
         const now = await hooks.refresh()
-        if (now && now.key.id !== key) throw pageProblem(t.otherKey, t.otherKeyDetail(now.key.name ?? String(now.key.id)))
+        if (now && now.key.id !== key) throw new Refused(pageProblem(t.otherKey, t.otherKeyDetail(now.key.name ?? String(now.key.id))))
         if (now) continue
         throw error
       }
@@ -85,11 +85,11 @@ export async function call<T>(method: string, path: string, options: Options = {
 
 /** The browser would leave out a part of the path that is `.` or `..` and call another address. */
 function refuseDots(path: string) {
-  if (path.replace(/\?.*/s, '').split('/').some((part) => part === '.' || part === '..')) throw pageProblem(t.dots, t.dotsDetail)
+  if (path.replace(/\?.*/s, '').split('/').some((part) => part === '.' || part === '..')) throw new Refused(pageProblem(t.dots, t.dotsDetail))
 }
 
 /** A problem that the page has found itself. */
-const pageProblem = (title: string, detail: string) => new Refused({ status: 422, code: 'page', title, detail, errors: [] })
+export const pageProblem = (title: string, detail: string, errors: FieldError[] = []): Problem => ({ status: 422, code: 'page', title, detail, errors })
 
 async function once<T>(method: string, path: string, options: Options, idempotencyKey: string | undefined): Promise<Answer<T>> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers }

@@ -75,7 +75,7 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
   const nothingChanged = () => Object.keys(changes(MEMBERS, base().form, form)).length === 0
 
   function submit() {
-    // A form of one input has no need of a button.
+    // Enter submits a form with one input even if it has no button.
     if (readOnly()) return
     if (refuseDoubled(write, MEMBERS, form)) return
     if (isNew) void create()
@@ -92,7 +92,7 @@ function Editor(props: { plan: Plan | undefined; etag: string | undefined; tenan
     const answer = await write.send<Plan | undefined>('PATCH', path(), { body: changes(MEMBERS, base().form, form), ifMatch: base().etag, headers: { Prefer: 'return=representation' }, note: t.saved })
     setPreview(false)
     if (!answer) return showTheirs(write)
-    // The plan may be changed and not to be shown (204): then it is as it was sent.
+    // The API may have changed the plan without being able to show it (204). Then it is as it was sent.
     const plan = answer.body ?? { ...base().plan!, limits: textsOf(sent.limits), env: textsOf(sent.env) }
     const now = answer.body ? formOf(plan) : sent
     setBase({ plan, form: now, etag: answer.etag })

@@ -128,8 +128,8 @@ export function ResetDialog(props: Common) {
   }
   const close = () => {
     if (write.isRunning()) return
-    // Its password can be read in the job alone, for a while.
-    if (!made() && ['waiting', 'running'].includes(job()?.state ?? '')) note(t.tenant.resetLost)
+    // The job goes on, and no other page of the console shows its new password.
+    if (!made() && ['waiting', 'running'].includes(job()?.state ?? '')) note(t.tenant.resetClosed)
     setMade(undefined)
     setJob(undefined)
     setUsername('')

@@ -1,7 +1,7 @@
 // One write of a form or a dialog: whether it runs, what the API answered, and its Idempotency-Key.
 
 import { createSignal } from 'solid-js'
-import { type Answer, type Options, call } from '../api/client'
+import { type Answer, type Options, call, pageProblem } from '../api/client'
 import type { FieldError, Problem } from '../api/types'
 import { visit } from '../router'
 import { t } from '../texts'
@@ -68,7 +68,7 @@ export function createWrite(): Write {
       return answer
     }, { done: (answer) => (typeof lost === 'function' ? lost(answer) : lost), failed: true })
   const present = <T>(path: string) => run(() => call<T>('GET', path), { failed: false })
-  const refuse = (title: string, detail: string, errors: FieldError[] = []) => void setProblem({ status: 422, code: 'page', title, detail, errors })
+  const refuse = (title: string, detail: string, errors?: FieldError[]) => void setProblem(pageProblem(title, detail, errors))
   const at = (pointer: string) => wordsAt(problem()?.errors ?? [], pointer)
   return { isRunning, problem, send, present, refuse, clear: () => setProblem(undefined), at }
 }

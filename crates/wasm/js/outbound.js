@@ -59,7 +59,7 @@ export function checkedSender() {
       const timer = connectWithin && setTimeout(late, connectWithin)
       request.on('socket', (socket) => socket.once('connect', () => clearTimeout(timer)))
       request.on('response', resolve).on('error', reject)
-      // An answer that changes the protocol (101) is no other event.
+      // Node reports an answer that changes the protocol (101) by this event alone.
       request.on('upgrade', (answer, socket) => {
         socket.destroy()
         resolve(answer)
